@@ -1,0 +1,272 @@
+//! Transactions to JSON bytes, and JSON bytes to the values of known fields (pure).
+//!
+//! Reading goes as far as the text's soundness and each field's raw value; what a value must be
+//! is [`validate`](crate::validate)'s matter.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::event::{FIELDS, Kind, Micros, Transaction, field_of_key};
+
+/// A field's value as the message has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, as its own text: no float in between.
+    Number(&'a str),
+    /// A text, its escapes resolved.
+    Text(Cow<'a, str>),
+    /// An array or an object, which no field is.
+    Nested,
+}
+
+impl Value<'_> {
+    /// What it is, in a message to a person.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Nested => "an array or object",
+        }
+    }
+}
+
+/// The known fields of one message, in the order of [`FIELDS`].
+#[derive(Debug, Default)]
+pub struct RawEvent<'a> {
+    /// By the field's name, or by its other name where only that is given.
+    pub values: [Option<Value<'a>>; FIELDS.len()],
+    /// By the field's other name, where both are given.
+    pub other_values: [Option<Value<'a>>; FIELDS.len()],
+    /// The first known key that stands there twice.
+    pub repeated_key: Option<&'static str>,
+}
+
+/// Reads one JSON object. The error is in serde_json's words, with line and column.
+///
+/// ```
+/// use ccstream::codec::{decode, Value};
+/// let event = decode(r#"{"order_id":"a","amount":1.50,"unknown":[{}]}"#).unwrap();
+/// assert_eq!(event.values[0], Some(Value::Text("a".into())));
+/// assert_eq!(event.values[3], Some(Value::Number("1.50")));
+/// assert!(decode(r#"{"order_id":"a""#).is_err());
+/// ```
+pub fn decode(text: &str) -> Result<RawEvent<'_>, serde_json::Error> {
+    let raw: RawFields<'_> = serde_json::from_str(text)?;
+    let mut event = RawEvent { repeated_key: raw.repeated_key, ..RawEvent::default() };
+    for at in 0..FIELDS.len() {
+        event.values[at] = raw.values[at].map(read_value).transpose()?;
+        event.other_values[at] = raw.other_values[at].map(read_value).transpose()?;
+        if event.values[at].is_none() {
+            event.values[at] = event.other_values[at].take();
+        }
+    }
+    Ok(event)
+}
+
+fn read_value(raw: &str) -> Result<Value<'_>, serde_json::Error> {
+    Ok(match raw.as_bytes().first() {
+        Some(b'n') => Value::Null,
+        Some(b't') => Value::Bool(true),
+        Some(b'f') => Value::Bool(false),
+        Some(b'"') if memchr::memchr(b'\\', raw.as_bytes()).is_none() => {
+            Value::Text(Cow::Borrowed(&raw[1..raw.len() - 1]))
+        }
+        Some(b'"') => Value::Text(Cow::Owned(serde_json::from_str(raw)?)),
+        Some(b'[' | b'{') => Value::Nested,
+        _ => Value::Number(raw),
+    })
+}
+
+#[derive(Default)]
+struct RawFields<'a> {
+    values: [Option<&'a str>; FIELDS.len()],
+    other_values: [Option<&'a str>; FIELDS.len()],
+    repeated_key: Option<&'static str>,
+}
+
+impl<'de> Deserialize<'de> for RawFields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = RawFields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = RawFields::default();
+        while let Some(Key(key)) = map.next_key()? {
+            let Some((at, other)) = key else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let raw: &RawValue = map.next_value()?;
+            let place = if other { &mut fields.other_values[at] } else { &mut fields.values[at] };
+            if place.replace(raw.get()).is_some() && fields.repeated_key.is_none() {
+                let field = &FIELDS[at];
+                fields.repeated_key = Some(if other { field.column } else { field.key });
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A key's place in [`FIELDS`]; None for a key that is not ours.
+struct Key(Option<(usize, bool)>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(Key(field_of_key(key)))
+    }
+}
+
+/// The keys of an event in the order we write them.
+const WIRE_ORDER: [&str; 19] = [
+    "transaction_id", "timestamp", "card_token", "card_last4", "merchant", "mcc", "category", "location", "country",
+    "latitude", "longitude", "amount", "currency", "discount", "payment_method", "entry_mode", "status",
+    "response_code", "risk_flag",
+];
+
+/// Writes one transaction as a JSON object; absent fields are left out.
+///
+/// ```
+/// use ccstream::codec::Encoder;
+/// use ccstream::event::{Cents, Micros, Transaction};
+/// let transaction = Transaction {
+///     order_id: "a".into(), timestamp: Micros(1_000_001), value: Cents(1250), ..Transaction::default()
+/// };
+/// let mut payload = Vec::new();
+/// Encoder::new().encode(&transaction, &mut payload);
+/// assert_eq!(payload, br#"{"transaction_id":"a","timestamp":"1970-01-01T00:00:01.000001Z","amount":12.50}"#);
+/// ```
+#[derive(Debug)]
+pub struct Encoder {
+    /// Places in [`FIELDS`] in the order of the wire, each with its `"key":`.
+    order: Vec<(usize, String)>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Encoder {
+    /// An encoder, to be kept: it holds the keys ready.
+    pub fn new() -> Self {
+        let place = |key: &&str| {
+            let (at, _) = field_of_key(key).expect("every key of the wire is a field's");
+            (at, format!("\"{key}\":"))
+        };
+        Self { order: WIRE_ORDER.iter().map(place).collect() }
+    }
+
+    /// Appends the transaction's JSON to `out`.
+    pub fn encode(&self, transaction: &Transaction<'_>, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let start = out.len();
+        for (at, key) in &self.order {
+            let before = out.len();
+            if before > start {
+                out.push(b',');
+            }
+            out.extend_from_slice(key.as_bytes());
+            if !push_value(FIELDS[*at].kind, transaction, out) {
+                out.truncate(before);
+            }
+        }
+        out.push(b'}');
+    }
+}
+
+/// Appends a field's value; false (and nothing appended) where it is absent.
+fn push_value(kind: Kind, transaction: &Transaction<'_>, out: &mut Vec<u8>) -> bool {
+    match kind {
+        Kind::Id => push_text(&transaction.order_id, out),
+        Kind::Text(field) => match transaction.text(field) {
+            Some(text) => push_text(text, out),
+            None => return false,
+        },
+        Kind::Amount => push_hundredths(transaction.value.0, out),
+        Kind::Discount => match transaction.discount {
+            Some(discount) => push_hundredths(i64::from(discount), out),
+            None => return false,
+        },
+        Kind::Timestamp => push_timestamp(transaction.timestamp, out),
+        Kind::Latitude | Kind::Longitude => match transaction.degrees(kind) {
+            Some(degrees) => serde_json::to_writer(out, &degrees).expect("writing to memory"),
+            None => return false,
+        },
+        Kind::Flag => match transaction.risk_flag {
+            Some(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
+            None => return false,
+        },
+    }
+    true
+}
+
+/// Appends a text as a JSON string.
+pub fn push_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("writing to memory");
+}
+
+fn push_hundredths(value: i64, out: &mut Vec<u8>) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    let size = value.unsigned_abs();
+    out.extend_from_slice(itoa::Buffer::new().format(size / 100).as_bytes());
+    let cents = (size % 100) as u8;
+    out.extend_from_slice(&[b'.', b'0' + cents / 10, b'0' + cents % 10]);
+}
+
+/// Appends `"2026-11-22T10:15:30.123456Z"`.
+fn push_timestamp(timestamp: Micros, out: &mut Vec<u8>) {
+    let moment = timestamp.to_utc();
+    let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
+    put_digits(&mut text[1..5], moment.year().into());
+    put_digits(&mut text[6..8], moment.month().into());
+    put_digits(&mut text[9..11], moment.day().into());
+    put_digits(&mut text[12..14], moment.hour().into());
+    put_digits(&mut text[15..17], moment.minute().into());
+    put_digits(&mut text[18..20], moment.second().into());
+    put_digits(&mut text[21..27], timestamp.0.rem_euclid(1_000_000));
+    out.extend_from_slice(&text);
+}
+
+fn put_digits(place: &mut [u8], mut value: i64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}

@@ -1,0 +1,395 @@
+//! A message's bytes to a [`Transaction`] or a [`Rejection`] (pure): every message is exactly one.
+//!
+//! The checks run in the order of [`Reason`]; the first that fails is the reason. Nothing is mended
+//! and nothing rounded: what is valid is stored as it was sent.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::card_number;
+use crate::codec::{self, RawEvent, Value};
+use crate::decimal::{DecimalError, scaled, scaled_floor};
+use crate::event::{Cents, FIELDS, Field, Kind, Micros, Transaction};
+
+/// The largest payload that is read: 1 MiB, Kafka's own default for a message.
+pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+/// The deepest nesting that is read.
+pub const MAX_DEPTH: usize = 32;
+/// A timestamp in milliseconds below this is one in seconds: 10^11 ms is March 1973, 10^11 s the year 5138.
+const MIN_MILLISECONDS: i64 = 100_000_000_000;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal),+ $(,)?) => {
+        /// Why a message is rejected, in the order of the checks.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])+ $name),+ }
+
+        impl Reason {
+            /// Every reason, in order.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The word kept in `rejected_events.reason`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+reasons! {
+    /// Larger than [`MAX_PAYLOAD_BYTES`].
+    TooLarge = "too_large",
+    /// No payload at all: Kafka's mark of deletion.
+    Tombstone = "tombstone",
+    /// A payload of no bytes.
+    Empty = "empty",
+    /// Not UTF-8.
+    InvalidUtf8 = "invalid_utf8",
+    /// The first byte is not `{`.
+    NotAnObject = "not_an_object",
+    /// Nested deeper than [`MAX_DEPTH`].
+    TooDeep = "too_deep",
+    /// Not JSON, from the first byte to the last.
+    InvalidJson = "invalid_json",
+    /// A known key stands there twice.
+    RepeatedKey = "repeated_key",
+    /// Both names of a field, with different values.
+    ConflictingNames = "conflicting_names",
+    /// The id, the amount or the timestamp is absent or null.
+    MissingField = "missing_field",
+    /// A value of another type than its field's.
+    WrongType = "wrong_type",
+    /// A text that must say something is empty.
+    EmptyText = "empty_text",
+    /// A text longer than its column, in characters, trailing spaces counted.
+    TextTooLong = "text_too_long",
+    /// A text holds NUL, which PostgreSQL cannot store.
+    NulCharacter = "nul_character",
+    /// Not an amount of at most two decimals within NUMERIC(10,2).
+    InvalidAmount = "invalid_amount",
+    /// Not a share of 0 to 1 with at most two decimals.
+    InvalidDiscount = "invalid_discount",
+    /// Not a moment from 1970 to before 2100.
+    InvalidTimestamp = "invalid_timestamp",
+    /// Not degrees of latitude or longitude.
+    InvalidCoordinate = "invalid_coordinate",
+    /// A text other than the id holds a card number.
+    CardNumber = "card_number",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A message that is not stored, and why. Card numbers in `detail` are masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// The check that failed.
+    pub reason: Reason,
+    /// What was found and what would be right, for a person.
+    pub detail: String,
+}
+
+impl Rejection {
+    fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        let detail: String = detail.into();
+        let detail = match card_number::mask(detail.as_bytes()) {
+            Cow::Borrowed(_) => detail,
+            Cow::Owned(masked) => String::from_utf8_lossy(&masked).into_owned(),
+        };
+        Self { reason, detail }
+    }
+}
+
+/// Checks one message's payload; `None` is a tombstone.
+///
+/// ```
+/// use ccstream::event::Cents;
+/// use ccstream::validate::{validate, Reason};
+/// let payload = br#"{"order_id":"a1","value":"12.50","timestamp":"2026-11-22T10:15:30Z"}"#;
+/// assert_eq!(validate(Some(payload)).unwrap().value, Cents(1250));
+/// assert_eq!(validate(Some(b"[]")).unwrap_err().reason, Reason::NotAnObject);
+/// assert_eq!(validate(None).unwrap_err().reason, Reason::Tombstone);
+/// ```
+pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
+    let text = check_envelope(payload)?;
+    let event = codec::decode(text).map_err(|error| Rejection::new(Reason::InvalidJson, error.to_string()))?;
+    check_keys(&event)?;
+    for (field, value) in present(&event) {
+        check_type(field, value)?;
+    }
+    for (field, value) in present(&event) {
+        if let (true, Value::Text(text)) = (field.is_text(), value) {
+            check_text(field, text)?;
+        }
+    }
+    read(event)
+}
+
+/// Size, presence, UTF-8, the first byte, depth.
+fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
+    let bytes = payload.ok_or_else(|| Rejection::new(Reason::Tombstone, "the payload is null"))?;
+    if bytes.len() > MAX_PAYLOAD_BYTES {
+        let detail = format!("{} bytes, at most {MAX_PAYLOAD_BYTES} are read", bytes.len());
+        return Err(Rejection::new(Reason::TooLarge, detail));
+    }
+    if bytes.is_empty() {
+        return Err(Rejection::new(Reason::Empty, "the payload has no bytes"));
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Rejection::new(Reason::InvalidUtf8, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+    if bytes[0] != b'{' {
+        let first = text.chars().next().unwrap_or_default();
+        let detail = format!("the first character is {first:?}, not '{{'");
+        return Err(Rejection::new(Reason::NotAnObject, detail));
+    }
+    if is_too_deep(bytes) {
+        let detail = format!("nested deeper than {MAX_DEPTH} levels");
+        return Err(Rejection::new(Reason::TooDeep, detail));
+    }
+    Ok(text)
+}
+
+fn is_too_deep(bytes: &[u8]) -> bool {
+    // Depth cannot exceed the number of opening brackets, and nearly every message has one.
+    if memchr::memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH).is_none() {
+        return false;
+    }
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// The fields that are there and not null.
+fn present<'e, 'a>(event: &'e RawEvent<'a>) -> impl Iterator<Item = (&'static Field, &'e Value<'a>)> {
+    FIELDS.iter().zip(&event.values).filter_map(|(field, value)| match value {
+        None | Some(Value::Null) => None,
+        Some(value) => Some((field, value)),
+    })
+}
+
+/// Keys that stand there twice, two names that disagree, required fields that are absent.
+fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
+    if let Some(key) = event.repeated_key {
+        return Err(Rejection::new(Reason::RepeatedKey, format!("{key:?} stands there twice")));
+    }
+    for ((field, value), other) in FIELDS.iter().zip(&event.values).zip(&event.other_values) {
+        let (Some(value), Some(other)) = (value, other) else { continue };
+        if !is_same(field, value, other) {
+            let other_key = field.other_key.unwrap_or_default();
+            let detail = format!("{:?} and {other_key:?} name the same field and differ", field.key);
+            return Err(Rejection::new(Reason::ConflictingNames, detail));
+        }
+    }
+    for (field, value) in FIELDS.iter().zip(&event.values) {
+        if field.required() && matches!(value, None | Some(Value::Null)) {
+            let detail = match field.other_key {
+                Some(other) => format!("{:?} (or {other:?}) is absent or null", field.key),
+                None => format!("{:?} is absent or null", field.key),
+            };
+            return Err(Rejection::new(Reason::MissingField, detail));
+        }
+    }
+    Ok(())
+}
+
+fn is_same(field: &Field, value: &Value<'_>, other: &Value<'_>) -> bool {
+    value == other
+        || field.kind == Kind::Amount
+            && matches!((amount_text(value), amount_text(other)),
+                (Some(one), Some(two)) if amount(one).is_ok() && amount(one) == amount(two))
+}
+
+fn amount_text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::Number(text) => Some(text),
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn amount(text: &str) -> Result<i64, DecimalError> {
+    scaled(text, 2, Cents::MAX.0 as u64)
+}
+
+fn check_type(field: &Field, value: &Value<'_>) -> Result<(), Rejection> {
+    let (fits, wanted) = match (field.kind, value) {
+        (Kind::Id | Kind::Text(_), value) => (matches!(value, Value::Text(_)), "a text"),
+        (Kind::Amount | Kind::Discount, value) => {
+            (matches!(value, Value::Number(_) | Value::Text(_)), "a number, or a text that is one")
+        }
+        (Kind::Timestamp, value) => {
+            (matches!(value, Value::Number(_) | Value::Text(_)), "a text (RFC 3339) or a number (milliseconds)")
+        }
+        (Kind::Latitude | Kind::Longitude, value) => (matches!(value, Value::Number(_)), "a number"),
+        (Kind::Flag, value) => (matches!(value, Value::Bool(_) | Value::Number("0" | "1")), "true, false, 0 or 1"),
+    };
+    if fits {
+        return Ok(());
+    }
+    let detail = format!("{:?} is {}, not {wanted}", field.key, value.type_name());
+    Err(Rejection::new(Reason::WrongType, detail))
+}
+
+fn check_text(field: &Field, text: &str) -> Result<(), Rejection> {
+    if field.not_empty && text.is_empty() {
+        return Err(Rejection::new(Reason::EmptyText, format!("{:?} is empty", field.key)));
+    }
+    // Bytes are never fewer than characters, so most texts need no counting.
+    if text.len() > field.max_chars {
+        let chars = text.chars().count();
+        if chars > field.max_chars {
+            let detail = format!("{:?} has {chars} characters, at most {} are stored", field.key, field.max_chars);
+            return Err(Rejection::new(Reason::TextTooLong, detail));
+        }
+    }
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        return Err(Rejection::new(Reason::NulCharacter, format!("{:?} holds a NUL character", field.key)));
+    }
+    Ok(())
+}
+
+/// The values themselves; every type is known to fit.
+fn read(event: RawEvent<'_>) -> Result<Transaction<'_>, Rejection> {
+    let mut transaction = Transaction::default();
+    for (field, value) in present(&event) {
+        if let (Kind::Amount, Some(text)) = (field.kind, amount_text(value)) {
+            transaction.value = Cents(amount(text).map_err(|error| bad_amount(field, text, error))?);
+        }
+    }
+    for (field, value) in present(&event) {
+        if let (Kind::Discount, Some(text)) = (field.kind, amount_text(value)) {
+            transaction.discount = Some(read_discount(field, text)?);
+        }
+    }
+    for (field, value) in present(&event) {
+        if field.kind == Kind::Timestamp {
+            transaction.timestamp = read_timestamp(value)?;
+        }
+    }
+    for (field, value) in present(&event) {
+        match (field.kind, value) {
+            (Kind::Latitude, Value::Number(text)) => transaction.latitude = Some(read_degrees(field, text, 90.0)?),
+            (Kind::Longitude, Value::Number(text)) => transaction.longitude = Some(read_degrees(field, text, 180.0)?),
+            (Kind::Flag, Value::Bool(flag)) => transaction.risk_flag = Some(*flag),
+            (Kind::Flag, Value::Number(text)) => transaction.risk_flag = Some(*text == "1"),
+            _ => {}
+        }
+    }
+    for (field, value) in FIELDS.iter().zip(event.values) {
+        match (field.kind, value) {
+            (Kind::Id, Some(Value::Text(text))) => transaction.order_id = text,
+            (Kind::Text(place), Some(Value::Text(text))) => {
+                if card_number::is_in(&text) {
+                    let detail = format!("{:?} holds a card number", field.key);
+                    return Err(Rejection::new(Reason::CardNumber, detail));
+                }
+                transaction.texts[place as usize] = Some(text);
+            }
+            _ => {}
+        }
+    }
+    Ok(transaction)
+}
+
+/// At most this much of a bad value is quoted in a detail.
+const QUOTED_CHARS: usize = 40;
+
+fn quote(text: &str) -> String {
+    if text.chars().nth(QUOTED_CHARS).is_none() {
+        return format!("{text:?}");
+    }
+    format!("{:?}...", text.chars().take(QUOTED_CHARS).collect::<String>())
+}
+
+fn bad_amount(field: &Field, text: &str, error: DecimalError) -> Rejection {
+    let why = match error {
+        DecimalError::NotANumber => "is not a number",
+        DecimalError::TooFine => "has more than two decimals",
+        DecimalError::TooLarge => "is beyond 99999999.99",
+    };
+    Rejection::new(Reason::InvalidAmount, format!("{:?} {} {why}", field.key, quote(text)))
+}
+
+fn read_discount(field: &Field, text: &str) -> Result<u8, Rejection> {
+    let refuse = |why: &str| Rejection::new(Reason::InvalidDiscount, format!("{:?} {} {why}", field.key, quote(text)));
+    match scaled(text, 2, 100) {
+        Ok(hundredths) => u8::try_from(hundredths).map_err(|_| refuse("is below 0")),
+        Err(DecimalError::NotANumber) => Err(refuse("is not a number")),
+        Err(DecimalError::TooFine) => Err(refuse("has more than two decimals")),
+        Err(DecimalError::TooLarge) => Err(refuse("is above 1")),
+    }
+}
+
+fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection> {
+    match text.parse::<f64>() {
+        Ok(degrees) if degrees.abs() <= limit => Ok(degrees),
+        _ => {
+            let detail = format!("{:?} {} is not within {limit} degrees of 0", field.key, quote(text));
+            Err(Rejection::new(Reason::InvalidCoordinate, detail))
+        }
+    }
+}
+
+/// RFC 3339 with any offset, naive ISO 8601 as UTC, or epoch milliseconds. Digits beyond the
+/// microsecond are cut off.
+fn read_timestamp(value: &Value<'_>) -> Result<Micros, Rejection> {
+    let (micros, shown) = match value {
+        Value::Number(text) => (read_milliseconds(text)?, text as &str),
+        Value::Text(text) => (read_moment(text)?, text as &str),
+        _ => (Micros(-1), ""),
+    };
+    if (0..Micros::END.0).contains(&micros.0) {
+        return Ok(micros);
+    }
+    Err(bad_timestamp(shown, "is not from 1970 to before 2100"))
+}
+
+fn bad_timestamp(text: &str, why: &str) -> Rejection {
+    Rejection::new(Reason::InvalidTimestamp, format!("\"timestamp\" {} {why}", quote(text)))
+}
+
+fn read_milliseconds(text: &str) -> Result<Micros, Rejection> {
+    let micros = scaled_floor(text, 3, i64::MAX as u64).map_err(|_| bad_timestamp(text, "is not a moment"))?;
+    if (0..MIN_MILLISECONDS * 1000).contains(&micros) {
+        return Err(bad_timestamp(text, "is too small for milliseconds; are these seconds?"));
+    }
+    Ok(Micros(micros))
+}
+
+fn read_moment(text: &str) -> Result<Micros, Rejection> {
+    let refuse = || bad_timestamp(text, "is not a moment as RFC 3339 or ISO 8601 writes it");
+    // YYYY-MM-DD must stand first; ISO's other forms (week dates, no hyphens) are not read.
+    let bytes = text.as_bytes();
+    if bytes.len() < 10 || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
+        return Err(refuse());
+    }
+    let parser = jiff::fmt::temporal::DateTimeParser::new();
+    let nanoseconds = match parser.parse_timestamp(bytes) {
+        Ok(moment) => moment.as_nanosecond(),
+        Err(_) => {
+            let naive = parser.parse_datetime(bytes).map_err(|_| refuse())?;
+            let moment = jiff::tz::Offset::UTC.to_timestamp(naive).map_err(|_| refuse())?;
+            moment.as_nanosecond()
+        }
+    };
+    Ok(Micros(nanoseconds.div_euclid(1000) as i64))
+}
+
+#[cfg(test)]
+mod tests;

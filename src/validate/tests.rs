@@ -1,0 +1,157 @@
+use super::*;
+use crate::event::TextField;
+
+fn reason(payload: &str) -> Reason {
+    validate(Some(payload.as_bytes())).expect_err(payload).reason
+}
+
+/// A valid message with one more or another field.
+fn with(field: &str) -> String {
+    let key = field.split(':').next().unwrap();
+    let base = [
+        r#""transaction_id":"a1""#,
+        r#""amount":1.5"#,
+        r#""timestamp":"2026-11-22T10:15:30Z""#,
+    ];
+    let kept: Vec<&str> = base.into_iter().filter(|part| !part.starts_with(key)).chain([field]).collect();
+    format!("{{{}}}", kept.join(","))
+}
+
+#[test]
+fn every_reason() {
+    use Reason as R;
+    let deep = format!("{{\"x\":{}1{}}}", "[".repeat(100), "]".repeat(100));
+    let long_id = format!(r#""transaction_id":"{}""#, "x".repeat(60));
+    let padded_id = format!(r#""transaction_id":"{:60}""#, "x");
+    for (payload, expected) in [
+        (String::new(), R::Empty),
+        ("[]".into(), R::NotAnObject),
+        (" {}".into(), R::NotAnObject),
+        ("\u{feff}{}".into(), R::NotAnObject),
+        (deep, R::TooDeep),
+        (r#"{"transaction_id":"a"#.into(), R::InvalidJson),
+        (r#"{"transaction_id":"a"} x"#.into(), R::InvalidJson),
+        (with(r#""x":01"#), R::InvalidJson),
+        (with(r#""x":NaN"#), R::InvalidJson),
+        (with(r#""merchant":"\ud800""#), R::InvalidJson),
+        (with(r#""merchant":"a","merchant":"a""#), R::RepeatedKey),
+        (with(r#""order_id":"b""#), R::ConflictingNames),
+        (with(r#""value":1.6"#), R::ConflictingNames),
+        ("{}".into(), R::MissingField),
+        (with(r#""transaction_id":null"#), R::MissingField),
+        (with(r#""transaction_id":7"#), R::WrongType),
+        (with(r#""merchant":[]"#), R::WrongType),
+        (with(r#""amount":true"#), R::WrongType),
+        (with(r#""risk_flag":"yes""#), R::WrongType),
+        (with(r#""risk_flag":2"#), R::WrongType),
+        (with(r#""latitude":"41""#), R::WrongType),
+        (with(r#""transaction_id":"""#), R::EmptyText),
+        (with(r#""currency":"""#), R::EmptyText),
+        (with(&long_id), R::TextTooLong),
+        (with(&padded_id), R::TextTooLong),
+        (with(r#""currency":"EURO""#), R::TextTooLong),
+        (with(r#""merchant":"a\u0000b""#), R::NulCharacter),
+        (with(r#""amount":"abc""#), R::InvalidAmount),
+        (with(r#""amount":"NaN""#), R::InvalidAmount),
+        (with(r#""amount":1e400"#), R::InvalidAmount),
+        (with(r#""amount":100000000.00"#), R::InvalidAmount),
+        (with(r#""amount":12.345"#), R::InvalidAmount),
+        (with(r#""amount":1e-3"#), R::InvalidAmount),
+        (with(r#""discount":0.125"#), R::InvalidDiscount),
+        (with(r#""discount":1.01"#), R::InvalidDiscount),
+        (with(r#""discount":-0.01"#), R::InvalidDiscount),
+        (with(r#""timestamp":1763806530"#), R::InvalidTimestamp),
+        (with(r#""timestamp":-1"#), R::InvalidTimestamp),
+        (with(r#""timestamp":1e400"#), R::InvalidTimestamp),
+        (with(r#""timestamp":"10000-01-01T00:00:00Z""#), R::InvalidTimestamp),
+        (with(r#""timestamp":"2100-01-01T00:00:00Z""#), R::InvalidTimestamp),
+        (with(r#""timestamp":"1969-12-31T23:59:59Z""#), R::InvalidTimestamp),
+        (with(r#""timestamp":"2026-02-30T00:00:00Z""#), R::InvalidTimestamp),
+        (with(r#""timestamp":"yesterday""#), R::InvalidTimestamp),
+        (with(r#""latitude":91"#), R::InvalidCoordinate),
+        (with(r#""longitude":-1e999"#), R::InvalidCoordinate),
+        (with(r#""merchant":"pan 4111 1111 1111 1111""#), R::CardNumber),
+    ] {
+        assert_eq!(reason(&payload), expected, "{payload}");
+    }
+    assert_eq!(validate(None).unwrap_err().reason, R::Tombstone);
+    assert_eq!(validate(Some(&vec![b' '; MAX_PAYLOAD_BYTES + 1])).unwrap_err().reason, R::TooLarge);
+    assert_eq!(validate(Some(b"{\"x\":\"\xff\"}")).unwrap_err().reason, R::InvalidUtf8);
+}
+
+#[test]
+fn every_reason_has_its_own_word() {
+    let mut words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    words.sort_unstable();
+    words.dedup();
+    assert_eq!(words.len(), Reason::ALL.len());
+}
+
+#[test]
+fn amounts_by_value() {
+    for (text, cents) in [("12.450", 1245), ("1e2", 10_000), ("-3.10", -310), ("\"7.25\"", 725), ("0", 0)] {
+        let payload = with(&format!("\"amount\":{text}"));
+        assert_eq!(validate(Some(payload.as_bytes())).unwrap().value, Cents(cents), "{text}");
+    }
+}
+
+#[test]
+fn timestamps() {
+    for (text, micros) in [
+        (r#""2026-11-22T10:15:30.123456Z""#, 1_795_342_530_123_456),
+        (r#""2026-11-22T12:15:30.123456+02:00""#, 1_795_342_530_123_456),
+        (r#""2026-11-22 10:15:30.123456""#, 1_795_342_530_123_456),
+        (r#""2026-11-22T10:15:30.123456999Z""#, 1_795_342_530_123_456),
+        ("1795342530123", 1_795_342_530_123_000),
+        ("1795342530123.456", 1_795_342_530_123_456),
+        (r#""1970-01-01T00:00:00Z""#, 0),
+        (r#""2026-11-22""#, 1_795_305_600_000_000),
+    ] {
+        let payload = with(&format!("\"timestamp\":{text}"));
+        assert_eq!(validate(Some(payload.as_bytes())).unwrap().timestamp, Micros(micros), "{text}");
+    }
+}
+
+#[test]
+fn both_names_with_equal_values() {
+    let payload = with(r#""order_id":"a1","value":"1.50","city":"Bonn","location":"Bonn""#);
+    let transaction = validate(Some(payload.as_bytes())).unwrap();
+    assert_eq!((&*transaction.order_id, transaction.value), ("a1", Cents(150)));
+    assert_eq!(transaction.text(TextField::City), Some("Bonn"));
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_nulls_are_absent() {
+    let payload = with(r#""fraud":{"a":[1,"4111111111111111"]},"merchant":null,"risk_flag":1"#);
+    let transaction = validate(Some(payload.as_bytes())).unwrap();
+    assert_eq!((transaction.text(TextField::Merchant), transaction.risk_flag), (None, Some(true)));
+}
+
+#[test]
+fn details_are_masked_and_short() {
+    let payload = with(r#""amount":"4111111111111111""#);
+    let detail = validate(Some(payload.as_bytes())).unwrap_err().detail;
+    assert!(detail.contains("************1111"), "{detail}");
+    let payload = with(&format!("\"amount\":\"{}\"", "9".repeat(500)));
+    assert!(validate(Some(payload.as_bytes())).unwrap_err().detail.len() < 100);
+}
+
+#[test]
+fn brackets_in_a_text_are_no_depth() {
+    let payload = with(&format!("\"merchant\":\"{}\"", "[".repeat(100)));
+    assert!(validate(Some(payload.as_bytes())).is_ok());
+}
+
+proptest::proptest! {
+    /// Every byte string ends as exactly one of valid or rejected: nothing panics.
+    #[test]
+    fn any_bytes(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let _ = validate(Some(&bytes));
+    }
+
+    /// Brackets, quotes and keys at random, where the interesting states are.
+    #[test]
+    fn any_jsonish(text in r#"\{("(order_id|value|timestamp|city|x)":("[a\\u0"]{0,3}"|[-0-9.eE]{0,6}|[\[\]{}]{0,3}|null|true),?){0,6}\}?"#) {
+        let _ = validate(Some(text.as_bytes()));
+    }
+}
