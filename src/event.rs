@@ -86,7 +86,7 @@ impl Transaction<'_> {
 macro_rules! text_fields {
     ($($name:ident),+) => {
         /// The nullable text fields of a [`Transaction`], in the order of its `texts`.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each is its field's name; FIELDS says the rest")]
         pub enum TextField { $($name),+ }
 

@@ -4,5 +4,6 @@ pub mod codec;
 pub mod decimal;
 pub mod error;
 pub mod event;
+pub mod generate;
 pub mod validate;
 pub use error::{Error, Result};
