@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -150,12 +151,31 @@ impl Visitor<'_> for KeyVisitor {
     }
 }
 
-/// The keys of an event in the order we write them.
-const WIRE_ORDER: [&str; 19] = [
-    "transaction_id", "timestamp", "card_token", "card_last4", "merchant", "mcc", "category", "location", "country",
-    "latitude", "longitude", "amount", "currency", "discount", "payment_method", "entry_mode", "status",
-    "response_code", "risk_flag",
-];
+/// Places in [`FIELDS`] in the order in which we write an event.
+pub(crate) static WIRE_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let keys = [
+        "transaction_id",
+        "timestamp",
+        "card_token",
+        "card_last4",
+        "merchant",
+        "mcc",
+        "category",
+        "location",
+        "country",
+        "latitude",
+        "longitude",
+        "amount",
+        "currency",
+        "discount",
+        "payment_method",
+        "entry_mode",
+        "status",
+        "response_code",
+        "risk_flag",
+    ];
+    keys.iter().filter_map(|key| field_of_key(key).map(|(at, _)| at)).collect()
+});
 
 /// Writes one transaction as a JSON object; absent fields are left out.
 ///
@@ -184,11 +204,7 @@ impl Default for Encoder {
 impl Encoder {
     /// An encoder, to be kept: it holds the keys ready.
     pub fn new() -> Self {
-        let place = |key: &&str| {
-            let (at, _) = field_of_key(key).expect("every key of the wire is a field's");
-            (at, format!("\"{key}\":"))
-        };
-        Self { order: WIRE_ORDER.iter().map(place).collect() }
+        Self { order: WIRE_ORDER.iter().map(|&at| (at, format!("\"{}\":", FIELDS[at].key))).collect() }
     }
 
     /// Appends the transaction's JSON to `out`.
@@ -268,5 +284,23 @@ fn put_digits(place: &mut [u8], mut value: i64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + (value % 10) as u8;
         value /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_has_its_place_on_the_wire() {
+        let mut places: Vec<usize> = WIRE_ORDER.clone();
+        places.sort_unstable();
+        assert_eq!(places, (0..FIELDS.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn escaped_keys_and_texts_are_read() {
+        let event = decode(r#"{"\u006frder_id":"a\n\u00e9"}"#).unwrap();
+        assert_eq!(event.values[0], Some(Value::Text("a\né".into())));
     }
 }

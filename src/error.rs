@@ -162,9 +162,15 @@ fn is_retriable_state(code: &str) -> bool {
 /// Errors without a SQLSTATE that no waiting mends: the URL, TLS refused, a type mismatch in our code.
 fn is_config(error: &tokio_postgres::Error) -> bool {
     let text = error.to_string();
-    ["invalid configuration", "error performing TLS handshake", "error serializing", "error deserializing", "authentication"]
-        .iter()
-        .any(|part| text.starts_with(part))
+    [
+        "invalid configuration",
+        "error performing TLS handshake",
+        "error serializing",
+        "error deserializing",
+        "authentication",
+    ]
+    .iter()
+    .any(|part| text.starts_with(part))
 }
 
 #[cfg(test)]

@@ -99,7 +99,17 @@ macro_rules! text_fields {
     };
 }
 text_fields!(
-    Status, Category, City, PaymentMethod, Merchant, Mcc, Country, Currency, CardToken, CardLast4, EntryMode,
+    Status,
+    Category,
+    City,
+    PaymentMethod,
+    Merchant,
+    Mcc,
+    Country,
+    Currency,
+    CardToken,
+    CardLast4,
+    EntryMode,
     ResponseCode
 );
 

@@ -34,6 +34,17 @@ pub enum Pace {
     Max,
 }
 
+impl Pace {
+    /// How long after the event before it the next one comes.
+    pub fn gap(self, rng: &mut impl Rng) -> Duration {
+        match self {
+            Self::Human => Duration::from_micros(rng.random_range(500_000..=2_000_000)),
+            Self::PerSecond(rate) => Duration::from_secs_f64(1.0 / rate),
+            Self::Max => Duration::from_millis(1),
+        }
+    }
+}
+
 /// Where timestamps come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
@@ -112,21 +123,12 @@ impl Generator {
         }
     }
 
-    /// How long after the event before it the next one comes. Call it once for each event.
-    pub fn next_gap(&mut self) -> Duration {
-        match self.pace {
-            Pace::Human => Duration::from_micros(self.rng.random_range(500_000..=2_000_000)),
-            Pace::PerSecond(rate) => Duration::from_secs_f64(1.0 / rate),
-            Pace::Max => Duration::from_millis(1),
-        }
-    }
-
     /// The next transaction, stamped by the clock.
     pub fn next_transaction(&mut self) -> Transaction<'_> {
         let timestamp = match self.clock {
             Clock::Now => Micros(jiff::Timestamp::now().as_microsecond()),
             Clock::From(moment) => {
-                let gap = self.next_gap();
+                let gap = self.pace.gap(&mut self.rng);
                 self.clock = Clock::From(Micros(moment.0 + gap.as_micros() as i64));
                 moment
             }

@@ -8,11 +8,7 @@ fn reason(payload: &str) -> Reason {
 /// A valid message with one more or another field.
 fn with(field: &str) -> String {
     let key = field.split(':').next().unwrap();
-    let base = [
-        r#""transaction_id":"a1""#,
-        r#""amount":1.5"#,
-        r#""timestamp":"2026-11-22T10:15:30Z""#,
-    ];
+    let base = [r#""transaction_id":"a1""#, r#""amount":1.5"#, r#""timestamp":"2026-11-22T10:15:30Z""#];
     let kept: Vec<&str> = base.into_iter().filter(|part| !part.starts_with(key)).chain([field]).collect();
     format!("{{{}}}", kept.join(","))
 }

@@ -1,0 +1,115 @@
+//! What producer, consumer and doctor share of a Kafka client: its log, its last error, the topic.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::config::KafkaConfig;
+use crate::error::{Error, Result};
+
+/// How long a question to the broker may take.
+pub(crate) const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Keeps what librdkafka last complained of. While a broker is down it complains many times a
+/// second: only a change is logged.
+#[derive(Debug, Default)]
+pub struct ClientLog {
+    last_error: Mutex<Option<(String, Instant)>>,
+}
+
+impl ClientLog {
+    /// librdkafka's last complaint, if it is younger than ten seconds.
+    pub fn last_error(&self) -> Option<String> {
+        let last = self.last_error.lock().expect("no panic while it is held");
+        last.as_ref().filter(|(_, at)| at.elapsed() < Duration::from_secs(10)).map(|(text, _)| text.clone())
+    }
+
+    fn note(&self, text: &str) {
+        // "thrd:localhost:9094/bootstrap: localhost:9094/bootstrap: Connect to ... failed: ... (after 0ms in state CONNECT)"
+        let text = text.split(" (after ").next().unwrap_or(text).trim_end();
+        let mut last = self.last_error.lock().expect("no panic while it is held");
+        if last.as_ref().is_none_or(|(old, at)| old != text || at.elapsed() > Duration::from_secs(60)) {
+            tracing::warn!(error = text, "Kafka client.");
+        }
+        *last = Some((text.to_owned(), Instant::now()));
+    }
+}
+
+impl ClientContext for ClientLog {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, "{message}"),
+            // Every failure of a connection comes through `error` as well.
+            _ if matches!(facility, "FAIL" | "ERROR") => tracing::debug!(facility, "{message}"),
+            _ => tracing::warn!(facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "Kafka client error.");
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.note(reason);
+        }
+    }
+}
+
+/// A topic as the broker describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// How many partitions it has.
+    pub partitions: usize,
+    /// How many brokers the cluster has.
+    pub brokers: usize,
+}
+
+/// Asks whether the topic is there; `Ok(None)` where it is not. Never creates it.
+pub(crate) fn find_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<Option<TopicInfo>, KafkaError> {
+    // All topics: asking for one by name may create it.
+    let metadata = client.fetch_metadata(None, ASK_LIMIT)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+    Ok(found.map(|found| TopicInfo { partitions: found.partitions().len(), brokers: metadata.brokers().len() }))
+}
+
+/// An error for a broker that does not answer, with librdkafka's last word on why.
+pub(crate) fn unreachable(servers: &str, log: &ClientLog, source: KafkaError) -> Error {
+    let cause = log.last_error().map(|error| format!(" ({error})")).unwrap_or_default();
+    let context = format!(
+        "no answer from Kafka at {servers}{cause}; start it with 'docker-compose up -d' or 'ccstream up', \
+         or name another with --bootstrap-servers"
+    );
+    Error::Kafka { context, source }
+}
+
+/// Creates the topic if it is missing; true if it did.
+pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientContext>, partitions: u16) -> Result<bool> {
+    let topic = &config.topic;
+    let ask = Error::kafka(format!("asking Kafka at {} for its topics", config.bootstrap_servers));
+    if find_topic(client, topic).map_err(ask)?.is_some() {
+        return Ok(false);
+    }
+    let admin = AdminClient::from_config_and_context(&config.client(&[])?, ClientLog::default())
+        .map_err(Error::kafka("preparing to create a topic"))?;
+    // -1: as many copies as the broker's own default says.
+    let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(-1));
+    let options = AdminOptions::new().operation_timeout(Some(ASK_LIMIT)).request_timeout(Some(ASK_LIMIT));
+    let refused = |why: String| {
+        Error::Broker(format!(
+            "topic {topic:?} does not exist and could not be created: {why}; have it created: \
+             kafka-topics --create --topic {topic} --bootstrap-server {} --partitions {partitions}",
+            config.bootstrap_servers
+        ))
+    };
+    let runtime = crate::runtime()?;
+    match runtime.block_on(admin.create_topics([&new], &options)) {
+        Ok(results) => match results.into_iter().next() {
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+            Some(Err((_, code))) => Err(refused(code.to_string())),
+            _ => Ok(true),
+        },
+        Err(error) => Err(refused(error.to_string())),
+    }
+}
