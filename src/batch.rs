@@ -67,6 +67,7 @@ pub(crate) struct Batch {
     /// By partition.
     pub(crate) advances: BTreeMap<i32, Advance>,
     pub(crate) rejected: Vec<RejectedMessage>,
+    messages: usize,
     rows: Vec<Row>,
     buffer: Vec<u8>,
     kept_bytes: usize,
@@ -76,19 +77,10 @@ pub(crate) struct Batch {
     label_places: HashMap<String, HashMap<String, u32>>,
 }
 
-/// An encoded row, and where it came from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RowRef<'b> {
-    /// The row as COPY takes it.
-    pub(crate) bytes: &'b [u8],
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-}
-
 impl Batch {
     /// Messages in it, of every kind.
     pub(crate) fn messages(&self) -> usize {
-        self.advances.values().map(|advance| advance.consumed as usize).sum()
+        self.messages
     }
 
     /// Bytes that it holds.
@@ -97,12 +89,13 @@ impl Batch {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.advances.is_empty()
+        self.messages == 0
     }
 
     /// Empties it, keeping its memory.
     pub(crate) fn clear(&mut self) {
         self.opened = None;
+        self.messages = 0;
         self.advances.clear();
         self.rejected.clear();
         self.rows.clear();
@@ -122,6 +115,7 @@ impl Batch {
         verdict: Result<Transaction<'_>, Rejection>,
     ) {
         self.opened.get_or_insert_with(Instant::now);
+        self.messages += 1;
         let start = Advance { from: expected, to: expected, consumed: 0, duplicate: 0, rejected: 0 };
         let advance = self.advances.entry(partition).or_insert(start);
         advance.to = offset + 1;
@@ -207,13 +201,9 @@ impl Batch {
         self.rows = kept;
     }
 
-    /// The rows, in the order of [`Batch::seal`].
-    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
-        self.rows.iter().map(|row| RowRef {
-            bytes: &self.buffer[row.start as usize..row.end as usize],
-            partition: row.partition,
-            offset: row.offset,
-        })
+    /// The rows as COPY takes them, in the order of [`Batch::seal`].
+    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.rows.iter().map(|row| &self.buffer[row.start as usize..row.end as usize])
     }
 
     /// Keeps only the rows that `stored` names, in the rows' order; the others were in the table
@@ -277,7 +267,7 @@ mod tests {
     }
 
     fn places(batch: &Batch) -> Vec<(i32, i64)> {
-        batch.rows().map(|row| (row.partition, row.offset)).collect()
+        batch.rows.iter().map(|row| (row.partition, row.offset)).collect()
     }
 
     #[test]

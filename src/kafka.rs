@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::config::KafkaConfig;
@@ -17,13 +18,13 @@ pub(crate) const ASK_LIMIT: Duration = Duration::from_secs(5);
 /// Keeps what librdkafka last complained of. While a broker is down it complains many times a
 /// second: only a change is logged.
 #[derive(Debug, Default)]
-pub struct ClientLog {
+pub(crate) struct ClientLog {
     last_error: Mutex<Option<(String, Instant)>>,
 }
 
 impl ClientLog {
     /// librdkafka's last complaint, if it is younger than ten seconds.
-    pub fn last_error(&self) -> Option<String> {
+    pub(crate) fn last_error(&self) -> Option<String> {
         let last = self.last_error.lock().expect("no panic while it is held");
         last.as_ref().filter(|(_, at)| at.elapsed() < Duration::from_secs(10)).map(|(text, _)| text.clone())
     }
@@ -57,13 +58,15 @@ impl ClientContext for ClientLog {
     }
 }
 
+impl ConsumerContext for ClientLog {}
+
 /// A topic as the broker describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TopicInfo {
+pub(crate) struct TopicInfo {
     /// How many partitions it has.
-    pub partitions: usize,
+    pub(crate) partitions: usize,
     /// How many brokers the cluster has.
-    pub brokers: usize,
+    pub(crate) brokers: usize,
 }
 
 /// Asks whether the topic is there; `Ok(None)` where it is not. Never creates it.

@@ -1,18 +1,42 @@
-//! ccstream.
-mod batch;
-pub mod card_number;
-pub mod codec;
-mod columns;
-pub mod config;
-pub mod decimal;
+//! Credit-card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, bad messages kept.
+//!
+//! ```text
+//! generate ─┐                         ┌─> validate ─> batch ─> store ─> PostgreSQL
+//! replay  ──┴─> codec ─> produce ─> Kafka ─> consume ──────────┘           │
+//!                                                verify, doctor, rejections ┘
+//! ```
+//! Data flows down the list of modules below; each uses only what stands above it. `tests/structure.rs`
+//! holds the crate to that.
+
 pub mod error;
+
 pub mod event;
+
+pub mod card_number;
+pub mod decimal;
 pub mod generate;
+
+pub mod config;
+
+pub mod codec;
+pub mod validate;
+
+mod columns;
+pub mod replay;
+
+mod batch;
 mod kafka;
 pub mod produce;
-pub mod replay;
 pub mod store;
-pub mod validate;
+
+pub mod consume;
+pub mod doctor;
+pub mod rejections;
+pub mod verify;
+
+#[cfg(feature = "python")]
+mod python;
+
 pub use error::{Error, Result};
 
 /// A small runtime of one thread, for the asynchronous clients (PostgreSQL, Kafka's admin).

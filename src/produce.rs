@@ -373,7 +373,7 @@ impl Run<'_> {
 /// Sends ready-made messages again and waits for their delivery; how many the broker took, in order.
 ///
 /// Errors: an unreachable broker, a message that is not delivered.
-pub(crate) fn resend(config: &ProducerConfig, messages: impl Iterator<Item = ReplayedEvent>) -> Result<u64> {
+pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<u64> {
     let producer = connect(config)?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
@@ -386,7 +386,7 @@ pub(crate) fn resend(config: &ProducerConfig, messages: impl Iterator<Item = Rep
     let started = Instant::now();
     let mut run = Run { config, stop: &stop, producer, watched: false, started, sent: 0, reported: started };
     for message in messages {
-        run.send(&message, &mut |_| {})?;
+        run.send(message, &mut |_| {})?;
     }
     let summary = run.drain();
     if summary.failed > 0 {

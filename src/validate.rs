@@ -346,49 +346,55 @@ fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection>
     }
 }
 
-/// RFC 3339 with any offset, naive ISO 8601 as UTC, or epoch milliseconds. Digits beyond the
-/// microsecond are cut off.
+/// A timestamp's field: a text that [`parse_moment`] reads, or epoch milliseconds.
 fn read_timestamp(value: &Value<'_>) -> Result<Micros, Rejection> {
     let (micros, shown) = match value {
-        Value::Number(text) => (read_milliseconds(text)?, text as &str),
-        Value::Text(text) => (read_moment(text)?, text as &str),
-        _ => (Micros(-1), ""),
+        Value::Number(text) => (parse_milliseconds(text), *text),
+        Value::Text(text) => (parse_moment(text), &**text),
+        // Its type was checked.
+        _ => (Err(NO_MOMENT), ""),
     };
-    if (0..Micros::END.0).contains(&micros.0) {
-        return Ok(micros);
-    }
-    Err(bad_timestamp(shown, "is not from 1970 to before 2100"))
+    micros.map_err(|why| Rejection::new(Reason::InvalidTimestamp, format!("\"timestamp\" {} {why}", quote(shown))))
 }
 
-fn bad_timestamp(text: &str, why: &str) -> Rejection {
-    Rejection::new(Reason::InvalidTimestamp, format!("\"timestamp\" {} {why}", quote(text)))
+const NO_MOMENT: &str = "is not a moment as RFC 3339 or ISO 8601 writes it";
+
+fn in_range(micros: i64) -> Result<Micros, &'static str> {
+    if (0..Micros::END.0).contains(&micros) { Ok(Micros(micros)) } else { Err("is not from 1970 to before 2100") }
 }
 
-fn read_milliseconds(text: &str) -> Result<Micros, Rejection> {
-    let micros = scaled_floor(text, 3, i64::MAX as u64).map_err(|_| bad_timestamp(text, "is not a moment"))?;
+fn parse_milliseconds(text: &str) -> Result<Micros, &'static str> {
+    let micros = scaled_floor(text, 3, i64::MAX as u64).map_err(|_| "is not from 1970 to before 2100")?;
     if (0..MIN_MILLISECONDS * 1000).contains(&micros) {
-        return Err(bad_timestamp(text, "is too small for milliseconds; are these seconds?"));
+        return Err("is too small for milliseconds; are these seconds?");
     }
-    Ok(Micros(micros))
+    in_range(micros)
 }
 
-fn read_moment(text: &str) -> Result<Micros, Rejection> {
-    let refuse = || bad_timestamp(text, "is not a moment as RFC 3339 or ISO 8601 writes it");
+/// Reads a moment as RFC 3339 (any offset) or ISO 8601 writes it; without an offset it is UTC, a
+/// date alone is its midnight. Digits beyond the microsecond are cut off.
+///
+/// ```
+/// use ccstream::event::Micros;
+/// use ccstream::validate::parse_moment;
+/// assert_eq!(parse_moment("1970-01-01T01:00:01+01:00"), Ok(Micros(1_000_000)));
+/// assert!(parse_moment("2100-01-01").is_err());
+/// ```
+pub fn parse_moment(text: &str) -> Result<Micros, &'static str> {
     // YYYY-MM-DD must stand first; ISO's other forms (week dates, no hyphens) are not read.
     let bytes = text.as_bytes();
     if bytes.len() < 10 || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
-        return Err(refuse());
+        return Err(NO_MOMENT);
     }
     let parser = jiff::fmt::temporal::DateTimeParser::new();
-    let nanoseconds = match parser.parse_timestamp(bytes) {
-        Ok(moment) => moment.as_nanosecond(),
+    let moment = match parser.parse_timestamp(bytes) {
+        Ok(moment) => moment,
         Err(_) => {
-            let naive = parser.parse_datetime(bytes).map_err(|_| refuse())?;
-            let moment = jiff::tz::Offset::UTC.to_timestamp(naive).map_err(|_| refuse())?;
-            moment.as_nanosecond()
+            let naive = parser.parse_datetime(bytes).map_err(|_| NO_MOMENT)?;
+            jiff::tz::Offset::UTC.to_timestamp(naive).map_err(|_| NO_MOMENT)?
         }
     };
-    Ok(Micros(nanoseconds.div_euclid(1000) as i64))
+    in_range(moment.as_nanosecond().div_euclid(1000) as i64)
 }
 
 #[cfg(test)]

@@ -82,11 +82,11 @@ async fn copy_into(transaction: &Transaction<'_>, table: &str, batch: &Batch) ->
     let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
     chunk.extend_from_slice(COPY_HEADER);
     for row in batch.rows() {
-        if chunk.len() + row.bytes.len() > CHUNK_BYTES {
+        if chunk.len() + row.len() > CHUNK_BYTES {
             sink.send(chunk.split().freeze()).await.map_err(step())?;
             chunk.reserve(CHUNK_BYTES);
         }
-        chunk.extend_from_slice(row.bytes);
+        chunk.extend_from_slice(row);
     }
     chunk.extend_from_slice(COPY_TRAILER);
     sink.send(chunk.freeze()).await.map_err(step())?;

@@ -9,8 +9,8 @@
 pub(crate) mod connect;
 mod copy;
 mod offsets;
-mod rejected;
-mod schema;
+pub(crate) mod rejected;
+pub(crate) mod schema;
 mod totals;
 
 use std::time::Duration;

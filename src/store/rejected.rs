@@ -1,6 +1,6 @@
-//! Keeping rejected messages, in the batch's own transaction.
+//! `rejected_events`: keeping messages, in the batch's own transaction, and reading what was kept.
 
-use tokio_postgres::Transaction;
+use tokio_postgres::{Client, Row, Transaction};
 
 use super::offsets::Source;
 use crate::batch::RejectedMessage;
@@ -32,5 +32,117 @@ pub(crate) async fn keep(transaction: &Transaction<'_>, source: &Source, message
     if kept != messages.len() as u64 {
         return Err(Error::Inconsistent(format!("{} rejected messages became {kept} rows", messages.len())));
     }
+    Ok(())
+}
+
+/// How many messages of one reason are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReasonCount {
+    /// The reason.
+    pub reason: String,
+    /// How many are kept.
+    pub count: i64,
+    /// How many of them were sent again.
+    pub replayed: i64,
+    /// How many hold a masked card number, and so cannot be.
+    pub masked: i64,
+    /// When the last one came, as PostgreSQL writes it.
+    pub last: String,
+}
+
+/// A kept message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptMessage {
+    /// Its number in `rejected_events`.
+    pub id: i64,
+    /// Where it came from.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key, card numbers masked.
+    pub key: Option<Vec<u8>>,
+    /// Its payload, card numbers masked; None for a tombstone.
+    pub payload: Option<Vec<u8>>,
+    /// Whether a card number was masked.
+    pub masked: bool,
+    /// Why it was rejected.
+    pub reason: String,
+    /// The same for a person.
+    pub detail: String,
+    /// When, as PostgreSQL writes it.
+    pub rejected_at: String,
+    /// When it was sent again, if it was.
+    pub replayed_at: Option<String>,
+}
+
+/// Which kept messages.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Only this one.
+    pub id: Option<i64>,
+    /// Only those of this reason.
+    pub reason: Option<String>,
+    /// At most so many, the newest.
+    pub limit: Option<i64>,
+}
+
+/// Counts by reason, the most frequent first.
+pub(crate) async fn count(client: &Client) -> Result<Vec<ReasonCount>> {
+    let rows = client
+        .query(
+            "SELECT reason, count(*), count(replayed_at), count(*) FILTER (WHERE masked),
+                    date_trunc('second', max(rejected_at))::text
+             FROM rejected_events GROUP BY reason ORDER BY 2 DESC, 1",
+            &[],
+        )
+        .await
+        .map_err(Error::postgres("reading rejected_events"))?;
+    let count = |row: &Row| ReasonCount {
+        reason: row.get(0),
+        count: row.get(1),
+        replayed: row.get(2),
+        masked: row.get(3),
+        last: row.get(4),
+    };
+    Ok(rows.iter().map(count).collect())
+}
+
+/// The selected messages, the newest first.
+pub(crate) async fn select(client: &Client, selection: &Selection) -> Result<Vec<KeptMessage>> {
+    let rows = client
+        .query(
+            "SELECT id, topic, kafka_partition, kafka_offset, message_key, payload, masked, reason, detail,
+                    date_trunc('second', rejected_at)::text, date_trunc('second', replayed_at)::text
+             FROM rejected_events
+             WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)
+             ORDER BY id DESC LIMIT $3",
+            &[&selection.id, &selection.reason, &selection.limit],
+        )
+        .await
+        .map_err(Error::postgres("reading rejected_events"))?;
+    let message = |row: &Row| KeptMessage {
+        id: row.get(0),
+        topic: row.get(1),
+        partition: row.get(2),
+        offset: row.get(3),
+        key: row.get(4),
+        payload: row.get(5),
+        masked: row.get(6),
+        reason: row.get(7),
+        detail: row.get(8),
+        rejected_at: row.get(9),
+        replayed_at: row.get(10),
+    };
+    Ok(rows.iter().map(message).collect())
+}
+
+/// Notes that messages were sent again.
+pub(crate) async fn mark_replayed(client: &Client, ids: &[i64]) -> Result<()> {
+    client
+        .execute("UPDATE rejected_events SET replayed_at = now() WHERE id = ANY($1)", &[&ids])
+        .await
+        .map_err(Error::postgres("noting what was sent again"))?;
     Ok(())
 }

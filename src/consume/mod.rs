@@ -1,0 +1,193 @@
+//! Kafka to PostgreSQL: the poll loop.
+//!
+//! ```text
+//!  poll thread                                          writer thread
+//!  poll -> validate -> Batch (rows encoded) --seal-->   one transaction (store::Store::write)
+//!    ^        |  full, or lingered long enough             |
+//!    |        +-- and the one before is committed          |
+//!    +---- positions, counters, outages  <-----------------+
+//! ```
+//! One batch is written while the next is filled. With both full, polling goes on for the group's
+//! sake with every partition paused. Which part of a topic is stored is known from PostgreSQL's
+//! offset rows alone; offsets also go to Kafka, for tools that show lag, and are never read back.
+
+mod group;
+mod poll;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tokio_util::sync::CancellationToken;
+
+use self::group::Group;
+use self::poll::Poll;
+use self::writer::{Command, Reply, Writer};
+use crate::config::ConsumerConfig;
+use crate::error::{Error, Result};
+use crate::kafka::{find_topic, unreachable};
+use crate::store::{Counters, SchemaChange};
+
+/// What the consumer tells whoever watches it.
+#[derive(Debug, Clone)]
+pub enum ConsumeEvent {
+    /// The broker answered. Without the topic, it is waited for.
+    ConnectedToKafka {
+        /// Whether the topic is there.
+        topic_found: bool,
+    },
+    /// PostgreSQL answered, and the tables are there.
+    ConnectedToPostgres(SchemaChange),
+    /// Joining the group.
+    Listening,
+    /// These partitions are read, from these offsets.
+    Assigned(BTreeMap<i32, i64>),
+    /// Something a person should know; nothing is lost.
+    Warning(String),
+    /// A batch is committed.
+    Batch(BatchReport),
+    /// PostgreSQL or Kafka is away; it is tried again until it is back.
+    Waiting {
+        /// Which, and why.
+        reason: String,
+    },
+    /// It is back.
+    Recovered {
+        /// After so long.
+        after: Duration,
+    },
+}
+
+/// A committed batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchReport {
+    /// What became of its messages.
+    pub counted: Counters,
+    /// All since the start.
+    pub total: Counters,
+    /// Messages that Kafka has and PostgreSQL has not yet, as of the last fetch.
+    pub lag: i64,
+    /// How long the transaction took.
+    pub took: Duration,
+}
+
+/// What one run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConsumeSummary {
+    /// What became of the messages.
+    pub total: Counters,
+    /// The rejected ones by reason.
+    pub rejected: BTreeMap<&'static str, i64>,
+    /// Since the first assignment.
+    pub elapsed: Duration,
+    /// False where the drain limit ended the run with messages read and not committed; they are
+    /// read again by the next.
+    pub drained: bool,
+}
+
+/// Reads the topic into PostgreSQL until told to stop, or to the end of every partition.
+///
+/// Waits for a broker or database that is away. Errors: settings, tables that cannot be used, a
+/// refused login, an error of PostgreSQL that no waiting mends (nothing of the batch is stored, and
+/// nothing is lost: it is read again).
+pub fn consume(
+    config: &ConsumerConfig,
+    stop: &CancellationToken,
+    report: &mut dyn FnMut(ConsumeEvent),
+) -> Result<ConsumeSummary> {
+    config.validate()?;
+    let consumer = connect(config)?;
+    let Some(topic_found) = await_broker(config, &consumer, stop, report)? else {
+        return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
+    };
+    report(ConsumeEvent::ConnectedToKafka { topic_found });
+    let writer = Writer::start(config)?;
+    let Some(schema) = await_tables(&writer, stop, report)? else {
+        return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
+    };
+    report(ConsumeEvent::ConnectedToPostgres(schema));
+    consumer.subscribe(&[&config.kafka.topic]).map_err(Error::kafka("joining the group"))?;
+    report(ConsumeEvent::Listening);
+    Poll::new(config, consumer, writer, report).run(stop)
+}
+
+fn connect(config: &ConsumerConfig) -> Result<BaseConsumer<Group>> {
+    let session = config.session_timeout.as_millis().to_string();
+    let heartbeat = (config.session_timeout / 6).as_millis().to_string();
+    let client = config.kafka.client(&[
+        ("group.id", config.group.as_str()),
+        ("session.timeout.ms", &session),
+        ("heartbeat.interval.ms", &heartbeat),
+        ("partition.assignment.strategy", "range"),
+        // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("auto.offset.reset", "error"),
+        ("isolation.level", "read_committed"),
+        ("enable.partition.eof", "true"),
+        ("allow.auto.create.topics", "false"),
+        // For the end of each partition, and so the lag.
+        ("statistics.interval.ms", "1000"),
+        // The embedded broker looks for new messages only so often while a fetch waits.
+        ("fetch.wait.max.ms", "50"),
+        // Read ahead of us: enough for the next batch, bounded.
+        ("queued.min.messages", "100000"),
+        ("queued.max.messages.kbytes", "32768"),
+    ])?;
+    BaseConsumer::from_config_and_context(&client, Group::default())
+        .map_err(Error::kafka("starting the Kafka consumer"))
+}
+
+/// Asks until the broker answers: whether the topic is there. None if told to stop.
+fn await_broker(
+    config: &ConsumerConfig,
+    consumer: &BaseConsumer<Group>,
+    stop: &CancellationToken,
+    report: &mut dyn FnMut(ConsumeEvent),
+) -> Result<Option<bool>> {
+    let mut waiting = false;
+    while !stop.is_cancelled() {
+        // Serves the log, which says why there is no answer.
+        let _ = consumer.poll(Duration::ZERO);
+        match find_topic(consumer.client(), &config.kafka.topic) {
+            Ok(found) => {
+                if found.is_none() && config.until_caught_up {
+                    return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic)));
+                }
+                return Ok(Some(found.is_some()));
+            }
+            Err(source) => {
+                let _ = consumer.poll(Duration::ZERO);
+                let error = unreachable(&config.kafka.bootstrap_servers, &consumer.context().log, source);
+                if config.until_caught_up {
+                    return Err(error);
+                }
+                if !std::mem::replace(&mut waiting, true) {
+                    report(ConsumeEvent::Waiting { reason: error.to_string() });
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Waits until the tables are there. None if told to stop.
+fn await_tables(
+    writer: &Writer,
+    stop: &CancellationToken,
+    report: &mut dyn FnMut(ConsumeEvent),
+) -> Result<Option<SchemaChange>> {
+    writer.send(Command::Prepare);
+    while !stop.is_cancelled() {
+        match writer.reply(Duration::from_millis(100)) {
+            Some(Reply::Prepared(change)) => return Ok(Some(change)),
+            Some(Reply::Failed(error)) => return Err(error),
+            Some(Reply::Waiting { error }) => report(ConsumeEvent::Waiting { reason: error }),
+            Some(Reply::Recovered { after }) => report(ConsumeEvent::Recovered { after }),
+            _ => {}
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,35 @@
+//! The Python module `ccstream._ccstream`: the only place that knows of Python.
+
+mod consumer;
+mod errors;
+mod inspect;
+mod producer;
+mod run;
+
+use pyo3::prelude::*;
+
+/// The compiled half of the package; `ccstream/__init__.py` exports its names.
+#[pymodule(name = "_ccstream")]
+mod extension {
+    #[pymodule_export]
+    use super::consumer::{PyConsumeSummary, PyConsumer};
+    #[pymodule_export]
+    use super::inspect::{
+        PyCheck, PyKeptMessage, PyPartitionReport, PyReasonCount, PyResent, PyVerifyReport, count_rejected, diagnose,
+        replay_rejected, select_rejected, verify,
+    };
+    #[pymodule_export]
+    use super::producer::{PyProduceSummary, PyProducer};
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // Somebody else's logger may be there already in an embedding program; then theirs stays.
+        let _ = pyo3_log::try_init();
+        Ok(())
+    }
+}
