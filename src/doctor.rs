@@ -47,6 +47,17 @@ pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
+/// Whether the database lets us in and answers. Errors: only an unusable URL.
+pub fn ping(url: &DatabaseUrl) -> Result<bool> {
+    crate::runtime()?.block_on(async {
+        match connect(url).await {
+            Ok(client) => Ok(client.simple_query("SELECT 1").await.is_ok()),
+            Err(error @ Error::Config { .. }) => Err(error),
+            Err(_) => Ok(false),
+        }
+    })
+}
+
 fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
     let servers = &kafka.bootstrap_servers;
     let client = BaseConsumer::from_config_and_context(&kafka.client(&[])?, ClientLog::default())

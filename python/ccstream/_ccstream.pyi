@@ -3,11 +3,11 @@
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 __version__: str
 
-type _OnEvent = Callable[[str, Mapping[str, Any]], object]
+_OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], object]
 
 @final
 class ProduceSummary:
@@ -378,3 +378,6 @@ def replay_rejected(
         KafkaError: no broker, or it did not take every message; then none is noted as sent.
         PostgresError: no database.
     """
+
+def ping(database_url: str) -> bool:
+    """Whether the database lets us in and answers; what the embedded services wait for."""

@@ -110,7 +110,7 @@ pub fn consume(
     report(ConsumeEvent::ConnectedToPostgres(schema));
     consumer.subscribe(&[&config.kafka.topic]).map_err(Error::kafka("joining the group"))?;
     report(ConsumeEvent::Listening);
-    Poll::new(config, consumer, writer, report).run(stop)
+    Poll::new(config, consumer, writer, topic_found, report).run(stop)
 }
 
 fn connect(config: &ConsumerConfig) -> Result<BaseConsumer<Group>> {

@@ -77,6 +77,7 @@ impl<'r> Poll<'r> {
         config: &'r ConsumerConfig,
         consumer: BaseConsumer<Group>,
         writer: Writer,
+        topic_found: bool,
         report: &'r mut dyn FnMut(ConsumeEvent),
     ) -> Self {
         let now = Instant::now();
@@ -99,7 +100,7 @@ impl<'r> Poll<'r> {
             shown: now,
             began: now,
             summary: ConsumeSummary { drained: true, ..ConsumeSummary::default() },
-            missing_said: false,
+            missing_said: !topic_found,
         }
     }
 
@@ -275,6 +276,8 @@ impl<'r> Poll<'r> {
                 .map_err(Error::kafka("assigning partitions"))?;
         }
         self.consumer.assign(&list).map_err(Error::kafka("assigning partitions"))?;
+        // A pause outlives the assignment that it was made in.
+        self.consumer.resume(&list).map_err(Error::kafka("assigning partitions"))?;
         self.next = self.positions.iter().map(|(partition, position)| (*partition, position.next_offset)).collect();
         self.ended.clear();
         self.caught_up = false;

@@ -157,3 +157,8 @@ pub(super) fn replay_rejected(
     let selection = Selection { id, reason, limit: None };
     Ok(PyResent(py.detach(|| rejections::replay(&url(database_url), &kafka, &selection))?))
 }
+
+#[pyfunction]
+pub(super) fn ping(py: Python<'_>, database_url: String) -> PyResult<bool> {
+    Ok(py.detach(|| crate::doctor::ping(&DatabaseUrl(database_url)))?)
+}

@@ -16,7 +16,7 @@ mod extension {
     #[pymodule_export]
     use super::inspect::{
         PyCheck, PyKeptMessage, PyPartitionReport, PyReasonCount, PyResent, PyVerifyReport, count_rejected, diagnose,
-        replay_rejected, select_rejected, verify,
+        ping, replay_rejected, select_rejected, verify,
     };
     #[pymodule_export]
     use super::producer::{PyProduceSummary, PyProducer};

@@ -1,0 +1,383 @@
+"""The command ``ccstream``, and what ``producer.py`` and ``consumer.py`` call."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+import ccstream
+from ccstream import settings
+from ccstream.console import ConsumerConsole, ProducerConsole
+from ccstream.errors import CcstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs ``ccstream COMMAND ...`` and exits with its status.
+
+    Args:
+        arguments: without the program's name. Default: the process's own.
+    """
+    parser = argparse.ArgumentParser(
+        prog="ccstream",
+        description="Card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, bad messages kept.",
+        epilog="Exit status: 0 done, 1 something failed or differs, 2 settings, 3 Kafka, 4 PostgreSQL, 5 tables.",
+    )
+    parser.add_argument("--version", action="version", version=f"ccstream {ccstream.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        command.add_to(commands.add_parser(name, help=command.summary, description=command.description))
+    _run(parser, arguments)
+
+
+def script(name: str) -> NoReturn:
+    """Runs one command as a program of its own, as the runbook's scripts do.
+
+    Args:
+        name: the command's.
+    """
+    command = COMMANDS[name]
+    parser = argparse.ArgumentParser(description=command.description)
+    command.add_to(parser)
+    _run(parser, None)
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            # A terminal that knows no check mark shows a question mark, and goes on.
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        status = options.run(options)
+    except CcstreamError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        status = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output is gone, as head is after its lines.
+        sys.stderr.close()
+        status = 1
+    sys.exit(status)
+
+
+def _add_produce_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rate", type=settings.rate, metavar="N", help="events a second, or max (default: one every 0.5 to 2 s)"
+    )
+    parser.add_argument("--count", type=settings.count, metavar="N", help="stop after N events")
+    parser.add_argument("--seed", type=int, metavar="S", help="the same seed and start time give the same bytes")
+    parser.add_argument("--start-time", metavar="T", help="when the first event happens (default: each happens now)")
+    parser.add_argument("--replay", metavar="FILE", help="send the rows of a CSV file, plain or gzipped, instead")
+    parser.add_argument(
+        "--map",
+        type=settings.pair("FIELD=COLUMN"),
+        metavar="FIELD=COLUMN",
+        action="append",
+        help="which column of the file fills a field; may be repeated",
+    )
+    parser.add_argument(
+        "--set",
+        type=settings.pair("FIELD=VALUE"),
+        metavar="FIELD=VALUE",
+        action="append",
+        help="a field's value where the file has none or leaves it empty; may be repeated",
+    )
+    parser.add_argument(
+        "--partitions", type=settings.count, metavar="N", default=1, help="of the topic, if it is missing (default 1)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print only the last line")
+    settings.add_kafka(parser)
+
+
+def _add_consume_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--group",
+        metavar="NAME",
+        default=os.environ.get("KAFKA_GROUP_ID") or settings.DEFAULT_GROUP,
+        help="the consumer group (KAFKA_GROUP_ID; default %(default)s)",
+    )
+    parser.add_argument(
+        "--batch-rows", type=settings.count, metavar="N", help="most messages in a transaction (default 50,000)"
+    )
+    parser.add_argument(
+        "--linger", type=settings.milliseconds, metavar="MS", help="longest wait of a lone message (default 200)"
+    )
+    parser.add_argument(
+        "--until-caught-up", action="store_true", help="read to the end of every partition, print the accounting, exit"
+    )
+    parser.add_argument(
+        "--no-synchronous-commit",
+        action="store_true",
+        help="do not wait for PostgreSQL's disk: safe here, rows and offsets are lost together and read again",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")
+    settings.add_kafka(parser)
+    settings.add_database(parser)
+
+
+def _add_rejected_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", metavar="REASON", help="only messages of this reason")
+    parser.add_argument("--id", type=settings.count, metavar="N", help="only this message")
+    parser.add_argument("--show", action="store_true", help="show the messages, with their payloads")
+    parser.add_argument("--limit", type=settings.count, metavar="N", default=20, help="show at most N (default 20)")
+    parser.add_argument("--replay", action="store_true", help="send them to their topic again")
+    settings.add_kafka(parser, with_topic=False)
+    settings.add_database(parser)
+
+
+def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
+    settings.add_kafka(parser)
+    settings.add_database(parser)
+
+
+def _add_demo_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rate", type=settings.rate, metavar="N", default=20.0, help="events a second, or max (default 20)"
+    )
+    parser.add_argument(
+        "--dashboard-port", type=settings.count, metavar="PORT", default=8501, help="default %(default)s"
+    )
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM stop gently; a second one ends the process as usual."""
+
+    def handle(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _produce(options: argparse.Namespace) -> int:
+    console = ProducerConsole(options.count, quiet=options.quiet)
+    producer = ccstream.Producer(
+        bootstrap_servers=options.bootstrap_servers,
+        topic=options.topic,
+        rate=options.rate,
+        count=options.count,
+        seed=options.seed,
+        start_time=options.start_time,
+        replay=options.replay,
+        map=options.map,
+        set=options.set,
+        partitions=options.partitions,
+        librdkafka_options=options.kafka_option,
+        on_event=console.on_event,
+    )
+    try:
+        with _stopped_by_signals(producer.stop):
+            summary = producer.run()
+    finally:
+        console.close()
+    console.finish(summary)
+    return 1 if summary.failed else 0
+
+
+def _consume(options: argparse.Namespace) -> int:
+    console = ConsumerConsole(quiet=options.quiet)
+    consumer = ccstream.Consumer(
+        bootstrap_servers=options.bootstrap_servers,
+        topic=options.topic,
+        group=options.group,
+        database_url=options.database_url,
+        batch_rows=options.batch_rows,
+        linger=None if options.linger is None else timedelta(milliseconds=options.linger),
+        until_caught_up=options.until_caught_up,
+        synchronous_commit=not options.no_synchronous_commit,
+        librdkafka_options=options.kafka_option,
+        on_event=console.on_event,
+    )
+    try:
+        with _stopped_by_signals(consumer.stop):
+            summary = consumer.run()
+    finally:
+        console.close()
+    console.finish(summary)
+    return 0 if summary.drained else 1
+
+
+def _verify(options: argparse.Namespace) -> int:
+    report = ccstream.verify(database_url=options.database_url)
+    from ccstream.tables import print_table  # noqa: PLC0415
+
+    print_table(
+        ["group", "topic", "partition", "next", "consumed", "stored", "duplicate", "rejected", "missing", "rows", "kept"],
+        [
+            [
+                *(one.group, one.topic, one.partition, one.next_offset, one.consumed, one.stored),
+                *(one.duplicate, one.rejected, one.missing, one.rows, one.kept),
+            ]
+            for one in report.partitions
+        ],
+    )
+    if report.foreign_rows:
+        print(f"{report.foreign_rows:,} rows of orders came from another program and are in no counter.")
+    for problem in report.problems:
+        print(f"✗ {problem}")
+    if report.problems:
+        return 1
+    rows = sum({one.partition: one.rows for one in report.partitions}.values())
+    print(
+        f"✓ consumed = stored + duplicate + rejected in every partition; {rows:,} rows and "
+        f"{report.cells:,} cells of kpi_minute agree with a recount"
+    )
+    return 0
+
+
+def _rejected(options: argparse.Namespace) -> int:
+    if options.replay:
+        resent = ccstream.replay_rejected(
+            database_url=options.database_url,
+            bootstrap_servers=options.bootstrap_servers,
+            id=options.id,
+            reason=options.reason,
+            librdkafka_options=options.kafka_option,
+        )
+        print(f"Sent {resent.sent:,} again; what becomes of them the consumer says.")
+        for count, why in (
+            (resent.masked, "a card number in them was masked, so they are not what they were"),
+            (resent.empty, "they have no payload"),
+            (resent.replayed, "they were sent again before"),
+        ):
+            if count:
+                print(f"Left out {count:,}: {why}.")
+        return 0
+    if options.show or options.id is not None:
+        messages = ccstream.select_rejected(
+            database_url=options.database_url, id=options.id, reason=options.reason, limit=options.limit
+        )
+        for message in messages:
+            _show(message)
+        if not messages:
+            print("No such message.")
+        return 0
+    from ccstream.tables import print_table  # noqa: PLC0415
+
+    counts = [
+        one
+        for one in ccstream.count_rejected(database_url=options.database_url)
+        if options.reason in {None, one.reason}
+    ]
+    if not counts:
+        print("No message was rejected.")
+        return 0
+    print_table(
+        ["reason", "count", "sent again", "masked", "last"],
+        [[one.reason, one.count, one.replayed, one.masked, one.last] for one in counts],
+    )
+    print("Show them with --show (and --reason or --id), send them again with --replay.")
+    return 0
+
+
+def _show(message: ccstream.KeptMessage) -> None:
+    again = f", sent again {message.replayed_at}" if message.replayed_at else ""
+    print(f"#{message.id} {message.reason}: {message.detail}")
+    print(f"  {message.topic}, partition {message.partition}, offset {message.offset}, {message.rejected_at}{again}")
+    if message.key is not None:
+        print(f"  key: {_printable(message.key)}")
+    print(f"  payload: {'none' if message.payload is None else _printable(message.payload)}")
+
+
+def _printable(data: bytes, limit: int = 2000) -> str:
+    """Bytes as one line that cannot move the cursor or colour the screen."""
+    text = json.dumps(data[:limit].decode("utf-8", "backslashreplace"), ensure_ascii=False)[1:-1]
+    more = f"... ({len(data):,} bytes)" if len(data) > limit else ""
+    return text.replace('\\"', '"') + more
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    checks = ccstream.diagnose(
+        bootstrap_servers=options.bootstrap_servers,
+        topic=options.topic,
+        database_url=options.database_url,
+        librdkafka_options=options.kafka_option,
+    )
+    for check in checks:
+        print(f"{'✓' if check.ok else '✗'} {check.name}: {check.found}")
+        if check.mend:
+            print(f"    {check.mend}")
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _up(_options: argparse.Namespace) -> int:
+    from ccstream import embedded  # noqa: PLC0415
+
+    embedded.up(print)
+    return 0
+
+
+def _down(_options: argparse.Namespace) -> int:
+    from ccstream import embedded  # noqa: PLC0415
+
+    embedded.down(print)
+    return 0
+
+
+def _status(_options: argparse.Namespace) -> int:
+    from ccstream import embedded  # noqa: PLC0415
+
+    return 0 if embedded.status(print) else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ccstream import demo  # noqa: PLC0415
+
+    return demo.run(rate=options.rate, dashboard_port=options.dashboard_port)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what it runs, what it says of itself, its flags."""
+
+    run: Callable[[argparse.Namespace], int]
+    summary: str
+    add_flags: Callable[[argparse.ArgumentParser], None] | None = None
+
+    @property
+    def description(self) -> str:
+        """The summary as a sentence."""
+        return self.summary[0].upper() + self.summary[1:] + "."
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Makes a parser this command's."""
+        parser.add_argument("-v", "--verbose", action="store_true", help="log what happens, to standard error")
+        parser.set_defaults(run=self.run)
+        if self.add_flags:
+            self.add_flags(parser)
+
+
+COMMANDS = {
+    "up": Command(_up, "start the embedded broker and PostgreSQL, and return when both answer"),
+    "down": Command(_down, "stop the embedded broker and PostgreSQL"),
+    "status": Command(_status, "say which embedded services run"),
+    "demo": Command(_demo, "start everything, with a dashboard; Ctrl-C ends it", _add_demo_flags),
+    "produce": Command(_produce, "send card transactions to Kafka", _add_produce_flags),
+    "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", _add_consume_flags),
+    "verify": Command(_verify, "count again what the counters and totals say", settings.add_database),
+    "rejected": Command(
+        _rejected, "list rejected messages, show them, or send them again", _add_rejected_flags
+    ),
+    "doctor": Command(_doctor, "look at broker, topic, database and privileges", _add_doctor_flags),
+}

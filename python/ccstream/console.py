@@ -1,0 +1,240 @@
+"""What producer and consumer show in a terminal: a line per event or batch at human rates, else progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from ccstream.settings import WATCHABLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.progress import Progress, TaskID
+
+    from ccstream import ConsumeSummary, ProduceSummary
+
+PROGRESS_EVERY = 10.0
+"""Seconds between progress lines where output is no terminal."""
+
+
+def say(who: str, text: str) -> None:
+    """Prints one line, at once."""
+    print(f"[{who}] {text}", flush=True)
+
+
+class LiveLine:
+    """A line that is overwritten on a terminal, and printed every ten seconds elsewhere.
+
+    Args:
+        who: the name in brackets before it.
+    """
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._terminal = sys.stdout.isatty()
+        self._shown = time.monotonic()
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        """Shows the text where it is time to."""
+        now = time.monotonic()
+        if now - self._shown < (0.25 if self._terminal else PROGRESS_EVERY):
+            return
+        self._shown = now
+        if not self._terminal:
+            say(self._who, text)
+            return
+        line = f"[{self._who}] {text}"
+        print("\r" + line.ljust(self._width), end="", flush=True)
+        self._width = len(line)
+
+    def end(self) -> None:
+        """Ends an overwritten line, so that what follows has its own."""
+        if self._width:
+            print(flush=True)
+            self._width = 0
+
+
+class ProducerConsole:
+    """Shows a producer's events.
+
+    Args:
+        count: how many events there will be, if that is known: a bar, on a terminal.
+        quiet: show only the last line.
+    """
+
+    def __init__(self, count: int | None, *, quiet: bool) -> None:
+        self._count = count
+        self._quiet = quiet
+        self._line = LiveLine("Producer")
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def on_event(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Takes one event of the producer."""
+        if self._quiet:
+            return
+        if kind == "connected" and fields["topic_created"]:
+            say("Producer", "✓ Created the topic, which was missing")
+        elif kind == "sending":
+            say("Producer", f"Sending transaction #{fields['number']} {fields['payload']}")
+        elif kind == "sent":
+            say("Producer", f"✓ Sent to partition {fields['partition']} at offset {fields['offset']}")
+        elif kind == "not_sent":
+            say("Producer", f"✗ Not sent: {fields['error']}")
+        elif kind == "progress":
+            self._progress(fields["summary"])
+
+    def _progress(self, summary: ProduceSummary) -> None:
+        if self._count is not None and sys.stdout.isatty():
+            self._update_bar(summary.acknowledged)
+            return
+        self._line.show(
+            f"{summary.sent:,} sent, {summary.acknowledged:,} acknowledged, {summary.failed:,} failed, "
+            f"{_per_second(summary.sent, summary.elapsed.total_seconds())} events/s"
+        )
+
+    def _update_bar(self, done: int) -> None:
+        if self._bar is None:
+            # Heavy to import, and needed only here.
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+
+            self._bar = Progress("[Producer]", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._task = self._bar.add_task("sending", total=self._count)
+            self._bar.start()
+        if self._task is not None:
+            self._bar.update(self._task, completed=done)
+
+    def close(self) -> None:
+        """Ends what is drawn."""
+        self._line.end()
+        if self._bar is not None:
+            self._bar.stop()
+
+    def finish(self, summary: ProduceSummary) -> None:
+        """Prints the last line."""
+        self.close()
+        seconds = summary.elapsed.total_seconds()
+        say(
+            "Producer",
+            f"Sent {summary.sent:,}, acknowledged {summary.acknowledged:,}, failed {summary.failed:,} "
+            f"in {seconds:.1f} s ({_per_second(summary.acknowledged, seconds)} events/s)",
+        )
+
+
+class ConsumerConsole:
+    """Shows a consumer's events.
+
+    Args:
+        quiet: show only warnings and the accounting.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._line = LiveLine("Consumer")
+        self._last_batch = 0.0
+        self._watchable = True
+        self._rate = Rate()
+
+    def on_event(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Takes one event of the consumer."""
+        if kind == "batch":
+            if not self._quiet:
+                self._batch(fields)
+            return
+        text = self._text(kind, fields)
+        if text and (not self._quiet or kind in {"warning", "waiting", "recovered"}):
+            self._line.end()
+            for line in text.splitlines():
+                say("Consumer", line)
+
+    def _text(self, kind: str, fields: Mapping[str, Any]) -> str:
+        if kind == "connected_to_kafka":
+            found = "" if fields["topic_found"] else "\nThe topic does not exist yet; waiting for it"
+            return "✓ Connected to Kafka" + found
+        if kind == "connected_to_postgres":
+            lines = ["✓ Connected to PostgreSQL"]
+            if fields["added_columns"]:
+                lines.append(f"✓ Added to the table orders: {', '.join(fields['added_columns'])}")
+            if fields["started_over"]:
+                lines.append("! The table orders is new: the topic is read from its beginning again")
+            return "\n".join(lines)
+        if kind == "listening":
+            return "Listening for messages..."
+        if kind == "assigned":
+            places = ", ".join(f"{partition} from offset {at}" for partition, at in fields["offsets"].items())
+            return f"Reading partition {places}"
+        if kind == "warning":
+            return f"! {fields['text']}"
+        if kind == "waiting":
+            return f"! Waiting, and trying again: {fields['reason']}"
+        if kind == "recovered":
+            return f"✓ PostgreSQL is back after {fields['after'].total_seconds():.1f} s; nothing was lost"
+        return ""
+
+    def _batch(self, fields: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        since, self._last_batch = now - self._last_batch, now
+        self._rate.add(fields["consumed"], now)
+        calm = fields["consumed"] <= WATCHABLE_RATE * max(since, 0.1)
+        if calm and (self._watchable or since > 1):
+            self._watchable = True
+            self._line.end()
+            say("Consumer", _batch_line(fields))
+            return
+        self._watchable = False
+        self._line.show(
+            f"{self._rate.per_second(now):,.0f} messages/s, lag {fields['lag']:,}, total: "
+            f"{fields['total_stored']:,} stored, {fields['total_duplicate']:,} duplicate, "
+            f"{fields['total_rejected']:,} rejected"
+        )
+
+    def close(self) -> None:
+        """Ends what is drawn."""
+        self._line.end()
+
+    def finish(self, summary: ConsumeSummary) -> None:
+        """Prints the accounting."""
+        self.close()
+        seconds = summary.elapsed.total_seconds()
+        say(
+            "Consumer",
+            f"Consumed {summary.consumed:,} = {summary.stored:,} stored + {summary.duplicate:,} duplicate "
+            f"+ {summary.rejected:,} rejected in {seconds:.1f} s "
+            f"({_per_second(summary.consumed, seconds)} messages/s)",
+        )
+        for reason, count in sorted(summary.rejected_by_reason.items(), key=lambda item: -item[1]):
+            say("Consumer", f"  rejected {count:,}: {reason}")
+
+
+class Rate:
+    """Messages a second over the last few seconds."""
+
+    WINDOW = 5.0
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+
+    def add(self, count: int, now: float) -> None:
+        """Counts messages that came now (seconds of a monotonic clock)."""
+        self._seen = [(at, n) for at, n in self._seen if now - at <= self.WINDOW]
+        self._seen.append((now, count))
+
+    def per_second(self, now: float) -> float:
+        """The rate up to now; the oldest count only opens the window."""
+        if len(self._seen) < 2:  # noqa: PLR2004
+            return 0.0
+        return sum(n for _, n in self._seen[1:]) / max(now - self._seen[0][0], 1e-3)
+
+
+def _batch_line(fields: Mapping[str, Any]) -> str:
+    parts = [f"✓ Stored {fields['stored']}"]
+    parts += [f"{fields[kind]} {kind}" for kind in ("duplicate", "rejected") if fields[kind]]
+    took = fields["took"].total_seconds() * 1000
+    return f"{', '.join(parts)} in {took:.0f} ms (total {fields['total_stored']:,}, lag {fields['lag']:,})"
+
+
+def _per_second(count: int, seconds: float) -> str:
+    return f"{count / seconds:,.0f}" if seconds > 0 else "0"
