@@ -42,7 +42,11 @@ class LiveLine:
         now = time.monotonic()
         if now - self._shown < (0.25 if self._terminal else PROGRESS_EVERY):
             return
-        self._shown = now
+        self.show_now(text)
+
+    def show_now(self, text: str) -> None:
+        """Shows the text."""
+        self._shown = time.monotonic()
         if not self._terminal:
             say(self._who, text)
             return
@@ -178,7 +182,7 @@ class ConsumerConsole:
         now = time.monotonic()
         since, self._last_batch = now - self._last_batch, now
         self._rate.add(fields["consumed"], now)
-        calm = fields["consumed"] <= WATCHABLE_RATE * max(since, 0.1)
+        calm = fields["consumed"] <= WATCHABLE_RATE * min(max(since, 0.1), 1)
         if calm and (self._watchable or since > 1):
             self._watchable = True
             self._line.end()

@@ -1,0 +1,64 @@
+# make help lists the targets. Nothing is installed outside .venv and the cache folder of `make kafka`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find src python -type f -not -name '*.so' -not -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
+
+# maturin would fetch a whole Rust toolchain by itself; we say that one is missing instead.
+export MATURIN_NO_INSTALL_RUST := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The system's OpenSSL, where its headers are: two minutes less than building one.
+ifneq ($(wildcard /usr/include/openssl/ssl.h),)
+export OPENSSL_NO_VENDOR := 1
+endif
+# librdkafka's build breaks on a blank in its path: build in a folder without one.
+ifneq ($(words $(CURDIR)),1)
+export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
+endif
+
+.PHONY: help build demo test test-rust test-python lint kafka wheel clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: $(VENV)/.built ## .venv with ccstream and all that the demo and the tests need
+
+$(VENV)/.built: $(SOURCES) tools/check-tools.sh
+	@python=$$(tools/check-tools.sh) || exit 1; \
+	if ! [ -x $(BIN)/python ]; then echo "Making $(VENV) with $$python"; "$$python" -m venv $(VENV); fi
+	@$(BIN)/python -m pip install -q 'maturin>=1.9.4,<2'
+	@[ -f $@ ] || echo "Building ccstream: 5 to 7 minutes on 2 cores, once"
+	@. $(BIN)/activate && maturin develop --release --locked --extras embedded,dashboard,dev
+	@touch $@
+
+demo: build ## everything at once, with a dashboard; Ctrl-C ends it
+	@$(BIN)/ccstream demo
+
+test: build lint test-rust test-python ## every check and every test, on services of its own
+
+lint: build ## formatting, clippy, ruff, mypy, stubtest
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --features python -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items -q
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/stubtest ccstream._ccstream
+
+test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
+	$(BIN)/python tests/with_services.py cargo test --locked
+
+test-python: build ## the Python tests, on the embedded services and on Apache Kafka
+	$(BIN)/pytest
+
+kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configures it; Ctrl-C ends it
+	@$(BIN)/python tests/apache_kafka.py
+
+wheel: build ## a wheel for any machine of this kind, in dist/
+	$(BIN)/maturin build --release --locked --out dist
+
+clean: ## what builds have made; not the services' data
+	rm -rf $(VENV) target dist

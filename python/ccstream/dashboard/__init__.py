@@ -1,0 +1,1 @@
+"""The live dashboard: ``queries`` asks PostgreSQL, ``charts`` draws, ``page`` puts them together."""

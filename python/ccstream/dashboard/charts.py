@@ -1,0 +1,96 @@
+"""The dashboard's charts: a frame in, an Altair chart out. Knows neither database nor Streamlit."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEIGHT = 260
+BLUE = "#0072B2"
+"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
+ORANGE = "#E69F00"
+
+
+@cache
+def _land() -> dict[str, Any]:
+    """Natural Earth's coastlines at 1:110 million, from the npm package world-atlas: the map needs no internet."""
+    text = (Path(__file__).parent / "land-110m.json").read_text()
+    land: dict[str, Any] = json.loads(text)
+    return land
+
+
+def volume(series: pd.DataFrame) -> alt.Chart:
+    """Transactions over time.
+
+    Args:
+        series: ``bucket`` (UTC) and ``transactions``.
+    """
+    chart: alt.Chart = (
+        alt.Chart(series)
+        .mark_area(color=BLUE, opacity=0.25, line={"color": BLUE}, interpolate="step-after")
+        .encode(
+            x=alt.X("bucket:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(labelOverlap=True)),
+            y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            tooltip=[
+                alt.Tooltip("bucket:T", title="from (UTC)", format="%Y-%m-%d %H:%M:%S"),
+                alt.Tooltip("transactions:Q", format=","),
+                alt.Tooltip("value:Q", format=",.2f"),
+            ],
+        )
+        .properties(height=HEIGHT)
+    )
+    return chart
+
+
+def distribution(frame: pd.DataFrame, column: str) -> alt.Chart:
+    """Transactions by the values of a column, the most frequent first.
+
+    Args:
+        frame: the column and ``transactions``.
+        column: its name.
+    """
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_bar(color=BLUE, cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            y=alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
+            tooltip=[column, alt.Tooltip("transactions:Q", format=",")],
+        )
+        .properties(height=max(HEIGHT, 18 * len(frame)))
+    )
+    return chart
+
+
+def world(cities: pd.DataFrame) -> alt.LayerChart:
+    """Cities on a map, by their number of transactions.
+
+    Args:
+        cities: ``city``, ``country``, ``latitude``, ``longitude`` (degrees) and ``transactions``.
+    """
+    land = alt.Data(values=_land(), format=alt.TopoDataFormat(type="topojson", feature="land"))
+    background = alt.Chart(land).mark_geoshape(fill="#8883", stroke="#8888", strokeWidth=0.4)
+    points = (
+        alt.Chart(cities.dropna(subset=["latitude", "longitude"]))
+        .mark_circle(color=ORANGE, opacity=0.75, stroke="white", strokeWidth=0.5)
+        .encode(
+            longitude="longitude:Q",
+            latitude="latitude:Q",
+            size=alt.Size("transactions:Q", scale=alt.Scale(range=[15, 500]), legend=None),
+            tooltip=["city", "country", alt.Tooltip("transactions:Q", format=",")],
+        )
+    )
+    layered: alt.LayerChart = (
+        alt.layer(background, points)
+        # Without Antarctica, which is a third of the picture and buys nothing.
+        .project("equirectangular", center=[0, 20], scale=115)
+        .properties(height=340)
+    )
+    return layered

@@ -1,0 +1,202 @@
+"""``ccstream demo``: services, producer, consumer and dashboard, all together, until Ctrl-C.
+
+Every part runs in a process group of its own, so that Ctrl-C reaches only us, and we end them in order.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ccstream import embedded, settings
+from ccstream.console import LiveLine
+from ccstream.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import psycopg
+
+START_LIMIT = 60.0
+"""Seconds until the first rows and the page must be there."""
+STOP_LIMIT = 15.0
+"""Seconds that a part may take to end before it is killed."""
+
+
+@dataclass
+class Part:
+    """A process of the demo.
+
+    Attributes:
+        title: its name for people.
+        process: itself.
+        log: where its output goes.
+    """
+
+    title: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @classmethod
+    def start(cls, title: str, arguments: Sequence[str]) -> Part:
+        """Starts ``python -m ARGUMENTS``."""
+        log = embedded.home() / f"demo-{title}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return cls(title, process, log)
+
+    def check(self) -> None:
+        """Raises if it has ended."""
+        if self.process.poll() is not None:
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
+            raise ServiceError(f"the {self.title} ended; its log {self.log} ends:\n{tail or '(empty)'}")
+
+    def stop(self) -> None:
+        """Ends it gently, and after a while not."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_LIMIT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class _Stopped(BaseException):
+    """Ctrl-C or SIGTERM; no error, so nothing on the way takes it for one."""
+
+
+def run(*, rate: float, dashboard_port: int) -> int:
+    """Starts everything, shows how the rows arrive, and ends what it started.
+
+    Args:
+        rate: events a second, or infinity.
+        dashboard_port: where the page is served.
+
+    Returns:
+        The exit status: 0 after Ctrl-C.
+
+    Raises:
+        ServiceError: a part is not installed, a port is taken, or a part ended by itself; nothing is
+            left running that was started here.
+    """
+    for module in ("streamlit", "psycopg"):
+        if importlib.util.find_spec(module) is None:
+            raise ServiceError(f"the dashboard needs {module}: pip install 'ccstream[dashboard]'", 2)
+    if embedded.is_taken(dashboard_port):
+        raise ServiceError(
+            f"port {dashboard_port} is taken by another program, so the dashboard cannot start there; "
+            "end that program, or give another with --dashboard-port"
+        )
+
+    def stop(_number: int, _frame: object) -> None:
+        raise _Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    started: list[embedded.Service] = []
+    parts: list[Part] = []
+    line = LiveLine("demo")
+    try:
+        started = embedded.up(print)
+        _start_parts(parts, rate, dashboard_port)
+        _watch(parts, line, dashboard_port)
+    except _Stopped:
+        return 0
+    finally:
+        # A second Ctrl-C must not leave anything running.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        line.end()
+        _stop_all(parts, started)
+
+
+def _start_parts(parts: list[Part], rate: float, dashboard_port: int) -> None:
+    paced = "max" if math.isinf(rate) else str(rate)
+    parts.append(Part.start("producer", ["ccstream", "produce", "--rate", paced]))
+    parts.append(Part.start("consumer", ["ccstream", "consume"]))
+    page = Path(__file__).parent / "dashboard" / "page.py"
+    flags = {
+        "server.address": "localhost",
+        "server.port": str(dashboard_port),
+        "server.headless": "true",
+        "server.showEmailPrompt": "false",
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+    }
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    parts.append(Part.start("dashboard", ["streamlit", "run", str(page), *arguments]))
+
+
+def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> None:
+    """Waits for rows and page, says where the page is, and counts rows until it is stopped."""
+    import psycopg  # noqa: PLC0415
+
+    address = f"http://localhost:{dashboard_port}"
+    print("  Waiting for the first rows...", flush=True)
+    with psycopg.connect(settings.database_url(), autocommit=True) as connection:
+        before = _rows(connection)
+        until = time.monotonic() + START_LIMIT
+        while _rows(connection) == before or not _serves(address):
+            if time.monotonic() > until:
+                raise ServiceError(
+                    f"no rows or no page after {START_LIMIT:.0f} s; see the logs in {embedded.home()}"
+                )
+            for part in parts:
+                part.check()
+            time.sleep(0.2)
+        print(f"✓ The dashboard is at {address}", flush=True)
+        print(f"  Logs: {embedded.home()}/demo-*.log. Ctrl-C ends everything that was started here.", flush=True)
+        last, at = _rows(connection), time.monotonic()
+        line.show_now(f"{last:,} rows in orders")
+        while True:
+            time.sleep(1)
+            for part in parts:
+                part.check()
+            rows, now = _rows(connection), time.monotonic()
+            line.show(f"{rows:,} rows in orders, {(rows - last) / (now - at):,.0f} new a second")
+            last, at = rows, now
+
+
+def _rows(connection: psycopg.Connection) -> int:
+    """Rows stored so far: of the offset rows, so that no table is scanned."""
+    found = connection.execute("SELECT to_regclass('kafka_offsets') IS NOT NULL").fetchone()
+    if not (found and found[0]):
+        return 0
+    counted = connection.execute("SELECT coalesce(sum(stored), 0)::bigint FROM kafka_offsets").fetchone()
+    return int(counted[0]) if counted else 0
+
+
+def _serves(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1) as answer:  # noqa: S310
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _stop_all(parts: list[Part], services: list[embedded.Service]) -> None:
+    for part in parts:
+        part.stop()
+    for service in reversed(services):
+        service.stop()
+    ended = [part.title for part in parts] + [service.title.removeprefix("the ") for service in reversed(services)]
+    if ended:
+        print(f"Ended: {', '.join(ended)}", flush=True)
+
