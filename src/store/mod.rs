@@ -130,3 +130,6 @@ async fn write_rows(transaction: &mut Transaction<'_>, batch: &mut Batch, wary: 
     copy::insert_new(transaction, batch).await?;
     Ok(if batch.rows().len() < before { CLEAN_BATCHES } else { wary.saturating_sub(1) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,17 +27,29 @@ def _land() -> dict[str, Any]:
     return land
 
 
-def volume(series: pd.DataFrame) -> alt.Chart:
+def _time_axis(width: timedelta, series: pd.DataFrame) -> alt.Axis:
+    """Labels of a 24-hour clock, with the date where there are several days."""
+    if width >= timedelta(days=1):
+        form = "%Y-%m-%d"
+    elif len(series) * width > timedelta(days=1):
+        form = "%b %d %H:%M"
+    else:
+        form = "%H:%M:%S" if width < timedelta(minutes=1) else "%H:%M"
+    return alt.Axis(format=form, labelOverlap=True, tickCount=6)
+
+
+def volume(series: pd.DataFrame, width: timedelta) -> alt.Chart:
     """Transactions over time.
 
     Args:
-        series: ``bucket`` (UTC) and ``transactions``.
+        series: ``bucket`` (UTC), ``transactions`` and ``value``.
+        width: of a bucket.
     """
     chart: alt.Chart = (
         alt.Chart(series)
         .mark_area(color=BLUE, opacity=0.25, line={"color": BLUE}, interpolate="step-after")
         .encode(
-            x=alt.X("bucket:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(labelOverlap=True)),
+            x=alt.X("bucket:T", title=None, scale=alt.Scale(type="utc"), axis=_time_axis(width, series)),
             y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
             tooltip=[
                 alt.Tooltip("bucket:T", title="from (UTC)", format="%Y-%m-%d %H:%M:%S"),
@@ -61,10 +74,10 @@ def distribution(frame: pd.DataFrame, column: str) -> alt.Chart:
         .mark_bar(color=BLUE, cornerRadiusEnd=2)
         .encode(
             x=alt.X("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            y=alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=160)),
+            y=alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=160, labelOverlap=False)),
             tooltip=[column, alt.Tooltip("transactions:Q", format=",")],
         )
-        .properties(height=max(HEIGHT, 18 * len(frame)))
+        .properties(height=max(HEIGHT, 20 * len(frame)))
     )
     return chart
 
@@ -89,8 +102,7 @@ def world(cities: pd.DataFrame) -> alt.LayerChart:
     )
     layered: alt.LayerChart = (
         alt.layer(background, points)
-        # Without Antarctica, which is a third of the picture and buys nothing.
-        .project("equirectangular", center=[0, 20], scale=115)
+        .project("naturalEarth1")
         .properties(height=340)
     )
     return layered

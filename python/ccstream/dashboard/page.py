@@ -40,9 +40,9 @@ def _choices(url: str) -> dict[str, list[str]]:
 
 def render() -> None:
     """Draws the page; Streamlit calls it at each change of a filter."""
-    st.set_page_config(page_title="ccstream", page_icon="💳", layout="wide")
+    st.set_page_config(page_title="ccstream", page_icon=":material/credit_card:", layout="wide")
     url = settings.database_url()
-    st.markdown("#### 💳 ccstream &nbsp; card transactions, live")
+    st.markdown("#### ccstream · card transactions, live")
     filters, rows, interval = _sidebar(url)
     # The live part alone runs again at each interval: the page itself does not flicker.
     st.fragment(run_every=timedelta(seconds=interval))(_live)(url, filters, rows)
@@ -79,17 +79,17 @@ def _guard(ask: Callable[[], object], *, quiet: bool = False) -> bool:
         ask()
     except psycopg.errors.UndefinedTable:
         if not quiet:
-            st.info("There is no table **orders** yet. Start the consumer: `python consumer.py`", icon="📭")
+            st.info("There is no table **orders** yet. Start the consumer: `python consumer.py`", icon=":material/inbox:")
     except psycopg.errors.QueryCanceled:
         if not quiet:
-            st.warning("PostgreSQL took too long for this question; narrow the time range.", icon="⏳")
+            st.warning("PostgreSQL took too long for this question; narrow the time range.", icon=":material/hourglass_top:")
     except (psycopg.OperationalError, PoolTimeout) as error:
         if not quiet:
             address = settings.database_url().rpartition("@")[2]
             st.warning(
                 f"No answer from PostgreSQL at **{address}**. Start it with `docker-compose up -d` or `ccstream up`. "
                 "This page comes back by itself.",
-                icon="🔌",
+                icon=":material/power_off:",
             )
             with st.expander("What PostgreSQL said"):
                 st.code(str(error))
@@ -106,9 +106,9 @@ def _live(url: str, filters: queries.Filters, rows: int) -> None:
     snapshot = found[0]
     if not snapshot.totals.transactions:
         if filters == queries.Filters():
-            st.info("No transactions yet. Start the producer: `python producer.py`", icon="📭")
+            st.info("No transactions yet. Start the producer: `python producer.py`", icon=":material/inbox:")
         else:
-            st.info("No transactions match these filters.", icon="🔎")
+            st.info("No transactions match these filters.", icon=":material/search_off:")
         return
     _header(snapshot.totals)
     _charts(snapshot)
@@ -140,10 +140,10 @@ def _charts(snapshot: queries.Snapshot) -> None:
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
         st.markdown(f"**Transactions over time** · per {describe(snapshot.width)}")
-        st.altair_chart(charts.volume(snapshot.series), key="volume")
+        st.altair_chart(charts.volume(snapshot.series, snapshot.width), key="volume")
     with right.container(border=True, height="stretch"):
         st.markdown("**Busiest merchants** · with their trend")
-        _merchants(snapshot.merchants)
+        _merchants(snapshot.merchants, snapshot.totals.currency)
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
         st.markdown("**Where**")
@@ -163,12 +163,16 @@ def _charts(snapshot: queries.Snapshot) -> None:
         st.dataframe(
             snapshot.cities[["city", "country", "transactions"]],
             hide_index=True,
-            height=300,
-            column_config={"transactions": st.column_config.NumberColumn(format="localized")},
+            height=360,
+            column_config={
+                "city": "City",
+                "country": "Country",
+                "transactions": st.column_config.NumberColumn("Transactions", format="localized"),
+            },
         )
 
 
-def _merchants(merchants: pd.DataFrame) -> None:
+def _merchants(merchants: pd.DataFrame, currency: str | None) -> None:
     if merchants.empty:
         st.caption("These transactions name no merchants.")
         return
@@ -176,11 +180,12 @@ def _merchants(merchants: pd.DataFrame) -> None:
         merchants,
         hide_index=True,
         height="stretch",
+        column_order=["merchant", "trend", "transactions", "value"],
         column_config={
-            "merchant": "Merchant",
-            "transactions": st.column_config.NumberColumn("Transactions", format="localized"),
-            "value": st.column_config.NumberColumn("Value", format="localized"),
-            "trend": st.column_config.AreaChartColumn("Trend", y_min=0),
+            "merchant": st.column_config.TextColumn("Merchant", width="medium"),
+            "trend": st.column_config.AreaChartColumn("Trend", width="small", y_min=0),
+            "transactions": st.column_config.NumberColumn("Count", width=70, format="localized"),
+            "value": st.column_config.NumberColumn(currency or "Value", width=90, format="localized"),
         },
     )
 
