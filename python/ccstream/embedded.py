@@ -36,6 +36,8 @@ START_LIMIT = 30.0
 """Seconds that a service may take to answer."""
 STOP_LIMIT = 30.0
 """Seconds that a service may take to end before it is killed."""
+_spawned: list[subprocess.Popen[bytes]] = []
+"""Started by this process and meant to outlive whatever object started them."""
 INSTALL = "pip install 'ccstream[embedded]'"
 
 
@@ -129,6 +131,7 @@ class Service(ABC):
             )
         _make_home()
         child = self._spawn()
+        _spawned.append(child)
         created = _psutil().Process(child.pid).create_time()
         self._note.write_text(json.dumps({"pid": child.pid, "created": created}))
         try:

@@ -1,0 +1,197 @@
+"""Apache Kafka itself, from Maven, in KRaft mode, configured by docker-compose.yml's ``KAFKA_*`` variables.
+
+``python tests/apache_kafka.py`` runs it on the compose file's own port until Ctrl-C (``make kafka``).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+from confluent_kafka.admin import AdminClient
+
+ROOT = Path(__file__).resolve().parent.parent
+VERSION = "4.3.1"
+"""The newest 4.x whose command-line tools are published too."""
+START_LIMIT = 90.0
+
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies>
+ <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+ <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId>
+  <version>2.25.5</version></dependency>
+</dependencies></project>
+"""
+
+LOG4J = """\
+<Configuration status="WARN" shutdownHook="disable"><Appenders>
+<Console name="C" target="SYSTEM_OUT"><PatternLayout pattern="[%d] %p %m (%c)%n"/></Console></Appenders>
+<Loggers><Root level="WARN"><AppenderRef ref="C"/></Root></Loggers></Configuration>
+"""
+
+
+def missing_tools() -> str:
+    """What Apache Kafka needs and is not here; empty if nothing."""
+    return ", ".join(tool for tool in ("java", "mvn") if shutil.which(tool) is None)
+
+
+def compose_environment() -> dict[str, str]:
+    """The variables of the service ``kafka`` in docker-compose.yml."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return {name: str(value) for name, value in compose["services"]["kafka"]["environment"].items()}
+
+
+def properties(environment: dict[str, str]) -> dict[str, str]:
+    """The broker's properties, named as the image names them: ``KAFKA_A_B`` is ``a.b``, ``__`` is ``_``, ``___`` is ``-``."""
+    found = {}
+    for name, value in environment.items():
+        if name.startswith("KAFKA_") and not name.endswith("_OPTS"):
+            key = name.removeprefix("KAFKA_").lower()
+            key = key.replace("___", "-").replace("__", "\0").replace("_", ".").replace("\0", "_")
+            found[key] = value
+    return found
+
+
+def fetch() -> Path:
+    """Kafka's jars, fetched by Maven once into a cache folder outside the tree."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccstream" / f"kafka-{VERSION}"
+    jars = cache / "libs"
+    if jars.exists():
+        return jars
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "pom.xml").write_text(POM)
+    partial = cache / f"libs.partial-{os.getpid()}"
+    subprocess.run(
+        [
+            *("mvn", "-B", "-ntp", "-q", "-Dstyle.color=never", "-f", str(cache / "pom.xml")),
+            "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
+            *("-DincludeScope=runtime", f"-DoutputDirectory={partial}"),
+        ],
+        check=True,
+        timeout=600,
+    )
+    partial.rename(jars)
+    return jars
+
+
+class ApacheKafka:
+    """A broker of its own, with data that goes at the end.
+
+    Args:
+        port: instead of the compose file's 9094; its controller then gets the port after it.
+    """
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port or 9094
+        environment = compose_environment()
+        self._cluster_id = environment["CLUSTER_ID"]
+        self._heap = environment["KAFKA_HEAP_OPTS"].split()
+        self._jars = fetch()
+        self._folder = Path(tempfile.mkdtemp(prefix="ccstream-kafka-"))
+        self.log = self._folder / "kafka.log"
+        settings = {**properties(environment), "log.dirs": str(self._folder / "data")}
+        text = "".join(f"{key}={value}\n" for key, value in settings.items())
+        if port is not None:
+            text = text.replace("9094", str(port)).replace("9093", str(port + 1))
+        # Where the container's ports are published on the loopback alone, so listens this one.
+        text = text.replace("0.0.0.0", "127.0.0.1")
+        (self._folder / "server.properties").write_text(text)
+        (self._folder / "log4j2.xml").write_text(LOG4J)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """``host:port``, as the broker advertises it."""
+        return f"localhost:{self.port}"
+
+    def _java(self, heap: list[str], *arguments: str) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}"
+        return ["java", *heap, "-XX:+UseSerialGC", logging, "-cp", f"{self._jars}/*", *arguments]
+
+    def format(self) -> None:
+        """Prepares the data folder, as the image does before its first start."""
+        properties_file = str(self._folder / "server.properties")
+        command = self._java(["-Xmx128m"], "kafka.tools.StorageTool", "format", "-t", self._cluster_id)
+        subprocess.run([*command, "-c", properties_file], check=True, capture_output=True)
+
+    def start(self) -> None:
+        """Starts the broker and waits until it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._java(self._heap, "kafka.Kafka", str(self._folder / "server.properties")),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        until = time.monotonic() + START_LIMIT
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                raise RuntimeError(f"Apache Kafka did not start; its log ends:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port)) != 0:
+                return False
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        try:
+            return bool(admin.list_topics(timeout=5).brokers)
+        except Exception:  # noqa: BLE001
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends the broker a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Ends the broker."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def remove(self) -> None:
+        """Ends the broker and removes its data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def main() -> int:
+    """Runs the broker until Ctrl-C."""
+    if missing := missing_tools():
+        print(f"Apache Kafka needs {missing}, which is not here", file=sys.stderr)
+        return 1
+    print(f"Fetching Apache Kafka {VERSION}, once", flush=True)
+    kafka = ApacheKafka()
+    try:
+        kafka.format()
+        kafka.start()
+        print(f"✓ Apache Kafka {VERSION} answers at {kafka.address}; Ctrl-C ends it", flush=True)
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        kafka.remove()
+
+
+if __name__ == "__main__":
+    # SIGTERM ends it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

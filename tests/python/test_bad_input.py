@@ -1,0 +1,174 @@
+"""Every reason to reject, between good messages: the good are stored, the bad are kept and explained."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+if TYPE_CHECKING:
+    from conftest import Pipeline
+
+BASE = {"transaction_id": "t", "amount": 1.5, "timestamp": "2026-01-01T00:00:00Z"}
+
+
+def event(**fields: object) -> bytes:
+    return json.dumps({**BASE, **fields}).encode()
+
+
+def raw(fields: str) -> bytes:
+    """A valid event with more text between its braces."""
+    return event(transaction_id="raw")[:-1] + b"," + fields.encode() + b"}"
+
+
+BAD: dict[str, tuple[bytes | None, str]] = {
+    "a tombstone": (None, "tombstone"),
+    "an empty payload": (b"", "empty"),
+    "2 MB": (event(merchant="x" * 2_000_000), "too_large"),
+    "invalid UTF-8": (b'{"merchant":"\xff"}', "invalid_utf8"),
+    "invalid UTF-8 in an unknown field": (event()[:-1] + b',"note":"\xc3\x28"}', "invalid_utf8"),
+    "an array": (b"[" + event() + b"]", "not_an_object"),
+    "100 levels deep": (raw(f'"x":{"[" * 100}{"]" * 100}'), "too_deep"),
+    "truncated": (event()[:-9], "invalid_json"),
+    "not JSON after the object": (event() + b"x", "invalid_json"),
+    "a known key twice": (raw('"amount":1.5'), "repeated_key"),
+    "both names, different values": (event(order_id="other"), "conflicting_names"),
+    "no amount": (b'{"transaction_id":"a","timestamp":"2026-01-01"}', "missing_field"),
+    "an id that is a number": (event(transaction_id=7), "wrong_type"),
+    "a flag that is a text": (event(risk_flag="no"), "wrong_type"),
+    "an empty id": (event(transaction_id=""), "empty_text"),
+    "an id of 60 characters": (event(transaction_id="x" * 60), "text_too_long"),
+    "an id with trailing spaces": (event(transaction_id="x" + " " * 50), "text_too_long"),
+    "NUL in a text": (event(merchant="a\0b"), "nul_character"),
+    "an amount of abc": (event(amount="abc"), "invalid_amount"),
+    "an amount of NaN": (event(amount="NaN"), "invalid_amount"),
+    "a bare NaN": (raw('"x":NaN'), "invalid_json"),
+    "an amount of 1e400": (b'{"transaction_id":"a","amount":1e400,"timestamp":"2026-01-01"}', "invalid_amount"),
+    "an amount too large": (event(amount="100000000.00"), "invalid_amount"),
+    "an amount too fine": (event(amount=12.345), "invalid_amount"),
+    "a discount too fine": (event(discount=0.125), "invalid_discount"),
+    "a date in the year 10000": (event(timestamp="10000-01-01T00:00:00Z"), "invalid_timestamp"),
+    "a timestamp in seconds": (event(timestamp=1_767_225_600), "invalid_timestamp"),
+    "a latitude of 91": (event(latitude=91), "invalid_coordinate"),
+    "a card number": (event(merchant="paid by 4111 1111 1111 1111"), "card_number"),
+    "a card number, escaped": (event().replace(b'"t"', b'"t","merchant":"\\u0034111111111111111"'), "card_number"),
+}
+
+
+def test_every_reason_between_good_messages(pipeline: Pipeline) -> None:
+    pipeline.create_topic(1, max_message_bytes="5000000")
+    payloads: list[bytes | None] = []
+    for number, (payload, _) in enumerate(BAD.values()):
+        payloads += [event(transaction_id=f"good-{number}"), payload]
+    payloads.append(event(transaction_id="last"))
+    pipeline.send(payloads)
+    accounting = pipeline.run("consume", "--until-caught-up")
+    assert f"Consumed {2 * len(BAD) + 1} = {len(BAD) + 1} stored + 0 duplicate + {len(BAD)} rejected" in accounting
+    stored = {row[0] for row in pipeline.query("SELECT order_id FROM orders")}
+    assert stored == {f"good-{number}" for number in range(len(BAD))} | {"last"}
+    kept = pipeline.query("SELECT reason, payload, masked, detail FROM rejected_events ORDER BY kafka_offset")
+    assert len(kept) == len(BAD)
+    for (label, (payload, reason)), (kept_reason, kept_payload, masked, detail) in zip(BAD.items(), kept, strict=True):
+        assert kept_reason == reason, label
+        assert detail, label
+        assert masked == (reason == "card_number"), label
+        if masked:
+            assert b"****" in kept_payload, label
+            assert b"4111 1111 1111" not in kept_payload, label
+            assert b"11111111" not in kept_payload, label
+        else:
+            assert kept_payload == payload, label
+    pipeline.verify()
+
+
+GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"amount": "12.450"}, {"value": "12.45"}),
+    ({"amount": 1e2}, {"value": "100.00"}),
+    ({"amount": -3.1}, {"value": "-3.10"}),
+    ({"discount": 1}, {"discount": "1.00"}),
+    ({"timestamp": "2026-11-22T12:15:30.123456+02:00"}, {"timestamp": "2026-11-22 10:15:30.123456"}),
+    ({"timestamp": "2026-11-22 10:15:30"}, {"timestamp": "2026-11-22 10:15:30"}),
+    ({"timestamp": 1_795_342_530_123}, {"timestamp": "2026-11-22 10:15:30.123"}),
+    ({"merchant": 'Zoë\'s "Café"\\\t\n💳'}, {"merchant": 'Zoë\'s "Café"\\\t\n💳'}),
+    ({"merchant": ""}, {"merchant": ""}),
+    ({"risk_flag": 0}, {"risk_flag": "false"}),
+    ({"latitude": 41.88, "longitude": -87.63}, {"latitude": "41.88", "longitude": "-87.63"}),
+    ({"order_id": "$ID", "value": "1.50"}, {"value": "1.50"}),
+    ({"location": "Bonn", "city": "Bonn"}, {"city": "Bonn"}),
+    ({"unknown": {"a": [1, 2]}}, {"merchant": None}),
+]
+
+
+def test_what_is_valid_is_stored_as_it_was_sent(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    # The plain events of the classic demo, and those with six fields.
+    classic = {
+        "order_id": "classic",
+        "status": "completed",
+        "category": "Books",
+        "value": 20.5,
+        "timestamp": "2024-01-01T10:00:00.123456",
+        "city": "Paris",
+        "payment_method": "card",
+        "discount": 0.1,
+    }
+    payloads = [json.dumps(classic).encode()]
+    payloads.append(event(transaction_id="six", merchant="Shop", location="Rome", risk_flag=False))
+    for number, (fields, _) in enumerate(GOOD):
+        named = {key: f"id-{number}" if value == "$ID" else value for key, value in fields.items()}
+        payloads.append(event(transaction_id=f"id-{number}", **named))
+    pipeline.send(payloads)
+    pipeline.run("consume", "--until-caught-up")
+    assert pipeline.query("SELECT * FROM rejected_events") == []
+    for number, (_, expected) in enumerate(GOOD):
+        for column, text in expected.items():
+            query = f"SELECT {column}::text FROM orders WHERE order_id = %s"
+            assert pipeline.query(query, f"id-{number}") == [(text,)], (number, column)
+    assert pipeline.query("SELECT city, value::text, timestamp::text FROM orders WHERE order_id = 'classic'") == [
+        ("Paris", "20.50", "2024-01-01 10:00:00.123456")
+    ]
+    pipeline.verify()
+
+
+def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -> None:
+    pipeline.create_topic(1)
+    pan = event(merchant="4111111111111111")
+    pipeline.send([event(amount="abc"), event(amount="12.345"), pan, None])
+    pipeline.run("consume", "--until-caught-up")
+    listed = pipeline.run("rejected")
+    assert "invalid_amount" in listed
+    assert "card_number" in listed
+    shown = pipeline.run("rejected", "--show", "--reason", "invalid_amount")
+    assert '"amount": "abc"' in shown
+    assert "is not a number" in shown
+    assert "4111111111111111" not in pipeline.run("rejected", "--show")
+    resent = pipeline.run("rejected", "--replay")
+    assert "Sent 2 again" in resent
+    assert "Left out 1: a card number" in resent
+    assert "Left out 1: they have no payload" in resent
+    reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "reader", "enable.auto.commit": False})
+    reader.assign([TopicPartition(pipeline.topic, 0, 4)])
+    again = [message.value() for message in reader.consume(2, timeout=10)]
+    reader.close()
+    assert again == [event(amount="abc"), event(amount="12.345")]
+    # A second time nothing goes out; what is still wrong is kept again.
+    assert "Sent 0 again" in pipeline.run("rejected", "--replay")
+    pipeline.run("consume", "--until-caught-up")
+    assert pipeline.query("SELECT count(*) FROM rejected_events") == [(6,)]
+    pipeline.verify()
+
+
+def test_no_message_was_rejected(embedded_pipeline: Pipeline) -> None:
+    embedded_pipeline.run("produce", "--rate", "max", "--count", "10")
+    embedded_pipeline.run("consume", "--until-caught-up")
+    assert "No message was rejected" in embedded_pipeline.run("rejected")
+
+
+@pytest.mark.parametrize("arguments", [("--id", "1"), ("--show",)])
+def test_no_such_message(embedded_pipeline: Pipeline, arguments: tuple[str, ...]) -> None:
+    embedded_pipeline.run("produce", "--rate", "max", "--count", "10")
+    embedded_pipeline.run("consume", "--until-caught-up")
+    assert "No such message" in embedded_pipeline.run("rejected", *arguments)

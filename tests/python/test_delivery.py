@@ -1,0 +1,127 @@
+"""Exactly once: kills, outages, repeats, stops, on the embedded broker and on Apache Kafka."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import wait_for_line, wait_until
+
+from ccstream import embedded
+
+if TYPE_CHECKING:
+    from conftest import Pipeline
+
+CONSUME = ("-m", "ccstream", "consume")
+
+
+@pytest.mark.timeout(600)
+def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
+    seed = int(os.environ.get("CCSTREAM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"CCSTREAM_TEST_SEED={seed}")
+    chance = random.Random(seed)  # noqa: S311
+    sent = pipeline.run("produce", "--rate", "max", "--count", "100000", "--partitions", "4", "--quiet")
+    assert "Sent 100,000, acknowledged 100,000, failed 0" in sent
+    on_the_way = 0
+    for _ in range(10):
+        consumer = pipeline.spawn(*CONSUME, "--batch-rows", "250")
+        wait_for_line(consumer, "Reading partition")
+        time.sleep(chance.uniform(0, 0.12))
+        consumer.send_signal(signal.SIGKILL)
+        consumer.wait()
+        on_the_way += 0 < pipeline.count() < 100_000
+    assert on_the_way >= 5, f"only {on_the_way} kills were on the way"
+    print(pipeline.run("consume", "--until-caught-up"))
+    assert pipeline.count() == 100_000
+    pipeline.verify()
+    # Not even the primary key was needed: every message was counted once.
+    assert pipeline.query("SELECT sum(consumed), sum(duplicate), sum(rejected) FROM kafka_offsets") == [
+        (100_000, 0, 0)
+    ]
+
+
+@pytest.mark.timeout(300)
+def test_an_outage_of_postgres_needs_no_restart(pipeline: Pipeline) -> None:
+    count = 60_000
+    consumer = pipeline.spawn(*CONSUME)
+    pipeline.spawn("-m", "ccstream", "produce", "--rate", "5000", "--count", str(count), "--quiet")
+    wait_until("rows arrive", lambda: pipeline.count() > 1000)
+    postgres = embedded.Postgres()
+    assert postgres.stop()
+    time.sleep(20)
+    assert postgres.start()
+    wait_until("all rows are there", lambda: pipeline.count() == count)
+    assert consumer.poll() is None
+    consumer.send_signal(signal.SIGTERM)
+    lines = wait_for_line(consumer, "Consumed")
+    assert consumer.wait(30) == 0
+    assert any("Waiting" in line for line in lines)
+    assert any("PostgreSQL is back" in line for line in lines)
+    pipeline.verify()
+    assert pipeline.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets") == [(count, 0)]
+
+
+def test_the_same_seed_twice_is_counted_as_duplicates(pipeline: Pipeline) -> None:
+    produce = ("produce", "--rate", "max", "--count", "5000", "--seed", "7", "--start-time", "2026-01-01T00:00:00Z")
+    pipeline.run(*produce)
+    pipeline.run("consume", "--until-caught-up")
+    rows = "SELECT md5(string_agg(o::text, '|' ORDER BY order_id)), count(*) FROM orders o"
+    before = pipeline.query(rows)
+    assert before[0][1] == 5000
+    pipeline.run(*produce)
+    accounting = pipeline.run("consume", "--until-caught-up")
+    assert "Consumed 5,000 = 0 stored + 5,000 duplicate + 0 rejected" in accounting
+    assert pipeline.query(rows) == before
+    pipeline.verify()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_commits_what_was_read(pipeline: Pipeline, number: signal.Signals) -> None:
+    consumer = pipeline.spawn(*CONSUME)
+    wait_for_line(consumer, "Listening")
+    pipeline.spawn("-m", "ccstream", "produce", "--rate", "2000", "--count", "200000", "--quiet")
+    wait_until("rows arrive", lambda: pipeline.count() > 500)
+    consumer.send_signal(number)
+    lines = wait_for_line(consumer, "Consumed")
+    assert consumer.wait(30) == 0
+    assert f"Consumed {pipeline.count():,} = {pipeline.count():,} stored" in lines[-1]
+    pipeline.verify()
+
+
+def test_a_lone_event_is_visible_within_the_linger(pipeline: Pipeline) -> None:
+    pipeline.create_topic(1)
+    consumer = pipeline.spawn(*CONSUME, "--linger", "5000")
+    wait_for_line(consumer, "Reading partition")
+    for number in range(1, 4):
+        pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % number])
+        # Five seconds are the most; with the writer idle it takes a few milliseconds.
+        wait_until("the event is stored", lambda n=number: pipeline.count() == n, limit=5)  # type: ignore[misc]
+
+
+def test_two_consumers_share_the_partitions(pipeline: Pipeline) -> None:
+    pipeline.create_topic(4)
+    one, two = (pipeline.spawn(*CONSUME) for _ in range(2))
+    for consumer in (one, two):
+        wait_for_line(consumer, "Listening")
+    pipeline.run("produce", "--rate", "5000", "--count", "50000", "--quiet")
+    wait_until("all rows are there", lambda: pipeline.count() == 50_000)
+    for consumer in (one, two):
+        consumer.send_signal(signal.SIGTERM)
+        assert consumer.wait(30) == 0
+    pipeline.verify()
+    assert pipeline.query("SELECT count(DISTINCT owner_pid) FROM kafka_offsets")[0][0] == 2
+
+
+def test_a_dead_member_is_replaced(pipeline: Pipeline) -> None:
+    pipeline.run("produce", "--rate", "max", "--count", "20000", "--partitions", "2", "--quiet")
+    first = pipeline.spawn(*CONSUME, "--batch-rows", "100")
+    wait_for_line(first, "Reading partition")
+    first.send_signal(signal.SIGKILL)
+    second = pipeline.spawn(*CONSUME)
+    wait_for_line(second, "Reading partition")
+    wait_until("all rows are there", lambda: pipeline.count() == 20_000)
+    pipeline.verify()
