@@ -4,6 +4,7 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
+WHEEL_DIR := dist
 SOURCES := $(shell find src python -type f -not -name '*.so' -not -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 
 # maturin would fetch a whole Rust toolchain by itself; we say that one is missing instead.
@@ -58,7 +59,7 @@ kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configur
 	@$(BIN)/python tests/apache_kafka.py
 
 wheel: build ## a wheel for any machine of this kind, in dist/
-	$(BIN)/maturin build --release --locked --out dist
+	$(BIN)/maturin build --release --locked --out $(WHEEL_DIR)
 
 clean: ## what builds have made; not the services' data
 	rm -rf $(VENV) target dist

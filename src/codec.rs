@@ -52,7 +52,7 @@ pub struct RawEvent<'a> {
     pub repeated_key: Option<&'static str>,
 }
 
-/// Reads one JSON object. The error is in serde_json's words, with line and column.
+/// Reads one JSON object. The error is in `serde_json`'s words, with line and column.
 ///
 /// ```
 /// use ccstream::codec::{decode, Value};
@@ -252,7 +252,7 @@ fn push_value(kind: Kind, transaction: &Transaction<'_>, out: &mut Vec<u8>) -> b
 }
 
 /// Appends a text as a JSON string.
-pub fn push_text(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("writing to memory");
 }
 

@@ -142,7 +142,7 @@ fn describe(error: &(dyn StdError + 'static)) -> String {
             let mut text = format!("{} (SQLSTATE {})", db.message(), db.code().code());
             for (name, part) in [("detail", db.detail()), ("hint", db.hint())] {
                 if let Some(part) = part {
-                    text.push_str(&format!("; {name}: {part}"));
+                    text.extend(["; ", name, ": ", part]);
                 }
             }
             text

@@ -195,7 +195,7 @@ pub fn produce(
     let payloads = Payloads::open(config)?;
     let producer = connect(config)?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
-        Error::Kafka { source, .. } => unreachable(&config.kafka.bootstrap_servers, &producer.context().log, source),
+        Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
     })?;
     report(ProduceEvent::Connected { created });
@@ -206,7 +206,7 @@ pub fn produce(
     };
     let started = Instant::now();
     let run = Run { config, stop, producer, watched, started, sent: 0, reported: started };
-    run.to_the_end(payloads, report)
+    run.send_all(payloads, report)
 }
 
 fn connect(config: &ProducerConfig) -> Result<BaseProducer<Deliveries>> {
@@ -221,6 +221,13 @@ fn connect(config: &ProducerConfig) -> Result<BaseProducer<Deliveries>> {
         .map_err(Error::kafka("starting the Kafka producer"))
 }
 
+/// The error of a broker that did not answer.
+fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, source: KafkaError) -> Error {
+    // librdkafka tells why only to a client that polls.
+    producer.poll(TICK);
+    unreachable(&config.kafka.bootstrap_servers, &producer.context().log, source)
+}
+
 struct Run<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
@@ -233,7 +240,7 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn to_the_end(
+    fn send_all(
         mut self,
         mut payloads: Payloads,
         report: &mut dyn FnMut(ProduceEvent<'_>),
@@ -378,9 +385,7 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Res
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
-        Err(source) => {
-            return Err(unreachable(&config.kafka.bootstrap_servers, &producer.context().log, source));
-        }
+        Err(source) => return Err(no_answer(config, &producer, source)),
     }
     let stop = CancellationToken::new();
     let started = Instant::now();

@@ -133,7 +133,8 @@ fn hash(path: &Path) -> io::Result<String> {
             read => hasher.update(&buffer[..read]),
         }
     }
-    Ok(hasher.finish()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    let digest = hasher.finish();
+    Ok(format!("{:016x}", u64::from_be_bytes(std::array::from_fn(|at| digest[at]))))
 }
 
 fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSource>> {

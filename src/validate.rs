@@ -387,12 +387,11 @@ pub fn parse_moment(text: &str) -> Result<Micros, &'static str> {
         return Err(NO_MOMENT);
     }
     let parser = jiff::fmt::temporal::DateTimeParser::new();
-    let moment = match parser.parse_timestamp(bytes) {
-        Ok(moment) => moment,
-        Err(_) => {
-            let naive = parser.parse_datetime(bytes).map_err(|_| NO_MOMENT)?;
-            jiff::tz::Offset::UTC.to_timestamp(naive).map_err(|_| NO_MOMENT)?
-        }
+    let moment = if let Ok(moment) = parser.parse_timestamp(bytes) {
+        moment
+    } else {
+        let naive = parser.parse_datetime(bytes).map_err(|_| NO_MOMENT)?;
+        jiff::tz::Offset::UTC.to_timestamp(naive).map_err(|_| NO_MOMENT)?
     };
     in_range(moment.as_nanosecond().div_euclid(1000) as i64)
 }

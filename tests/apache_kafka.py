@@ -52,7 +52,7 @@ def compose_environment() -> dict[str, str]:
 
 
 def properties(environment: dict[str, str]) -> dict[str, str]:
-    """The broker's properties, named as the image names them: ``KAFKA_A_B`` is ``a.b``, ``__`` is ``_``, ``___`` is ``-``."""
+    """The broker's properties, as the image names them: of ``KAFKA_A_B`` comes ``a.b``, of ``__`` ``_``, of ``___`` ``-``."""
     found = {}
     for name, value in environment.items():
         if name.startswith("KAFKA_") and not name.endswith("_OPTS"):
@@ -104,7 +104,7 @@ class ApacheKafka:
         if port is not None:
             text = text.replace("9094", str(port)).replace("9093", str(port + 1))
         # Where the container's ports are published on the loopback alone, so listens this one.
-        text = text.replace("0.0.0.0", "127.0.0.1")
+        text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         (self._folder / "server.properties").write_text(text)
         (self._folder / "log4j2.xml").write_text(LOG4J)
         self._process: subprocess.Popen[bytes] | None = None

@@ -7,6 +7,26 @@ from typing import Any, TypeAlias, final
 
 __version__: str
 
+__all__ = [
+    "Check",
+    "ConsumeSummary",
+    "Consumer",
+    "KeptMessage",
+    "PartitionReport",
+    "ProduceSummary",
+    "Producer",
+    "ReasonCount",
+    "Resent",
+    "VerifyReport",
+    "__version__",
+    "count_rejected",
+    "diagnose",
+    "ping",
+    "replay_rejected",
+    "select_rejected",
+    "verify",
+]
+
 _OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], object]
 
 @final
@@ -118,7 +138,7 @@ class ConsumeSummary:
         """Since partitions were first assigned."""
     @property
     def drained(self) -> bool:
-        """False where the drain limit ended the run with messages read and not committed; the next run reads them again."""
+        """False where the drain limit ended the run with messages not committed; the next run reads them again."""
 
 @final
 class Consumer:

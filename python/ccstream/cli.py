@@ -77,7 +77,10 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> No
 
 def _add_produce_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--rate", type=settings.rate, metavar="N", help="events a second, or max (default: one every 0.5 to 2 s)"
+        "--rate",
+        type=settings.rate,
+        metavar="N",
+        help="events a second, or max (default: one every 0.5 to 2 s)",
     )
     parser.add_argument("--count", type=settings.count, metavar="N", help="stop after N events")
     parser.add_argument("--seed", type=int, metavar="S", help="the same seed and start time give the same bytes")
@@ -98,7 +101,11 @@ def _add_produce_flags(parser: argparse.ArgumentParser) -> None:
         help="a field's value where the file has none or leaves it empty; may be repeated",
     )
     parser.add_argument(
-        "--partitions", type=settings.count, metavar="N", default=1, help="of the topic, if it is missing (default 1)"
+        "--partitions",
+        type=settings.count,
+        metavar="N",
+        default=1,
+        help="of the topic, if it is missing (default 1)",
     )
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
     settings.add_kafka(parser)
@@ -112,13 +119,21 @@ def _add_consume_flags(parser: argparse.ArgumentParser) -> None:
         help="the consumer group (KAFKA_GROUP_ID; default %(default)s)",
     )
     parser.add_argument(
-        "--batch-rows", type=settings.count, metavar="N", help="most messages in a transaction (default 50,000)"
+        "--batch-rows",
+        type=settings.count,
+        metavar="N",
+        help="most messages in a transaction (default 50,000)",
     )
     parser.add_argument(
-        "--linger", type=settings.milliseconds, metavar="MS", help="longest wait of a lone message (default 200)"
+        "--linger",
+        type=settings.milliseconds,
+        metavar="MS",
+        help="longest wait of a lone message (default 200)",
     )
     parser.add_argument(
-        "--until-caught-up", action="store_true", help="read to the end of every partition, print the accounting, exit"
+        "--until-caught-up",
+        action="store_true",
+        help="read to the end of every partition, print the accounting, exit",
     )
     parser.add_argument(
         "--no-synchronous-commit",
@@ -223,7 +238,19 @@ def _verify(options: argparse.Namespace) -> int:
     from ccstream.tables import print_table  # noqa: PLC0415
 
     print_table(
-        ["group", "topic", "partition", "next", "consumed", "stored", "duplicate", "rejected", "missing", "rows", "kept"],
+        [
+            "group",
+            "topic",
+            "partition",
+            "next",
+            "consumed",
+            "stored",
+            "duplicate",
+            "rejected",
+            "missing",
+            "rows",
+            "kept",
+        ],
         [
             [
                 *(one.group, one.topic, one.partition, one.next_offset, one.consumed, one.stored),
@@ -376,8 +403,6 @@ COMMANDS = {
     "produce": Command(_produce, "send card transactions to Kafka", _add_produce_flags),
     "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", _add_consume_flags),
     "verify": Command(_verify, "count again what the counters and totals say", settings.add_database),
-    "rejected": Command(
-        _rejected, "list rejected messages, show them, or send them again", _add_rejected_flags
-    ),
+    "rejected": Command(_rejected, "list rejected messages, show them, or send them again", _add_rejected_flags),
     "doctor": Command(_doctor, "look at broker, topic, database and privileges", _add_doctor_flags),
 }

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ccstream import embedded, settings
 from ccstream.console import LiveLine
@@ -144,7 +144,7 @@ def _start_parts(parts: list[Part], rate: float, dashboard_port: int) -> None:
     parts.append(Part.start("dashboard", ["streamlit", "run", str(page), *arguments]))
 
 
-def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> None:
+def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> NoReturn:
     """Waits for rows and page, says where the page is, and counts rows until it is stopped."""
     import psycopg  # noqa: PLC0415
 
@@ -155,9 +155,7 @@ def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> None:
         until = time.monotonic() + START_LIMIT
         while _rows(connection) == before or not _serves(address):
             if time.monotonic() > until:
-                raise ServiceError(
-                    f"no rows or no page after {START_LIMIT:.0f} s; see the logs in {embedded.home()}"
-                )
+                raise ServiceError(f"no rows or no page after {START_LIMIT:.0f} s; see the logs in {embedded.home()}")
             for part in parts:
                 part.check()
             time.sleep(0.2)
@@ -199,4 +197,3 @@ def _stop_all(parts: list[Part], services: list[embedded.Service]) -> None:
     ended = [part.title for part in parts] + [service.title.removeprefix("the ") for service in reversed(services)]
     if ended:
         print(f"Ended: {', '.join(ended)}", flush=True)
-

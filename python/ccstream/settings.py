@@ -22,6 +22,7 @@ DEFAULT_TOPIC = "orders_json"
 DEFAULT_GROUP = "ccstream"
 DEFAULT_DATABASE_URL = "postgresql://kafka_user:kafka_password@localhost:5434/kafka_db"
 
+MAX_PORT = 65535
 WATCHABLE_RATE = 10.0
 """Events a second up to which each is shown by itself."""
 
@@ -148,7 +149,7 @@ def broker_address() -> Address:
     """
     first = bootstrap_servers().split(",")[0].strip()
     host, _, port = first.rpartition(":")
-    if not (host and port.isdigit() and 0 < int(port) < 65536):
+    if not (host and port.isdigit() and 0 < int(port) <= MAX_PORT):
         raise ConfigError(f"KAFKA_BOOTSTRAP_SERVERS: {first!r} is not host:port", 2)
     return Address(host, int(port))
 
@@ -179,6 +180,4 @@ def database() -> Database:
         raise ConfigError(
             "DATABASE_URL: an embedded server needs postgresql://user:password@localhost:port/database", 2
         )
-    return Database(
-        Address(parts.hostname, port), unquote(parts.username), unquote(parts.password), unquote(name)
-    )
+    return Database(Address(parts.hostname, port), unquote(parts.username), unquote(parts.password), unquote(name))

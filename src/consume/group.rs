@@ -9,6 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -82,7 +83,7 @@ impl ConsumerContext for Group {
     /// Later: cooperative assignment, and finishing the transaction under way before giving up.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
         let done = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let numbers = partitions.elements().iter().map(|element| element.partition()).collect();
+            let numbers = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
             let taken = partitions
                 .set_all_offsets(Offset::Beginning)
                 .and_then(|()| consumer.assign(partitions))

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from apache_kafka import ApacheKafka, missing_tools  # noqa: E402
-from services import embedded_services, free_port  # noqa: E402
-
 from ccstream import embedded  # noqa: E402
+from services import embedded_services, free_port  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +67,8 @@ def broker(request: pytest.FixtureRequest, services: dict[str, str]) -> str:
     if request.param == "embedded":
         return services["KAFKA_BOOTSTRAP_SERVERS"]
     kafka: ApacheKafka = request.getfixturevalue("apache")
-    return kafka.address
+    address: str = kafka.address
+    return address
 
 
 @dataclass
@@ -136,7 +137,12 @@ class Pipeline:
     def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Asks the database."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            return connection.execute(query, parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(query, parameters).fetchall()
+
+    def execute(self, statements: str) -> None:
+        """Runs statements in the database."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(statements)
 
     def count(self) -> int:
         """Rows in ``orders``; 0 where there is no such table yet, or no database."""
@@ -154,9 +160,9 @@ class Pipeline:
         assert consumed == stored + duplicate + rejected
         assert self.query("SELECT count(*), count(DISTINCT order_id) FROM orders") == [(stored, stored)]
         assert self.query("SELECT count(*) FROM rejected_events") == [(rejected,)]
-        assert self.query(
-            "SELECT coalesce(sum(count), 0), coalesce(sum(sum), 0) FROM kpi_minute"
-        ) == self.query("SELECT count(*), coalesce(sum(value), 0) FROM orders")
+        assert self.query("SELECT coalesce(sum(count), 0), coalesce(sum(sum), 0) FROM kpi_minute") == self.query(
+            "SELECT count(*), coalesce(sum(value), 0) FROM orders"
+        )
 
 
 @pytest.fixture

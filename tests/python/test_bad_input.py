@@ -45,7 +45,10 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "an amount of abc": (event(amount="abc"), "invalid_amount"),
     "an amount of NaN": (event(amount="NaN"), "invalid_amount"),
     "a bare NaN": (raw('"x":NaN'), "invalid_json"),
-    "an amount of 1e400": (b'{"transaction_id":"a","amount":1e400,"timestamp":"2026-01-01"}', "invalid_amount"),
+    "an amount of 1e400": (
+        b'{"transaction_id":"a","amount":1e400,"timestamp":"2026-01-01"}',
+        "invalid_amount",
+    ),
     "an amount too large": (event(amount="100000000.00"), "invalid_amount"),
     "an amount too fine": (event(amount=12.345), "invalid_amount"),
     "a discount too fine": (event(discount=0.125), "invalid_discount"),
@@ -53,7 +56,10 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "a timestamp in seconds": (event(timestamp=1_767_225_600), "invalid_timestamp"),
     "a latitude of 91": (event(latitude=91), "invalid_coordinate"),
     "a card number": (event(merchant="paid by 4111 1111 1111 1111"), "card_number"),
-    "a card number, escaped": (event().replace(b'"t"', b'"t","merchant":"\\u0034111111111111111"'), "card_number"),
+    "a card number, escaped": (
+        event().replace(b'"t"', b'"t","merchant":"\\u0034111111111111111"'),
+        "card_number",
+    ),
 }
 
 

@@ -9,9 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import wait_for_line, wait_until
 
 from ccstream import embedded
+from conftest import wait_for_line, wait_until
 
 if TYPE_CHECKING:
     from conftest import Pipeline
@@ -39,9 +39,7 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
     assert pipeline.count() == 100_000
     pipeline.verify()
     # Not even the primary key was needed: every message was counted once.
-    assert pipeline.query("SELECT sum(consumed), sum(duplicate), sum(rejected) FROM kafka_offsets") == [
-        (100_000, 0, 0)
-    ]
+    assert pipeline.query("SELECT sum(consumed), sum(duplicate), sum(rejected) FROM kafka_offsets") == [(100_000, 0, 0)]
 
 
 @pytest.mark.timeout(300)
@@ -66,7 +64,17 @@ def test_an_outage_of_postgres_needs_no_restart(pipeline: Pipeline) -> None:
 
 
 def test_the_same_seed_twice_is_counted_as_duplicates(pipeline: Pipeline) -> None:
-    produce = ("produce", "--rate", "max", "--count", "5000", "--seed", "7", "--start-time", "2026-01-01T00:00:00Z")
+    produce = (
+        "produce",
+        "--rate",
+        "max",
+        "--count",
+        "5000",
+        "--seed",
+        "7",
+        "--start-time",
+        "2026-01-01T00:00:00Z",
+    )
     pipeline.run(*produce)
     pipeline.run("consume", "--until-caught-up")
     rows = "SELECT md5(string_agg(o::text, '|' ORDER BY order_id)), count(*) FROM orders o"
@@ -99,7 +107,7 @@ def test_a_lone_event_is_visible_within_the_linger(pipeline: Pipeline) -> None:
     for number in range(1, 4):
         pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % number])
         # Five seconds are the most; with the writer idle it takes a few milliseconds.
-        wait_until("the event is stored", lambda n=number: pipeline.count() == n, limit=5)  # type: ignore[misc]
+        wait_until("the event is stored", lambda: pipeline.count() == number  # noqa: B023, limit=5)
 
 
 def test_two_consumers_share_the_partitions(pipeline: Pipeline) -> None:

@@ -82,13 +82,13 @@ def distribution(frame: pd.DataFrame, column: str) -> alt.Chart:
     return chart
 
 
-def world(cities: pd.DataFrame) -> alt.LayerChart:
+def world(cities: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Cities on a map, by their number of transactions.
 
     Args:
         cities: ``city``, ``country``, ``latitude``, ``longitude`` (degrees) and ``transactions``.
     """
-    land = alt.Data(values=_land(), format=alt.TopoDataFormat(type="topojson", feature="land"))
+    land = alt.InlineData(values=_land(), format=alt.TopoDataFormat(type="topojson", feature="land"))
     background = alt.Chart(land).mark_geoshape(fill="#8883", stroke="#8888", strokeWidth=0.4)
     points = (
         alt.Chart(cities.dropna(subset=["latitude", "longitude"]))
@@ -100,9 +100,5 @@ def world(cities: pd.DataFrame) -> alt.LayerChart:
             tooltip=["city", "country", alt.Tooltip("transactions:Q", format=",")],
         )
     )
-    layered: alt.LayerChart = (
-        alt.layer(background, points)
-        .project("naturalEarth1")
-        .properties(height=340)
-    )
+    layered: alt.LayerChart = alt.layer(background, points).project("naturalEarth1").properties(height=340)
     return layered

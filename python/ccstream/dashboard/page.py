@@ -67,9 +67,7 @@ def _sidebar(url: str) -> tuple[queries.Filters, int, int]:
         st.header("Display")
         rows = st.slider("Latest transactions", 10, 200, 10, step=10)
         interval = st.slider("Refresh every (seconds)", 2, 10, 2)
-    filters = queries.Filters(
-        RANGES[since], picked["category"], picked["city"], picked["merchant"], picked["status"]
-    )
+    filters = queries.Filters(RANGES[since], picked["category"], picked["city"], picked["merchant"], picked["status"])
     return filters, rows, interval
 
 
@@ -79,10 +77,16 @@ def _guard(ask: Callable[[], object], *, quiet: bool = False) -> bool:
         ask()
     except psycopg.errors.UndefinedTable:
         if not quiet:
-            st.info("There is no table **orders** yet. Start the consumer: `python consumer.py`", icon=":material/inbox:")
+            st.info(
+                "There is no table **orders** yet. Start the consumer: `python consumer.py`",
+                icon=":material/inbox:",
+            )
     except psycopg.errors.QueryCanceled:
         if not quiet:
-            st.warning("PostgreSQL took too long for this question; narrow the time range.", icon=":material/hourglass_top:")
+            st.warning(
+                "PostgreSQL took too long for this question; narrow the time range.",
+                icon=":material/hourglass_top:",
+            )
     except (psycopg.OperationalError, PoolTimeout) as error:
         if not quiet:
             address = settings.database_url().rpartition("@")[2]
@@ -127,7 +131,10 @@ def _header(totals: queries.Totals) -> None:
         )
         st.metric(f"Average ({unit})", f"{totals.average:,.2f}", border=True, help="The mean of the same amounts.")
         st.metric(
-            "Conversion rate", f"{totals.conversion:.1%}", border=True, help="Approved transactions over all of them."
+            "Conversion rate",
+            f"{totals.conversion:.1%}",
+            border=True,
+            help="Approved transactions over all of them.",
         )
     left, right = st.columns([3, 1], vertical_alignment="center")
     newest = f"{totals.newest:%Y-%m-%d %H:%M:%S} UTC" if totals.newest else "unknown"

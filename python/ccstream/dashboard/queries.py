@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import psycopg
+from pandas.tseries.frequencies import to_offset
 from psycopg import sql
 from psycopg_pool import ConnectionPool
 
@@ -203,7 +204,7 @@ class _Asker:
         self._where, self._parameters = filters.where()
 
     def rows(self, query: str, **parameters: object) -> tuple[list[str], Sequence[tuple[Any, ...]]]:
-        text = sql.SQL(query).format(where=self._where)  # type: ignore[arg-type]
+        text = sql.SQL(query).format(where=self._where)
         cursor = self._connection.execute(text, {**self._parameters, **parameters})
         names = [column.name for column in cursor.description or ()]
         return names, cursor.fetchall()
@@ -252,7 +253,7 @@ def _load_series(ask: _Asker, currency: str | None, width: timedelta) -> pd.Data
     )
     # A bucket in which nothing happened is a zero, not a line drawn past it.
     frame["bucket"] = pd.to_datetime(frame["bucket"])
-    return frame.set_index("bucket").asfreq(width, fill_value=0).rename_axis("bucket").reset_index()
+    return frame.set_index("bucket").asfreq(to_offset(pd.Timedelta(width)), fill_value=0).rename_axis("bucket").reset_index()
 
 
 def _load_merchants(ask: _Asker, totals: Totals, width: timedelta) -> pd.DataFrame:
@@ -271,7 +272,7 @@ def _load_merchants(ask: _Asker, totals: Totals, width: timedelta) -> pd.DataFra
         return frame
     frame["bucket"] = pd.to_datetime(frame["bucket"])
     counts = frame.pivot_table(index="merchant", columns="bucket", values="transactions", aggfunc="sum", fill_value=0)
-    buckets = pd.date_range(counts.columns.min(), counts.columns.max(), freq=width)
+    buckets = pd.date_range(counts.columns.min(), counts.columns.max(), freq=pd.Timedelta(width))
     counts = counts.reindex(columns=buckets, fill_value=0)
     merchants = frame.groupby("merchant")[["transactions", "value"]].sum()
     merchants["trend"] = pd.Series({merchant: row.tolist() for merchant, row in counts.iterrows()})

@@ -1,0 +1,145 @@
+"""The module as a program uses it: run, stop from a thread, await, events, errors."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import math
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import ccstream
+from conftest import wait_until
+
+if TYPE_CHECKING:
+    from conftest import Pipeline
+
+
+def consumer(pipeline: Pipeline, **settings: Any) -> ccstream.Consumer:  # noqa: ANN401
+    return ccstream.Consumer(
+        bootstrap_servers=pipeline.broker,
+        topic=pipeline.topic,
+        database_url=pipeline.database_url,
+        **settings,
+    )
+
+
+def producer(pipeline: Pipeline, **settings: Any) -> ccstream.Producer:  # noqa: ANN401
+    return ccstream.Producer(bootstrap_servers=pipeline.broker, topic=pipeline.topic, **settings)
+
+
+def test_run_and_its_summaries(embedded_pipeline: Pipeline) -> None:
+    sent = producer(embedded_pipeline, rate=math.inf, count=1000).run()
+    assert (sent.sent, sent.acknowledged, sent.failed) == (1000, 1000, 0)
+    assert sent.elapsed > timedelta(0)
+    events: list[tuple[str, dict[str, Any]]] = []
+    done = consumer(
+        embedded_pipeline,
+        until_caught_up=True,
+        on_event=lambda kind, fields: events.append((kind, dict(fields))),
+    ).run()
+    assert (done.consumed, done.stored, done.duplicate, done.rejected, done.missing) == (1000, 1000, 0, 0, 0)
+    assert done.drained
+    assert done.rejected_by_reason == {}
+    kinds = [kind for kind, _ in events]
+    assert kinds[:4] == ["connected_to_kafka", "connected_to_postgres", "listening", "assigned"]
+    assert sum(fields["stored"] for kind, fields in events if kind == "batch") == 1000
+    report = ccstream.verify(database_url=embedded_pipeline.database_url)
+    assert report.problems == []
+    assert sum(one.stored for one in report.partitions) == 1000
+
+
+def test_stop_from_another_thread_and_the_interpreter_stays_free(embedded_pipeline: Pipeline) -> None:
+    made = consumer(embedded_pipeline)
+    ticks = []
+
+    def stop_later() -> None:
+        for _ in range(20):
+            ticks.append(time.monotonic())
+            time.sleep(0.05)
+        made.stop()
+
+    thread = threading.Thread(target=stop_later)
+    thread.start()
+    made.run()
+    thread.join()
+    assert len(ticks) == 20
+
+
+def test_await(embedded_pipeline: Pipeline) -> None:
+    producer(embedded_pipeline, rate=math.inf, count=100).run()
+
+    async def both() -> tuple[ccstream.ConsumeSummary, int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.02)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        done = await consumer(embedded_pipeline, until_caught_up=True).run_async()
+        ticking.cancel()
+        return done, ticks
+
+    done, ticks = asyncio.run(both())
+    assert done.stored == 100
+    assert ticks > 10
+
+
+def test_a_cancelled_task_stops_the_run(embedded_pipeline: Pipeline) -> None:
+    producer(embedded_pipeline, rate=math.inf, count=100).run()
+    warned = threading.Event()
+
+    async def cancel() -> None:
+        made = consumer(embedded_pipeline, on_event=lambda kind, _: warned.set() if kind == "batch" else None)
+        task = asyncio.ensure_future(made.run_async())
+        await asyncio.to_thread(warned.wait, 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    # The run ends by itself soon after; its group is then free at once for the next.
+    wait_until("rows are there", lambda: embedded_pipeline.count() == 100)
+    done = consumer(embedded_pipeline, until_caught_up=True).run()
+    assert done.consumed == 0
+
+
+def test_an_exception_in_the_callback_is_the_runs(embedded_pipeline: Pipeline) -> None:
+    def fail(kind: str, _fields: object) -> None:
+        raise ZeroDivisionError(kind)
+
+    with pytest.raises(ZeroDivisionError, match="connected"):
+        producer(embedded_pipeline, count=5, on_event=fail).run()
+
+
+def test_ctrl_c_drains_and_raises(embedded_pipeline: Pipeline) -> None:
+    threading.Timer(1.0, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        producer(embedded_pipeline, rate=50).run()
+
+
+def test_errors_are_of_their_kind(embedded_pipeline: Pipeline) -> None:
+    with pytest.raises(ccstream.ConfigError, match="rate: -1 is not") as caught:
+        ccstream.Producer(rate=-1)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.exit_code == 2
+    with pytest.raises(ccstream.KafkaError, match="does not exist"):
+        consumer(embedded_pipeline, until_caught_up=True).run()
+    with pytest.raises(ccstream.PostgresError) as caught_too:
+        ccstream.verify(database_url=embedded_pipeline.database_url.replace("kafka_password", "wrong"))
+    assert isinstance(caught_too.value, ConnectionError)
+
+
+def test_no_password_in_a_repr() -> None:
+    made = ccstream.Consumer(
+        database_url="postgresql://me:secret@h/d", librdkafka_options=[("sasl.password", "hidden")]
+    )
+    assert "secret" not in repr(made)
+    assert "hidden" not in repr(made)

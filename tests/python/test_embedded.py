@@ -1,0 +1,173 @@
+"""``ccstream up``, ``down``, ``status`` and ``demo``, on ports and in folders of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import psycopg
+import pytest
+
+from conftest import ROOT, wait_for_line
+from services import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """Ports that are free and an empty folder."""
+    folder = Path(tempfile.mkdtemp(prefix="ccstream-tests-"))
+    folder.chmod(0o755)
+    variables = {
+        **os.environ,
+        "CCSTREAM_HOME": str(folder / "home"),
+        "KAFKA_BOOTSTRAP_SERVERS": f"localhost:{free_port()}",
+        "DATABASE_URL": f"postgresql://kafka_user:kafka_password@localhost:{free_port()}/kafka_db",
+        "PYTHONUNBUFFERED": "1",
+    }
+    yield variables
+    run("down", variables)
+    shutil.rmtree(folder)
+
+
+def run(command: str, environment: dict[str, str], *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ccstream", command, *arguments],
+        capture_output=True,
+        check=False,
+        env=environment,
+        text=True,
+        timeout=100,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def ports(environment: dict[str, str]) -> tuple[int, int]:
+    found = [re.search(r"localhost:(\d+)", environment[name]) for name in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")]
+    broker, postgres = (int(match[1]) for match in found if match)
+    return broker, postgres
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_up_twice_down_and_up_again(environment: dict[str, str]) -> None:
+    broker, postgres = ports(environment)
+    assert run("status", environment)[0] == 1
+    status, output = run("up", environment)
+    assert status == 0, output
+    assert f"PostgreSQL runs on port {postgres}" in output
+    assert f"the broker runs on port {broker}" in output
+    status, output = run("up", environment)
+    assert (status, output.count("already")) == (0, 2)
+    assert run("status", environment)[0] == 0
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept (x int)")
+    assert run("down", environment)[0] == 0
+    assert not listens(broker)
+    assert not listens(postgres)
+    assert run("up", environment)[0] == 0
+    with psycopg.connect(environment["DATABASE_URL"]) as connection:
+        connection.execute("SELECT * FROM kept")
+
+
+def test_a_topic_that_went_with_the_broker_is_read_from_its_beginning(environment: dict[str, str]) -> None:
+    run("up", environment)
+    assert run("produce", environment, "--rate", "max", "--count", "300")[0] == 0
+    assert "300 stored" in run("consume", environment, "--until-caught-up")[1]
+    run("down", environment)
+    run("up", environment)
+    assert run("produce", environment, "--rate", "max", "--count", "500")[0] == 0
+    status, output = run("consume", environment, "--until-caught-up")
+    assert status == 0, output
+    assert "another one than before" in output
+    assert "Consumed 500 = 500 stored" in output
+    assert run("verify", environment)[0] == 0
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_taken_port_is_named_and_nothing_is_left(environment: dict[str, str], which: int) -> None:
+    taken, other = ports(environment)[which], ports(environment)[1 - which]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", taken))
+        listener.listen()
+        for command in ("up", "demo"):
+            status, output = run(command, environment)
+            assert status != 0
+            assert f"port {taken} is taken by another program" in output
+            assert "Traceback" not in output
+            assert not listens(other)
+
+
+def test_a_service_that_cannot_start_shows_its_log(environment: dict[str, str]) -> None:
+    status, output = run("up", {**environment, "CCSTREAM_BROKER": "/bin/false"})
+    assert status != 0
+    assert "the broker ended as it started; its log" in output
+    assert not listens(ports(environment)[1])
+
+
+def test_another_machine_is_refused(environment: dict[str, str]) -> None:
+    status, output = run("up", {**environment, "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092"})
+    assert status == 2
+    assert "is not this machine" in output
+
+
+@pytest.mark.parametrize("up_before", [False, True])
+def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, str], up_before: bool) -> None:
+    if up_before:
+        assert run("up", environment)[0] == 0
+    page = free_port()
+    command = [sys.executable, "-m", "ccstream", "demo", "--dashboard-port", str(page), "--rate", "50"]
+    demo = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    assert demo.stdout is not None
+    with demo, demo.stdout:
+        wait_for_line(demo, f"The dashboard is at http://localhost:{page}")
+        with urllib.request.urlopen(f"http://localhost:{page}/_stcore/health") as answer:
+            assert answer.status == 200
+        lines = wait_for_line(demo, "new a second")
+        assert int(re.findall(r"([\d,]+) rows in orders", lines[-1])[0].replace(",", "")) > 0
+        children = psutil.Process(demo.pid).children(recursive=True)
+        services = [child for child in children if child.name() in {"tansu", "postgres"}]
+        assert bool(services) != up_before
+        # As a terminal does: the whole group gets the signal.
+        os.killpg(demo.pid, signal.SIGINT)
+        ended = wait_for_line(demo, "Ended:")[-1]
+        assert demo.wait(60) == 0
+    assert ("PostgreSQL" in ended) != up_before
+    assert not [child for child in children if child.is_running() and child.status() != "zombie"]
+    assert not listens(page)
+    broker, postgres = ports(environment)
+    assert listens(broker) == listens(postgres) == up_before
+
+
+def test_demo_names_a_taken_dashboard_port(environment: dict[str, str]) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        status, output = run("demo", environment, "--dashboard-port", str(port))
+    assert status != 0
+    assert f"port {port} is taken" in output
+    assert not any(listens(port) for port in ports(environment))

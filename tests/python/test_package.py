@@ -1,0 +1,109 @@
+"""The wheel, the compose file, and what the repository must keep true."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from apache_kafka import compose_environment, properties
+from ccstream import settings
+from conftest import ROOT, leave_out
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.timeout(900)
+def test_the_wheel_works_in_a_clean_venv_without_rust(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
+    # The Makefile's own variables decide which OpenSSL: the warm build is used again.
+    subprocess.run(
+        ["make", "-C", str(ROOT), "wheel", f"WHEEL_DIR={tmp_path}"],
+        check=True,
+        env=environment,
+        capture_output=True,
+    )
+    [wheel] = tmp_path.glob("*.whl")
+    assert "cp310-abi3" in wheel.name
+    assert wheel.stat().st_size < 15_000_000
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ("py.typed", "_ccstream.pyi", "dashboard/page.py", "dashboard/land-110m.json"):
+        assert f"ccstream/{name}" in names
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    pip = [
+        str(venv / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        str(wheel),
+    ]
+    subprocess.run(pip, check=True)
+    code = "import ccstream; print(ccstream.__version__, ccstream.Producer(rate=5))"
+    done = subprocess.run(
+        [str(venv / "bin" / "python"), "-c", code], capture_output=True, check=True, env=clean, text=True
+    )
+    assert "PerSecond(5.0)" in done.stdout
+    done = subprocess.run(
+        [str(venv / "bin" / "ccstream"), "--help"], capture_output=True, check=True, env=clean, text=True
+    )
+    assert "consume" in done.stdout
+    done = subprocess.run(
+        [str(venv / "bin" / "ccstream"), "up"], capture_output=True, check=False, env=clean, text=True
+    )
+    assert done.returncode == 2
+    assert "ccstream[embedded]" in done.stderr
+
+
+def test_import_needs_no_heavy_module() -> None:
+    heavy = ("rich", "streamlit", "psycopg", "pandas", "psutil", "asyncio")
+    code = f"import sys, ccstream, ccstream.cli; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_compose_file_is_sound_and_has_the_defaults_ports() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    kafka, postgres = compose["services"]["kafka"], compose["services"]["postgres"]
+    assert (kafka["container_name"], postgres["container_name"]) == ("kafka", "postgres")
+    assert kafka["ports"] == ["127.0.0.1:9094:9094"]
+    assert postgres["ports"] == ["127.0.0.1:5434:5432"]
+    assert settings.DEFAULT_BOOTSTRAP_SERVERS == "localhost:9094"
+    user, password, name = (postgres["environment"][f"POSTGRES_{key}"] for key in ("USER", "PASSWORD", "DB"))
+    assert f"postgresql://{user}:{password}@localhost:5434/{name}" == settings.DEFAULT_DATABASE_URL
+    for service in (kafka, postgres):
+        assert service["healthcheck"]["test"]
+        assert service["restart"] == "unless-stopped"
+        assert service["volumes"]
+    found = properties(compose_environment())
+    assert found["advertised.listeners"] == "PLAINTEXT://localhost:9094"
+    assert found["process.roles"] == "broker,controller"
+    assert "heap.opts" not in found
+    if shutil.which("docker-compose") is None:
+        leave_out("compose", "there is no docker-compose to read the file")
+    subprocess.run(["docker-compose", "config", "-q"], check=True, cwd=ROOT)
+
+
+def test_make_names_what_is_missing(tmp_path: Path) -> None:
+    for tool in ("sh", "sed", "id"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+    done = subprocess.run(
+        [str(ROOT / "tools" / "check-tools.sh")],
+        capture_output=True,
+        check=False,
+        env={"PATH": str(tmp_path)},
+        text=True,
+    )
+    assert done.returncode == 1
+    for tool in ("Python 3.11", "cargo", "gcc", "g++", "make", "perl"):
+        assert tool in done.stderr, tool

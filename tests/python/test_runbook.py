@@ -1,0 +1,210 @@
+"""The runbook's own commands and lines, and what the commands say when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conftest import ROOT, wait_for_line, wait_until
+from services import free_port
+
+if TYPE_CHECKING:
+    from conftest import Pipeline
+
+
+def test_the_scripts_print_the_runbooks_lines(pipeline: Pipeline) -> None:
+    pipeline.create_topic(1)
+    consumer = pipeline.spawn("consumer.py")
+    assert wait_for_line(consumer, "Listening") == [
+        "[Consumer] ✓ Connected to Kafka",
+        "[Consumer] ✓ Connected to PostgreSQL",
+        "[Consumer] Listening for messages...",
+    ]
+    wait_for_line(consumer, "Reading partition 0 from offset 0")
+    producer = pipeline.spawn("producer.py")
+    lines = wait_for_line(producer, "at offset 2")
+    for number in range(3):
+        sending, sent = lines[2 * number : 2 * number + 2]
+        assert re.fullmatch(rf"\[Producer\] Sending transaction #{number} \{{.*\}}", sending)
+        assert sent == f"[Producer] ✓ Sent to partition 0 at offset {number}"
+    producer.send_signal(signal.SIGINT)
+    assert re.fullmatch(
+        r"\[Producer\] Sent \d+, acknowledged \d+, failed 0 in .*",
+        wait_for_line(producer, "acknowledged")[-1],
+    )
+    assert producer.wait(10) == 0
+    wait_until("the events are stored", lambda: pipeline.count() >= 3)
+    assert re.search(r"✓ Stored 1 in \d+ ms \(total 3, lag \d+\)", wait_for_line(consumer, "total 3")[-1])
+    consumer.send_signal(signal.SIGINT)
+    wait_for_line(consumer, "Consumed")
+    assert consumer.wait(30) == 0
+
+
+def test_a_missing_topic_is_created_with_its_partitions(pipeline: Pipeline) -> None:
+    output = pipeline.run("produce", "--count", "1", "--rate", "5", "--partitions", "3")
+    assert "Created the topic" in output
+    assert f"{pipeline.topic} has 3 partition(s)" in pipeline.run("doctor")
+
+
+def test_a_flag_beats_the_environment(embedded_pipeline: Pipeline) -> None:
+    other = embedded_pipeline.topic + "_other"
+    embedded_pipeline.run("produce", "--count", "3", "--rate", "max", "--topic", other)
+    output = embedded_pipeline.run("consume", "--until-caught-up", "--topic", other, "--group", "g2")
+    assert "Consumed 3 = 3 stored" in output
+    assert embedded_pipeline.query("SELECT consumer_group, topic FROM kafka_offsets") == [("g2", other)]
+
+
+def test_the_same_seed_and_start_time_send_the_same_bytes(embedded_pipeline: Pipeline) -> None:
+    flags = ("--count", "2", "--rate", "10", "--seed", "3", "--start-time", "2026-01-01")
+    first, second = (embedded_pipeline.run("produce", *flags) for _ in range(2))
+    payloads = [re.findall(r"#\d+ (\{.*\})", output) for output in (first, second)]
+    assert len(payloads[0]) == 2
+    assert payloads[0] == payloads[1]
+    assert '"timestamp":"2026-01-01T00:00:00.000000Z"' in payloads[0][0]
+
+
+def test_no_broker_and_no_database_are_said_plainly(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    nobody = f"localhost:{free_port()}"
+    output = pipeline.run("produce", "--count", "1", "--bootstrap-servers", nobody, status=3)
+    assert f"no answer from Kafka at {nobody}" in output
+    assert "Connection refused" in output
+    assert "ccstream up" in output
+    output = pipeline.run("verify", "--database-url", f"postgresql://a:secret@{nobody}/b", status=4)
+    assert "Connection refused" in output
+    assert "secret" not in output
+    output = pipeline.run("verify", status=5)
+    assert "start the consumer once" in output
+    wrong = pipeline.database_url.replace("kafka_password", "wrong")
+    output = pipeline.run("consume", "--database-url", wrong, status=4)
+    assert "password authentication failed" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("produce", "--rate", "0"), "neither events a second nor max"),
+        (("produce", "--count", "many"), "not a whole number"),
+        (("produce", "--start-time", "soon"), "not a moment"),
+        (("produce", "--topic", "a b"), "not a topic's name"),
+        (("produce", "--replay", "x.csv", "--seed", "1"), "no seed"),
+        (("produce", "--set", "currency=EUR"), "only a replayed file"),
+        (("produce", "--kafka-option", "acks=0"), "set by ccstream itself"),
+        (("produce", "--kafka-option", "nonsense=1"), "No such configuration property"),
+        (("consume", "--linger", "90000"), "above one minute"),
+        (("consume", "--batch-rows", "2000000"), "not from 1 to 1000000"),
+        (("consume", "--database-url", "mysql://h/d"), "does not begin with postgresql://"),
+    ],
+)
+def test_bad_settings_are_named(embedded_pipeline: Pipeline, arguments: tuple[str, ...], part: str) -> None:
+    output = embedded_pipeline.run(*arguments, status=None)
+    assert part in output
+    assert "Traceback" not in output
+
+
+def test_doctor_says_what_to_mend(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    output = pipeline.run("doctor", status=1)
+    assert "✓ broker" in output
+    assert "✗ topic" in output
+    assert "kafka-topics --create" in output
+    assert "✓ database" in output
+    pipeline.run("produce", "--count", "1", "--rate", "max")
+    pipeline.run("consume", "--until-caught-up")
+    output = pipeline.run("doctor")
+    assert "orders, kafka_offsets, rejected_events and kpi_minute are there" in output
+    pipeline.query("SELECT 1")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"localhost:{taken.getsockname()[1]}"
+        assert "✗ broker" in pipeline.run("doctor", "--bootstrap-servers", address, status=1)
+
+
+def test_doctor_names_missing_privileges(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--count", "1", "--rate", "max")
+    pipeline.run("consume", "--until-caught-up")
+    role = pipeline.topic
+    pipeline.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'p'; "
+        f"GRANT SELECT, INSERT ON orders, kafka_offsets, rejected_events TO {role}"
+    )
+    try:
+        url = pipeline.database_url.replace("kafka_user:kafka_password", f"{role}:p")
+        output = pipeline.run("doctor", "--database-url", url, status=1)
+        assert "UPDATE on kafka_offsets" in output
+        assert "SELECT, INSERT, UPDATE on kpi_minute" in output
+    finally:
+        pipeline.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_verify_finds_what_was_tampered_with(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--count", "500", "--rate", "max")
+    pipeline.send([b"[]"])
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.verify()
+    for tamper, mend, part in (
+        (
+            "CREATE TABLE saved AS SELECT * FROM orders LIMIT 1; DELETE FROM orders USING saved USING_ID",
+            "INSERT INTO orders SELECT * FROM saved; DROP TABLE saved",
+            "stored 500 but 499 rows in orders",
+        ),
+        (
+            "UPDATE orders SET value = value + 0.01 WHERE order_id = (SELECT min(order_id) FROM orders)",
+            "UPDATE orders SET value = value - 0.01 WHERE order_id = (SELECT min(order_id) FROM orders)",
+            "kpi_minute differs in 1 cells",
+        ),
+        (
+            "UPDATE kpi_minute SET count = count + 1",
+            "UPDATE kpi_minute SET count = count - 1",
+            "kpi_minute differs",
+        ),
+        (
+            "UPDATE kafka_offsets SET rejected = 2, stored = 499",
+            "UPDATE kafka_offsets SET rejected = 1, stored = 500",
+            "rejected 2 but 1 rows in rejected_events",
+        ),
+    ):
+        pipeline.execute(tamper.replace("USING_ID", "WHERE orders.order_id = saved.order_id"))
+        assert part in pipeline.run("verify", status=1)
+        pipeline.execute(mend)
+        pipeline.verify()
+
+
+def test_progress_where_output_is_no_terminal(embedded_pipeline: Pipeline) -> None:
+    producer = embedded_pipeline.spawn("producer.py", "--rate", "100")
+    line = wait_for_line(producer, "events/s")[-1]
+    assert re.fullmatch(r"\[Producer\] [\d,]+ sent, [\d,]+ acknowledged, 0 failed, \d+ events/s", line)
+    producer.send_signal(signal.SIGTERM)
+    wait_for_line(producer, "acknowledged")
+    assert producer.wait(10) == 0
+
+
+def test_help_is_quick_and_names_every_flag() -> None:
+    environment = {**os.environ, "DATABASE_URL": "postgresql://u:secret@h/d"}
+    for script, flags in (
+        (
+            "producer.py",
+            "--rate --count --seed --start-time --replay --map --set --partitions --quiet --topic",
+        ),
+        ("consumer.py", "--group --batch-rows --linger --until-caught-up --database-url --topic"),
+    ):
+        done = subprocess.run(
+            [sys.executable, script, "--help"],
+            capture_output=True,
+            check=True,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+        )
+        assert all(flag in done.stdout for flag in flags.split())
+        assert "secret" not in done.stdout
