@@ -240,11 +240,7 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn send_all(
-        mut self,
-        mut payloads: Payloads,
-        report: &mut dyn FnMut(ProduceEvent<'_>),
-    ) -> Result<ProduceSummary> {
+    fn send_all(mut self, mut payloads: Payloads, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<ProduceSummary> {
         let mut pacer = Pacer::new(self.config.pace);
         let mut event = ReplayedEvent::default();
         let result = loop {

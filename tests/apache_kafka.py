@@ -52,7 +52,7 @@ def compose_environment() -> dict[str, str]:
 
 
 def properties(environment: dict[str, str]) -> dict[str, str]:
-    """The broker's properties, as the image names them: of ``KAFKA_A_B`` comes ``a.b``, of ``__`` ``_``, of ``___`` ``-``."""
+    """The broker's properties as the image makes them: ``_`` is a dot, ``__`` an underscore, ``___`` a hyphen."""
     found = {}
     for name, value in environment.items():
         if name.startswith("KAFKA_") and not name.endswith("_OPTS"):

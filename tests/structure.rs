@@ -1,5 +1,7 @@
 //! Data flows one way: a module uses only those that stand above it in `src/lib.rs`.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

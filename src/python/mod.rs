@@ -20,16 +20,13 @@ mod extension {
     };
     #[pymodule_export]
     use super::producer::{PyProduceSummary, PyProducer};
-    use pyo3::prelude::*;
-
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_init]
-    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+    fn init() {
         // Somebody else's logger may be there already in an embedding program; then theirs stays.
         let _ = pyo3_log::try_init();
-        Ok(())
     }
 }

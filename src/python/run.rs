@@ -71,7 +71,7 @@ pub(super) fn run_blocking<T: Send>(
                         return Err(pyo3::exceptions::PyRuntimeError::new_err("the run panicked; see its log"));
                     }
                     Err(mpsc::RecvTimeoutError::Timeout) => {
-                        if let Err(error) = Python::attach(|py| py.check_signals()) {
+                        if let Err(error) = Python::attach(Python::check_signals) {
                             stop.cancel();
                             interrupted.get_or_insert(error);
                         }

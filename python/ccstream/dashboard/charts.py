@@ -100,5 +100,4 @@ def world(cities: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
             tooltip=["city", "country", alt.Tooltip("transactions:Q", format=",")],
         )
     )
-    layered: alt.LayerChart = alt.layer(background, points).project("naturalEarth1").properties(height=340)
-    return layered
+    return alt.layer(background, points).project("naturalEarth1").properties(height=340)

@@ -253,7 +253,12 @@ def _load_series(ask: _Asker, currency: str | None, width: timedelta) -> pd.Data
     )
     # A bucket in which nothing happened is a zero, not a line drawn past it.
     frame["bucket"] = pd.to_datetime(frame["bucket"])
-    return frame.set_index("bucket").asfreq(to_offset(pd.Timedelta(width)), fill_value=0).rename_axis("bucket").reset_index()
+    return (
+        frame.set_index("bucket")
+        .asfreq(to_offset(pd.Timedelta(width)), fill_value=0)
+        .rename_axis("bucket")
+        .reset_index()
+    )
 
 
 def _load_merchants(ask: _Asker, totals: Totals, width: timedelta) -> pd.DataFrame:
