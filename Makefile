@@ -19,7 +19,7 @@ ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 endif
 
-.PHONY: help build demo test test-rust test-python lint kafka wheel clean
+.PHONY: help build demo test test-rust test-python lint kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +57,9 @@ test-python: build ## the Python tests, on the embedded services and on Apache K
 
 kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configures it; Ctrl-C ends it
 	@$(BIN)/python tests/apache_kafka.py
+
+screenshots: build ## the README's pictures, from a real run (needs chromium)
+	$(BIN)/python tools/screenshots.py
 
 wheel: build ## a wheel for any machine of this kind, in dist/
 	$(BIN)/maturin build --release --locked --out $(WHEEL_DIR)

@@ -10,10 +10,12 @@ use tokio_postgres::Client;
 use crate::config::{DatabaseUrl, KafkaConfig};
 use crate::error::{Error, Result};
 use crate::kafka::{ASK_LIMIT, ClientLog, TopicInfo, find_topic};
-use crate::store::connect::connect;
+use crate::store::connect::{connect, connect_within};
 
 /// The oldest PostgreSQL whose features are all that is used.
 const OLDEST_POSTGRES: i32 = 13;
+/// How long a database on this machine may take to answer.
+const PING_LIMIT: Duration = Duration::from_secs(3);
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl) -> Result<Vec<Check>> {
 /// Whether the database lets us in and answers. Errors: only an unusable URL.
 pub fn ping(url: &DatabaseUrl) -> Result<bool> {
     crate::runtime()?.block_on(async {
-        match connect(url).await {
+        match connect_within(url, PING_LIMIT).await {
             Ok(client) => Ok(client.simple_query("SELECT 1").await.is_ok()),
             Err(error @ Error::Config { .. }) => Err(error),
             Err(_) => Ok(false),

@@ -51,6 +51,7 @@ impl Listener {
 
 /// Runs `work` on a thread of its own until it ends, detached. A signal whose handler raises
 /// (Ctrl-C) stops the work, waits for it to drain, and then raises.
+#[allow(clippy::redundant_closure_for_method_calls, reason = "the method itself is not general enough a closure")]
 pub(super) fn run_blocking<T: Send>(
     py: Python<'_>,
     stop: &CancellationToken,
@@ -71,7 +72,7 @@ pub(super) fn run_blocking<T: Send>(
                         return Err(pyo3::exceptions::PyRuntimeError::new_err("the run panicked; see its log"));
                     }
                     Err(mpsc::RecvTimeoutError::Timeout) => {
-                        if let Err(error) = Python::attach(Python::check_signals) {
+                        if let Err(error) = Python::attach(|py| py.check_signals()) {
                             stop.cancel();
                             interrupted.get_or_insert(error);
                         }

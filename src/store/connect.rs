@@ -114,6 +114,11 @@ fn connector(target: &Target) -> Result<MakeTlsConnector> {
 
 /// Connects, as `ccstream` to the server's eyes. The connection is served by a task of the current runtime.
 pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Client> {
+    connect_within(url, CONNECT_LIMIT).await
+}
+
+/// The same, within so long.
+pub(crate) async fn connect_within(url: &DatabaseUrl, limit: Duration) -> Result<Client> {
     let mut target = read(url)?;
     target.config.ssl_mode(match target.tls {
         TlsMode::Disable => SslMode::Disable,
@@ -125,17 +130,17 @@ pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Client> {
     }
     target
         .config
-        .connect_timeout(CONNECT_LIMIT)
         .keepalives(true)
         .keepalives_idle(KEEPALIVE)
         .keepalives_interval(KEEPALIVE / 5)
         .keepalives_retries(5)
         .tcp_user_timeout(KEEPALIVE * 2);
-    let (client, connection) = target
-        .config
-        .connect(connector(&target)?)
+    let context = format!("connecting to PostgreSQL at {url}");
+    // The whole of it: whoever accepts the connection may be no PostgreSQL, and never say a word.
+    let (client, connection) = tokio::time::timeout(limit, target.config.connect(connector(&target)?))
         .await
-        .map_err(Error::postgres(format!("connecting to PostgreSQL at {url}")))?;
+        .map_err(|_| Error::PostgresTimeout { context: context.clone(), limit })?
+        .map_err(Error::postgres(context))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             // Whoever uses the client is told as well; here for those who debug.

@@ -1,0 +1,93 @@
+"""Takes the README's pictures from a real run: ``make screenshots``.
+
+Services of their own, a producer and a consumer at the runbook's pace, then more rows for the dashboard.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from services import embedded_services, free_port  # noqa: E402
+
+DOCS = ROOT / "docs"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+TERMINAL = """<body style="margin:0;background:#1e1e2e"><pre style="margin:0;padding:18px 22px;color:#cdd6f4;
+font:14px/1.5 'DejaVu Sans Mono',monospace;white-space:pre-wrap;word-break:break-all;width:940px">{}</pre>"""
+
+
+def draw(browser: Browser, name: str, command: str, lines: list[str]) -> None:
+    """Draws lines as a terminal shows them."""
+    shown = "\n".join([f"$ {command}", *lines])
+    coloured = html.escape(shown).replace("✓", '<span style="color:#a6e3a1">✓</span>')
+    page = browser.new_page(viewport={"width": 984, "height": 100}, device_scale_factor=2)
+    page.set_content(TERMINAL.format(coloured))
+    page.screenshot(path=DOCS / name, full_page=True)
+    page.close()
+
+
+def run(*arguments: str) -> None:
+    """Runs a command of ours to its end."""
+    subprocess.run([sys.executable, "-m", "ccstream", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Takes all three."""
+    DOCS.mkdir(exist_ok=True)
+    port = free_port()
+    children: list[subprocess.Popen[str]] = []
+
+    def spawn(*arguments: str) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    with embedded_services(), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        try:
+            run("produce", "--rate", "max", "--count", "1", "--quiet")
+            consumer = spawn("consumer.py")
+            time.sleep(5)
+            producer = spawn("producer.py")
+            time.sleep(9)
+            outputs = []
+            for child in (producer, consumer):
+                child.terminate()
+                outputs.append((child.communicate()[0]).splitlines())
+            draw(browser, "producer.png", "python producer.py", outputs[0][:8])
+            draw(browser, "consumer.png", "python consumer.py", outputs[1][:12])
+            spawn("consumer.py", "--quiet")
+            spawn("producer.py", "--rate", "60", "--quiet")
+            spawn("-m", "streamlit", "run", "dashboard.py", f"--server.port={port}", "--server.headless=true")
+            time.sleep(100)
+            page = browser.new_page(viewport={"width": 1440, "height": 1500})
+            page.goto(f"http://localhost:{port}")
+            page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
+            page.wait_for_timeout(6000)
+            page.screenshot(path=DOCS / "dashboard.png")
+        finally:
+            browser.close()
+            for child in children:
+                if child.poll() is None:
+                    child.terminate()
+                    child.wait(30)
+
+
+if __name__ == "__main__":
+    main()
