@@ -4,16 +4,17 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-WHEEL_DIR := dist
 SOURCES := $(shell find src python -type f -not -name '*.so' -not -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
 
 # maturin would fetch a whole Rust toolchain by itself; we say that one is missing instead.
 export MATURIN_NO_INSTALL_RUST := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# The system's OpenSSL, where its headers are: two minutes less than building one.
+# The system's OpenSSL, where its headers are: two minutes less than building one (0: build one).
 ifneq ($(wildcard /usr/include/openssl/ssl.h),)
-export OPENSSL_NO_VENDOR := 1
+OPENSSL_NO_VENDOR ?= 1
 endif
+OPENSSL_NO_VENDOR ?= 0
+export OPENSSL_NO_VENDOR
 # librdkafka's build breaks on a blank in its path: build in a folder without one.
 ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
@@ -32,7 +33,7 @@ $(VENV)/.built: $(SOURCES) tools/check-tools.sh
 	@$(BIN)/python -m pip install -q 'maturin>=1.9.4,<2'
 	@[ -f $@ ] || echo "Building ccstream: 5 to 7 minutes on 2 cores, once"
 	@. $(BIN)/activate && maturin develop --release --locked --extras embedded,dashboard,dev
-	@touch $@
+	@echo $(OPENSSL_NO_VENDOR) > $@
 
 demo: build ## everything at once, with a dashboard; Ctrl-C ends it
 	@$(BIN)/ccstream demo
@@ -62,7 +63,7 @@ screenshots: build ## the README's pictures, from a real run (needs chromium)
 	$(BIN)/python tools/screenshots.py
 
 wheel: build ## a wheel for any machine of this kind, in dist/
-	$(BIN)/maturin build --release --locked --out $(WHEEL_DIR)
+	OPENSSL_NO_VENDOR=0 $(BIN)/maturin build --release --locked --out dist
 
 clean: ## what builds have made; not the services' data
 	rm -rf $(VENV) target dist
