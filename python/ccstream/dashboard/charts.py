@@ -77,7 +77,7 @@ def distribution(frame: pd.DataFrame, column: str) -> alt.Chart:
             y=alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=160, labelOverlap=False)),
             tooltip=[column, alt.Tooltip("transactions:Q", format=",")],
         )
-        .properties(height=max(HEIGHT, 20 * len(frame)))
+        .properties(height=alt.Step(20))
     )
     return chart
 

@@ -130,12 +130,8 @@ def _header(totals: queries.Totals) -> None:
             help="The sum of all amounts in this currency; refunds count negative.",
         )
         st.metric(f"Average ({unit})", f"{totals.average:,.2f}", border=True, help="The mean of the same amounts.")
-        st.metric(
-            "Conversion rate",
-            f"{totals.conversion:.1%}",
-            border=True,
-            help="Approved transactions over all of them.",
-        )
+        rate = "–" if totals.conversion is None else f"{totals.conversion:.1%}"
+        st.metric("Conversion rate", rate, border=True, help="Approved transactions over those with a status.")
     left, right = st.columns([3, 1], vertical_alignment="center")
     newest = f"{totals.newest:%Y-%m-%d %H:%M:%S} UTC" if totals.newest else "unknown"
     left.caption(f"Newest transaction: {newest}. Amounts of different currencies are never added up.")
@@ -144,7 +140,7 @@ def _header(totals: queries.Totals) -> None:
 
 
 def _charts(snapshot: queries.Snapshot) -> None:
-    left, right = st.columns([3, 2])
+    left, right = st.columns([1, 1])
     with left.container(border=True, height="stretch"):
         st.markdown(f"**Transactions over time** · per {describe(snapshot.width)}")
         st.altair_chart(charts.volume(snapshot.series, snapshot.width), key="volume")
@@ -154,7 +150,9 @@ def _charts(snapshot: queries.Snapshot) -> None:
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
         st.markdown("**Where**")
-        if snapshot.cities.dropna().empty:
+        if snapshot.cities.empty:
+            st.caption("These transactions name no cities.")
+        elif snapshot.cities.dropna().empty:
             st.altair_chart(charts.distribution(snapshot.cities.head(15), "city"), key="cities")
         else:
             st.altair_chart(charts.world(snapshot.cities), key="world")
@@ -168,9 +166,8 @@ def _charts(snapshot: queries.Snapshot) -> None:
     with right.container(border=True, height="stretch"):
         st.markdown("**Busiest cities**")
         st.dataframe(
-            snapshot.cities[["city", "country", "transactions"]],
+            snapshot.cities[["city", "country", "transactions"]].head(10),
             hide_index=True,
-            height=360,
             column_config={
                 "city": "City",
                 "country": "Country",

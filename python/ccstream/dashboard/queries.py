@@ -74,7 +74,8 @@ class Totals:
 
     Attributes:
         transactions: how many, in every currency.
-        approved: how many of them were approved.
+        decided: how many of them name a status.
+        approved: how many of these were approved.
         currency: of the amounts below; None where no transaction has one.
         currencies: every currency, the most frequent first.
         value: the sum of the amounts in ``currency``, refunds negative.
@@ -83,6 +84,7 @@ class Totals:
     """
 
     transactions: int = 0
+    decided: int = 0
     approved: int = 0
     currency: str | None = None
     currencies: tuple[str, ...] = ()
@@ -92,9 +94,9 @@ class Totals:
     newest: datetime | None = None
 
     @property
-    def conversion(self) -> float:
-        """Approved transactions over all, 0 to 1."""
-        return self.approved / self.transactions if self.transactions else 0.0
+    def conversion(self) -> float | None:
+        """Approved transactions over those with a status, 0 to 1; None where none has one."""
+        return self.approved / self.decided if self.decided else None
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ class _Asker:
 
 def _load_totals(ask: _Asker, currency: str | None) -> Totals:
     _, rows = ask.rows(
-        "SELECT currency, count(*), count(*) FILTER (WHERE status = ANY(%(approved)s)), "
+        "SELECT currency, count(*), count(status), count(*) FILTER (WHERE status = ANY(%(approved)s)), "
         "sum(value), avg(value), min(timestamp), max(timestamp) "
         "FROM orders WHERE {where} GROUP BY 1 ORDER BY 2 DESC, 1",
         approved=list(APPROVED),
@@ -233,13 +235,14 @@ def _load_totals(ask: _Asker, currency: str | None) -> Totals:
     amounts = next((row for row in rows if row[0] == chosen), None)
     return Totals(
         transactions=sum(row[1] for row in rows),
-        approved=sum(row[2] for row in rows),
+        decided=sum(row[2] for row in rows),
+        approved=sum(row[3] for row in rows),
         currency=chosen,
         currencies=known,
-        value=float(amounts[3] or 0) if amounts else 0.0,
-        average=float(amounts[4] or 0) if amounts else 0.0,
-        oldest=min((row[5] for row in rows if row[5]), default=None),
-        newest=max((row[6] for row in rows if row[6]), default=None),
+        value=float(amounts[4] or 0) if amounts else 0.0,
+        average=float(amounts[5] or 0) if amounts else 0.0,
+        oldest=min((row[6] for row in rows if row[6]), default=None),
+        newest=max((row[7] for row in rows if row[7]), default=None),
     )
 
 
