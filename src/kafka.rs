@@ -52,7 +52,9 @@ impl ClientContext for ClientLog {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka client error.");
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+        // The end of a partition is news for the poll loop, not trouble.
+        let no_trouble = [RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::PartitionEOF];
+        if error.rdkafka_error_code().is_none_or(|code| !no_trouble.contains(&code)) {
             self.note(reason);
         }
     }

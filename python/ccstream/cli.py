@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 import ccstream
-from ccstream import settings
+from ccstream import flags
 from ccstream.console import ConsumerConsole, ProducerConsole
 from ccstream.errors import CcstreamError
 
@@ -73,100 +72,6 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> No
         sys.stderr.close()
         status = 1
     sys.exit(status)
-
-
-def _add_produce_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--rate",
-        type=settings.rate,
-        metavar="N",
-        help="events a second, or max (default: one every 0.5 to 2 s)",
-    )
-    parser.add_argument("--count", type=settings.count, metavar="N", help="stop after N events")
-    parser.add_argument("--seed", type=int, metavar="S", help="the same seed and start time give the same bytes")
-    parser.add_argument("--start-time", metavar="T", help="when the first event happens (default: each happens now)")
-    parser.add_argument("--replay", metavar="FILE", help="send the rows of a CSV file, plain or gzipped, instead")
-    parser.add_argument(
-        "--map",
-        type=settings.pair("FIELD=COLUMN"),
-        metavar="FIELD=COLUMN",
-        action="append",
-        help="which column of the file fills a field; may be repeated",
-    )
-    parser.add_argument(
-        "--set",
-        type=settings.pair("FIELD=VALUE"),
-        metavar="FIELD=VALUE",
-        action="append",
-        help="a field's value where the file has none or leaves it empty; may be repeated",
-    )
-    parser.add_argument(
-        "--partitions",
-        type=settings.count,
-        metavar="N",
-        default=1,
-        help="of the topic, if it is missing (default 1)",
-    )
-    parser.add_argument("--quiet", action="store_true", help="print only the last line")
-    settings.add_kafka(parser)
-
-
-def _add_consume_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--group",
-        metavar="NAME",
-        default=os.environ.get("KAFKA_GROUP_ID") or settings.DEFAULT_GROUP,
-        help="the consumer group (KAFKA_GROUP_ID; default %(default)s)",
-    )
-    parser.add_argument(
-        "--batch-rows",
-        type=settings.count,
-        metavar="N",
-        help="most messages in a transaction (default 50,000)",
-    )
-    parser.add_argument(
-        "--linger",
-        type=settings.milliseconds,
-        metavar="MS",
-        help="longest wait of a lone message (default 200)",
-    )
-    parser.add_argument(
-        "--until-caught-up",
-        action="store_true",
-        help="read to the end of every partition, print the accounting, exit",
-    )
-    parser.add_argument(
-        "--no-synchronous-commit",
-        action="store_true",
-        help="do not wait for PostgreSQL's disk: safe here, rows and offsets are lost together and read again",
-    )
-    parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")
-    settings.add_kafka(parser)
-    settings.add_database(parser)
-
-
-def _add_rejected_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reason", metavar="REASON", help="only messages of this reason")
-    parser.add_argument("--id", type=settings.count, metavar="N", help="only this message")
-    parser.add_argument("--show", action="store_true", help="show the messages, with their payloads")
-    parser.add_argument("--limit", type=settings.count, metavar="N", default=20, help="show at most N (default 20)")
-    parser.add_argument("--replay", action="store_true", help="send them to their topic again")
-    settings.add_kafka(parser, with_topic=False)
-    settings.add_database(parser)
-
-
-def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
-    settings.add_kafka(parser)
-    settings.add_database(parser)
-
-
-def _add_demo_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--rate", type=settings.rate, metavar="N", default=20.0, help="events a second, or max (default 20)"
-    )
-    parser.add_argument(
-        "--dashboard-port", type=settings.count, metavar="PORT", default=8501, help="default %(default)s"
-    )
 
 
 @contextlib.contextmanager
@@ -399,10 +304,10 @@ COMMANDS = {
     "up": Command(_up, "start the embedded broker and PostgreSQL, and return when both answer"),
     "down": Command(_down, "stop the embedded broker and PostgreSQL"),
     "status": Command(_status, "say which embedded services run"),
-    "demo": Command(_demo, "start everything, with a dashboard; Ctrl-C ends it", _add_demo_flags),
-    "produce": Command(_produce, "send card transactions to Kafka", _add_produce_flags),
-    "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", _add_consume_flags),
-    "verify": Command(_verify, "count again what the counters and totals say", settings.add_database),
-    "rejected": Command(_rejected, "list rejected messages, show them, or send them again", _add_rejected_flags),
-    "doctor": Command(_doctor, "look at broker, topic, database and privileges", _add_doctor_flags),
+    "demo": Command(_demo, "start everything, with a dashboard; Ctrl-C ends it", flags.add_demo),
+    "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),
+    "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", flags.add_consume),
+    "verify": Command(_verify, "count again what the counters and totals say", flags.add_database),
+    "rejected": Command(_rejected, "list rejected messages, show them, or send them again", flags.add_rejected),
+    "doctor": Command(_doctor, "look at broker, topic, database and privileges", flags.add_doctor),
 }

@@ -1,21 +1,12 @@
-"""Flags and environment variables to settings, once for every command.
-
-A flag beats its environment variable, which beats the default.
-"""
+"""Environment variables and defaults, once for every command and for the dashboard."""
 
 from __future__ import annotations
 
-import argparse
-import math
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ccstream.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DEFAULT_BOOTSTRAP_SERVERS = "localhost:9094"
 DEFAULT_TOPIC = "orders_json"
@@ -37,90 +28,14 @@ def database_url() -> str:
     return os.environ.get("DATABASE_URL") or DEFAULT_DATABASE_URL
 
 
+def group() -> str:
+    """``KAFKA_GROUP_ID`` or the default."""
+    return os.environ.get("KAFKA_GROUP_ID") or DEFAULT_GROUP
+
+
 def topic() -> str:
     """``KAFKA_TOPIC`` or the default."""
     return os.environ.get("KAFKA_TOPIC") or DEFAULT_TOPIC
-
-
-def add_kafka(parser: argparse.ArgumentParser, *, with_topic: bool = True) -> None:
-    """Adds the flags that say where Kafka is."""
-    group = parser.add_argument_group("Kafka")
-    group.add_argument(
-        "--bootstrap-servers",
-        metavar="HOST:PORT",
-        default=bootstrap_servers(),
-        help="brokers, joined by commas (KAFKA_BOOTSTRAP_SERVERS; default %(default)s)",
-    )
-    if with_topic:
-        group.add_argument(
-            "--topic", metavar="NAME", default=topic(), help="the topic (KAFKA_TOPIC; default %(default)s)"
-        )
-    group.add_argument(
-        "--kafka-option",
-        metavar="KEY=VALUE",
-        type=pair("KEY=VALUE"),
-        action="append",
-        default=[],
-        help="a setting of librdkafka itself, as security.protocol=sasl_ssl; may be repeated",
-    )
-
-
-def add_database(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that says where PostgreSQL is."""
-    parser.add_argument_group("PostgreSQL").add_argument(
-        "--database-url",
-        metavar="URL",
-        default=database_url(),
-        # The default has a password, and so has what stands in the environment: neither is printed.
-        help="postgresql://user:password@host:port/database (DATABASE_URL; default: kafka_db on localhost:5434)",
-    )
-
-
-def pair(form: str) -> Callable[[str], tuple[str, str]]:
-    """A flag's type: a name and a value around an equals sign."""
-
-    def parse(text: str) -> tuple[str, str]:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {form}")
-        return name, value
-
-    return parse
-
-
-def rate(text: str) -> float:
-    """A flag's type: events a second, or ``max``, which is infinity."""
-    if text == "max":
-        return math.inf
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither events a second nor max")
-    return value
-
-
-def milliseconds(text: str) -> float:
-    """A flag's type: a number of milliseconds, ``200`` or ``200ms``."""
-    try:
-        value = float(text.removesuffix("ms"))
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds")
-    return value
-
-
-def count(text: str) -> int:
-    """A flag's type: a whole number of at least 1, with or without separators."""
-    try:
-        value = int(text.replace(",", "").replace("_", ""))
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return value
 
 
 @dataclass(frozen=True)

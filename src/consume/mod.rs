@@ -12,6 +12,7 @@
 //! offset rows alone; offsets also go to Kafka, for tools that show lag, and are never read back.
 
 mod group;
+mod ledger;
 mod poll;
 mod writer;
 

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::group::{Group, Rebalance};
+use super::ledger::Ledger;
 use super::writer::{Command, Reply, Writer};
-use super::{BatchReport, ConsumeEvent, ConsumeSummary};
+use super::{ConsumeEvent, ConsumeSummary};
 use crate::batch::Batch;
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
@@ -52,8 +52,7 @@ pub(super) struct Poll<'r> {
     generation: u64,
     /// Each partition's next offset as read so far, ahead of what is committed.
     next: BTreeMap<i32, i64>,
-    /// Each partition's row as last seen.
-    positions: Positions,
+    ledger: Ledger,
     /// Being filled.
     batch: Box<Batch>,
     /// Memory of the batch before, to be filled again.
@@ -66,10 +65,10 @@ pub(super) struct Poll<'r> {
     ended: HashSet<i32>,
     caught_up: bool,
     shown: Instant,
-    began: Instant,
-    summary: ConsumeSummary,
     /// The topic's absence has been reported.
     missing_said: bool,
+    /// Since when the group has been waited for; None once that has been reported.
+    waiting_since: Option<Instant>,
 }
 
 impl<'r> Poll<'r> {
@@ -80,7 +79,6 @@ impl<'r> Poll<'r> {
         topic_found: bool,
         report: &'r mut dyn FnMut(ConsumeEvent),
     ) -> Self {
-        let now = Instant::now();
         Self {
             config,
             consumer,
@@ -89,7 +87,7 @@ impl<'r> Poll<'r> {
             state: State::Unassigned,
             generation: 0,
             next: BTreeMap::new(),
-            positions: Positions::new(),
+            ledger: Ledger::new(),
             batch: Box::default(),
             spare: None,
             in_flight: false,
@@ -97,10 +95,9 @@ impl<'r> Poll<'r> {
             last_took: Duration::ZERO,
             ended: HashSet::new(),
             caught_up: false,
-            shown: now,
-            began: now,
-            summary: ConsumeSummary { drained: true, ..ConsumeSummary::default() },
+            shown: Instant::now(),
             missing_said: !topic_found,
+            waiting_since: Some(Instant::now()),
         }
     }
 
@@ -109,9 +106,8 @@ impl<'r> Poll<'r> {
         while !stop.is_cancelled() && !self.is_done() {
             self.step()?;
         }
-        self.drain()?;
-        self.summary.elapsed = self.began.elapsed();
-        Ok(self.summary)
+        let drained = self.drain()?;
+        Ok(self.ledger.close(drained))
     }
 
     fn is_done(&self) -> bool {
@@ -119,6 +115,7 @@ impl<'r> Poll<'r> {
     }
 
     fn step(&mut self) -> Result<()> {
+        self.warn_of_a_long_wait();
         while let Some(reply) = self.writer.reply(Duration::ZERO) {
             self.take_reply(reply)?;
         }
@@ -132,6 +129,20 @@ impl<'r> Poll<'r> {
             return self.take_reply(reply);
         }
         self.poll(self.poll_limit())
+    }
+
+    /// A group that does not come to an assignment is said aloud, once.
+    fn warn_of_a_long_wait(&mut self) {
+        let limit = self.config.session_timeout * 5;
+        if !self.missing_said && self.waiting_since.is_some_and(|since| since.elapsed() > limit) {
+            self.waiting_since = None;
+            let group = &self.config.group;
+            (self.report)(ConsumeEvent::Warning(format!(
+                "no partitions from the group {group:?} after {} s: another member is not answering the group, or the \
+                 embedded broker's group is stuck (ccstream down, ccstream up)",
+                limit.as_secs()
+            )));
+        }
     }
 
     /// The batch can take no more.
@@ -252,6 +263,7 @@ impl<'r> Poll<'r> {
         self.next.clear();
         self.ended.clear();
         self.paused = false;
+        self.waiting_since = None;
         match rebalance {
             Rebalance::Revoked => self.state = State::Unassigned,
             Rebalance::Assigned(partitions) if partitions.is_empty() => {
@@ -270,15 +282,12 @@ impl<'r> Poll<'r> {
 
     /// Reads on from where PostgreSQL says.
     fn assign(&mut self) -> Result<()> {
-        let mut list = TopicPartitionList::new();
-        for (partition, position) in &self.positions {
-            list.add_partition_offset(&self.config.kafka.topic, *partition, Offset::Offset(position.next_offset))
-                .map_err(Error::kafka("assigning partitions"))?;
-        }
+        let list = self.ledger.offsets(&self.config.kafka.topic)?;
         self.consumer.assign(&list).map_err(Error::kafka("assigning partitions"))?;
         // A pause outlives the assignment that it was made in.
         self.consumer.resume(&list).map_err(Error::kafka("assigning partitions"))?;
-        self.next = self.positions.iter().map(|(partition, position)| (*partition, position.next_offset)).collect();
+        let positions = self.ledger.positions();
+        self.next = positions.iter().map(|(partition, position)| (*partition, position.next_offset)).collect();
         self.ended.clear();
         self.caught_up = false;
         self.paused = false;
@@ -298,27 +307,22 @@ impl<'r> Poll<'r> {
             Reply::Recovered { after } => (self.report)(ConsumeEvent::Recovered { after }),
             Reply::TakenOver { generation, positions, elsewhere } => {
                 if generation == self.generation {
-                    if self.summary.total == Counters::default() {
-                        self.began = Instant::now();
-                    }
                     if !elsewhere.is_empty() {
                         (self.report)(ConsumeEvent::Warning(format!(
                             "the cluster is another one than before, so partition {elsewhere:?} is read from the \
                              beginning; what is stored already counts as duplicate"
                         )));
                     }
-                    self.positions = positions;
+                    self.ledger.open(positions);
                     self.assign()?;
                 }
             }
             Reply::Written { generation, batch, positions, took } => {
                 self.in_flight = false;
                 self.last_took = took;
-                for message in &batch.rejected {
-                    *self.summary.rejected.entry(message.rejection.reason.as_str()).or_default() += 1;
-                }
+                self.ledger.count_reasons(&batch);
                 self.keep_spare(batch);
-                let counted = self.count(&positions);
+                let counted = self.ledger.count(&positions);
                 self.resume()?;
                 self.report_batch(counted, took);
                 if generation == self.generation {
@@ -328,7 +332,7 @@ impl<'r> Poll<'r> {
             Reply::Refused { generation, batch, refusal, positions } => {
                 self.in_flight = false;
                 self.keep_spare(batch);
-                let counted = self.count(&positions);
+                let counted = self.ledger.count(&positions);
                 if counted.consumed > 0 {
                     // Its COMMIT had gone through, and only the answer was lost.
                     self.report_batch(counted, self.last_took);
@@ -347,7 +351,7 @@ impl<'r> Poll<'r> {
         match refusal {
             Refusal::Moved { partition } => {
                 tracing::warn!(partition, "A partition stands elsewhere than expected; reading on from there.");
-                self.positions = positions;
+                self.ledger.open(positions);
                 self.assign()
             }
             Refusal::TakenOver { partition } => {
@@ -366,27 +370,9 @@ impl<'r> Poll<'r> {
         self.spare = Some(batch);
     }
 
-    /// Takes over the rows' new counters, and returns by how much they grew.
-    fn count(&mut self, positions: &Positions) -> Counters {
-        let mut counted = Counters::default();
-        for (partition, position) in positions {
-            if let Some(before) = self.positions.insert(*partition, *position) {
-                // An epoch between them means that others have counted too.
-                if before.epoch == position.epoch {
-                    counted += position.counters - before.counters;
-                }
-            }
-        }
-        self.summary.total += counted;
-        counted
-    }
-
     fn report_batch(&mut self, counted: Counters, took: Duration) {
-        let behind = |(partition, position): (&i32, &crate::store::Position)| {
-            self.consumer.context().end(*partition).map_or(0, |end| (end - position.next_offset).max(0))
-        };
-        let lag = self.positions.iter().map(behind).sum();
-        (self.report)(ConsumeEvent::Batch(BatchReport { counted, total: self.summary.total, lag, took }));
+        let batch = self.ledger.report(counted, took, self.consumer.context());
+        (self.report)(ConsumeEvent::Batch(batch));
     }
 
     fn pause(&mut self) -> Result<()> {
@@ -409,27 +395,25 @@ impl<'r> Poll<'r> {
 
     /// Tells Kafka where PostgreSQL stands. Failing costs nothing but a stale figure elsewhere.
     fn show_offsets(&mut self, mode: CommitMode, always: bool) {
-        if !always && self.shown.elapsed() < SHOW_OFFSETS_EVERY {
+        let due = always || self.shown.elapsed() >= SHOW_OFFSETS_EVERY;
+        if !due || self.state != State::Running {
             return;
         }
         self.shown = Instant::now();
-        let mut list = TopicPartitionList::new();
-        for partition in self.next.keys() {
-            let Some(position) = self.positions.get(partition) else { continue };
-            let offset = Offset::Offset(position.next_offset);
-            if list.add_partition_offset(&self.config.kafka.topic, *partition, offset).is_err() {
-                return;
+        let shown = self.ledger.offsets(&self.config.kafka.topic).and_then(|list| {
+            // An empty list would commit what librdkafka itself has stored, which is nothing.
+            if list.count() == 0 {
+                return Ok(());
             }
-        }
-        if list.count() > 0 {
-            if let Err(error) = self.consumer.commit(&list, mode) {
-                tracing::debug!(%error, "Offsets were not shown to Kafka.");
-            }
+            self.consumer.commit(&list, mode).map_err(Error::kafka("committing offsets"))
+        });
+        if let Err(error) = shown {
+            tracing::debug!(%error, "Offsets were not shown to Kafka.");
         }
     }
 
-    /// Writes what is batched, within the drain limit, and shows Kafka the last offsets.
-    fn drain(&mut self) -> Result<()> {
+    /// Writes what is batched, and shows Kafka the last offsets; false if the drain limit ends it before.
+    fn drain(&mut self) -> Result<bool> {
         let until = Instant::now() + self.config.drain_limit;
         loop {
             if !self.in_flight {
@@ -440,19 +424,18 @@ impl<'r> Poll<'r> {
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                self.summary.drained = false;
                 (self.report)(ConsumeEvent::Warning(
                     "the drain limit is over before the last batch was committed; it is read again by the next run"
                         .into(),
                 ));
-                return Ok(());
+                return Ok(false);
             }
             if let Some(reply) = self.writer.reply(left.min(TICK)) {
                 self.take_reply(reply)?;
             }
         }
         self.show_offsets(CommitMode::Sync, true);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -87,6 +87,8 @@ class Pipeline:
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": self.broker,
             "KAFKA_TOPIC": self.topic,
+            # Its own group too: what one test does to its group is no other's matter.
+            "KAFKA_GROUP_ID": self.topic,
             "DATABASE_URL": self.database_url,
             "PYTHONUNBUFFERED": "1",
         }

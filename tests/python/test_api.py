@@ -23,6 +23,7 @@ def consumer(pipeline: Pipeline, **settings: Any) -> ccstream.Consumer:  # noqa:
     return ccstream.Consumer(
         bootstrap_servers=pipeline.broker,
         topic=pipeline.topic,
+        group=pipeline.topic,
         database_url=pipeline.database_url,
         **settings,
     )
@@ -105,8 +106,10 @@ def test_a_cancelled_task_stops_the_run(embedded_pipeline: Pipeline) -> None:
             await task
 
     asyncio.run(cancel())
-    # The run ends by itself soon after; its group is then free at once for the next.
-    wait_until("rows are there", lambda: embedded_pipeline.count() == 100)
+    # The run commits, leaves the group and closes its connection, in this order.
+    connections = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'ccstream' AND datname = current_database()"
+    wait_until("the run has ended", lambda: not embedded_pipeline.query(connections), limit=20)
+    assert embedded_pipeline.count() == 100
     done = consumer(embedded_pipeline, until_caught_up=True).run()
     assert done.consumed == 0
 

@@ -130,7 +130,7 @@ def _header(totals: queries.Totals) -> None:
             help="The sum of all amounts in this currency; refunds count negative.",
         )
         st.metric(f"Average ({unit})", f"{totals.average:,.2f}", border=True, help="The mean of the same amounts.")
-        rate = "–" if totals.conversion is None else f"{totals.conversion:.1%}"
+        rate = "unknown" if totals.conversion is None else f"{totals.conversion:.1%}"
         st.metric("Conversion rate", rate, border=True, help="Approved transactions over those with a status.")
     left, right = st.columns([3, 1], vertical_alignment="center")
     newest = f"{totals.newest:%Y-%m-%d %H:%M:%S} UTC" if totals.newest else "unknown"

