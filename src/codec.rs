@@ -67,7 +67,7 @@ pub fn decode(text: &str) -> Result<RawEvent<'_>, serde_json::Error> {
     for at in 0..FIELDS.len() {
         event.values[at] = raw.values[at].map(read_value).transpose()?;
         event.other_values[at] = raw.other_values[at].map(read_value).transpose()?;
-        if event.values[at].is_none() {
+        if matches!(event.values[at], None | Some(Value::Null)) && event.other_values[at].is_some() {
             event.values[at] = event.other_values[at].take();
         }
     }

@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 
 use crate::config::{DatabaseUrl, KafkaConfig};
 use crate::error::{Error, Result};
-use crate::kafka::{ASK_LIMIT, ClientLog, TopicInfo, find_topic};
+use crate::kafka::{ASK_LIMIT, ClientLog, TopicInfo, find_topic, refused};
 use crate::store::connect::{connect, connect_within};
 
 /// The oldest PostgreSQL whose features are all that is used.
@@ -62,8 +62,7 @@ pub fn ping(url: &DatabaseUrl) -> Result<bool> {
 
 fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
     let servers = &kafka.bootstrap_servers;
-    let client = BaseConsumer::from_config_and_context(&kafka.client(&[])?, ClientLog::default())
-        .map_err(Error::kafka("starting a Kafka client"))?;
+    let client = BaseConsumer::from_config_and_context(&kafka.client(&[])?, ClientLog::default()).map_err(refused)?;
     let answer = find_topic(client.client(), &kafka.topic);
     // librdkafka tells why there is no answer only to a client that polls.
     let _ = client.poll(Duration::from_millis(100));

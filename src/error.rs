@@ -4,6 +4,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use openssl::ssl::ErrorCode;
 use tokio_postgres::error::SqlState;
 
 /// The crate's result.
@@ -154,13 +155,22 @@ fn describe(error: &(dyn StdError + 'static)) -> String {
 /// Classes of SQLSTATE after which the same batch is tried again:
 /// 08 connection, 40 serialization and deadlock, 53 resources, 57 operator's intervention
 /// (shutdown, not yet up), 58 the system's errors, 55P03 a lock not had in time,
-/// 25006 a read-only server (a standby that is about to be promoted).
+/// 25P03 and 25P04 our session ended for its age, 25006 a read-only server (a standby that is about to be promoted).
 fn is_retriable_state(code: &str) -> bool {
-    matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58")) || matches!(code, "55P03" | "25006")
+    matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58"))
+        || matches!(code, "55P03" | "25006" | "25P03" | "25P04")
 }
 
 /// Errors without a SQLSTATE that no waiting mends: the URL, TLS refused, a type mismatch in our code.
 fn is_config(error: &tokio_postgres::Error) -> bool {
+    // A connection that broke in the middle of the TLS handshake is an outage like any other.
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<openssl::ssl::Error>());
+    let broke = |error: &openssl::ssl::Error| {
+        error.io_error().is_some() || [ErrorCode::SYSCALL, ErrorCode::ZERO_RETURN].contains(&error.code())
+    };
+    if cause.is_some_and(broke) {
+        return false;
+    }
     let text = error.to_string();
     [
         "invalid configuration",
@@ -179,7 +189,7 @@ mod tests {
 
     #[test]
     fn states_that_are_tried_again() {
-        for code in ["08006", "40001", "40P01", "53300", "57P01", "57P03", "58030", "55P03", "25006"] {
+        for code in ["08006", "40001", "40P01", "53300", "57P01", "57P03", "58030", "55P03", "25006", "25P03"] {
             assert!(is_retriable_state(code), "{code}");
         }
         for code in ["23505", "22001", "42501", "42P01", "28P01", "3D000", "55000", "25P02"] {

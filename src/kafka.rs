@@ -62,6 +62,17 @@ impl ClientContext for ClientLog {
 
 impl ConsumerContext for ClientLog {}
 
+/// For `map_err` where a client is made: an option that librdkafka refuses is a setting's error, and its
+/// value, which may be a password, is not repeated.
+pub(crate) fn refused(error: KafkaError) -> Error {
+    match error {
+        KafkaError::ClientConfig(_, description, key, _) => {
+            Error::config("librdkafka_options", format!("{key}: {description}"))
+        }
+        source => Error::Kafka { context: "starting a Kafka client".into(), source },
+    }
+}
+
 /// A topic as the broker describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TopicInfo {
@@ -96,12 +107,11 @@ pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientCont
     if find_topic(client, topic).map_err(ask)?.is_some() {
         return Ok(false);
     }
-    let admin = AdminClient::from_config_and_context(&config.client(&[])?, ClientLog::default())
-        .map_err(Error::kafka("preparing to create a topic"))?;
+    let admin = AdminClient::from_config_and_context(&config.client(&[])?, ClientLog::default()).map_err(refused)?;
     // -1: as many copies as the broker's own default says.
     let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(-1));
     let options = AdminOptions::new().operation_timeout(Some(ASK_LIMIT)).request_timeout(Some(ASK_LIMIT));
-    let refused = |why: String| {
+    let not_created = |why: String| {
         Error::Broker(format!(
             "topic {topic:?} does not exist and could not be created: {why}; have it created: \
              kafka-topics --create --topic {topic} --bootstrap-server {} --partitions {partitions}",
@@ -112,9 +122,9 @@ pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientCont
     match runtime.block_on(admin.create_topics([&new], &options)) {
         Ok(results) => match results.into_iter().next() {
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
-            Some(Err((_, code))) => Err(refused(code.to_string())),
+            Some(Err((_, code))) => Err(not_created(code.to_string())),
             _ => Ok(true),
         },
-        Err(error) => Err(refused(error.to_string())),
+        Err(error) => Err(not_created(error.to_string())),
     }
 }

@@ -22,7 +22,7 @@ use crate::config::{ProducerConfig, Source};
 use crate::error::{Error, Result};
 use crate::event::TextField;
 use crate::generate::{Clock, Generator, Pace};
-use crate::kafka::{ClientLog, ensure_topic, find_topic, unreachable};
+use crate::kafka::{ClientLog, ensure_topic, find_topic, refused, unreachable};
 use crate::replay::{Replay, ReplayedEvent};
 
 /// Events a second up to which each is reported; above, only progress is.
@@ -81,6 +81,9 @@ struct Deliveries {
     log: ClientLog,
     acknowledged: AtomicU64,
     failed: AtomicU64,
+    failure: Mutex<Option<String>>,
+    /// The numbers of the messages that the broker has, where each is of interest.
+    delivered: Option<Mutex<Vec<usize>>>,
     /// The last delivery's partition and offset, or why there was none.
     last: Mutex<Option<Result<(i32, i64), String>>>,
 }
@@ -95,12 +98,16 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    /// A message's number among those that are sent again; 0 for others.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         let outcome = match result {
             Ok(message) => {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                if let Some(delivered) = &self.delivered {
+                    delivered.lock().expect("no panic while it is held").push(number);
+                }
                 Ok((message.partition(), message.offset()))
             }
             Err((error, _)) => return self.delivery_failed(&error.to_string()),
@@ -110,9 +117,16 @@ impl ProducerContext for Deliveries {
 }
 
 impl Deliveries {
+    /// Why the first message that was not delivered was not.
+    fn first_failure(&self) -> String {
+        let failure = self.failure.lock().expect("no panic while it is held").clone();
+        failure.unwrap_or_else(|| "no reason given".into())
+    }
+
     fn delivery_failed(&self, error: &str) {
         if self.failed.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::error!(error, "A message was not delivered; further ones are only counted.");
+            *self.failure.lock().expect("no panic while it is held") = Some(error.to_owned());
         }
         *self.last.lock().expect("no panic while it is held") = Some(Err(error.to_owned()));
     }
@@ -193,7 +207,7 @@ pub fn produce(
 ) -> Result<ProduceSummary> {
     config.validate()?;
     let payloads = Payloads::open(config)?;
-    let producer = connect(config)?;
+    let producer = connect(config, Deliveries::default())?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
@@ -209,7 +223,7 @@ pub fn produce(
     run.send_all(payloads, report)
 }
 
-fn connect(config: &ProducerConfig) -> Result<BaseProducer<Deliveries>> {
+fn connect(config: &ProducerConfig, deliveries: Deliveries) -> Result<BaseProducer<Deliveries>> {
     let client = config.kafka.client(&[
         ("enable.idempotence", "true"),
         ("acks", "all"),
@@ -217,8 +231,7 @@ fn connect(config: &ProducerConfig) -> Result<BaseProducer<Deliveries>> {
         ("queue.buffering.max.kbytes", "32768"),
         ("statistics.interval.ms", "0"),
     ])?;
-    BaseProducer::from_config_and_context(&client, Deliveries::default())
-        .map_err(Error::kafka("starting the Kafka producer"))
+    BaseProducer::from_config_and_context(&client, deliveries).map_err(refused)
 }
 
 /// The error of a broker that did not answer.
@@ -255,7 +268,7 @@ impl Run<'_> {
             if !self.wait(pacer.wait()) {
                 break Ok(());
             }
-            if let Err(error) = self.send(&event, report) {
+            if let Err(error) = self.send(&event, 0, report) {
                 break Err(error);
             }
             self.progress(report);
@@ -281,13 +294,13 @@ impl Run<'_> {
     }
 
     /// Hands one event to librdkafka, waiting while its queue is full.
-    fn send(&mut self, event: &ReplayedEvent, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<()> {
+    fn send(&mut self, event: &ReplayedEvent, number: usize, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<()> {
         if self.watched {
             *self.producer.context().last.lock().expect("no panic while it is held") = None;
             report(ProduceEvent::Sending { number: self.sent, payload: &event.payload });
         }
-        let mut record: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(&self.config.kafka.topic).payload(event.payload.as_slice());
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(&self.config.kafka.topic, number).payload(event.payload.as_slice());
         if let Some(key) = &event.key {
             record = record.key(key.as_slice());
         }
@@ -363,8 +376,13 @@ impl Run<'_> {
                 let since = *stopped.get_or_insert_with(Instant::now);
                 if since.elapsed() > self.config.drain_limit {
                     self.producer.purge(PurgeConfig::default().queue().inflight());
-                    // Serves the reports of what was purged.
-                    self.producer.poll(TICK);
+                    // Serves the reports of what was purged, each a failure.
+                    for _ in 0..20 {
+                        self.producer.poll(TICK);
+                        if self.producer.in_flight_count() == 0 {
+                            break;
+                        }
+                    }
                     break;
                 }
             }
@@ -373,11 +391,13 @@ impl Run<'_> {
     }
 }
 
-/// Sends ready-made messages again and waits for their delivery; how many the broker took, in order.
+/// Sends ready-made messages again and waits for their delivery.
 ///
-/// Errors: an unreachable broker, a message that is not delivered.
-pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<u64> {
-    let producer = connect(config)?;
+/// Returns the places of those that the broker has, and why another was not delivered, if any was not.
+/// Errors: an unreachable broker, a topic that does not exist.
+pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
+    let deliveries = Deliveries { delivered: Some(Mutex::default()), ..Deliveries::default() };
+    let producer = connect(config, deliveries)?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
@@ -386,19 +406,13 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Res
     let stop = CancellationToken::new();
     let started = Instant::now();
     let mut run = Run { config, stop: &stop, producer, watched: false, started, sent: 0, reported: started };
-    for message in messages {
-        run.send(message, &mut |_| {})?;
+    for (number, message) in messages.iter().enumerate() {
+        run.send(message, number, &mut |_| {})?;
     }
     let summary = run.drain();
-    if summary.failed > 0 {
-        let why = match run.producer.context().last.lock().expect("no panic while it is held").take() {
-            Some(Err(why)) => why,
-            _ => "no reason given".into(),
-        };
-        return Err(Error::Broker(format!(
-            "{} of {} messages were not delivered: {why}",
-            summary.failed, summary.sent
-        )));
-    }
-    Ok(summary.acknowledged)
+    let deliveries = run.producer.context();
+    let delivered =
+        deliveries.delivered.as_ref().map(|list| std::mem::take(&mut *list.lock().expect("no panic while it is held")));
+    let failure = (summary.failed > 0).then(|| deliveries.first_failure());
+    Ok((delivered.unwrap_or_default(), failure))
 }

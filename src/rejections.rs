@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::{DatabaseUrl, KafkaConfig, ProducerConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::produce::resend;
 use crate::replay::ReplayedEvent;
 use crate::store::connect::connect;
@@ -33,29 +33,43 @@ pub fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<KeptMessag
     crate::runtime()?.block_on(async { rejected::select(&connect(url).await?, selection).await })
 }
 
-/// Sends the selected messages to the topic they came from again, oldest first, and notes that in the table.
-/// They stay there: a message that is rejected again is kept again, one that is valid now is stored.
+/// So many messages are held at once.
+const PAGE: i64 = 500;
+
+/// Sends the selected messages to the topic they came from again, oldest first, and notes each that the
+/// broker has. They stay in the table: one that is rejected again is kept again, one that is valid now
+/// is stored. Errors: no broker or database; a message that was not delivered, after trying the others.
 pub fn replay(url: &DatabaseUrl, kafka: &KafkaConfig, selection: &Selection) -> Result<Resent> {
     let runtime = crate::runtime()?;
     let client = runtime.block_on(connect(url))?;
-    let mut resent = Resent::default();
-    let mut by_topic: BTreeMap<String, Vec<(i64, ReplayedEvent)>> = BTreeMap::new();
-    for message in runtime.block_on(rejected::select(&client, selection))?.into_iter().rev() {
-        match message.payload {
-            _ if message.masked => resent.masked += 1,
-            _ if message.replayed_at.is_some() => resent.replayed += 1,
-            None => resent.empty += 1,
-            Some(payload) => {
-                let event = ReplayedEvent { key: message.key, payload };
-                by_topic.entry(message.topic).or_default().push((message.id, event));
-            }
+    let (masked, empty, replayed, newest) = runtime.block_on(rejected::count_left_out(&client, selection))?;
+    let mut resent = Resent { sent: 0, masked: masked as u64, empty: empty as u64, replayed: replayed as u64 };
+    // Up to what is there now: a message that is rejected again meanwhile must not go round for ever.
+    let mut last = 0;
+    let mut failures = Vec::new();
+    loop {
+        let page = runtime.block_on(rejected::sendable(&client, selection, (last, newest), PAGE))?;
+        let Some(end) = page.last() else { break };
+        last = end.0;
+        let mut by_topic: BTreeMap<String, (Vec<i64>, Vec<ReplayedEvent>)> = BTreeMap::new();
+        for (id, topic, key, payload) in page {
+            let (ids, events) = by_topic.entry(topic).or_default();
+            ids.push(id);
+            events.push(ReplayedEvent { key, payload });
+        }
+        for (topic, (ids, events)) in by_topic {
+            let kafka = KafkaConfig { topic, ..kafka.clone() };
+            let (delivered, failure) = resend(&ProducerConfig { kafka, ..ProducerConfig::default() }, &events)?;
+            let delivered: Vec<i64> = delivered.into_iter().map(|place| ids[place]).collect();
+            runtime.block_on(rejected::mark_replayed(&client, &delivered))?;
+            resent.sent += delivered.len() as u64;
+            failures.extend(failure);
         }
     }
-    for (topic, messages) in by_topic {
-        let (ids, events): (Vec<i64>, Vec<ReplayedEvent>) = messages.into_iter().unzip();
-        let kafka = KafkaConfig { topic, ..kafka.clone() };
-        resent.sent += resend(&ProducerConfig { kafka, ..ProducerConfig::default() }, &events)?;
-        runtime.block_on(rejected::mark_replayed(&client, &ids))?;
+    match failures.first() {
+        None => Ok(resent),
+        Some(why) => {
+            Err(Error::Broker(format!("{} messages were sent again, others could not be: {why}", resent.sent)))
+        }
     }
-    Ok(resent)
 }

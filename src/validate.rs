@@ -210,6 +210,8 @@ fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
 
 fn is_same(field: &Field, value: &Value<'_>, other: &Value<'_>) -> bool {
     value == other
+        // Null is absent.
+        || matches!((value, other), (Value::Null, _) | (_, Value::Null))
         || field.kind == Kind::Amount
             && matches!((amount_text(value), amount_text(other)),
                 (Some(one), Some(two)) if amount(one).is_ok() && amount(one) == amount(two))
@@ -311,6 +313,9 @@ fn read(event: RawEvent<'_>) -> Result<Transaction<'_>, Rejection> {
 const QUOTED_CHARS: usize = 40;
 
 fn quote(text: &str) -> String {
+    // Masked before it is cut: what is left of a card number must not escape the mask.
+    let masked = card_number::mask(text.as_bytes());
+    let text = &*String::from_utf8_lossy(&masked);
     if text.chars().nth(QUOTED_CHARS).is_none() {
         return format!("{text:?}");
     }
@@ -383,7 +388,8 @@ fn parse_milliseconds(text: &str) -> Result<Micros, &'static str> {
 pub fn parse_moment(text: &str) -> Result<Micros, &'static str> {
     // YYYY-MM-DD must stand first; ISO's other forms (week dates, no hyphens) are not read.
     let bytes = text.as_bytes();
-    if bytes.len() < 10 || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
+    // Nor is a time zone in brackets, which the calendar part alone would ignore.
+    if bytes.len() < 10 || bytes.contains(&b'[') || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
         return Err(NO_MOMENT);
     }
     let parser = jiff::fmt::temporal::DateTimeParser::new();

@@ -28,7 +28,7 @@ use self::poll::Poll;
 use self::writer::{Command, Reply, Writer};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
-use crate::kafka::{find_topic, unreachable};
+use crate::kafka::{find_topic, refused, unreachable};
 use crate::store::{Counters, SchemaChange};
 
 /// What the consumer tells whoever watches it.
@@ -128,6 +128,8 @@ fn connect(config: &ConsumerConfig) -> Result<BaseConsumer<Group>> {
         ("auto.offset.reset", "error"),
         ("isolation.level", "read_committed"),
         ("enable.partition.eof", "true"),
+        // A broker that is there and silent is given up after this, a stop waits no longer.
+        ("socket.timeout.ms", "10000"),
         ("allow.auto.create.topics", "false"),
         // For the end of each partition, and so the lag.
         ("statistics.interval.ms", "1000"),
@@ -137,8 +139,7 @@ fn connect(config: &ConsumerConfig) -> Result<BaseConsumer<Group>> {
         ("queued.min.messages", "100000"),
         ("queued.max.messages.kbytes", "32768"),
     ])?;
-    BaseConsumer::from_config_and_context(&client, Group::default())
-        .map_err(Error::kafka("starting the Kafka consumer"))
+    BaseConsumer::from_config_and_context(&client, Group::default()).map_err(refused)
 }
 
 /// Asks until the broker answers: whether the topic is there. None if told to stop.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -27,6 +28,8 @@ const BUSY_LIMIT: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 4;
 /// Messages taken between two looks at the clock and the writer.
 const AT_ONCE: usize = 256;
+/// The same trouble is reported again after so long.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// How often offsets go to Kafka, for tools that show lag.
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 
@@ -65,6 +68,10 @@ pub(super) struct Poll<'r> {
     ended: HashSet<i32>,
     caught_up: bool,
     shown: Instant,
+    /// What Kafka last complained of.
+    trouble: Option<(String, Instant)>,
+    /// Offsets have been committed that Kafka has not been shown.
+    unshown: bool,
     /// The topic's absence has been reported.
     missing_said: bool,
     /// Since when the group has been waited for; None once that has been reported.
@@ -96,6 +103,8 @@ impl<'r> Poll<'r> {
             ended: HashSet::new(),
             caught_up: false,
             shown: Instant::now(),
+            trouble: None,
+            unshown: false,
             missing_said: !topic_found,
             waiting_since: Some(Instant::now()),
         }
@@ -116,6 +125,9 @@ impl<'r> Poll<'r> {
 
     fn step(&mut self) -> Result<()> {
         self.warn_of_a_long_wait();
+        if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
+            self.show_offsets(CommitMode::Async);
+        }
         while let Some(reply) = self.writer.reply(Duration::ZERO) {
             self.take_reply(reply)?;
         }
@@ -159,7 +171,8 @@ impl<'r> Poll<'r> {
         match self.batch.opened {
             None => TICK,
             // The writer's reply does not wake a poll.
-            Some(_) if self.in_flight => Duration::from_millis(2),
+            Some(_) if self.in_flight && !self.paused => Duration::from_millis(2),
+            Some(_) if self.in_flight => TICK,
             Some(opened) => self.patience().saturating_sub(opened.elapsed()).min(TICK),
         }
     }
@@ -242,15 +255,18 @@ impl<'r> Poll<'r> {
             KafkaError::MessageConsumptionFatal(code) => {
                 Err(Error::Kafka { context: "reading the topic".into(), source: KafkaError::MessageConsumption(code) })
             }
-            KafkaError::MessageConsumption(
-                code @ (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::GroupAuthorizationFailed),
-            ) => Err(Error::Kafka {
+            KafkaError::MessageConsumption(code) if is_final(code) => Err(Error::Kafka {
                 context: format!("reading topic {:?} as group {:?}", self.config.kafka.topic, self.config.group),
                 source: KafkaError::MessageConsumption(code),
             }),
-            // librdkafka reconnects by itself, and its log says what is wrong, once.
+            // librdkafka tries again by itself; a person should know that it does.
             error => {
-                tracing::debug!(%error, "Polling.");
+                let text = error.to_string();
+                let news = self.trouble.as_ref().is_none_or(|(old, at)| *old != text || at.elapsed() > SAY_AGAIN);
+                if news {
+                    (self.report)(ConsumeEvent::Waiting { reason: format!("Kafka: {text}") });
+                    self.trouble = Some((text, Instant::now()));
+                }
                 Ok(())
             }
         }
@@ -265,7 +281,10 @@ impl<'r> Poll<'r> {
         self.paused = false;
         self.waiting_since = None;
         match rebalance {
-            Rebalance::Revoked => self.state = State::Unassigned,
+            Rebalance::Revoked => {
+                self.state = State::Unassigned;
+                self.caught_up = false;
+            }
             Rebalance::Assigned(partitions) if partitions.is_empty() => {
                 self.state = State::Unassigned;
                 // More consumers than partitions: nothing to read is nothing left to read.
@@ -282,7 +301,14 @@ impl<'r> Poll<'r> {
 
     /// Reads on from where PostgreSQL says.
     fn assign(&mut self) -> Result<()> {
-        let list = self.ledger.offsets(&self.config.kafka.topic)?;
+        let mut list = self.ledger.offsets(&self.config.kafka.topic)?;
+        for (partition, position) in self.ledger.positions() {
+            // Nothing read yet: wherever the log begins, which retention may have moved.
+            if position.next_offset == 0 {
+                list.set_partition_offset(&self.config.kafka.topic, *partition, Offset::Beginning)
+                    .map_err(Error::kafka("assigning partitions"))?;
+            }
+        }
         self.consumer.assign(&list).map_err(Error::kafka("assigning partitions"))?;
         // A pause outlives the assignment that it was made in.
         self.consumer.resume(&list).map_err(Error::kafka("assigning partitions"))?;
@@ -299,7 +325,7 @@ impl<'r> Poll<'r> {
     fn take_reply(&mut self, reply: Reply) -> Result<()> {
         match reply {
             Reply::Failed(error) => return Err(error),
-            Reply::Prepared(_) => {}
+            Reply::Prepared(_) | Reply::Outdated => {}
             Reply::Waiting { error } => {
                 (self.report)(ConsumeEvent::Waiting { reason: error });
                 self.pause()?;
@@ -317,7 +343,7 @@ impl<'r> Poll<'r> {
                     self.assign()?;
                 }
             }
-            Reply::Written { generation, batch, positions, took } => {
+            Reply::Written { batch, positions, took } => {
                 self.in_flight = false;
                 self.last_took = took;
                 self.ledger.count_reasons(&batch);
@@ -325,18 +351,17 @@ impl<'r> Poll<'r> {
                 let counted = self.ledger.count(&positions);
                 self.resume()?;
                 self.report_batch(counted, took);
-                if generation == self.generation {
-                    self.show_offsets(CommitMode::Async, false);
-                }
+                self.unshown = true;
             }
             Reply::Refused { generation, batch, refusal, positions } => {
                 self.in_flight = false;
-                self.keep_spare(batch);
                 let counted = self.ledger.count(&positions);
                 if counted.consumed > 0 {
                     // Its COMMIT had gone through, and only the answer was lost.
+                    self.ledger.count_reasons(&batch);
                     self.report_batch(counted, self.last_took);
                 }
+                self.keep_spare(batch);
                 if generation == self.generation {
                     self.batch.clear();
                     self.recover_from(refusal, positions)?;
@@ -349,15 +374,17 @@ impl<'r> Poll<'r> {
     fn recover_from(&mut self, refusal: Refusal, positions: Positions) -> Result<()> {
         self.generation += 1;
         match refusal {
-            Refusal::Moved { partition } => {
+            // Of partitions that moved, all must still be ours.
+            Refusal::Moved { partition } if self.next.keys().all(|ours| positions.contains_key(ours)) => {
                 tracing::warn!(partition, "A partition stands elsewhere than expected; reading on from there.");
                 self.ledger.open(positions);
                 self.assign()
             }
-            Refusal::TakenOver { partition } => {
+            Refusal::Moved { partition } | Refusal::TakenOver { partition } => {
                 let text = format!("partition {partition} was taken over by another consumer; joining the group again");
                 (self.report)(ConsumeEvent::Warning(text));
                 self.state = State::Unassigned;
+                self.caught_up = false;
                 self.next.clear();
                 self.consumer.unsubscribe();
                 self.consumer.subscribe(&[&self.config.kafka.topic]).map_err(Error::kafka("joining the group again"))
@@ -394,12 +421,11 @@ impl<'r> Poll<'r> {
     }
 
     /// Tells Kafka where PostgreSQL stands. Failing costs nothing but a stale figure elsewhere.
-    fn show_offsets(&mut self, mode: CommitMode, always: bool) {
-        let due = always || self.shown.elapsed() >= SHOW_OFFSETS_EVERY;
-        if !due || self.state != State::Running {
+    fn show_offsets(&mut self, mode: CommitMode) {
+        if self.state != State::Running {
             return;
         }
-        self.shown = Instant::now();
+        (self.shown, self.unshown) = (Instant::now(), false);
         let shown = self.ledger.offsets(&self.config.kafka.topic).and_then(|list| {
             // An empty list would commit what librdkafka itself has stored, which is nothing.
             if list.count() == 0 {
@@ -434,9 +460,21 @@ impl<'r> Poll<'r> {
                 self.take_reply(reply)?;
             }
         }
-        self.show_offsets(CommitMode::Sync, true);
+        self.show_offsets(CommitMode::Sync);
         Ok(true)
     }
+}
+
+/// Errors of the group or the topic that no waiting mends.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::InvalidSessionTimeout
+            | RDKafkaErrorCode::InconsistentGroupProtocol
+            | RDKafkaErrorCode::InvalidGroupId
+    )
 }
 
 /// Why a polled message is not taken.

@@ -1,7 +1,8 @@
 //! The thread that owns the connection to PostgreSQL. It is given one command at a time and answers
 //! each, however long the database is away; the poll loop never waits for it.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -37,13 +38,15 @@ pub(super) enum Reply {
     /// The partitions are ours, from these positions on; `elsewhere` were read from another cluster before.
     TakenOver { generation: u64, positions: Positions, elsewhere: Vec<i32> },
     /// The batch is committed; these partitions stand there now.
-    Written { generation: u64, batch: Box<Batch>, positions: Positions, took: Duration },
+    Written { batch: Box<Batch>, positions: Positions, took: Duration },
     /// The batch is dropped. The positions of the partitions that are still ours.
     Refused { generation: u64, batch: Box<Batch>, refusal: Refusal, positions: Positions },
     /// PostgreSQL is not to be had; it is tried again until it is.
     Waiting { error: String },
     /// It is back.
     Recovered { after: Duration },
+    /// The command is of an assignment that is gone by now; nothing was done.
+    Outdated,
     /// It ended with an error that no waiting mends.
     Failed(Error),
 }
@@ -54,6 +57,8 @@ pub(super) struct Writer {
     commands: Option<commands::UnboundedSender<Command>>,
     replies: mpsc::Receiver<Reply>,
     abandon: CancellationToken,
+    /// The newest assignment: to take an older one's partitions over would fence out their owner.
+    generation: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -63,6 +68,7 @@ impl Writer {
         let (command_sender, mut command_receiver) = commands::unbounded_channel();
         let (reply_sender, replies) = mpsc::channel();
         let abandon = CancellationToken::new();
+        let generation = Arc::new(AtomicU64::new(0));
         let runtime = crate::runtime()?;
         let mut work = Work {
             source: Source { group: config.group.clone(), topic: config.kafka.topic.clone() },
@@ -70,6 +76,7 @@ impl Writer {
             store: None,
             positions: Positions::new(),
             replies: reply_sender,
+            generation: Arc::clone(&generation),
             outage: None,
         };
         let token = abandon.clone();
@@ -94,11 +101,14 @@ impl Writer {
                 });
             })
             .map_err(|error| Error::Inconsistent(format!("the system refused a thread: {error}")))?;
-        Ok(Self { commands: Some(command_sender), replies, abandon, thread: Some(thread) })
+        Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
     }
 
     /// Gives it a command. One that has ended has said why in its last reply.
     pub(super) fn send(&self, command: Command) {
+        if let Command::TakeOver { generation, .. } = command {
+            self.generation.store(generation, Ordering::Relaxed);
+        }
         if let Some(commands) = &self.commands {
             let _ = commands.send(command);
         }
@@ -106,10 +116,17 @@ impl Writer {
 
     /// Its next reply, waited for at most so long.
     pub(super) fn reply(&self, wait: Duration) -> Option<Reply> {
-        if wait.is_zero() {
-            return self.replies.try_recv().ok();
+        let reply = if wait.is_zero() {
+            self.replies.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
+        } else {
+            self.replies.recv_timeout(wait).map_err(|error| error == mpsc::RecvTimeoutError::Disconnected)
+        };
+        match reply {
+            Ok(reply) => Some(reply),
+            Err(false) => None,
+            // It answers every command, and says so when it fails: it can only have panicked.
+            Err(true) => Some(Reply::Failed(Error::Inconsistent("the writer thread ended without a word".into()))),
         }
-        self.replies.recv_timeout(wait).ok()
     }
 }
 
@@ -132,6 +149,7 @@ struct Work {
     store: Option<Store>,
     positions: Positions,
     replies: mpsc::Sender<Reply>,
+    generation: Arc<AtomicU64>,
     /// Since when PostgreSQL has been away.
     outage: Option<Instant>,
 }
@@ -141,6 +159,10 @@ impl Work {
     async fn execute(&mut self, mut command: Command) -> Result<Reply> {
         let mut wait = FIRST_WAIT;
         loop {
+            if matches!(command, Command::TakeOver { generation, .. } if generation < self.generation.load(Ordering::Relaxed))
+            {
+                return Ok(Reply::Outdated);
+            }
             match self.attempt(&mut command).await {
                 Ok(reply) => {
                     if let Some(since) = self.outage.take() {
@@ -187,7 +209,7 @@ impl Work {
                     Outcome::Committed(positions) => {
                         self.positions.extend(positions.iter().map(|(partition, position)| (*partition, *position)));
                         let batch = std::mem::take(batch);
-                        Reply::Written { generation: *generation, batch, positions, took: began.elapsed() }
+                        Reply::Written { batch, positions, took: began.elapsed() }
                     }
                     Outcome::Refused(refusal) => {
                         self.positions = store.reread(&self.positions).await?;

@@ -60,7 +60,7 @@ pub(super) fn run_blocking<T: Send>(
     py.detach(|| {
         std::thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
-            scope.spawn(move || {
+            let thread = scope.spawn(move || {
                 // The receiver waits until it has this.
                 let _ = sender.send(work());
             });
@@ -69,6 +69,8 @@ pub(super) fn run_blocking<T: Send>(
                 match receiver.recv_timeout(TICK) {
                     Ok(result) => return interrupted.map_or(result, Err),
                     Err(mpsc::RecvTimeoutError::Disconnected) => {
+                        // Joined here, a panic becomes an exception; unjoined, the scope would panic again.
+                        let _ = thread.join();
                         return Err(pyo3::exceptions::PyRuntimeError::new_err("the run panicked; see its log"));
                     }
                     Err(mpsc::RecvTimeoutError::Timeout) => {

@@ -52,7 +52,7 @@ impl Store {
     pub(crate) async fn connect(url: &DatabaseUrl, source: Source, synchronous_commit: bool) -> Result<Self> {
         let client = connect::connect(url).await?;
         let setup = format!(
-            "SET lock_timeout = {}; SET idle_in_transaction_session_timeout = '60s'; SET synchronous_commit = {}; \
+            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s'; SET synchronous_commit = {}; \
              SET timezone = 'UTC'; SET client_encoding = 'UTF8'",
             LOCK_TIMEOUT.as_millis(),
             if synchronous_commit { "on" } else { "off" },

@@ -138,6 +138,46 @@ pub(crate) async fn select(client: &Client, selection: &Selection) -> Result<Vec
     Ok(rows.iter().map(message).collect())
 }
 
+/// Counts the selected messages that are not to be sent again: masked, without a payload, sent before;
+/// and the newest message there is.
+pub(crate) async fn count_left_out(client: &Client, selection: &Selection) -> Result<(i64, i64, i64, i64)> {
+    let row = client
+        .query_one(
+            "SELECT count(*) FILTER (WHERE masked),
+                    count(*) FILTER (WHERE NOT masked AND payload IS NULL),
+                    count(*) FILTER (WHERE NOT masked AND payload IS NOT NULL AND replayed_at IS NOT NULL),
+                    coalesce(max(id), 0)
+             FROM rejected_events WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)",
+            &[&selection.id, &selection.reason],
+        )
+        .await
+        .map_err(Error::postgres("reading rejected_events"))?;
+    Ok((row.get(0), row.get(1), row.get(2), row.get(3)))
+}
+
+/// A message that can be sent again: its number, topic, key and payload.
+pub(crate) type Sendable = (i64, String, Option<Vec<u8>>, Vec<u8>);
+
+/// The next selected messages that can be sent again, oldest first: after one and up to another, at most `limit`.
+pub(crate) async fn sendable(
+    client: &Client,
+    selection: &Selection,
+    (after, to): (i64, i64),
+    limit: i64,
+) -> Result<Vec<Sendable>> {
+    let rows = client
+        .query(
+            "SELECT id, topic, message_key, payload FROM rejected_events
+             WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)
+               AND NOT masked AND payload IS NOT NULL AND replayed_at IS NULL AND id > $3 AND id <= $4
+             ORDER BY id LIMIT $5",
+            &[&selection.id, &selection.reason, &after, &to, &limit],
+        )
+        .await
+        .map_err(Error::postgres("reading rejected_events"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect())
+}
+
 /// Notes that messages were sent again.
 pub(crate) async fn mark_replayed(client: &Client, ids: &[i64]) -> Result<()> {
     client

@@ -64,6 +64,7 @@ fn every_reason() {
         (with(r#""timestamp":"1969-12-31T23:59:59Z""#), R::InvalidTimestamp),
         (with(r#""timestamp":"2026-02-30T00:00:00Z""#), R::InvalidTimestamp),
         (with(r#""timestamp":"yesterday""#), R::InvalidTimestamp),
+        (with(r#""timestamp":"2026-11-22T10:15:30[America/New_York]""#), R::InvalidTimestamp),
         (with(r#""latitude":91"#), R::InvalidCoordinate),
         (with(r#""longitude":-1e999"#), R::InvalidCoordinate),
         (with(r#""merchant":"pan 4111 1111 1111 1111""#), R::CardNumber),
@@ -97,6 +98,7 @@ fn timestamps() {
         (r#""2026-11-22T10:15:30.123456Z""#, 1_795_342_530_123_456),
         (r#""2026-11-22T12:15:30.123456+02:00""#, 1_795_342_530_123_456),
         (r#""2026-11-22 10:15:30.123456""#, 1_795_342_530_123_456),
+        (r#""2026-11-22T10:15:30.123456+00:00""#, 1_795_342_530_123_456),
         (r#""2026-11-22T10:15:30.123456999Z""#, 1_795_342_530_123_456),
         ("1795342530123", 1_795_342_530_123_000),
         ("1795342530123.456", 1_795_342_530_123_456),
@@ -117,6 +119,18 @@ fn both_names_with_equal_values() {
 }
 
 #[test]
+fn a_null_is_as_good_as_absent_under_either_name() {
+    for (fields, city) in [
+        (r#""order_id":null,"city":null,"location":"Bonn""#, "Bonn"),
+        (r#""order_id":null,"city":"Bonn","location":null"#, "Bonn"),
+    ] {
+        let payload = with(fields);
+        let transaction = validate(Some(payload.as_bytes())).unwrap();
+        assert_eq!((&*transaction.order_id, transaction.text(TextField::City)), ("a1", Some(city)));
+    }
+}
+
+#[test]
 fn unknown_fields_are_ignored_and_nulls_are_absent() {
     let payload = with(r#""fraud":{"a":[1,"4111111111111111"]},"merchant":null,"risk_flag":1"#);
     let transaction = validate(Some(payload.as_bytes())).unwrap();
@@ -128,6 +142,9 @@ fn details_are_masked_and_short() {
     let payload = with(r#""amount":"4111111111111111""#);
     let detail = validate(Some(payload.as_bytes())).unwrap_err().detail;
     assert!(detail.contains("************1111"), "{detail}");
+    let payload = with(&format!("\"amount\":\"{}4111111111111111\"", "x".repeat(25)));
+    let detail = validate(Some(payload.as_bytes())).unwrap_err().detail;
+    assert!(!detail.contains("4111"), "{detail}");
     let payload = with(&format!("\"amount\":\"{}\"", "9".repeat(500)));
     assert!(validate(Some(payload.as_bytes())).unwrap_err().detail.len() < 100);
 }

@@ -180,7 +180,8 @@ def database(services: dict[str, str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _pipeline(broker: str, database: str) -> Iterator[Pipeline]:
+def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
+    """A pipeline whose children end with it."""
     made = Pipeline(broker, f"orders_{uuid.uuid4().hex[:12]}", database)
     try:
         yield made
@@ -196,14 +197,14 @@ def _pipeline(broker: str, database: str) -> Iterator[Pipeline]:
 @pytest.fixture
 def pipeline(broker: str, database: str) -> Iterator[Pipeline]:
     """A pipeline on each broker in turn."""
-    with _pipeline(broker, database) as made:
+    with make_pipeline(broker, database) as made:
         yield made
 
 
 @pytest.fixture
 def embedded_pipeline(services: dict[str, str], database: str) -> Iterator[Pipeline]:
     """A pipeline on the embedded broker, for what no broker has a part in."""
-    with _pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], database) as made:
+    with make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], database) as made:
         yield made
 
 

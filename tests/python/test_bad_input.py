@@ -167,6 +167,18 @@ def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -
     pipeline.verify()
 
 
+def test_one_message_that_cannot_be_sent_again_holds_up_no_other(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    # Kept whole, but larger than a producer sends unless it is told to.
+    pipeline.send([event(amount="abc"), event(merchant="x" * 2_000_000), event(amount="1.234")])
+    pipeline.run("consume", "--until-caught-up")
+    output = pipeline.run("rejected", "--replay", status=3)
+    assert "2 messages were sent again, others could not be" in output
+    replayed = pipeline.query("SELECT reason, replayed_at IS NOT NULL FROM rejected_events ORDER BY id")
+    assert replayed == [("invalid_amount", True), ("too_large", False), ("invalid_amount", True)]
+
+
 def test_no_message_was_rejected(embedded_pipeline: Pipeline) -> None:
     embedded_pipeline.run("produce", "--rate", "max", "--count", "10")
     embedded_pipeline.run("consume", "--until-caught-up")

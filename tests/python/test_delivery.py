@@ -10,11 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from ccstream import embedded
-from conftest import wait_for_line, wait_until
+from conftest import make_pipeline, wait_for_line, wait_until
 
 if TYPE_CHECKING:
+    from apache_kafka import ApacheKafka
     from conftest import Pipeline
 
 CONSUME = ("-m", "ccstream", "consume")
@@ -135,3 +138,15 @@ def test_a_dead_member_is_replaced(pipeline: Pipeline) -> None:
     wait_for_line(second, "Reading partition")
     wait_until("all rows are there", lambda: pipeline.count() == 20_000)
     pipeline.verify()
+
+
+def test_a_new_group_starts_where_the_log_begins(apache: ApacheKafka, database: str) -> None:
+    # On Apache Kafka alone: the embedded broker deletes no records.
+    with make_pipeline(apache.address, database) as pipeline:
+        pipeline.create_topic(1)
+        pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % n for n in range(10)])
+        admin = AdminClient({"bootstrap.servers": pipeline.broker})
+        for future in admin.delete_records([TopicPartition(pipeline.topic, 0, 6)]).values():
+            future.result()
+        assert "Consumed 4 = 4 stored" in pipeline.run("consume", "--until-caught-up")
+        pipeline.verify()
