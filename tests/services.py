@@ -25,29 +25,36 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def embedded_services() -> Iterator[dict[str, str]]:
-    """Both services; the environment variables that lead to them, set here as well."""
+def free_places() -> Iterator[dict[str, str]]:
+    """Free ports and an empty folder for both services, as environment variables."""
     folder = Path(tempfile.mkdtemp(prefix="ccstream-tests-"))
     # As root, PostgreSQL runs as another user, who must get there.
     folder.chmod(0o755)
-    variables = {
-        "CCSTREAM_HOME": str(folder / "home"),
-        "KAFKA_BOOTSTRAP_SERVERS": f"localhost:{free_port()}",
-        "DATABASE_URL": f"postgresql://kafka_user:kafka_password@localhost:{free_port()}/kafka_db",
-    }
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
     try:
-        started = embedded.up(lambda _line: None)
+        yield {
+            "CCSTREAM_HOME": str(folder / "home"),
+            "KAFKA_BOOTSTRAP_SERVERS": f"localhost:{free_port()}",
+            "DATABASE_URL": f"postgresql://kafka_user:kafka_password@localhost:{free_port()}/kafka_db",
+        }
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def embedded_services() -> Iterator[dict[str, str]]:
+    """Both services, running; the environment variables that lead to them, set here as well."""
+    with free_places() as variables:
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        started = []
         try:
+            started = embedded.up(lambda _line: None)
             yield variables
         finally:
             for service in reversed(started):
                 service.stop()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        shutil.rmtree(folder, ignore_errors=True)
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -19,7 +16,7 @@ import psycopg
 import pytest
 
 from conftest import ROOT, wait_for_line
-from services import free_port
+from services import free_places, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,18 +25,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     """Ports that are free and an empty folder."""
-    folder = Path(tempfile.mkdtemp(prefix="ccstream-tests-"))
-    folder.chmod(0o755)
-    variables = {
-        **os.environ,
-        "CCSTREAM_HOME": str(folder / "home"),
-        "KAFKA_BOOTSTRAP_SERVERS": f"localhost:{free_port()}",
-        "DATABASE_URL": f"postgresql://kafka_user:kafka_password@localhost:{free_port()}/kafka_db",
-        "PYTHONUNBUFFERED": "1",
-    }
-    yield variables
-    run("down", variables)
-    shutil.rmtree(folder)
+    with free_places() as variables:
+        environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
+        yield environment
+        run("down", environment)
 
 
 def run(command: str, environment: dict[str, str], *arguments: str) -> tuple[int, str]:
