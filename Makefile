@@ -32,7 +32,7 @@ $(VENV)/.built: $(SOURCES) tools/check-tools.sh
 	if ! [ -x $(BIN)/python ]; then echo "Making $(VENV) with $$python"; "$$python" -m venv $(VENV); fi
 	@$(BIN)/python -m pip install -q 'maturin>=1.9.4,<2'
 	@[ -f $@ ] || echo "Building ccstream: 5 to 7 minutes on 2 cores, once"
-	@. $(BIN)/activate && maturin develop --release --locked --extras embedded,dashboard,dev
+	@. $(BIN)/activate && PIP_QUIET=1 maturin develop --release --locked --extras embedded,dashboard,dev
 	@echo $(OPENSSL_NO_VENDOR) > $@
 
 demo: build ## everything at once, with a dashboard; Ctrl-C ends it
