@@ -1,6 +1,7 @@
 """The compiled half of ccstream; import these names from ``ccstream``."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from asyncio import Future
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
 from typing import Any, TypeAlias, final
@@ -199,8 +200,8 @@ class Consumer:
             PostgresError: an error that no waiting mends; nothing of that batch is stored, nothing is lost.
             SchemaError: the tables cannot be used.
         """
-    def run_async(self) -> Coroutine[Any, Any, ConsumeSummary]:
-        """The same, awaitable; a cancelled task stops the run."""
+    def run_async(self) -> Future[ConsumeSummary]:
+        """The same, to be awaited; call it where an event loop runs. Cancelling it stops the run."""
     def stop(self) -> None:
         """Ends the run soon, after committing what was read; from any thread, or a signal's handler."""
 

@@ -38,11 +38,9 @@ class LiveLine:
         self._width = 0
 
     def show(self, text: str) -> None:
-        """Shows the text where it is time to."""
-        now = time.monotonic()
-        if now - self._shown < (0.25 if self._terminal else PROGRESS_EVERY):
-            return
-        self.show_now(text)
+        """Shows the text: at once on a terminal, where the last one must not stay behind; else when it is time."""
+        if self._terminal or time.monotonic() - self._shown >= PROGRESS_EVERY:
+            self.show_now(text)
 
     def show_now(self, text: str) -> None:
         """Shows the text."""
