@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::card_number;
 use crate::columns::{ID_AT, encode_row};
 use crate::event::{TextField, Transaction};
-use crate::validate::Rejection;
+use crate::rejection::Rejection;
 
 /// One row in the batch's buffer.
 #[derive(Debug, Clone, Copy)]
@@ -244,7 +244,8 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::event::{Cents, Micros};
-    use crate::validate::{Reason, validate};
+    use crate::rejection::Reason;
+    use crate::validate::validate;
 
     fn transaction(id: &str, cents: i64) -> Transaction<'_> {
         let mut transaction = Transaction {

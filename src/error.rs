@@ -1,5 +1,5 @@
 //! What can go wrong with the machinery. A bad *message* is never an [`Error`]: it is a
-//! [`Rejection`](crate::validate::Rejection), which is kept and counted.
+//! [`Rejection`](crate::rejection::Rejection), which is kept and counted.
 
 use std::error::Error as StdError;
 use std::time::Duration;

@@ -19,6 +19,8 @@ pub mod generate;
 pub mod config;
 
 pub mod codec;
+pub mod rejection;
+
 pub mod validate;
 
 mod columns;

@@ -223,7 +223,8 @@ mod tests {
 
     use super::*;
     use crate::event::{Cents, Micros};
-    use crate::validate::{Reason, validate};
+    use crate::rejection::Reason;
+    use crate::validate::validate;
 
     const TEXT: &str = "when,who,amount,note\n2014-03-06,Shop \"A\",12.5,x\n2014-03-06,,-3,\n,Shop,abc,\n";
 

@@ -3,13 +3,11 @@
 //! The checks run in the order of [`Reason`]; the first that fails is the reason. Nothing is mended
 //! and nothing rounded: what is valid is stored as it was sent.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use crate::card_number;
 use crate::codec::{self, RawEvent, Value};
 use crate::decimal::{DecimalError, scaled, scaled_floor};
 use crate::event::{Cents, FIELDS, Field, Kind, Micros, Transaction};
+use crate::rejection::{Reason, Rejection};
 
 /// The largest payload that is read: 1 MiB, Kafka's own default for a message.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
@@ -18,95 +16,12 @@ pub const MAX_DEPTH: usize = 32;
 /// A timestamp in milliseconds below this is one in seconds: 10^11 ms is March 1973, 10^11 s the year 5138.
 const MIN_MILLISECONDS: i64 = 100_000_000_000;
 
-macro_rules! reasons {
-    ($($(#[$doc:meta])+ $name:ident = $text:literal),+ $(,)?) => {
-        /// Why a message is rejected, in the order of the checks.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Reason { $($(#[$doc])+ $name),+ }
-
-        impl Reason {
-            /// Every reason, in order.
-            pub const ALL: &[Self] = &[$(Self::$name),+];
-
-            /// The word kept in `rejected_events.reason`.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text),+ }
-            }
-        }
-    };
-}
-reasons! {
-    /// Larger than [`MAX_PAYLOAD_BYTES`].
-    TooLarge = "too_large",
-    /// No payload at all: Kafka's mark of deletion.
-    Tombstone = "tombstone",
-    /// A payload of no bytes.
-    Empty = "empty",
-    /// Not UTF-8.
-    InvalidUtf8 = "invalid_utf8",
-    /// The first byte is not `{`.
-    NotAnObject = "not_an_object",
-    /// Nested deeper than [`MAX_DEPTH`].
-    TooDeep = "too_deep",
-    /// Not JSON, from the first byte to the last.
-    InvalidJson = "invalid_json",
-    /// A known key stands there twice.
-    RepeatedKey = "repeated_key",
-    /// Both names of a field, with different values.
-    ConflictingNames = "conflicting_names",
-    /// The id, the amount or the timestamp is absent or null.
-    MissingField = "missing_field",
-    /// A value of another type than its field's.
-    WrongType = "wrong_type",
-    /// A text that must say something is empty.
-    EmptyText = "empty_text",
-    /// A text longer than its column, in characters, trailing spaces counted.
-    TextTooLong = "text_too_long",
-    /// A text holds NUL, which PostgreSQL cannot store.
-    NulCharacter = "nul_character",
-    /// Not an amount of at most two decimals within NUMERIC(10,2).
-    InvalidAmount = "invalid_amount",
-    /// Not a share of 0 to 1 with at most two decimals.
-    InvalidDiscount = "invalid_discount",
-    /// Not a moment from 1970 to before 2100.
-    InvalidTimestamp = "invalid_timestamp",
-    /// Not degrees of latitude or longitude.
-    InvalidCoordinate = "invalid_coordinate",
-    /// A text other than the id holds a card number.
-    CardNumber = "card_number",
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A message that is not stored, and why. Card numbers in `detail` are masked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// The check that failed.
-    pub reason: Reason,
-    /// What was found and what would be right, for a person.
-    pub detail: String,
-}
-
-impl Rejection {
-    fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        let detail: String = detail.into();
-        let detail = match card_number::mask(detail.as_bytes()) {
-            Cow::Borrowed(_) => detail,
-            Cow::Owned(masked) => String::from_utf8_lossy(&masked).into_owned(),
-        };
-        Self { reason, detail }
-    }
-}
-
 /// Checks one message's payload; `None` is a tombstone.
 ///
 /// ```
 /// use ccstream::event::Cents;
-/// use ccstream::validate::{validate, Reason};
+/// use ccstream::rejection::Reason;
+/// use ccstream::validate::validate;
 /// let payload = br#"{"order_id":"a1","value":"12.50","timestamp":"2026-11-22T10:15:30Z"}"#;
 /// assert_eq!(validate(Some(payload)).unwrap().value, Cents(1250));
 /// assert_eq!(validate(Some(b"[]")).unwrap_err().reason, Reason::NotAnObject);

@@ -14,6 +14,7 @@
 mod group;
 mod ledger;
 mod poll;
+mod trouble;
 mod writer;
 
 use std::collections::BTreeMap;

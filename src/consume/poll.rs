@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
 use super::group::{Group, Rebalance};
 use super::ledger::Ledger;
+use super::trouble::Troubles;
 use super::writer::{Command, Reply, Writer};
 use super::{ConsumeEvent, ConsumeSummary};
 use crate::batch::Batch;
@@ -28,8 +29,6 @@ const BUSY_LIMIT: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 4;
 /// Messages taken between two looks at the clock and the writer.
 const AT_ONCE: usize = 256;
-/// The same trouble is reported again after so long.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// How often offsets go to Kafka, for tools that show lag.
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 
@@ -68,14 +67,9 @@ pub(super) struct Poll<'r> {
     ended: HashSet<i32>,
     caught_up: bool,
     shown: Instant,
-    /// What Kafka last complained of.
-    trouble: Option<(String, Instant)>,
+    troubles: Troubles,
     /// Offsets have been committed that Kafka has not been shown.
     unshown: bool,
-    /// The topic's absence has been reported.
-    missing_said: bool,
-    /// Since when the group has been waited for; None once that has been reported.
-    waiting_since: Option<Instant>,
 }
 
 impl<'r> Poll<'r> {
@@ -103,10 +97,8 @@ impl<'r> Poll<'r> {
             ended: HashSet::new(),
             caught_up: false,
             shown: Instant::now(),
-            trouble: None,
+            troubles: Troubles::new(topic_found),
             unshown: false,
-            missing_said: !topic_found,
-            waiting_since: Some(Instant::now()),
         }
     }
 
@@ -124,7 +116,9 @@ impl<'r> Poll<'r> {
     }
 
     fn step(&mut self) -> Result<()> {
-        self.warn_of_a_long_wait();
+        if let Some(event) = self.troubles.long_wait(self.config) {
+            (self.report)(event);
+        }
         if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
             self.show_offsets(CommitMode::Async);
         }
@@ -141,20 +135,6 @@ impl<'r> Poll<'r> {
             return self.take_reply(reply);
         }
         self.poll(self.poll_limit())
-    }
-
-    /// A group that does not come to an assignment is said aloud, once.
-    fn warn_of_a_long_wait(&mut self) {
-        let limit = self.config.session_timeout * 5;
-        if !self.missing_said && self.waiting_since.is_some_and(|since| since.elapsed() > limit) {
-            self.waiting_since = None;
-            let group = &self.config.group;
-            (self.report)(ConsumeEvent::Warning(format!(
-                "no partitions from the group {group:?} after {} s: another member is not answering the group, or the \
-                 embedded broker's group is stuck (ccstream down, ccstream up)",
-                limit.as_secs()
-            )));
-        }
     }
 
     /// The batch can take no more.
@@ -224,52 +204,17 @@ impl<'r> Poll<'r> {
     }
 
     fn take_error(&mut self, error: KafkaError) -> Result<()> {
-        match error {
-            KafkaError::PartitionEOF(partition) => {
-                if self.state == State::Running {
-                    self.ended.insert(partition);
-                    self.caught_up = self.next.keys().all(|partition| self.ended.contains(partition));
-                }
-                Ok(())
+        if let KafkaError::PartitionEOF(partition) = error {
+            if self.state == State::Running {
+                self.ended.insert(partition);
+                self.caught_up = self.next.keys().all(|partition| self.ended.contains(partition));
             }
-            KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                if !std::mem::replace(&mut self.missing_said, true) {
-                    let text = format!("topic {:?} does not exist yet; waiting for it", self.config.kafka.topic);
-                    (self.report)(ConsumeEvent::Warning(text));
-                }
-                Ok(())
-            }
-            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                // Later: a gap is counted as missing, a topic made anew is read from its beginning.
-                let standing: Vec<String> =
-                    self.next.iter().map(|(partition, next)| format!("{partition} at {next}")).collect();
-                Err(Error::Broker(format!(
-                    "the topic does not have the offset that is next (partition {}): its messages were deleted, or it \
-                     was made anew. To read it from the beginning: UPDATE kafka_offsets SET next_offset = 0 WHERE \
-                     consumer_group = '{}' AND topic = '{}'",
-                    standing.join(", "),
-                    self.config.group,
-                    self.config.kafka.topic
-                )))
-            }
-            KafkaError::MessageConsumptionFatal(code) => {
-                Err(Error::Kafka { context: "reading the topic".into(), source: KafkaError::MessageConsumption(code) })
-            }
-            KafkaError::MessageConsumption(code) if is_final(code) => Err(Error::Kafka {
-                context: format!("reading topic {:?} as group {:?}", self.config.kafka.topic, self.config.group),
-                source: KafkaError::MessageConsumption(code),
-            }),
-            // librdkafka tries again by itself; a person should know that it does.
-            error => {
-                let text = error.to_string();
-                let news = self.trouble.as_ref().is_none_or(|(old, at)| *old != text || at.elapsed() > SAY_AGAIN);
-                if news {
-                    (self.report)(ConsumeEvent::Waiting { reason: format!("Kafka: {text}") });
-                    self.trouble = Some((text, Instant::now()));
-                }
-                Ok(())
-            }
+            return Ok(());
         }
+        if let Some(event) = self.troubles.judge(error, self.config, &self.next)? {
+            (self.report)(event);
+        }
+        Ok(())
     }
 
     fn follow(&mut self, rebalance: Rebalance) {
@@ -279,7 +224,7 @@ impl<'r> Poll<'r> {
         self.next.clear();
         self.ended.clear();
         self.paused = false;
-        self.waiting_since = None;
+        self.troubles.group_answered();
         match rebalance {
             Rebalance::Revoked => {
                 self.state = State::Unassigned;
@@ -463,18 +408,6 @@ impl<'r> Poll<'r> {
         self.show_offsets(CommitMode::Sync);
         Ok(true)
     }
-}
-
-/// Errors of the group or the topic that no waiting mends.
-fn is_final(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::InvalidSessionTimeout
-            | RDKafkaErrorCode::InconsistentGroupProtocol
-            | RDKafkaErrorCode::InvalidGroupId
-    )
 }
 
 /// Why a polled message is not taken.

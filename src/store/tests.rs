@@ -11,7 +11,8 @@ use tokio::runtime::Runtime;
 use super::*;
 use crate::codec::Encoder;
 use crate::event::{Cents, FIELDS, Kind, Micros, TextField, Transaction as Event};
-use crate::validate::{Reason, validate};
+use crate::rejection::Reason;
+use crate::validate::validate;
 
 /// A schema of its own in the test database; None, with a line that says so, where there is none.
 struct Sandbox {

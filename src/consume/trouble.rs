@@ -1,0 +1,158 @@
+//! What Kafka complains of: told once where librdkafka tries again by itself, an error where no waiting mends it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::ConsumeEvent;
+use crate::config::ConsumerConfig;
+use crate::error::{Error, Result};
+
+/// The same trouble is told again after so long.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// A group that brings no assignment is told of after so many session timeouts.
+const LONG_WAIT: u32 = 5;
+
+/// What has been told already.
+#[derive(Debug)]
+pub(super) struct Troubles {
+    last: Option<(String, Instant)>,
+    /// The topic's absence has been told.
+    missing_told: bool,
+    /// Since when the group has been waited for; None once it has answered, or once that has been told.
+    waiting_since: Option<Instant>,
+}
+
+impl Troubles {
+    pub(super) fn new(topic_found: bool) -> Self {
+        Self { last: None, missing_told: !topic_found, waiting_since: Some(Instant::now()) }
+    }
+
+    pub(super) fn group_answered(&mut self) {
+        self.waiting_since = None;
+    }
+
+    /// What to tell of a group that has not come to an assignment for long, once.
+    pub(super) fn long_wait(&mut self, config: &ConsumerConfig) -> Option<ConsumeEvent> {
+        let limit = config.session_timeout * LONG_WAIT;
+        if self.missing_told || self.waiting_since?.elapsed() <= limit {
+            return None;
+        }
+        self.waiting_since = None;
+        Some(ConsumeEvent::Warning(format!(
+            "no partitions from the group {:?} after {} s: another member is not answering the group, or the embedded \
+             broker's group is stuck (ccstream down, ccstream up)",
+            config.group,
+            limit.as_secs()
+        )))
+    }
+
+    /// What to tell of an error, if anything. Errors: those that no waiting mends.
+    pub(super) fn judge(
+        &mut self,
+        error: KafkaError,
+        config: &ConsumerConfig,
+        next: &BTreeMap<i32, i64>,
+    ) -> Result<Option<ConsumeEvent>> {
+        let topic = &config.kafka.topic;
+        let told = match error {
+            KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                if std::mem::replace(&mut self.missing_told, true) {
+                    return Ok(None);
+                }
+                return Ok(Some(ConsumeEvent::Warning(format!("topic {topic:?} does not exist yet; waiting for it"))));
+            }
+            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                return Err(offset_is_gone(config, next));
+            }
+            KafkaError::MessageConsumptionFatal(code) => {
+                return Err(Error::Kafka {
+                    context: "reading the topic".into(),
+                    source: KafkaError::MessageConsumption(code),
+                });
+            }
+            KafkaError::MessageConsumption(code) if is_final(code) => {
+                return Err(Error::Kafka {
+                    context: format!("reading topic {topic:?} as group {:?}", config.group),
+                    source: KafkaError::MessageConsumption(code),
+                });
+            }
+            error => error.to_string(),
+        };
+        if self.last.as_ref().is_some_and(|(old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
+            return Ok(None);
+        }
+        let event = ConsumeEvent::Waiting { reason: format!("Kafka: {told}") };
+        self.last = Some((told, Instant::now()));
+        Ok(Some(event))
+    }
+}
+
+/// Later: a gap is counted as missing, a topic made anew is read from its beginning.
+fn offset_is_gone(config: &ConsumerConfig, next: &BTreeMap<i32, i64>) -> Error {
+    let standing: Vec<String> = next.iter().map(|(partition, next)| format!("{partition} at {next}")).collect();
+    Error::Broker(format!(
+        "the topic does not have the offset that is next (partition {}): its messages were deleted, or it was made \
+         anew. To read it from the beginning: UPDATE kafka_offsets SET next_offset = 0 WHERE consumer_group = '{}' \
+         AND topic = '{}'",
+        standing.join(", "),
+        config.group,
+        config.kafka.topic
+    ))
+}
+
+/// Errors of the group or the topic that no waiting mends.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::InvalidSessionTimeout
+            | RDKafkaErrorCode::InconsistentGroupProtocol
+            | RDKafkaErrorCode::InvalidGroupId
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(troubles: &mut Troubles, code: RDKafkaErrorCode) -> Result<Option<ConsumeEvent>> {
+        let next = BTreeMap::from([(0, 7)]);
+        troubles.judge(KafkaError::MessageConsumption(code), &ConsumerConfig::default(), &next)
+    }
+
+    #[test]
+    fn what_passes_is_told_once() {
+        let mut troubles = Troubles::new(true);
+        for code in [RDKafkaErrorCode::BrokerTransportFailure, RDKafkaErrorCode::UnknownTopicOrPartition] {
+            assert!(judge(&mut troubles, code).unwrap().is_some(), "{code}");
+            assert!(judge(&mut troubles, code).unwrap().is_none(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_pass_is_an_error() {
+        let mut troubles = Troubles::new(true);
+        for code in [
+            RDKafkaErrorCode::TopicAuthorizationFailed,
+            RDKafkaErrorCode::InvalidSessionTimeout,
+            RDKafkaErrorCode::AutoOffsetReset,
+        ] {
+            assert_eq!(judge(&mut troubles, code).unwrap_err().exit_code(), 3, "{code}");
+        }
+        let text = judge(&mut troubles, RDKafkaErrorCode::AutoOffsetReset).unwrap_err().to_string();
+        assert!(text.contains("partition 0 at 7") && text.contains("UPDATE kafka_offsets"), "{text}");
+    }
+
+    #[test]
+    fn a_long_wait_is_told_once() {
+        let config = ConsumerConfig::default();
+        let mut troubles = Troubles::new(true);
+        assert!(troubles.long_wait(&config).is_none());
+        troubles.waiting_since = Instant::now().checked_sub(Duration::from_secs(31));
+        assert!(troubles.long_wait(&config).is_some());
+        assert!(troubles.long_wait(&config).is_none());
+    }
+}
