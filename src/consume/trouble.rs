@@ -78,6 +78,13 @@ impl Troubles {
                     source: KafkaError::MessageConsumption(code),
                 });
             }
+            // One outage has many voices.
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut,
+            ) => format!("no broker answers at {}", config.kafka.bootstrap_servers),
             error => error.to_string(),
         };
         if self.last.as_ref().is_some_and(|(old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
@@ -130,6 +137,13 @@ mod tests {
             assert!(judge(&mut troubles, code).unwrap().is_some(), "{code}");
             assert!(judge(&mut troubles, code).unwrap().is_none(), "{code}");
         }
+    }
+
+    #[test]
+    fn an_outage_is_told_once_whatever_its_voice() {
+        let mut troubles = Troubles::new(true);
+        assert!(judge(&mut troubles, RDKafkaErrorCode::AllBrokersDown).unwrap().is_some());
+        assert!(judge(&mut troubles, RDKafkaErrorCode::BrokerTransportFailure).unwrap().is_none());
     }
 
     #[test]
