@@ -71,7 +71,7 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
             let cluster = client.client().fetch_cluster_id(ASK_LIMIT).unwrap_or_else(|| "unknown".into());
             let broker = Check::good("broker", format!("{servers} answers, cluster {cluster}"));
             let topic = match found {
-                Some(TopicInfo { partitions, .. }) => {
+                Some(TopicInfo { partitions }) => {
                     Check::good("topic", format!("{} has {partitions} partition(s)", kafka.topic))
                 }
                 None => Check::bad(

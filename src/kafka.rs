@@ -78,8 +78,6 @@ pub(crate) fn refused(error: KafkaError) -> Error {
 pub(crate) struct TopicInfo {
     /// How many partitions it has.
     pub(crate) partitions: usize,
-    /// How many brokers the cluster has.
-    pub(crate) brokers: usize,
 }
 
 /// Asks whether the topic is there; `Ok(None)` where it is not. Never creates it.
@@ -87,7 +85,7 @@ pub(crate) fn find_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> R
     // All topics: asking for one by name may create it.
     let metadata = client.fetch_metadata(None, ASK_LIMIT)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-    Ok(found.map(|found| TopicInfo { partitions: found.partitions().len(), brokers: metadata.brokers().len() }))
+    Ok(found.map(|found| TopicInfo { partitions: found.partitions().len() }))
 }
 
 /// An error for a broker that does not answer, with librdkafka's last word on why.
