@@ -9,12 +9,16 @@ use crate::columns::{ID_AT, encode_row};
 use crate::event::{TextField, Transaction};
 use crate::rejection::Rejection;
 
-/// One row in the batch's buffer.
+/// One row: its places in the batch's buffers.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     start: u32,
     end: u32,
     id_len: u16,
+    /// The message as it came, in [`Batch::raw`]: key (None: no key), then payload.
+    raw_start: u32,
+    key_len: Option<u32>,
+    payload_len: u32,
     /// Place in [`Batch::labels`].
     label: u32,
     partition: i32,
@@ -35,16 +39,57 @@ pub(crate) struct RejectedMessage {
     pub(crate) rejection: Rejection,
 }
 
+impl RejectedMessage {
+    fn new(
+        (partition, offset): (i32, i64),
+        key: Option<&[u8]>,
+        payload: Option<&[u8]>,
+        rejection: Rejection,
+    ) -> Self {
+        let mut masked = false;
+        let mut keep = |bytes: &[u8]| {
+            let kept = card_number::mask(bytes);
+            masked |= matches!(kept, std::borrow::Cow::Owned(_));
+            kept.into_owned()
+        };
+        let (key, payload) = (key.map(&mut keep), payload.map(&mut keep));
+        Self { partition, offset, key, payload, masked, rejection }
+    }
+}
+
+/// Where a partition is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The epoch under which it is this consumer's.
+    pub(crate) epoch: i64,
+    /// The offset that comes next.
+    pub(crate) next: i64,
+}
+
 /// How far one partition comes with this batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Advance {
-    /// The `next_offset` that the offset row must have before.
+    /// The `epoch` that the offset row must have.
+    pub(crate) epoch: i64,
+    /// The `next_offset` that it must have before.
     pub(crate) from: i64,
     /// And after.
     pub(crate) to: i64,
     pub(crate) consumed: i64,
     pub(crate) duplicate: i64,
     pub(crate) rejected: i64,
+    /// Offsets that retention took before they were read.
+    pub(crate) missing: i64,
+}
+
+/// What became of a row in PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Stored,
+    /// Its id was there already.
+    Duplicate,
+    /// PostgreSQL refused it; it is among [`Batch::kept`].
+    Refused,
 }
 
 /// The key of a cell of `kpi_minute`: minute, place in the batch's labels, partition.
@@ -64,12 +109,18 @@ pub(crate) struct Cell {
 pub(crate) struct Batch {
     /// When its first message came.
     pub(crate) opened: Option<Instant>,
-    /// By partition.
-    pub(crate) advances: BTreeMap<i32, Advance>,
-    pub(crate) rejected: Vec<RejectedMessage>,
+    /// By partition; without what PostgreSQL makes of the rows.
+    read: BTreeMap<i32, Advance>,
+    rejected: Vec<RejectedMessage>,
     messages: usize,
     rows: Vec<Row>,
+    /// What became of each row, as of the last try to write it.
+    fates: Vec<Fate>,
+    refused: Vec<RejectedMessage>,
+    /// The rows in COPY's form.
     buffer: Vec<u8>,
+    /// The rows' messages as they came, for those that PostgreSQL refuses.
+    raw: Vec<u8>,
     kept_bytes: usize,
     /// Currency and status, "" for absent: every pair in this batch once.
     labels: Vec<(String, String)>,
@@ -85,57 +136,91 @@ impl Batch {
 
     /// Bytes that it holds.
     pub(crate) fn bytes(&self) -> usize {
-        self.buffer.len() + self.kept_bytes
+        self.buffer.len() + self.raw.len() + self.kept_bytes
     }
 
+    /// Whether it moves no partition.
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages == 0
+        self.read.is_empty()
     }
 
     /// Empties it, keeping its memory.
     pub(crate) fn clear(&mut self) {
         self.opened = None;
         self.messages = 0;
-        self.advances.clear();
+        self.read.clear();
         self.rejected.clear();
         self.rows.clear();
+        self.fates.clear();
+        self.refused.clear();
         self.buffer.clear();
+        self.raw.clear();
         self.kept_bytes = 0;
         self.labels.clear();
         self.label_places.clear();
     }
 
-    /// Takes one message: counts it, and encodes or keeps it. `expected` is the partition's next
-    /// offset before it; offsets that were never delivered in between are not counted.
+    /// The partition's share of this batch, which begins where the cursor stands.
+    fn advance(&mut self, partition: i32, cursor: Cursor) -> &mut Advance {
+        self.opened.get_or_insert_with(Instant::now);
+        let (from, to) = (cursor.next, cursor.next);
+        let start =
+            Advance { epoch: cursor.epoch, from, to, consumed: 0, duplicate: 0, rejected: 0, missing: 0 };
+        self.read.entry(partition).or_insert(start)
+    }
+
+    /// Takes one message: counts it, encodes or keeps it, and moves the cursor past it. Offsets that
+    /// were never delivered in between (aborted, compacted, a transaction's marks) are not counted.
     pub(crate) fn push(
         &mut self,
-        (partition, offset, expected): (i32, i64, i64),
+        (partition, offset): (i32, i64),
+        cursor: &mut Cursor,
         key: Option<&[u8]>,
         payload: Option<&[u8]>,
         verdict: Result<Transaction<'_>, Rejection>,
     ) {
-        self.opened.get_or_insert_with(Instant::now);
         self.messages += 1;
-        let start = Advance { from: expected, to: expected, consumed: 0, duplicate: 0, rejected: 0 };
-        let advance = self.advances.entry(partition).or_insert(start);
+        let advance = self.advance(partition, *cursor);
         advance.to = offset + 1;
         advance.consumed += 1;
+        cursor.next = offset + 1;
         match verdict {
-            Ok(transaction) => self.push_row(&transaction, partition, offset),
+            Ok(transaction) => self.push_row(&transaction, (partition, offset), key, payload.unwrap_or_default()),
             Err(rejection) => {
                 advance.rejected += 1;
-                self.push_rejected(partition, offset, key, payload, rejection);
+                let kept = RejectedMessage::new((partition, offset), key, payload, rejection);
+                self.kept_bytes += kept.key.as_ref().map_or(0, Vec::len) + kept.payload.as_ref().map_or(0, Vec::len);
+                self.rejected.push(kept);
             }
         }
     }
 
-    fn push_row(&mut self, transaction: &Transaction<'_>, partition: i32, offset: i64) {
-        let start = self.buffer.len();
+    /// Notes that retention took all up to an offset before it was read, and moves the cursor there.
+    pub(crate) fn skip(&mut self, partition: i32, cursor: &mut Cursor, to: i64) {
+        let advance = self.advance(partition, *cursor);
+        advance.missing += to - cursor.next;
+        advance.to = to;
+        cursor.next = to;
+    }
+
+    fn push_row(
+        &mut self,
+        transaction: &Transaction<'_>,
+        (partition, offset): (i32, i64),
+        key: Option<&[u8]>,
+        payload: &[u8],
+    ) {
+        let (start, raw_start) = (self.buffer.len() as u32, self.raw.len() as u32);
         encode_row(transaction, partition, offset, &mut self.buffer);
+        self.raw.extend_from_slice(key.unwrap_or_default());
+        self.raw.extend_from_slice(payload);
         let row = Row {
-            start: start as u32,
+            start,
             end: self.buffer.len() as u32,
             id_len: transaction.order_id.len() as u16,
+            raw_start,
+            key_len: key.map(|key| key.len() as u32),
+            payload_len: payload.len() as u32,
             label: self.label(transaction),
             partition,
             minute: transaction.timestamp.minute(),
@@ -157,26 +242,7 @@ impl Batch {
         place
     }
 
-    fn push_rejected(
-        &mut self,
-        partition: i32,
-        offset: i64,
-        key: Option<&[u8]>,
-        payload: Option<&[u8]>,
-        rejection: Rejection,
-    ) {
-        let mut masked = false;
-        let mut keep = |bytes: &[u8]| {
-            let kept = card_number::mask(bytes);
-            masked |= matches!(kept, std::borrow::Cow::Owned(_));
-            kept.into_owned()
-        };
-        let (key, payload) = (key.map(&mut keep), payload.map(&mut keep));
-        self.kept_bytes += key.as_ref().map_or(0, Vec::len) + payload.as_ref().map_or(0, Vec::len);
-        self.rejected.push(RejectedMessage { partition, offset, key, payload, masked, rejection });
-    }
-
-    fn id(&self, row: &Row) -> &[u8] {
+    fn id_bytes(&self, row: &Row) -> &[u8] {
         let start = row.start as usize + ID_AT;
         &self.buffer[start..start + row.id_len as usize]
     }
@@ -187,42 +253,85 @@ impl Batch {
     pub(crate) fn seal(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_by(|one, two| {
-            self.id(one).cmp(self.id(two)).then_with(|| (one.partition, one.offset).cmp(&(two.partition, two.offset)))
+            self.id_bytes(one).cmp(self.id_bytes(two)).then_with(|| (one.partition, one.offset).cmp(&(two.partition, two.offset)))
         });
         let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
         for row in rows {
-            if kept.last().is_some_and(|last| self.id(last) == self.id(&row)) {
-                let advance = self.advances.get_mut(&row.partition).expect("every row's partition has advanced");
+            if kept.last().is_some_and(|last| self.id_bytes(last) == self.id_bytes(&row)) {
+                let advance = self.read.get_mut(&row.partition).expect("every row's partition has advanced");
                 advance.duplicate += 1;
             } else {
                 kept.push(row);
             }
         }
         self.rows = kept;
+        self.begin_writing();
     }
 
-    /// The rows as COPY takes them, in the order of [`Batch::seal`].
-    pub(crate) fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.rows.iter().map(|row| &self.buffer[row.start as usize..row.end as usize])
+    /// How many rows there are, sealed.
+    pub(crate) fn row_count(&self) -> usize {
+        self.rows.len()
     }
 
-    /// Keeps only the rows that `stored` names, in the rows' order; the others were in the table
-    /// already and are counted as duplicates.
-    pub(crate) fn retain_stored(&mut self, mut stored: impl FnMut(i32, i64) -> bool) {
-        let advances = &mut self.advances;
-        self.rows.retain(|row| {
-            let stored = stored(row.partition, row.offset);
-            if !stored {
-                advances.get_mut(&row.partition).expect("every row's partition has advanced").duplicate += 1;
+    /// A row as COPY takes it; rows are in the order of [`Batch::seal`].
+    pub(crate) fn row(&self, index: u32) -> &[u8] {
+        let row = &self.rows[index as usize];
+        &self.buffer[row.start as usize..row.end as usize]
+    }
+
+    /// A row's id.
+    pub(crate) fn id(&self, index: u32) -> &str {
+        std::str::from_utf8(self.id_bytes(&self.rows[index as usize])).expect("an id was read from JSON, which is UTF-8")
+    }
+
+    /// Forgets what an earlier try to write it found.
+    pub(crate) fn begin_writing(&mut self) {
+        self.fates.clear();
+        self.fates.resize(self.rows.len(), Fate::Stored);
+        self.refused.clear();
+    }
+
+    /// The row's id was in the table already.
+    pub(crate) fn mark_duplicate(&mut self, index: u32) {
+        self.fates[index as usize] = Fate::Duplicate;
+    }
+
+    /// PostgreSQL does not take the row: its message is kept.
+    pub(crate) fn refuse(&mut self, index: u32, rejection: Rejection) {
+        self.fates[index as usize] = Fate::Refused;
+        let row = &self.rows[index as usize];
+        let key_end = row.raw_start as usize + row.key_len.unwrap_or_default() as usize;
+        let key = row.key_len.map(|_| &self.raw[row.raw_start as usize..key_end]);
+        let payload = &self.raw[key_end..key_end + row.payload_len as usize];
+        self.refused.push(RejectedMessage::new((row.partition, row.offset), key, Some(payload), rejection));
+    }
+
+    /// How many rows of a fate there are.
+    pub(crate) fn count(&self, fate: Fate) -> usize {
+        self.fates.iter().filter(|found| **found == fate).count()
+    }
+
+    /// The messages that are kept: not valid, or refused by PostgreSQL.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &RejectedMessage> + Clone {
+        self.rejected.iter().chain(&self.refused)
+    }
+
+    /// How far each partition comes, with what became of its rows.
+    pub(crate) fn advances(&self) -> BTreeMap<i32, Advance> {
+        let mut advances = self.read.clone();
+        for (row, fate) in self.rows.iter().zip(&self.fates) {
+            if *fate != Fate::Stored {
+                let advance = advances.get_mut(&row.partition).expect("every row's partition has advanced");
+                *if *fate == Fate::Duplicate { &mut advance.duplicate } else { &mut advance.rejected } += 1;
             }
-            stored
-        });
+        }
+        advances
     }
 
-    /// The rows' totals by minute, currency, status and partition, in that order of keys.
+    /// The stored rows' totals by minute, currency, status and partition, in that order of keys.
     pub(crate) fn cells(&self) -> BTreeMap<CellKey, Cell> {
         let mut cells: BTreeMap<CellKey, Cell> = BTreeMap::new();
-        for row in &self.rows {
+        for (row, _) in self.rows.iter().zip(&self.fates).filter(|(_, fate)| **fate == Fate::Stored) {
             let cell = cells.entry((row.minute, row.label, row.partition));
             let cell = cell.or_insert(Cell { count: 0, sum: 0, min: row.cents, max: row.cents });
             cell.count += 1;
@@ -258,10 +367,14 @@ mod tests {
         transaction
     }
 
+    fn at(next: i64) -> Cursor {
+        Cursor { epoch: 1, next }
+    }
+
     fn batch(rows: &[(&'static str, i32, i64)]) -> Batch {
         let mut batch = Batch::default();
         for (id, partition, offset) in rows {
-            batch.push((*partition, *offset, *offset), None, None, Ok(transaction(id, offset * 100)));
+            batch.push((*partition, *offset), &mut at(*offset), Some(b"key"), Some(b"{}"), Ok(transaction(id, offset * 100)));
         }
         batch.seal();
         batch
@@ -275,16 +388,18 @@ mod tests {
     fn rows_are_sorted_and_the_first_of_an_id_stays() {
         let batch = batch(&[("b", 1, 7), ("a", 1, 8), ("b", 0, 9), ("b", 0, 10), ("é", 0, 11), ("z", 0, 12)]);
         assert_eq!(places(&batch), [(1, 8), (0, 9), (0, 12), (0, 11)]);
-        assert_eq!((batch.advances[&0].duplicate, batch.advances[&1].duplicate), (1, 1));
-        assert_eq!((batch.advances[&0].from, batch.advances[&0].to), (9, 13));
+        let advances = batch.advances();
+        assert_eq!((advances[&0].duplicate, advances[&1].duplicate), (1, 1));
+        assert_eq!((advances[&0].from, advances[&0].to), (9, 13));
         assert_eq!(batch.messages(), 6);
+        assert_eq!((0..4).map(|index| batch.id(index)).collect::<Vec<_>>(), ["a", "b", "z", "é"]);
     }
 
     #[test]
     fn totals_are_of_stored_rows() {
         let mut batch = batch(&[("a", 0, 1), ("b", 0, 2), ("c", 0, 3)]);
-        batch.retain_stored(|_, offset| offset != 2);
-        assert_eq!(batch.advances[&0].duplicate, 1);
+        batch.mark_duplicate(1);
+        assert_eq!(batch.advances()[&0].duplicate, 1);
         let cells = batch.cells();
         assert_eq!(cells.len(), 1);
         let ((minute, label, partition), cell) = cells.first_key_value().unwrap();
@@ -293,24 +408,52 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_row_is_kept_as_it_came() {
+        let mut batch = batch(&[("a", 0, 1), ("b", 0, 2)]);
+        batch.push((0, 3), &mut at(3), None, Some(b"[]"), validate(Some(b"[]")));
+        batch.seal();
+        batch.refuse(1, Rejection::new(Reason::RefusedByPostgres, "why"));
+        let kept: Vec<_> = batch.kept().map(|kept| (kept.offset, kept.key.as_deref(), kept.payload.as_deref())).collect();
+        assert_eq!(kept, [(3, None, Some(b"[]".as_slice())), (2, Some(b"key".as_slice()), Some(b"{}"))]);
+        let advance = batch.advances()[&0];
+        assert_eq!((advance.consumed, advance.duplicate, advance.rejected), (3, 0, 2));
+        assert_eq!(batch.cells().values().next().unwrap().count, 1);
+        // Another try finds the rows as they were.
+        batch.begin_writing();
+        assert_eq!((batch.kept().count(), batch.advances()[&0].rejected), (1, 1));
+    }
+
+    #[test]
+    fn a_gap_is_missing_and_an_offset_that_was_never_delivered_is_not() {
+        let mut batch = Batch::default();
+        let mut cursor = at(5);
+        batch.skip(0, &mut cursor, 9);
+        assert!(!batch.is_empty() && batch.messages() == 0);
+        batch.push((0, 12), &mut cursor, None, None, Ok(transaction("a", 1)));
+        let advance = batch.advances()[&0];
+        assert_eq!((advance.from, advance.to, advance.missing, advance.consumed), (5, 13, 4, 1));
+        assert_eq!(cursor.next, 13);
+    }
+
+    #[test]
     fn kept_messages_are_masked() {
         let payload = br#"{"merchant":"4111111111111111"}"#;
         let mut batch = Batch::default();
-        batch.push((0, 5, 5), Some(b"key"), Some(payload), validate(Some(payload)));
-        batch.push((0, 9, 6), None, None, validate(None));
+        batch.push((0, 5), &mut at(5), Some(b"key"), Some(payload), validate(Some(payload)));
+        batch.push((0, 9), &mut at(6), None, None, validate(None));
         let [first, second] = &batch.rejected[..] else { panic!("two messages") };
         assert_eq!(first.payload.as_deref(), Some(br#"{"merchant":"************1111"}"#.as_slice()));
         assert!(first.masked && !second.masked);
         assert_eq!((second.rejection.reason, &second.payload), (Reason::Tombstone, &None));
-        let advance = batch.advances[&0];
+        let advance = batch.advances()[&0];
         assert_eq!((advance.from, advance.to, advance.consumed, advance.rejected), (5, 10, 2, 2));
     }
 
     #[test]
     fn a_cleared_batch_is_as_new() {
         let mut batch = batch(&[("a", 0, 1)]);
-        batch.push((0, 2, 2), None, Some(b""), validate(Some(b"")));
+        batch.push((0, 2), &mut at(2), None, Some(b""), validate(Some(b"")));
         batch.clear();
-        assert!(batch.is_empty() && batch.bytes() == 0 && batch.rows().len() == 0 && batch.rejected.is_empty());
+        assert!(batch.is_empty() && batch.bytes() == 0 && batch.row_count() == 0 && batch.kept().count() == 0);
     }
 }

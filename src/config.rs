@@ -187,6 +187,39 @@ impl ProducerConfig {
     }
 }
 
+/// How a group hands partitions from one consumer to another; all its members must have the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Assignment {
+    /// All partitions are given up and dealt anew at every change: simple, soon done.
+    #[default]
+    Eager,
+    /// Only those that move are given up, the others are read on; a change takes two rounds.
+    Cooperative,
+}
+
+impl Assignment {
+    /// librdkafka's name of the strategy.
+    pub(crate) fn strategy(self) -> &'static str {
+        match self {
+            Self::Eager => "range",
+            Self::Cooperative => "cooperative-sticky",
+        }
+    }
+}
+
+impl std::str::FromStr for Assignment {
+    type Err = Error;
+
+    /// `eager` or `cooperative`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "eager" => Ok(Self::Eager),
+            "cooperative" => Ok(Self::Cooperative),
+            _ => Err(Error::config("assignment", format!("{text:?} is neither eager nor cooperative"))),
+        }
+    }
+}
+
 /// The consumer's settings.
 #[derive(Debug, Clone)]
 pub struct ConsumerConfig {
@@ -204,8 +237,10 @@ pub struct ConsumerConfig {
     pub linger: Duration,
     /// Stop once every partition has been read to its end.
     pub until_caught_up: bool,
-    /// How long a stop waits for the transaction under way. Default 30 s.
+    /// How long a stop, and the giving up of partitions, waits until what was read is committed. Default 30 s.
     pub drain_limit: Duration,
+    /// How partitions change hands. Default eager.
+    pub assignment: Assignment,
     /// How soon the group notices that a member died. Default 6 s, the least that Kafka allows; the
     /// embedded broker lets a first member in after half of it.
     pub session_timeout: Duration,
@@ -225,6 +260,7 @@ impl Default for ConsumerConfig {
             linger: Duration::from_millis(200),
             until_caught_up: false,
             drain_limit: Duration::from_secs(30),
+            assignment: Assignment::default(),
             session_timeout: Duration::from_secs(6),
             synchronous_commit: true,
         }
@@ -246,6 +282,10 @@ impl ConsumerConfig {
         }
         if self.linger > Duration::from_secs(60) {
             return Err(Error::config("linger", format!("{:?} is above one minute", self.linger)));
+        }
+        if self.drain_limit > Duration::from_secs(240) {
+            // Kafka gives a member five minutes to answer a rebalance.
+            return Err(Error::config("drain_limit", format!("{:?} is above four minutes", self.drain_limit)));
         }
         let session = self.session_timeout;
         if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&session) {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use openssl::ssl::ErrorCode;
 use tokio_postgres::error::SqlState;
 
+use crate::sqlstate::{Verdict, entry_of, verdict};
+
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -93,12 +95,12 @@ impl Error {
         }
     }
 
-    /// Whether waiting and trying again can help: the connection, a shutdown, resources, locks.
-    /// The same batch is then written again, in a new transaction that first checks the offset row.
+    /// Whether waiting and trying again can help, as [`sqlstate::TABLE`](crate::sqlstate::TABLE) says;
+    /// without a SQLSTATE it is the connection. The same batch is then written again, in a new transaction that first checks the offset row.
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Postgres { source, .. } => match source.code() {
-                Some(state) => is_retriable_state(state.code()),
+                Some(state) => verdict(state.code()) == Verdict::Wait,
                 // No SQLSTATE: the connection itself (refused, reset, closed), never an answer.
                 None => !is_config(source),
             },
@@ -146,19 +148,15 @@ fn describe(error: &(dyn StdError + 'static)) -> String {
                     text.extend(["; ", name, ": ", part]);
                 }
             }
+            if let Some(entry) = entry_of(db.code().code()) {
+                if entry.verdict == Verdict::Stop {
+                    text.extend(["; what to do: ", entry.cure]);
+                }
+            }
             text
         }
         None => error.to_string(),
     }
-}
-
-/// Classes of SQLSTATE after which the same batch is tried again:
-/// 08 connection, 40 serialization and deadlock, 53 resources, 57 operator's intervention
-/// (shutdown, not yet up), 58 the system's errors, 55P03 a lock not had in time,
-/// 25P03 and 25P04 our session ended for its age, 25006 a read-only server (a standby that is about to be promoted).
-fn is_retriable_state(code: &str) -> bool {
-    matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58"))
-        || matches!(code, "55P03" | "25006" | "25P03" | "25P04")
 }
 
 /// Errors without a SQLSTATE that no waiting mends: the URL, TLS refused, a type mismatch in our code.
@@ -186,16 +184,6 @@ fn is_config(error: &tokio_postgres::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn states_that_are_tried_again() {
-        for code in ["08006", "40001", "40P01", "53300", "57P01", "57P03", "58030", "55P03", "25006", "25P03"] {
-            assert!(is_retriable_state(code), "{code}");
-        }
-        for code in ["23505", "22001", "42501", "42P01", "28P01", "3D000", "55000", "25P02"] {
-            assert!(!is_retriable_state(code), "{code}");
-        }
-    }
 
     #[test]
     fn a_setting_is_named() {

@@ -8,6 +8,8 @@
 //! Data flows down the list of modules below; each uses only what stands above it. `tests/structure.rs`
 //! holds the crate to that.
 
+pub mod sqlstate;
+
 pub mod error;
 
 pub mod event;
@@ -28,6 +30,7 @@ pub mod replay;
 
 mod batch;
 mod kafka;
+mod topic_id;
 pub mod produce;
 pub mod store;
 

@@ -61,6 +61,8 @@ reasons! {
     InvalidCoordinate = "invalid_coordinate",
     /// A text other than the id holds a card number.
     CardNumber = "card_number",
+    /// PostgreSQL refused the row: a constraint, a trigger, a column made narrower.
+    RefusedByPostgres = "refused_by_postgres",
 }
 
 impl fmt::Display for Reason {

@@ -27,6 +27,10 @@ fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
     }
 }
 
+fn is_test(file: &Path) -> bool {
+    file.ends_with("tests.rs") || file.iter().any(|part| part == "tests")
+}
+
 /// The modules that a line names after `crate::`.
 fn named(line: &str) -> Vec<String> {
     let word = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
@@ -41,7 +45,7 @@ fn modules_use_only_what_stands_above_them() {
     let mut files = Vec::new();
     sources(Path::new("src"), &mut files);
     let mut checked = 0;
-    for file in files.iter().filter(|file| !file.ends_with("lib.rs") && !file.ends_with("tests.rs")) {
+    for file in files.iter().filter(|file| !file.ends_with("lib.rs") && !is_test(file)) {
         let own = file.strip_prefix("src").unwrap().iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
         let text = fs::read_to_string(file).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap();

@@ -157,6 +157,10 @@ class Consumer:
         linger: a message waits at most this long before it is visible, while the database keeps up,
             up to a minute. Default 200 ms.
         until_caught_up: return once every partition has been read to its end.
+        drain_limit: how long a stop, or the giving up of partitions, waits until what was read is
+            committed, up to four minutes; then it is dropped, and read again by whoever is next. Default 30 s.
+        assignment: how a group hands partitions on, the same for all its members: ``"eager"`` deals
+            all anew at every change, ``"cooperative"`` moves only those that must. Default ``"eager"``.
         synchronous_commit: PostgreSQL's setting; False is safe here too, since rows and offsets are
             lost together and read again. Default True.
         librdkafka_options: pairs of librdkafka's own settings (TLS, SASL); one that ccstream owns is refused.
@@ -182,6 +186,8 @@ class Consumer:
         batch_rows: int | None = None,
         linger: timedelta | None = None,
         until_caught_up: bool = False,
+        drain_limit: timedelta | None = None,
+        assignment: Literal["eager", "cooperative"] | None = None,
         synchronous_commit: bool = True,
         librdkafka_options: Sequence[tuple[str, str]] | None = None,
         on_event: _OnEvent | None = None,

@@ -125,6 +125,8 @@ def _consume(options: argparse.Namespace) -> int:
         batch_rows=options.batch_rows,
         linger=None if options.linger is None else timedelta(milliseconds=options.linger),
         until_caught_up=options.until_caught_up,
+        drain_limit=None if options.drain_limit is None else timedelta(seconds=options.drain_limit),
+        assignment=options.assignment,
         synchronous_commit=not options.no_synchronous_commit,
         librdkafka_options=options.kafka_option,
         on_event=console.on_event,

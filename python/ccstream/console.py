@@ -207,6 +207,8 @@ class ConsumerConsole:
             f"+ {summary.rejected:,} rejected in {seconds:.1f} s "
             f"({_per_second(summary.consumed, seconds)} messages/s)",
         )
+        if summary.missing:
+            say("Consumer", f"  missing {summary.missing:,}: deleted by the topic's retention before they were read")
         for reason, count in sorted(summary.rejected_by_reason.items(), key=lambda item: -item[1]):
             say("Consumer", f"  rejected {count:,}: {reason}")
 

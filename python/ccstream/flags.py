@@ -71,15 +71,24 @@ def rate(text: str) -> float:
     return value
 
 
-def milliseconds(text: str) -> float:
-    """A flag's type: a number of milliseconds, ``200`` or ``200ms``."""
-    try:
-        value = float(text.removesuffix("ms"))
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds")
-    return value
+def duration(unit: str, word: str) -> Callable[[str], float]:
+    """A flag's type: a number of the unit, as ``200`` or ``200ms``.
+
+    Args:
+        unit: how it is written behind the number, where it is.
+        word: its name for people.
+    """
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text.removesuffix(unit))
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {word}")
+        return value
+
+    return parse
 
 
 def count(text: str) -> int:
@@ -146,7 +155,7 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--linger",
-        type=milliseconds,
+        type=duration("ms", "milliseconds"),
         metavar="MS",
         help="longest wait of a lone message (default 200)",
     )
@@ -154,6 +163,17 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
         "--until-caught-up",
         action="store_true",
         help="read to the end of every partition, print the accounting, exit",
+    )
+    parser.add_argument(
+        "--drain-limit",
+        type=duration("s", "seconds"),
+        metavar="S",
+        help="longest wait, at a stop or when partitions are given up, for what was read to be committed (default 30)",
+    )
+    parser.add_argument(
+        "--assignment",
+        choices=("eager", "cooperative"),
+        help="deal all partitions anew at every change of the group, or move only those that must (default eager)",
     )
     parser.add_argument(
         "--no-synchronous-commit",

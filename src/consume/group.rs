@@ -1,13 +1,13 @@
-//! The consumer's side of the group protocol: what librdkafka calls back with, kept for the poll
-//! loop, which runs on the same thread.
+//! What librdkafka calls back with, kept for the poll loop, which runs on the same thread.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
@@ -18,10 +18,12 @@ use crate::kafka::ClientLog;
 /// A change of what this consumer reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rebalance {
-    /// These partitions, and no others; they are paused until their offsets are known.
+    /// These partitions come; they are paused until their offsets are known.
     Assigned(Vec<i32>),
-    /// None any more.
-    Revoked,
+    /// These are to go, once what was read of them is written.
+    Revoked(Vec<i32>),
+    /// These are gone: the group has given them to others already.
+    Lost(Vec<i32>),
 }
 
 /// librdkafka's callbacks.
@@ -31,6 +33,8 @@ pub(super) struct Group {
     rebalances: Mutex<Vec<Rebalance>>,
     /// Each partition's end, as its last fetch said.
     ends: Mutex<HashMap<i32, i64>>,
+    /// The poll loop is over: nobody will give up a partition later.
+    closing: AtomicBool,
 }
 
 impl Group {
@@ -39,21 +43,31 @@ impl Group {
         std::mem::take(&mut *self.rebalances.lock().expect("no panic while it is held"))
     }
 
-    /// Whether there are any: a message polled after one is of an assignment that is gone.
-    pub(super) fn is_rebalanced(&self) -> bool {
-        !self.rebalances.lock().expect("no panic while it is held").is_empty()
-    }
-
     /// The end of a partition, as its last fetch said; None before one. Never a watermark query,
     /// which some brokers answer wrongly.
     pub(super) fn end(&self, partition: i32) -> Option<i64> {
         self.ends.lock().expect("no panic while it is held").get(&partition).copied()
     }
 
+    /// From here on partitions are given up as soon as they are asked for.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
     fn note(&self, rebalance: Rebalance) {
         tracing::info!(?rebalance, "The group was rebalanced.");
         self.rebalances.lock().expect("no panic while it is held").push(rebalance);
     }
+}
+
+/// Whether the group's members give up only what moves.
+pub(super) fn is_cooperative(consumer: &BaseConsumer<Group>) -> bool {
+    matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+}
+
+/// Gives partitions up, which answers a revocation.
+pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &TopicPartitionList) -> KafkaResult<()> {
+    if is_cooperative(consumer) { consumer.incremental_unassign(partitions) } else { consumer.unassign() }
 }
 
 impl ClientContext for Group {
@@ -77,24 +91,35 @@ impl ClientContext for Group {
 }
 
 impl ConsumerContext for Group {
-    /// Answers at once, so that the group never waits for PostgreSQL: new partitions are taken but
-    /// paused, and the poll loop assigns them again with the offsets that PostgreSQL has.
-    ///
-    /// Later: cooperative assignment, and finishing the transaction under way before giving up.
+    /// New partitions are taken at once, so that the group never waits for PostgreSQL, but paused: the
+    /// poll loop assigns them again with the offsets that PostgreSQL has. Those that are to go it
+    /// gives up later, when what was read of them is written; until then librdkafka waits.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let done = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let numbers = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
-            let taken = partitions
-                .set_all_offsets(Offset::Beginning)
-                .and_then(|()| consumer.assign(partitions))
-                .and_then(|()| consumer.pause(partitions));
-            self.note(Rebalance::Assigned(numbers));
-            taken
-        } else {
-            self.note(Rebalance::Revoked);
-            consumer.unassign()
+        let numbers = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
+        let answered = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                let taken = partitions.set_all_offsets(Offset::Beginning).and_then(|()| {
+                    if is_cooperative(consumer) {
+                        consumer.incremental_assign(partitions)
+                    } else {
+                        consumer.assign(partitions)
+                    }
+                });
+                self.note(Rebalance::Assigned(numbers));
+                taken.and_then(|()| consumer.pause(partitions))
+            }
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS
+                if !consumer.assignment_lost() && !self.closing.load(Ordering::Relaxed) =>
+            {
+                self.note(Rebalance::Revoked(numbers));
+                Ok(())
+            }
+            _ => {
+                self.note(Rebalance::Lost(numbers));
+                give_up(consumer, partitions)
+            }
         };
-        if let Err(error) = done {
+        if let Err(error) = answered {
             tracing::warn!(%error, "Answering a rebalance failed; the group will ask again.");
         }
     }

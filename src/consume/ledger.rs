@@ -1,19 +1,18 @@
-//! What is committed: each partition's row as last seen, and what this run has added to it.
+//! What is committed: how far each partition is, and what this run has added.
 
-use std::time::Instant;
-
-use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::group::Group;
 use super::{BatchReport, ConsumeSummary};
 use crate::batch::Batch;
-use crate::error::{Error, Result};
-use crate::store::{Counters, Positions};
+use crate::store::{Counters, Position, Positions};
 
 /// The accounting of one run.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    positions: Positions,
+    /// Each partition's next offset in PostgreSQL.
+    committed: BTreeMap<i32, i64>,
     summary: ConsumeSummary,
     began: Instant,
 }
@@ -21,66 +20,57 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new() -> Self {
         let summary = ConsumeSummary { drained: true, ..ConsumeSummary::default() };
-        Self { positions: Positions::new(), summary, began: Instant::now() }
+        Self { committed: BTreeMap::new(), summary, began: Instant::now() }
     }
 
-    /// Starts from an assignment's positions: what was counted before them is not this run's.
-    pub(super) fn open(&mut self, positions: Positions) {
+    /// Where the partitions of this consumer stand in PostgreSQL.
+    pub(super) fn committed(&self) -> &BTreeMap<i32, i64> {
+        &self.committed
+    }
+
+    /// Takes over where partitions stand; what was counted before is not this run's.
+    pub(super) fn open<'p>(&mut self, positions: impl IntoIterator<Item = (&'p i32, &'p Position)>) {
         if self.summary.total == Counters::default() {
             self.began = Instant::now();
         }
-        self.positions = positions;
+        self.stand(positions);
     }
 
-    pub(super) fn positions(&self) -> &Positions {
-        &self.positions
+    fn stand<'p>(&mut self, positions: impl IntoIterator<Item = (&'p i32, &'p Position)>) {
+        self.committed.extend(positions.into_iter().map(|(partition, position)| (*partition, position.next_offset)));
     }
 
-    /// Takes over rows' new counters, and returns by how much they grew.
-    pub(super) fn count(&mut self, positions: &Positions) -> Counters {
-        let mut counted = Counters::default();
-        for (partition, position) in positions {
-            if let Some(before) = self.positions.insert(*partition, *position) {
-                // An epoch between them means that others have counted too.
-                if before.epoch == position.epoch {
-                    counted += position.counters - before.counters;
-                }
-            }
+    /// Partitions are no longer this consumer's.
+    pub(super) fn forget(&mut self, partitions: impl IntoIterator<Item = i32>) {
+        for partition in partitions {
+            self.committed.remove(&partition);
         }
-        self.summary.total += counted;
-        counted
     }
 
-    /// Counts a committed batch's rejected messages by reason.
-    pub(super) fn count_reasons(&mut self, batch: &Batch) {
-        for message in &batch.rejected {
+    /// Counts a committed batch: what became of its messages.
+    pub(super) fn count(&mut self, batch: &Batch, positions: &Positions, took: Duration, group: &Group) -> BatchReport {
+        let mut counted = Counters::default();
+        for advance in batch.advances().values() {
+            counted += Counters {
+                consumed: advance.consumed,
+                stored: advance.consumed - advance.duplicate - advance.rejected,
+                duplicate: advance.duplicate,
+                rejected: advance.rejected,
+                missing: advance.missing,
+            };
+        }
+        for message in batch.kept() {
             *self.summary.rejected.entry(message.rejection.reason.as_str()).or_default() += 1;
         }
-    }
-
-    /// What a batch brought, for whoever watches.
-    pub(super) fn report(&self, counted: Counters, took: std::time::Duration, group: &Group) -> BatchReport {
-        let behind = |(partition, position): (&i32, &crate::store::Position)| {
-            group.end(*partition).map_or(0, |end| (end - position.next_offset).max(0))
-        };
-        let lag = self.positions.iter().map(behind).sum();
+        self.summary.total += counted;
+        self.stand(positions);
+        let behind = |(partition, next): (&i32, &i64)| group.end(*partition).map_or(0, |end| (end - next).max(0));
+        let lag = self.committed.iter().map(behind).sum();
         BatchReport { counted, total: self.summary.total, lag, took }
     }
 
-    /// Where the partitions stand, as Kafka takes offsets.
-    pub(super) fn offsets(&self, topic: &str) -> Result<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        for (partition, position) in &self.positions {
-            list.add_partition_offset(topic, *partition, Offset::Offset(position.next_offset))
-                .map_err(Error::kafka("naming offsets"))?;
-        }
-        Ok(list)
-    }
-
     /// The run is over; `drained` says whether all that was read is committed.
-    pub(super) fn close(mut self, drained: bool) -> ConsumeSummary {
-        self.summary.drained = drained;
-        self.summary.elapsed = self.began.elapsed();
-        self.summary
+    pub(super) fn close(self, drained: bool) -> ConsumeSummary {
+        ConsumeSummary { drained, elapsed: self.began.elapsed(), ..self.summary }
     }
 }

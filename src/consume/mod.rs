@@ -8,28 +8,29 @@
 //!    +---- positions, counters, outages  <-----------------+
 //! ```
 //! One batch is written while the next is filled. With both full, polling goes on for the group's
-//! sake with every partition paused. Which part of a topic is stored is known from PostgreSQL's
+//! sake with every partition paused. What may be done when is decided in `state`, which has the
+//! picture of it. Which part of a topic is stored is known from PostgreSQL's
 //! offset rows alone; offsets also go to Kafka, for tools that show lag, and are never read back.
 
 mod group;
 mod ledger;
+mod member;
 mod poll;
+mod state;
+mod topic;
 mod trouble;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_util::sync::CancellationToken;
 
-use self::group::Group;
+use self::member::Member;
 use self::poll::Poll;
 use self::writer::{Command, Reply, Writer};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
-use crate::kafka::{find_topic, refused, unreachable};
 use crate::store::{Counters, SchemaChange};
 
 /// What the consumer tells whoever watches it.
@@ -100,8 +101,8 @@ pub fn consume(
     report: &mut dyn FnMut(ConsumeEvent),
 ) -> Result<ConsumeSummary> {
     config.validate()?;
-    let consumer = connect(config)?;
-    let Some(topic_found) = await_broker(config, &consumer, stop, report)? else {
+    let member = Member::new(config)?;
+    let Some(topic_found) = await_broker(config, &member, stop, report)? else {
         return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
     };
     report(ConsumeEvent::ConnectedToKafka { topic_found });
@@ -110,63 +111,27 @@ pub fn consume(
         return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
     };
     report(ConsumeEvent::ConnectedToPostgres(schema));
-    consumer.subscribe(&[&config.kafka.topic]).map_err(Error::kafka("joining the group"))?;
+    member.join()?;
     report(ConsumeEvent::Listening);
-    Poll::new(config, consumer, writer, topic_found, report).run(stop)
-}
-
-fn connect(config: &ConsumerConfig) -> Result<BaseConsumer<Group>> {
-    let session = config.session_timeout.as_millis().to_string();
-    let heartbeat = (config.session_timeout / 6).as_millis().to_string();
-    let client = config.kafka.client(&[
-        ("group.id", config.group.as_str()),
-        ("session.timeout.ms", &session),
-        ("heartbeat.interval.ms", &heartbeat),
-        ("partition.assignment.strategy", "range"),
-        // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("auto.offset.reset", "error"),
-        ("isolation.level", "read_committed"),
-        ("enable.partition.eof", "true"),
-        // A broker that is there and silent is given up after this, a stop waits no longer.
-        ("socket.timeout.ms", "10000"),
-        ("allow.auto.create.topics", "false"),
-        // For the end of each partition, and so the lag.
-        ("statistics.interval.ms", "1000"),
-        // The embedded broker looks for new messages only so often while a fetch waits.
-        ("fetch.wait.max.ms", "50"),
-        // Read ahead of us: enough for the next batch, bounded.
-        ("queued.min.messages", "100000"),
-        ("queued.max.messages.kbytes", "32768"),
-    ])?;
-    BaseConsumer::from_config_and_context(&client, Group::default()).map_err(refused)
+    Poll::new(config, member, writer, topic_found, report).run(stop)
 }
 
 /// Asks until the broker answers: whether the topic is there. None if told to stop.
 fn await_broker(
     config: &ConsumerConfig,
-    consumer: &BaseConsumer<Group>,
+    member: &Member,
     stop: &CancellationToken,
     report: &mut dyn FnMut(ConsumeEvent),
 ) -> Result<Option<bool>> {
     let mut waiting = false;
     while !stop.is_cancelled() {
-        // Serves the log, which says why there is no answer.
-        let _ = consumer.poll(Duration::ZERO);
-        match find_topic(consumer.client(), &config.kafka.topic) {
-            Ok(found) => {
-                if found.is_none() && config.until_caught_up {
-                    return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic)));
-                }
-                return Ok(Some(found.is_some()));
+        match member.find_topic() {
+            Ok(false) if config.until_caught_up => {
+                return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic)));
             }
-            Err(source) => {
-                let _ = consumer.poll(Duration::ZERO);
-                let error = unreachable(&config.kafka.bootstrap_servers, &consumer.context().log, source);
-                if config.until_caught_up {
-                    return Err(error);
-                }
+            Ok(found) => return Ok(Some(found)),
+            Err(error) if config.until_caught_up => return Err(error),
+            Err(error) => {
                 if !std::mem::replace(&mut waiting, true) {
                     report(ConsumeEvent::Waiting { reason: error.to_string() });
                 }

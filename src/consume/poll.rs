@@ -1,59 +1,49 @@
-//! The poll loop itself: fills batches, hands them to the writer, follows the group.
+//! The poll loop itself: fills batches, hands them to the writer, follows the group and the topic.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::CommitMode;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
-use super::group::{Group, Rebalance};
+use super::group::Rebalance;
 use super::ledger::Ledger;
-use super::trouble::Troubles;
+use super::member::Member;
+use super::state::{Drain, Fill, Partitions, Step, View, next};
+use super::topic::{News, Offsets, Watch, judge_offsets};
+use super::trouble::{Trouble, Troubles};
 use super::writer::{Command, Reply, Writer};
 use super::{ConsumeEvent, ConsumeSummary};
-use crate::batch::Batch;
+use crate::batch::{Batch, Cursor};
 use crate::config::ConsumerConfig;
-use crate::error::{Error, Result};
-use crate::store::{Counters, Positions, Refusal};
+use crate::error::Result;
+use crate::store::{Origin, Refusal, Restart, TakeOver};
 use crate::validate::validate;
 
-/// Longest wait without looking whether to stop.
-const TICK: Duration = Duration::from_millis(100);
-/// Longest wait for the writer, with a batch ready, without serving the group.
-const BUSY_LIMIT: Duration = Duration::from_secs(1);
-/// A batch waits for this many times what the last transaction took: PostgreSQL is then busy a
-/// fifth of the time at low rates, and latency is a few commits.
-const PATIENCE: u32 = 4;
 /// Messages taken between two looks at the clock and the writer.
 const AT_ONCE: usize = 256;
 /// How often offsets go to Kafka, for tools that show lag.
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 
-/// What the consumer may read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// No partitions, or none yet.
-    Unassigned,
-    /// Partitions are ours in the group, paused until PostgreSQL says from where.
-    Positioning,
-    /// Messages are read and batched.
-    Running,
-}
-
 /// One run of the consumer.
 pub(super) struct Poll<'r> {
     config: &'r ConsumerConfig,
-    consumer: BaseConsumer<Group>,
+    member: Member,
     writer: Writer,
     report: &'r mut dyn FnMut(ConsumeEvent),
-    state: State,
-    /// Counts assignments: replies to earlier ones are stale.
-    generation: u64,
-    /// Each partition's next offset as read so far, ahead of what is committed.
-    next: BTreeMap<i32, i64>,
+    partitions: Partitions,
+    /// Arriving partitions that the writer was told to take over, under this generation.
+    asked: BTreeSet<i32>,
+    /// Partitions of which nothing was ever stored: they begin wherever the log does.
+    fresh: BTreeSet<i32>,
+    watch: Watch,
+    /// The broker does not have an offset that is next; looked into once the topic's id is known.
+    doubt: bool,
+    /// Partitions whose log ends before the offset that is next.
+    shorter: BTreeSet<i32>,
     ledger: Ledger,
     /// Being filled.
     batch: Box<Batch>,
@@ -62,79 +52,86 @@ pub(super) struct Poll<'r> {
     /// The writer has a batch.
     in_flight: bool,
     paused: bool,
+    /// PostgreSQL is away.
+    away: bool,
+    /// Since when nothing more is to be read, and why.
+    drain: Option<(Drain, Instant)>,
     last_took: Duration,
-    /// Partitions that have been read to their end at least once.
-    ended: HashSet<i32>,
-    caught_up: bool,
+    /// When Kafka was last shown where PostgreSQL stands, and whether it has moved since.
     shown: Instant,
-    troubles: Troubles,
-    /// Offsets have been committed that Kafka has not been shown.
     unshown: bool,
+    troubles: Troubles,
 }
 
 impl<'r> Poll<'r> {
     pub(super) fn new(
         config: &'r ConsumerConfig,
-        consumer: BaseConsumer<Group>,
+        member: Member,
         writer: Writer,
         topic_found: bool,
         report: &'r mut dyn FnMut(ConsumeEvent),
     ) -> Self {
         Self {
             config,
-            consumer,
+            watch: Watch::new(member.topic_ids()),
+            member,
             writer,
             report,
-            state: State::Unassigned,
-            generation: 0,
-            next: BTreeMap::new(),
+            partitions: Partitions::default(),
+            asked: BTreeSet::new(),
+            fresh: BTreeSet::new(),
+            doubt: false,
+            shorter: BTreeSet::new(),
             ledger: Ledger::new(),
             batch: Box::default(),
             spare: None,
             in_flight: false,
             paused: false,
+            away: false,
+            drain: None,
             last_took: Duration::ZERO,
-            ended: HashSet::new(),
-            caught_up: false,
             shown: Instant::now(),
-            troubles: Troubles::new(topic_found),
             unshown: false,
+            troubles: Troubles::new(topic_found),
         }
     }
 
-    /// Runs to the end; then drains and leaves the group.
+    /// Runs to the end, writes what was read, and leaves the group.
     pub(super) fn run(mut self, stop: &CancellationToken) -> Result<ConsumeSummary> {
-        while !stop.is_cancelled() && !self.is_done() {
-            self.step()?;
+        let drained = loop {
+            if self.drain.is_none_or(|(drain, _)| drain != Drain::Stop) && (stop.is_cancelled() || self.is_done()) {
+                self.drain = Some((Drain::Stop, Instant::now()));
+            }
+            while let Some(reply) = self.writer.reply(Duration::ZERO) {
+                self.take_reply(reply)?;
+            }
+            self.look_after_topic()?;
+            self.take_over();
+            match (next(&self.view()), self.drain) {
+                (Step::HandOver, _) => self.hand_over(),
+                (Step::Await(limit), _) => match self.writer.reply(limit) {
+                    Some(reply) => self.take_reply(reply)?,
+                    None => self.pause()?,
+                },
+                (Step::Pause, _) => self.pause()?,
+                (Step::Resume, _) => self.resume()?,
+                (Step::Poll(limit), _) => self.poll(limit)?,
+                (step @ (Step::Drained | Step::GiveUp), Some((Drain::Stop, _))) => break step == Step::Drained,
+                (step @ (Step::Drained | Step::GiveUp), _) => self.let_go(step == Step::GiveUp)?,
+            }
+        };
+        if drained {
+            self.member.show_offsets(self.ledger.committed(), CommitMode::Sync);
+        } else {
+            self.warn(
+                "the drain limit is over before the last batch was committed; it is read again by the next run".into(),
+            );
         }
-        let drained = self.drain()?;
         Ok(self.ledger.close(drained))
     }
 
     fn is_done(&self) -> bool {
-        self.config.until_caught_up && self.caught_up && !self.in_flight && self.batch.is_empty()
-    }
-
-    fn step(&mut self) -> Result<()> {
-        if let Some(event) = self.troubles.long_wait(self.config) {
-            (self.report)(event);
-        }
-        if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
-            self.show_offsets(CommitMode::Async);
-        }
-        while let Some(reply) = self.writer.reply(Duration::ZERO) {
-            self.take_reply(reply)?;
-        }
-        self.hand_over_if_due();
-        if self.in_flight && self.is_full() {
-            // Short waits are back-pressure; in a long one the group is served, with all paused.
-            let Some(reply) = self.writer.reply(if self.paused { Duration::ZERO } else { BUSY_LIMIT }) else {
-                self.pause()?;
-                return self.poll(TICK);
-            };
-            return self.take_reply(reply);
-        }
-        self.poll(self.poll_limit())
+        self.config.until_caught_up && self.partitions.is_caught_up() && !self.in_flight && self.batch.is_empty()
     }
 
     /// The batch can take no more.
@@ -142,297 +139,387 @@ impl<'r> Poll<'r> {
         self.batch.messages() >= self.config.batch_rows || self.batch.bytes() >= self.config.batch_bytes
     }
 
-    /// How long a batch waits for company.
-    fn patience(&self) -> Duration {
-        (self.last_took * PATIENCE).min(self.config.linger.saturating_sub(self.last_took))
-    }
-
-    fn poll_limit(&self) -> Duration {
-        match self.batch.opened {
-            None => TICK,
-            // The writer's reply does not wake a poll.
-            Some(_) if self.in_flight && !self.paused => Duration::from_millis(2),
-            Some(_) if self.in_flight => TICK,
-            Some(opened) => self.patience().saturating_sub(opened.elapsed()).min(TICK),
+    fn view(&self) -> View {
+        let limit = self.config.drain_limit;
+        View {
+            fill: match self.batch.opened {
+                None => Fill::Empty,
+                Some(_) if self.is_full() => Fill::Full,
+                Some(opened) => Fill::Open(opened.elapsed()),
+            },
+            in_flight: self.in_flight,
+            paused: self.paused,
+            away: self.away,
+            drain: self.drain.map(|(drain, since)| (drain, limit.saturating_sub(since.elapsed()))),
+            at_the_end: self.config.until_caught_up && self.partitions.is_caught_up(),
+            last_took: self.last_took,
+            linger: self.config.linger,
         }
     }
 
-    fn hand_over_if_due(&mut self) {
-        let Some(opened) = self.batch.opened else { return };
-        if self.in_flight || self.state != State::Running {
-            return;
-        }
-        let at_the_end = self.config.until_caught_up && self.caught_up;
-        if self.is_full() || at_the_end || opened.elapsed() >= self.patience() {
-            self.hand_over();
-        }
+    fn warn(&mut self, text: String) {
+        (self.report)(ConsumeEvent::Warning(text));
     }
+
+    // The batch.
 
     fn hand_over(&mut self) {
         let mut batch = std::mem::replace(&mut self.batch, self.spare.take().unwrap_or_default());
         batch.seal();
         self.in_flight = true;
-        self.writer.send(Command::Write { generation: self.generation, batch });
+        self.writer.send(Command::Write { generation: self.partitions.generation(), batch });
+    }
+
+    /// The batch in flight is back.
+    fn keep_spare(&mut self, mut batch: Box<Batch>) {
+        self.in_flight = false;
+        batch.clear();
+        self.spare = Some(batch);
+    }
+
+    fn pause(&mut self) -> Result<()> {
+        self.paused = true;
+        self.member.pause()
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        self.paused = false;
+        self.member.resume(self.partitions.reading().keys().copied())
     }
 
     /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
     fn poll(&mut self, mut limit: Duration) -> Result<()> {
+        if let Some(event) = self.troubles.long_wait(self.config) {
+            (self.report)(event);
+        }
+        if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
+            (self.shown, self.unshown) = (Instant::now(), false);
+            self.member.show_offsets(self.ledger.committed(), CommitMode::Async);
+        }
         for _ in 0..AT_ONCE {
-            let polled = match self.consumer.poll(limit) {
+            let polled = match self.member.poll(limit) {
                 None => Ok(false),
-                Some(Err(error)) => Err(Trouble::Kafka(error)),
-                // Paused and unpositioned partitions deliver nothing that counts.
-                Some(Ok(_)) if self.state != State::Running || self.consumer.context().is_rebalanced() => Ok(true),
-                Some(Ok(message)) => take_message(&mut self.batch, &mut self.next, &message).map(|()| true),
+                Some(Err(error)) => Err(error),
+                Some(Ok(message)) => {
+                    // A message of a partition that is read is never left out: its offset would be skipped.
+                    if !take_message(&mut self.batch, &mut self.partitions, &message) {
+                        self.shorter.insert(message.partition());
+                    }
+                    Ok(true)
+                }
             };
-            for rebalance in self.consumer.context().take_rebalances() {
+            for rebalance in self.member.take_rebalances() {
                 self.follow(rebalance);
             }
             match polled {
                 Ok(true) if !self.is_full() => limit = Duration::ZERO,
                 Ok(_) => break,
-                Err(Trouble::Kafka(error)) => return self.take_error(error),
-                Err(Trouble::WentBack { partition, from, to }) => {
-                    return Err(Error::Broker(format!(
-                        "partition {partition} went back from offset {from} to {to}: its topic was made anew; start \
-                         the consumer again"
-                    )));
-                }
+                Err(error) => return self.take_error(error),
             }
+        }
+        if !self.shorter.is_empty() {
+            self.look_into_offsets();
         }
         Ok(())
     }
 
     fn take_error(&mut self, error: KafkaError) -> Result<()> {
         if let KafkaError::PartitionEOF(partition) = error {
-            if self.state == State::Running {
-                self.ended.insert(partition);
-                self.caught_up = self.next.keys().all(|partition| self.ended.contains(partition));
-            }
+            self.partitions.end(partition);
             return Ok(());
         }
-        if let Some(event) = self.troubles.judge(error, self.config, &self.next)? {
-            (self.report)(event);
+        match self.troubles.judge(error, self.config)? {
+            Trouble::Passing(told) => told.into_iter().for_each(&mut *self.report),
+            Trouble::NoTopic(told) => {
+                told.into_iter().for_each(&mut *self.report);
+                self.watch.need();
+            }
+            Trouble::NoOffset => self.look_into_offsets(),
         }
         Ok(())
     }
+
+    // The group.
 
     fn follow(&mut self, rebalance: Rebalance) {
-        // Messages that are batched and not handed over are read again by whoever has the partition.
-        self.batch.clear();
-        self.generation += 1;
-        self.next.clear();
-        self.ended.clear();
-        self.paused = false;
         self.troubles.group_answered();
         match rebalance {
-            Rebalance::Revoked => {
-                self.state = State::Unassigned;
-                self.caught_up = false;
-            }
-            Rebalance::Assigned(partitions) if partitions.is_empty() => {
-                self.state = State::Unassigned;
-                // More consumers than partitions: nothing to read is nothing left to read.
-                self.caught_up = true;
-            }
             Rebalance::Assigned(partitions) => {
-                self.state = State::Positioning;
-                self.caught_up = false;
-                let cluster_id = self.consumer.client().fetch_cluster_id(Duration::ZERO);
-                self.writer.send(Command::TakeOver { generation: self.generation, partitions, cluster_id });
+                self.partitions.assign(partitions);
+                self.watch.need();
+            }
+            Rebalance::Revoked(partitions) => {
+                self.partitions.revoke(partitions);
+                self.drain.get_or_insert_with(|| (Drain::Leaving, Instant::now()));
+            }
+            Rebalance::Lost(partitions) => {
+                self.partitions.lose(&partitions);
+                self.ledger.forget(partitions);
+                self.forget_what_was_read();
+                if self.partitions.leaving().is_empty() {
+                    self.drain.take_if(|(drain, _)| *drain == Drain::Leaving);
+                }
             }
         }
     }
 
-    /// Reads on from where PostgreSQL says.
-    fn assign(&mut self) -> Result<()> {
-        let mut list = self.ledger.offsets(&self.config.kafka.topic)?;
-        for (partition, position) in self.ledger.positions() {
-            // Nothing read yet: wherever the log begins, which retention may have moved.
-            if position.next_offset == 0 {
-                list.set_partition_offset(&self.config.kafka.topic, *partition, Offset::Beginning)
-                    .map_err(Error::kafka("assigning partitions"))?;
+    /// The leaving partitions are given up; with `void`, what was read and is not written is not written any more.
+    fn let_go(&mut self, void: bool) -> Result<()> {
+        if void {
+            self.partitions.void();
+        }
+        let gone = self.partitions.leave();
+        if void {
+            self.forget_what_was_read();
+        } else {
+            self.member.show_offsets(self.ledger.committed(), CommitMode::Async);
+            self.begin_generation();
+        }
+        self.ledger.forget(gone.iter().copied());
+        self.drain = None;
+        self.member.give_up(&gone)
+    }
+
+    /// After the generation has grown.
+    fn begin_generation(&mut self) {
+        self.writer.set_generation(self.partitions.generation());
+        self.asked.clear();
+        if !self.partitions.arriving().is_empty() {
+            self.watch.need();
+        }
+    }
+
+    /// After what was read has become void.
+    fn forget_what_was_read(&mut self) {
+        self.batch.clear();
+        self.begin_generation();
+    }
+
+    /// Positions every partition anew: what was read and is not written counts no more.
+    fn void(&mut self) {
+        self.partitions.void();
+        self.forget_what_was_read();
+    }
+
+    // The topic.
+
+    fn look_into_offsets(&mut self) {
+        if !std::mem::replace(&mut self.doubt, true) {
+            self.watch.need();
+        }
+    }
+
+    fn look_after_topic(&mut self) -> Result<()> {
+        let Some((news, needed)) = self.watch.look() else { return Ok(()) };
+        match news {
+            News::Missing => {
+                let told = self.troubles.topic_is_missing(self.config);
+                told.into_iter().for_each(&mut *self.report);
+            }
+            News::Changed(_) => {
+                self.troubles.topic_is_there();
+                (self.doubt, self.shorter) = (false, BTreeSet::new());
+                if !self.partitions.reading().is_empty() || !self.asked.is_empty() {
+                    self.void();
+                }
+            }
+            News::Same | News::Silent => {
+                self.troubles.topic_is_there();
+                if needed && std::mem::take(&mut self.doubt) {
+                    self.mend_offsets()?;
+                }
             }
         }
-        self.consumer.assign(&list).map_err(Error::kafka("assigning partitions"))?;
-        // A pause outlives the assignment that it was made in.
-        self.consumer.resume(&list).map_err(Error::kafka("assigning partitions"))?;
-        let positions = self.ledger.positions();
-        self.next = positions.iter().map(|(partition, position)| (*partition, position.next_offset)).collect();
-        self.ended.clear();
-        self.caught_up = false;
-        self.paused = false;
-        self.state = State::Running;
-        (self.report)(ConsumeEvent::Assigned(self.next.clone()));
         Ok(())
     }
+
+    /// It is the same topic, and a partition does not have the offset that is next: what retention took
+    /// is counted as missing, a log that was cut is read from its beginning.
+    fn mend_offsets(&mut self) -> Result<()> {
+        let mut gaps = Vec::new();
+        for (partition, cursor) in self.partitions.reading() {
+            match self.member.bounds(*partition) {
+                Ok(bounds) => match judge_offsets(cursor.next, bounds) {
+                    Offsets::Gap(to) if !self.is_fresh(*partition, cursor) => gaps.push((*partition, cursor.next, to)),
+                    Offsets::Shorter => drop(self.shorter.insert(*partition)),
+                    _ => {}
+                },
+                Err(error) => {
+                    tracing::warn!(%error, partition, "The broker did not say where a partition begins; asking again.");
+                    self.look_into_offsets();
+                    return Ok(());
+                }
+            }
+        }
+        for (partition, from, to) in gaps {
+            let Some(cursor) = self.partitions.cursor(partition) else { continue };
+            self.batch.skip(partition, cursor, to);
+            self.warn(format!(
+                "partition {partition}: offsets {from} to {} were deleted before they were read, by the topic's \
+                 retention; {} are counted as missing",
+                to - 1,
+                to - from
+            ));
+        }
+        if self.shorter.is_empty() {
+            let all = self.partitions.reading().keys().copied().collect();
+            return self.place(&all);
+        }
+        self.void();
+        Ok(())
+    }
+
+    fn is_fresh(&self, partition: i32, cursor: &Cursor) -> bool {
+        cursor.next == 0 && self.fresh.contains(&partition)
+    }
+
+    // Positions.
+
+    /// Has the writer take over what arrives, once the topic's id is known.
+    fn take_over(&mut self) {
+        if self.watch.is_needed() {
+            return;
+        }
+        let arriving = self.partitions.arriving().difference(&self.asked).copied();
+        let (shorter, others): (Vec<i32>, Vec<i32>) = arriving.partition(|partition| self.shorter.contains(partition));
+        let origin =
+            Origin { cluster_id: self.member.cluster_id(), topic_id: self.watch.id().map(ToOwned::to_owned) };
+        for (partitions, start_over) in [(shorter, true), (others, false)] {
+            if !partitions.is_empty() {
+                self.asked.extend(&partitions);
+                let generation = self.partitions.generation();
+                self.writer.send(Command::TakeOver { generation, partitions, origin: origin.clone(), start_over });
+            }
+        }
+    }
+
+    /// Reads partitions from where PostgreSQL says.
+    fn begin_reading(&mut self, taken: TakeOver) -> Result<()> {
+        if !taken.ended.is_empty() {
+            self.warn(format!(
+                "ended session {:?} of PostgreSQL: a consumer that does not answer kept the partitions locked",
+                taken.ended
+            ));
+        }
+        for why in [Restart::Cluster, Restart::Topic, Restart::Shorter] {
+            let partitions: Vec<i32> =
+                taken.restarted.iter().filter(|(_, restart)| *restart == why).map(|(partition, _)| *partition).collect();
+            if !partitions.is_empty() {
+                self.warn(format!(
+                    "{}, so partition {partitions:?} is read from the beginning; what is stored already counts as \
+                     duplicate",
+                    match why {
+                        Restart::Cluster => "the cluster is another one than before".to_owned(),
+                        Restart::Topic => format!("topic {:?} was deleted and made anew", self.config.kafka.topic),
+                        Restart::Shorter => "the log ends before the offset that is next".to_owned(),
+                    }
+                ));
+            }
+        }
+        let mut cursors = BTreeMap::new();
+        for (partition, position) in &taken.positions {
+            self.shorter.remove(partition);
+            let untouched = position.next_offset == 0 && position.counters.consumed + position.counters.missing == 0;
+            if untouched { self.fresh.insert(*partition) } else { self.fresh.remove(partition) };
+            cursors.insert(*partition, Cursor { epoch: position.epoch, next: position.next_offset });
+        }
+        let placed = self.partitions.place(cursors);
+        self.asked.retain(|partition| !placed.contains(partition));
+        self.ledger.open(taken.positions.iter().filter(|(partition, _)| placed.contains(partition)));
+        if placed.is_empty() {
+            return Ok(());
+        }
+        let reading = self.partitions.reading();
+        let from = placed.iter().map(|partition| (*partition, reading[partition].next)).collect();
+        (self.report)(ConsumeEvent::Assigned(from));
+        self.place(&placed)
+    }
+
+    /// Tells librdkafka from where to read.
+    fn place(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
+        let offset = |(partition, cursor): (&i32, &Cursor)| {
+            let begin = self.is_fresh(*partition, cursor);
+            (*partition, if begin { Offset::Beginning } else { Offset::Offset(cursor.next) })
+        };
+        let offsets: BTreeMap<i32, Offset> = self.partitions.reading().iter().map(offset).collect();
+        self.member.place(&offsets, changed)?;
+        if self.paused { self.pause() } else { Ok(()) }
+    }
+
+    // The writer.
 
     fn take_reply(&mut self, reply: Reply) -> Result<()> {
         match reply {
             Reply::Failed(error) => return Err(error),
-            Reply::Prepared(_) | Reply::Outdated => {}
+            Reply::Prepared(_) => {}
+            Reply::Outdated(batch) => batch.into_iter().for_each(|batch| self.keep_spare(batch)),
             Reply::Waiting { error } => {
+                self.away = true;
                 (self.report)(ConsumeEvent::Waiting { reason: error });
-                self.pause()?;
             }
-            Reply::Recovered { after } => (self.report)(ConsumeEvent::Recovered { after }),
-            Reply::TakenOver { generation, positions, elsewhere } => {
-                if generation == self.generation {
-                    if !elsewhere.is_empty() {
-                        (self.report)(ConsumeEvent::Warning(format!(
-                            "the cluster is another one than before, so partition {elsewhere:?} is read from the \
-                             beginning; what is stored already counts as duplicate"
-                        )));
-                    }
-                    self.ledger.open(positions);
-                    self.assign()?;
+            Reply::Recovered { after } => {
+                self.away = false;
+                (self.report)(ConsumeEvent::Recovered { after });
+            }
+            Reply::TakenOver { generation, taken } => {
+                if generation == self.partitions.generation() {
+                    self.begin_reading(taken)?;
                 }
             }
             Reply::Written { batch, positions, took } => {
-                self.in_flight = false;
                 self.last_took = took;
-                self.ledger.count_reasons(&batch);
+                let report = self.ledger.count(&batch, &positions, took, self.member.group());
                 self.keep_spare(batch);
-                let counted = self.ledger.count(&positions);
-                self.resume()?;
-                self.report_batch(counted, took);
                 self.unshown = true;
+                (self.report)(ConsumeEvent::Batch(report));
             }
-            Reply::Refused { generation, batch, refusal, positions } => {
-                self.in_flight = false;
-                let counted = self.ledger.count(&positions);
-                if counted.consumed > 0 {
-                    // Its COMMIT had gone through, and only the answer was lost.
-                    self.ledger.count_reasons(&batch);
-                    self.report_batch(counted, self.last_took);
-                }
+            Reply::Refused { generation, batch, refusal } => {
                 self.keep_spare(batch);
-                if generation == self.generation {
-                    self.batch.clear();
-                    self.recover_from(refusal, positions)?;
-                }
+                self.recover_from(refusal, generation == self.partitions.generation())?;
             }
         }
         Ok(())
     }
 
-    fn recover_from(&mut self, refusal: Refusal, positions: Positions) -> Result<()> {
-        self.generation += 1;
+    /// A batch was dropped by the fence. `current`: it was of what is still read.
+    fn recover_from(&mut self, refusal: Refusal, current: bool) -> Result<()> {
         match refusal {
-            // Of partitions that moved, all must still be ours.
-            Refusal::Moved { partition } if self.next.keys().all(|ours| positions.contains_key(ours)) => {
-                tracing::warn!(partition, "A partition stands elsewhere than expected; reading on from there.");
-                self.ledger.open(positions);
-                self.assign()
-            }
-            Refusal::Moved { partition } | Refusal::TakenOver { partition } => {
-                let text = format!("partition {partition} was taken over by another consumer; joining the group again");
-                (self.report)(ConsumeEvent::Warning(text));
-                self.state = State::Unassigned;
-                self.caught_up = false;
-                self.next.clear();
-                self.consumer.unsubscribe();
-                self.consumer.subscribe(&[&self.config.kafka.topic]).map_err(Error::kafka("joining the group again"))
-            }
-        }
-    }
-
-    fn keep_spare(&mut self, mut batch: Box<Batch>) {
-        batch.clear();
-        self.spare = Some(batch);
-    }
-
-    fn report_batch(&mut self, counted: Counters, took: Duration) {
-        let batch = self.ledger.report(counted, took, self.consumer.context());
-        (self.report)(ConsumeEvent::Batch(batch));
-    }
-
-    fn pause(&mut self) -> Result<()> {
-        if !self.paused && self.state == State::Running {
-            let list = self.consumer.assignment().map_err(Error::kafka("pausing"))?;
-            self.consumer.pause(&list).map_err(Error::kafka("pausing"))?;
-            self.paused = true;
-        }
-        Ok(())
-    }
-
-    fn resume(&mut self) -> Result<()> {
-        if self.paused {
-            let list = self.consumer.assignment().map_err(Error::kafka("resuming"))?;
-            self.consumer.resume(&list).map_err(Error::kafka("resuming"))?;
-            self.paused = false;
-        }
-        Ok(())
-    }
-
-    /// Tells Kafka where PostgreSQL stands. Failing costs nothing but a stale figure elsewhere.
-    fn show_offsets(&mut self, mode: CommitMode) {
-        if self.state != State::Running {
-            return;
-        }
-        (self.shown, self.unshown) = (Instant::now(), false);
-        let shown = self.ledger.offsets(&self.config.kafka.topic).and_then(|list| {
-            // An empty list would commit what librdkafka itself has stored, which is nothing.
-            if list.count() == 0 {
-                return Ok(());
-            }
-            self.consumer.commit(&list, mode).map_err(Error::kafka("committing offsets"))
-        });
-        if let Err(error) = shown {
-            tracing::debug!(%error, "Offsets were not shown to Kafka.");
-        }
-    }
-
-    /// Writes what is batched, and shows Kafka the last offsets; false if the drain limit ends it before.
-    fn drain(&mut self) -> Result<bool> {
-        let until = Instant::now() + self.config.drain_limit;
-        loop {
-            if !self.in_flight {
-                if self.batch.is_empty() || self.state != State::Running {
-                    break;
-                }
-                self.hand_over();
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                (self.report)(ConsumeEvent::Warning(
-                    "the drain limit is over before the last batch was committed; it is read again by the next run"
-                        .into(),
+            Refusal::Moved { partition } if current => {
+                self.warn(format!(
+                    "partition {partition} stands elsewhere in PostgreSQL than this consumer left it; reading on from \
+                     there"
                 ));
-                return Ok(false);
+                self.void();
             }
-            if let Some(reply) = self.writer.reply(left.min(TICK)) {
-                self.take_reply(reply)?;
+            Refusal::Moved { .. } => {}
+            Refusal::TakenOver { partition } => {
+                self.warn(format!(
+                    "partition {partition} was taken over by another consumer, which reads on from what is committed; \
+                     what was read here is dropped, and the group is asked again"
+                ));
+                if current {
+                    // To take them over would fence out their owner: the group says anew whose they are.
+                    let all: Vec<i32> = self.partitions.all().collect();
+                    self.partitions.lose(&all);
+                    self.ledger.forget(all);
+                    self.forget_what_was_read();
+                    self.member.rejoin()?;
+                }
             }
         }
-        self.show_offsets(CommitMode::Sync);
-        Ok(true)
+        Ok(())
     }
 }
 
-/// Why a polled message is not taken.
-enum Trouble {
-    Kafka(KafkaError),
-    /// An offset below the expected one: the topic was made anew.
-    WentBack {
-        partition: i32,
-        from: i64,
-        to: i64,
-    },
-}
-
-fn take_message(
-    batch: &mut Batch,
-    next: &mut BTreeMap<i32, i64>,
-    message: &BorrowedMessage<'_>,
-) -> Result<(), Trouble> {
+/// Puts a message into the batch if its partition is read. False for an offset below the one that
+/// is next: the log was cut, or the topic made anew.
+fn take_message(batch: &mut Batch, partitions: &mut Partitions, message: &BorrowedMessage<'_>) -> bool {
     let (partition, offset) = (message.partition(), message.offset());
-    let Some(expected) = next.get_mut(&partition) else { return Ok(()) };
-    if offset < *expected {
-        return Err(Trouble::WentBack { partition, from: *expected, to: offset });
+    let Some(cursor) = partitions.cursor(partition) else { return true };
+    if offset < cursor.next {
+        return false;
     }
     let payload = message.payload();
-    batch.push((partition, offset, *expected), message.key(), payload, validate(payload));
-    *expected = offset + 1;
-    Ok(())
+    batch.push((partition, offset), cursor, message.key(), payload, validate(payload));
+    true
 }

@@ -1,6 +1,5 @@
 //! What Kafka complains of: told once where librdkafka tries again by itself, an error where no waiting mends it.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -13,6 +12,17 @@ use crate::error::{Error, Result};
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// A group that brings no assignment is told of after so many session timeouts.
 const LONG_WAIT: u32 = 5;
+
+/// What an error of Kafka means.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// librdkafka tries again by itself. What to tell, if it has not been told.
+    Passing(Option<ConsumeEvent>),
+    /// The topic is not there.
+    NoTopic(Option<ConsumeEvent>),
+    /// A partition does not have the offset that is next.
+    NoOffset,
+}
 
 /// What has been told already.
 #[derive(Debug)]
@@ -48,24 +58,18 @@ impl Troubles {
         )))
     }
 
-    /// What to tell of an error, if anything. Errors: those that no waiting mends.
-    pub(super) fn judge(
-        &mut self,
-        error: KafkaError,
-        config: &ConsumerConfig,
-        next: &BTreeMap<i32, i64>,
-    ) -> Result<Option<ConsumeEvent>> {
+    /// What an error means. Errors: those that no waiting mends.
+    pub(super) fn judge(&mut self, error: KafkaError, config: &ConsumerConfig) -> Result<Trouble> {
         let topic = &config.kafka.topic;
         let told = match error {
             KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                if std::mem::replace(&mut self.missing_told, true) {
-                    return Ok(None);
-                }
-                return Ok(Some(ConsumeEvent::Warning(format!("topic {topic:?} does not exist yet; waiting for it"))));
+                return Ok(Trouble::NoTopic(self.topic_is_missing(config)));
             }
-            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                return Err(offset_is_gone(config, next));
-            }
+            KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::LogTruncation,
+            ) => return Ok(Trouble::NoOffset),
             KafkaError::MessageConsumptionFatal(code) => {
                 return Err(Error::Kafka {
                     context: "reading the topic".into(),
@@ -88,25 +92,25 @@ impl Troubles {
             error => error.to_string(),
         };
         if self.last.as_ref().is_some_and(|(old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
-            return Ok(None);
+            return Ok(Trouble::Passing(None));
         }
         let event = ConsumeEvent::Waiting { reason: format!("Kafka: {told}") };
         self.last = Some((told, Instant::now()));
-        Ok(Some(event))
+        Ok(Trouble::Passing(Some(event)))
     }
-}
 
-/// Later: a gap is counted as missing, a topic made anew is read from its beginning.
-fn offset_is_gone(config: &ConsumerConfig, next: &BTreeMap<i32, i64>) -> Error {
-    let standing: Vec<String> = next.iter().map(|(partition, next)| format!("{partition} at {next}")).collect();
-    Error::Broker(format!(
-        "the topic does not have the offset that is next (partition {}): its messages were deleted, or it was made \
-         anew. To read it from the beginning: UPDATE kafka_offsets SET next_offset = 0 WHERE consumer_group = '{}' \
-         AND topic = '{}'",
-        standing.join(", "),
-        config.group,
-        config.kafka.topic
-    ))
+    /// What to tell of a topic that is not there, once.
+    pub(super) fn topic_is_missing(&mut self, config: &ConsumerConfig) -> Option<ConsumeEvent> {
+        if std::mem::replace(&mut self.missing_told, true) {
+            return None;
+        }
+        Some(ConsumeEvent::Warning(format!("topic {:?} does not exist; waiting for it", config.kafka.topic)))
+    }
+
+    /// It is there again.
+    pub(super) fn topic_is_there(&mut self) {
+        self.missing_told = false;
+    }
 }
 
 /// Errors of the group or the topic that no waiting mends.
@@ -125,39 +129,49 @@ fn is_final(code: RDKafkaErrorCode) -> bool {
 mod tests {
     use super::*;
 
-    fn judge(troubles: &mut Troubles, code: RDKafkaErrorCode) -> Result<Option<ConsumeEvent>> {
-        let next = BTreeMap::from([(0, 7)]);
-        troubles.judge(KafkaError::MessageConsumption(code), &ConsumerConfig::default(), &next)
+    fn judge(troubles: &mut Troubles, code: RDKafkaErrorCode) -> Result<Trouble> {
+        troubles.judge(KafkaError::MessageConsumption(code), &ConsumerConfig::default())
+    }
+
+    fn tells(troubles: &mut Troubles, code: RDKafkaErrorCode) -> bool {
+        match judge(troubles, code).unwrap() {
+            Trouble::Passing(told) | Trouble::NoTopic(told) => told.is_some(),
+            Trouble::NoOffset => false,
+        }
     }
 
     #[test]
     fn what_passes_is_told_once() {
         let mut troubles = Troubles::new(true);
         for code in [RDKafkaErrorCode::BrokerTransportFailure, RDKafkaErrorCode::UnknownTopicOrPartition] {
-            assert!(judge(&mut troubles, code).unwrap().is_some(), "{code}");
-            assert!(judge(&mut troubles, code).unwrap().is_none(), "{code}");
+            assert!(tells(&mut troubles, code), "{code}");
+            assert!(!tells(&mut troubles, code), "{code}");
         }
+        troubles.topic_is_there();
+        assert!(tells(&mut troubles, RDKafkaErrorCode::UnknownTopicOrPartition));
     }
 
     #[test]
     fn an_outage_is_told_once_whatever_its_voice() {
         let mut troubles = Troubles::new(true);
-        assert!(judge(&mut troubles, RDKafkaErrorCode::AllBrokersDown).unwrap().is_some());
-        assert!(judge(&mut troubles, RDKafkaErrorCode::BrokerTransportFailure).unwrap().is_none());
+        assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
+        assert!(!tells(&mut troubles, RDKafkaErrorCode::BrokerTransportFailure));
     }
 
     #[test]
     fn what_does_not_pass_is_an_error() {
         let mut troubles = Troubles::new(true);
-        for code in [
-            RDKafkaErrorCode::TopicAuthorizationFailed,
-            RDKafkaErrorCode::InvalidSessionTimeout,
-            RDKafkaErrorCode::AutoOffsetReset,
-        ] {
+        for code in [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::InvalidSessionTimeout] {
             assert_eq!(judge(&mut troubles, code).unwrap_err().exit_code(), 3, "{code}");
         }
-        let text = judge(&mut troubles, RDKafkaErrorCode::AutoOffsetReset).unwrap_err().to_string();
-        assert!(text.contains("partition 0 at 7") && text.contains("UPDATE kafka_offsets"), "{text}");
+    }
+
+    #[test]
+    fn an_offset_that_is_gone_is_looked_into() {
+        let mut troubles = Troubles::new(true);
+        for code in [RDKafkaErrorCode::AutoOffsetReset, RDKafkaErrorCode::LogTruncation] {
+            assert!(matches!(judge(&mut troubles, code), Ok(Trouble::NoOffset)), "{code}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Batch;
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
-use crate::store::{Outcome, Positions, Refusal, SchemaChange, Source, Store};
+use crate::store::{Origin, Outcome, Positions, Refusal, SchemaChange, Source, Store, TakeOver};
 
 /// Waits between tries to reach PostgreSQL: from this, doubling,
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ pub(super) enum Command {
     /// Connect, and make and check the tables.
     Prepare,
     /// Make these partitions this consumer's own.
-    TakeOver { generation: u64, partitions: Vec<i32>, cluster_id: Option<String> },
+    TakeOver { generation: u64, partitions: Vec<i32>, origin: Origin, start_over: bool },
     /// Write a sealed batch.
     Write { generation: u64, batch: Box<Batch> },
 }
@@ -35,18 +35,18 @@ pub(super) enum Command {
 pub(super) enum Reply {
     /// The tables are there.
     Prepared(SchemaChange),
-    /// The partitions are ours, from these positions on; `elsewhere` were read from another cluster before.
-    TakenOver { generation: u64, positions: Positions, elsewhere: Vec<i32> },
+    /// The partitions are ours.
+    TakenOver { generation: u64, taken: TakeOver },
     /// The batch is committed; these partitions stand there now.
     Written { batch: Box<Batch>, positions: Positions, took: Duration },
-    /// The batch is dropped. The positions of the partitions that are still ours.
-    Refused { generation: u64, batch: Box<Batch>, refusal: Refusal, positions: Positions },
+    /// The batch is dropped.
+    Refused { generation: u64, batch: Box<Batch>, refusal: Refusal },
     /// PostgreSQL is not to be had; it is tried again until it is.
     Waiting { error: String },
     /// It is back.
     Recovered { after: Duration },
-    /// The command is of an assignment that is gone by now; nothing was done.
-    Outdated,
+    /// The command is of an assignment that is gone by now; it is done no more.
+    Outdated(Option<Box<Batch>>),
     /// It ended with an error that no waiting mends.
     Failed(Error),
 }
@@ -57,7 +57,7 @@ pub(super) struct Writer {
     commands: Option<commands::UnboundedSender<Command>>,
     replies: mpsc::Receiver<Reply>,
     abandon: CancellationToken,
-    /// The newest assignment: to take an older one's partitions over would fence out their owner.
+    /// What is of an older one is not begun: a take-over would fence out the partitions' owner.
     generation: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -74,10 +74,9 @@ impl Writer {
             source: Source { group: config.group.clone(), topic: config.kafka.topic.clone() },
             config: config.clone(),
             store: None,
-            positions: Positions::new(),
             replies: reply_sender,
             generation: Arc::clone(&generation),
-            outage: None,
+            outage: Outage::default(),
         };
         let token = abandon.clone();
         let serve = async move {
@@ -104,11 +103,13 @@ impl Writer {
         Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
     }
 
+    /// What was given to it under an earlier generation is void.
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+
     /// Gives it a command. One that has ended has said why in its last reply.
     pub(super) fn send(&self, command: Command) {
-        if let Command::TakeOver { generation, .. } = command {
-            self.generation.store(generation, Ordering::Relaxed);
-        }
         if let Some(commands) = &self.commands {
             let _ = commands.send(command);
         }
@@ -147,11 +148,16 @@ struct Work {
     source: Source,
     config: ConsumerConfig,
     store: Option<Store>,
-    positions: Positions,
     replies: mpsc::Sender<Reply>,
     generation: Arc<AtomicU64>,
-    /// Since when PostgreSQL has been away.
-    outage: Option<Instant>,
+    outage: Outage,
+}
+
+/// Since when PostgreSQL has been away, and whether that has been told.
+#[derive(Debug, Default)]
+struct Outage {
+    since: Option<Instant>,
+    told: bool,
 }
 
 impl Work {
@@ -159,31 +165,54 @@ impl Work {
     async fn execute(&mut self, mut command: Command) -> Result<Reply> {
         let mut wait = FIRST_WAIT;
         loop {
-            if matches!(command, Command::TakeOver { generation, .. } if generation < self.generation.load(Ordering::Relaxed))
-            {
-                return Ok(Reply::Outdated);
+            if let Some(outdated) = self.give_up_if_outdated(&mut command) {
+                return Ok(outdated);
             }
             match self.attempt(&mut command).await {
                 Ok(reply) => {
-                    if let Some(since) = self.outage.take() {
-                        tracing::warn!(after = ?since.elapsed(), "PostgreSQL is back.");
-                        let _ = self.replies.send(Reply::Recovered { after: since.elapsed() });
-                    }
+                    self.end_outage();
                     return Ok(reply);
                 }
                 Err(error) if error.is_retriable() => {
-                    self.store = None;
-                    if self.outage.is_none() {
-                        self.outage = Some(Instant::now());
-                        let error = error.chain();
-                        tracing::warn!(error, "PostgreSQL is away; trying again until it is back.");
-                        let _ = self.replies.send(Reply::Waiting { error });
+                    if self.store.as_ref().is_none_or(Store::is_closed) {
+                        self.store = None;
                     }
+                    self.note_outage(&error);
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn give_up_if_outdated(&self, command: &mut Command) -> Option<Reply> {
+        let newest = self.generation.load(Ordering::Relaxed);
+        match command {
+            Command::TakeOver { generation, .. } if *generation < newest => Some(Reply::Outdated(None)),
+            Command::Write { generation, batch } if *generation < newest => {
+                Some(Reply::Outdated(Some(std::mem::take(batch))))
+            }
+            _ => None,
+        }
+    }
+
+    /// A first failure is not told: a session that was ended, or one lock, is had again at once.
+    fn note_outage(&mut self, error: &Error) {
+        let error = error.chain();
+        if self.outage.since.is_none() {
+            self.outage.since = Some(Instant::now());
+            tracing::warn!(error, "PostgreSQL is away; trying again until it is back.");
+        } else if !std::mem::replace(&mut self.outage.told, true) {
+            let _ = self.replies.send(Reply::Waiting { error });
+        }
+    }
+
+    fn end_outage(&mut self) {
+        let Outage { since: Some(since), told } = std::mem::take(&mut self.outage) else { return };
+        tracing::warn!(after = ?since.elapsed(), "PostgreSQL is back.");
+        if told {
+            let _ = self.replies.send(Reply::Recovered { after: since.elapsed() });
         }
     }
 
@@ -198,24 +227,17 @@ impl Work {
         };
         Ok(match command {
             Command::Prepare => Reply::Prepared(store.ensure_schema().await?),
-            Command::TakeOver { generation, partitions, cluster_id } => {
-                let (positions, elsewhere) = store.take_over(partitions, cluster_id.as_deref()).await?;
-                self.positions.clone_from(&positions);
-                Reply::TakenOver { generation: *generation, positions, elsewhere }
+            Command::TakeOver { generation, partitions, origin, start_over } => {
+                let taken = store.take_over(partitions, origin, *start_over).await?;
+                Reply::TakenOver { generation: *generation, taken }
             }
             Command::Write { generation, batch } => {
                 let began = Instant::now();
-                match store.write(batch, &self.positions).await? {
-                    Outcome::Committed(positions) => {
-                        self.positions.extend(positions.iter().map(|(partition, position)| (*partition, *position)));
-                        let batch = std::mem::take(batch);
-                        Reply::Written { batch, positions, took: began.elapsed() }
-                    }
-                    Outcome::Refused(refusal) => {
-                        self.positions = store.reread(&self.positions).await?;
-                        let positions = self.positions.clone();
-                        Reply::Refused { generation: *generation, batch: std::mem::take(batch), refusal, positions }
-                    }
+                let outcome = store.write(batch).await?;
+                let batch = std::mem::take(batch);
+                match outcome {
+                    Outcome::Committed(positions) => Reply::Written { batch, positions, took: began.elapsed() },
+                    Outcome::Refused(refusal) => Reply::Refused { generation: *generation, batch, refusal },
                 }
             }
         })

@@ -38,7 +38,8 @@ impl PyConsumer {
 impl PyConsumer {
     #[new]
     #[pyo3(signature = (*, bootstrap_servers=None, topic=None, group=None, database_url=None, batch_rows=None,
-        linger=None, until_caught_up=false, synchronous_commit=true, librdkafka_options=None, on_event=None))]
+        linger=None, until_caught_up=false, drain_limit=None, assignment=None, synchronous_commit=true,
+        librdkafka_options=None, on_event=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
     fn new(
         bootstrap_servers: Option<String>,
@@ -48,6 +49,8 @@ impl PyConsumer {
         batch_rows: Option<usize>,
         linger: Option<Duration>,
         until_caught_up: bool,
+        drain_limit: Option<Duration>,
+        assignment: Option<&str>,
         synchronous_commit: bool,
         librdkafka_options: Option<Vec<(String, String)>>,
         on_event: Option<Py<PyAny>>,
@@ -60,6 +63,8 @@ impl PyConsumer {
             batch_rows: batch_rows.unwrap_or(default.batch_rows),
             linger: linger.unwrap_or(default.linger),
             until_caught_up,
+            drain_limit: drain_limit.unwrap_or(default.drain_limit),
+            assignment: assignment.map_or(Ok(default.assignment), str::parse)?,
             synchronous_commit,
             ..ConsumerConfig::default()
         };
@@ -96,7 +101,8 @@ fn set_counters(fields: &Bound<'_, PyDict>, prefix: &str, counters: &Counters) -
     fields.set_item(format!("{prefix}consumed"), counters.consumed)?;
     fields.set_item(format!("{prefix}stored"), counters.stored)?;
     fields.set_item(format!("{prefix}duplicate"), counters.duplicate)?;
-    fields.set_item(format!("{prefix}rejected"), counters.rejected)
+    fields.set_item(format!("{prefix}rejected"), counters.rejected)?;
+    fields.set_item(format!("{prefix}missing"), counters.missing)
 }
 
 fn tell(listener: &mut Listener, event: ConsumeEvent) {

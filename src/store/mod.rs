@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! BEGIN -> lock the offset rows, check them (the fence)
-//!       -> SAVEPOINT, COPY into orders   (a key is there already: staging, ON CONFLICT DO NOTHING)
+//!       -> rows into orders, each try in a savepoint (insert)
 //!       -> rejected_events -> kpi_minute -> kafka_offsets -> COMMIT
 //! ```
 
+mod blockers;
 pub(crate) mod connect;
 mod copy;
+mod insert;
 mod offsets;
 pub(crate) mod rejected;
 pub(crate) mod schema;
@@ -17,22 +19,22 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+use self::blockers::Claim;
 pub use self::offsets::Counters;
-pub(crate) use self::offsets::{Position, Positions, Refusal, Source};
+use self::offsets::Standing;
+pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, Source, TakeOver};
 pub use self::schema::SchemaChange;
 use crate::batch::Batch;
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 
-/// How long an offset row's lock is waited for.
+/// How long a lock is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// After a repeat was found, so many batches without one pass before COPY goes straight again.
-const CLEAN_BATCHES: u32 = 20;
 
 /// What became of a batch.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Committed: where its partitions stand now.
+    /// Committed, now or by a try whose answer was lost: where its partitions stand.
     Committed(Positions),
     /// Not written: a partition is not where this consumer left it.
     Refused(Refusal),
@@ -42,23 +44,39 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Store {
     client: Client,
+    url: DatabaseUrl,
     source: Source,
+    /// Its session's process id in PostgreSQL.
+    backend: i32,
     /// Batches to go before COPY is tried without looking for repeats.
     wary: u32,
 }
 
 impl Store {
-    /// Connects and sets the session up.
+    /// Connects and sets the session up. No timeout of the server's own ends a transaction of ours: the
+    /// same batch would run into it for ever. A server that hears nothing of us for long ends the session.
     pub(crate) async fn connect(url: &DatabaseUrl, source: Source, synchronous_commit: bool) -> Result<Self> {
         let client = connect::connect(url).await?;
         let setup = format!(
-            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s'; SET synchronous_commit = {}; \
-             SET timezone = 'UTC'; SET client_encoding = 'UTF8'",
+            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
+             SET synchronous_commit = {}; SET timezone = 'UTC'; SET client_encoding = 'UTF8';
+             SELECT set_config(name, value, false) FROM (VALUES
+                 ('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '10'),
+                 ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '5'), ('tcp_user_timeout', '20000')
+             ) AS wanted (name, value) WHERE current_setting(name, true) IS NOT NULL",
             LOCK_TIMEOUT.as_millis(),
             if synchronous_commit { "on" } else { "off" },
         );
-        client.batch_execute(&setup).await.map_err(Error::postgres("setting up the connection"))?;
-        Ok(Self { client, source, wary: 0 })
+        let step = || Error::postgres("setting up the connection");
+        client.batch_execute(&setup).await.map_err(step())?;
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(step())?.get(0);
+        blockers::mark(&client).await?;
+        Ok(Self { client, url: url.clone(), source, backend, wary: 0 })
+    }
+
+    /// Whether the connection is gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
     }
 
     /// Makes and checks the tables.
@@ -66,51 +84,48 @@ impl Store {
         schema::ensure(&mut self.client).await
     }
 
-    async fn begin(&mut self) -> Result<Transaction<'_>> {
-        let begin = self.client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
-        begin.await.map_err(Error::postgres("beginning a transaction"))
-    }
-
-    /// Makes partitions this consumer's own; the second list starts over, on another cluster.
+    /// Makes partitions this consumer's own, ending consumers that were stopped while they held them.
     pub(crate) async fn take_over(
         &mut self,
         partitions: &[i32],
-        cluster_id: Option<&str>,
-    ) -> Result<(Positions, Vec<i32>)> {
-        let source = self.source.clone();
-        let transaction = self.begin().await?;
-        let taken = offsets::take_over(&transaction, &source, partitions, cluster_id).await?;
+        origin: &Origin,
+        start_over: bool,
+    ) -> Result<TakeOver> {
+        let (source, url) = (self.source.clone(), self.url.clone());
+        let claim = Claim { url: &url, source: &source, backend: self.backend, epochs: Vec::new() };
+        let transaction = begin(&mut self.client).await?;
+        let work = offsets::take_over(&transaction, &source, partitions, origin, start_over);
+        let (taken, ended) = claim.wait(work).await?;
         transaction.commit().await.map_err(Error::postgres("taking the offset rows over"))?;
-        Ok(taken)
-    }
-
-    /// Reads again where the partitions stand that are still this consumer's.
-    pub(crate) async fn reread(&mut self, positions: &Positions) -> Result<Positions> {
-        let source = self.source.clone();
-        let transaction = self.begin().await?;
-        let found = offsets::reread(&transaction, &source, positions).await?;
-        transaction.commit().await.map_err(Error::postgres("reading the offset rows"))?;
-        Ok(found)
+        Ok(TakeOver { ended, ..taken })
     }
 
     /// Writes a sealed batch in one transaction, or nothing of it.
-    ///
-    /// Later: a row that PostgreSQL itself refuses (SQLSTATE classes 22 and 23) is rejected alone;
-    /// today such an error ends the program, with nothing lost.
-    pub(crate) async fn write(&mut self, batch: &mut Batch, positions: &Positions) -> Result<Outcome> {
-        let (source, mut wary) = (self.source.clone(), self.wary);
-        let mut transaction = self.begin().await?;
-        if let Some(refusal) = offsets::fence(&transaction, &source, positions, &batch.advances).await? {
-            transaction.rollback().await.map_err(Error::postgres("dropping a batch"))?;
-            return Ok(Outcome::Refused(refusal));
+    pub(crate) async fn write(&mut self, batch: &mut Batch) -> Result<Outcome> {
+        let advances = batch.advances();
+        let epochs = advances.iter().map(|(partition, advance)| (*partition, advance.epoch)).collect();
+        let claim = Claim { url: &self.url, source: &self.source, backend: self.backend, epochs };
+        let mut transaction = begin(&mut self.client).await?;
+        let (standing, ended) = claim.wait(offsets::fence(&transaction, &self.source, &advances)).await?;
+        if !ended.is_empty() {
+            tracing::warn!(?ended, "Sessions that kept our partitions locked were ended.");
         }
-        if batch.rows().len() > 0 {
-            wary = write_rows(&mut transaction, batch, wary).await?;
+        match standing {
+            Standing::Ready => {}
+            Standing::Committed(positions) => return Ok(Outcome::Committed(positions)),
+            Standing::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
         }
-        rejected::keep(&transaction, &source, &batch.rejected).await?;
+        batch.begin_writing();
+        // A deferred constraint would speak only at COMMIT, of no row.
+        transaction
+            .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+            .await
+            .map_err(Error::postgres("preparing to write"))?;
+        let wary = insert::insert(&mut transaction, batch, self.wary).await?;
+        rejected::keep(&transaction, &self.source, batch.kept()).await?;
         totals::add(&transaction, batch).await?;
-        let reached = offsets::advance(&transaction, &source, &batch.advances).await?;
-        if reached.len() != batch.advances.len() {
+        let reached = offsets::advance(&transaction, &self.source, &batch.advances()).await?;
+        if reached.len() != advances.len() {
             return Err(Error::Inconsistent("an offset row vanished while it was locked".into()));
         }
         transaction.commit().await.map_err(Error::postgres("committing a batch"))?;
@@ -119,16 +134,9 @@ impl Store {
     }
 }
 
-/// Writes the rows, leaving in the batch those that were new; how wary to be of the next batch.
-///
-/// Later: while wary, look up which ids are there already, and COPY the rest.
-async fn write_rows(transaction: &mut Transaction<'_>, batch: &mut Batch, wary: u32) -> Result<u32> {
-    if wary == 0 && copy::copy(transaction, batch).await? {
-        return Ok(0);
-    }
-    let before = batch.rows().len();
-    copy::insert_new(transaction, batch).await?;
-    Ok(if batch.rows().len() < before { CLEAN_BATCHES } else { wary.saturating_sub(1) })
+async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
+    let begin = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
+    begin.await.map_err(Error::postgres("beginning a transaction"))
 }
 
 #[cfg(test)]

@@ -6,8 +6,13 @@ use super::offsets::Source;
 use crate::batch::RejectedMessage;
 use crate::error::{Error, Result};
 
-/// Inserts the batch's rejected messages.
-pub(crate) async fn keep(transaction: &Transaction<'_>, source: &Source, messages: &[RejectedMessage]) -> Result<()> {
+/// Inserts a batch's kept messages.
+pub(crate) async fn keep<'m>(
+    transaction: &Transaction<'_>,
+    source: &Source,
+    messages: impl Iterator<Item = &'m RejectedMessage>,
+) -> Result<()> {
+    let messages: Vec<&RejectedMessage> = messages.collect();
     if messages.is_empty() {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use crate::columns::{COLUMNS, Column};
@@ -69,6 +70,13 @@ CREATE TABLE kpi_minute (
 COMMENT ON TABLE kpi_minute IS
     'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';";
 
+/// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
+/// beginning. The rejected messages are still kept, and still counted.
+const START_OVER_OFFSETS: &str = "\
+UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected, stored = 0, duplicate = 0,
+    missing = 0, updated_at = now();";
+const START_OVER_TOTALS: &str = "DELETE FROM kpi_minute;";
+
 /// What the schema step did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SchemaChange {
@@ -80,31 +88,93 @@ pub struct SchemaChange {
     pub started_over: bool,
 }
 
-/// Makes and checks the tables. Errors: [`Error::Schema`] with what is wrong and how to mend it.
+/// What the step is about to do, all of it known before the first statement runs.
+#[derive(Debug, Default)]
+struct Plan {
+    change: SchemaChange,
+    /// What each does, and the statements.
+    steps: Vec<(String, String)>,
+}
+
+/// Makes and checks the tables. Errors: [`Error::Schema`] with what is wrong and how to mend it; for a
+/// role that may not make them, the statements for somebody who may.
 pub(crate) async fn ensure(client: &mut Client) -> Result<SchemaChange> {
     let step = || Error::postgres("preparing the tables");
     let transaction = client.transaction().await.map_err(step())?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK_KEY]).await.map_err(step())?;
     check_encoding(&transaction).await?;
-    let mut change = SchemaChange::default();
-    if exists(&transaction, "orders").await? {
-        change.added_columns = bring_up_orders(&transaction).await?;
+    let plan = plan(&transaction).await?;
+    for (what, statements) in &plan.steps {
+        match transaction.batch_execute(statements).await.map_err(Error::postgres(what)) {
+            Err(error) if error.sql_state() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                drop(transaction);
+                return Err(for_an_administrator(client, &plan.steps, &error).await?);
+            }
+            done => done?,
+        }
+    }
+    transaction.commit().await.map_err(step())?;
+    Ok(plan.change)
+}
+
+async fn plan(transaction: &Transaction<'_>) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let orders_exist = exists(transaction, "orders").await?;
+    if orders_exist {
+        let missing = check_orders(transaction).await?;
+        if !missing.is_empty() {
+            let add: Vec<String> =
+                missing.iter().map(|column| format!("ADD COLUMN {} {}", column.name, column.sql_type)).collect();
+            plan.steps.push(("adding columns to orders".into(), format!("ALTER TABLE orders {};", add.join(", "))));
+        }
+        plan.change.added_columns = missing.iter().map(|column| column.name.to_owned()).collect();
     } else {
-        transaction.batch_execute(&create_orders()).await.map_err(Error::postgres("creating the table orders"))?;
-        change.created_orders = true;
+        plan.steps.push(("creating the table orders".into(), create_orders()));
+        plan.change.created_orders = true;
     }
     for (table, create) in
         [("kafka_offsets", CREATE_OFFSETS), ("rejected_events", CREATE_REJECTED), ("kpi_minute", CREATE_TOTALS)]
     {
-        if !exists(&transaction, table).await? {
-            transaction.batch_execute(create).await.map_err(Error::postgres(format!("creating the table {table}")))?;
+        let there = exists(transaction, table).await?;
+        if !there {
+            plan.steps.push((format!("creating the table {table}"), create.to_owned()));
         }
+        let start_over = match table {
+            "kafka_offsets" => START_OVER_OFFSETS,
+            "kpi_minute" => START_OVER_TOTALS,
+            _ => continue,
+        };
+        if there && !orders_exist {
+            plan.steps.push((format!("starting {table} over with a new table orders"), start_over.to_owned()));
+        }
+        plan.change.started_over |= table == "kafka_offsets" && there && !orders_exist && has_rows(transaction).await?;
     }
-    if change.created_orders {
-        change.started_over = start_over(&transaction).await?;
-    }
-    transaction.commit().await.map_err(step())?;
-    Ok(change)
+    Ok(plan)
+}
+
+/// The refusal of a role that may not do it, with all that somebody who may has to run.
+async fn for_an_administrator(client: &Client, steps: &[(String, String)], error: &Error) -> Result<Error> {
+    let names = client
+        .query_one("SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema())", &[])
+        .await
+        .map_err(Error::postgres("asking for the role's name"))?;
+    let (role, database): (String, String) = (names.get(0), names.get(1));
+    let schema = names.get::<_, Option<String>>(2).unwrap_or_else(|| "public".into());
+    let statements: Vec<&str> = steps.iter().map(|(_, statements)| statements.as_str()).collect();
+    Ok(Error::Schema(format!(
+        "the role {role} may not prepare the tables: {}; have an administrator run in the database {database}:\n\
+         SET search_path = {schema};\n{}\n\
+         GRANT USAGE ON SCHEMA {schema} TO {role};\n\
+         GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, kpi_minute TO {role};\n\
+         GRANT TEMPORARY ON DATABASE {database} TO {role};",
+        error.chain().split("; what to do").next().unwrap_or_default(),
+        statements.join("\n"),
+    )))
+}
+
+async fn has_rows(transaction: &Transaction<'_>) -> Result<bool> {
+    let row = transaction.query_one("SELECT EXISTS (SELECT FROM kafka_offsets)", &[]).await;
+    Ok(row.map_err(Error::postgres("reading kafka_offsets"))?.get(0))
 }
 
 fn create_orders() -> String {
@@ -143,8 +213,8 @@ struct Found {
     modifier: i32,
 }
 
-/// Checks an `orders` made by somebody else and adds the columns that it lacks.
-async fn bring_up_orders(transaction: &Transaction<'_>) -> Result<Vec<String>> {
+/// Checks an `orders` that is there; the columns that it lacks.
+async fn check_orders(transaction: &Transaction<'_>) -> Result<Vec<&'static Column>> {
     let look = || Error::postgres("reading the shape of orders");
     let rows = transaction
         .query(
@@ -161,7 +231,7 @@ async fn bring_up_orders(transaction: &Transaction<'_>) -> Result<Vec<String>> {
         .query(
             "SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
              WHERE i.indrelid = to_regclass('orders') AND i.indisprimary AND i.indnkeyatts = 1
-               AND a.attname = 'order_id'",
+               AND i.indimmediate AND a.attname = 'order_id'",
             &[],
         )
         .await
@@ -169,7 +239,7 @@ async fn bring_up_orders(transaction: &Transaction<'_>) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     if keys.is_empty() {
         wrong.push(
-            "order_id is not its primary key, without which repeats cannot be told; \
+            "order_id is not its primary key (not deferrable), without which repeats cannot be told; \
              ALTER TABLE orders ADD PRIMARY KEY (order_id)"
                 .to_owned(),
         );
@@ -184,15 +254,7 @@ async fn bring_up_orders(transaction: &Transaction<'_>) -> Result<Vec<String>> {
     if !wrong.is_empty() {
         return Err(Error::Schema(format!("the table orders cannot be used: {}", wrong.join("; "))));
     }
-    if !missing.is_empty() {
-        let add: Vec<String> =
-            missing.iter().map(|column| format!("ADD COLUMN {} {}", column.name, column.sql_type)).collect();
-        transaction
-            .batch_execute(&format!("ALTER TABLE orders {}", add.join(", ")))
-            .await
-            .map_err(Error::postgres("adding columns to orders"))?;
-    }
-    Ok(missing.iter().map(|column| column.name.to_owned()).collect())
+    Ok(missing)
 }
 
 /// What is wrong with a column that is there, if anything: its type, or too short for what is accepted.
@@ -222,22 +284,6 @@ fn complaint(column: &Column, found: &Found) -> Option<String> {
         "its column {name} ({}) does not hold what {wanted} holds; ALTER TABLE orders ALTER COLUMN {name} TYPE {wanted}",
         found.type_name
     ))
-}
-
-/// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
-/// beginning. The rejected messages are still kept, and still counted.
-async fn start_over(transaction: &Transaction<'_>) -> Result<bool> {
-    let step = || Error::postgres("starting over with a new table orders");
-    let reset = transaction
-        .execute(
-            "UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected, stored = 0,
-                duplicate = 0, updated_at = now()",
-            &[],
-        )
-        .await
-        .map_err(step())?;
-    transaction.execute("DELETE FROM kpi_minute", &[]).await.map_err(step())?;
-    Ok(reset > 0)
 }
 
 #[cfg(test)]

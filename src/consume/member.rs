@@ -1,0 +1,188 @@
+//! This consumer as a member of its group: librdkafka's client, in the words of the poll loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::group::{Group, Rebalance, give_up, is_cooperative};
+use crate::config::ConsumerConfig;
+use crate::error::{Error, Result};
+use crate::kafka::{ASK_LIMIT, find_topic, refused, unreachable};
+use crate::topic_id::TopicIds;
+
+/// The client. Dropped, it leaves the group.
+pub(super) struct Member {
+    consumer: Arc<BaseConsumer<Group>>,
+    topic: String,
+    servers: String,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    /// Makes the client; it talks to nobody yet.
+    pub(super) fn new(config: &ConsumerConfig) -> Result<Self> {
+        let session = config.session_timeout.as_millis().to_string();
+        let heartbeat = (config.session_timeout / 6).as_millis().to_string();
+        let client = config.kafka.client(&[
+            ("group.id", config.group.as_str()),
+            ("session.timeout.ms", &session),
+            ("heartbeat.interval.ms", &heartbeat),
+            ("partition.assignment.strategy", config.assignment.strategy()),
+            // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            // A broker that is there and silent is given up after this, a stop waits no longer.
+            ("socket.timeout.ms", "10000"),
+            ("allow.auto.create.topics", "false"),
+            // For the end of each partition, and so the lag.
+            ("statistics.interval.ms", "1000"),
+            // The embedded broker looks for new messages only so often while a fetch waits.
+            ("fetch.wait.max.ms", "50"),
+            // Read ahead of us: enough for the next batch, bounded.
+            ("queued.min.messages", "100000"),
+            ("queued.max.messages.kbytes", "32768"),
+        ])?;
+        let consumer = BaseConsumer::from_config_and_context(&client, Group::default()).map_err(refused)?;
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            topic: config.kafka.topic.clone(),
+            servers: config.kafka.bootstrap_servers.clone(),
+        })
+    }
+
+    /// librdkafka's callbacks.
+    pub(super) fn group(&self) -> &Group {
+        self.consumer.context()
+    }
+
+    /// For questions about the topic's id.
+    pub(super) fn topic_ids(&self) -> TopicIds<Group> {
+        TopicIds::new(&self.consumer, &self.topic)
+    }
+
+    /// Whether the topic is there. Errors: no answer, with librdkafka's word on why.
+    pub(super) fn find_topic(&self) -> Result<bool> {
+        // Serves the log, which says why there is no answer.
+        let _ = self.consumer.poll(Duration::ZERO);
+        let found = find_topic(self.consumer.client(), &self.topic);
+        let _ = self.consumer.poll(Duration::ZERO);
+        found.map(|found| found.is_some()).map_err(|source| unreachable(&self.servers, &self.group().log, source))
+    }
+
+    /// Joins the group.
+    pub(super) fn join(&self) -> Result<()> {
+        self.consumer.subscribe(&[&self.topic]).map_err(Error::kafka("joining the group"))
+    }
+
+    /// Leaves the group and joins it again.
+    pub(super) fn rejoin(&self) -> Result<()> {
+        self.consumer.unsubscribe();
+        self.join()
+    }
+
+    /// The next message or news, waited for at most so long.
+    pub(super) fn poll(&self, limit: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
+        self.consumer.poll(limit)
+    }
+
+    /// The changes of the assignment since the last call.
+    pub(super) fn take_rebalances(&self) -> Vec<Rebalance> {
+        self.group().take_rebalances()
+    }
+
+    /// The cluster's id, if librdkafka knows it by now.
+    pub(super) fn cluster_id(&self) -> Option<String> {
+        self.consumer.client().fetch_cluster_id(Duration::ZERO)
+    }
+
+    fn list(&self, partitions: impl IntoIterator<Item = (i32, Offset)>) -> Result<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in partitions {
+            list.add_partition_offset(&self.topic, partition, offset).map_err(Error::kafka("naming offsets"))?;
+        }
+        Ok(list)
+    }
+
+    /// Reads all partitions of this consumer from these offsets; what was fetched ahead is dropped.
+    /// Of `changed` alone, in a cooperative group: the others are read on.
+    pub(super) fn place(&self, offsets: &BTreeMap<i32, Offset>, changed: &BTreeSet<i32>) -> Result<()> {
+        let step = || Error::kafka("assigning partitions");
+        let list = if is_cooperative(&self.consumer) {
+            let changed = offsets.iter().filter(|(partition, _)| changed.contains(partition));
+            let list = self.list(changed.map(|(partition, offset)| (*partition, *offset)))?;
+            self.consumer.incremental_unassign(&list).map_err(step())?;
+            self.consumer.incremental_assign(&list).map_err(step())?;
+            list
+        } else {
+            let list = self.list(offsets.iter().map(|(partition, offset)| (*partition, *offset)))?;
+            self.consumer.assign(&list).map_err(step())?;
+            list
+        };
+        // A pause outlives the assignment that it was made in.
+        self.consumer.resume(&list).map_err(step())
+    }
+
+    /// Stops the fetching of every partition; what was fetched ahead is fetched again later.
+    pub(super) fn pause(&self) -> Result<()> {
+        let all = self.consumer.assignment().map_err(Error::kafka("pausing"))?;
+        self.consumer.pause(&all).map_err(Error::kafka("pausing"))
+    }
+
+    /// Fetches these again.
+    pub(super) fn resume(&self, partitions: impl IntoIterator<Item = i32>) -> Result<()> {
+        let list = self.list(partitions.into_iter().map(|partition| (partition, Offset::Invalid)))?;
+        self.consumer.resume(&list).map_err(Error::kafka("resuming"))
+    }
+
+    /// Gives partitions up, as the group has asked.
+    pub(super) fn give_up(&self, partitions: &BTreeSet<i32>) -> Result<()> {
+        let list = self.list(partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
+        give_up(&self.consumer, &list).map_err(Error::kafka("giving partitions up"))
+    }
+
+    /// A partition's first offset, and its end. Asked only after the broker said that an offset is
+    /// out of range: the embedded broker, which never says so, answers the end wrongly.
+    pub(super) fn bounds(&self, partition: i32) -> KafkaResult<(i64, i64)> {
+        self.consumer.fetch_watermarks(&self.topic, partition, ASK_LIMIT)
+    }
+
+    /// Tells Kafka where PostgreSQL stands. Failing costs nothing but a stale figure elsewhere.
+    pub(super) fn show_offsets(&self, offsets: &BTreeMap<i32, i64>, mode: CommitMode) {
+        // An empty list would commit what librdkafka itself has stored, which is nothing.
+        if offsets.is_empty() {
+            return;
+        }
+        let offsets = offsets.iter().map(|(partition, next)| (*partition, Offset::Offset(*next)));
+        let shown = self
+            .list(offsets)
+            .and_then(|list| self.consumer.commit(&list, mode).map_err(Error::kafka("committing offsets")));
+        if let Err(error) = shown {
+            tracing::debug!(%error, "Offsets were not shown to Kafka.");
+        }
+    }
+}
+
+impl Drop for Member {
+    /// Leaving asks for every partition back, and nobody is there to give them up but the callback.
+    fn drop(&mut self) {
+        self.group().close();
+        // A revocation that still waits for its answer would keep librdkafka from leaving.
+        if let Ok(all) = self.consumer.assignment() {
+            let _ = give_up(&self.consumer, &all);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Who may write, and from where.
+
+use std::time::Instant;
+
+use super::*;
+
+#[test]
+fn a_partition_taken_over_is_refused_to_the_one_before() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut before, old) = sandbox.ready();
+    let (mut after, new) = sandbox.ready();
+    assert_eq!(new[&0].epoch, old[&0].epoch + 1);
+    let refused = sandbox.try_write(&mut before, &mut batch_of(&old, &["zombie"])).unwrap();
+    assert!(matches!(refused, Outcome::Refused(Refusal::TakenOver { partition: 0 })), "{refused:?}");
+    sandbox.write(&mut after, &mut batch_of(&new, &["a"]));
+    assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE order_id = 'zombie'"), 0);
+}
+
+#[test]
+fn a_batch_whose_commit_was_not_heard_of_is_found_committed() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    let mut batch = batch_of(&positions, &["a", "b"]);
+    let once = sandbox.write(&mut store, &mut batch);
+    assert_eq!(sandbox.write(&mut store, &mut batch), once);
+    assert_eq!(once[&0].counters, counters(2, 2, 0, 0));
+    sandbox.verify();
+}
+
+#[test]
+fn a_batch_that_begins_elsewhere_is_refused() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    sandbox.write(&mut store, &mut batch_of(&positions, &["a", "b", "c"]));
+    sandbox.execute("UPDATE kafka_offsets SET next_offset = 1");
+    for ids in [&["d", "e"][..], &["d"]] {
+        let at = Positions::from([(0, Position { next_offset: 3, ..positions[&0] })]);
+        let refused = sandbox.try_write(&mut store, &mut batch_of(&at, ids)).unwrap();
+        assert!(matches!(refused, Outcome::Refused(Refusal::Moved { partition: 0 })), "{refused:?}");
+    }
+    assert_eq!(sandbox.number("SELECT count(*) FROM orders"), 3);
+}
+
+fn origin(cluster: Option<&str>, topic: Option<&str>) -> Origin {
+    Origin { cluster_id: cluster.map(Into::into), topic_id: topic.map(Into::into) }
+}
+
+#[test]
+fn another_cluster_or_topic_is_read_from_its_beginning() {
+    let (one, two) = (Some("one"), Some("two"));
+    for (before, now, expected) in [
+        (origin(one, one), origin(one, one), None),
+        (origin(one, one), origin(two, one), Some(Restart::Cluster)),
+        (origin(one, one), origin(one, two), Some(Restart::Topic)),
+        (origin(one, one), origin(two, two), Some(Restart::Cluster)),
+        // What is not known says nothing.
+        (origin(None, None), origin(one, one), None),
+        (origin(one, one), origin(None, None), None),
+        (origin(one, None), origin(one, two), None),
+    ] {
+        let Some(sandbox) = Sandbox::new() else { return };
+        let (mut store, _) = sandbox.ready();
+        let positions = sandbox.take_over(&mut store, before.clone()).positions;
+        sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
+        let taken = sandbox.take_over(&mut store, now.clone());
+        let restarted: Vec<_> = expected.into_iter().map(|restart| (0, restart)).collect();
+        assert_eq!(taken.restarted, restarted, "{before:?} {now:?}");
+        assert_eq!(taken.positions[&0].next_offset, if expected.is_some() { 0 } else { 1 });
+        let positions = sandbox.write(&mut store, &mut batch_of(&taken.positions, &["a", "b"]));
+        assert_eq!((positions[&0].counters.stored, positions[&0].counters.duplicate), (2, 1));
+        // What is known stays known.
+        let last = sandbox.take_over(&mut store, origin(None, None));
+        assert!(last.restarted.is_empty());
+        sandbox.verify();
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_is_read_from_its_beginning() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
+    let again = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), true)).unwrap();
+    assert_eq!((again.positions[&0].next_offset, again.restarted), (0, vec![(0, Restart::Shorter)]));
+}
+
+#[test]
+fn a_gap_is_counted_as_missing_and_not_as_consumed() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    let mut batch = batch_of(&positions, &["a"]);
+    let mut cursor = Cursor { epoch: positions[&0].epoch, next: 1 };
+    batch.skip(0, &mut cursor, 5);
+    batch.push((0, 8), &mut cursor, None, None, Ok(event("b")));
+    let positions = sandbox.write(&mut store, &mut batch);
+    assert_eq!(positions[&0].next_offset, 9);
+    assert_eq!(positions[&0].counters, Counters { missing: 4, ..counters(2, 2, 0, 0) });
+    sandbox.verify();
+}
+
+/// A session that holds the offset rows' locks and does nothing more.
+fn hold(sandbox: &Sandbox, is_consumer: bool) -> Client {
+    let client = sandbox.client();
+    sandbox.runtime.block_on(async {
+        if is_consumer {
+            blockers::mark(&client).await.unwrap();
+        }
+        client.batch_execute("BEGIN; SELECT FROM kafka_offsets FOR NO KEY UPDATE").await.unwrap();
+    });
+    client
+}
+
+#[test]
+fn a_consumer_that_keeps_the_lock_is_ended_and_nobody_else() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, _) = sandbox.ready();
+    for is_consumer in [true, false] {
+        let holder = hold(&sandbox, is_consumer);
+        let began = Instant::now();
+        let taken = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), false));
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        if is_consumer {
+            assert_eq!(taken.unwrap().ended.len(), 1);
+            assert!(sandbox.runtime.block_on(holder.simple_query("SELECT")).is_err());
+        } else {
+            assert_eq!(taken.unwrap_err().sql_state().unwrap().code(), "55P03");
+            sandbox.runtime.block_on(holder.batch_execute("COMMIT")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_former_session_of_our_own_is_ended_and_the_new_owners_is_not() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    let former = hold(&sandbox, true);
+    sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
+    assert!(sandbox.runtime.block_on(former.simple_query("SELECT")).is_err());
+    // The partition is another's, who is busy with it: a consumer that comes back late has no right to end it.
+    let (_after, _) = sandbox.ready();
+    let owner = hold(&sandbox, true);
+    let late = Positions::from([(0, Position { next_offset: 1, ..positions[&0] })]);
+    let error = sandbox.try_write(&mut store, &mut batch_of(&late, &["b"])).unwrap_err();
+    assert_eq!(error.sql_state().unwrap().code(), "55P03");
+    sandbox.runtime.block_on(owner.batch_execute("COMMIT")).unwrap();
+    let refused = sandbox.try_write(&mut store, &mut batch_of(&late, &["b"])).unwrap();
+    assert!(matches!(refused, Outcome::Refused(Refusal::TakenOver { partition: 0 })), "{refused:?}");
+}
