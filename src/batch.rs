@@ -195,10 +195,11 @@ impl Batch {
         }
     }
 
-    /// Notes that retention took all up to an offset before it was read, and moves the cursor there.
+    /// The log begins only at an offset: moves the cursor there. What retention took is missing, but for
+    /// a partition that is read from its beginning, which begins wherever its log does.
     pub(crate) fn skip(&mut self, partition: i32, cursor: &mut Cursor, to: i64) {
         let advance = self.advance(partition, *cursor);
-        advance.missing += to - cursor.next;
+        advance.missing += if cursor.next == 0 { 0 } else { to - cursor.next };
         advance.to = to;
         cursor.next = to;
     }
@@ -247,30 +248,16 @@ impl Batch {
         &self.buffer[start..start + row.id_len as usize]
     }
 
-    /// Sorts the rows by id, bytewise, and drops repeats of one id: the first by partition and
-    /// offset stays, the others are counted as duplicates. Sorted keys never deadlock, and a B-tree
-    /// takes them two to three times faster.
+    /// Sorts the rows by id, bytewise; of one id the first by partition and offset comes first, and the
+    /// others are duplicates. Sorted keys never deadlock, and a B-tree takes them two to three times faster.
     pub(crate) fn seal(&mut self) {
         let mut rows = std::mem::take(&mut self.rows);
         rows.sort_by(|one, two| {
-            self.id_bytes(one).cmp(self.id_bytes(two)).then_with(|| (one.partition, one.offset).cmp(&(two.partition, two.offset)))
+            let ids = self.id_bytes(one).cmp(self.id_bytes(two));
+            ids.then_with(|| (one.partition, one.offset).cmp(&(two.partition, two.offset)))
         });
-        let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
-        for row in rows {
-            if kept.last().is_some_and(|last| self.id_bytes(last) == self.id_bytes(&row)) {
-                let advance = self.read.get_mut(&row.partition).expect("every row's partition has advanced");
-                advance.duplicate += 1;
-            } else {
-                kept.push(row);
-            }
-        }
-        self.rows = kept;
+        self.rows = rows;
         self.begin_writing();
-    }
-
-    /// How many rows there are, sealed.
-    pub(crate) fn row_count(&self) -> usize {
-        self.rows.len()
     }
 
     /// A row as COPY takes it; rows are in the order of [`Batch::seal`].
@@ -284,11 +271,30 @@ impl Batch {
         std::str::from_utf8(self.id_bytes(&self.rows[index as usize])).expect("an id was read from JSON, which is UTF-8")
     }
 
-    /// Forgets what an earlier try to write it found.
+    /// Forgets what an earlier try to write it found: the first of each id is to be stored.
     pub(crate) fn begin_writing(&mut self) {
-        self.fates.clear();
-        self.fates.resize(self.rows.len(), Fate::Stored);
         self.refused.clear();
+        self.fates.clear();
+        for at in 0..self.rows.len() {
+            let repeats = at > 0 && self.id_bytes(&self.rows[at - 1]) == self.id_bytes(&self.rows[at]);
+            self.fates.push(if repeats { Fate::Duplicate } else { Fate::Stored });
+        }
+    }
+
+    /// The rows that are to be stored.
+    pub(crate) fn to_store(&self) -> Vec<u32> {
+        let stored = |(at, fate): (usize, &Fate)| (*fate == Fate::Stored).then_some(at as u32);
+        self.fates.iter().enumerate().filter_map(stored).collect()
+    }
+
+    /// The next message with the id of a row that was refused: it is to be stored instead.
+    pub(crate) fn take_repeat(&mut self, index: u32) -> Option<u32> {
+        let next = index as usize + 1;
+        if next >= self.rows.len() || self.id_bytes(&self.rows[next]) != self.id_bytes(&self.rows[index as usize]) {
+            return None;
+        }
+        self.fates[next] = Fate::Stored;
+        Some(next as u32)
     }
 
     /// The row's id was in the table already.
@@ -304,11 +310,6 @@ impl Batch {
         let key = row.key_len.map(|_| &self.raw[row.raw_start as usize..key_end]);
         let payload = &self.raw[key_end..key_end + row.payload_len as usize];
         self.refused.push(RejectedMessage::new((row.partition, row.offset), key, Some(payload), rejection));
-    }
-
-    /// How many rows of a fate there are.
-    pub(crate) fn count(&self, fate: Fate) -> usize {
-        self.fates.iter().filter(|found| **found == fate).count()
     }
 
     /// The messages that are kept: not valid, or refused by PostgreSQL.
@@ -381,18 +382,25 @@ mod tests {
     }
 
     fn places(batch: &Batch) -> Vec<(i32, i64)> {
-        batch.rows.iter().map(|row| (row.partition, row.offset)).collect()
+        batch.to_store().iter().map(|index| &batch.rows[*index as usize]).map(|row| (row.partition, row.offset)).collect()
     }
 
     #[test]
     fn rows_are_sorted_and_the_first_of_an_id_stays() {
-        let batch = batch(&[("b", 1, 7), ("a", 1, 8), ("b", 0, 9), ("b", 0, 10), ("é", 0, 11), ("z", 0, 12)]);
+        let mut batch = batch(&[("b", 1, 7), ("a", 1, 8), ("b", 0, 9), ("b", 0, 10), ("é", 0, 11), ("z", 0, 12)]);
         assert_eq!(places(&batch), [(1, 8), (0, 9), (0, 12), (0, 11)]);
         let advances = batch.advances();
         assert_eq!((advances[&0].duplicate, advances[&1].duplicate), (1, 1));
         assert_eq!((advances[&0].from, advances[&0].to), (9, 13));
         assert_eq!(batch.messages(), 6);
-        assert_eq!((0..4).map(|index| batch.id(index)).collect::<Vec<_>>(), ["a", "b", "z", "é"]);
+        assert_eq!(batch.to_store().iter().map(|index| batch.id(*index)).collect::<Vec<_>>(), ["a", "b", "z", "é"]);
+        // A repeat is stored where the one before it is refused.
+        batch.refuse(1, Rejection::new(Reason::RefusedByPostgres, "why"));
+        assert_eq!(batch.take_repeat(1), Some(2));
+        batch.refuse(2, Rejection::new(Reason::RefusedByPostgres, "why"));
+        assert_eq!((batch.take_repeat(2), batch.take_repeat(3)), (Some(3), None));
+        let advances = batch.advances();
+        assert_eq!((advances[&0].duplicate, advances[&0].rejected, advances[&1].duplicate), (0, 2, 0));
     }
 
     #[test]
@@ -433,6 +441,8 @@ mod tests {
         let advance = batch.advances()[&0];
         assert_eq!((advance.from, advance.to, advance.missing, advance.consumed), (5, 13, 4, 1));
         assert_eq!(cursor.next, 13);
+        batch.skip(1, &mut at(0), 6);
+        assert_eq!((batch.advances()[&1].from, batch.advances()[&1].to, batch.advances()[&1].missing), (0, 6, 0));
     }
 
     #[test]
@@ -454,6 +464,6 @@ mod tests {
         let mut batch = batch(&[("a", 0, 1)]);
         batch.push((0, 2), &mut at(2), None, Some(b""), validate(Some(b"")));
         batch.clear();
-        assert!(batch.is_empty() && batch.bytes() == 0 && batch.row_count() == 0 && batch.kept().count() == 0);
+        assert!(batch.is_empty() && batch.bytes() == 0 && batch.to_store().is_empty() && batch.kept().count() == 0);
     }
 }

@@ -1,6 +1,6 @@
 //! What librdkafka calls back with, kept for the poll loop, which runs on the same thread.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,14 +11,14 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::TopicPartitionList;
 
 use crate::kafka::ClientLog;
 
 /// A change of what this consumer reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rebalance {
-    /// These partitions come; they are paused until their offsets are known.
+    /// These partitions come; they are read once their offsets are known.
     Assigned(Vec<i32>),
     /// These are to go, once what was read of them is written.
     Revoked(Vec<i32>),
@@ -65,9 +65,17 @@ pub(super) fn is_cooperative(consumer: &BaseConsumer<Group>) -> bool {
     matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
 }
 
-/// Gives partitions up, which answers a revocation.
-pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &TopicPartitionList) -> KafkaResult<()> {
-    if is_cooperative(consumer) { consumer.incremental_unassign(partitions) } else { consumer.unassign() }
+/// Stops reading partitions, which answers a revocation; of those that are not read yet, that is all.
+pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>) -> KafkaResult<()> {
+    if !is_cooperative(consumer) {
+        return consumer.unassign();
+    }
+    let read = consumer.assignment()?;
+    let mut list = TopicPartitionList::new();
+    for element in read.elements().iter().filter(|element| partitions.contains(&element.partition())) {
+        list.add_partition(element.topic(), element.partition());
+    }
+    consumer.incremental_unassign(&list)
 }
 
 impl ClientContext for Group {
@@ -91,22 +99,17 @@ impl ClientContext for Group {
 }
 
 impl ConsumerContext for Group {
-    /// New partitions are taken at once, so that the group never waits for PostgreSQL, but paused: the
-    /// poll loop assigns them again with the offsets that PostgreSQL has. Those that are to go it
-    /// gives up later, when what was read of them is written; until then librdkafka waits.
+    /// New partitions are taken at once, so that the group never waits for PostgreSQL, but not read:
+    /// librdkafka is given them by the poll loop, with the offsets that PostgreSQL has. (Given an offset
+    /// here and another there, it may go back to the first.) Those that are to go are given up later,
+    /// when what was read of them is written; until then librdkafka waits.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let numbers = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
+        let numbers: Vec<i32> = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
         let answered = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                let taken = partitions.set_all_offsets(Offset::Beginning).and_then(|()| {
-                    if is_cooperative(consumer) {
-                        consumer.incremental_assign(partitions)
-                    } else {
-                        consumer.assign(partitions)
-                    }
-                });
+                let none = TopicPartitionList::new();
                 self.note(Rebalance::Assigned(numbers));
-                taken.and_then(|()| consumer.pause(partitions))
+                if is_cooperative(consumer) { consumer.incremental_assign(&none) } else { consumer.assign(&none) }
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS
                 if !consumer.assignment_lost() && !self.closing.load(Ordering::Relaxed) =>
@@ -115,8 +118,9 @@ impl ConsumerContext for Group {
                 Ok(())
             }
             _ => {
+                let gone = numbers.iter().copied().collect();
                 self.note(Rebalance::Lost(numbers));
-                give_up(consumer, partitions)
+                give_up(consumer, &gone)
             }
         };
         if let Err(error) = answered {

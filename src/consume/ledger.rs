@@ -63,7 +63,9 @@ impl Ledger {
             *self.summary.rejected.entry(message.rejection.reason.as_str()).or_default() += 1;
         }
         self.summary.total += counted;
-        self.stand(positions);
+        // Not those that were given up meanwhile.
+        let ours: Vec<_> = positions.iter().filter(|(partition, _)| self.committed.contains_key(partition)).collect();
+        self.stand(ours);
         let behind = |(partition, next): (&i32, &i64)| group.end(*partition).map_or(0, |end| (end - next).max(0));
         let lag = self.committed.iter().map(behind).sum();
         BatchReport { counted, total: self.summary.total, lag, took }

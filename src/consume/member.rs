@@ -8,6 +8,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Group, Rebalance, give_up, is_cooperative};
@@ -109,26 +110,26 @@ impl Member {
         self.consumer.client().fetch_cluster_id(Duration::ZERO)
     }
 
-    fn list(&self, partitions: impl IntoIterator<Item = (i32, Offset)>) -> Result<TopicPartitionList> {
+    fn list<'o>(&self, offsets: impl IntoIterator<Item = (&'o i32, &'o i64)>) -> Result<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for (partition, offset) in partitions {
-            list.add_partition_offset(&self.topic, partition, offset).map_err(Error::kafka("naming offsets"))?;
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
+                .map_err(Error::kafka("naming offsets"))?;
         }
         Ok(list)
     }
 
-    /// Reads all partitions of this consumer from these offsets; what was fetched ahead is dropped.
-    /// Of `changed` alone, in a cooperative group: the others are read on.
-    pub(super) fn place(&self, offsets: &BTreeMap<i32, Offset>, changed: &BTreeSet<i32>) -> Result<()> {
+    /// Reads these and no other partitions, from these offsets; what was fetched ahead is dropped.
+    /// In a cooperative group only of `changed`: the others are read on.
+    pub(super) fn place(&self, offsets: &BTreeMap<i32, i64>, changed: &BTreeSet<i32>) -> Result<()> {
         let step = || Error::kafka("assigning partitions");
         let list = if is_cooperative(&self.consumer) {
-            let changed = offsets.iter().filter(|(partition, _)| changed.contains(partition));
-            let list = self.list(changed.map(|(partition, offset)| (*partition, *offset)))?;
-            self.consumer.incremental_unassign(&list).map_err(step())?;
+            give_up(&self.consumer, changed).map_err(step())?;
+            let list = self.list(offsets.iter().filter(|(partition, _)| changed.contains(partition)))?;
             self.consumer.incremental_assign(&list).map_err(step())?;
             list
         } else {
-            let list = self.list(offsets.iter().map(|(partition, offset)| (*partition, *offset)))?;
+            let list = self.list(offsets)?;
             self.consumer.assign(&list).map_err(step())?;
             list
         };
@@ -136,22 +137,15 @@ impl Member {
         self.consumer.resume(&list).map_err(step())
     }
 
-    /// Stops the fetching of every partition; what was fetched ahead is fetched again later.
+    /// Stops the fetching of every partition; what was fetched ahead is dropped.
     pub(super) fn pause(&self) -> Result<()> {
         let all = self.consumer.assignment().map_err(Error::kafka("pausing"))?;
         self.consumer.pause(&all).map_err(Error::kafka("pausing"))
     }
 
-    /// Fetches these again.
-    pub(super) fn resume(&self, partitions: impl IntoIterator<Item = i32>) -> Result<()> {
-        let list = self.list(partitions.into_iter().map(|partition| (partition, Offset::Invalid)))?;
-        self.consumer.resume(&list).map_err(Error::kafka("resuming"))
-    }
-
     /// Gives partitions up, as the group has asked.
     pub(super) fn give_up(&self, partitions: &BTreeSet<i32>) -> Result<()> {
-        let list = self.list(partitions.iter().map(|partition| (*partition, Offset::Invalid)))?;
-        give_up(&self.consumer, &list).map_err(Error::kafka("giving partitions up"))
+        give_up(&self.consumer, partitions).map_err(Error::kafka("giving partitions up"))
     }
 
     /// A partition's first offset, and its end. Asked only after the broker said that an offset is
@@ -166,7 +160,6 @@ impl Member {
         if offsets.is_empty() {
             return;
         }
-        let offsets = offsets.iter().map(|(partition, next)| (*partition, Offset::Offset(*next)));
         let shown = self
             .list(offsets)
             .and_then(|list| self.consumer.commit(&list, mode).map_err(Error::kafka("committing offsets")));
@@ -182,6 +175,7 @@ impl Drop for Member {
         self.group().close();
         // A revocation that still waits for its answer would keep librdkafka from leaving.
         if let Ok(all) = self.consumer.assignment() {
+            let all = all.elements().iter().map(TopicPartitionListElem::partition).collect();
             let _ = give_up(&self.consumer, &all);
         }
     }

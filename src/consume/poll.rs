@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::consumer::CommitMode;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
@@ -37,8 +36,8 @@ pub(super) struct Poll<'r> {
     partitions: Partitions,
     /// Arriving partitions that the writer was told to take over, under this generation.
     asked: BTreeSet<i32>,
-    /// Partitions of which nothing was ever stored: they begin wherever the log does.
-    fresh: BTreeSet<i32>,
+    /// The partitions are another consumer's, as PostgreSQL says; the group is to say whose they are.
+    disowned: bool,
     watch: Watch,
     /// The broker does not have an offset that is next; looked into once the topic's id is known.
     doubt: bool,
@@ -79,7 +78,7 @@ impl<'r> Poll<'r> {
             report,
             partitions: Partitions::default(),
             asked: BTreeSet::new(),
-            fresh: BTreeSet::new(),
+            disowned: false,
             doubt: false,
             shorter: BTreeSet::new(),
             ledger: Ledger::new(),
@@ -182,9 +181,11 @@ impl<'r> Poll<'r> {
         self.member.pause()
     }
 
+    /// By placing all anew: a pause also drops librdkafka's word that an offset is gone, after which it
+    /// would fetch no more.
     fn resume(&mut self) -> Result<()> {
         self.paused = false;
-        self.member.resume(self.partitions.reading().keys().copied())
+        self.place(&self.partitions.reading().keys().copied().collect())
     }
 
     /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
@@ -196,15 +197,14 @@ impl<'r> Poll<'r> {
             (self.shown, self.unshown) = (Instant::now(), false);
             self.member.show_offsets(self.ledger.committed(), CommitMode::Async);
         }
+        let mut is_in_order = true;
         for _ in 0..AT_ONCE {
             let polled = match self.member.poll(limit) {
                 None => Ok(false),
                 Some(Err(error)) => Err(error),
                 Some(Ok(message)) => {
                     // A message of a partition that is read is never left out: its offset would be skipped.
-                    if !take_message(&mut self.batch, &mut self.partitions, &message) {
-                        self.shorter.insert(message.partition());
-                    }
+                    is_in_order &= take_message(&mut self.batch, &mut self.partitions, &message);
                     Ok(true)
                 }
             };
@@ -217,7 +217,7 @@ impl<'r> Poll<'r> {
                 Err(error) => return self.take_error(error),
             }
         }
-        if !self.shorter.is_empty() {
+        if !is_in_order {
             self.look_into_offsets();
         }
         Ok(())
@@ -243,6 +243,7 @@ impl<'r> Poll<'r> {
 
     fn follow(&mut self, rebalance: Rebalance) {
         self.troubles.group_answered();
+        self.disowned = false;
         match rebalance {
             Rebalance::Assigned(partitions) => {
                 self.partitions.assign(partitions);
@@ -253,6 +254,13 @@ impl<'r> Poll<'r> {
                 self.drain.get_or_insert_with(|| (Drain::Leaving, Instant::now()));
             }
             Rebalance::Lost(partitions) => {
+                let ours: Vec<i32> = self.partitions.all().filter(|ours| partitions.contains(ours)).collect();
+                if !ours.is_empty() {
+                    self.warn(format!(
+                        "partition {ours:?} was taken away by the group, which heard nothing of this consumer for too \
+                         long; what was read here and is not committed is dropped"
+                    ));
+                }
                 self.partitions.lose(&partitions);
                 self.ledger.forget(partitions);
                 self.forget_what_was_read();
@@ -266,6 +274,10 @@ impl<'r> Poll<'r> {
     /// The leaving partitions are given up; with `void`, what was read and is not written is not written any more.
     fn let_go(&mut self, void: bool) -> Result<()> {
         if void {
+            self.warn(format!(
+                "partition {:?} goes to another consumer before all that was read is committed; it is read again there",
+                self.partitions.leaving()
+            ));
             self.partitions.void();
         }
         let gone = self.partitions.leave();
@@ -284,7 +296,7 @@ impl<'r> Poll<'r> {
     fn begin_generation(&mut self) {
         self.writer.set_generation(self.partitions.generation());
         self.asked.clear();
-        if !self.partitions.arriving().is_empty() {
+        if self.doubt || !self.partitions.arriving().is_empty() {
             self.watch.need();
         }
     }
@@ -325,7 +337,8 @@ impl<'r> Poll<'r> {
             }
             News::Same | News::Silent => {
                 self.troubles.topic_is_there();
-                if needed && std::mem::take(&mut self.doubt) {
+                // To place a partition while others are to be given up would give them up.
+                if needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
                     self.mend_offsets()?;
                 }
             }
@@ -333,17 +346,13 @@ impl<'r> Poll<'r> {
         Ok(())
     }
 
-    /// It is the same topic, and a partition does not have the offset that is next: what retention took
-    /// is counted as missing, a log that was cut is read from its beginning.
+    /// It is the same topic, and a partition does not have the offset that is next, or has come out of
+    /// order: what retention took is counted as missing, a log that was cut is read from its beginning.
     fn mend_offsets(&mut self) -> Result<()> {
-        let mut gaps = Vec::new();
+        let mut found = Vec::new();
         for (partition, cursor) in self.partitions.reading() {
             match self.member.bounds(*partition) {
-                Ok(bounds) => match judge_offsets(cursor.next, bounds) {
-                    Offsets::Gap(to) if !self.is_fresh(*partition, cursor) => gaps.push((*partition, cursor.next, to)),
-                    Offsets::Shorter => drop(self.shorter.insert(*partition)),
-                    _ => {}
-                },
+                Ok(bounds) => found.push((*partition, cursor.next, judge_offsets(cursor.next, bounds))),
                 Err(error) => {
                     tracing::warn!(%error, partition, "The broker did not say where a partition begins; asking again.");
                     self.look_into_offsets();
@@ -351,33 +360,36 @@ impl<'r> Poll<'r> {
                 }
             }
         }
-        for (partition, from, to) in gaps {
-            let Some(cursor) = self.partitions.cursor(partition) else { continue };
-            self.batch.skip(partition, cursor, to);
-            self.warn(format!(
-                "partition {partition}: offsets {from} to {} were deleted before they were read, by the topic's \
-                 retention; {} are counted as missing",
-                to - 1,
-                to - from
-            ));
+        self.shorter.clear();
+        for (partition, from, judged) in found {
+            match (judged, self.partitions.cursor(partition)) {
+                (Offsets::Gap(to), Some(cursor)) => {
+                    self.batch.skip(partition, cursor, to);
+                    if from > 0 {
+                        self.warn(format!(
+                            "partition {partition}: offsets {from} to {} were deleted by the topic's retention before \
+                             they were read; {} are counted as missing",
+                            to - 1,
+                            to - from
+                        ));
+                    }
+                }
+                (Offsets::Shorter, _) => drop(self.shorter.insert(partition)),
+                _ => {}
+            }
         }
         if self.shorter.is_empty() {
-            let all = self.partitions.reading().keys().copied().collect();
-            return self.place(&all);
+            return self.place(&self.partitions.reading().keys().copied().collect());
         }
         self.void();
         Ok(())
-    }
-
-    fn is_fresh(&self, partition: i32, cursor: &Cursor) -> bool {
-        cursor.next == 0 && self.fresh.contains(&partition)
     }
 
     // Positions.
 
     /// Has the writer take over what arrives, once the topic's id is known.
     fn take_over(&mut self) {
-        if self.watch.is_needed() {
+        if self.watch.is_needed() || self.disowned || !self.partitions.leaving().is_empty() {
             return;
         }
         let arriving = self.partitions.arriving().difference(&self.asked).copied();
@@ -419,8 +431,6 @@ impl<'r> Poll<'r> {
         let mut cursors = BTreeMap::new();
         for (partition, position) in &taken.positions {
             self.shorter.remove(partition);
-            let untouched = position.next_offset == 0 && position.counters.consumed + position.counters.missing == 0;
-            if untouched { self.fresh.insert(*partition) } else { self.fresh.remove(partition) };
             cursors.insert(*partition, Cursor { epoch: position.epoch, next: position.next_offset });
         }
         let placed = self.partitions.place(cursors);
@@ -435,13 +445,10 @@ impl<'r> Poll<'r> {
         self.place(&placed)
     }
 
-    /// Tells librdkafka from where to read.
+    /// Tells librdkafka from where to read. Never from "the beginning", which it remembers of a topic
+    /// that was deleted; an offset 0 that is not there is looked into like any other.
     fn place(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
-        let offset = |(partition, cursor): (&i32, &Cursor)| {
-            let begin = self.is_fresh(*partition, cursor);
-            (*partition, if begin { Offset::Beginning } else { Offset::Offset(cursor.next) })
-        };
-        let offsets: BTreeMap<i32, Offset> = self.partitions.reading().iter().map(offset).collect();
+        let offsets = self.partitions.reading().iter().map(|(partition, cursor)| (*partition, cursor.next)).collect();
         self.member.place(&offsets, changed)?;
         if self.paused { self.pause() } else { Ok(()) }
     }
@@ -451,8 +458,14 @@ impl<'r> Poll<'r> {
     fn take_reply(&mut self, reply: Reply) -> Result<()> {
         match reply {
             Reply::Failed(error) => return Err(error),
-            Reply::Prepared(_) => {}
-            Reply::Outdated(batch) => batch.into_iter().for_each(|batch| self.keep_spare(batch)),
+            Reply::Prepared(_) | Reply::Connected => {}
+            Reply::Outdated(batch) => {
+                batch.into_iter().for_each(|batch| self.keep_spare(batch));
+                if self.away {
+                    // There may be nothing else to tell by that it is back.
+                    self.writer.send(Command::Connect);
+                }
+            }
             Reply::Waiting { error } => {
                 self.away = true;
                 (self.report)(ConsumeEvent::Waiting { reason: error });
@@ -462,7 +475,8 @@ impl<'r> Poll<'r> {
                 (self.report)(ConsumeEvent::Recovered { after });
             }
             Reply::TakenOver { generation, taken } => {
-                if generation == self.partitions.generation() {
+                // While partitions are to be given up, placing others would give them up; asked again after.
+                if generation == self.partitions.generation() && self.partitions.leaving().is_empty() {
                     self.begin_reading(taken)?;
                 }
             }
@@ -483,31 +497,30 @@ impl<'r> Poll<'r> {
 
     /// A batch was dropped by the fence. `current`: it was of what is still read.
     fn recover_from(&mut self, refusal: Refusal, current: bool) -> Result<()> {
+        if !current {
+            // That the partition is gone has been told.
+            return Ok(());
+        }
         match refusal {
-            Refusal::Moved { partition } if current => {
+            Refusal::Moved { partition } => {
                 self.warn(format!(
                     "partition {partition} stands elsewhere in PostgreSQL than this consumer left it; reading on from \
                      there"
                 ));
                 self.void();
+                Ok(())
             }
-            Refusal::Moved { .. } => {}
             Refusal::TakenOver { partition } => {
                 self.warn(format!(
-                    "partition {partition} was taken over by another consumer, which reads on from what is committed; \
-                     what was read here is dropped, and the group is asked again"
+                    "partition {partition} was taken over by another consumer; what was read here and is not committed \
+                     is dropped"
                 ));
-                if current {
-                    // To take them over would fence out their owner: the group says anew whose they are.
-                    let all: Vec<i32> = self.partitions.all().collect();
-                    self.partitions.lose(&all);
-                    self.ledger.forget(all);
-                    self.forget_what_was_read();
-                    self.member.rejoin()?;
-                }
+                // To take them over would fence out their owner: the group says anew whose they are.
+                self.disowned = true;
+                self.void();
+                self.member.rejoin()
             }
         }
-        Ok(())
     }
 }
 

@@ -24,6 +24,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub(super) enum Command {
     /// Connect, and make and check the tables.
     Prepare,
+    /// Only connect: an outage is told of until it is over.
+    Connect,
     /// Make these partitions this consumer's own.
     TakeOver { generation: u64, partitions: Vec<i32>, origin: Origin, start_over: bool },
     /// Write a sealed batch.
@@ -45,6 +47,8 @@ pub(super) enum Reply {
     Waiting { error: String },
     /// It is back.
     Recovered { after: Duration },
+    /// There is a connection.
+    Connected,
     /// The command is of an assignment that is gone by now; it is done no more.
     Outdated(Option<Box<Batch>>),
     /// It ended with an error that no waiting mends.
@@ -98,6 +102,8 @@ impl Writer {
                         () = serve => {}
                     }
                 });
+                // A name that is being looked up keeps nobody waiting.
+                runtime.shutdown_background();
             })
             .map_err(|error| Error::Inconsistent(format!("the system refused a thread: {error}")))?;
         Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
@@ -174,9 +180,8 @@ impl Work {
                     return Ok(reply);
                 }
                 Err(error) if error.is_retriable() => {
-                    if self.store.as_ref().is_none_or(Store::is_closed) {
-                        self.store = None;
-                    }
+                    // A new session: what the old one was told (read-only, say) need not be true any more.
+                    self.store = None;
                     self.note_outage(&error);
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -227,9 +232,13 @@ impl Work {
         };
         Ok(match command {
             Command::Prepare => Reply::Prepared(store.ensure_schema().await?),
+            Command::Connect => Reply::Connected,
             Command::TakeOver { generation, partitions, origin, start_over } => {
-                let taken = store.take_over(partitions, origin, *start_over).await?;
-                Reply::TakenOver { generation: *generation, taken }
+                let is_wanted = || *generation >= self.generation.load(Ordering::Relaxed);
+                match store.take_over(partitions, origin, *start_over, &is_wanted).await? {
+                    Some(taken) => Reply::TakenOver { generation: *generation, taken },
+                    None => Reply::Outdated(None),
+                }
             }
             Command::Write { generation, batch } => {
                 let began = Instant::now();

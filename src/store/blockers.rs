@@ -30,7 +30,6 @@ pub(super) async fn mark(client: &Client) -> Result<()> {
 }
 
 /// Whose right it is to end others: a session, and what must be true for it to have that right.
-#[derive(Debug)]
 pub(super) struct Claim<'s> {
     pub(super) url: &'s DatabaseUrl,
     pub(super) source: &'s Source,
@@ -38,6 +37,14 @@ pub(super) struct Claim<'s> {
     pub(super) backend: i32,
     /// Epochs that must still be the committed ones; none for a take-over, which makes new ones.
     pub(super) epochs: Vec<(i32, i64)>,
+    /// Whether the work is wanted still.
+    pub(super) is_wanted: &'s (dyn Fn() -> bool + Sync),
+}
+
+impl std::fmt::Debug for Claim<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Claim").field("backend", &self.backend).field("epochs", &self.epochs).finish_non_exhaustive()
+    }
 }
 
 impl Claim<'_> {
@@ -74,7 +81,7 @@ impl Claim<'_> {
             )
             .await
             .map_err(step())?;
-        if !ours.get::<_, bool>(0) {
+        if !(ours.get::<_, bool>(0) && (self.is_wanted)()) {
             return Ok(Vec::new());
         }
         let ended = client

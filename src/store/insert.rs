@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use tokio_postgres::Transaction;
 
 use super::copy::{copy_into, find_existing, insert_new, is_primary_key};
-use crate::batch::{Batch, Fate};
+use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::rejection::{Reason, Rejection};
 use crate::sqlstate::{Verdict, verdict};
@@ -35,6 +35,8 @@ enum Route {
 #[derive(Debug)]
 enum Attempt {
     Done,
+    /// Done, but for rows that a trigger left out: later messages of their ids are to be tried.
+    LeftOut(Vec<u32>),
     /// A key is there already, or a trigger left rows out: which, the next route tells.
     Unclear(Route),
     /// PostgreSQL refused a row.
@@ -45,9 +47,10 @@ enum Attempt {
 /// batches ids are to be looked up first.
 pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch, wary: u32) -> Result<u32> {
     let mut route = if wary == 0 { Route::Straight } else { Route::Probed };
-    let mut work: Vec<Vec<u32>> = vec![(0..batch.row_count() as u32).collect()];
+    let mut repeated = false;
+    let mut work: Vec<Vec<u32>> = vec![batch.to_store()];
     if route == Route::Probed {
-        drop_existing(transaction, batch, &mut work).await?;
+        repeated |= drop_existing(transaction, batch, &mut work).await?;
     }
     let mut refusals: HashMap<String, u32> = HashMap::new();
     while let Some(rows) = work.pop() {
@@ -56,17 +59,28 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch,
         }
         match attempt(transaction, batch, &rows, route).await? {
             Attempt::Done => {}
+            Attempt::LeftOut(rows) => {
+                let so_far = refusals.entry("none".into()).or_default();
+                *so_far += rows.len() as u32;
+                if *so_far > MOST_REFUSALS {
+                    return Err(too_many("none", LEFT_OUT));
+                }
+                for index in rows {
+                    batch.refuse(index, Rejection::new(Reason::RefusedByPostgres, LEFT_OUT));
+                    work.extend(batch.take_repeat(index).map(|repeat| vec![repeat]));
+                }
+            }
             Attempt::Unclear(next) => {
                 work.push(rows);
                 route = next;
+                repeated = true;
                 if route == Route::Probed {
                     drop_existing(transaction, batch, &mut work).await?;
                 }
             }
             Attempt::Refused { state, reason, .. } if rows.len() == 1 => {
                 // What is stored already was taken once, whatever the table takes today.
-                if !find_existing(transaction, batch, &rows).await?.is_empty() {
-                    batch.mark_duplicate(rows[0]);
+                if drop_existing(transaction, batch, &mut [rows.clone()]).await? {
                     continue;
                 }
                 let so_far = refusals.entry(state.clone()).or_default();
@@ -75,11 +89,11 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch,
                     return Err(too_many(&state, &reason));
                 }
                 batch.refuse(rows[0], Rejection::new(Reason::RefusedByPostgres, reason));
+                work.extend(batch.take_repeat(rows[0]).map(|repeat| vec![repeat]));
             }
             Attempt::Refused { line, .. } => work.extend(split(rows, line)),
         }
     }
-    let repeated = batch.count(Fate::Duplicate) > 0;
     Ok(if repeated { CLEAN_BATCHES } else { wary.saturating_sub(1) })
 }
 
@@ -106,22 +120,21 @@ fn too_many(state: &str, reason: &str) -> Error {
     ))
 }
 
-/// Takes out of the work what `orders` has already.
-async fn drop_existing(transaction: &Transaction<'_>, batch: &mut Batch, work: &mut [Vec<u32>]) -> Result<()> {
+/// Takes out of the work what `orders` has already; whether there was any.
+async fn drop_existing(transaction: &Transaction<'_>, batch: &mut Batch, work: &mut [Vec<u32>]) -> Result<bool> {
+    let mut found = false;
     for rows in work {
         let existing = find_existing(transaction, batch, rows).await?;
-        if existing.is_empty() {
-            continue;
-        }
         rows.retain(|index| {
             let exists = existing.contains(batch.id(*index));
             if exists {
+                found = true;
                 batch.mark_duplicate(*index);
             }
             !exists
         });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Tries one part in a savepoint; nothing of it stays unless it is done.
@@ -136,13 +149,13 @@ async fn attempt(transaction: &mut Transaction<'_>, batch: &mut Batch, rows: &[u
         })
     };
     match tried {
-        Ok(Attempt::Done) => {
-            savepoint.commit().await.map_err(step())?;
-            Ok(Attempt::Done)
-        }
-        Ok(unclear) => {
+        Ok(unclear @ Attempt::Unclear(_)) => {
             savepoint.rollback().await.map_err(step())?;
             Ok(unclear)
+        }
+        Ok(done) => {
+            savepoint.commit().await.map_err(step())?;
+            Ok(done)
         }
         Err(error) => {
             let Some(refusal) = Refusal::of(&error) else { return Err(error) };
@@ -172,13 +185,7 @@ async fn stage(savepoint: &Transaction<'_>, batch: &mut Batch, rows: &[u32]) -> 
     for index in repeats {
         batch.mark_duplicate(index);
     }
-    if left_out.len() > MOST_REFUSALS as usize {
-        return Err(too_many("(none)", LEFT_OUT));
-    }
-    for index in left_out {
-        batch.refuse(index, Rejection::new(Reason::RefusedByPostgres, LEFT_OUT));
-    }
-    Ok(Attempt::Done)
+    Ok(Attempt::LeftOut(left_out))
 }
 
 const LEFT_OUT: &str = "a trigger or rule of the table orders left the row out without a word";

@@ -74,37 +74,37 @@ impl Store {
         Ok(Self { client, url: url.clone(), source, backend, wary: 0 })
     }
 
-    /// Whether the connection is gone.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.client.is_closed()
-    }
-
     /// Makes and checks the tables.
     pub(crate) async fn ensure_schema(&mut self) -> Result<SchemaChange> {
         schema::ensure(&mut self.client).await
     }
 
     /// Makes partitions this consumer's own, ending consumers that were stopped while they held them.
+    /// None, with nothing done, where that is not wanted any more: it would fence out their new owner.
     pub(crate) async fn take_over(
         &mut self,
         partitions: &[i32],
         origin: &Origin,
         start_over: bool,
-    ) -> Result<TakeOver> {
+        is_wanted: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<TakeOver>> {
         let (source, url) = (self.source.clone(), self.url.clone());
-        let claim = Claim { url: &url, source: &source, backend: self.backend, epochs: Vec::new() };
+        let claim = Claim { url: &url, source: &source, backend: self.backend, epochs: Vec::new(), is_wanted };
         let transaction = begin(&mut self.client).await?;
         let work = offsets::take_over(&transaction, &source, partitions, origin, start_over);
         let (taken, ended) = claim.wait(work).await?;
+        if !is_wanted() {
+            return Ok(None);
+        }
         transaction.commit().await.map_err(Error::postgres("taking the offset rows over"))?;
-        Ok(TakeOver { ended, ..taken })
+        Ok(Some(TakeOver { ended, ..taken }))
     }
 
     /// Writes a sealed batch in one transaction, or nothing of it.
     pub(crate) async fn write(&mut self, batch: &mut Batch) -> Result<Outcome> {
         let advances = batch.advances();
         let epochs = advances.iter().map(|(partition, advance)| (*partition, advance.epoch)).collect();
-        let claim = Claim { url: &self.url, source: &self.source, backend: self.backend, epochs };
+        let claim = Claim { url: &self.url, source: &self.source, backend: self.backend, epochs, is_wanted: &|| true };
         let mut transaction = begin(&mut self.client).await?;
         let (standing, ended) = claim.wait(offsets::fence(&transaction, &self.source, &advances)).await?;
         if !ended.is_empty() {

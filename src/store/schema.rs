@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
+use super::begin;
 use crate::columns::{COLUMNS, Column};
 use crate::error::{Error, Result};
 
@@ -100,7 +101,8 @@ struct Plan {
 /// role that may not make them, the statements for somebody who may.
 pub(crate) async fn ensure(client: &mut Client) -> Result<SchemaChange> {
     let step = || Error::postgres("preparing the tables");
-    let transaction = client.transaction().await.map_err(step())?;
+    // A snapshot of before the lock would not show what the one before us made.
+    let transaction = begin(client).await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK_KEY]).await.map_err(step())?;
     check_encoding(&transaction).await?;
     let plan = plan(&transaction).await?;

@@ -7,9 +7,13 @@ instead of a line that says what was left out; CI demands both.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import random
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -18,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -78,7 +82,10 @@ class Pipeline:
     broker: str
     topic: str
     database_url: str
-    children: list[subprocess.Popen[str]] = field(default_factory=list)
+    children: list[subprocess.Popen[Any]] = field(default_factory=list)
+    folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="ccstream-tests-")
+    )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -122,6 +129,40 @@ class Pipeline:
         self.children.append(child)
         return child
 
+    def consume(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
+        """Starts ``ccstream consume ARGUMENTS``, its output in a file."""
+        # Deleted with the pipeline's folder; a pipe would fill while nobody reads it.
+        log = Path(self.folder.name) / f"consumer-{len(self.children)}.log"
+        with log.open("wb") as out:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "ccstream", "consume", *arguments],
+                env={**self.environment, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.children.append(child)
+        return Running(child, log)
+
+    def produce(self, rate: float | str, count: int, *arguments: str) -> Running:
+        """Starts ``ccstream produce`` at a rate, for so many events."""
+        log = Path(self.folder.name) / f"producer-{len(self.children)}.log"
+        with log.open("wb") as out:
+            child = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "ccstream", "produce", "--quiet"),
+                    *("--rate", str(rate), "--count", str(count), *arguments),
+                ],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.children.append(child)
+        return Running(child, log)
+
     def create_topic(self, partitions: int, **config: str) -> None:
         """Creates the topic, with settings named as Kafka names them but for ``_``."""
         named = {name.replace("_", "."): value for name, value in config.items()}
@@ -138,12 +179,16 @@ class Pipeline:
 
     def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Asks the database."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
+        with self.connect() as connection:
             return connection.execute(query, parameters).fetchall()
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A session of a person's."""
+        return psycopg.connect(self.database_url, autocommit=True)
 
     def execute(self, statements: str) -> None:
         """Runs statements in the database."""
-        with psycopg.connect(self.database_url, autocommit=True) as connection:
+        with self.connect() as connection:
             connection.execute(statements)
 
     def count(self) -> int:
@@ -167,6 +212,97 @@ class Pipeline:
         )
 
 
+    def read_topic(self) -> list[tuple[int, int, dict[str, Any]]]:
+        """Every event of the topic, as partition, offset and fields, read by a client that is not ours."""
+        reader = Consumer(
+            {
+                "bootstrap.servers": self.broker,
+                "group.id": f"reader-{uuid.uuid4().hex}",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+            }
+        )
+        partitions = set(reader.list_topics(self.topic, timeout=10).topics[self.topic].partitions)
+        reader.assign([TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in partitions])
+        events = []
+        while partitions:
+            for message in reader.consume(1000, timeout=1):
+                error = message.error()
+                if error is None:
+                    events.append((message.partition(), message.offset(), json.loads(message.value() or b"{}")))
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    partitions.discard(message.partition())
+        reader.close()
+        return events
+
+    def recount(self) -> None:
+        """Compares the topic with the tables, event by event, without the product's code.
+
+        For a topic of valid events, read whole by one group: each id's first row is there, with its
+        amount, and each partition's counters say as many messages as it holds.
+        """
+        self.verify()
+        events = self.read_topic()
+        sent = {str(event.get("transaction_id", event.get("order_id"))): event for _, _, event in events}
+        rows = {row[0]: row for row in self.query("SELECT order_id, value, merchant FROM orders")}
+        lost, extra = sent.keys() - rows.keys(), rows.keys() - sent.keys()
+        assert not lost, f"{len(lost)} events were lost, as {next(iter(lost))}"
+        assert not extra, f"{len(extra)} rows came from nowhere, as {next(iter(extra))}"
+        for key, (_, value, merchant) in rows.items():
+            event = sent[key]
+            assert abs(float(value) - float(event.get("amount", event.get("value")))) < 0.001, key
+            assert merchant == event.get("merchant"), key
+        found = self.query("SELECT partition, consumed, next_offset FROM kafka_offsets ORDER BY 1")
+        for partition, consumed, next_offset in found:
+            offsets = [offset for number, offset, _ in events if number == partition]
+            assert (consumed, len(offsets)) == (len(offsets), consumed), f"partition {partition}"
+            assert not offsets or next_offset > max(offsets), f"partition {partition}"
+
+
+@dataclass
+class Running:
+    """A command that runs, and what it has printed so far."""
+
+    process: subprocess.Popen[Any]
+    log: Path
+
+    def output(self) -> str:
+        """All of it."""
+        return self.log.read_text(errors="replace")
+
+    def wait_for(self, part: str, limit: float = 60) -> None:
+        """Waits until it has printed a part of a line."""
+        until = time.monotonic() + limit
+        while part not in self.output():
+            assert self.process.poll() is None, f"ended before {part!r}: {self.output()}"
+            assert time.monotonic() < until, f"not within {limit} s: {part!r} in {self.output()}"
+            time.sleep(0.02)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self.process.send_signal(number)
+
+    def stop(self, limit: float = 40) -> int:
+        """Sends it SIGTERM and returns its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(limit)
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Random choices that can be repeated: the seed is printed, and read from ``CCSTREAM_TEST_SEED``."""
+    seed = int(os.environ.get("CCSTREAM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"{request.node.name}: CCSTREAM_TEST_SEED={seed}")
+    return random.Random(seed)  # noqa: S311
+
+
+def at_length(short: int, long: int) -> int:
+    """A number of rounds or seconds: the long one under ``make test-faults``."""
+    return long if os.environ.get("CCSTREAM_FAULTS") == "long" else short
+
+
 @pytest.fixture
 def database(services: dict[str, str]) -> Iterator[str]:
     """The URL of an empty database of the test's own."""
@@ -188,16 +324,25 @@ def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
     finally:
         for child in made.children:
             if child.poll() is None:
+                # A stopped one too.
                 child.kill()
             child.wait()
             if child.stdout:
                 child.stdout.close()
+        made.folder.cleanup()
 
 
 @pytest.fixture
 def pipeline(broker: str, database: str) -> Iterator[Pipeline]:
     """A pipeline on each broker in turn."""
     with make_pipeline(broker, database) as made:
+        yield made
+
+
+@pytest.fixture
+def apache_pipeline(apache: ApacheKafka, database: str) -> Iterator[Pipeline]:
+    """A pipeline on Apache Kafka, for what the embedded broker cannot do."""
+    with make_pipeline(apache.address, database) as made:
         yield made
 
 

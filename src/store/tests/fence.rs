@@ -80,7 +80,7 @@ fn a_log_that_was_cut_is_read_from_its_beginning() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
-    let again = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), true)).unwrap();
+    let again = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), true, &|| true)).unwrap().unwrap();
     assert_eq!((again.positions[&0].next_offset, again.restarted), (0, vec![(0, Restart::Shorter)]));
 }
 
@@ -117,10 +117,10 @@ fn a_consumer_that_keeps_the_lock_is_ended_and_nobody_else() {
     for is_consumer in [true, false] {
         let holder = hold(&sandbox, is_consumer);
         let began = Instant::now();
-        let taken = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), false));
+        let taken = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), false, &|| true));
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         if is_consumer {
-            assert_eq!(taken.unwrap().ended.len(), 1);
+            assert_eq!(taken.unwrap().unwrap().ended.len(), 1);
             assert!(sandbox.runtime.block_on(holder.simple_query("SELECT")).is_err());
         } else {
             assert_eq!(taken.unwrap_err().sql_state().unwrap().code(), "55P03");
@@ -145,4 +145,17 @@ fn a_former_session_of_our_own_is_ended_and_the_new_owners_is_not() {
     sandbox.runtime.block_on(owner.batch_execute("COMMIT")).unwrap();
     let refused = sandbox.try_write(&mut store, &mut batch_of(&late, &["b"])).unwrap();
     assert!(matches!(refused, Outcome::Refused(Refusal::TakenOver { partition: 0 })), "{refused:?}");
+}
+
+#[test]
+fn a_take_over_that_is_not_wanted_any_more_ends_nobody_and_changes_nothing() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    let owner = hold(&sandbox, true);
+    let late = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), false, &|| false));
+    assert_eq!(late.unwrap_err().sql_state().unwrap().code(), "55P03");
+    sandbox.runtime.block_on(owner.batch_execute("COMMIT")).unwrap();
+    let late = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), false, &|| false));
+    assert!(late.unwrap().is_none());
+    assert_eq!(sandbox.number("SELECT epoch FROM kafka_offsets"), positions[&0].epoch);
 }

@@ -63,7 +63,7 @@ impl Sandbox {
     }
 
     fn take_over(&self, store: &mut Store, origin: Origin) -> TakeOver {
-        self.runtime.block_on(store.take_over(&[0], &origin, false)).unwrap()
+        self.runtime.block_on(store.take_over(&[0], &origin, false, &|| true)).unwrap().unwrap()
     }
 
     fn try_write(&self, store: &mut Store, batch: &mut Batch) -> Result<Outcome> {

@@ -161,3 +161,33 @@ fn an_error_that_blames_no_row_is_the_batchs() {
     assert!(error.chain().contains("mend the trigger"), "{}", error.chain());
     assert_eq!(sandbox.number("SELECT sum(consumed)::bigint FROM kafka_offsets"), 0);
 }
+
+#[test]
+fn a_repeat_of_a_refused_row_is_tried_in_its_place() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    for (change, bad) in [
+        ("ALTER TABLE orders ADD CONSTRAINT only_good CHECK (category <> 'bad')", "bad"),
+        (
+            "CREATE FUNCTION no_ugly() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN IF new.category = 'ugly' THEN RETURN NULL; END IF; RETURN new; END $$;
+             CREATE TRIGGER no_ugly BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION no_ugly()",
+            "ugly",
+        ),
+    ] {
+        let (mut store, positions) = sandbox.ready();
+        sandbox.execute(change);
+        let before = positions[&0].counters;
+        let one = |category: &'static str| {
+            let mut event = event(if bad == "bad" { "x" } else { "y" });
+            event.texts[TextField::Category as usize] = Some(category.into());
+            event
+        };
+        // Twice refused, then corrected, then a repeat of that.
+        let events = [bad, bad, "good", "good"].map(one);
+        let after = sandbox.write(&mut store, &mut batch_at(&positions, events));
+        let grown = after[&0].counters - before;
+        assert_eq!((grown.stored, grown.duplicate, grown.rejected), (1, 1, 2), "{bad}");
+        sandbox.verify();
+    }
+    assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE category = 'good'"), 2);
+}

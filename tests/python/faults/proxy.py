@@ -1,0 +1,145 @@
+"""TCP proxies before PostgreSQL: a slow one, and one that cuts the connection at a COMMIT."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import random
+    from typing import Self
+
+SSL_REQUEST = struct.pack("!i", 80877103)
+
+
+def _read(stream: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = stream.recv(size - len(data))
+        if not part:
+            raise ConnectionError
+        data += part
+    return data
+
+
+class Proxy:
+    """Forwards every connection to the database of a URL.
+
+    Args:
+        url: the database's, on this machine.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        # A small buffer: what the client could not send yet is still its own.
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    @property
+    def url(self) -> str:
+        """The database's URL through this proxy."""
+        port = self._listener.getsockname()[1]
+        place = f"{self._target.username}:{self._target.password}@127.0.0.1:{port}"
+        return self._target._replace(netloc=place).geturl()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target.port or 5432))
+                for stream in (client, server):
+                    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                muted = threading.Event()
+                for work in (self.to_server, self.to_client):
+                    arguments = (work, client, server, muted)
+                    threading.Thread(target=self._work, args=arguments, daemon=True).start()
+
+    @staticmethod
+    def _work(work: object, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            work(client, server, muted)  # type: ignore[operator]
+        if not (muted.is_set() and work.__name__ == "to_server"):  # type: ignore[attr-defined]
+            for stream in (client, server):
+                with contextlib.suppress(OSError):
+                    stream.shutdown(socket.SHUT_RDWR)
+                stream.close()
+
+    def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        """Forwards what the client says; ``muted`` set, the next answer is the end."""
+        raise NotImplementedError
+
+    def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        """Forwards what PostgreSQL says, unless it is muted."""
+        while (data := server.recv(1 << 16)) and not muted.is_set():
+            client.sendall(data)
+
+
+class Slow(Proxy):
+    """Forwards so many bytes a second to PostgreSQL.
+
+    Args:
+        url: the database's, on this machine.
+        rate: bytes a second.
+    """
+
+    def __init__(self, url: str, rate: int) -> None:
+        super().__init__(url)
+        self._rate = rate
+
+    def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:  # noqa: ARG002
+        """Forwards slowly."""
+        while data := client.recv(1 << 14):
+            server.sendall(data)
+            time.sleep(len(data) / self._rate)
+
+
+class CommitCutter(Proxy):
+    """Cuts a share of the connections at their COMMIT: half before PostgreSQL has it, half after.
+
+    Args:
+        url: the database's, on this machine.
+        chance: what decides.
+        share: of the COMMITs that are cut.
+
+    Attributes:
+        before: how many were cut before PostgreSQL had them.
+        after: how many were committed, and nobody heard of it.
+    """
+
+    def __init__(self, url: str, chance: random.Random, share: float) -> None:
+        super().__init__(url)
+        self._chance, self._share = chance, share
+        self.before = self.after = 0
+
+    def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        """Reads message by message, and cuts at a COMMIT."""
+        is_starting = True
+        while True:
+            kind = b"" if is_starting else _read(client, 1)
+            length = _read(client, 4)
+            body = _read(client, struct.unpack("!i", length)[0] - 4)
+            if is_starting:
+                is_starting = body[:4] == SSL_REQUEST
+            if kind == b"Q" and body == b"COMMIT\0" and self._chance.random() < self._share:
+                if self._chance.random() < 0.5:
+                    self.before += 1
+                    return
+                self.after += 1
+                muted.set()
+                server.sendall(kind + length + body)
+                return
+            server.sendall(kind + length + body)

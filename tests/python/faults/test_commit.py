@@ -1,0 +1,31 @@
+"""A COMMIT whose answer is never heard: the batch is neither doubled nor lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conftest import at_length, wait_until
+from faults.proxy import CommitCutter
+
+if TYPE_CHECKING:
+    import random
+
+    from conftest import Pipeline
+
+
+@pytest.mark.timeout(600)
+def test_a_commit_that_is_cut_is_neither_doubled_nor_lost(pipeline: Pipeline, chance: random.Random) -> None:
+    count = at_length(20_000, 400_000)
+    pipeline.run("produce", "--rate", "max", "--count", str(count), "--partitions", "4", "--quiet")
+    with CommitCutter(pipeline.database_url, chance, share=0.3) as cutter:
+        consumer = pipeline.consume("--batch-rows", "200", environment={"DATABASE_URL": cutter.url})
+        wait_until("all rows are there", lambda: pipeline.count() == count, limit=at_length(60, 500))
+        assert consumer.stop() == 0
+    print(f"{cutter.before} COMMITs were cut before PostgreSQL had them, {cutter.after} after")
+    assert min(cutter.before, cutter.after) >= 10
+    # Every message was counted once, so that not even the primary key was needed; and in the run's own words too.
+    assert pipeline.query("SELECT sum(consumed), sum(stored), sum(duplicate) FROM kafka_offsets") == [(count, count, 0)]
+    assert f"Consumed {count:,} = {count:,} stored + 0 duplicate + 0 rejected" in consumer.output()
+    pipeline.recount()

@@ -1,0 +1,135 @@
+"""Stops at a bad moment: within the drain limit, with a status that tells whether all was committed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ccstream import embedded
+from conftest import at_length, wait_until
+
+if TYPE_CHECKING:
+    import random
+
+    from conftest import Pipeline
+
+
+@pytest.mark.timeout(400)
+def test_a_stop_under_load_at_any_moment(pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline.create_topic(4)
+    producer = pipeline.produce(5000, 5000 * 300)
+    for _ in range(at_length(3, 20)):
+        consumer = pipeline.consume("--batch-rows", "2000", "--assignment", chance.choice(["eager", "cooperative"]))
+        # Also before it listens, and while it joins.
+        time.sleep(chance.uniform(0.5, 6))
+        began = time.monotonic()
+        assert consumer.stop() == 0, consumer.output()
+        assert time.monotonic() - began < 10, consumer.output()
+    producer.signal(signal.SIGTERM)
+    assert producer.process.wait(30) == 0
+    print(pipeline.run("consume", "--until-caught-up"))
+    assert pipeline.query("SELECT sum(duplicate) FROM kafka_offsets") == [(0,)]
+    pipeline.recount()
+
+
+@pytest.mark.timeout(120)
+def test_a_second_signal_ends_it_at_once(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "50000", "--partitions", "2", "--quiet")
+    # A lock on the table keeps the batch from being written.
+    with pipeline.connect() as person:
+        consumer = pipeline.consume()
+        consumer.wait_for("Listening")
+        person.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        consumer.wait_for("Waiting")
+        consumer.signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert consumer.process.poll() is None
+        began = time.monotonic()
+        consumer.signal(signal.SIGTERM)
+        assert consumer.process.wait(5) == -signal.SIGTERM
+        assert time.monotonic() - began < 2
+        person.execute("COMMIT")
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.recount()
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_a_stop_during_an_outage(embedded_pipeline: Pipeline, has_rows: bool) -> None:  # noqa: FBT001
+    pipeline = embedded_pipeline
+    pipeline.create_topic(2)
+    consumer = pipeline.consume("--drain-limit", "3")
+    consumer.wait_for("Reading partition")
+    if has_rows:
+        pipeline.run("produce", "--rate", "max", "--count", "5000", "--quiet")
+        wait_until("rows arrive", lambda: pipeline.count() == 5000)
+    postgres = embedded.Postgres()
+    assert postgres.stop()
+    try:
+        if has_rows:
+            pipeline.run("produce", "--rate", "max", "--count", "5000", "--quiet")
+            consumer.wait_for("Waiting")
+        began = time.monotonic()
+        status = consumer.stop()
+        took = time.monotonic() - began
+    finally:
+        assert postgres.start()
+    # With nothing read there is nothing that could be lost, or waited for.
+    assert (status, took < (6 if has_rows else 2)) == (1 if has_rows else 0, True), consumer.output()
+    assert ("the drain limit is over" in consumer.output()) == has_rows
+    pipeline.run("consume", "--until-caught-up")
+    assert pipeline.count() == (10_000 if has_rows else 0)
+    pipeline.recount()
+
+
+@pytest.mark.timeout(200)
+def test_a_stop_in_an_outage_that_ends_in_time_commits(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(2)
+    consumer = pipeline.consume()
+    consumer.wait_for("Reading partition")
+    postgres = embedded.Postgres()
+    assert postgres.stop()
+    try:
+        pipeline.run("produce", "--rate", "max", "--count", "5000", "--quiet")
+        consumer.wait_for("Waiting")
+        consumer.signal(signal.SIGTERM)
+        time.sleep(2)
+    finally:
+        assert postgres.start()
+    assert consumer.process.wait(20) == 0
+    committed = pipeline.count()
+    assert f"Consumed {committed:,} = {committed:,} stored" in consumer.output()
+    assert committed > 0
+    pipeline.run("consume", "--until-caught-up")
+    assert pipeline.count() == 5000
+    pipeline.recount()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("assignment", ["eager", "cooperative"])
+def test_a_stop_during_a_rebalance(apache_pipeline: Pipeline, chance: random.Random, assignment: str) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(4)
+    producer = pipeline.produce(5000, 5000 * 200)
+    stays = pipeline.consume("--assignment", assignment)
+    stays.wait_for("Reading partition")
+    for _ in range(at_length(3, 15)):
+        comes = pipeline.consume("--assignment", assignment)
+        comes.wait_for("Listening")
+        time.sleep(chance.uniform(0, 1))
+        began = time.monotonic()
+        # Either the one that comes, or the one that is asked for its partitions.
+        stopped, stays = (comes, stays) if chance.random() < 0.5 else (stays, comes)
+        assert stopped.stop() == 0, stopped.output()
+        assert time.monotonic() - began < 10
+    producer.signal(signal.SIGTERM)
+    assert producer.process.wait(30) == 0
+    assert stays.stop() == 0
+    pipeline.run("consume", "--until-caught-up", "--assignment", assignment)
+    assert pipeline.query("SELECT sum(duplicate) FROM kafka_offsets") == [(0,)]
+    pipeline.recount()

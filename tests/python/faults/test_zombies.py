@@ -1,0 +1,106 @@
+"""A consumer that is stopped with SIGSTOP keeps its locks; its successor ends it, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conftest import at_length, wait_until
+from faults.proxy import Slow
+
+if TYPE_CHECKING:
+    import random
+
+    from conftest import Pipeline, Running
+
+IN_COPY = """SELECT pid FROM pg_stat_activity
+             WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY orders %%'"""
+OWNERS = "SELECT array_agg(DISTINCT owner_pid) FROM kafka_offsets"
+
+
+def stop_in_copy(pipeline: Pipeline, consumer: Running) -> int:
+    """Stops the consumer in its COPY; its session, which then waits for more and is told to."""
+    long = IN_COPY + " AND clock_timestamp() - query_start > interval '0.3 s'"
+    wait_until("it is in the middle of a large one", lambda: bool(pipeline.query(long)))
+    consumer.signal(signal.SIGSTOP)
+    waits = IN_COPY + " AND wait_event = 'ClientRead'"
+    wait_until("PostgreSQL has all that was sent", lambda: bool(pipeline.query(waits)))
+    return int(pipeline.query(waits)[0][0])
+
+
+def seconds_from_assignment(successor: Running) -> float:
+    """How long ago the group last gave the successor partitions, by its own log."""
+    lines = [line for line in successor.output().splitlines() if "rebalance=Assigned([" in line]
+    at = datetime.strptime(lines[-1].split(" INFO")[0], "%Y-%m-%d %H:%M:%S,%f")  # noqa: DTZ007
+    return (datetime.now() - at).total_seconds()  # noqa: DTZ005
+
+
+@pytest.mark.timeout(300)
+def test_a_consumer_stopped_in_its_copy(pipeline: Pipeline) -> None:
+    count = 100_000
+    pipeline.run("produce", "--rate", "max", "--count", str(count), "--partitions", "2", "--quiet")
+    # A COPY of some megabytes takes seconds: most of it is still the consumer's to send.
+    with Slow(pipeline.database_url, rate=2_000_000) as slow:
+        zombie = pipeline.consume(environment={"DATABASE_URL": slow.url})
+        session = stop_in_copy(pipeline, zombie)
+        check_succession(pipeline, zombie, session, count)
+
+
+def check_succession(pipeline: Pipeline, zombie: Running, session: int, count: int) -> None:
+    before = pipeline.count()
+    assert before < count
+    successor = pipeline.consume("--verbose")
+    successor.wait_for("Reading partition")
+    assert seconds_from_assignment(successor) < 10
+    assert f"ended session [{session}] of PostgreSQL" in successor.output()
+    wait_until("all rows are there", lambda: pipeline.count() == count)
+    said = len(zombie.output().splitlines())
+    zombie.signal(signal.SIGCONT)
+    zombie.wait_for("what was read here and is not committed is dropped")
+    # In one line; then it takes part again.
+    zombie.wait_for("Reading partition", limit=60)
+    wait_until("both read", lambda: len(pipeline.query(OWNERS)[0][0]) == 2)
+    troubles = [line for line in zombie.output().splitlines()[said:] if "!" in line]
+    assert len(troubles) == 1, troubles
+    assert zombie.stop() == successor.stop() == 0
+    assert pipeline.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets") == [(count, 0)]
+    pipeline.recount()
+
+
+@pytest.mark.timeout(1500)
+def test_a_consumer_stopped_at_any_moment(pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline.create_topic(4)
+    rounds, slowest = at_length(2, 20), 0.0
+    consumers = [pipeline.consume("--verbose", "--batch-rows", "5000") for _ in range(2)]
+    for consumer in consumers:
+        consumer.wait_for("Listening")
+    producer = pipeline.produce(4000, 4000 * 60 * 25)
+
+    def owners() -> int:
+        return len(pipeline.query(OWNERS)[0][0] or [])
+
+    for _ in range(rounds):
+        wait_until("both read", lambda: owners() == 2)
+        time.sleep(chance.uniform(0, 1.5))
+        victim, successor = chance.sample(consumers, 2)
+        victim.signal(signal.SIGSTOP)
+        wait_until("the other has all", lambda: owners() == 1)
+        slowest = max(slowest, seconds_from_assignment(successor))
+        after = pipeline.count()
+        wait_until("it goes on", lambda: pipeline.count() > after)  # noqa: B023
+        time.sleep(chance.uniform(0, 1))
+        victim.signal(signal.SIGCONT)
+    print(f"{rounds} stops; at most {slowest:.1f} s from the assignment to the take-over")
+    assert slowest < 10
+    wait_until("both read", lambda: owners() == 2)
+    producer.signal(signal.SIGTERM)
+    assert producer.process.wait(30) == 0
+    sent = int(producer.output().split("acknowledged ")[1].split(", failed")[0].replace(",", ""))
+    wait_until("all rows are there", lambda: pipeline.count() == sent)
+    assert [consumer.stop() for consumer in consumers] == [0, 0]
+    assert pipeline.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets") == [(sent, 0)]
+    pipeline.recount()
