@@ -163,6 +163,15 @@ class Pipeline:
         self.children.append(child)
         return Running(child, log)
 
+    @contextlib.contextmanager
+    def frozen(self, running: Running) -> Iterator[None]:
+        """The command stands still in here."""
+        running.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            running.signal(signal.SIGCONT)
+
     def create_topic(self, partitions: int, **config: str) -> None:
         """Creates the topic, with settings named as Kafka names them but for ``_``."""
         named = {name.replace("_", "."): value for name, value in config.items()}

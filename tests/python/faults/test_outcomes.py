@@ -1,0 +1,242 @@
+"""What PostgreSQL may answer, and the documented outcome: wait and go on, stop and say how to mend it, reject a row."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from conftest import leave_out, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Pipeline
+
+TABLES = "orders, kafka_offsets, rejected_events, kpi_minute"
+
+
+def role_of(pipeline: Pipeline) -> tuple[str, str]:
+    """A role that may write and nothing more, and the database's URL for it."""
+    role = f"app_{pipeline.topic}"
+    database = urlsplit(pipeline.database_url).path.lstrip("/")
+    pipeline.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'app'; GRANT SELECT, INSERT, UPDATE ON {TABLES} TO {role};"
+        f'GRANT TEMPORARY ON DATABASE "{database}" TO {role}'
+    )
+    url = urlsplit(pipeline.database_url)
+    return role, url._replace(netloc=f"{role}:app@{url.hostname}:{url.port}").geturl()
+
+
+@pytest.fixture
+def ready(embedded_pipeline: Pipeline) -> Iterator[Pipeline]:
+    """A pipeline whose tables are there, without a row."""
+    embedded_pipeline.create_topic(1)
+    embedded_pipeline.run("consume", "--until-caught-up")
+    yield embedded_pipeline
+    role = f"app_{embedded_pipeline.topic}"
+    with embedded_pipeline.connect() as connection, contextlib.suppress(psycopg.errors.UndefinedObject):
+        connection.execute(f"DROP OWNED BY {role}")
+        connection.execute(f"DROP ROLE {role}")
+
+
+def send(pipeline: Pipeline, count: int = 1000) -> None:
+    pipeline.run("produce", "--rate", "max", "--count", str(count), "--quiet")
+
+
+def end_sessions(pipeline: Pipeline) -> None:
+    """Ends every other session of the database: a new one has the new settings."""
+    pipeline.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+def database_of(pipeline: Pipeline) -> str:
+    return urlsplit(pipeline.database_url).path.lstrip("/")
+
+
+def test_a_read_only_database_is_waited_for(ready: Pipeline) -> None:
+    consumer = ready.consume()
+    consumer.wait_for("Reading partition")
+    name = database_of(ready)
+    ready.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    end_sessions(ready)
+    send(ready)
+    consumer.wait_for("SQLSTATE 25006")
+    ready.execute(f'SET default_transaction_read_only = off; ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    wait_until("all rows are there", lambda: ready.count() == 1000)
+    consumer.wait_for("PostgreSQL is back")
+    assert consumer.stop() == 0
+    ready.recount()
+
+
+def test_a_lock_on_orders_is_waited_for(ready: Pipeline) -> None:
+    consumer = ready.consume()
+    consumer.wait_for("Reading partition")
+    with ready.connect() as person:
+        person.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        send(ready)
+        consumer.wait_for("SQLSTATE 55P03")
+        # It is nobody's to end but the person's.
+        assert person.execute("SELECT 1").fetchone() == (1,)
+        person.execute("COMMIT")
+    wait_until("all rows are there", lambda: ready.count() == 1000)
+    assert consumer.stop() == 0
+    ready.recount()
+
+
+def test_connections_that_are_used_up_are_waited_for(ready: Pipeline) -> None:
+    role, url = role_of(ready)
+    consumer = ready.consume(environment={"DATABASE_URL": url})
+    consumer.wait_for("Reading partition")
+    ready.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+    end_sessions(ready)
+    send(ready)
+    consumer.wait_for("SQLSTATE 53300")
+    ready.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+    wait_until("all rows are there", lambda: ready.count() == 1000)
+    assert consumer.stop() == 0
+    ready.recount()
+
+
+def test_an_operators_cancel_is_tried_again(ready: Pipeline) -> None:
+    consumer = ready.consume()
+    consumer.wait_for("Reading partition")
+    with ready.connect() as person:
+        person.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        send(ready)
+        waits = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'orders'::regclass AND NOT granted"
+        wait_until("it is cancelled", lambda: bool(ready.query(waits)))
+        person.execute("COMMIT")
+    wait_until("all rows are there", lambda: ready.count() == 1000)
+    assert consumer.stop() == 0
+    ready.recount()
+
+
+def test_timeouts_of_the_database_do_not_end_a_batch(ready: Pipeline) -> None:
+    name = database_of(ready)
+    for setting in ("statement_timeout", "transaction_timeout", "idle_session_timeout", "lock_timeout"):
+        ready.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '5ms'")
+    consumer = ready.consume()
+    consumer.wait_for("Reading partition")
+    time.sleep(0.5)
+    ready.run("produce", "--rate", "max", "--count", "60000", "--quiet")
+    query = "SET statement_timeout = 0; SET transaction_timeout = 0; SELECT count(*) FROM orders"
+
+    def count() -> int:
+        # The test's own sessions have the same timeouts, and may need a second try.
+        with contextlib.suppress(psycopg.Error), ready.connect() as person:
+            cursor = person.execute(query)
+            while cursor.nextset():
+                pass
+            row = cursor.fetchone()
+            return int(row[0]) if row else 0
+        return 0
+
+    wait_until("all rows are there", lambda: count() == 60_000)
+    assert consumer.stop() == 0
+    assert "Waiting" not in consumer.output()
+    base = ready.database_url.rpartition("/")[0] + "/kafka_db"
+    with psycopg.connect(base, autocommit=True) as person:
+        person.execute(f'ALTER DATABASE "{name}" RESET ALL')
+    ready.recount()
+
+
+@pytest.mark.parametrize("table", ["orders", "kafka_offsets"])
+def test_a_revoked_privilege_ends_it_and_says_what_to_grant(ready: Pipeline, table: str) -> None:
+    role, url = role_of(ready)
+    consumer = ready.consume(environment={"DATABASE_URL": url})
+    consumer.wait_for("Reading partition")
+    ready.execute(f"REVOKE INSERT, UPDATE ON {table} FROM {role}")
+    send(ready)
+    assert consumer.process.wait(30) == 4
+    assert f"permission denied for table {table} (SQLSTATE 42501)" in consumer.output()
+    assert "what to do: GRANT SELECT, INSERT, UPDATE ON orders" in consumer.output()
+    assert ready.count() == 0
+    ready.execute(f"GRANT INSERT, UPDATE ON {table} TO {role}")
+    again = ready.consume("--until-caught-up", environment={"DATABASE_URL": url})
+    assert again.process.wait(60) == 0
+    ready.recount()
+
+
+def test_a_table_that_is_dropped_ends_it_and_a_new_start_makes_it(ready: Pipeline) -> None:
+    consumer = ready.consume()
+    send(ready)
+    wait_until("rows arrive", lambda: ready.count() == 1000)
+    ready.execute("DROP TABLE orders")
+    send(ready)
+    assert consumer.process.wait(30) == 4
+    assert "start the consumer again" in consumer.output()
+    output = ready.run("consume", "--until-caught-up")
+    assert "The table orders is new" in output
+    assert ready.count() == 2000
+    ready.recount()
+
+
+def test_a_full_disk_is_waited_for(ready: Pipeline) -> None:
+    if os.geteuid() != 0:
+        leave_out("root", "a small file system is mounted by root")
+    folder = Path(tempfile.mkdtemp(prefix="ccstream-disk-"))
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=True)
+        shutil.chown(folder, "nobody", "nogroup")
+        try:
+            space = f"small_{ready.topic}"
+            ready.execute(f"CREATE TABLESPACE {space} LOCATION '{folder}'")
+            ready.execute(f"ALTER TABLE orders SET TABLESPACE {space}")
+            consumer = ready.consume()
+            send(ready, 40_000)
+            consumer.wait_for("SQLSTATE 53100")
+            subprocess.run(["mount", "-o", "remount,size=100m", str(folder)], check=True)
+            wait_until("all rows are there", lambda: ready.count() == 40_000)
+            assert consumer.stop() == 0
+            ready.recount()
+            ready.execute("ALTER TABLE orders SET TABLESPACE pg_default")
+            ready.execute(f"DROP TABLESPACE {space}")
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+    finally:
+        folder.rmdir()
+
+
+def test_a_row_that_a_constraint_refuses_is_kept_with_the_reason(ready: Pipeline) -> None:
+    ready.execute("ALTER TABLE orders ADD CONSTRAINT no_refunds CHECK (value >= 0)")
+    send(ready, 2000)
+    ready.run("consume", "--until-caught-up")
+    refunds = [event for _, _, event in ready.read_topic() if event["amount"] < 0]
+    assert 0 < len(refunds) <= 100
+    kept = ready.query("SELECT payload FROM rejected_events WHERE reason = 'refused_by_postgres'")
+    assert len(kept) == len(refunds)
+    assert {re.search(rb'"transaction_id":"([^"]+)', row[0])[1].decode() for row in kept} == {  # type: ignore[index]
+        event["transaction_id"] for event in refunds
+    }
+    shown = ready.run("rejected", "--show")
+    assert 'violates check constraint "no_refunds" (SQLSTATE 23514)' in shown
+    assert ready.count() == 2000 - len(refunds)
+    # The table mended, they are sent again and stored.
+    ready.execute("ALTER TABLE orders DROP CONSTRAINT no_refunds")
+    assert f"Sent {len(refunds)} again" in ready.run("rejected", "--replay")
+    ready.run("consume", "--until-caught-up")
+    assert ready.count() == 2000
+    ready.verify()
+
+
+def test_a_table_that_takes_no_row_ends_it(ready: Pipeline) -> None:
+    ready.execute("ALTER TABLE orders ADD CONSTRAINT nothing CHECK (false)")
+    send(ready)
+    output = ready.run("consume", "--until-caught-up", status=5)
+    assert "more than 100 rows of one batch" in output
+    ready.execute("ALTER TABLE orders DROP CONSTRAINT nothing")
+    ready.run("consume", "--until-caught-up")
+    ready.recount()

@@ -1,0 +1,289 @@
+"""Topics made anew, made larger, cut by retention, compacted, written in transactions."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
+
+from ccstream import embedded
+from conftest import make_pipeline, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from conftest import Pipeline
+
+COUNTERS = "SELECT sum(consumed), sum(stored), sum(duplicate), sum(missing) FROM kafka_offsets"
+
+
+def events(numbers: Iterable[int]) -> list[bytes | None]:
+    """One event for each number, which is its id and its merchant."""
+    return [
+        json.dumps(
+            {
+                "transaction_id": f"id-{number:06}",
+                "merchant": f"shop {number}",
+                "amount": number % 97 + 1,
+                "timestamp": "2026-01-01T00:00:00Z",
+            }
+        ).encode()
+        for number in numbers
+    ]
+
+
+def ids(numbers: Iterable[int]) -> set[str]:
+    return {f"id-{number:06}" for number in numbers}
+
+
+def stored_ids(pipeline: Pipeline) -> set[str]:
+    return {row[0] for row in pipeline.query("SELECT order_id FROM orders")}
+
+
+def delete_topic(pipeline: Pipeline) -> None:
+    """Deletes the topic and waits until it is gone."""
+    admin = AdminClient({"bootstrap.servers": pipeline.broker})
+    for future in admin.delete_topics([pipeline.topic]).values():
+        future.result()
+    wait_until("it is gone", lambda: pipeline.topic not in admin.list_topics(timeout=10).topics)
+
+
+def delete_records(pipeline: Pipeline, before: int) -> None:
+    """Deletes what stands before an offset of partition 0, as retention does."""
+    admin = AdminClient({"bootstrap.servers": pipeline.broker})
+    for future in admin.delete_records([TopicPartition(pipeline.topic, 0, before)]).values():
+        future.result()
+
+
+def make_anew(pipeline: Pipeline) -> None:
+    """Deletes the topic, and makes it again as soon as the broker lets us."""
+    delete_topic(pipeline)
+
+    def made() -> bool:
+        try:
+            pipeline.create_topic(1)
+        except Exception as error:  # noqa: BLE001
+            assert "TOPIC_ALREADY_EXISTS" in str(error), error
+            return False
+        return True
+
+    wait_until("it is made again", made)
+
+
+@pytest.mark.parametrize("second", [range(50, 70), range(50, 250)], ids=["fewer", "more"])
+def test_a_topic_made_anew_between_runs(apache_pipeline: Pipeline, second: range) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    pipeline.send(events(range(100)))
+    assert "Consumed 100 = 100 stored" in pipeline.run("consume", "--until-caught-up")
+    make_anew(pipeline)
+    pipeline.send(events(second))
+    output = pipeline.run("consume", "--until-caught-up")
+    assert "was deleted and made anew, so partition [0] is read from the beginning" in output
+    assert stored_ids(pipeline) == ids(range(100)) | ids(second)
+    assert pipeline.query(COUNTERS) == [(100 + len(second), len(ids(range(100)) | ids(second)), 100 - 50 if len(second) > 50 else 20, 0)]  # noqa: E501
+    pipeline.verify()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("second", [range(50, 70), range(50, 250)], ids=["fewer", "more"])
+def test_a_topic_made_anew_under_a_live_consumer(apache_pipeline: Pipeline, second: range) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    pipeline.send(events(range(100)))
+    consumer = pipeline.consume()
+    wait_until("rows arrive", lambda: pipeline.count() == 100)
+    make_anew(pipeline)
+    pipeline.send(events(second))
+    expected = ids(range(100)) | ids(second)
+    wait_until("all are there", lambda: stored_ids(pipeline) == expected)
+    consumer.wait_for("is read from the beginning")
+    pipeline.send(events(range(300, 310)))
+    wait_until("it goes on", lambda: stored_ids(pipeline) == expected | ids(range(300, 310)))
+    assert consumer.stop() == 0, consumer.output()
+    assert pipeline.query("SELECT missing FROM kafka_offsets") == [(0,)]
+    pipeline.verify()
+
+
+@pytest.mark.timeout(300)
+def test_a_topic_made_anew_whose_old_log_did_not_begin_at_0(apache_pipeline: Pipeline) -> None:
+    # librdkafka remembers where the old one began.
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    pipeline.send(events(range(100)))
+    delete_records(pipeline, 60)
+    consumer = pipeline.consume()
+    wait_until("rows arrive", lambda: pipeline.count() == 40)
+    make_anew(pipeline)
+    pipeline.send(events(range(200, 500)))
+    wait_until("all are there", lambda: stored_ids(pipeline) == ids(range(60, 100)) | ids(range(200, 500)))
+    assert consumer.stop() == 0
+    assert pipeline.query("SELECT missing FROM kafka_offsets") == [(0,)]
+    pipeline.verify()
+
+
+@pytest.mark.timeout(300)
+def test_the_embedded_broker_restarted_empty(services: dict[str, str], database: str) -> None:
+    # Under a live consumer librdkafka may end the process there (upstream): a new start must read on.
+    with make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], database) as pipeline:
+        pipeline.create_topic(1)
+        pipeline.send(events(range(100)))
+        consumer = pipeline.consume()
+        wait_until("rows arrive", lambda: pipeline.count() == 100)
+        broker = embedded.Broker()
+        assert broker.stop()
+        assert broker.start()
+        pipeline.create_topic(1)
+        pipeline.send(events(range(90, 300)))
+        time.sleep(3)
+        ended = consumer.process.poll()
+        print(f"The live consumer {'lived on' if ended is None else f'ended with status {ended}'}.")
+        if ended is not None:
+            consumer = pipeline.consume()
+        wait_until("all are there", lambda: stored_ids(pipeline) == ids(range(300)))
+        assert "so partition [0] is read from the beginning" in consumer.output()
+        consumer.stop()
+        pipeline.verify()
+
+
+def test_partitions_that_are_added_are_read_within_a_minute(apache_pipeline: Pipeline) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    consumer = pipeline.consume()
+    consumer.wait_for("Reading partition 0")
+    admin = AdminClient({"bootstrap.servers": pipeline.broker})
+    for future in admin.create_partitions([NewPartitions(pipeline.topic, 3)]).values():
+        future.result()
+    producer = Producer({"bootstrap.servers": pipeline.broker})
+    for partition, event in enumerate(events(range(3))):
+        producer.produce(pipeline.topic, event, partition=partition)
+    assert producer.flush(30) == 0
+    wait_until("all are there", lambda: pipeline.count() == 3, limit=60)
+    assert consumer.stop() == 0
+    pipeline.recount()
+
+
+@pytest.mark.parametrize("kept", [5, 0])
+def test_what_retention_took_is_missing(apache_pipeline: Pipeline, kept: int) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    pipeline.send(events(range(10)))
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.send(events(range(10, 20)))
+    delete_records(pipeline, 20 - kept)
+    output = pipeline.run("consume", "--until-caught-up")
+    assert f"partition 0: offsets 10 to {19 - kept} were deleted by the topic's retention" in output
+    assert f"missing {10 - kept}" in output
+    pipeline.send(events(range(20, 25)))
+    pipeline.run("consume", "--until-caught-up")
+    assert stored_ids(pipeline) == ids(range(10)) | ids(range(20 - kept, 25))
+    assert pipeline.query(COUNTERS) == [(15 + kept, 15 + kept, 0, 10 - kept)]
+    pipeline.verify()
+
+
+def test_retention_passes_a_live_consumer_by(apache_pipeline: Pipeline) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    pipeline.send(events(range(10)))
+    consumer = pipeline.consume()
+    wait_until("rows arrive", lambda: pipeline.count() == 10)
+    # Stopped, it reads nothing; what comes now is gone before it goes on.
+    with pipeline.frozen(consumer):
+        pipeline.send(events(range(10, 1000)))
+        delete_records(pipeline, 900)
+    wait_until("it goes on", lambda: ids(range(900, 1000)) <= stored_ids(pipeline))
+    assert consumer.stop() == 0
+    [(consumed, stored, duplicate, missing)] = pipeline.query(COUNTERS)
+    # Some were under way to it already.
+    assert (consumed, consumed + missing, duplicate) == (stored, 1000, 0)
+    assert missing > 0
+    assert f"{missing} are counted as missing" in consumer.output()
+    pipeline.verify()
+
+
+@pytest.mark.timeout(300)
+def test_what_compaction_took_is_not_missing(apache_pipeline: Pipeline) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(
+        1,
+        cleanup_policy="compact",
+        segment_ms="100",
+        min_cleanable_dirty_ratio="0.001",
+        max_compaction_lag_ms="100",
+        delete_retention_ms="0",
+    )
+    producer = Producer({"bootstrap.servers": pipeline.broker})
+
+    def send(numbers: range) -> None:
+        # One key for every two events: the first of each two goes.
+        for number, event in zip(numbers, events(numbers), strict=True):
+            producer.produce(pipeline.topic, event, key=str(number // 2), partition=0)
+        assert producer.flush(30) == 0
+
+    send(range(2))
+    pipeline.run("consume", "--until-caught-up")
+    send(range(2, 100))
+    time.sleep(0.5)
+    # A new segment, since the last is never compacted.
+    send(range(100, 102))
+
+    def offsets() -> list[int]:
+        return [offset for _, offset, _ in pipeline.read_topic()]
+
+    wait_until("it is compacted", lambda: len(offsets()) < 60, limit=120)
+    pipeline.run("consume", "--until-caught-up")
+    there = [offset for offset in offsets() if offset >= 2]
+    assert pipeline.query(COUNTERS) == [(2 + len(there), 2 + len(there), 0, 0)]
+    assert pipeline.query("SELECT next_offset FROM kafka_offsets") == [(max(there) + 1,)]
+    pipeline.verify()
+
+
+def test_aborted_transactions_are_neither_read_nor_missing(apache_pipeline: Pipeline) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    producer = Producer({"bootstrap.servers": pipeline.broker, "transactional.id": uuid.uuid4().hex})
+    producer.init_transactions(30)
+    committed = set()
+    for number in range(20):
+        numbers = range(number * 10, number * 10 + 10)
+        producer.begin_transaction()
+        for event in events(numbers):
+            producer.produce(pipeline.topic, event, partition=0)
+        if number % 3 == 1:
+            producer.flush(30)
+            producer.abort_transaction(30)
+        else:
+            producer.commit_transaction(30)
+            committed |= ids(numbers)
+    # One that is open is not read yet.
+    consumer = pipeline.consume()
+    wait_until("all committed are there", lambda: stored_ids(pipeline) == committed)
+    producer.begin_transaction()
+    for event in events(range(500, 510)):
+        producer.produce(pipeline.topic, event, partition=0)
+    producer.flush(30)
+    time.sleep(2)
+    assert stored_ids(pipeline) == committed
+    producer.commit_transaction(30)
+    committed |= ids(range(500, 510))
+    wait_until("and now it is", lambda: stored_ids(pipeline) == committed)
+    assert consumer.stop() == 0
+    assert pipeline.query(COUNTERS) == [(len(committed), len(committed), 0, 0)]
+    pipeline.recount()
+
+
+def test_the_tests_own_reader_sees_what_is_there(apache_pipeline: Pipeline) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(2)
+    pipeline.send(events(range(7)))
+    assert [(partition, offset) for partition, offset, _ in pipeline.read_topic()] == [(0, at) for at in range(7)]
+    reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "another"})
+    reader.assign([TopicPartition(pipeline.topic, 0, OFFSET_BEGINNING)])
+    assert len(reader.consume(7, timeout=10)) == 7
+    reader.close()
