@@ -20,7 +20,7 @@ ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 endif
 
-.PHONY: help build demo test test-rust test-python lint kafka screenshots wheel clean
+.PHONY: help build demo test test-rust test-python test-faults bench-duplicates lint kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,12 @@ test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
 
 test-python: build ## the Python tests, on the embedded services and on Apache Kafka
 	$(BIN)/pytest
+
+test-faults: build ## the faults at length: an hour, seeds printed
+	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
+
+bench-duplicates: build ## what duplicates cost, beside a staging table
+	$(BIN)/python bench/duplicates.py
 
 kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configures it; Ctrl-C ends it
 	@$(BIN)/python tests/apache_kafka.py

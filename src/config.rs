@@ -244,6 +244,8 @@ pub struct ConsumerConfig {
     /// How soon the group notices that a member died. Default 6 s, the least that Kafka allows; the
     /// embedded broker lets a first member in after half of it.
     pub session_timeout: Duration,
+    /// Write every batch by way of a staging table, repeats or not: slower, for comparison. Default off.
+    pub always_stage: bool,
     /// PostgreSQL's `synchronous_commit`. Off is safe here too: offsets and rows are lost together
     /// and read again. Default on.
     pub synchronous_commit: bool,
@@ -262,6 +264,7 @@ impl Default for ConsumerConfig {
             drain_limit: Duration::from_secs(30),
             assignment: Assignment::default(),
             session_timeout: Duration::from_secs(6),
+            always_stage: false,
             synchronous_commit: true,
         }
     }

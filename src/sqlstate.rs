@@ -36,12 +36,7 @@ pub struct Entry {
     pub cure: &'static str,
 }
 
-const fn entry(
-    states: &'static [&'static str],
-    meaning: &'static str,
-    verdict: Verdict,
-    cure: &'static str,
-) -> Entry {
+const fn entry(states: &'static [&'static str], meaning: &'static str, verdict: Verdict, cure: &'static str) -> Entry {
     Entry { states, meaning, verdict, cure }
 }
 
@@ -70,12 +65,7 @@ pub const TABLE: &[Entry] = &[
         Verdict::Stop,
         "GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, kpi_minute; GRANT TEMPORARY ON the database",
     ),
-    entry(
-        &["42P01", "42703"],
-        "a table or column is gone",
-        Verdict::Stop,
-        "start the consumer again, which makes it",
-    ),
+    entry(&["42P01", "42703"], "a table or column is gone", Verdict::Stop, "start the consumer again, which makes it"),
     entry(
         &["P0"],
         "a trigger raised an exception",

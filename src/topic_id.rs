@@ -75,7 +75,8 @@ impl<C: ConsumerContext> TopicIds<C> {
         // SAFETY: live client and queue, a NUL-terminated name; librdkafka copies collection and options.
         unsafe {
             let topics = raw::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-            let options = raw::rd_kafka_AdminOptions_new(client, raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+            let options =
+                raw::rd_kafka_AdminOptions_new(client, raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
             let mut reason = [0; 128];
             // Refuses only a limit out of range, and then its default of a minute is used.
             raw::rd_kafka_AdminOptions_set_request_timeout(
@@ -154,7 +155,8 @@ unsafe fn read(event: NonNull<raw::rd_kafka_event_t>) -> TopicState {
         if id.is_null() {
             return TopicState::There(None);
         }
-        let (most, least) = (raw::rd_kafka_Uuid_most_significant_bits(id), raw::rd_kafka_Uuid_least_significant_bits(id));
+        let (most, least) =
+            (raw::rd_kafka_Uuid_most_significant_bits(id), raw::rd_kafka_Uuid_least_significant_bits(id));
         // All zero, or librdkafka's own mark of none (zero and one), is no id.
         if most == 0 && (0..=1).contains(&least) {
             return TopicState::There(None);

@@ -161,6 +161,8 @@ class Consumer:
             committed, up to four minutes; then it is dropped, and read again by whoever is next. Default 30 s.
         assignment: how a group hands partitions on, the same for all its members: ``"eager"`` deals
             all anew at every change, ``"cooperative"`` moves only those that must. Default ``"eager"``.
+        always_stage: write every batch by way of a staging table, repeats or not: slower, for
+            comparison. Default False.
         synchronous_commit: PostgreSQL's setting; False is safe here too, since rows and offsets are
             lost together and read again. Default True.
         librdkafka_options: pairs of librdkafka's own settings (TLS, SASL); one that ccstream owns is refused.
@@ -188,6 +190,7 @@ class Consumer:
         until_caught_up: bool = False,
         drain_limit: timedelta | None = None,
         assignment: Literal["eager", "cooperative"] | None = None,
+        always_stage: bool = False,
         synchronous_commit: bool = True,
         librdkafka_options: Sequence[tuple[str, str]] | None = None,
         on_event: _OnEvent | None = None,

@@ -127,6 +127,7 @@ def _consume(options: argparse.Namespace) -> int:
         until_caught_up=options.until_caught_up,
         drain_limit=None if options.drain_limit is None else timedelta(seconds=options.drain_limit),
         assignment=options.assignment,
+        always_stage=options.always_stage,
         synchronous_commit=not options.no_synchronous_commit,
         librdkafka_options=options.kafka_option,
         on_event=console.on_event,

@@ -176,6 +176,11 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
         help="deal all partitions anew at every change of the group, or move only those that must (default eager)",
     )
     parser.add_argument(
+        "--always-stage",
+        action="store_true",
+        help="write every batch by way of a staging table, repeats or not: slower, for comparison",
+    )
+    parser.add_argument(
         "--no-synchronous-commit",
         action="store_true",
         help="do not wait for PostgreSQL's disk: safe here, rows and offsets are lost together and read again",

@@ -16,6 +16,7 @@ mod group;
 mod ledger;
 mod member;
 mod poll;
+mod positions;
 mod state;
 mod topic;
 mod trouble;

@@ -1,6 +1,7 @@
-//! The poll loop itself: fills batches, hands them to the writer, follows the group and the topic.
+//! The poll loop itself: fills batches, hands them to the writer, and takes its replies. What concerns
+//! where partitions are read is in `positions`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::CommitMode;
@@ -8,18 +9,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
-use super::group::Rebalance;
 use super::ledger::Ledger;
 use super::member::Member;
 use super::state::{Drain, Fill, Partitions, Step, View, next};
-use super::topic::{News, Offsets, Watch, judge_offsets};
+use super::topic::Watch;
 use super::trouble::{Trouble, Troubles};
 use super::writer::{Command, Reply, Writer};
 use super::{ConsumeEvent, ConsumeSummary};
-use crate::batch::{Batch, Cursor};
+use crate::batch::Batch;
 use crate::config::ConsumerConfig;
 use crate::error::Result;
-use crate::store::{Origin, Refusal, Restart, TakeOver};
 use crate::validate::validate;
 
 /// Messages taken between two looks at the clock and the writer.
@@ -29,37 +28,37 @@ const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 
 /// One run of the consumer.
 pub(super) struct Poll<'r> {
-    config: &'r ConsumerConfig,
-    member: Member,
-    writer: Writer,
-    report: &'r mut dyn FnMut(ConsumeEvent),
-    partitions: Partitions,
+    pub(super) config: &'r ConsumerConfig,
+    pub(super) member: Member,
+    pub(super) writer: Writer,
+    pub(super) report: &'r mut dyn FnMut(ConsumeEvent),
+    pub(super) partitions: Partitions,
     /// Arriving partitions that the writer was told to take over, under this generation.
-    asked: BTreeSet<i32>,
+    pub(super) asked: BTreeSet<i32>,
     /// The partitions are another consumer's, as PostgreSQL says; the group is to say whose they are.
-    disowned: bool,
-    watch: Watch,
+    pub(super) disowned: bool,
+    pub(super) watch: Watch,
     /// The broker does not have an offset that is next; looked into once the topic's id is known.
-    doubt: bool,
+    pub(super) doubt: bool,
     /// Partitions whose log ends before the offset that is next.
-    shorter: BTreeSet<i32>,
-    ledger: Ledger,
+    pub(super) shorter: BTreeSet<i32>,
+    pub(super) ledger: Ledger,
     /// Being filled.
-    batch: Box<Batch>,
+    pub(super) batch: Box<Batch>,
     /// Memory of the batch before, to be filled again.
     spare: Option<Box<Batch>>,
     /// The writer has a batch.
     in_flight: bool,
-    paused: bool,
+    pub(super) paused: bool,
     /// PostgreSQL is away.
     away: bool,
     /// Since when nothing more is to be read, and why.
-    drain: Option<(Drain, Instant)>,
+    pub(super) drain: Option<(Drain, Instant)>,
     last_took: Duration,
     /// When Kafka was last shown where PostgreSQL stands, and whether it has moved since.
     shown: Instant,
     unshown: bool,
-    troubles: Troubles,
+    pub(super) troubles: Troubles,
 }
 
 impl<'r> Poll<'r> {
@@ -115,8 +114,8 @@ impl<'r> Poll<'r> {
                 (Step::Pause, _) => self.pause()?,
                 (Step::Resume, _) => self.resume()?,
                 (Step::Poll(limit), _) => self.poll(limit)?,
-                (step @ (Step::Drained | Step::GiveUp), Some((Drain::Stop, _))) => break step == Step::Drained,
-                (step @ (Step::Drained | Step::GiveUp), _) => self.let_go(step == Step::GiveUp)?,
+                (ended @ (Step::Drained | Step::GiveUp), Some((Drain::Stop, _))) => break ended == Step::Drained,
+                (ended @ (Step::Drained | Step::GiveUp), _) => self.let_go(ended == Step::GiveUp)?,
             }
         };
         if drained {
@@ -156,11 +155,9 @@ impl<'r> Poll<'r> {
         }
     }
 
-    fn warn(&mut self, text: String) {
+    pub(super) fn warn(&mut self, text: String) {
         (self.report)(ConsumeEvent::Warning(text));
     }
-
-    // The batch.
 
     fn hand_over(&mut self) {
         let mut batch = std::mem::replace(&mut self.batch, self.spare.take().unwrap_or_default());
@@ -176,7 +173,7 @@ impl<'r> Poll<'r> {
         self.spare = Some(batch);
     }
 
-    fn pause(&mut self) -> Result<()> {
+    pub(super) fn pause(&mut self) -> Result<()> {
         self.paused = true;
         self.member.pause()
     }
@@ -239,228 +236,14 @@ impl<'r> Poll<'r> {
         Ok(())
     }
 
-    // The group.
-
-    fn follow(&mut self, rebalance: Rebalance) {
-        self.troubles.group_answered();
-        self.disowned = false;
-        match rebalance {
-            Rebalance::Assigned(partitions) => {
-                self.partitions.assign(partitions);
-                self.watch.need();
-            }
-            Rebalance::Revoked(partitions) => {
-                self.partitions.revoke(partitions);
-                self.drain.get_or_insert_with(|| (Drain::Leaving, Instant::now()));
-            }
-            Rebalance::Lost(partitions) => {
-                let ours: Vec<i32> = self.partitions.all().filter(|ours| partitions.contains(ours)).collect();
-                if !ours.is_empty() {
-                    self.warn(format!(
-                        "partition {ours:?} was taken away by the group, which heard nothing of this consumer for too \
-                         long; what was read here and is not committed is dropped"
-                    ));
-                }
-                self.partitions.lose(&partitions);
-                self.ledger.forget(partitions);
-                self.forget_what_was_read();
-                if self.partitions.leaving().is_empty() {
-                    self.drain.take_if(|(drain, _)| *drain == Drain::Leaving);
-                }
-            }
-        }
-    }
-
-    /// The leaving partitions are given up; with `void`, what was read and is not written is not written any more.
-    fn let_go(&mut self, void: bool) -> Result<()> {
-        if void {
-            self.warn(format!(
-                "partition {:?} goes to another consumer before all that was read is committed; it is read again there",
-                self.partitions.leaving()
-            ));
-            self.partitions.void();
-        }
-        let gone = self.partitions.leave();
-        if void {
-            self.forget_what_was_read();
-        } else {
-            self.member.show_offsets(self.ledger.committed(), CommitMode::Async);
-            self.begin_generation();
-        }
-        self.ledger.forget(gone.iter().copied());
-        self.drain = None;
-        self.member.give_up(&gone)
-    }
-
-    /// After the generation has grown.
-    fn begin_generation(&mut self) {
-        self.writer.set_generation(self.partitions.generation());
-        self.asked.clear();
-        if self.doubt || !self.partitions.arriving().is_empty() {
-            self.watch.need();
-        }
-    }
-
-    /// After what was read has become void.
-    fn forget_what_was_read(&mut self) {
-        self.batch.clear();
-        self.begin_generation();
-    }
-
-    /// Positions every partition anew: what was read and is not written counts no more.
-    fn void(&mut self) {
-        self.partitions.void();
-        self.forget_what_was_read();
-    }
-
-    // The topic.
-
-    fn look_into_offsets(&mut self) {
-        if !std::mem::replace(&mut self.doubt, true) {
-            self.watch.need();
-        }
-    }
-
-    fn look_after_topic(&mut self) -> Result<()> {
-        let Some((news, needed)) = self.watch.look() else { return Ok(()) };
-        match news {
-            News::Missing => {
-                let told = self.troubles.topic_is_missing(self.config);
-                told.into_iter().for_each(&mut *self.report);
-            }
-            News::Changed(_) => {
-                self.troubles.topic_is_there();
-                (self.doubt, self.shorter) = (false, BTreeSet::new());
-                if !self.partitions.reading().is_empty() || !self.asked.is_empty() {
-                    self.void();
-                }
-            }
-            News::Same | News::Silent => {
-                self.troubles.topic_is_there();
-                // To place a partition while others are to be given up would give them up.
-                if needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
-                    self.mend_offsets()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// It is the same topic, and a partition does not have the offset that is next, or has come out of
-    /// order: what retention took is counted as missing, a log that was cut is read from its beginning.
-    fn mend_offsets(&mut self) -> Result<()> {
-        let mut found = Vec::new();
-        for (partition, cursor) in self.partitions.reading() {
-            match self.member.bounds(*partition) {
-                Ok(bounds) => found.push((*partition, cursor.next, judge_offsets(cursor.next, bounds))),
-                Err(error) => {
-                    tracing::warn!(%error, partition, "The broker did not say where a partition begins; asking again.");
-                    self.look_into_offsets();
-                    return Ok(());
-                }
-            }
-        }
-        self.shorter.clear();
-        for (partition, from, judged) in found {
-            match (judged, self.partitions.cursor(partition)) {
-                (Offsets::Gap(to), Some(cursor)) => {
-                    self.batch.skip(partition, cursor, to);
-                    if from > 0 {
-                        self.warn(format!(
-                            "partition {partition}: offsets {from} to {} were deleted by the topic's retention before \
-                             they were read; {} are counted as missing",
-                            to - 1,
-                            to - from
-                        ));
-                    }
-                }
-                (Offsets::Shorter, _) => drop(self.shorter.insert(partition)),
-                _ => {}
-            }
-        }
-        if self.shorter.is_empty() {
-            return self.place(&self.partitions.reading().keys().copied().collect());
-        }
-        self.void();
-        Ok(())
-    }
-
-    // Positions.
-
-    /// Has the writer take over what arrives, once the topic's id is known.
-    fn take_over(&mut self) {
-        if self.watch.is_needed() || self.disowned || !self.partitions.leaving().is_empty() {
-            return;
-        }
-        let arriving = self.partitions.arriving().difference(&self.asked).copied();
-        let (shorter, others): (Vec<i32>, Vec<i32>) = arriving.partition(|partition| self.shorter.contains(partition));
-        let origin =
-            Origin { cluster_id: self.member.cluster_id(), topic_id: self.watch.id().map(ToOwned::to_owned) };
-        for (partitions, start_over) in [(shorter, true), (others, false)] {
-            if !partitions.is_empty() {
-                self.asked.extend(&partitions);
-                let generation = self.partitions.generation();
-                self.writer.send(Command::TakeOver { generation, partitions, origin: origin.clone(), start_over });
-            }
-        }
-    }
-
-    /// Reads partitions from where PostgreSQL says.
-    fn begin_reading(&mut self, taken: TakeOver) -> Result<()> {
-        if !taken.ended.is_empty() {
-            self.warn(format!(
-                "ended session {:?} of PostgreSQL: a consumer that does not answer kept the partitions locked",
-                taken.ended
-            ));
-        }
-        for why in [Restart::Cluster, Restart::Topic, Restart::Shorter] {
-            let partitions: Vec<i32> =
-                taken.restarted.iter().filter(|(_, restart)| *restart == why).map(|(partition, _)| *partition).collect();
-            if !partitions.is_empty() {
-                self.warn(format!(
-                    "{}, so partition {partitions:?} is read from the beginning; what is stored already counts as \
-                     duplicate",
-                    match why {
-                        Restart::Cluster => "the cluster is another one than before".to_owned(),
-                        Restart::Topic => format!("topic {:?} was deleted and made anew", self.config.kafka.topic),
-                        Restart::Shorter => "the log ends before the offset that is next".to_owned(),
-                    }
-                ));
-            }
-        }
-        let mut cursors = BTreeMap::new();
-        for (partition, position) in &taken.positions {
-            self.shorter.remove(partition);
-            cursors.insert(*partition, Cursor { epoch: position.epoch, next: position.next_offset });
-        }
-        let placed = self.partitions.place(cursors);
-        self.asked.retain(|partition| !placed.contains(partition));
-        self.ledger.open(taken.positions.iter().filter(|(partition, _)| placed.contains(partition)));
-        if placed.is_empty() {
-            return Ok(());
-        }
-        let reading = self.partitions.reading();
-        let from = placed.iter().map(|partition| (*partition, reading[partition].next)).collect();
-        (self.report)(ConsumeEvent::Assigned(from));
-        self.place(&placed)
-    }
-
-    /// Tells librdkafka from where to read. Never from "the beginning", which it remembers of a topic
-    /// that was deleted; an offset 0 that is not there is looked into like any other.
-    fn place(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
-        let offsets = self.partitions.reading().iter().map(|(partition, cursor)| (*partition, cursor.next)).collect();
-        self.member.place(&offsets, changed)?;
-        if self.paused { self.pause() } else { Ok(()) }
-    }
-
-    // The writer.
-
     fn take_reply(&mut self, reply: Reply) -> Result<()> {
         match reply {
             Reply::Failed(error) => return Err(error),
             Reply::Prepared(_) | Reply::Connected => {}
             Reply::Outdated(batch) => {
-                batch.into_iter().for_each(|batch| self.keep_spare(batch));
+                if let Some(batch) = batch {
+                    self.keep_spare(batch);
+                }
                 if self.away {
                     // There may be nothing else to tell by that it is back.
                     self.writer.send(Command::Connect);
@@ -477,7 +260,7 @@ impl<'r> Poll<'r> {
             Reply::TakenOver { generation, taken } => {
                 // While partitions are to be given up, placing others would give them up; asked again after.
                 if generation == self.partitions.generation() && self.partitions.leaving().is_empty() {
-                    self.begin_reading(taken)?;
+                    self.begin_reading(&taken)?;
                 }
             }
             Reply::Written { batch, positions, took } => {
@@ -493,34 +276,6 @@ impl<'r> Poll<'r> {
             }
         }
         Ok(())
-    }
-
-    /// A batch was dropped by the fence. `current`: it was of what is still read.
-    fn recover_from(&mut self, refusal: Refusal, current: bool) -> Result<()> {
-        if !current {
-            // That the partition is gone has been told.
-            return Ok(());
-        }
-        match refusal {
-            Refusal::Moved { partition } => {
-                self.warn(format!(
-                    "partition {partition} stands elsewhere in PostgreSQL than this consumer left it; reading on from \
-                     there"
-                ));
-                self.void();
-                Ok(())
-            }
-            Refusal::TakenOver { partition } => {
-                self.warn(format!(
-                    "partition {partition} was taken over by another consumer; what was read here and is not committed \
-                     is dropped"
-                ));
-                // To take them over would fence out their owner: the group says anew whose they are.
-                self.disowned = true;
-                self.void();
-                self.member.rejoin()
-            }
-        }
     }
 }
 

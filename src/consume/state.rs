@@ -227,7 +227,7 @@ pub(super) fn next(view: &View) -> Step {
         View { paused: true, away: false, .. } => Step::Resume,
         View { fill: Fill::Open(_), in_flight: false, at_the_end: true, .. } => Step::HandOver,
         View { fill: Fill::Open(age), in_flight: false, .. } if *age >= patience => Step::HandOver,
-        View { fill: Fill::Open(age), in_flight: false, .. } => Step::Poll((patience - *age).min(TICK)),
+        View { fill: Fill::Open(age), in_flight: false, .. } => Step::Poll(patience.saturating_sub(*age).min(TICK)),
         View { fill: Fill::Open(_), in_flight: true, paused: false, .. } => Step::Poll(SHORT_POLL),
         _ => Step::Poll(TICK),
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::batch::Batch;
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
-use crate::store::{Origin, Outcome, Positions, Refusal, SchemaChange, Source, Store, TakeOver};
+use crate::store::{Origin, Outcome, Positions, Refusal, SchemaChange, Store, TakeOver};
 
 /// Waits between tries to reach PostgreSQL: from this, doubling,
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -75,7 +75,6 @@ impl Writer {
         let generation = Arc::new(AtomicU64::new(0));
         let runtime = crate::runtime()?;
         let mut work = Work {
-            source: Source { group: config.group.clone(), topic: config.kafka.topic.clone() },
             config: config.clone(),
             store: None,
             replies: reply_sender,
@@ -151,7 +150,6 @@ impl Drop for Writer {
 }
 
 struct Work {
-    source: Source,
     config: ConsumerConfig,
     store: Option<Store>,
     replies: mpsc::Sender<Reply>,
@@ -224,11 +222,7 @@ impl Work {
     async fn attempt(&mut self, command: &mut Command) -> Result<Reply> {
         let store = match &mut self.store {
             Some(store) => store,
-            none => {
-                let store =
-                    Store::connect(&self.config.database_url, self.source.clone(), self.config.synchronous_commit);
-                none.insert(store.await?)
-            }
+            none => none.insert(Store::connect(&self.config).await?),
         };
         Ok(match command {
             Command::Prepare => Reply::Prepared(store.ensure_schema().await?),

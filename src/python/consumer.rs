@@ -38,8 +38,8 @@ impl PyConsumer {
 impl PyConsumer {
     #[new]
     #[pyo3(signature = (*, bootstrap_servers=None, topic=None, group=None, database_url=None, batch_rows=None,
-        linger=None, until_caught_up=false, drain_limit=None, assignment=None, synchronous_commit=true,
-        librdkafka_options=None, on_event=None))]
+        linger=None, until_caught_up=false, drain_limit=None, assignment=None, always_stage=false,
+        synchronous_commit=true, librdkafka_options=None, on_event=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
     fn new(
         bootstrap_servers: Option<String>,
@@ -51,6 +51,7 @@ impl PyConsumer {
         until_caught_up: bool,
         drain_limit: Option<Duration>,
         assignment: Option<&str>,
+        always_stage: bool,
         synchronous_commit: bool,
         librdkafka_options: Option<Vec<(String, String)>>,
         on_event: Option<Py<PyAny>>,
@@ -65,6 +66,7 @@ impl PyConsumer {
             until_caught_up,
             drain_limit: drain_limit.unwrap_or(default.drain_limit),
             assignment: assignment.map_or(Ok(default.assignment), str::parse)?,
+            always_stage,
             synchronous_commit,
             ..ConsumerConfig::default()
         };

@@ -42,11 +42,7 @@ pub(super) async fn copy_into(
 
 /// Copies rows into a staging table and inserts from there those whose id `orders` does not have;
 /// the ids that were inserted.
-pub(super) async fn insert_new(
-    transaction: &Transaction<'_>,
-    batch: &Batch,
-    rows: &[u32],
-) -> Result<HashSet<String>> {
+pub(super) async fn insert_new(transaction: &Transaction<'_>, batch: &Batch, rows: &[u32]) -> Result<HashSet<String>> {
     let step = || Error::postgres("inserting rows into orders");
     transaction
         .batch_execute(&format!(

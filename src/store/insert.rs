@@ -23,6 +23,40 @@ pub(super) const CLEAN_BATCHES: u32 = 20;
 /// Refusals of one SQLSTATE in a batch above which it is the table that is wrong, not the messages.
 const MOST_REFUSALS: u32 = 100;
 
+/// How a batch's rows are first tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caution {
+    /// Straight, where no repeat was found for so many batches: none to go; else looked up first.
+    BatchesToGo(u32),
+    /// Always by way of the staging table.
+    AlwaysStage,
+}
+
+impl Default for Caution {
+    fn default() -> Self {
+        Self::BatchesToGo(0)
+    }
+}
+
+impl Caution {
+    fn first_route(self) -> Route {
+        match self {
+            Self::BatchesToGo(0) => Route::Straight,
+            Self::BatchesToGo(_) => Route::Probed,
+            Self::AlwaysStage => Route::Staged,
+        }
+    }
+
+    /// After a batch.
+    fn next(self, repeated: bool) -> Self {
+        match self {
+            Self::BatchesToGo(_) if repeated => Self::BatchesToGo(CLEAN_BATCHES),
+            Self::BatchesToGo(left) => Self::BatchesToGo(left.saturating_sub(1)),
+            Self::AlwaysStage => self,
+        }
+    }
+}
+
 /// How rows go in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
@@ -40,13 +74,16 @@ enum Attempt {
     /// A key is there already, or a trigger left rows out: which, the next route tells.
     Unclear(Route),
     /// PostgreSQL refused a row.
-    Refused { state: String, reason: String, line: Option<usize> },
+    Refused {
+        state: String,
+        reason: String,
+        line: Option<usize>,
+    },
 }
 
-/// Writes the rows and notes in the batch what became of each. Takes and returns for how many more
-/// batches ids are to be looked up first.
-pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch, wary: u32) -> Result<u32> {
-    let mut route = if wary == 0 { Route::Straight } else { Route::Probed };
+/// Writes the rows and notes in the batch what became of each. Takes and returns how cautious to be.
+pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch, caution: Caution) -> Result<Caution> {
+    let mut route = caution.first_route();
     let mut repeated = false;
     let mut work: Vec<Vec<u32>> = vec![batch.to_store()];
     if route == Route::Probed {
@@ -94,7 +131,7 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch,
             Attempt::Refused { line, .. } => work.extend(split(rows, line)),
         }
     }
-    Ok(if repeated { CLEAN_BATCHES } else { wary.saturating_sub(1) })
+    Ok(caution.next(repeated))
 }
 
 /// The parts to try instead, the first last: around the line that was named, else halves.
@@ -144,9 +181,9 @@ async fn attempt(transaction: &mut Transaction<'_>, batch: &mut Batch, rows: &[u
     let tried = if route == Route::Staged {
         stage(&savepoint, batch, rows).await
     } else {
-        copy_into(&savepoint, "orders", batch, rows).await.map(|copied| {
-            if copied == rows.len() { Attempt::Done } else { Attempt::Unclear(Route::Staged) }
-        })
+        copy_into(&savepoint, "orders", batch, rows)
+            .await
+            .map(|copied| if copied == rows.len() { Attempt::Done } else { Attempt::Unclear(Route::Staged) })
     };
     match tried {
         Ok(unclear @ Attempt::Unclear(_)) => {
@@ -160,7 +197,10 @@ async fn attempt(transaction: &mut Transaction<'_>, batch: &mut Batch, rows: &[u
         Err(error) => {
             let Some(refusal) = Refusal::of(&error) else { return Err(error) };
             savepoint.rollback().await.map_err(step())?;
-            if route != Route::Staged && refusal.state == "23505" && is_primary_key(transaction, &refusal.constraint).await? {
+            if route != Route::Staged
+                && refusal.state == "23505"
+                && is_primary_key(transaction, &refusal.constraint).await?
+            {
                 return Ok(Attempt::Unclear(if route == Route::Straight { Route::Probed } else { Route::Staged }));
             }
             Ok(Attempt::Refused { state: refusal.state, reason: refusal.reason, line: refusal.line })

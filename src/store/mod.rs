@@ -20,12 +20,13 @@ use std::time::Duration;
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use self::blockers::Claim;
+use self::insert::Caution;
 pub use self::offsets::Counters;
 use self::offsets::Standing;
 pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, Source, TakeOver};
 pub use self::schema::SchemaChange;
 use crate::batch::Batch;
-use crate::config::DatabaseUrl;
+use crate::config::{ConsumerConfig, DatabaseUrl};
 use crate::error::{Error, Result};
 
 /// How long a lock is waited for.
@@ -48,15 +49,16 @@ pub(crate) struct Store {
     source: Source,
     /// Its session's process id in PostgreSQL.
     backend: i32,
-    /// Batches to go before COPY is tried without looking for repeats.
-    wary: u32,
+    /// How the next batch's rows go in.
+    caution: Caution,
 }
 
 impl Store {
     /// Connects and sets the session up. No timeout of the server's own ends a transaction of ours: the
     /// same batch would run into it for ever. A server that hears nothing of us for long ends the session.
-    pub(crate) async fn connect(url: &DatabaseUrl, source: Source, synchronous_commit: bool) -> Result<Self> {
-        let client = connect::connect(url).await?;
+    pub(crate) async fn connect(config: &ConsumerConfig) -> Result<Self> {
+        let url = config.database_url.clone();
+        let client = connect::connect(&url).await?;
         let setup = format!(
             "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
              SET synchronous_commit = {}; SET timezone = 'UTC'; SET client_encoding = 'UTF8';
@@ -65,13 +67,15 @@ impl Store {
                  ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '5'), ('tcp_user_timeout', '20000')
              ) AS wanted (name, value) WHERE current_setting(name, true) IS NOT NULL",
             LOCK_TIMEOUT.as_millis(),
-            if synchronous_commit { "on" } else { "off" },
+            if config.synchronous_commit { "on" } else { "off" },
         );
         let step = || Error::postgres("setting up the connection");
         client.batch_execute(&setup).await.map_err(step())?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(step())?.get(0);
         blockers::mark(&client).await?;
-        Ok(Self { client, url: url.clone(), source, backend, wary: 0 })
+        let source = Source { group: config.group.clone(), topic: config.kafka.topic.clone() };
+        let caution = if config.always_stage { Caution::AlwaysStage } else { Caution::default() };
+        Ok(Self { client, url, source, backend, caution })
     }
 
     /// Makes and checks the tables.
@@ -121,7 +125,7 @@ impl Store {
             .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
             .await
             .map_err(Error::postgres("preparing to write"))?;
-        let wary = insert::insert(&mut transaction, batch, self.wary).await?;
+        let caution = insert::insert(&mut transaction, batch, self.caution).await?;
         rejected::keep(&transaction, &self.source, batch.kept()).await?;
         totals::add(&transaction, batch).await?;
         let reached = offsets::advance(&transaction, &self.source, &batch.advances()).await?;
@@ -129,7 +133,7 @@ impl Store {
             return Err(Error::Inconsistent("an offset row vanished while it was locked".into()));
         }
         transaction.commit().await.map_err(Error::postgres("committing a batch"))?;
-        self.wary = wary;
+        self.caution = caution;
         Ok(Outcome::Committed(reached))
     }
 }

@@ -228,7 +228,8 @@ fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> Standing {
             Some(_) => {}
         }
         // Under this epoch nobody else writes: where the batch would have brought it, the batch did.
-        committed &= advance.to != advance.from && locked.get(&partition).is_some_and(|at| at.next_offset == advance.to);
+        committed &=
+            advance.to != advance.from && locked.get(&partition).is_some_and(|at| at.next_offset == advance.to);
     }
     match moved {
         Some(_) if committed => Standing::Committed(locked.clone()),

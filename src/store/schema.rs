@@ -157,7 +157,10 @@ async fn plan(transaction: &Transaction<'_>) -> Result<Plan> {
 /// The refusal of a role that may not do it, with all that somebody who may has to run.
 async fn for_an_administrator(client: &Client, steps: &[(String, String)], error: &Error) -> Result<Error> {
     let names = client
-        .query_one("SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema())", &[])
+        .query_one(
+            "SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema())",
+            &[],
+        )
         .await
         .map_err(Error::postgres("asking for the role's name"))?;
     let (role, database): (String, String) = (names.get(0), names.get(1));

@@ -1,7 +1,8 @@
 """Real services for every test: embedded ones always, Apache Kafka where Java and Maven are.
 
-``CCSTREAM_DEMAND`` (a comma-separated list of ``kafka``, ``browser``) makes a missing part a failure
-instead of a line that says what was left out; CI demands both.
+``CCSTREAM_DEMAND`` (a comma-separated list of ``kafka``, ``browser``, ``compose``, ``root``) makes a missing part a
+failure instead of a line that says what was left out; CI demands all. ``CCSTREAM_FAULTS=long`` (``make test-faults``)
+makes the faults' tests long.
 """
 
 from __future__ import annotations
@@ -220,7 +221,6 @@ class Pipeline:
             "SELECT count(*), coalesce(sum(value), 0) FROM orders"
         )
 
-
     def read_topic(self) -> list[tuple[int, int, dict[str, Any]]]:
         """Every event of the topic, as partition, offset and fields, read by a client that is not ours."""
         reader = Consumer(
@@ -234,12 +234,13 @@ class Pipeline:
         )
         partitions = set(reader.list_topics(self.topic, timeout=10).topics[self.topic].partitions)
         reader.assign([TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in partitions])
-        events = []
+        events: list[tuple[int, int, dict[str, Any]]] = []
         while partitions:
             for message in reader.consume(1000, timeout=1):
                 error = message.error()
                 if error is None:
-                    events.append((message.partition(), message.offset(), json.loads(message.value() or b"{}")))
+                    place = (message.partition() or 0, message.offset() or 0)
+                    events.append((*place, json.loads(message.value() or b"{}")))
                 else:
                     assert error.code() == KafkaError._PARTITION_EOF, error
                     partitions.discard(message.partition())
@@ -261,7 +262,7 @@ class Pipeline:
         assert not extra, f"{len(extra)} rows came from nowhere, as {next(iter(extra))}"
         for key, (_, value, merchant) in rows.items():
             event = sent[key]
-            assert abs(float(value) - float(event.get("amount", event.get("value")))) < 0.001, key
+            assert abs(float(value) - float(event.get("amount", event.get("value", "nan")))) < 0.001, key
             assert merchant == event.get("merchant"), key
         found = self.query("SELECT partition, consumed, next_offset FROM kafka_offsets ORDER BY 1")
         for partition, consumed, next_offset in found:

@@ -60,16 +60,16 @@ fn another_cluster_or_topic_is_read_from_its_beginning() {
     ] {
         let Some(sandbox) = Sandbox::new() else { return };
         let (mut store, _) = sandbox.ready();
-        let positions = sandbox.take_over(&mut store, before.clone()).positions;
+        let positions = sandbox.take_over(&mut store, &before).positions;
         sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
-        let taken = sandbox.take_over(&mut store, now.clone());
+        let taken = sandbox.take_over(&mut store, &now);
         let restarted: Vec<_> = expected.into_iter().map(|restart| (0, restart)).collect();
         assert_eq!(taken.restarted, restarted, "{before:?} {now:?}");
-        assert_eq!(taken.positions[&0].next_offset, if expected.is_some() { 0 } else { 1 });
+        assert_eq!(taken.positions[&0].next_offset, i64::from(expected.is_none()));
         let positions = sandbox.write(&mut store, &mut batch_of(&taken.positions, &["a", "b"]));
         assert_eq!((positions[&0].counters.stored, positions[&0].counters.duplicate), (2, 1));
         // What is known stays known.
-        let last = sandbox.take_over(&mut store, origin(None, None));
+        let last = sandbox.take_over(&mut store, &origin(None, None));
         assert!(last.restarted.is_empty());
         sandbox.verify();
     }

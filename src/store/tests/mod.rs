@@ -49,21 +49,24 @@ impl Sandbox {
         self.runtime.block_on(client.query_one(query, &[])).unwrap().get(0)
     }
 
+    fn config(&self) -> ConsumerConfig {
+        ConsumerConfig { database_url: self.url.clone(), ..ConsumerConfig::default() }
+    }
+
     fn store(&self) -> Store {
-        let source = Source { group: "g".into(), topic: "t".into() };
-        self.runtime.block_on(Store::connect(&self.url, source, true)).unwrap()
+        self.runtime.block_on(Store::connect(&self.config())).unwrap()
     }
 
     /// A store with its tables, and partition 0 taken over.
     fn ready(&self) -> (Store, Positions) {
         let mut store = self.store();
         self.runtime.block_on(store.ensure_schema()).unwrap();
-        let positions = self.take_over(&mut store, Origin::default()).positions;
+        let positions = self.take_over(&mut store, &Origin::default()).positions;
         (store, positions)
     }
 
-    fn take_over(&self, store: &mut Store, origin: Origin) -> TakeOver {
-        self.runtime.block_on(store.take_over(&[0], &origin, false, &|| true)).unwrap().unwrap()
+    fn take_over(&self, store: &mut Store, origin: &Origin) -> TakeOver {
+        self.runtime.block_on(store.take_over(&[0], origin, false, &|| true)).unwrap().unwrap()
     }
 
     fn try_write(&self, store: &mut Store, batch: &mut Batch) -> Result<Outcome> {

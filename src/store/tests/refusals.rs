@@ -24,10 +24,10 @@ fn kept_of(change: &str, bad: &[usize]) -> Option<Vec<(i64, String)>> {
     // Some are there already, so that both ways into the table are tried.
     let positions = sandbox.write(&mut store, &mut batch_at(&positions, rows(10, &[], 0)));
     sandbox.execute(change);
-    store.wary = 0;
+    store.caution = insert::Caution::default();
     // Rows 5 to 9 are there already; those of them that are bad now were good when they came.
     for (first, there) in [(100, 0), (5, 5)] {
-        let at = sandbox.take_over(&mut store, Origin::default()).positions;
+        let at = sandbox.take_over(&mut store, &Origin::default()).positions;
         let after = sandbox.write(&mut store, &mut batch_at(&at, rows(50, bad, first)));
         let grown = after[&0].counters - at[&0].counters;
         let rejected = bad.iter().filter(|number| **number >= there).count() as i64;
@@ -108,8 +108,8 @@ fn a_second_unique_index_refuses_a_row_and_the_primary_key_makes_a_duplicate() {
     sandbox.execute("CREATE UNIQUE INDEX one_merchant ON orders (merchant)");
     // Merchants of shops 0 to 2 are there; ids 0 to 2 are new, or are repeats.
     for (first, duplicate, rejected) in [(10, 0, 3), (0, 3, 0)] {
-        store.wary = 0;
-        let at = sandbox.take_over(&mut store, Origin::default()).positions;
+        store.caution = insert::Caution::default();
+        let at = sandbox.take_over(&mut store, &Origin::default()).positions;
         let after = sandbox.write(&mut store, &mut batch_at(&at, rows(3, &[], first)));
         let grown = after[&0].counters - at[&0].counters;
         assert_eq!((grown.duplicate, grown.rejected), (duplicate, rejected));

@@ -15,7 +15,7 @@ fn a_new_table_starts_over() {
     sandbox.execute("DROP TABLE orders");
     let change = sandbox.runtime.block_on(store.ensure_schema()).unwrap();
     assert!(change.created_orders && change.started_over);
-    let positions = sandbox.take_over(&mut store, Origin::default()).positions;
+    let positions = sandbox.take_over(&mut store, &Origin::default()).positions;
     assert_eq!(positions[&0].next_offset, 0);
     sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
     sandbox.verify();
@@ -34,7 +34,7 @@ fn an_eight_column_table_is_brought_up_and_keeps_its_rows() {
     let change = sandbox.runtime.block_on(store.ensure_schema()).unwrap();
     assert!(!change.created_orders && change.added_columns.len() == FIELDS.len() - 8 + 2);
     assert_eq!(sandbox.runtime.block_on(store.ensure_schema()).unwrap(), SchemaChange::default());
-    let positions = sandbox.take_over(&mut store, Origin::default()).positions;
+    let positions = sandbox.take_over(&mut store, &Origin::default()).positions;
     let positions = sandbox.write(&mut store, &mut batch_of(&positions, &["old", "new"]));
     assert_eq!((positions[&0].counters.stored, positions[&0].counters.duplicate), (1, 1));
     assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE category = 'Books' AND value = 12.5"), 1);
@@ -66,8 +66,7 @@ fn racing_schema_steps_all_succeed() {
         let together = std::sync::Barrier::new(8);
         let step = || {
             let runtime = crate::runtime().unwrap();
-            let source = Source { group: "g".into(), topic: "t".into() };
-            let mut store = runtime.block_on(Store::connect(&sandbox.url, source, true)).unwrap();
+            let mut store = runtime.block_on(Store::connect(&sandbox.config())).unwrap();
             together.wait();
             u32::from(runtime.block_on(store.ensure_schema()).unwrap().created_orders)
         };
@@ -79,11 +78,12 @@ fn racing_schema_steps_all_succeed() {
     }
 }
 
-
 #[test]
 fn a_wider_table_is_used_as_it_is() {
     let Some(sandbox) = Sandbox::new() else { return };
-    sandbox.execute("CREATE TABLE orders (order_id TEXT PRIMARY KEY, value NUMERIC, city VARCHAR(300), extra INT DEFAULT 7)");
+    sandbox.execute(
+        "CREATE TABLE orders (order_id TEXT PRIMARY KEY, value NUMERIC, city VARCHAR(300), extra INT DEFAULT 7)",
+    );
     let (mut store, positions) = sandbox.ready();
     sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
     assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE extra = 7 AND value = 1"), 1);

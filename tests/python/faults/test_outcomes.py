@@ -74,7 +74,9 @@ def test_a_read_only_database_is_waited_for(ready: Pipeline) -> None:
     end_sessions(ready)
     send(ready)
     consumer.wait_for("SQLSTATE 25006")
-    ready.execute(f'SET default_transaction_read_only = off; ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    with ready.connect() as person:
+        person.execute("SET default_transaction_read_only = off")
+        person.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     wait_until("all rows are there", lambda: ready.count() == 1000)
     consumer.wait_for("PostgreSQL is back")
     assert consumer.stop() == 0

@@ -1,0 +1,239 @@
+"""What duplicates cost: the consumer at 0 to 100 % of them, ordered and random ids, beside always-staging.
+
+``python bench/duplicates.py [EVENTS] [ROUNDS]`` (``make bench-duplicates``) starts Apache Kafka and PostgreSQL, runs
+every case in turn, ROUNDS times, and prints medians. Each case begins with an empty database that EVENTS / 2 earlier
+rows are put into first, so that there is something to be a duplicate of.
+
+Each share of duplicates is read twice: as the consumer does it, and with ``--always-stage``, which writes every batch
+by way of a staging table. The two last lines are not ccstream: the same rows, encoded beforehand, in batches of the
+same size, by COPY straight into the table, and by COPY into a staging table with INSERT ... ON CONFLICT DO NOTHING
+from there. Neither reads Kafka, parses, checks, or keeps offsets and totals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from apache_kafka import ApacheKafka
+from services import embedded_services, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BATCH = 50_000
+SHARES = (0.0, 0.0001, 0.01, 0.1, 1.0)
+
+
+def ordered_ids(count: int) -> list[str]:
+    """Ids as UUIDv7 are: they grow."""
+    return [f"0199f0c2-{number >> 12:04x}-7{number & 0xFFF:03x}-9d55-{number:012x}" for number in range(count)]
+
+
+def random_ids(count: int) -> list[str]:
+    """Ids as UUIDv4 are."""
+    chance = random.Random(7)  # noqa: S311
+    return [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(count)]
+
+
+def event(number: int, key: str) -> bytes:
+    """An event of about 400 bytes."""
+    return json.dumps(
+        {
+            "transaction_id": key,
+            "timestamp": f"2026-11-22T10:{number // 60_000 % 60:02}:{number // 1000 % 60:02}.{number % 1000:03}Z",
+            "card_token": f"tok_{number % 5000:016x}",
+            "card_last4": f"{number % 10_000:04}",
+            "merchant": f"Merchant number {number % 2000}",
+            "mcc": "5814",
+            "category": "food_dining",
+            "location": "Chicago",
+            "country": "US",
+            "latitude": 41.88,
+            "longitude": -87.63,
+            "amount": number % 10_000 / 100,
+            "currency": "USD",
+            "discount": 0.05,
+            "payment_method": "visa",
+            "entry_mode": "contactless",
+            "status": "approved",
+            "response_code": "00",
+            "risk_flag": False,
+        }
+    ).encode()
+
+
+def with_duplicates(earlier: list[str], new: list[str], share: float) -> Iterator[str]:
+    """The new ids, a share of them replaced by earlier ones, evenly."""
+    chance, due = random.Random(11), 0.0  # noqa: S311
+    for key in new:
+        due += share
+        if due >= 1 - 1e-9:
+            due -= 1
+            yield chance.choice(earlier)
+        else:
+            yield key
+
+
+class Bench:
+    """Services, and one topic and database after the other.
+
+    Args:
+        broker: Kafka's address.
+        database_url: a database of the PostgreSQL server.
+    """
+
+    def __init__(self, broker: str, database_url: str) -> None:
+        self._broker = broker
+        self._base = database_url
+        self._made = 0
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        self._made += 1
+        with psycopg.connect(self._base, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE bench_{self._made}")
+        return self._base.rpartition("/")[0] + f"/bench_{self._made}"
+
+    def drop(self, url: str) -> None:
+        """Removes a database."""
+        with psycopg.connect(self._base, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    def topic(self, ids: list[str]) -> str:
+        """A new topic with an event for each id, in order."""
+        self._made += 1
+        name = f"bench_{self._made}"
+        admin = AdminClient({"bootstrap.servers": self._broker})
+        admin.create_topics([NewTopic(name, 1, 1)])[name].result()
+        settings = {"bootstrap.servers": self._broker, "linger.ms": 50, "queue.buffering.max.kbytes": 262_144}
+        producer = Producer(settings)
+        for number, key in enumerate(ids):
+            while True:
+                try:
+                    producer.produce(name, event(number, key), partition=0)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+        if producer.flush(120):
+            raise RuntimeError("events were not delivered")
+        return name
+
+    def consume(self, topic: str, url: str, *flags: str) -> float:
+        """Reads a topic into a database: messages a second."""
+        group = f"{topic}-{url.rpartition('/')[2]}"
+        command = [sys.executable, "-m", "ccstream", "consume", "--until-caught-up", "--quiet", *flags]
+        place = ["--bootstrap-servers", self._broker, "--topic", topic, "--group", group, "--database-url", url]
+        output = subprocess.run([*command, *place], check=True, capture_output=True, text=True).stdout
+        found = re.search(r"\(([\d,]+) messages/s\)", output)
+        if found is None:
+            raise RuntimeError(f"no rate in: {output}")
+        return float(found[1].replace(",", ""))
+
+
+def blobs(url: str, count: int) -> list[list[bytes]]:
+    """All rows of ``orders`` but for the first ones, in batches, as binary COPY takes them."""
+    batches = []
+    with psycopg.connect(url) as connection:
+        for first in range(0, count, BATCH):
+            part = f"SELECT * FROM orders ORDER BY kafka_offset LIMIT {BATCH} OFFSET {first}"
+            copy = f"COPY (SELECT * FROM ({part}) AS part ORDER BY order_id) TO STDOUT BINARY"
+            with connection.cursor().copy(copy) as out:
+                batches.append([bytes(piece) for piece in out])
+    return batches
+
+
+def write(url: str, batches: list[list[bytes]], *, staged: bool) -> float:
+    """Writes batches without ccstream, one transaction each: rows a second."""
+    began, rows = time.perf_counter(), 0
+    with psycopg.connect(url) as connection:
+        for batch in batches:
+            cursor = connection.cursor()
+            table = "orders"
+            if staged:
+                cursor.execute("CREATE TEMP TABLE staging ON COMMIT DROP AS TABLE orders WITH NO DATA")
+                table = "staging"
+            with cursor.copy(f"COPY {table} FROM STDIN BINARY") as copy:
+                for part in batch:
+                    copy.write(part)
+            if staged:
+                cursor.execute("INSERT INTO orders SELECT * FROM staging ORDER BY order_id ON CONFLICT DO NOTHING")
+            rows += cursor.rowcount
+            connection.commit()
+    return rows / (time.perf_counter() - began)
+
+
+def measure(bench: Bench, make_ids: Callable[[int], list[str]], events: int) -> dict[str, float]:
+    """One round: the rate of every case."""
+    all_ids = make_ids(events + events // 2)
+    earlier, new = all_ids[: events // 2], all_ids[events // 2 :]
+    before = bench.topic(earlier)
+    rates: dict[str, float] = {}
+    batches: list[list[bytes]] = []
+    for share in SHARES:
+        topic = bench.topic(list(with_duplicates(earlier, new, share)))
+        for flags in ((), ("--always-stage",)):
+            url = bench.database()
+            bench.consume(before, url)
+            rates[f"{share:.2%}{', staged' if flags else ''}"] = bench.consume(topic, url, *flags)
+            if share or flags:
+                bench.drop(url)
+                continue
+            with psycopg.connect(url) as connection:
+                connection.execute("DELETE FROM orders WHERE order_id = ANY(%s)", (earlier,))
+            batches = blobs(url, events)
+            bench.drop(url)
+    for name, staged in (("bare COPY", False), ("bare staging", True)):
+        url = bench.database()
+        bench.consume(before, url)
+        rates[name] = write(url, batches, staged=staged)
+        bench.drop(url)
+    return rates
+
+
+@contextlib.contextmanager
+def running(kafka: ApacheKafka) -> Iterator[ApacheKafka]:
+    """The broker, while it is needed."""
+    try:
+        kafka.format()
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.remove()
+
+
+def main() -> None:
+    """Runs it and prints the table."""
+    events = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3  # noqa: PLR2004
+    columns = {}
+    with embedded_services() as variables, running(ApacheKafka(free_port())) as kafka:
+        bench = Bench(kafka.address, variables["DATABASE_URL"])
+        for name, make_ids in (("ordered ids", ordered_ids), ("random ids", random_ids)):
+            runs = [measure(bench, make_ids, events) for _ in range(rounds)]
+            columns[name] = {case: statistics.median(run[case] for run in runs) for case in runs[0]}
+    print(f"{events:,} events, medians of {rounds} rounds, rows a second and as a share of the first line\n")
+    print(f"{'':<20}" + "".join(f"{name:>26}" for name in columns))
+    for case in next(iter(columns.values())):
+        cells = [f"{rates[case]:>17,.0f} {rates[case] / rates['0.00%']:>8.2f}" for rates in columns.values()]
+        print(f"{case:<20}" + "".join(cells))
+
+
+if __name__ == "__main__":
+    main()

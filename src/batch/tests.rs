@@ -1,0 +1,122 @@
+//! Batches, by hand.
+
+use super::*;
+use crate::event::{Cents, Micros};
+use crate::rejection::Reason;
+use crate::validate::validate;
+
+fn transaction(id: &str, cents: i64) -> Transaction<'_> {
+    let mut transaction = Transaction {
+        order_id: id.into(),
+        value: Cents(cents),
+        timestamp: Micros(61_000_000),
+        ..Transaction::default()
+    };
+    transaction.texts[TextField::Currency as usize] = Some("EUR".into());
+    transaction
+}
+
+fn at(next: i64) -> Cursor {
+    Cursor { epoch: 1, next }
+}
+
+fn batch(rows: &[(&'static str, i32, i64)]) -> Batch {
+    let mut batch = Batch::default();
+    for (id, partition, offset) in rows {
+        batch.push(
+            (*partition, *offset),
+            &mut at(*offset),
+            Some(b"key"),
+            Some(b"{}"),
+            Ok(transaction(id, offset * 100)),
+        );
+    }
+    batch.seal();
+    batch
+}
+
+fn places(batch: &Batch) -> Vec<(i32, i64)> {
+    batch.to_store().iter().map(|index| &batch.rows[*index as usize]).map(|row| (row.partition, row.offset)).collect()
+}
+
+#[test]
+fn rows_are_sorted_and_the_first_of_an_id_stays() {
+    let mut batch = batch(&[("b", 1, 7), ("a", 1, 8), ("b", 0, 9), ("b", 0, 10), ("é", 0, 11), ("z", 0, 12)]);
+    assert_eq!(places(&batch), [(1, 8), (0, 9), (0, 12), (0, 11)]);
+    let advances = batch.advances();
+    assert_eq!((advances[&0].duplicate, advances[&1].duplicate), (1, 1));
+    assert_eq!((advances[&0].from, advances[&0].to), (9, 13));
+    assert_eq!(batch.messages(), 6);
+    assert_eq!(batch.to_store().iter().map(|index| batch.id(*index)).collect::<Vec<_>>(), ["a", "b", "z", "é"]);
+    // A repeat is stored where the one before it is refused.
+    batch.refuse(1, Rejection::new(Reason::RefusedByPostgres, "why"));
+    assert_eq!(batch.take_repeat(1), Some(2));
+    batch.refuse(2, Rejection::new(Reason::RefusedByPostgres, "why"));
+    assert_eq!((batch.take_repeat(2), batch.take_repeat(3)), (Some(3), None));
+    let advances = batch.advances();
+    assert_eq!((advances[&0].duplicate, advances[&0].rejected, advances[&1].duplicate), (0, 2, 0));
+}
+
+#[test]
+fn totals_are_of_stored_rows() {
+    let mut batch = batch(&[("a", 0, 1), ("b", 0, 2), ("c", 0, 3)]);
+    batch.mark_duplicate(1);
+    assert_eq!(batch.advances()[&0].duplicate, 1);
+    let cells = batch.cells();
+    assert_eq!(cells.len(), 1);
+    let ((minute, label, partition), cell) = cells.first_key_value().unwrap();
+    assert_eq!((*minute, batch.label_text(*label), *partition), (1, ("EUR", ""), 0));
+    assert_eq!(*cell, Cell { count: 2, sum: 400, min: 100, max: 300 });
+}
+
+#[test]
+fn a_refused_row_is_kept_as_it_came() {
+    let mut batch = batch(&[("a", 0, 1), ("b", 0, 2)]);
+    batch.push((0, 3), &mut at(3), None, Some(b"[]"), validate(Some(b"[]")));
+    batch.seal();
+    batch.refuse(1, Rejection::new(Reason::RefusedByPostgres, "why"));
+    let kept: Vec<_> = batch.kept().map(|kept| (kept.offset, kept.key.as_deref(), kept.payload.as_deref())).collect();
+    assert_eq!(kept, [(3, None, Some(b"[]".as_slice())), (2, Some(b"key".as_slice()), Some(b"{}"))]);
+    let advance = batch.advances()[&0];
+    assert_eq!((advance.consumed, advance.duplicate, advance.rejected), (3, 0, 2));
+    assert_eq!(batch.cells().values().next().unwrap().count, 1);
+    // Another try finds the rows as they were.
+    batch.begin_writing();
+    assert_eq!((batch.kept().count(), batch.advances()[&0].rejected), (1, 1));
+}
+
+#[test]
+fn a_gap_is_missing_and_an_offset_that_was_never_delivered_is_not() {
+    let mut batch = Batch::default();
+    let mut cursor = at(5);
+    batch.skip(0, &mut cursor, 9);
+    assert!(!batch.is_empty() && batch.messages() == 0);
+    batch.push((0, 12), &mut cursor, None, None, Ok(transaction("a", 1)));
+    let advance = batch.advances()[&0];
+    assert_eq!((advance.from, advance.to, advance.missing, advance.consumed), (5, 13, 4, 1));
+    assert_eq!(cursor.next, 13);
+    batch.skip(1, &mut at(0), 6);
+    assert_eq!((batch.advances()[&1].from, batch.advances()[&1].to, batch.advances()[&1].missing), (0, 6, 0));
+}
+
+#[test]
+fn kept_messages_are_masked() {
+    let payload = br#"{"merchant":"4111111111111111"}"#;
+    let mut batch = Batch::default();
+    batch.push((0, 5), &mut at(5), Some(b"key"), Some(payload), validate(Some(payload)));
+    batch.push((0, 9), &mut at(6), None, None, validate(None));
+    let [first, second] = &batch.rejected[..] else { panic!("two messages") };
+    assert_eq!(first.payload.as_deref(), Some(br#"{"merchant":"************1111"}"#.as_slice()));
+    assert!(first.masked && !second.masked);
+    assert_eq!((second.rejection.reason, &second.payload), (Reason::Tombstone, &None));
+    let advance = batch.advances()[&0];
+    assert_eq!((advance.from, advance.to, advance.consumed, advance.rejected), (5, 10, 2, 2));
+}
+
+#[test]
+fn a_cleared_batch_is_as_new() {
+    let mut batch = batch(&[("a", 0, 1)]);
+    batch.push((0, 2), &mut at(2), None, Some(b""), validate(Some(b"")));
+    batch.clear();
+    assert!(batch.is_empty() && batch.bytes() == 0 && batch.to_store().is_empty() && batch.kept().count() == 0);
+}
