@@ -12,7 +12,6 @@ from there. Neither reads Kafka, parses, checks, or keeps offsets and totals.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import re
@@ -31,7 +30,7 @@ from confluent_kafka.cimpl import NewTopic
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from apache_kafka import ApacheKafka
+from apache_kafka import running_kafka
 from services import embedded_services, free_port
 
 if TYPE_CHECKING:
@@ -207,23 +206,12 @@ def measure(bench: Bench, make_ids: Callable[[int], list[str]], events: int) -> 
     return rates
 
 
-@contextlib.contextmanager
-def running(kafka: ApacheKafka) -> Iterator[ApacheKafka]:
-    """The broker, while it is needed."""
-    try:
-        kafka.format()
-        kafka.start()
-        yield kafka
-    finally:
-        kafka.remove()
-
-
 def main() -> None:
     """Runs it and prints the table."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3  # noqa: PLR2004
     columns = {}
-    with embedded_services() as variables, running(ApacheKafka(free_port())) as kafka:
+    with embedded_services() as variables, running_kafka(free_port()) as kafka:
         bench = Bench(kafka.address, variables["DATABASE_URL"])
         for name, make_ids in (("ordered ids", ordered_ids), ("random ids", random_ids)):
             runs = [measure(bench, make_ids, events) for _ in range(rounds)]

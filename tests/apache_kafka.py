@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,9 +15,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from confluent_kafka.admin import AdminClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "4.3.1"
@@ -172,23 +177,31 @@ class ApacheKafka:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def running_kafka(port: int | None = None) -> Iterator[ApacheKafka]:
+    """A broker that answers, and goes at the end; ``port`` as :class:`ApacheKafka` takes it."""
+    kafka = ApacheKafka(port)
+    try:
+        kafka.format()
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.remove()
+
+
 def main() -> int:
     """Runs the broker until Ctrl-C."""
     if missing := missing_tools():
         print(f"Apache Kafka needs {missing}, which is not here", file=sys.stderr)
         return 1
     print(f"Fetching Apache Kafka {VERSION}, once", flush=True)
-    kafka = ApacheKafka()
     try:
-        kafka.format()
-        kafka.start()
-        print(f"✓ Apache Kafka {VERSION} answers at {kafka.address}; Ctrl-C ends it", flush=True)
-        while True:
-            time.sleep(1)
+        with running_kafka() as kafka:
+            print(f"✓ Apache Kafka {VERSION} answers at {kafka.address}; Ctrl-C ends it", flush=True)
+            while True:
+                time.sleep(1)
     except KeyboardInterrupt:
         return 0
-    finally:
-        kafka.remove()
 
 
 if __name__ == "__main__":

@@ -70,3 +70,12 @@ fn only_the_python_module_knows_of_python() {
         assert!(!text.contains("pyo3"), "{} uses pyo3", file.display());
     }
 }
+
+#[test]
+fn only_the_topics_id_is_unsafe() {
+    let mut files = Vec::new();
+    sources(Path::new("src"), &mut files);
+    let is_unsafe = |file: &&std::path::PathBuf| fs::read_to_string(file).unwrap().contains("allow(unsafe_code");
+    let found: Vec<_> = files.iter().filter(is_unsafe).collect();
+    assert_eq!(found, [Path::new("src/topic_id.rs")]);
+}

@@ -207,7 +207,8 @@ class Consumer:
         Raises:
             KafkaError: no leave to read the topic, or it does not exist (with ``until_caught_up``).
             PostgresError: an error that no waiting mends; nothing of that batch is stored, nothing is lost.
-            SchemaError: the tables cannot be used.
+            SchemaError: the tables cannot be used, or PostgreSQL refuses more than 100 rows of one batch for
+                the same reason.
         """
     def run_async(self) -> Future[ConsumeSummary]:
         """The same, to be awaited; call it where an event loop runs. Cancelling it stops the run."""

@@ -30,7 +30,7 @@ from confluent_kafka.cimpl import NewTopic
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from apache_kafka import ApacheKafka, missing_tools  # noqa: E402
+from apache_kafka import ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
 from services import embedded_services, free_port  # noqa: E402
 
@@ -57,13 +57,8 @@ def apache() -> Iterator[ApacheKafka]:
     """Apache Kafka, on the compose file's port where that is free."""
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
-    kafka = ApacheKafka(free_port() if embedded.is_taken(9094) or embedded.is_taken(9093) else None)
-    try:
-        kafka.format()
-        kafka.start()
+    with running_kafka(free_port() if embedded.is_taken(9094) or embedded.is_taken(9093) else None) as kafka:
         yield kafka
-    finally:
-        kafka.remove()
 
 
 @pytest.fixture(params=["embedded", "apache"])
@@ -132,30 +127,19 @@ class Pipeline:
 
     def consume(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         """Starts ``ccstream consume ARGUMENTS``, its output in a file."""
-        # Deleted with the pipeline's folder; a pipe would fill while nobody reads it.
-        log = Path(self.folder.name) / f"consumer-{len(self.children)}.log"
-        with log.open("wb") as out:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "ccstream", "consume", *arguments],
-                env={**self.environment, **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
-        self.children.append(child)
-        return Running(child, log)
+        return self._start("consume", *arguments, environment=environment)
 
     def produce(self, rate: float | str, count: int, *arguments: str) -> Running:
         """Starts ``ccstream produce`` at a rate, for so many events."""
-        log = Path(self.folder.name) / f"producer-{len(self.children)}.log"
+        return self._start("produce", "--quiet", "--rate", str(rate), "--count", str(count), *arguments)
+
+    def _start(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
+        # In the pipeline's own folder, and no pipe, which would fill while nobody reads it.
+        log = Path(self.folder.name) / f"{arguments[0]}-{len(self.children)}.log"
         with log.open("wb") as out:
             child = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "ccstream", "produce", "--quiet"),
-                    *("--rate", str(rate), "--count", str(count), *arguments),
-                ],
-                env=self.environment,
+                [sys.executable, "-m", "ccstream", *arguments],
+                env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
