@@ -7,6 +7,9 @@ use crate::topic_id::{TopicIds, TopicState};
 
 /// How often it is looked whether the topic was made anew.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How soon after the question before, where an answer is needed: a broker that says one thing and another is not asked
+/// without end.
+const ASK_SOON: Duration = Duration::from_millis(50);
 /// And how often while an answer is needed that does not come.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -54,6 +57,14 @@ impl Watch {
         self.needed = Some(Instant::now());
     }
 
+    fn is_due(&self) -> bool {
+        match self.needed {
+            // Soon, and then again where the answer was of no use.
+            Some(needed) => self.looked.elapsed() >= if needed > self.looked { ASK_SOON } else { ASK_AGAIN },
+            None => self.looked.elapsed() >= LOOK_EVERY,
+        }
+    }
+
     /// Asks if it is time, and returns the news if there are any; with whether they are what was needed.
     pub(super) fn look(&mut self) -> Option<(News, bool)> {
         if !self.ids.is_asking() && self.is_due() {
@@ -73,16 +84,6 @@ impl Watch {
             self.id = Some(id.clone());
         }
         Some((news, is_needed))
-    }
-}
-
-impl Watch {
-    fn is_due(&self) -> bool {
-        match self.needed {
-            // At once, and then again where the answer was of no use.
-            Some(needed) => needed > self.looked || self.looked.elapsed() >= ASK_AGAIN,
-            None => self.looked.elapsed() >= LOOK_EVERY,
-        }
     }
 }
 

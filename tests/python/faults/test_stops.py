@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.timeout(400)
-def test_a_stop_under_load_at_any_moment(pipeline: Pipeline, chance: random.Random) -> None:
+def test_a_stop_under_load_at_any_moment(apache_pipeline: Pipeline, chance: random.Random) -> None:
+    # On Apache Kafka alone: a member that leaves while it joins can leave the embedded broker's group stuck.
+    pipeline = apache_pipeline
     pipeline.create_topic(4)
     producer = pipeline.produce(5000, 5000 * 300)
     for _ in range(at_length(3, 20)):

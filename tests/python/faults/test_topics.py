@@ -206,16 +206,18 @@ def test_retention_passes_a_live_consumer_by(apache_pipeline: Pipeline) -> None:
     pipeline.send(events(range(10)))
     consumer = pipeline.consume()
     wait_until("rows arrive", lambda: pipeline.count() == 10)
-    # Stopped, it reads nothing; what comes now is gone before it goes on.
     with pipeline.frozen(consumer):
-        pipeline.send(events(range(10, 1000)))
+        # The question that was under way is answered with these, however long nobody reads the answer.
+        pipeline.send(events(range(10, 20)))
+        time.sleep(1)
+        # What comes now is gone before it is asked for.
+        pipeline.send(events(range(20, 1000)))
         delete_records(pipeline, 900)
     wait_until("it goes on", lambda: ids(range(900, 1000)) <= stored_ids(pipeline))
     assert consumer.stop() == 0
     [(consumed, stored, duplicate, missing)] = pipeline.query(COUNTERS)
-    # Some were under way to it already.
     assert (consumed, consumed + missing, duplicate) == (stored, 1000, 0)
-    assert missing > 0
+    assert missing in {880, 890}
     assert f"{missing} are counted as missing" in consumer.output()
     pipeline.verify()
 
