@@ -78,7 +78,9 @@ def test_a_consumer_stopped_at_any_moment(pipeline: Pipeline, chance: random.Ran
     consumers = [pipeline.consume("--verbose", "--batch-rows", "5000") for _ in range(2)]
     for consumer in consumers:
         consumer.wait_for("Listening")
-    producer = pipeline.produce(4000, 4000 * 60 * 25)
+    # At a million small batches the embedded broker needs a third of a second for each: stay below.
+    rate = at_length(4000, 1000)
+    producer = pipeline.produce(rate, rate * 60 * 25)
 
     def owners() -> int:
         return len(pipeline.query(OWNERS)[0][0] or [])
