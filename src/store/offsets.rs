@@ -33,20 +33,6 @@ impl std::ops::AddAssign for Counters {
     }
 }
 
-impl std::ops::Sub for Counters {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self {
-            consumed: self.consumed - other.consumed,
-            stored: self.stored - other.stored,
-            duplicate: self.duplicate - other.duplicate,
-            rejected: self.rejected - other.rejected,
-            missing: self.missing - other.missing,
-        }
-    }
-}
-
 /// Where a partition stands, as its offset row says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {

@@ -109,3 +109,18 @@ fn batch_of(positions: &Positions, ids: &[&'static str]) -> Batch {
 fn counters(consumed: i64, stored: i64, duplicate: i64, rejected: i64) -> Counters {
     Counters { consumed, stored, duplicate, rejected, missing: 0 }
 }
+
+/// By how much counters grew.
+impl std::ops::Sub for Counters {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            consumed: self.consumed - other.consumed,
+            stored: self.stored - other.stored,
+            duplicate: self.duplicate - other.duplicate,
+            rejected: self.rejected - other.rejected,
+            missing: self.missing - other.missing,
+        }
+    }
+}
