@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::card_number;
 use crate::columns::{ID_AT, encode_row};
-use crate::event::{TextField, Transaction};
+use crate::event::{Micros, TextField, Transaction};
 use crate::rejection::Rejection;
 
 /// One row: its places in the batch's buffers.
@@ -22,7 +22,7 @@ struct Row {
     /// Place in [`Batch::labels`].
     label: u32,
     partition: i32,
-    minute: i32,
+    time: Micros,
     offset: i64,
     cents: i64,
 }
@@ -218,7 +218,7 @@ impl Batch {
             payload_len: payload.len() as u32,
             label: self.label(transaction),
             partition,
-            minute: transaction.timestamp.minute(),
+            time: transaction.timestamp,
             offset,
             cents: transaction.value.0,
         };
@@ -328,7 +328,7 @@ impl Batch {
     pub(crate) fn cells(&self) -> BTreeMap<CellKey, Cell> {
         let mut cells: BTreeMap<CellKey, Cell> = BTreeMap::new();
         for (row, _) in self.rows.iter().zip(&self.fates).filter(|(_, fate)| **fate == Fate::Stored) {
-            let cell = cells.entry((row.minute, row.label, row.partition));
+            let cell = cells.entry((row.time.minute(), row.label, row.partition));
             let cell = cell.or_insert(Cell { count: 0, sum: 0, min: row.cents, max: row.cents });
             cell.count += 1;
             cell.sum += row.cents;
@@ -336,6 +336,12 @@ impl Batch {
             cell.max = cell.max.max(row.cents);
         }
         cells
+    }
+
+    /// Partition and time (microseconds since 1970 UTC) of each stored row.
+    pub(crate) fn stored_times(&self) -> impl Iterator<Item = (i32, i64)> {
+        let stored = self.rows.iter().zip(&self.fates).filter(|(_, fate)| **fate == Fate::Stored);
+        stored.map(|(row, _)| (row.partition, row.time.0))
     }
 
     /// A cell's currency and status.

@@ -14,6 +14,35 @@ pub(crate) struct Column {
     pub(crate) type_name: &'static str,
     /// The least VARCHAR length that holds what we accept; 0 for other types.
     pub(crate) max_chars: usize,
+    /// What it means, for the catalogue.
+    pub(crate) comment: &'static str,
+}
+
+/// What a column means, for whoever reads the table by other means.
+fn comment(column: &str) -> &'static str {
+    match column {
+        "order_id" => "the transaction''s id; repeats of it are dropped",
+        "status" => "approved or declined, as the event says",
+        "category" => "what kind of merchant",
+        "value" => "the amount in its currency; negative is a refund. Never add different currencies up",
+        "timestamp" => "when it happened, UTC",
+        "city" => "where it happened",
+        "payment_method" => "the card''s brand, or another way to pay",
+        "discount" => "share of the price, 0 to 1",
+        "merchant" => "who was paid",
+        "mcc" => "merchant category code, ISO 18245",
+        "country" => "country of the city, ISO 3166-1 alpha-2",
+        "currency" => "of value, ISO 4217",
+        "card_token" => "stands for the card; never its number",
+        "card_last4" => "the card number''s last four digits",
+        "entry_mode" => "how the card was read",
+        "response_code" => "the issuer''s answer, ISO 8583; 00 is approved",
+        "latitude" => "of the city, degrees north",
+        "longitude" => "of the city, degrees east",
+        "risk_flag" => "whether the issuer found it suspicious",
+        "kafka_partition" => "the Kafka partition it came from; NULL: another program inserted it",
+        _ => "its offset in that partition",
+    }
 }
 
 /// Every column that a row is written to, in COPY's order.
@@ -29,11 +58,16 @@ pub(crate) static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
             Kind::Latitude | Kind::Longitude => ("DOUBLE PRECISION".into(), "float8"),
             Kind::Flag => ("BOOLEAN".into(), "bool"),
         };
-        Column { name: field.column, sql_type, type_name, max_chars: field.max_chars }
+        Column { name: field.column, sql_type, type_name, max_chars: field.max_chars, comment: comment(field.column) }
     };
     let origin = [("kafka_partition", "INTEGER", "int4"), ("kafka_offset", "BIGINT", "int8")];
-    let origin =
-        origin.map(|(name, sql_type, type_name)| Column { name, sql_type: sql_type.into(), type_name, max_chars: 0 });
+    let origin = origin.map(|(name, sql_type, type_name)| Column {
+        name,
+        sql_type: sql_type.into(),
+        type_name,
+        max_chars: 0,
+        comment: comment(name),
+    });
     FIELDS.iter().map(of_field).chain(origin).collect()
 });
 
@@ -50,7 +84,7 @@ pub(crate) const COPY_TRAILER: &[u8] = &(-1i16).to_be_bytes();
 pub(crate) const ID_AT: usize = 6;
 
 /// Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
-const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 /// Appends one row. The id comes first: [`ID_AT`].
 pub(crate) fn encode_row(transaction: &Transaction<'_>, partition: i32, offset: i64, out: &mut Vec<u8>) {
@@ -88,7 +122,7 @@ fn push_or_null<T>(value: Option<T>, out: &mut Vec<u8>, push: impl FnOnce(T, &mu
 
 /// Hundredths as NUMERIC with two decimals: base-10,000 digits around the decimal point
 /// (`numeric_recv` in PostgreSQL's numeric.c).
-fn push_numeric(hundredths: i64, out: &mut Vec<u8>) {
+pub(crate) fn push_numeric(hundredths: i64, out: &mut Vec<u8>) {
     const NEGATIVE: u16 = 0x4000;
     let size = hundredths.unsigned_abs();
     let (mut whole, fraction) = (size / 100, (size % 100 * 100) as u16);

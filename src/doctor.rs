@@ -145,14 +145,14 @@ async fn look(client: &Client, url: &DatabaseUrl) -> Result<Vec<Check>> {
                     CASE WHEN to_regclass(t) IS NULL THEN '' ELSE (
                         SELECT coalesce(string_agg(p, ', '), '') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p
                         WHERE NOT has_table_privilege(to_regclass(t), p)) END
-             FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute']) AS t",
+             FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute', 'latency_minute']) AS t",
             &[],
         )
         .await
         .map_err(ask())?;
     let missing: Vec<String> = tables.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
     let tables_check = if missing.is_empty() {
-        Check::good("tables", "orders, kafka_offsets, rejected_events and kpi_minute are there")
+        Check::good("tables", "orders, kafka_offsets, rejected_events, kpi_minute and latency_minute are there")
     } else {
         Check::good("tables", format!("the consumer will create {}", missing.join(", ")))
     };

@@ -3,8 +3,12 @@
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from os import PathLike
+from types import TracebackType
 from typing import Any, Literal, TypeAlias, final
+
+from typing_extensions import Self
 
 __version__: str
 
@@ -13,7 +17,11 @@ __all__ = [
     "ConsumeSummary",
     "Consumer",
     "KeptMessage",
+    "KpiAnswer",
+    "KpiEngine",
+    "KpiStatus",
     "PartitionReport",
+    "PartitionState",
     "ProduceSummary",
     "Producer",
     "ReasonCount",
@@ -412,3 +420,263 @@ def replay_rejected(
 
 def ping(database_url: str) -> bool:
     """Whether the database lets us in and answers; what the embedded services wait for."""
+
+@final
+class PartitionState:
+    """A partition of a group's topic, as its offset row is in the engine's snapshot."""
+
+    @property
+    def group(self) -> str:
+        """The consumer group."""
+    @property
+    def topic(self) -> str:
+        """The topic."""
+    @property
+    def partition(self) -> int:
+        """Its number."""
+    @property
+    def next_offset(self) -> int:
+        """The offset that is read next."""
+    @property
+    def consumed(self) -> int:
+        """Messages delivered; ``stored + duplicate + rejected``."""
+    @property
+    def stored(self) -> int:
+        """Rows that it brought into ``orders``."""
+    @property
+    def duplicate(self) -> int:
+        """Messages whose id ``orders`` had."""
+    @property
+    def rejected(self) -> int:
+        """Messages kept in ``rejected_events``."""
+    @property
+    def missing(self) -> int:
+        """Messages that retention took before they were read."""
+    @property
+    def updated_at(self) -> int:
+        """When it was last committed, in microseconds since 1970 UTC."""
+
+@final
+class KpiStatus:
+    """How a :class:`KpiEngine` stands: a record of one moment."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in memory."""
+    @property
+    def loaded(self) -> float:
+        """Share of the table that has been read, 0 to 1; 1 once it is followed."""
+    @property
+    def snapshot_at(self) -> int | None:
+        """The moment that answers are true for, by PostgreSQL's clock, in microseconds since 1970 UTC."""
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the engine from following; the figures stay as they were."""
+    @property
+    def trouble_for(self) -> timedelta | None:
+        """How long that has been so."""
+    @property
+    def no_tables(self) -> bool:
+        """Whether the trouble is that the consumer has not made the tables yet."""
+    @property
+    def foreign_rows(self) -> int:
+        """Rows that another program inserted, as of the last full reading; they are counted in every answer."""
+    @property
+    def odd_amounts(self) -> int:
+        """Rows whose amount is no number of cents (NaN, or beyond 64 bits); they count as rows without one."""
+    @property
+    def dropped_until(self) -> int | None:
+        """What happened after this is all here, in microseconds since 1970 UTC; None: everything is."""
+    @property
+    def lacking_rows(self) -> int:
+        """Rows that consumers stored and the table does not have: somebody removed them."""
+    @property
+    def reloads(self) -> int:
+        """How often the whole table was read."""
+    @property
+    def reload(self) -> str | None:
+        """Why it was the last time."""
+    @property
+    def rows_from_file(self) -> int:
+        """Rows that came from the column file at the start."""
+    @property
+    def bytes(self) -> int:
+        """Memory that the columns take, in bytes."""
+    @property
+    def consumers(self) -> int:
+        """Consumers that have a session at the database."""
+    @property
+    def no_consumer_since(self) -> int | None:
+        """Since when there is none, in microseconds since 1970 UTC: the time of the last commit."""
+    @property
+    def role(self) -> str | None:
+        """The role whose rights the engine reads with; None: the user's own, in read-only transactions."""
+    @property
+    def rejected(self) -> list[tuple[str, int]]:
+        """Rejected messages by reason, the most frequent first."""
+    @property
+    def latency_ms(self) -> list[int] | None:
+        """From event to stored, p50, p95 and p99 of the last five minutes in milliseconds, each at most an eighth
+        too high; None without events."""
+    @property
+    def latency_events(self) -> int:
+        """How many events these are."""
+    @property
+    def partitions(self) -> list[PartitionState]:
+        """The offset rows of the snapshot."""
+
+@final
+class KpiAnswer:
+    """What :meth:`KpiEngine.query` found. Money is in integer cents everywhere."""
+
+    @property
+    def start(self) -> int | None:
+        """From when, in microseconds since 1970 UTC; None for all of time."""
+    @property
+    def end(self) -> int | None:
+        """Before when."""
+    @property
+    def width(self) -> timedelta | None:
+        """Of a bucket of time; None where the query has none."""
+    @property
+    def currency(self) -> str | None:
+        """Whose amounts were added up; None: those of rows that name none."""
+    @property
+    def totals(self) -> dict[str, Any]:
+        """Of all rows: ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``with_status``,
+        ``declined``, ``risky``, ``cards`` (different ones) as int; ``sum``, ``min``, ``max``, ``p50``, ``p95``, ``p99``
+        in cents as int, exact (``percentile_disc``); ``mean`` in cents, ``approved_share`` (of those with a status,
+        0 to 1) and ``rate`` (rows a second of the range) as float. None where there is nothing to take it of."""
+    @property
+    def before(self) -> dict[str, Any] | None:
+        """The same of the range of equal length before, if asked for."""
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """A grouping's columns, all of one length n.
+
+        ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of
+        the week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64). ``count``,
+        ``amounts``, ``sum`` (cents), ``approved``, ``with_status``, ``declined``, ``risky``: int64. ``mean`` (cents),
+        ``approved_share``, of time ``rate``: float64, NaN for none. If asked for: ``min``, ``max``, ``p50``, ``p95``,
+        ``p99`` (cents, float64; percentiles within 1 %) and ``cards`` (int64). Of places: ``country``, ``latitude``
+        and ``longitude`` (degrees, float64). Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32,
+        n by m). What is not among the ``top``: ``other_groups``, ``other_count``, ``other_sum`` as int; of time,
+        ``other_count`` are the rows without a time.
+
+        Raises:
+            KeyError: it was not asked for.
+        """
+    def keys(self) -> list[str]:
+        """The groupings."""
+
+@final
+class KpiEngine:
+    """The rows of ``orders`` in memory, about 26 bytes each: any question is answered from them at once, exactly.
+
+    A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time.
+    A question asked again costs the rows that came since. Every method may be called from any thread.
+
+    Example:
+        >>> with ccstream.KpiEngine.from_database() as engine:
+        ...     engine.refresh()
+        ...     answer = engine.query(by={"category": ["p95"]}, last=timedelta(days=1), top=5)
+        ...     print(answer.totals["count"], answer["category"]["key"])
+    """
+
+    @staticmethod
+    def from_database(
+        database_url: str | None = None,
+        *,
+        max_rows: int | None = None,
+        max_days: int | None = None,
+        interval: timedelta | None = None,
+        file: str | PathLike[str] | None = None,
+    ) -> KpiEngine:
+        """Begins to read; returns at once.
+
+        Args:
+            database_url: default ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
+            max_rows: at most so many rows are held, the oldest leave first. Default 20,000,000, at least 65,536.
+            max_days: only rows of so many days, by their own time. Default: all.
+            interval: between two looks at the database. Default 0.5 s, at least 10 ms.
+            file: where the columns are kept, so that the next start reads only what is new. Default: nowhere.
+
+        Raises:
+            ConfigError: a setting cannot be.
+        """
+    def query(
+        self,
+        *,
+        filters: Mapping[str, Sequence[str | None]] | None = None,
+        min_amount: str | int | float | Decimal | None = None,
+        max_amount: str | int | float | Decimal | None = None,
+        last: timedelta | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        by: dict[str, list[str]] | None = None,
+        currency: str | None = None,
+        width: timedelta | None = None,
+        utc_offset: int | None = None,
+        before: bool = False,
+        top: int | None = None,
+    ) -> KpiAnswer:
+        """Answers from the last snapshot.
+
+        Args:
+            filters: for a dimension (``category``, ``city``, ``country``, ``merchant``, ``payment_method``,
+                ``status``, ``currency``, ``entry_mode``, ``risk``: ``"true"`` or ``"false"``) the values that count;
+                None is an absent one.
+            min_amount: no amounts below, in units of the currency, at most two decimals.
+            max_amount: none above.
+            last: only the last so long before the snapshot, from the beginning of a bucket on.
+            start: only from this on, in microseconds since 1970 UTC; with ``end``.
+            end: only before this.
+            by: groupings, each with the measures wanted beyond the usual ones: a dimension, ``place`` (city and country with
+                their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or ``trend:`` and a
+                dimension (counts by time). Measures: ``min``, ``max``, ``p50``, ``p95``, ``p99``, ``cards``.
+            currency: whose amounts are added up; ``""``: those without one. Default: the one that most rows have.
+            width: of a bucket of time. Default: one that makes about 50.
+            utc_offset: seconds east of UTC, for hours of the week and for where days begin. Default 0.
+            before: totals of the range of equal length before, too.
+            top: of each dimension only so many groups with the most rows. Default: all.
+
+        Raises:
+            ConfigError: it cannot be asked, and why.
+        """
+    def latest(
+        self,
+        count: int = 10,
+        *,
+        filters: Mapping[str, Sequence[str | None]] | None = None,
+        min_amount: str | int | float | Decimal | None = None,
+        max_amount: str | int | float | Decimal | None = None,
+    ) -> dict[str, list[Any]]:
+        """The rows that came last, the newest first.
+
+        Returns:
+            Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, ``currency``, ``merchant``,
+            ``category``, ``city``, ``country``, ``payment_method``, ``status``; None where unknown.
+        """
+    def values(self, dimension: str) -> list[str | None]:
+        """The names that a dimension has, in the order of the alphabet; then None, for unknown."""
+    @property
+    def status(self) -> KpiStatus:
+        """How it stands."""
+    def refresh(self, timeout: timedelta | None = None) -> bool:
+        """Looks at the database now and waits until answers are of that moment; the first time, until all is read.
+
+        Args:
+            timeout: default 60 s.
+
+        Returns:
+            False where it took longer, or the database is away: ``status.trouble`` says why.
+        """
+    def close(self) -> None:
+        """Ends following; writes the file, if there is one. Answers stay as they are."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _trace: TracebackType | None,
+        /,
+    ) -> None: ...

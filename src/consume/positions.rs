@@ -19,7 +19,8 @@ use crate::store::{Origin, Refusal, Restart, TakeOver};
 impl Poll<'_> {
     pub(super) fn follow(&mut self, rebalance: Rebalance) {
         self.troubles.group_answered();
-        self.disowned = false;
+        // Whom the fence refused knows that its partitions are another's: that is told once.
+        let told = std::mem::take(&mut self.disowned);
         match rebalance {
             Rebalance::Assigned(partitions) => {
                 self.partitions.assign(partitions);
@@ -31,7 +32,7 @@ impl Poll<'_> {
             }
             Rebalance::Lost(partitions) => {
                 let ours: Vec<i32> = self.partitions.all().filter(|ours| partitions.contains(ours)).collect();
-                if !ours.is_empty() {
+                if !ours.is_empty() && !told {
                     self.warn(format!(
                         "partition {ours:?} was taken away by the group, which heard nothing of this consumer for too \
                          long; what was read here and is not committed is dropped"

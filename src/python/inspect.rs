@@ -34,6 +34,7 @@ macro_rules! record {
         }
     };
 }
+pub(super) use record;
 
 record!(
     /// One partition's counters and recount.

@@ -3,6 +3,7 @@
 mod consumer;
 mod errors;
 mod inspect;
+mod kpi;
 mod producer;
 mod run;
 
@@ -18,6 +19,8 @@ mod extension {
         PyCheck, PyKeptMessage, PyPartitionReport, PyReasonCount, PyResent, PyVerifyReport, count_rejected, diagnose,
         ping, replay_rejected, select_rejected, verify,
     };
+    #[pymodule_export]
+    use super::kpi::{PyKpiAnswer, PyKpiEngine, PyKpiStatus, PyPartitionState};
     #[pymodule_export]
     use super::producer::{PyProduceSummary, PyProducer};
     #[pymodule_export]

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const NEXT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The advisory lock that every session of a consumer shares, by which the others know it: "ccwriter" in ASCII.
-const MARK: i64 = i64::from_be_bytes(*b"ccwriter");
+pub(crate) const MARK: i64 = i64::from_be_bytes(*b"ccwriter");
 
 /// Marks the session as a consumer's.
 pub(super) async fn mark(client: &Client) -> Result<()> {

@@ -112,6 +112,11 @@ fn connector(target: &Target) -> Result<MakeTlsConnector> {
     Ok(connector)
 }
 
+/// Errors: the URL is not usable. Nothing is connected.
+pub(crate) fn check(url: &DatabaseUrl) -> Result<()> {
+    connector(&read(url)?).map(drop)
+}
+
 /// Connects, as `ccstream` to the server's eyes. The connection is served by a task of the current runtime.
 pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Client> {
     connect_within(url, CONNECT_LIMIT).await

@@ -3,23 +3,25 @@
 //! ```text
 //! BEGIN -> lock the offset rows, check them (the fence)
 //!       -> rows into orders, each try in a savepoint (insert)
-//!       -> rejected_events -> kpi_minute -> kafka_offsets -> COMMIT
+//!       -> rejected_events -> kpi_minute, latency_minute -> kafka_offsets -> COMMIT
 //! ```
 
 mod blockers;
 pub(crate) mod connect;
 mod copy;
 mod insert;
+mod latency;
 mod offsets;
 pub(crate) mod rejected;
 pub(crate) mod schema;
 mod totals;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use self::blockers::Claim;
+pub(crate) use self::blockers::MARK;
 use self::insert::Caution;
 pub use self::offsets::Counters;
 use self::offsets::Standing;
@@ -31,6 +33,8 @@ use crate::error::{Error, Result};
 
 /// How long a lock is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often old latencies are dropped.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub(crate) struct Store {
     backend: i32,
     /// How the next batch's rows go in.
     caution: Caution,
+    /// When old latencies were last dropped.
+    swept: Option<Instant>,
 }
 
 impl Store {
@@ -75,7 +81,7 @@ impl Store {
         blockers::mark(&client).await?;
         let source = Source { group: config.group.clone(), topic: config.kafka.topic.clone() };
         let caution = if config.always_stage { Caution::AlwaysStage } else { Caution::default() };
-        Ok(Self { client, url, source, backend, caution })
+        Ok(Self { client, url, source, backend, caution, swept: None })
     }
 
     /// Makes and checks the tables.
@@ -128,12 +134,20 @@ impl Store {
         let caution = insert::insert(&mut transaction, batch, self.caution).await?;
         rejected::keep(&transaction, &self.source, batch.kept()).await?;
         totals::add(&transaction, batch).await?;
+        latency::add(&transaction, batch).await?;
+        let sweeps = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_EVERY);
+        if sweeps {
+            latency::sweep(&transaction, &advances.keys().copied().collect::<Vec<_>>()).await?;
+        }
         let reached = offsets::advance(&transaction, &self.source, &batch.advances()).await?;
         if reached.len() != advances.len() {
             return Err(Error::Inconsistent("an offset row vanished while it was locked".into()));
         }
         transaction.commit().await.map_err(Error::postgres("committing a batch"))?;
         self.caution = caution;
+        if sweeps {
+            self.swept = Some(Instant::now());
+        }
         Ok(Outcome::Committed(reached))
     }
 }

@@ -69,7 +69,27 @@ CREATE TABLE kpi_minute (
     PRIMARY KEY (minute, currency, status, kafka_partition)
 );
 COMMENT ON TABLE kpi_minute IS
-    'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';";
+    'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';
+COMMENT ON COLUMN kpi_minute.minute IS 'begin of the minute of orders.timestamp, UTC';
+COMMENT ON COLUMN kpi_minute.kafka_partition IS 'add these up: each consumer writes cells of its own partitions';
+COMMENT ON COLUMN kpi_minute.count IS 'transactions';
+COMMENT ON COLUMN kpi_minute.sum IS 'sum of value in this currency; its mean is sum(sum) / sum(count)';
+COMMENT ON COLUMN kpi_minute.min IS 'the smallest value';
+COMMENT ON COLUMN kpi_minute.max IS 'the greatest value';";
+
+const CREATE_LATENCY: &str = "\
+CREATE TABLE latency_minute (
+    minute TIMESTAMP NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    up_to_ms BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (minute, kafka_partition, up_to_ms)
+);
+COMMENT ON TABLE latency_minute IS
+    'ccstream: how many events were stored in a minute (UTC) up to so many milliseconds after their own time; one day';";
+
+/// The role that dashboards read with: no login, nothing but SELECT.
+pub(crate) const READER: &str = "ccstream_reader";
 
 /// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
 /// beginning. The rejected messages are still kept, and still counted.
@@ -102,7 +122,7 @@ struct Plan {
 pub(crate) async fn ensure(client: &mut Client) -> Result<SchemaChange> {
     let step = || Error::postgres("preparing the tables");
     // A snapshot of before the lock would not show what the one before us made.
-    let transaction = begin(client).await?;
+    let mut transaction = begin(client).await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK_KEY]).await.map_err(step())?;
     check_encoding(&transaction).await?;
     let plan = plan(&transaction).await?;
@@ -115,8 +135,46 @@ pub(crate) async fn ensure(client: &mut Client) -> Result<SchemaChange> {
             done => done?,
         }
     }
+    offer_reader(&mut transaction).await?;
     transaction.commit().await.map_err(step())?;
     Ok(plan.change)
+}
+
+/// Makes the reading role and lets this one take it on, where that is allowed; whoever reads does without it else.
+async fn offer_reader(transaction: &mut Transaction<'_>) -> Result<()> {
+    let step = || Error::postgres("looking for the reading role");
+    let row = transaction
+        .query_one(
+            "SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
+                    AND NOT coalesce((SELECT pg_has_role(oid, 'MEMBER') AND (
+                            SELECT bool_and(has_table_privilege(r.oid, t, 'SELECT'))
+                            FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute',
+                                              'latency_minute']) AS t)
+                        FROM pg_roles r WHERE rolname = $1), false),
+                    quote_ident(current_schema())",
+            &[&READER],
+        )
+        .await
+        .map_err(step())?;
+    if !row.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let schema = row.get::<_, Option<String>>(1).unwrap_or_else(|| "public".into());
+    let savepoint = transaction.transaction().await.map_err(step())?;
+    // Another database's consumer may make it at the same time: roles belong to the whole server.
+    let statements = format!(
+        "DO $$ BEGIN CREATE ROLE {READER} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
+         GRANT USAGE ON SCHEMA {schema} TO {READER};
+         GRANT SELECT ON orders, kafka_offsets, rejected_events, kpi_minute, latency_minute TO {READER};
+         GRANT {READER} TO CURRENT_USER"
+    );
+    match savepoint.batch_execute(&statements).await {
+        Ok(()) => savepoint.commit().await.map_err(step()),
+        Err(error) => {
+            tracing::debug!(%error, "There will be no reading role.");
+            savepoint.rollback().await.map_err(step())
+        }
+    }
 }
 
 async fn plan(transaction: &Transaction<'_>) -> Result<Plan> {
@@ -127,16 +185,21 @@ async fn plan(transaction: &Transaction<'_>) -> Result<Plan> {
         if !missing.is_empty() {
             let add: Vec<String> =
                 missing.iter().map(|column| format!("ADD COLUMN {} {}", column.name, column.sql_type)).collect();
-            plan.steps.push(("adding columns to orders".into(), format!("ALTER TABLE orders {};", add.join(", "))));
+            let comments: Vec<String> = missing.iter().map(|column| comment(column)).collect();
+            let statements = format!("ALTER TABLE orders {};\n{}", add.join(", "), comments.join("\n"));
+            plan.steps.push(("adding columns to orders".into(), statements));
         }
         plan.change.added_columns = missing.iter().map(|column| column.name.to_owned()).collect();
     } else {
         plan.steps.push(("creating the table orders".into(), create_orders()));
         plan.change.created_orders = true;
     }
-    for (table, create) in
-        [("kafka_offsets", CREATE_OFFSETS), ("rejected_events", CREATE_REJECTED), ("kpi_minute", CREATE_TOTALS)]
-    {
+    for (table, create) in [
+        ("kafka_offsets", CREATE_OFFSETS),
+        ("rejected_events", CREATE_REJECTED),
+        ("kpi_minute", CREATE_TOTALS),
+        ("latency_minute", CREATE_LATENCY),
+    ] {
         let there = exists(transaction, table).await?;
         if !there {
             plan.steps.push((format!("creating the table {table}"), create.to_owned()));
@@ -171,6 +234,7 @@ async fn for_an_administrator(client: &Client, steps: &[(String, String)], error
          SET search_path = {schema};\n{}\n\
          GRANT USAGE ON SCHEMA {schema} TO {role};\n\
          GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, kpi_minute TO {role};\n\
+         GRANT SELECT, INSERT, UPDATE, DELETE ON latency_minute TO {role};\n\
          GRANT TEMPORARY ON DATABASE {database} TO {role};",
         error.chain().split("; what to do").next().unwrap_or_default(),
         statements.join("\n"),
@@ -189,8 +253,13 @@ fn create_orders() -> String {
     format!(
         "CREATE TABLE orders (\n{columns}\n);\n\
          COMMENT ON TABLE orders IS 'ccstream: one row per card transaction; timestamp is UTC, \
-         a negative value is a refund';"
+         a negative value is a refund';\n{}",
+        COLUMNS.iter().map(comment).collect::<Vec<_>>().join("\n")
     )
+}
+
+fn comment(column: &Column) -> String {
+    format!("COMMENT ON COLUMN orders.{} IS '{}';", column.name, column.comment)
 }
 
 async fn exists(transaction: &Transaction<'_>, table: &str) -> Result<bool> {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import Pipeline
 
-TABLES = "orders, kafka_offsets, rejected_events, kpi_minute"
+TABLES = "orders, kafka_offsets, rejected_events, kpi_minute, latency_minute"
 
 
 def role_of(pipeline: Pipeline) -> tuple[str, str]:
@@ -31,7 +31,7 @@ def role_of(pipeline: Pipeline) -> tuple[str, str]:
     role = f"app_{pipeline.topic}"
     database = urlsplit(pipeline.database_url).path.lstrip("/")
     pipeline.execute(
-        f"CREATE ROLE {role} LOGIN PASSWORD 'app'; GRANT SELECT, INSERT, UPDATE ON {TABLES} TO {role};"
+        f"CREATE ROLE {role} LOGIN PASSWORD 'app'; GRANT SELECT, INSERT, UPDATE, DELETE ON {TABLES} TO {role};"
         f'GRANT TEMPORARY ON DATABASE "{database}" TO {role}'
     )
     url = urlsplit(pipeline.database_url)

@@ -78,7 +78,7 @@ def test_a_consumer_stopped_at_any_moment(pipeline: Pipeline, chance: random.Ran
     consumers = [pipeline.consume("--verbose", "--batch-rows", "5000") for _ in range(2)]
     for consumer in consumers:
         consumer.wait_for("Listening")
-    # At a million small batches the embedded broker needs a third of a second for each: stay below.
+    # A million small batches are more than the embedded broker serves in reasonable time.
     rate = at_length(4000, 1000)
     producer = pipeline.produce(rate, rate * 60 * 25)
 

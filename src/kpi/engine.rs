@@ -1,0 +1,409 @@
+//! The engine: a thread that follows the database, and answers for everybody who asks.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::answer::Answer;
+use super::columns::Columns;
+use super::file;
+use super::follow::{Follower, Known, PartitionState, Progress, Reload, Sink, Snapshot, or_stop};
+use super::latest::{LatestRow, latest};
+use super::query::{DAY, Filter, Query};
+use super::standing::Standing;
+use super::trust::{Trust, ask_trust};
+use crate::config::DatabaseUrl;
+use crate::error::{Error, Result};
+
+/// How long after a failure the database is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// The column file is written again when so many rows have come.
+const SAVE_EVERY: u64 = 1_000_000;
+
+/// What an engine follows, and how much of it it holds.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// The database.
+    pub database_url: DatabaseUrl,
+    /// At most so many rows, the oldest leave first; 26 bytes each.
+    pub max_rows: usize,
+    /// Only rows of the last so many days, by their own time; None for all.
+    pub max_days: Option<u32>,
+    /// Time between two looks at the database.
+    pub interval: Duration,
+    /// Where the columns are kept for the next start; None for nowhere.
+    pub file: Option<std::path::PathBuf>,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            database_url: DatabaseUrl::default(),
+            max_rows: 20_000_000,
+            max_days: None,
+            interval: Duration::from_millis(500),
+            file: None,
+        }
+    }
+}
+
+impl EngineConfig {
+    /// Errors: [`Error::Config`].
+    pub fn validate(&self) -> Result<()> {
+        if self.max_rows < super::columns::BLOCK_ROWS {
+            return Err(Error::config("max_rows", format!("{} is less than one block of 65,536 rows", self.max_rows)));
+        }
+        if self.max_days == Some(0) {
+            return Err(Error::config("max_days", "0 days hold nothing"));
+        }
+        if self.interval < Duration::from_millis(10) {
+            return Err(Error::config("interval", "must be at least 10 ms"));
+        }
+        Ok(())
+    }
+}
+
+/// How the engine stands.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// Rows held.
+    pub rows: u64,
+    /// How much of the table has been read, of 1; 1 once it is followed.
+    pub loaded: f64,
+    /// The moment, by PostgreSQL's clock, that answers are true for; microseconds since 1970 UTC.
+    pub snapshot_at: Option<i64>,
+    /// What keeps it from following, in words, and since when.
+    pub trouble: Option<(String, Instant)>,
+    /// Whether the trouble is that the consumer has not made the tables yet.
+    pub no_tables: bool,
+    /// Rows of another program, as of the last full reading.
+    pub foreign_rows: u64,
+    /// Rows whose amount is no number of cents.
+    pub odd_amounts: u64,
+    /// All rows later than this are here; None: all rows are.
+    pub dropped_until: Option<i64>,
+    /// Rows of the table that came from Kafka, by the consumers' own count, less those that are here: somebody
+    /// removed them. 0 while rows are still read or were dropped.
+    pub lacking_rows: i64,
+    /// How often everything was read, and why the last time.
+    pub reloads: u64,
+    /// See above.
+    pub reload: Option<Reload>,
+    /// How many rows came from the column file.
+    pub rows_from_file: u64,
+    /// Bytes that the columns take.
+    pub bytes: u64,
+    /// The offset rows of the snapshot.
+    pub partitions: Vec<PartitionState>,
+    /// Consumers with a session at the database.
+    pub consumers: i64,
+    /// Since when there is none, by PostgreSQL's clock; microseconds since 1970 UTC.
+    pub no_consumer_since: Option<i64>,
+    /// The reading role, where there is one.
+    pub role: Option<String>,
+    /// What became of messages, and how fast.
+    pub trust: Trust,
+}
+
+#[derive(Debug, Default)]
+struct Data {
+    columns: Columns,
+    /// First rows of the pieces of the first reading, which went backwards.
+    pieces: Vec<u64>,
+    /// The row with which following began.
+    followed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    asked: u64,
+    done: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: EngineConfig,
+    data: RwLock<Data>,
+    standing: Mutex<Standing>,
+    status: Mutex<Status>,
+    turn: Mutex<Turn>,
+    turned: Condvar,
+    stop: CancellationToken,
+    wake: tokio::sync::Notify,
+}
+
+/// Follows a database until it is dropped.
+#[derive(Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    threads: usize,
+}
+
+/// A panic of another thread leaves what is whole by construction.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Begins to read; answers come from what is there already. Errors: settings that cannot be.
+    pub fn start(config: EngineConfig) -> Result<Self> {
+        config.validate()?;
+        crate::store::connect::check(&config.database_url)?;
+        let shared = Arc::new(Shared {
+            config,
+            data: RwLock::default(),
+            standing: Mutex::default(),
+            status: Mutex::default(),
+            turn: Mutex::default(),
+            turned: Condvar::new(),
+            stop: CancellationToken::new(),
+            wake: tokio::sync::Notify::new(),
+        });
+        let runtime = crate::runtime()?;
+        let theirs = Arc::clone(&shared);
+        let work = move || runtime.block_on(theirs.run());
+        let thread = thread::Builder::new()
+            .name("ccstream-kpi".into())
+            .spawn(work)
+            .map_err(|error| Error::Inconsistent(format!("the system refused a thread: {error}")))?;
+        let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), threads })
+    }
+
+    /// Answers from the rows of the last snapshot.
+    pub fn query(&self, query: &Query) -> Result<Answer> {
+        let data = self.shared.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = lock(&self.shared.status).snapshot_at.unwrap_or_default();
+        lock(&self.shared.standing).answer(query, now, &data.columns, self.threads)
+    }
+
+    /// The last rows that came and pass the filter, the newest first.
+    pub fn latest(&self, filter: &Filter, count: usize) -> Vec<LatestRow> {
+        let data = self.shared.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        latest(&data.columns, &data.pieces, data.followed, filter, count)
+    }
+
+    /// Names that a dimension has, in the order of the alphabet; None is unknown.
+    pub fn values(&self, dimension: super::query::Dimension) -> Vec<Option<String>> {
+        let data = self.shared.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        data.columns.values(dimension)
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        lock(&self.shared.status).clone()
+    }
+
+    /// Looks at the database now, and waits for it; false where that failed or took longer.
+    pub fn refresh(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let mut turn = lock(&self.shared.turn);
+        turn.asked += 1;
+        let mine = turn.asked;
+        self.shared.wake.notify_one();
+        while turn.done < mine {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.shared.stop.is_cancelled() {
+                return false;
+            }
+            turn = self
+                .shared
+                .turned
+                .wait_timeout(turn, left.min(Duration::from_millis(200)))
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// Ends following; the column file is written, if there is to be one.
+    pub fn close(&self) {
+        self.shared.stop.cancel();
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    async fn run(&self) {
+        let mut known = self.read_file();
+        let mut saved_at = self.next_row();
+        while !self.stop.is_cancelled() {
+            if let Err(error) = self.follow(&mut known, &mut saved_at).await {
+                self.tell(&error);
+                tracing::debug!(error = error.chain(), "Following orders failed.");
+                let _ = or_stop(tokio::time::sleep(RETRY), &self.stop).await;
+            }
+        }
+        if known.is_some() && self.next_row() != saved_at {
+            self.write_file(known.as_ref());
+        }
+    }
+
+    fn tell(&self, error: &Error) {
+        let mut status = lock(&self.status);
+        status.no_tables = matches!(error, Error::Schema(_));
+        let since = status.trouble.take().map_or_else(Instant::now, |(_, since)| since);
+        status.trouble = Some((error.chain(), since));
+    }
+
+    /// Follows over one connection until it fails or the engine is closed.
+    async fn follow(&self, known: &mut Option<Known>, saved_at: &mut u64) -> Result<()> {
+        let Some(follower) = or_stop(Follower::connect(&self.config.database_url), &self.stop).await else {
+            return Ok(());
+        };
+        let mut follower = follower?;
+        while !self.stop.is_cancelled() {
+            let asked = lock(&self.turn).asked;
+            let mut sink = Rows { shared: self };
+            let (snapshot, reload) = follower.refresh(known, &mut sink).await?;
+            if self.stop.is_cancelled() {
+                // The first reading may have been broken off.
+                *known = known.take().filter(|_| reload.is_none());
+                return Ok(());
+            }
+            let before = lock(&self.status).trust.clone();
+            let trust = ask_trust(&follower, &snapshot, before).await?;
+            self.make_room(&snapshot);
+            self.publish(&snapshot, reload, known.as_ref(), trust, follower.role.clone());
+            lock(&self.turn).done = asked;
+            self.turned.notify_all();
+            if self.next_row() > *saved_at + SAVE_EVERY {
+                self.write_file(known.as_ref());
+                *saved_at = self.next_row();
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(self.config.interval) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn next_row(&self) -> u64 {
+        self.data.read().unwrap_or_else(std::sync::PoisonError::into_inner).columns.next_row
+    }
+
+    fn make_room(&self, snapshot: &Snapshot) {
+        let oldest = self.config.max_days.map(|days| snapshot.at - i64::from(days) * DAY);
+        let mut data = self.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        data.columns.drop_oldest(self.config.max_rows, oldest);
+    }
+
+    fn publish(
+        &self,
+        snapshot: &Snapshot,
+        reload: Option<Reload>,
+        known: Option<&Known>,
+        trust: Trust,
+        role: Option<String>,
+    ) {
+        let mut data = self.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if reload.is_some() {
+            data.followed = data.columns.next_row;
+        }
+        let mut status = lock(&self.status);
+        status.rows = data.columns.len() as u64;
+        status.bytes = data.columns.bytes() as u64;
+        status.dropped_until = data.columns.dropped_until;
+        drop(data);
+        status.loaded = 1.0;
+        status.snapshot_at = Some(snapshot.at);
+        status.trouble = None;
+        status.no_tables = false;
+        if let Some(known) = known {
+            status.foreign_rows = known.foreign;
+            status.odd_amounts = known.odd_amounts;
+            let ours = status.rows as i64 - known.foreign as i64;
+            status.lacking_rows = if status.dropped_until.is_some() { 0 } else { snapshot.stored() - ours };
+        }
+        status.reloads += u64::from(reload.is_some());
+        status.reload = reload.or(status.reload);
+        status.partitions.clone_from(&snapshot.partitions);
+        status.consumers = snapshot.consumers;
+        let last = snapshot.partitions.iter().map(|partition| partition.updated_at).max();
+        status.no_consumer_since = match (snapshot.consumers, status.no_consumer_since) {
+            (0, None) => Some(last.unwrap_or(snapshot.at)),
+            (0, since) => since,
+            _ => None,
+        };
+        status.role = role;
+        status.trust = trust;
+    }
+
+    fn read_file(&self) -> Option<Known> {
+        let path = self.config.file.as_ref()?;
+        let saved = match file::read(path) {
+            Ok(saved) => saved?,
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "The column file is of no use and will be written anew.");
+                return None;
+            }
+        };
+        let mut data = self.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        data.columns = saved.columns;
+        data.pieces = saved.pieces;
+        data.followed = saved.followed;
+        let mut status = lock(&self.status);
+        status.rows = data.columns.len() as u64;
+        status.rows_from_file = status.rows;
+        Some(saved.known)
+    }
+
+    fn write_file(&self, known: Option<&Known>) {
+        let (Some(path), Some(known)) = (&self.config.file, known) else { return };
+        let data = self.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Err(error) = file::write(path, known, &data.columns, &data.pieces, data.followed) {
+            tracing::warn!(error = error.chain(), "The column file could not be written.");
+        }
+    }
+}
+
+/// Takes the follower's rows into the engine.
+struct Rows<'a> {
+    shared: &'a Shared,
+}
+
+impl Sink for Rows<'_> {
+    fn restart(&mut self) {
+        let mut data = self.shared.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let generation = data.columns.generation + 1;
+        *data = Data { pieces: vec![0], ..Data::default() };
+        data.columns.generation = generation;
+        let mut status = lock(&self.shared.status);
+        status.loaded = 0.0;
+        status.rows_from_file = 0;
+    }
+
+    fn write(&mut self, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()> {
+        let mut data = self.shared.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut data.columns)
+    }
+
+    fn progress(&mut self, snapshot: &Snapshot, share: f64) -> Progress {
+        let mut data = self.shared.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let next = data.columns.next_row;
+        data.pieces.push(next);
+        let full = data.columns.len() >= self.shared.config.max_rows && share < 1.0;
+        let mut status = lock(&self.shared.status);
+        status.rows = data.columns.len() as u64;
+        status.bytes = data.columns.bytes() as u64;
+        status.loaded = share;
+        status.snapshot_at = Some(snapshot.at);
+        if self.shared.stop.is_cancelled() {
+            return Progress::Stop;
+        }
+        if full { Progress::Full } else { Progress::GoOn }
+    }
+}

@@ -1,0 +1,37 @@
+//! KPIs that are exact and live in any slice: the rows of `orders` in memory, as dictionary-coded columns.
+//!
+//! ```text
+//! PostgreSQL ── binary COPY ──> decode ──> columns <── file (a restart)
+//!   one snapshot a refresh       follow       │
+//!                                             ├─> query ─> chunk: filter, what each row adds
+//!                                             │            state: totals and groups, carried forward
+//! page <── NumPy <── answer <── standing <────┘                   by new rows alone
+//! ```
+//! All but `follow` and `engine` is pure.
+
+mod answer;
+mod buckets;
+mod cards;
+mod chunk;
+pub(crate) mod columns;
+mod decode;
+mod dictionary;
+mod engine;
+mod file;
+mod follow;
+mod latest;
+mod multiset;
+mod query;
+mod seen;
+mod sketch;
+mod standing;
+mod state;
+mod trust;
+
+pub use self::answer::{Answer, Keys, Place, Table, Totals};
+pub use self::chunk::{APPROVED, DECLINED, Figures};
+pub use self::engine::{Engine, EngineConfig, Status};
+pub use self::follow::{PartitionState, Reload};
+pub use self::latest::LatestRow;
+pub use self::query::{AMOUNT_EDGES, By, DAY, Dimension, Filter, Grouping, Query, SECOND, Window};
+pub use self::trust::Trust;

@@ -1,0 +1,180 @@
+//! Queries that are asked again: what they have counted is kept, so that an answer costs the new rows alone.
+
+use std::collections::HashMap;
+
+use super::answer::Answer;
+use super::buckets::Buckets;
+use super::chunk::Terms;
+use super::columns::Columns;
+use super::query::Query;
+use super::state::{Asked, State, time_of};
+use crate::error::Result;
+
+/// So many queries are kept, those asked last.
+const KEPT: usize = 32;
+
+#[derive(Debug)]
+struct Kept {
+    state: State,
+    before: Option<State>,
+    asked_at: u64,
+}
+
+/// The queries that were asked, with their counts.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    kept: HashMap<Query, Kept>,
+    /// How many questions there were.
+    asked: u64,
+}
+
+impl Standing {
+    /// Answers a query at a moment (microseconds since 1970 UTC), using so many threads if it is new.
+    pub(crate) fn answer(&mut self, query: &Query, now: i64, columns: &Columns, threads: usize) -> Result<Answer> {
+        query.validate()?;
+        let currency = query.currency.clone().unwrap_or_else(|| columns.main_currency().map(str::to_owned));
+        let key = Query { currency: Some(currency.clone()), ..query.clone() };
+        let terms = Terms::new(&key.filter, currency.as_deref(), columns);
+        let asked = Asked { groupings: &key.groupings, utc_offset: key.utc_offset, terms };
+        let (range, buckets) = time_of(&key, now, columns)?;
+        let shifted = earlier(&key, range, buckets);
+        // Of the time before, the totals alone.
+        let asked_before =
+            Asked { groupings: &[], utc_offset: 0, terms: Terms::new(&key.filter, currency.as_deref(), columns) };
+        self.asked += 1;
+        let mut kept = self.kept.remove(&key);
+        if let Some(one) = &mut kept {
+            let fresh = one.state.advance(&asked, range, buckets, columns);
+            let before = one.before.as_mut().zip(shifted);
+            let fresh_before = before
+                .is_none_or(|(state, (range, buckets))| state.advance(&asked_before, Some(range), buckets, columns));
+            if !fresh || !fresh_before {
+                kept = None;
+            }
+        }
+        let mut kept = kept.unwrap_or_else(|| Kept {
+            state: State::count(&asked, range, buckets, columns, threads),
+            before: shifted.map(|(range, buckets)| State::count(&asked_before, Some(range), buckets, columns, threads)),
+            asked_at: 0,
+        });
+        kept.asked_at = self.asked;
+        let answer = Answer::new(&key, currency, &kept.state, kept.before.as_ref(), columns);
+        self.kept.insert(key, kept);
+        self.forget_the_oldest();
+        Ok(answer)
+    }
+
+    fn forget_the_oldest(&mut self) {
+        if self.kept.len() > KEPT {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.asked_at).map(|(query, _)| query.clone());
+            oldest.map(|query| self.kept.remove(&query));
+        }
+    }
+}
+
+/// The range of equal length before, in buckets of the same ring.
+fn earlier(
+    query: &Query,
+    range: Option<(i64, i64)>,
+    buckets: Option<Buckets>,
+) -> Option<((i64, i64), Option<Buckets>)> {
+    let (from, to) = range.filter(|_| query.before)?;
+    Some(((from - (to - from), from), buckets.map(Buckets::before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::columns::{ABSENT, Row};
+    use super::super::query::{By, Dimension, Filter, Grouping, SECOND, Window};
+    use super::*;
+
+    const MINUTE: i64 = 60 * SECOND;
+
+    /// Every grouping, with all that may be asked of it and still be carried over a range that moves.
+    fn groupings(extremes: bool) -> Vec<Grouping> {
+        let plain = [By::Dimension(Dimension::City), By::Dimension(Dimension::Merchant), By::Week, By::Amount]
+            .map(Grouping::new);
+        let rich = |by| Grouping { percentiles: true, cards: true, extremes: true, ..Grouping::new(by) };
+        let mut all = vec![rich(By::Time), Grouping::new(By::Trend(Dimension::Country))];
+        all.push(Grouping {
+            percentiles: true,
+            extremes,
+            cards: extremes,
+            ..Grouping::new(By::Dimension(Dimension::Country))
+        });
+        all.extend(plain);
+        all
+    }
+
+    type Drawn = (Option<i64>, Option<i64>, u8, Option<bool>);
+
+    fn push(columns: &mut Columns, (time, cents, pick, risk): Drawn) {
+        let names = ["a", "b", "c", "d", "e"];
+        let of = |from: u8| (pick % (from + 1) > 0).then(|| names[usize::from(pick % (from + 1)) - 1]);
+        columns.push(&Row {
+            time: time.unwrap_or(ABSENT),
+            cents: cents.unwrap_or(ABSENT),
+            city: of(5),
+            country: of(2),
+            merchant: of(4),
+            currency: of(1),
+            status: (pick % 3 > 0).then(|| ["approved", "declined"][usize::from(pick % 3) - 1]),
+            card: of(3),
+            risk,
+            ..Row::default()
+        });
+    }
+
+    fn rows() -> impl Strategy<Value = Vec<Vec<Drawn>>> {
+        let row = (
+            prop::option::weighted(0.95, 0..200 * MINUTE),
+            prop::option::weighted(0.95, -500_000i64..20_000_000),
+            any::<u8>(),
+            any::<Option<bool>>(),
+        );
+        prop::collection::vec(prop::collection::vec(row, 0..40), 1..8)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn carried_forward_is_counted_anew(
+            steps in rows(),
+            moves in prop::collection::vec(0..20 * MINUTE, 8),
+            last in 1i64..90,
+            narrow in any::<bool>(),
+            extremes in any::<bool>(),
+        ) {
+            let mut filter = Filter::default();
+            if narrow {
+                filter.only.insert(Dimension::City, [Some("a".into()), Some("c".into()), None].into());
+                filter.min_cents = Some(0);
+            }
+            let windows = [Window::All, Window::Last(last * MINUTE), Window::Between(50 * MINUTE + 7, 120 * MINUTE)];
+            let mut columns = Columns::default();
+            let mut standing = Standing::default();
+            let mut now = 100 * MINUTE;
+            for (step, by) in steps.into_iter().zip(moves) {
+                for row in step {
+                    push(&mut columns, row);
+                }
+                now += by;
+                for window in windows {
+                    let query = Query {
+                        filter: filter.clone(),
+                        window,
+                        currency: Some(Some("a".into())),
+                        groupings: groupings(extremes),
+                        before: window != Window::All,
+                        ..Query::default()
+                    };
+                    let carried = standing.answer(&query, now, &columns, 1).unwrap();
+                    let anew = Standing::default().answer(&query, now, &columns, 2).unwrap();
+                    prop_assert_eq!(carried, anew);
+                }
+            }
+        }
+    }
+}

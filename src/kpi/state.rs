@@ -1,0 +1,344 @@
+//! What a query has counted so far. It is carried forward by new rows alone, late ones included; where its
+//! time moves on, the rows that leave are taken out again and those that enter are put in.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::buckets::{Buckets, FEW};
+use super::cards::{Cards, Pairs};
+use super::chunk::{Cell, Chunk, NOWHERE, ROWS, Terms, add};
+use super::columns::{ABSENT, Block, Column, Columns};
+use super::multiset::Multiset;
+use super::query::{By, Grouping, Query, Window};
+use super::sketch::Sketch;
+use crate::error::Result;
+
+/// Counts of one grouping. Groups are numbered by code, slot of time or hour of the week.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Groups {
+    pub(crate) cells: Vec<Cell>,
+    /// Smallest and greatest amount of each; empty unless wanted.
+    pub(crate) extremes: Vec<(i64, i64)>,
+    /// Empty unless wanted.
+    pub(crate) sketches: Vec<Sketch>,
+    /// Empty unless wanted, and for groups of few slots, whose cards [`Cards`] knows.
+    pub(crate) pairs: Pairs,
+    /// Of a trend: rows by code, then slot.
+    pub(crate) trend: Vec<u32>,
+}
+
+/// What the rows of a range add up to.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    /// Which time; None for all.
+    pub(crate) range: Option<(i64, i64)>,
+    pub(crate) buckets: Option<Buckets>,
+    pub(crate) total: Cell,
+    pub(crate) amounts: Multiset,
+    pub(crate) cards: Cards,
+    /// As the query's groupings.
+    pub(crate) groups: Vec<Groups>,
+    /// The first row that is not counted yet.
+    next_row: u64,
+    generation: u64,
+    /// A row lay outside of the buckets of all time.
+    outgrown: bool,
+}
+
+/// A query with its currency named.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) groupings: &'a [Grouping],
+    pub(crate) utc_offset: i32,
+    pub(crate) terms: Terms,
+}
+
+impl State {
+    /// An empty one for a range that is seen in such buckets.
+    fn new(groupings: &[Grouping], range: Option<(i64, i64)>, buckets: Option<Buckets>, columns: &Columns) -> Self {
+        Self {
+            range,
+            buckets,
+            total: Cell::default(),
+            amounts: Multiset::default(),
+            cards: Cards::default(),
+            groups: vec![Groups::default(); groupings.len()],
+            next_row: columns.next_row,
+            generation: columns.generation,
+            outgrown: false,
+        }
+    }
+
+    /// Counts all rows, on so many threads.
+    pub(crate) fn count(
+        asked: &Asked<'_>,
+        range: Option<(i64, i64)>,
+        buckets: Option<Buckets>,
+        columns: &Columns,
+        threads: usize,
+    ) -> Self {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut state = Self::new(asked.groupings, range, buckets, columns);
+            let mut chunk = Chunk::new();
+            state.reserve(asked, columns);
+            while let Some(block) = columns.blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                state.add_rows(asked, block, 0..block.len(), range, false, &mut chunk);
+            }
+            state
+        };
+        let threads = threads.min(columns.blocks.len()).max(1);
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut state = work();
+            for other in others {
+                // A panic there is a panic here.
+                state.merge(asked, &other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            state
+        })
+    }
+
+    /// Brings it up to the rows that are there now, and to a range that may have moved on. False where it
+    /// cannot be and has to be counted anew: rows left, or what is counted cannot be taken out again.
+    pub(crate) fn advance(
+        &mut self,
+        asked: &Asked<'_>,
+        range: Option<(i64, i64)>,
+        buckets: Option<Buckets>,
+        columns: &Columns,
+    ) -> bool {
+        if self.generation != columns.generation {
+            return false;
+        }
+        let mut chunk = Chunk::new();
+        self.reserve(asked, columns);
+        if self.range != range && !self.slide(asked, range, buckets, columns, &mut chunk) {
+            return false;
+        }
+        self.add_since(asked, columns, self.next_row..columns.next_row, self.range, false, &mut chunk);
+        self.next_row = columns.next_row;
+        !self.outgrown
+    }
+
+    /// Moves the range on over rows that are counted already.
+    fn slide(
+        &mut self,
+        asked: &Asked<'_>,
+        range: Option<(i64, i64)>,
+        buckets: Option<Buckets>,
+        columns: &Columns,
+        chunk: &mut Chunk,
+    ) -> bool {
+        let (Some(old), Some(new), Some(was), Some(is)) = (self.range, range, self.buckets, buckets) else {
+            return false;
+        };
+        let keeps = |grouping: &Grouping| matches!(grouping.by, By::Time) || !(grouping.extremes || grouping.cards);
+        let same_ring = was.width == is.width && was.len == is.len && is.len <= FEW;
+        if !same_ring || new.0 < old.0 || new.0 >= old.1 || !asked.groupings.iter().all(keeps) {
+            return false;
+        }
+        let counted = 0..self.next_row;
+        self.add_since(asked, columns, counted.clone(), Some((old.0, new.0)), true, chunk);
+        for number in was.first..is.first {
+            let slot = was.slot(number);
+            self.cards.clear(slot);
+            for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
+                if grouping.by == By::Time && grouping.extremes {
+                    groups.extremes[slot] = EMPTY;
+                }
+            }
+        }
+        (self.range, self.buckets) = (range, buckets);
+        self.add_since(asked, columns, counted, Some((old.1, new.1)), false, chunk);
+        true
+    }
+
+    /// Adds or takes out rows by their numbers that lie in a range of time.
+    fn add_since(
+        &mut self,
+        asked: &Asked<'_>,
+        columns: &Columns,
+        rows: Range<u64>,
+        range: Option<(i64, i64)>,
+        subtract: bool,
+        chunk: &mut Chunk,
+    ) {
+        for block in columns.blocks.iter().filter(|block| block.start < rows.end) {
+            let end = (rows.end - block.start).min(block.len() as u64) as usize;
+            let begin = rows.start.saturating_sub(block.start).min(end as u64) as usize;
+            self.add_rows(asked, block, begin..end, range, subtract, chunk);
+        }
+    }
+
+    fn add_rows(
+        &mut self,
+        asked: &Asked<'_>,
+        block: &Block,
+        rows: Range<usize>,
+        range: Option<(i64, i64)>,
+        subtract: bool,
+        chunk: &mut Chunk,
+    ) {
+        if range.is_some_and(|(from, to)| block.last < from || block.first >= to) {
+            return;
+        }
+        for begin in rows.clone().step_by(ROWS) {
+            chunk.select(block, begin..rows.end.min(begin + ROWS), range, &asked.terms);
+            if !chunk.rows.is_empty() {
+                chunk.measure(block, &asked.terms, subtract);
+                chunk.place_in_time(block, self.buckets);
+                self.add_chunk(asked, block, chunk, if subtract { -1 } else { 1 });
+            }
+        }
+    }
+
+    fn add_chunk(&mut self, asked: &Asked<'_>, block: &Block, chunk: &mut Chunk, by: i32) {
+        for cell in &chunk.cells {
+            add(&mut self.total, cell);
+        }
+        for cents in chunk.cents.iter().filter(|cents| **cents != ABSENT) {
+            self.amounts.change(*cents, by);
+        }
+        let few = self.buckets.is_none_or(|buckets| buckets.len <= FEW);
+        let cards = by > 0 || asked.groupings.iter().any(|grouping| grouping.cards);
+        if cards {
+            chunk.decode(block, Column::Card);
+        }
+        if by > 0 {
+            for (card, slot) in chunk.codes.iter().zip(&chunk.slots) {
+                self.cards.add(*card, if few { Chunk::card_slot(*slot) } else { 0 });
+            }
+        }
+        // Those outside of a limited range were not chosen: these lie outside of all time's buckets.
+        let untimed = |row: &u16| block.time[usize::from(*row)] == ABSENT;
+        self.outgrown |= (self.range.is_none() && self.buckets.is_some())
+            && chunk.slots.iter().zip(&chunk.rows).any(|(slot, row)| *slot == NOWHERE && !untimed(row));
+        for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
+            let own_cards = grouping.cards && !(few && grouping.by == By::Time);
+            let cards: Vec<u32> = if own_cards {
+                chunk.decode(block, Column::Card);
+                chunk.codes.clone()
+            } else {
+                Vec::new()
+            };
+            let members = match grouping.by {
+                By::Time => &chunk.slots,
+                By::Week => {
+                    chunk.place_in_week(block, asked.utc_offset);
+                    &chunk.hours
+                }
+                By::Dimension(dimension) => {
+                    chunk.decode(block, dimension.column());
+                    &chunk.codes
+                }
+                By::Trend(dimension) => {
+                    chunk.decode(block, dimension.column());
+                    let Some(buckets) = self.buckets else { continue };
+                    for (code, slot) in chunk.codes.iter().zip(&chunk.slots).filter(|(_, slot)| **slot != NOWHERE) {
+                        let count = &mut groups.trend[*code as usize * buckets.len + *slot as usize];
+                        *count = count.wrapping_add_signed(by);
+                    }
+                    continue;
+                }
+                By::Amount => continue,
+            };
+            groups.add(members, chunk, by, &cards);
+        }
+    }
+
+    /// Room for every code that is there.
+    fn reserve(&mut self, asked: &Asked<'_>, columns: &Columns) {
+        self.cards.reserve(columns.dictionary(Column::Card).len());
+        let slots = self.buckets.map_or(0, |buckets| buckets.len);
+        for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
+            let len = match grouping.by {
+                By::Dimension(dimension) => columns.dictionary(dimension.column()).len(),
+                By::Time => slots,
+                By::Week => 168,
+                By::Amount => 0,
+                By::Trend(dimension) => {
+                    groups.trend.resize(columns.dictionary(dimension.column()).len() * slots, 0);
+                    0
+                }
+            };
+            groups.reserve(len, grouping);
+        }
+    }
+
+    fn merge(&mut self, asked: &Asked<'_>, other: &Self) {
+        add(&mut self.total, &other.total);
+        self.amounts.merge(&other.amounts);
+        self.cards.merge(&other.cards);
+        self.outgrown |= other.outgrown;
+        for ((mine, theirs), grouping) in self.groups.iter_mut().zip(&other.groups).zip(asked.groupings) {
+            mine.merge(theirs, grouping);
+        }
+    }
+}
+
+const EMPTY: (i64, i64) = (i64::MAX, i64::MIN);
+
+impl Groups {
+    fn reserve(&mut self, len: usize, grouping: &Grouping) {
+        if self.cells.len() < len {
+            self.cells.resize(len, Cell::default());
+            if grouping.extremes {
+                self.extremes.resize(len, EMPTY);
+            }
+            if grouping.percentiles {
+                self.sketches.resize(len, Sketch::default());
+            }
+        }
+    }
+
+    /// Adds each row of a chunk to the group that it is a member of.
+    fn add(&mut self, members: &[u32], chunk: &Chunk, by: i32, cards: &[u32]) {
+        for (group, cell) in members.iter().zip(&chunk.cells).filter(|(group, _)| **group != NOWHERE) {
+            add(&mut self.cells[*group as usize], cell);
+        }
+        let amounts = || {
+            let members = members.iter().zip(&chunk.cents);
+            members.filter(|(group, cents)| **group != NOWHERE && **cents != ABSENT).map(|(g, c)| (*g as usize, *c))
+        };
+        if !self.sketches.is_empty() {
+            amounts().for_each(|(group, cents)| self.sketches[group].change(cents, by));
+        }
+        if !self.extremes.is_empty() && by > 0 {
+            for (group, cents) in amounts() {
+                let (min, max) = &mut self.extremes[group];
+                *min = (*min).min(cents);
+                *max = (*max).max(cents);
+            }
+        }
+        for (group, card) in members.iter().zip(cards).filter(|(group, _)| **group != NOWHERE) {
+            self.pairs.add(*card, *group);
+        }
+    }
+
+    fn merge(&mut self, other: &Self, grouping: &Grouping) {
+        self.reserve(other.cells.len(), grouping);
+        self.cells.iter_mut().zip(&other.cells).for_each(|(mine, theirs)| add(mine, theirs));
+        self.sketches.iter_mut().zip(&other.sketches).for_each(|(mine, theirs)| mine.merge(theirs));
+        for (mine, theirs) in self.extremes.iter_mut().zip(&other.extremes) {
+            *mine = (mine.0.min(theirs.0), mine.1.max(theirs.1));
+        }
+        self.pairs.merge(&other.pairs);
+        self.trend.iter_mut().zip(&other.trend).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}
+
+/// A range, None for all of time, and its buckets.
+pub(crate) type Time = (Option<(i64, i64)>, Option<Buckets>);
+
+/// A query's own time at a moment.
+pub(crate) fn time_of(query: &Query, now: i64, columns: &Columns) -> Result<Time> {
+    let buckets = Buckets::of(query, now, columns.span())?;
+    let range = match query.window {
+        Window::All => None,
+        Window::Between(from, to) => Some((from, to)),
+        Window::Last(_) => buckets.map(|buckets| buckets.range()),
+    };
+    Ok((range, buckets))
+}

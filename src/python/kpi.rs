@@ -1,0 +1,407 @@
+//! `ccstream.KpiEngine`: questions in Python's words, answers as `NumPy` arrays.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use numpy::datetime::{Datetime, units::Microseconds};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use super::inspect::record;
+use crate::config::DatabaseUrl;
+use crate::decimal;
+use crate::error::Error;
+use crate::event::Cents;
+use crate::kpi::{
+    Answer, By, Dimension, Engine, EngineConfig, Figures, Filter, Grouping, Keys, PartitionState, Query, Reload,
+    Status, Table, Totals, Window,
+};
+
+type Filters = HashMap<String, Vec<Option<String>>>;
+
+/// Rows of `orders` in memory, which answer any question at once.
+#[pyclass(frozen, name = "KpiEngine", module = "ccstream")]
+pub(super) struct PyKpiEngine {
+    engine: Engine,
+}
+
+#[pymethods]
+impl PyKpiEngine {
+    #[staticmethod]
+    #[pyo3(signature = (database_url=None, *, max_rows=None, max_days=None, interval=None, file=None))]
+    fn from_database(
+        py: Python<'_>,
+        database_url: Option<String>,
+        max_rows: Option<usize>,
+        max_days: Option<u32>,
+        interval: Option<Duration>,
+        file: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let default = EngineConfig::default();
+        let config = EngineConfig {
+            database_url: database_url.map(DatabaseUrl).unwrap_or_default(),
+            max_rows: max_rows.unwrap_or(default.max_rows),
+            max_days,
+            interval: interval.unwrap_or(default.interval),
+            file,
+        };
+        Ok(Self { engine: py.detach(|| Engine::start(config))? })
+    }
+
+    #[pyo3(signature = (*, filters=None, min_amount=None, max_amount=None, last=None, start=None, end=None, by=None,
+        currency=None, width=None, utc_offset=None, before=false, top=None))]
+    #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
+    fn query(
+        &self,
+        py: Python<'_>,
+        filters: Option<Filters>,
+        min_amount: Option<&Bound<'_, PyAny>>,
+        max_amount: Option<&Bound<'_, PyAny>>,
+        last: Option<Duration>,
+        start: Option<i64>,
+        end: Option<i64>,
+        by: Option<Bound<'_, PyDict>>,
+        currency: Option<String>,
+        width: Option<Duration>,
+        utc_offset: Option<i32>,
+        before: bool,
+        top: Option<usize>,
+    ) -> PyResult<PyKpiAnswer> {
+        let window = match (last, start, end) {
+            (Some(last), None, None) => Window::Last(last.as_micros() as i64),
+            (None, None, None) => Window::All,
+            (None, Some(start), Some(end)) => Window::Between(start, end),
+            (None, ..) => return Err(Error::config("start", "give start and end, or neither").into()),
+            (Some(_), ..) => return Err(Error::config("last", "give last, or start and end").into()),
+        };
+        let groupings = by.map(|by| by.iter().map(|(name, more)| Ok((name.extract()?, more.extract()?))).collect());
+        let groupings: Vec<(String, Vec<String>)> = groupings.unwrap_or_else(|| PyResult::Ok(Vec::new()))?;
+        let names: Vec<String> = groupings.iter().map(|(name, _)| name.clone()).collect();
+        let query = Query {
+            filter: filter(filters, min_amount, max_amount)?,
+            window,
+            currency: currency.map(|name| Some(name).filter(|name| !name.is_empty())),
+            groupings: groupings.iter().map(|(name, more)| grouping(name, more, top)).collect::<PyResult<_>>()?,
+            width: width.map(|width| width.as_micros() as i64),
+            utc_offset: utc_offset.unwrap_or_default(),
+            before,
+        };
+        let answer = py.detach(|| self.engine.query(&query))?;
+        Ok(PyKpiAnswer { answer, names })
+    }
+
+    #[pyo3(signature = (count=10, *, filters=None, min_amount=None, max_amount=None))]
+    fn latest<'py>(
+        &self,
+        py: Python<'py>,
+        count: usize,
+        filters: Option<Filters>,
+        min_amount: Option<&Bound<'py, PyAny>>,
+        max_amount: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let filter = filter(filters, min_amount, max_amount)?;
+        let rows = py.detach(|| self.engine.latest(&filter, count));
+        let found = PyDict::new(py);
+        found.set_item("time", rows.iter().map(|row| row.time).collect::<Vec<_>>())?;
+        found.set_item("cents", rows.iter().map(|row| row.cents).collect::<Vec<_>>())?;
+        let names = ["currency", "merchant", "category", "city", "country", "payment_method", "status"];
+        for (at, name) in names.into_iter().enumerate() {
+            found.set_item(name, rows.iter().map(|row| row.names[at].as_deref()).collect::<Vec<_>>())?;
+        }
+        Ok(found)
+    }
+
+    fn values(&self, py: Python<'_>, dimension: &str) -> PyResult<Vec<Option<String>>> {
+        let dimension = named(dimension)?;
+        Ok(py.detach(|| self.engine.values(dimension)))
+    }
+
+    #[getter]
+    fn status(&self) -> PyKpiStatus {
+        PyKpiStatus(self.engine.status())
+    }
+
+    #[pyo3(signature = (timeout=None))]
+    fn refresh(&self, py: Python<'_>, timeout: Option<Duration>) -> bool {
+        py.detach(|| self.engine.refresh(timeout.unwrap_or(Duration::from_secs(60))))
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.engine.close());
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __exit__(&self, py: Python<'_>, _type: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>, _trace: &Bound<'_, PyAny>) {
+        self.close(py);
+    }
+
+    fn __repr__(&self) -> String {
+        let status = self.engine.status();
+        format!("KpiEngine(rows={}, loaded={:.2})", status.rows, status.loaded)
+    }
+}
+
+fn named(name: &str) -> PyResult<Dimension> {
+    let known = || Dimension::ALL.map(Dimension::name).join(", ");
+    Dimension::named(name)
+        .ok_or_else(|| Error::config("by", format!("there is no dimension {name:?}; there are {}", known())).into())
+}
+
+fn filter(
+    filters: Option<Filters>,
+    min_amount: Option<&Bound<'_, PyAny>>,
+    max_amount: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Filter> {
+    let only = filters.unwrap_or_default().into_iter().map(|(name, values)| {
+        let dimension = named(&name)?;
+        if dimension == Dimension::Place {
+            return Err(Error::config("filters", "a place is named by city and country").into());
+        }
+        Ok((dimension, values.into_iter().collect()))
+    });
+    Ok(Filter {
+        only: only.collect::<PyResult<_>>()?,
+        min_cents: min_amount.map(|amount| cents("min_amount", amount)).transpose()?,
+        max_cents: max_amount.map(|amount| cents("max_amount", amount)).transpose()?,
+    })
+}
+
+/// An amount of any type whose text is a number, to the cent.
+fn cents(field: &'static str, amount: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let text = amount.str()?.to_string();
+    decimal::scaled(&text, 2, Cents::MAX.0 as u64)
+        .map_err(|_| Error::config(field, format!("{text:?} is no amount with at most two decimals")).into())
+}
+
+fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyResult<Grouping> {
+    let by = match name.split_once(':') {
+        Some(("trend", dimension)) => By::Trend(named(dimension)?),
+        _ => match name {
+            "time" => By::Time,
+            "hour_of_week" => By::Week,
+            "amount" => By::Amount,
+            _ => By::Dimension(named(name)?),
+        },
+    };
+    let mut grouping = Grouping { top, ..Grouping::new(by) };
+    for measure in more {
+        match measure.as_str() {
+            "min" | "max" => grouping.extremes = true,
+            "p50" | "p95" | "p99" => grouping.percentiles = true,
+            "cards" => grouping.cards = true,
+            "count" | "amounts" | "sum" | "mean" | "approved" | "with_status" | "declined" | "risky"
+            | "approved_share" | "rate" => {}
+            _ => return Err(Error::config("by", format!("there is no measure {measure:?}")).into()),
+        }
+    }
+    Ok(grouping)
+}
+
+/// What a query found.
+#[pyclass(frozen, name = "KpiAnswer", module = "ccstream")]
+pub(super) struct PyKpiAnswer {
+    answer: Answer,
+    names: Vec<String>,
+}
+
+#[pymethods]
+impl PyKpiAnswer {
+    #[getter]
+    fn start(&self) -> Option<i64> {
+        self.answer.range.map(|range| range.0)
+    }
+
+    #[getter]
+    fn end(&self) -> Option<i64> {
+        self.answer.range.map(|range| range.1)
+    }
+
+    #[getter]
+    fn width(&self) -> Option<Duration> {
+        self.answer.width.map(|width| Duration::from_micros(width as u64))
+    }
+
+    #[getter]
+    fn currency(&self) -> Option<&str> {
+        self.answer.currency.as_deref()
+    }
+
+    #[getter]
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        totals(py, &self.answer.totals, self.answer.range)
+    }
+
+    #[getter]
+    fn before<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.answer.before.as_ref().map(|before| totals(py, before, self.answer.range)).transpose()
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
+        let at = self.names.iter().position(|own| own == name);
+        let at = at.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))?;
+        table(py, &self.answer.tables[at], self.answer.width)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("KpiAnswer(count={}, by={:?})", self.answer.totals.figures.count, self.names)
+    }
+}
+
+fn share(part: u64, of: u64) -> f64 {
+    if of == 0 { f64::NAN } else { part as f64 / of as f64 }
+}
+
+fn mean(figures: &Figures) -> f64 {
+    if figures.amounts == 0 { f64::NAN } else { figures.sum as f64 / figures.amounts as f64 }
+}
+
+fn totals<'py>(py: Python<'py>, totals: &Totals, range: Option<(i64, i64)>) -> PyResult<Bound<'py, PyDict>> {
+    let figures = &totals.figures;
+    let found = PyDict::new(py);
+    for (name, count) in [
+        ("count", figures.count),
+        ("amounts", figures.amounts),
+        ("approved", figures.approved),
+        ("with_status", figures.with_status),
+        ("declined", figures.declined),
+        ("risky", figures.risky),
+        ("cards", totals.cards),
+    ] {
+        found.set_item(name, count)?;
+    }
+    found.set_item("sum", figures.sum)?;
+    let [p50, p95, p99] = totals.percentiles;
+    for (name, cents) in [("min", totals.min), ("max", totals.max), ("p50", p50), ("p95", p95), ("p99", p99)] {
+        found.set_item(name, cents)?;
+    }
+    let known = |value: f64| Some(value).filter(|value| !value.is_nan());
+    found.set_item("mean", known(mean(figures)))?;
+    found.set_item("approved_share", known(share(figures.approved, figures.with_status)))?;
+    let seconds = range.map(|(from, to)| (to - from) as f64 / 1e6);
+    found.set_item("rate", seconds.map(|seconds| figures.count as f64 / seconds))?;
+    Ok(found)
+}
+
+fn times<'py>(py: Python<'py>, times: &[i64]) -> Bound<'py, PyArray1<Datetime<Microseconds>>> {
+    times.iter().map(|time| Datetime::from(*time)).collect::<Vec<Datetime<Microseconds>>>().into_pyarray(py)
+}
+
+fn keys<'py>(py: Python<'py>, keys: &Keys, found: &Bound<'py, PyDict>) -> PyResult<()> {
+    match keys {
+        Keys::Names(names) => found.set_item("key", PyList::new(py, names)?),
+        Keys::Times(starts) => found.set_item("key", times(py, starts)),
+        Keys::Numbers(numbers) => found.set_item("key", PyArray1::from_slice(py, numbers)),
+        Keys::Places(places) => {
+            let cities = places.iter().map(|place| place.city.as_deref());
+            found.set_item("key", PyList::new(py, cities.collect::<Vec<_>>())?)?;
+            let countries = places.iter().map(|place| place.country.as_deref());
+            found.set_item("country", PyList::new(py, countries.collect::<Vec<_>>())?)?;
+            let degrees = |of: fn(&crate::kpi::Place) -> Option<f64>| {
+                places.iter().map(|place| of(place).unwrap_or(f64::NAN)).collect::<Vec<f64>>().into_pyarray(py)
+            };
+            found.set_item("latitude", degrees(|place| place.latitude))?;
+            found.set_item("longitude", degrees(|place| place.longitude))
+        }
+    }
+}
+
+fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>) -> PyResult<Bound<'py, PyDict>> {
+    let found = PyDict::new(py);
+    keys(py, &table.keys, &found)?;
+    let column = |of: fn(&Figures) -> i64| table.figures.iter().map(of).collect::<Vec<i64>>().into_pyarray(py);
+    let ratio = |of: fn(&Figures) -> f64| table.figures.iter().map(of).collect::<Vec<f64>>().into_pyarray(py);
+    found.set_item("count", column(|figures| figures.count as i64))?;
+    if let By::Trend(_) = table.by {
+        found.set_item("time", times(py, &table.times))?;
+        let shape = [table.figures.len(), table.times.len()];
+        let counts: Bound<'py, PyArray2<u32>> = PyArray1::from_slice(py, &table.trend).reshape(shape)?;
+        found.set_item("counts", counts)?;
+    } else {
+        found.set_item("amounts", column(|figures| figures.amounts as i64))?;
+        found.set_item("sum", column(|figures| figures.sum))?;
+        found.set_item("mean", ratio(mean))?;
+    }
+    if !matches!(table.by, By::Trend(_) | By::Amount) {
+        found.set_item("approved", column(|figures| figures.approved as i64))?;
+        found.set_item("with_status", column(|figures| figures.with_status as i64))?;
+        found.set_item("declined", column(|figures| figures.declined as i64))?;
+        found.set_item("risky", column(|figures| figures.risky as i64))?;
+        found.set_item("approved_share", ratio(|figures| share(figures.approved, figures.with_status)))?;
+    }
+    if let (By::Time, Some(width)) = (table.by, width) {
+        let seconds = width as f64 / 1e6;
+        let rates = table.figures.iter().map(|figures| figures.count as f64 / seconds);
+        found.set_item("rate", rates.collect::<Vec<f64>>().into_pyarray(py))?;
+    }
+    let cents = |values: Vec<Option<i64>>| {
+        values.iter().map(|cents| cents.map_or(f64::NAN, |cents| cents as f64)).collect::<Vec<f64>>().into_pyarray(py)
+    };
+    if !table.extremes.is_empty() {
+        found.set_item("min", cents(table.extremes.iter().map(|pair| pair.map(|pair| pair.0)).collect()))?;
+        found.set_item("max", cents(table.extremes.iter().map(|pair| pair.map(|pair| pair.1)).collect()))?;
+    }
+    if !table.percentiles.is_empty() {
+        for (at, name) in ["p50", "p95", "p99"].into_iter().enumerate() {
+            found.set_item(name, cents(table.percentiles.iter().map(|three| three[at]).collect()))?;
+        }
+    }
+    if !table.cards.is_empty() {
+        found.set_item("cards", table.cards.iter().map(|cards| *cards as i64).collect::<Vec<_>>().into_pyarray(py))?;
+    }
+    let (groups, figures) = &table.other;
+    found.set_item("other_groups", groups)?;
+    found.set_item("other_count", figures.count)?;
+    found.set_item("other_sum", figures.sum)?;
+    Ok(found)
+}
+
+record!(
+    /// How an engine stands.
+    PyKpiStatus, "KpiStatus", Status, {
+        rows: u64 = |status| status.rows,
+        loaded: f64 = |status| status.loaded,
+        snapshot_at: Option<i64> = |status| status.snapshot_at,
+        trouble: Option<String> = |status| status.trouble.as_ref().map(|(text, _)| text.clone()),
+        trouble_for: Option<Duration> = |status| status.trouble.as_ref().map(|(_, since)| since.elapsed()),
+        no_tables: bool = |status| status.no_tables,
+        foreign_rows: u64 = |status| status.foreign_rows,
+        odd_amounts: u64 = |status| status.odd_amounts,
+        dropped_until: Option<i64> = |status| status.dropped_until,
+        lacking_rows: i64 = |status| status.lacking_rows,
+        reloads: u64 = |status| status.reloads,
+        reload: Option<&'static str> = |status| status.reload.map(Reload::in_words),
+        rows_from_file: u64 = |status| status.rows_from_file,
+        bytes: u64 = |status| status.bytes,
+        consumers: i64 = |status| status.consumers,
+        no_consumer_since: Option<i64> = |status| status.no_consumer_since,
+        role: Option<String> = |status| status.role.clone(),
+        rejected: Vec<(String, i64)> = |status| status.trust.rejected.clone(),
+        latency_ms: Option<[i64; 3]> = |status| status.trust.latency_ms,
+        latency_events: i64 = |status| status.trust.latency_events,
+        partitions: Vec<PyPartitionState> = |status| status.partitions.iter().cloned().map(PyPartitionState).collect(),
+    }
+);
+record!(
+    /// A partition of a group's topic as the snapshot has it.
+    PyPartitionState, "PartitionState", PartitionState, {
+        group: String = |one| one.group.clone(),
+        topic: String = |one| one.topic.clone(),
+        partition: i32 = |one| one.partition,
+        next_offset: i64 = |one| one.next_offset,
+        consumed: i64 = |one| one.counters.consumed,
+        stored: i64 = |one| one.counters.stored,
+        duplicate: i64 = |one| one.counters.duplicate,
+        rejected: i64 = |one| one.counters.rejected,
+        missing: i64 = |one| one.counters.missing,
+        updated_at: i64 = |one| one.updated_at,
+    }
+);

@@ -1,0 +1,415 @@
+"""The engine's figures against PostgreSQL's own, over random tables, filters and groupings; and how it follows."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import ccstream
+from ccstream import embedded
+from conftest import wait_until
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Pipeline
+
+BEGIN = datetime(2026, 3, 1, tzinfo=timezone.utc)
+NAMES = {
+    "category": ["food", "books", "Books", "füße", ""],
+    "city": ["Paris", "Rome", "O'Hara", "مدينة"],
+    "country": ["FR", "IT", "US"],
+    "merchant": [f"Shop {n}" for n in range(40)] + ["<b>bold</b>", "🛒"],
+    "payment_method": ["visa", "amex"],
+    "status": ["approved", "declined", "completed", "pending"],
+    "currency": ["USD", "EUR", "JPY"],
+    "entry_mode": ["chip", "online"],
+}
+COLUMN = {**{name: name for name in NAMES}, "risk": "risk_flag::text"}
+
+
+def fill(pipeline: Pipeline, chance: random.Random, rows: int) -> None:
+    """An ``orders`` of another program's, with everything that may be absent absent now and then."""
+    pipeline.run("produce", "--count", "1", "--rate", "max")
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.execute("DELETE FROM orders")
+
+    def pick(values: list[Any]) -> Any:  # noqa: ANN401
+        return None if chance.random() < 0.07 else chance.choice(values)
+
+    lines = []
+    for number in range(rows):
+        amount = Decimal(int(chance.lognormvariate(8, 2))) / 100 * chance.choice([1, 1, 1, -1])
+        when = BEGIN + timedelta(seconds=chance.randrange(12 * 86_400), microseconds=chance.randrange(10**6))
+        if chance.random() < 0.01:
+            when = chance.choice([datetime(1970, 1, 1, tzinfo=timezone.utc), BEGIN + timedelta(days=365)])
+        if chance.random() < 0.01:
+            amount = chance.choice([Decimal("99999999.99"), Decimal("-99999999.99"), Decimal(0)])
+        lines.append(
+            (
+                f"row-{number}",
+                pick([amount]),
+                pick([when.replace(tzinfo=None)]),
+                pick([True, False]),
+                pick([f"tok_{n}" for n in range(rows // 5 + 1)]),
+                *[pick(values) for values in NAMES.values()],
+            )
+        )
+    columns = ", ".join(["order_id", "value", "timestamp", "risk_flag", "card_token", *NAMES])
+    with pipeline.connect() as connection, connection.cursor() as cursor:
+        with cursor.copy(f"COPY orders ({columns}) FROM STDIN") as copy:
+            for line in lines:
+                copy.write_row(line)
+        connection.commit()
+
+
+def ask(pipeline: Pipeline, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
+    with pipeline.connect() as connection:
+        return connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+
+
+class Sql:
+    """The same question in SQL."""
+
+    def __init__(self, pipeline: Pipeline, query: dict[str, Any], currency: str | None) -> None:
+        self.pipeline = pipeline
+        conditions, self.parameters = ["TRUE"], {"currency": currency}
+        for name, values in query.get("filters", {}).items():
+            self.parameters[f"only_{name}"] = [value for value in values if value is not None]
+            absent = f" OR {COLUMN[name]} IS NULL" if None in values else ""
+            conditions.append(f"({COLUMN[name]} = ANY(%(only_{name})s){absent})")
+        for name, sign in (("min_amount", ">="), ("max_amount", "<=")):
+            if name in query:
+                self.parameters[name] = query[name]
+                conditions.append(f"value {sign} %({name})s")
+        if "start" in query:
+            self.parameters |= {"start": micros(query["start"]), "end": micros(query["end"])}
+            conditions.append("timestamp >= %(start)s AND timestamp < %(end)s")
+        self.where = " AND ".join(conditions)
+
+    def rows(self, key: str) -> list[tuple[Any, ...]]:
+        """Each group's figures, in no order."""
+        money = "FILTER (WHERE currency IS NOT DISTINCT FROM %(currency)s)"
+        return ask(
+            self.pipeline,
+            f"SELECT {key}, count(*), count(value) {money}, (sum(value) {money} * 100)::bigint, "
+            "count(*) FILTER (WHERE status IN ('approved', 'completed')), count(status), "
+            "count(*) FILTER (WHERE status IN ('declined', 'failed')), count(*) FILTER (WHERE risk_flag), "
+            f"(min(value) {money} * 100)::bigint, (max(value) {money} * 100)::bigint, "
+            + ", ".join(
+                f"(percentile_disc({p}) WITHIN GROUP (ORDER BY value) {money} * 100)::bigint" for p in (0.5, 0.95, 0.99)
+            )
+            + f", count(DISTINCT card_token) FROM orders WHERE {self.where} GROUP BY 1",
+            self.parameters,
+        )
+
+
+def micros(moment: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=timezone.utc).replace(tzinfo=None) + timedelta(microseconds=moment)
+
+
+def random_query(chance: random.Random) -> dict[str, Any]:
+    query: dict[str, Any] = {}
+    names = chance.sample([*NAMES, "risk"], chance.randrange(4))
+    choices = {**NAMES, "risk": ["true", "false"]}
+    query["filters"] = {
+        name: chance.sample([*choices[name], None], chance.randrange(1, len(choices[name]) + 1)) for name in names
+    }
+    if chance.random() < 0.3:
+        query["min_amount"] = Decimal(chance.randrange(-5000, 5000)) / 100
+    if chance.random() < 0.3:
+        query["max_amount"] = Decimal(chance.randrange(0, 500_000)) / 100
+    if chance.random() < 0.6:
+        start = int(BEGIN.timestamp() * 1e6) + chance.randrange(10 * 86_400 * 10**6)
+        query |= {"start": start, "end": start + chance.randrange(1, 5 * 86_400 * 10**6)}
+    return query
+
+
+MORE = ["min", "max", "p50", "p95", "p99", "cards"]
+
+
+def compare(engine: ccstream.KpiEngine, pipeline: Pipeline, query: dict[str, Any], dimensions: list[str]) -> None:
+    by = dict.fromkeys([*dimensions, "time", "hour_of_week"], MORE)
+    answer = engine.query(**query, by={**by, "amount": [], "trend:merchant": []}, width=timedelta(hours=6))
+    sql = Sql(pipeline, query, answer.currency)
+    total = sql.rows("1")
+    found = answer.totals
+    measures = ["count", "amounts", "sum", "approved", "with_status", "declined", "risky", "min", "max"]
+    measures += ["p50", "p95", "p99", "cards"]
+    if not total:
+        assert found["count"] == 0
+        return
+    assert [found[name] for name in measures] == [
+        value if name != "sum" else value or 0 for name, value in zip(measures, total[0][1:], strict=True)
+    ]
+    for name in dimensions:
+        rows = sql.rows(COLUMN[name])
+        # The most frequent first, then unknown, then by name.
+        rows.sort(key=lambda row: (-row[1], row[0] is not None, (row[0] or "").encode()))
+        check_groups(answer[name], answer[name]["key"], rows, measures)
+    seconds = "floor(extract(epoch FROM timestamp) / 21600)::bigint * 21600 * 1000000"
+    series = answer["time"]
+    starts = series["key"].astype("int64").tolist()
+    full = series["count"] > 0
+    by_time = {row[0]: row for row in sql.rows(seconds)}
+    assert series["other_count"] == (by_time.pop(None)[1] if None in by_time else 0)
+    assert [start for start, some in zip(starts, full, strict=True) if some] == sorted(by_time)
+    assert np.all(np.diff(starts) == 6 * 3600 * 10**6), "gaps are filled"
+    check_groups(series, starts, [by_time[start] for start in sorted(by_time)], measures, series["count"] > 0)
+    week = answer["hour_of_week"]
+    hours = sql.rows("(extract(isodow FROM timestamp)::int - 1) * 24 + extract(hour FROM timestamp)::int")
+    by_hour = {row[0]: row for row in hours if row[0] is not None}
+    check_groups(week, list(range(168)), [by_hour[hour] for hour in sorted(by_hour)], measures, week["count"] > 0)
+    assert week["key"].tolist() == list(range(168))
+    trend = answer["trend:merchant"]
+    cell = {
+        (name, start): count
+        for name, start, count in ask(
+            pipeline,
+            f"SELECT merchant, {seconds}, count(*) FROM orders "
+            f"WHERE {sql.where} AND timestamp IS NOT NULL GROUP BY 1, 2",
+            sql.parameters,
+        )
+    }
+    times = trend["time"].astype("int64").tolist()
+    assert {
+        (key, times[at]): count
+        for key, row in zip(trend["key"], trend["counts"].tolist(), strict=True)
+        for at, count in enumerate(row)
+        if count
+    } == cell
+    amounts = ask(
+        pipeline,
+        f"SELECT (value * 100)::bigint FROM orders WHERE {sql.where} AND value IS NOT NULL "
+        "AND currency IS NOT DISTINCT FROM %(currency)s",
+        sql.parameters,
+    )
+    histogram = answer["amount"]
+    expected, _ = np.histogram([row[0] for row in amounts], [*histogram["key"], 10**12])
+    assert histogram["count"].tolist() == expected.tolist()
+    assert histogram["sum"].sum() == found["sum"]
+
+
+def check_groups(
+    table: dict[str, Any],
+    keys: list[Any],
+    rows: list[tuple[Any, ...]],
+    measures: list[str],
+    full: np.ndarray[Any, Any] | None = None,
+) -> None:
+    chosen = np.ones(len(keys), bool) if full is None else full
+    assert [key for key, some in zip(keys, chosen, strict=True) if some] == [row[0] for row in rows]
+    for at, name in enumerate(measures, start=1):
+        found = np.asarray(table[name])[chosen]
+        expected = [math.nan if row[at] is None else float(row[at]) for row in rows]
+        if name == "sum":
+            expected = [0 if math.isnan(value) else value for value in expected]
+        if name in {"p50", "p95", "p99"}:
+            np.testing.assert_allclose(found, expected, rtol=0.01, atol=0.5)
+        else:
+            np.testing.assert_array_equal(found.astype(float), expected, name)
+
+
+@pytest.fixture
+def engine(embedded_pipeline: Pipeline) -> Iterator[ccstream.KpiEngine]:
+    with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
+        yield engine
+
+
+def test_every_figure_is_sqls_own(embedded_pipeline: Pipeline, chance: random.Random) -> None:
+    for rows in (1, 40, 3000):
+        fill(embedded_pipeline, chance, rows)
+        with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
+            assert engine.refresh()
+            assert engine.status.foreign_rows == engine.status.rows == rows
+            for _ in range(25):
+                compare(engine, embedded_pipeline, random_query(chance), [*NAMES, "risk"])
+
+
+def totals(pipeline: Pipeline) -> tuple[int, int, int]:
+    [row] = pipeline.query(
+        "SELECT count(*), coalesce(sum(value) FILTER (WHERE currency = 'USD') * 100, 0)::bigint, "
+        "count(DISTINCT card_token) FROM orders"
+    )
+    return row
+
+
+def figures(engine: ccstream.KpiEngine) -> tuple[int, int, int]:
+    assert engine.refresh(), engine.status.trouble
+    found = engine.query(currency="USD", by={"time": ["p95", "cards"]}).totals
+    return found["count"], found["sum"], found["cards"]
+
+
+def test_it_follows_every_commit(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "1", "--partitions", "4")
+    consumers = [pipeline.consume("--batch-rows", "500") for _ in range(2)]
+    wait_until("the tables are there", lambda: pipeline.count() == 1)
+    sent = 1
+    for count in (1, 10, 3000, 70_000):
+        pipeline.run("produce", "--rate", "max", "--count", str(count), "--quiet")
+        sent += count
+        while pipeline.count() < sent:
+            # In the midst of commits: whatever it shows was true at one moment.
+            engine.refresh()
+            status = engine.status
+            assert engine.query().totals["count"] == sum(one.stored for one in status.partitions) == status.rows
+        assert figures(engine) == totals(pipeline)
+    assert [consumer.stop() for consumer in consumers] == [0, 0]
+    assert engine.status.reloads == 1
+    assert engine.status.role == "ccstream_reader"
+    assert engine.status.lacking_rows == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "TRUNCATE orders",
+        "DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders LIMIT 300)",
+        "UPDATE orders SET value = value + 1",
+        (
+            "CREATE TABLE other (LIKE orders INCLUDING ALL); INSERT INTO other SELECT * FROM orders LIMIT 70; "
+            "DROP TABLE orders; ALTER TABLE other RENAME TO orders; GRANT SELECT ON orders TO ccstream_reader"
+        ),
+    ],
+    ids=["emptied", "deleted", "changed", "restored"],
+)
+def test_a_table_changed_behind_its_back(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine, change: str) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "1000")
+    pipeline.run("consume", "--until-caught-up")
+    assert figures(engine) == totals(pipeline)
+    pipeline.execute(change)
+    wait_until("it is noticed", lambda: figures(engine) == totals(pipeline))
+    assert engine.status.reloads == 2
+    assert engine.status.lacking_rows == 1000 - totals(pipeline)[0]
+    pipeline.run("produce", "--rate", "max", "--count", "500")
+    pipeline.run("consume", "--until-caught-up")
+    assert figures(engine) == totals(pipeline)
+
+
+def test_a_restart_reads_what_is_new(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline, file = embedded_pipeline, tmp_path / "columns"
+    pipeline.run("produce", "--rate", "max", "--count", "100000", "--partitions", "3")
+    pipeline.run("consume", "--until-caught-up")
+
+    def start() -> ccstream.KpiEngine:
+        return ccstream.KpiEngine.from_database(pipeline.database_url, file=file)
+
+    with start() as engine:
+        assert figures(engine) == totals(pipeline)
+        groups = engine.query(by={"category": ["p95", "cards"], "place": [], "time": []})
+    assert file.stat().st_mode & 0o777 == 0o600
+    with start() as engine:
+        assert engine.refresh()
+        assert (engine.status.rows_from_file, engine.status.reloads) == (100_000, 0)
+        again = engine.query(by={"category": ["p95", "cards"], "place": [], "time": []})
+        for name in ("category", "place", "time"):
+            for column in again[name]:
+                np.testing.assert_array_equal(again[name][column], groups[name][column])
+    pipeline.run("produce", "--rate", "max", "--count", "5000")
+    pipeline.run("consume", "--until-caught-up")
+    with start() as engine:
+        assert figures(engine) == totals(pipeline)
+        assert (engine.status.rows_from_file, engine.status.reloads) == (100_000, 0)
+    pipeline.execute("TRUNCATE orders")
+    with start() as engine:
+        assert figures(engine) == (0, 0, 0)
+    pipeline.run("produce", "--rate", "max", "--count", "100")
+    pipeline.run("consume", "--until-caught-up")
+    file.write_bytes(file.read_bytes()[:-9] + b"\0" * 9)
+    with start() as engine:
+        assert figures(engine) == totals(pipeline)
+        assert engine.status.rows_from_file == 0
+
+
+def test_the_oldest_rows_leave(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    flags = ("--rate", "max", "--count", "150000", "--seed", "1", "--start-time", "2026-01-01T00:00:00Z")
+    pipeline.run("produce", *flags)
+    pipeline.run("consume", "--until-caught-up")
+    with ccstream.KpiEngine.from_database(pipeline.database_url, max_rows=70_000) as engine:
+        assert engine.refresh()
+        status = engine.status
+        assert status.rows <= 70_000
+        assert status.dropped_until is not None
+        since = status.dropped_until + 1
+        [(expected,)] = pipeline.query("SELECT count(*) FROM orders WHERE timestamp >= %s", micros(since))
+        assert engine.query(start=since, end=2**61).totals["count"] == expected > 0
+
+
+def test_the_database_goes_and_comes_back(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
+    pipeline = embedded_pipeline
+    assert not engine.refresh(timedelta(seconds=2))
+    assert engine.status.no_tables
+    pipeline.run("produce", "--rate", "max", "--count", "500")
+    pipeline.run("consume", "--until-caught-up")
+    before = figures(engine)
+    assert before == totals(pipeline)
+    postgres = embedded.Postgres()
+    postgres.stop()
+    wait_until("it says so", lambda: engine.status.trouble is not None)
+    assert engine.query(currency="USD").totals["count"] == before[0]
+    assert engine.status.trouble_for is not None
+    postgres.start()
+    wait_until("it is back", lambda: engine.status.trouble is None)
+    pipeline.run("produce", "--rate", "max", "--count", "500")
+    pipeline.run("consume", "--until-caught-up")
+    assert figures(engine) == totals(pipeline)
+    assert engine.status.reloads == 1
+
+
+def test_latest_rows_and_trust(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "300")
+    pipeline.send([b"{", b"[]"])
+    pipeline.run("consume", "--until-caught-up")
+    assert engine.refresh()
+    latest = engine.latest(7, filters={"status": ["approved"]})
+    expected = pipeline.query(
+        "SELECT timestamp, (value * 100)::bigint, merchant FROM orders WHERE status = 'approved' "
+        "ORDER BY ctid DESC LIMIT 7"
+    )
+    assert [
+        (micros(t), c, m) for t, c, m in zip(latest["time"], latest["cents"], latest["merchant"], strict=True)
+    ] == expected
+    status = engine.status
+    assert dict(status.rejected) == dict(pipeline.query("SELECT reason, count(*) FROM rejected_events GROUP BY 1"))
+    [one] = status.partitions
+    assert (one.consumed, one.stored, one.rejected) == (302, 300, 2)
+    assert status.latency_events == 300
+    assert status.latency_ms
+    assert sorted(status.latency_ms) == status.latency_ms
+    assert status.consumers == 0
+    assert status.no_consumer_since == one.updated_at
+    consumer = pipeline.consume()
+    wait_until("it is seen", lambda: engine.refresh() and engine.status.consumers == 1)
+    assert engine.status.no_consumer_since is None
+    consumer.stop()
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"by": {"colour": []}}, "there is no dimension"),
+        ({"by": {"city": ["mode"]}}, "there is no measure"),
+        ({"filters": {"place": ["Rome"]}}, "named by city and country"),
+        ({"min_amount": "1.234"}, "at most two decimals"),
+        ({"before": True}, "nothing before all of time"),
+        ({"start": 5, "end": 5}, "later than start"),
+        ({"start": 5}, "start and end"),
+        ({"last": timedelta(0)}, "longer than nothing"),
+        ({"last": timedelta(days=90), "width": timedelta(seconds=1), "by": {"time": []}}, "greater width"),
+        ({"by": {"amount": ["p95"]}}, "counts and sums alone"),
+    ],
+)
+def test_what_cannot_be_asked(engine: ccstream.KpiEngine, question: dict[str, Any], message: str) -> None:
+    with pytest.raises(ccstream.ConfigError, match=message):
+        engine.query(**question)
