@@ -555,12 +555,13 @@ class KpiAnswer:
 
         ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of
         the week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64). ``count``,
-        ``amounts``, ``sum`` (cents), ``approved``, ``with_status``, ``declined``, ``risky``: int64. ``mean`` (cents),
-        ``approved_share``, of time ``rate``: float64, NaN for none. If asked for: ``min``, ``max``, ``p50``, ``p95``,
-        ``p99`` (cents, float64; percentiles within 1 %) and ``cards`` (int64). Of places: ``country``, ``latitude``
-        and ``longitude`` (degrees, float64). Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32,
-        n by m). What is not among the ``top``: ``other_groups``, ``other_count``, ``other_sum`` as int; of time,
-        ``other_count`` are the rows without a time.
+        ``amounts`` (rows with an amount in the currency), ``sum`` (cents): int64. ``mean`` (cents), of time ``rate``:
+        float64, NaN for none. If one of them was asked for: ``approved``, ``with_status``, ``declined``, ``risky``:
+        int64, ``approved_share``: float64. If asked for: ``min``, ``max``, ``p50``, ``p95``, ``p99`` (cents, float64;
+        percentiles within 1 %) and ``cards`` (int64). Of places: ``country``, ``latitude`` and ``longitude``
+        (degrees, float64). Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n by m). What is
+        not among the ``top``: ``other_groups``, ``other_count``, ``other_sum`` as int; of time, ``other_count`` are the
+        rows without a time.
 
         Raises:
             KeyError: it was not asked for.
@@ -570,7 +571,7 @@ class KpiAnswer:
 
 @final
 class KpiEngine:
-    """The rows of ``orders`` in memory, about 26 bytes each: any question is answered from them at once, exactly.
+    """The rows of ``orders`` in memory, about 20 bytes each: any question is answered from them at once, exactly.
 
     A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time.
     A question asked again costs the rows that came since. Every method may be called from any thread.
@@ -632,7 +633,7 @@ class KpiEngine:
             end: only before this.
             by: groupings, each with the measures wanted beyond the usual ones: a dimension, ``place`` (city and country with
                 their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or ``trend:`` and a
-                dimension (counts by time). Measures: ``min``, ``max``, ``p50``, ``p95``, ``p99``, ``cards``.
+                dimension (counts by time). Measures: ``min``, ``max``, ``p50``, ``p95``, ``p99``, ``cards``, ``approved``.
             currency: whose amounts are added up; ``""``: those without one. Default: the one that most rows have.
             width: of a bucket of time. Default: one that makes about 50.
             utc_offset: seconds east of UTC, for hours of the week and for where days begin. Default 0.

@@ -1,13 +1,10 @@
 //! What was counted, in the words of the question: names for codes, times for slots, the first few and the rest.
 
-use std::collections::BTreeMap;
-
 use super::buckets::{Buckets, FEW};
-use super::chunk::{Cell, Figures, add};
-use super::columns::{Columns, Coordinates};
+use super::chunk::{Cell, Figures, OUTCOMES, outcome};
+use super::columns::{Attribute, Columns, Coordinates};
 use super::query::{AMOUNT_EDGES, By, Dimension, Grouping, Query, Window};
-use super::sketch::Sketch;
-use super::state::{Groups, State};
+use super::state::{Groups, State, is_of_kind};
 
 /// The fractions of p50, p95 and p99.
 const FRACTIONS: [f64; 3] = [0.5, 0.95, 0.99];
@@ -93,9 +90,13 @@ pub struct Answer {
     pub tables: Vec<Table>,
 }
 
-pub(crate) fn totals(state: &State) -> Totals {
+fn totals(state: &State, columns: &Columns) -> Totals {
+    let mut figures = Figures::default();
+    for (kind, cell) in (0..).zip(&state.kinds) {
+        figures.count_in(*cell, outcome(columns, kind));
+    }
     Totals {
-        figures: Figures::from(state.total),
+        figures,
         min: state.amounts.min(),
         max: state.amounts.max(),
         percentiles: state.amounts.percentiles(FRACTIONS),
@@ -103,7 +104,7 @@ pub(crate) fn totals(state: &State) -> Totals {
     }
 }
 
-pub(crate) fn table(grouping: &Grouping, groups: &Groups, state: &State, query: &Query, columns: &Columns) -> Table {
+fn table(grouping: &Grouping, groups: &Groups, state: &State, query: &Query, columns: &Columns) -> Table {
     let table = Table {
         by: grouping.by,
         keys: Keys::Numbers(Vec::new()),
@@ -116,127 +117,107 @@ pub(crate) fn table(grouping: &Grouping, groups: &Groups, state: &State, query: 
         other: (0, Figures::default()),
     };
     match grouping.by {
-        By::Dimension(dimension) => by_dimension(table, dimension, grouping, groups, columns),
+        By::Dimension(dimension) => by_dimension(table, dimension, grouping, groups, state, columns),
         By::Trend(dimension) => by_trend(table, dimension, grouping, groups, state, columns),
-        By::Time => by_time(table, grouping, groups, state, query),
+        By::Time => by_time(table, grouping, groups, state, query, columns),
         By::Week => {
-            let order: Vec<usize> = (0..groups.cells.len()).collect();
-            let keys = Keys::Numbers(order.iter().map(|hour| *hour as i64).collect());
-            let table = fill(Table { keys, ..table }, &order, groups);
-            if grouping.cards { Table { cards: paired(groups, &order), ..table } } else { table }
+            let hours: Vec<usize> = (0..168).collect();
+            let keys = Keys::Numbers((0..168).collect());
+            fill(Table { keys, ..table }, grouping, groups, &figures_of(grouping, groups), &hours)
         }
         By::Amount => by_amount(table, state),
     }
 }
 
-/// Figures of the groups in that order.
-fn fill(mut table: Table, order: &[usize], groups: &Groups) -> Table {
-    table.figures = order.iter().map(|group| Figures::from(groups.cells[*group])).collect();
-    if !groups.extremes.is_empty() {
+/// The figures of every group.
+fn figures_of(grouping: &Grouping, groups: &Groups) -> Vec<Figures> {
+    let outcomes = if grouping.outcomes { OUTCOMES } else { 1 };
+    let figures = |cells: &[Cell]| {
+        let mut figures = Figures::default();
+        for (outcome, cell) in (0..).zip(cells) {
+            figures.count_in(*cell, outcome);
+        }
+        figures
+    };
+    groups.cells.chunks_exact(outcomes).map(figures).collect()
+}
+
+/// The figures of every value of a part of the kind.
+fn figures_by_part(attribute: Attribute, state: &State, columns: &Columns) -> Vec<Figures> {
+    let mut figures = vec![Figures::default(); columns.dictionary(attribute).len()];
+    for (kind, cell) in (0..).zip(&state.kinds) {
+        figures[columns.part(attribute, kind) as usize].count_in(*cell, outcome(columns, kind));
+    }
+    figures
+}
+
+/// All that was counted of the groups in that order.
+fn fill(mut table: Table, grouping: &Grouping, groups: &Groups, figures: &[Figures], order: &[usize]) -> Table {
+    table.figures = order.iter().map(|group| figures[*group]).collect();
+    if grouping.extremes {
         let known = |(min, max): (i64, i64)| (min <= max).then_some((min, max));
         table.extremes = order.iter().map(|group| known(groups.extremes[*group])).collect();
     }
-    if !groups.sketches.is_empty() {
+    if grouping.percentiles {
         table.percentiles = order.iter().map(|group| groups.sketches[*group].percentiles(FRACTIONS)).collect();
     }
-    table
-}
-
-/// Different cards of the groups in that order.
-fn paired(groups: &Groups, order: &[usize]) -> Vec<u64> {
-    let mut counts = vec![0; groups.cells.len()];
-    groups.pairs.iter().for_each(|(group, _)| counts[group as usize] += 1);
-    order.iter().map(|group| counts[*group]).collect()
-}
-
-/// A dimension's values by what rows have in common: cities of one name in two countries are one.
-struct Named<'a> {
-    names: Vec<Option<&'a str>>,
-    /// The place in `names` of each code.
-    of_code: Vec<usize>,
-}
-
-fn named(dimension: Dimension, len: usize, columns: &Columns) -> Named<'_> {
-    let name = |code: u32| match dimension {
-        Dimension::City => columns.place(code).0,
-        Dimension::Country => columns.place(code).1,
-        _ => columns.dictionary(dimension.column()).name(code),
-    };
-    if !matches!(dimension, Dimension::City | Dimension::Country) {
-        return Named { names: (0..len as u32).map(name).collect(), of_code: (0..len).collect() };
-    }
-    let (mut names, mut of_code) = (Vec::new(), Vec::new());
-    let mut seen: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-    for code in 0..len as u32 {
-        let at = *seen.entry(name(code)).or_insert_with(|| {
-            names.push(name(code));
-            names.len() - 1
-        });
-        of_code.push(at);
-    }
-    Named { names, of_code }
-}
-
-/// Groups of codes put together as their names are.
-fn fold(groups: &Groups, named: &Named<'_>) -> Groups {
-    let len = named.names.len();
-    let mut folded = Groups { cells: vec![Cell::default(); len], ..Groups::default() };
-    folded.extremes.resize(if groups.extremes.is_empty() { 0 } else { len }, (i64::MAX, i64::MIN));
-    folded.sketches.resize(if groups.sketches.is_empty() { 0 } else { len }, Sketch::default());
-    for (code, at) in named.of_code.iter().enumerate() {
-        add(&mut folded.cells[*at], &groups.cells[code]);
-        if let Some((min, max)) = groups.extremes.get(code) {
-            let mine = &mut folded.extremes[*at];
-            *mine = (mine.0.min(*min), mine.1.max(*max));
-        }
-        if let Some(sketch) = groups.sketches.get(code) {
-            folded.sketches[*at].merge(sketch);
-        }
-    }
-    for (group, card) in groups.pairs.iter() {
-        folded.pairs.add(card, named.of_code[group as usize] as u32);
-    }
-    folded
-}
-
-/// The groups that have rows, those with the most first, those with as many by their names.
-fn rank(rows: impl Fn(usize) -> u64, names: &[Option<&str>]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..names.len()).filter(|group| rows(*group) > 0).collect();
-    order.sort_unstable_by_key(|group| (std::cmp::Reverse(rows(*group)), names[*group]));
-    order
-}
-
-fn by_dimension(table: Table, dimension: Dimension, grouping: &Grouping, groups: &Groups, columns: &Columns) -> Table {
-    let named = named(dimension, groups.cells.len(), columns);
-    let folded;
-    let groups = if named.names.len() == groups.cells.len() {
-        groups
-    } else {
-        folded = fold(groups, &named);
-        &folded
-    };
-    let mut order = rank(|group| Figures::from(groups.cells[group]).count, &named.names);
-    let rest = order.split_off(grouping.top.unwrap_or(usize::MAX).min(order.len()));
-    let mut other = Cell::default();
-    for group in &rest {
-        add(&mut other, &groups.cells[*group]);
-    }
-    let keys = keys(dimension, &order, &named, columns);
-    let mut table = fill(Table { keys, other: (rest.len(), Figures::from(other)), ..table }, &order, groups);
     if grouping.cards {
-        table.cards = paired(groups, &order);
+        let mut counts = vec![0; figures.len()];
+        groups.pairs.iter().for_each(|(group, _)| counts[group as usize] += 1);
+        table.cards = order.iter().map(|group| counts[*group]).collect();
     }
     table
 }
 
-fn keys(dimension: Dimension, order: &[usize], named: &Named<'_>, columns: &Columns) -> Keys {
-    if dimension != Dimension::Place {
-        return Keys::Names(order.iter().map(|group| named.names[*group].map(str::to_owned)).collect());
+/// The name of a dimension's group; of a place the city's.
+fn name(dimension: Dimension, group: usize, columns: &Columns) -> Option<&str> {
+    match dimension.attribute() {
+        Some(attribute) => columns.dictionary(attribute).name(group as u32),
+        None => columns.name(Attribute::City, group as u32),
+    }
+}
+
+/// The groups that have rows, those with the most first, those with as many by their names; and the rest of them.
+fn rank(rows: &[u64], dimension: Dimension, top: Option<usize>, columns: &Columns) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..rows.len()).filter(|group| rows[*group] > 0).collect();
+    let key = |group: &usize| {
+        let country = dimension.attribute().is_none().then(|| columns.name(Attribute::Country, *group as u32));
+        (std::cmp::Reverse(rows[*group]), name(dimension, *group, columns), country)
+    };
+    order.sort_unstable_by(|left, right| key(left).cmp(&key(right)));
+    let rest = order.split_off(top.unwrap_or(usize::MAX).min(order.len()));
+    (order, rest)
+}
+
+fn by_dimension(
+    table: Table,
+    dimension: Dimension,
+    grouping: &Grouping,
+    groups: &Groups,
+    state: &State,
+    columns: &Columns,
+) -> Table {
+    let figures = match dimension.attribute() {
+        Some(attribute) if is_of_kind(grouping) => figures_by_part(attribute, state, columns),
+        _ => figures_of(grouping, groups),
+    };
+    let rows: Vec<u64> = figures.iter().map(|figures| figures.count).collect();
+    let (order, rest) = rank(&rows, dimension, grouping.top, columns);
+    let other = rest.iter().fold(Figures::default(), |sum, group| sum + figures[*group]);
+    let keys = keys(dimension, &order, columns);
+    fill(Table { keys, other: (rest.len(), other), ..table }, grouping, groups, &figures, &order)
+}
+
+fn keys(dimension: Dimension, order: &[usize], columns: &Columns) -> Keys {
+    let owned = |name: Option<&str>| name.map(str::to_owned);
+    if dimension.attribute().is_some() {
+        return Keys::Names(order.iter().map(|group| owned(name(dimension, *group, columns))).collect());
     }
     let place = |group: &usize| {
-        let (city, country) = columns.place(*group as u32);
-        let Coordinates { latitude, longitude } = columns.coordinates(*group as u32);
-        Place { city: city.map(str::to_owned), country: country.map(str::to_owned), latitude, longitude }
+        let code = *group as u32;
+        let Coordinates { latitude, longitude } = columns.coordinates(code);
+        let (city, country) = (columns.name(Attribute::City, code), columns.name(Attribute::Country, code));
+        Place { city: owned(city), country: owned(country), latitude, longitude }
     };
     Keys::Places(order.iter().map(place).collect())
 }
@@ -251,20 +232,25 @@ fn shown(buckets: Buckets, window: Window, has_rows: impl Fn(usize) -> bool) -> 
     first.zip(last).map(|(first, last)| (first..=last).collect()).unwrap_or_default()
 }
 
-fn by_time(table: Table, grouping: &Grouping, groups: &Groups, state: &State, query: &Query) -> Table {
+fn by_time(
+    table: Table,
+    grouping: &Grouping,
+    groups: &Groups,
+    state: &State,
+    query: &Query,
+    columns: &Columns,
+) -> Table {
     let Some(buckets) = state.buckets else { return table };
-    let numbers = shown(buckets, query.window, |slot| Figures::from(groups.cells[slot]).count > 0);
+    let figures = figures_of(grouping, groups);
+    let numbers = shown(buckets, query.window, |slot| figures[slot].count > 0);
     let order: Vec<usize> = numbers.iter().map(|number| buckets.slot(*number)).collect();
     let keys = Keys::Times(numbers.iter().map(|number| buckets.start(*number)).collect());
-    let mut other = state.total;
-    for cell in &groups.cells {
-        other.iter_mut().zip(cell).for_each(|(rest, part)| *rest = rest.wrapping_sub(*part));
-    }
-    let mut table = fill(Table { keys, other: (0, Figures::from(other)), ..table }, &order, groups);
+    let timed = figures.iter().fold(Figures::default(), |sum, figures| sum + *figures);
+    let total = totals(state, columns).figures;
+    let untimed = Figures { count: total.count - timed.count, sum: total.sum - timed.sum, ..Figures::default() };
+    let mut table = fill(Table { keys, other: (0, untimed), ..table }, grouping, groups, &figures, &order);
     if grouping.cards && buckets.len <= FEW {
         table.cards = order.iter().map(|slot| state.cards.in_slot(*slot)).collect();
-    } else if grouping.cards {
-        table.cards = paired(groups, &order);
     }
     table
 }
@@ -278,27 +264,20 @@ fn by_trend(
     columns: &Columns,
 ) -> Table {
     let Some(buckets) = state.buckets else { return table };
-    let len = groups.trend.len() / buckets.len;
-    let named = named(dimension, len, columns);
-    let mut rows = vec![vec![0u32; 0]; named.names.len()];
-    for (code, at) in named.of_code.iter().enumerate() {
-        let counts = &groups.trend[code * buckets.len..(code + 1) * buckets.len];
-        rows[*at].resize(buckets.len, 0);
-        rows[*at].iter_mut().zip(counts).for_each(|(mine, theirs)| *mine += theirs);
-    }
-    let sums: Vec<u64> = rows.iter().map(|counts| counts.iter().map(|count| u64::from(*count)).sum()).collect();
-    let mut order = rank(|group| sums[group], &named.names);
-    let rest = order.split_off(grouping.top.unwrap_or(usize::MAX).min(order.len()));
-    let any = |slot: usize| rows.iter().any(|counts| counts.get(slot).is_some_and(|count| *count > 0));
+    let counts = |group: usize| &groups.trend[group * buckets.len..(group + 1) * buckets.len];
+    let sum = |group: usize| counts(group).iter().map(|count| u64::from(*count)).sum::<u64>();
+    let rows: Vec<u64> = (0..groups.trend.len() / buckets.len).map(sum).collect();
+    let (order, rest) = rank(&rows, dimension, grouping.top, columns);
+    let any = |slot: usize| groups.trend.iter().skip(slot).step_by(buckets.len).any(|count| *count > 0);
     let numbers = shown(buckets, if state.range.is_some() { Window::Last(1) } else { Window::All }, any);
     let slots: Vec<usize> = numbers.iter().map(|number| buckets.slot(*number)).collect();
     let figures = |count: u64| Figures { count, ..Figures::default() };
     Table {
-        keys: keys(dimension, &order, &named, columns),
-        trend: order.iter().flat_map(|group| slots.iter().map(|slot| rows[*group][*slot])).collect(),
+        keys: keys(dimension, &order, columns),
+        trend: order.iter().flat_map(|group| slots.iter().map(|slot| counts(*group)[*slot])).collect(),
         times: numbers.iter().map(|number| buckets.start(*number)).collect(),
-        figures: order.iter().map(|group| figures(sums[*group])).collect(),
-        other: (rest.len(), figures(rest.iter().map(|group| sums[*group]).sum())),
+        figures: order.iter().map(|group| figures(rows[*group])).collect(),
+        other: (rest.len(), figures(rest.iter().map(|group| rows[*group]).sum())),
         ..table
     }
 }
@@ -333,8 +312,8 @@ impl Answer {
             range: state.range,
             width: state.buckets.map(|buckets| buckets.width),
             currency,
-            totals: totals(state),
-            before: before.map(totals),
+            totals: totals(state, columns),
+            before: before.map(|before| totals(before, columns)),
             tables: tables.map(|(grouping, groups)| table(grouping, groups, state, query, columns)).collect(),
         }
     }

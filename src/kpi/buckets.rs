@@ -131,6 +131,11 @@ impl Finder {
         Self { buckets, from: i64::MAX, to: i64::MIN, slot: 0 }
     }
 
+    /// From when to before when the last slot was.
+    pub(crate) fn current(&self) -> (i64, i64) {
+        (self.from, self.to)
+    }
+
     /// A time's slot; None outside of all buckets.
     pub(crate) fn slot(&mut self, time: i64) -> Option<u32> {
         if time < self.from || time >= self.to {

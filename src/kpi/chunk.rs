@@ -1,12 +1,12 @@
 //! A few rows of a block at a time, few enough for the processor's nearest cache: which of them pass the
 //! filter, and what each adds to a group.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::buckets::{Buckets, Finder};
-use super::cards::OUTSIDE;
-use super::columns::{ABSENT, Block, Column, Columns, with_codes};
-use super::query::{Dimension, Filter, SECOND};
+use super::columns::{ABSENT, Amounts, Attribute, Block, Column, Columns, with_codes};
+use super::query::{Filter, SECOND};
 
 /// Rows looked at together.
 pub(crate) const ROWS: usize = 1024;
@@ -18,11 +18,19 @@ pub const APPROVED: [&str; 2] = ["approved", "completed"];
 /// See [`APPROVED`].
 pub const DECLINED: [&str; 2] = ["declined", "failed"];
 
-/// What rows add up to, two counts to a word: rows and amounts; approved and with a status; declined and
-/// risky; and the sum in cents. Adding all four is one or two instructions.
-pub(crate) type Cell = [u64; 4];
+/// What rows add up to: how many they are, and in the upper half how many amounts; and the sum in cents.
+pub(crate) type Cell = [u64; 2];
 
-/// A cell's parts by name.
+/// What became of a row, in bits; with none of them it has no status and no risk.
+pub(crate) type Outcome = u8;
+/// How many outcomes there are.
+pub(crate) const OUTCOMES: usize = 16;
+const IS_APPROVED: Outcome = 1;
+const HAS_STATUS: Outcome = 2;
+const IS_DECLINED: Outcome = 4;
+const IS_RISKY: Outcome = 8;
+
+/// What rows add up to, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
     /// Rows.
@@ -31,7 +39,7 @@ pub struct Figures {
     pub amounts: u64,
     /// The sum of these amounts in cents.
     pub sum: i64,
-    /// Rows that were approved.
+    /// Rows that were approved; this and the next are counted for totals, and for groups on demand.
     pub approved: u64,
     /// Rows that have a status.
     pub with_status: u64,
@@ -41,161 +49,176 @@ pub struct Figures {
     pub risky: u64,
 }
 
-impl From<Cell> for Figures {
-    fn from([rows, outcomes, others, sum]: Cell) -> Self {
-        let low = |word: u64| word & u64::from(u32::MAX);
+impl Figures {
+    /// Adds rows of one outcome.
+    pub(crate) fn count_in(&mut self, [rows, sum]: Cell, outcome: Outcome) {
+        let count = rows & u64::from(u32::MAX);
+        self.count += count;
+        self.amounts += rows >> 32;
+        self.sum += sum as i64;
+        let counted = |bit: Outcome| if outcome & bit == 0 { 0 } else { count };
+        self.approved += counted(IS_APPROVED);
+        self.with_status += counted(HAS_STATUS);
+        self.declined += counted(IS_DECLINED);
+        self.risky += counted(IS_RISKY);
+    }
+}
+
+impl std::ops::Add for Figures {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
         Self {
-            count: low(rows),
-            amounts: rows >> 32,
-            sum: sum as i64,
-            approved: low(outcomes),
-            with_status: outcomes >> 32,
-            declined: low(others),
-            risky: others >> 32,
+            count: self.count + other.count,
+            amounts: self.amounts + other.amounts,
+            sum: self.sum + other.sum,
+            approved: self.approved + other.approved,
+            with_status: self.with_status + other.with_status,
+            declined: self.declined + other.declined,
+            risky: self.risky + other.risky,
         }
     }
 }
 
-pub(crate) fn add(cell: &mut Cell, other: &Cell) {
-    for (mine, theirs) in cell.iter_mut().zip(other) {
-        *mine = mine.wrapping_add(*theirs);
-    }
+pub(crate) fn add(cell: &mut Cell, other: Cell) {
+    cell[0] = cell[0].wrapping_add(other[0]);
+    cell[1] = cell[1].wrapping_add(other[1]);
 }
 
-/// A filter, a currency and the outcomes in terms of codes.
+/// The outcome of rows of a kind.
+pub(crate) fn outcome(columns: &Columns, kind: u32) -> Outcome {
+    let bit = |is: bool, bit: Outcome| if is { bit } else { 0 };
+    let risky = bit(columns.name(Attribute::Risk, kind) == Some("true"), IS_RISKY);
+    let Some(status) = columns.name(Attribute::Status, kind) else { return risky };
+    let (approved, declined) = (APPROVED.contains(&status), DECLINED.contains(&status));
+    risky | HAS_STATUS | bit(approved, IS_APPROVED) | bit(declined, IS_DECLINED)
+}
+
+/// A filter and a currency in terms of codes.
 #[derive(Debug)]
 pub(crate) struct Terms {
     /// For each column that is filtered, whether a code passes.
     masks: Vec<(Column, Vec<bool>)>,
     amounts: Option<(i64, i64)>,
-    /// The code of the currency whose amounts are added; None: no row has it.
-    currency: Option<u32>,
-    /// By the code of a status, and of a risk flag, the words of a cell.
-    statuses: Vec<[u64; 2]>,
-    risk_words: Vec<u64>,
+    /// By kind, all bits where it is in the currency whose amounts are added up, else none.
+    in_currency: Vec<i8>,
+    /// By kind.
+    outcomes: Vec<Outcome>,
 }
 
 impl Terms {
     pub(crate) fn new(filter: &Filter, currency: Option<&str>, columns: &Columns) -> Self {
         let mut masks: Vec<(Column, Vec<bool>)> = Vec::new();
         for (dimension, values) in &filter.only {
-            let column = dimension.column();
-            let len = columns.dictionary(column).len();
-            let passes = |code: u32| {
-                let (city, country) = if column == Column::Place { columns.place(code) } else { (None, None) };
-                let value = match dimension {
-                    Dimension::City => city,
-                    Dimension::Country => country,
-                    _ => return columns.dictionary(column).name(code).map(str::to_owned),
-                };
-                value.map(str::to_owned)
-            };
-            let mut mask: Vec<bool> = (0..len as u32).map(|code| values.contains(&passes(code))).collect();
+            let Some(attribute) = dimension.attribute() else { continue };
+            let names = columns.dictionary(attribute);
+            let chosen: HashSet<u32> = values.iter().filter_map(|value| names.find(value.as_deref())).collect();
+            let column = attribute.column();
+            let passes = |code: u32| chosen.contains(&columns.part(attribute, code));
+            let mask = (0..columns.codes(column) as u32).map(passes);
             if let Some((_, there)) = masks.iter_mut().find(|(other, _)| *other == column) {
-                there.iter_mut().zip(&mask).for_each(|(there, passes)| *there &= passes);
+                there.iter_mut().zip(mask).for_each(|(there, passes)| *there &= passes);
             } else {
-                masks.push((column, std::mem::take(&mut mask)));
+                masks.push((column, mask.collect()));
             }
         }
         let amounts = (filter.min_cents.is_some() || filter.max_cents.is_some())
             .then(|| (filter.min_cents.unwrap_or(ABSENT + 1), filter.max_cents.unwrap_or(i64::MAX)));
-        let status_names = columns.dictionary(Column::Status);
-        let statuses = (0..status_names.len() as u32).map(|code| {
-            let Some(name) = status_names.name(code) else { return [0, 0] };
-            let (approved, declined) = (APPROVED.contains(&name), DECLINED.contains(&name));
-            [u64::from(approved) | 1 << 32, u64::from(declined)]
-        });
-        let risky = columns.dictionary(Column::Risk).find(Some("true"));
-        let risk_words =
-            (0..columns.dictionary(Column::Risk).len() as u32).map(|code| u64::from(risky == Some(code)) << 32);
+        let kinds = 0..columns.codes(Column::Kind) as u32;
         Self {
             masks,
             amounts,
-            currency: columns.dictionary(Column::Currency).find(currency),
-            statuses: statuses.collect(),
-            risk_words: risk_words.collect(),
+            in_currency: kinds
+                .clone()
+                .map(|kind| -i8::from(columns.name(Attribute::Currency, kind) == currency))
+                .collect(),
+            outcomes: kinds.map(|kind| outcome(columns, kind)).collect(),
         }
     }
 }
 
 /// Rows that passed, and what each adds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Chunk {
     /// Their places in the block.
     pub(crate) rows: Vec<u16>,
+    /// The same where they follow each other.
+    run: Option<Range<usize>>,
+    pub(crate) kinds: Vec<u32>,
     pub(crate) cells: Vec<Cell>,
     /// The amount of each in cents; [`ABSENT`] without one in the query's currency.
     pub(crate) cents: Vec<i64>,
+    /// Which of them have one.
+    pub(crate) paid: Vec<u16>,
     /// The slot of time of each, or [`NOWHERE`].
     pub(crate) slots: Vec<u32>,
-    /// The codes of one column.
-    pub(crate) codes: Vec<u32>,
-    /// The hour of the week of each, or [`NOWHERE`].
-    pub(crate) hours: Vec<u32>,
+    /// The slot that all are in.
+    pub(crate) one_slot: Option<u32>,
+    pub(crate) cards: Vec<u32>,
+    /// The group of each in one grouping, or [`NOWHERE`].
+    pub(crate) members: Vec<u32>,
+    /// The group that all are in, where that is known.
+    pub(crate) one_group: Option<u32>,
 }
 
 impl Chunk {
-    pub(crate) fn new() -> Self {
-        Self {
-            rows: Vec::with_capacity(ROWS),
-            cells: Vec::with_capacity(ROWS),
-            cents: Vec::with_capacity(ROWS),
-            slots: Vec::with_capacity(ROWS),
-            codes: Vec::with_capacity(ROWS),
-            hours: Vec::with_capacity(ROWS),
-        }
-    }
-
     /// Chooses the rows in a range of the block that are in a range of time and pass the filter.
     pub(crate) fn select(&mut self, block: &Block, rows: Range<usize>, time: Option<(i64, i64)>, terms: &Terms) {
         self.rows.clear();
-        match time {
-            Some((from, to)) if block.first < from || block.last >= to || block.untimed > 0 => {
-                self.rows.extend(rows.map(|row| row as u16));
-                // An absent time is before all others.
-                retain(&mut self.rows, |row| block.time[row] >= from && block.time[row] < to);
-            }
-            _ => self.rows.extend(rows.map(|row| row as u16)),
+        self.rows.extend(rows.clone().map(|row| row as u16));
+        if let Some((from, to)) = time
+            && (block.first < from || block.last >= to || block.untimed > 0)
+        {
+            // An absent time is before all others.
+            retain(&mut self.rows, |row| block.time[row] >= from && block.time[row] < to);
         }
         for (column, mask) in &terms.masks {
             with_codes!(block.codes(*column), codes => retain(&mut self.rows, |row| mask[codes[row] as usize]));
         }
         if let Some((low, high)) = terms.amounts {
-            retain(&mut self.rows, |row| (low..=high).contains(&block.amount.get(row)));
+            match &block.amount {
+                Amounts::Narrow(cents) => retain(&mut self.rows, |row| {
+                    let cents = cents[row];
+                    (cents != i32::MIN) & (low <= i64::from(cents)) & (i64::from(cents) <= high)
+                }),
+                Amounts::Wide(cents) => retain(&mut self.rows, |row| (low..=high).contains(&cents[row])),
+            }
         }
+        self.run = (self.rows.len() == rows.len()).then_some(rows);
     }
 
     /// Fills in what each chosen row adds, or takes away.
     pub(crate) fn measure(&mut self, block: &Block, terms: &Terms, subtract: bool) {
-        self.cents.clear();
+        decode(block, Column::Kind, self.run.clone(), &self.rows, &mut self.kinds);
+        block.amount.gather(&self.rows, &mut self.cents);
+        // Which row has which currency cannot be predicted: no branches here.
+        for (cents, kind) in self.cents.iter_mut().zip(&self.kinds) {
+            let keep = i64::from(terms.in_currency[*kind as usize]);
+            *cents = (*cents & keep) | (ABSENT & !keep);
+        }
+        self.paid.clear();
+        self.paid.extend(0..self.cents.len() as u16);
+        retain(&mut self.paid, |at| self.cents[at] != ABSENT);
         self.cells.clear();
-        self.decode(block, Column::Currency);
-        let amount = |(row, currency): (&u16, &u32)| {
-            if Some(*currency) == terms.currency { block.amount.get(usize::from(*row)) } else { ABSENT }
-        };
-        self.cents.extend(self.rows.iter().zip(&self.codes).map(amount));
         self.cells.extend(self.cents.iter().map(|cents| {
-            let has = *cents != ABSENT;
-            [1 | u64::from(has) << 32, 0, 0, if has { *cents as u64 } else { 0 }]
+            let has = u64::from(*cents != ABSENT);
+            let cell = [1 | has << 32, *cents as u64 & has.wrapping_neg()];
+            if subtract { cell.map(u64::wrapping_neg) } else { cell }
         }));
-        self.decode(block, Column::Status);
-        for (cell, status) in self.cells.iter_mut().zip(&self.codes) {
-            [cell[1], cell[2]] = terms.statuses[*status as usize];
-        }
-        self.decode(block, Column::Risk);
-        for (cell, risk) in self.cells.iter_mut().zip(&self.codes) {
-            cell[2] |= terms.risk_words[*risk as usize];
-        }
-        if subtract {
-            self.cells.iter_mut().flatten().for_each(|word| *word = word.wrapping_neg());
-        }
     }
 
-    /// Fills in the slots of time.
+    /// Fills in the slots of time. Rows mostly follow each other in time: all may be in one.
     pub(crate) fn place_in_time(&mut self, block: &Block, buckets: Option<Buckets>) {
         self.slots.clear();
+        self.one_slot = None;
         let Some(buckets) = buckets else { return self.slots.resize(self.rows.len(), NOWHERE) };
         let mut finder = Finder::new(buckets);
+        let first = self.rows.first().map(|row| block.time[usize::from(*row)]).filter(|time| *time != ABSENT);
+        self.one_slot = first.and_then(|time| finder.slot(time));
+        self.one_slot = self.one_slot.filter(|_| self.all_within(block, finder.current()));
+        if let Some(slot) = self.one_slot {
+            return self.slots.resize(self.rows.len(), slot);
+        }
         let slot = |row: &u16| match block.time[usize::from(*row)] {
             ABSENT => NOWHERE,
             time => finder.slot(time).unwrap_or(NOWHERE),
@@ -203,38 +226,77 @@ impl Chunk {
         self.slots.extend(self.rows.iter().map(slot));
     }
 
-    /// Fills in the hours of the week, so many seconds east of UTC.
+    fn all_within(&self, block: &Block, (from, to): (i64, i64)) -> bool {
+        let within = |row: &u16| {
+            let time = block.time[usize::from(*row)];
+            (from..to).contains(&time)
+        };
+        self.rows.iter().fold(true, |all, row| all & within(row))
+    }
+
+    /// Fills in the hours of the week as groups, so many seconds east of UTC.
     pub(crate) fn place_in_week(&mut self, block: &Block, utc_offset: i32) {
         const HOUR: i64 = 3600 * SECOND;
         /// 1970 began on a Thursday.
         const MONDAY: i64 = 3 * 24;
-        self.hours.clear();
         let shift = i64::from(utc_offset) * SECOND;
-        let (mut from, mut to, mut hour) = (i64::MAX, i64::MIN, 0);
-        let rows = self.rows.iter().map(|row| {
+        let hour_of = |time: i64| {
+            let number = (time + shift).div_euclid(HOUR);
+            let from = number * HOUR - shift;
+            ((from, from + HOUR), (number + MONDAY).rem_euclid(168) as u32)
+        };
+        self.members.clear();
+        let first = self.rows.first().map_or(ABSENT, |row| block.time[usize::from(*row)]);
+        let (mut within, mut hour) = if first == ABSENT { ((i64::MAX, i64::MIN), NOWHERE) } else { hour_of(first) };
+        self.one_group = (hour != NOWHERE && self.all_within(block, within)).then_some(hour);
+        if self.one_group.is_some() {
+            return self.members.resize(self.rows.len(), hour);
+        }
+        self.members.extend(self.rows.iter().map(|row| {
             let time = block.time[usize::from(*row)];
             if time == ABSENT {
                 return NOWHERE;
             }
-            if time < from || time >= to {
-                let number = (time + shift).div_euclid(HOUR);
-                from = number * HOUR - shift;
-                to = from + HOUR;
-                hour = (number + MONDAY).rem_euclid(168) as u32;
+            if time < within.0 || time >= within.1 {
+                (within, hour) = hour_of(time);
             }
             hour
-        });
-        self.hours.extend(rows);
+        }));
     }
 
-    /// Fills in a column's codes.
-    pub(crate) fn decode(&mut self, block: &Block, column: Column) {
-        block.codes(column).gather(&self.rows, &mut self.codes);
+    /// Fills in cards.
+    pub(crate) fn find_cards(&mut self, block: &Block) {
+        decode(block, Column::Card, self.run.clone(), &self.rows, &mut self.cards);
     }
 
-    /// The bit of a card's word that a slot has.
-    pub(crate) fn card_slot(slot: u32) -> u32 {
-        slot.min(OUTSIDE)
+    /// Fills in groups: a column's codes, or what a map makes of them.
+    pub(crate) fn group(&mut self, block: &Block, column: Column, map: &[u32]) {
+        decode(block, column, self.run.clone(), &self.rows, &mut self.members);
+        self.one_group = None;
+        if !map.is_empty() {
+            self.members.iter_mut().for_each(|code| *code = map[*code as usize]);
+        }
+    }
+
+    /// Fills in the slots of time as groups.
+    pub(crate) fn group_by_slot(&mut self) {
+        self.members.clone_from(&self.slots);
+        self.one_group = self.one_slot;
+    }
+
+    /// Splits the groups by outcome: each becomes [`OUTCOMES`] of them.
+    pub(crate) fn split(&mut self, terms: &Terms) {
+        self.one_group = None;
+        for (member, kind) in self.members.iter_mut().zip(&self.kinds).filter(|(member, _)| **member != NOWHERE) {
+            *member = *member * OUTCOMES as u32 + u32::from(terms.outcomes[*kind as usize]);
+        }
+    }
+}
+
+fn decode(block: &Block, column: Column, run: Option<Range<usize>>, rows: &[u16], out: &mut Vec<u32>) {
+    match run {
+        Some(run) => block.codes(column).copy(run, out),
+        None => block.codes(column).gather(rows, out),
     }
 }
 

@@ -1,34 +1,85 @@
-//! The rows in memory: dictionary-coded columns in blocks, 26 bytes a row where codes are small.
+//! The rows in memory: dictionary-coded columns in blocks, about 20 bytes a row.
 //!
 //! Blocks are appended in the order of loading (newest first, then what follows) and each knows its first and
 //! last time, so that a range of time touches few of them. A row's number never changes while it stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+
+use hashbrown::DefaultHashBuilder;
 
 use super::dictionary::Dictionary;
-use super::query::Dimension;
 
 /// Rows of a full block.
 pub(crate) const BLOCK_ROWS: usize = 65_536;
 /// The time of a row without one, and the cents of one without an amount.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
-/// The coded columns. `Place` is a pair of city and country.
+/// The coded columns. What has few values goes together in one: rows have some thousand different kinds, and what
+/// is counted by kind is counted by each part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Column {
-    Category,
+    /// Category, payment method, status, currency, entry mode and risk.
+    Kind,
+    /// City and country.
     Place,
     Merchant,
+    Card,
+}
+
+/// How many coded columns there are.
+pub(crate) const COLUMNS: usize = 4;
+
+/// What has names of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Attribute {
+    Category,
     PaymentMethod,
     Status,
     Currency,
     EntryMode,
     Risk,
+    City,
+    Country,
+    Merchant,
     Card,
 }
 
-/// How many coded columns there are.
-pub(crate) const COLUMNS: usize = 9;
+/// How many attributes there are.
+pub(crate) const ATTRIBUTES: usize = 10;
+
+impl Attribute {
+    pub(crate) fn column(self) -> Column {
+        match self {
+            Self::City | Self::Country => Column::Place,
+            Self::Merchant => Column::Merchant,
+            Self::Card => Column::Card,
+            _ => Column::Kind,
+        }
+    }
+}
+
+/// Codes of several attributes that come together, as one code.
+#[derive(Debug)]
+struct Composite<const N: usize> {
+    codes: HashMap<[u32; N], u32, DefaultHashBuilder>,
+    parts: Vec<[u32; N]>,
+}
+
+impl<const N: usize> Default for Composite<N> {
+    fn default() -> Self {
+        Self { codes: HashMap::default(), parts: Vec::new() }
+    }
+}
+
+impl<const N: usize> Composite<N> {
+    fn code(&mut self, parts: [u32; N]) -> u32 {
+        *self.codes.entry(parts).or_insert_with(|| {
+            self.parts.push(parts);
+            self.parts.len() as u32 - 1
+        })
+    }
+}
 
 /// A row as it comes from the database.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,6 +139,16 @@ impl Codes {
         }
     }
 
+    /// Of a run of rows, in place of what `out` holds.
+    pub(crate) fn copy(&self, rows: Range<usize>, out: &mut Vec<u32>) {
+        out.clear();
+        match self {
+            Self::Byte(codes) => out.extend(codes[rows].iter().map(|code| u32::from(*code))),
+            Self::Short(codes) => out.extend(codes[rows].iter().map(|code| u32::from(*code))),
+            Self::Long(codes) => out.extend_from_slice(&codes[rows]),
+        }
+    }
+
     /// Of some rows, in place of what `out` holds.
     pub(crate) fn gather(&self, rows: &[u16], out: &mut Vec<u32>) {
         out.clear();
@@ -129,9 +190,18 @@ impl Amounts {
     /// Of one row.
     pub(crate) fn get(&self, row: usize) -> i64 {
         match self {
-            Self::Narrow(cents) if cents[row] == i32::MIN => ABSENT,
-            Self::Narrow(cents) => i64::from(cents[row]),
+            Self::Narrow(cents) => widened(cents[row]),
             Self::Wide(cents) => cents[row],
+        }
+    }
+
+    /// Of some rows, in place of what `out` holds.
+    pub(crate) fn gather(&self, rows: &[u16], out: &mut Vec<i64>) {
+        out.clear();
+        let rows = rows.iter().map(|row| usize::from(*row));
+        match self {
+            Self::Narrow(cents) => out.extend(rows.map(|row| widened(cents[row]))),
+            Self::Wide(cents) => out.extend(rows.map(|row| cents[row])),
         }
     }
 
@@ -150,6 +220,10 @@ impl Amounts {
             Self::Wide(cents) => cents.capacity() * 8,
         }
     }
+}
+
+fn widened(cents: i32) -> i64 {
+    if cents == i32::MIN { ABSENT } else { i64::from(cents) }
 }
 
 /// Up to [`BLOCK_ROWS`] rows.
@@ -211,7 +285,9 @@ pub(crate) struct Coordinates {
 /// All rows.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
-    dictionaries: [Dictionary; COLUMNS],
+    dictionaries: [Dictionary; ATTRIBUTES],
+    kinds: Composite<6>,
+    places: Composite<2>,
     /// By the code of the place.
     coordinates: Vec<Coordinates>,
     pub(crate) blocks: Vec<Block>,
@@ -221,17 +297,39 @@ pub(crate) struct Columns {
     pub(crate) generation: u64,
     /// The latest time of a row that left for lack of room: what is older is not all here.
     pub(crate) dropped_until: Option<i64>,
-    /// Rows of each currency, by its code.
-    currencies: Vec<u64>,
-    place_key: String,
+    /// Rows of each kind.
+    kind_rows: Vec<u64>,
 }
 
-/// Between a place's city and its country; no text of PostgreSQL's can hold it.
-const SEPARATOR: char = '\0';
-
 impl Columns {
-    pub(crate) fn dictionary(&self, column: Column) -> &Dictionary {
-        &self.dictionaries[column as usize]
+    pub(crate) fn dictionary(&self, attribute: Attribute) -> &Dictionary {
+        &self.dictionaries[attribute as usize]
+    }
+
+    /// How many codes a column has.
+    pub(crate) fn codes(&self, column: Column) -> usize {
+        match column {
+            Column::Kind => self.kinds.parts.len(),
+            Column::Place => self.places.parts.len(),
+            Column::Merchant => self.dictionary(Attribute::Merchant).len(),
+            Column::Card => self.dictionary(Attribute::Card).len(),
+        }
+    }
+
+    /// The attribute's own code that a code of its column holds.
+    pub(crate) fn part(&self, attribute: Attribute, code: u32) -> u32 {
+        match attribute {
+            Attribute::Merchant | Attribute::Card => code,
+            Attribute::City | Attribute::Country => {
+                self.places.parts[code as usize][attribute as usize - Attribute::City as usize]
+            }
+            _ => self.kinds.parts[code as usize][attribute as usize],
+        }
+    }
+
+    /// The attribute's name that a code of its column holds; None is unknown.
+    pub(crate) fn name(&self, attribute: Attribute, code: u32) -> Option<&str> {
+        self.dictionary(attribute).name(self.part(attribute, code))
     }
 
     /// Rows held.
@@ -245,57 +343,14 @@ impl Columns {
         blocks + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
     }
 
-    /// City and country of a place's code.
-    pub(crate) fn place(&self, code: u32) -> (Option<&str>, Option<&str>) {
-        let Some(key) = self.dictionary(Column::Place).name(code) else { return (None, None) };
-        let (flags, names) = key.split_at(1);
-        let (city, country) = names.split_once(SEPARATOR).unwrap_or((names, ""));
-        let flags = flags.as_bytes()[0] - b'0';
-        ((flags & 1 != 0).then_some(city), (flags & 2 != 0).then_some(country))
-    }
-
-    pub(crate) fn dictionaries(&self) -> &[Dictionary] {
-        &self.dictionaries
-    }
-
-    pub(crate) fn all_coordinates(&self) -> &[Coordinates] {
-        &self.coordinates
-    }
-
-    /// The names of a dimension, in the order of the alphabet; None where there may be unknown ones.
-    pub(crate) fn values(&self, dimension: Dimension) -> Vec<Option<String>> {
-        let column = dimension.column();
-        let codes = 1..self.dictionary(column).len() as u32;
-        let name = |code: u32| match dimension {
-            Dimension::City => self.place(code).0,
-            Dimension::Country => self.place(code).1,
-            _ => self.dictionary(column).name(code),
-        };
-        let names: BTreeSet<&str> = codes.filter_map(name).collect();
-        names.into_iter().map(|name| Some(name.to_owned())).chain([None]).collect()
-    }
-
-    /// Gives a column its next name, as it was saved.
-    pub(super) fn name(&mut self, column: usize, name: &str) {
-        self.dictionaries[column].code(Some(name));
-    }
-
-    pub(super) fn set_coordinates(&mut self, coordinates: Vec<Coordinates>) {
-        self.coordinates = coordinates;
-    }
-
-    /// Appends a block as it was saved.
-    pub(super) fn push_block(&mut self, block: Block) {
-        with_codes!(block.codes(Column::Currency), codes => {
-            for code in codes {
-                count_currency(&mut self.currencies, *code as usize);
-            }
-        });
-        self.blocks.push(block);
-    }
-
     pub(crate) fn coordinates(&self, place: u32) -> Coordinates {
         self.coordinates.get(place as usize).copied().unwrap_or_default()
+    }
+
+    /// The names of an attribute, in the order of the alphabet; then None, for unknown.
+    pub(crate) fn values(&self, attribute: Attribute) -> Vec<Option<String>> {
+        let names: BTreeSet<&str> = self.dictionary(attribute).names().collect();
+        names.into_iter().map(|name| Some(name.to_owned())).chain([None]).collect()
     }
 
     /// Appends a row.
@@ -303,21 +358,23 @@ impl Columns {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
             self.blocks.push(Block::new(self.next_row));
         }
-        let place = self.code_place(row);
-        let codes = [
-            self.code(Column::Category, row.category),
-            place,
-            self.code(Column::Merchant, row.merchant),
-            self.code(Column::PaymentMethod, row.payment_method),
-            self.code(Column::Status, row.status),
-            self.code(Column::Currency, row.currency),
-            self.code(Column::EntryMode, row.entry_mode),
-            self.code(Column::Risk, row.risk.map(|risk| if risk { "true" } else { "false" })),
-            self.code(Column::Card, row.card),
+        let kind = [
+            self.code(Attribute::Category, row.category),
+            self.code(Attribute::PaymentMethod, row.payment_method),
+            self.code(Attribute::Status, row.status),
+            self.code(Attribute::Currency, row.currency),
+            self.code(Attribute::EntryMode, row.entry_mode),
+            self.code(Attribute::Risk, row.risk.map(|risk| if risk { "true" } else { "false" })),
         ];
-        count_currency(&mut self.currencies, codes[Column::Currency as usize] as usize);
+        let kind = self.kinds.code(kind);
+        let place = [self.code(Attribute::City, row.city), self.code(Attribute::Country, row.country)];
+        let place = self.places.code(place);
+        self.locate(place, row);
+        let merchant = self.code(Attribute::Merchant, row.merchant);
+        let card = self.code(Attribute::Card, row.card);
+        count_kind(&mut self.kind_rows, kind as usize);
         let block = self.blocks.last_mut().expect("one was made above where none had room");
-        for (column, code) in block.codes.iter_mut().zip(codes) {
+        for (column, code) in block.codes.iter_mut().zip([kind, place, merchant, card]) {
             column.push(code);
         }
         block.time.push(row.time);
@@ -335,22 +392,13 @@ impl Columns {
         self.next_row += 1;
     }
 
-    fn code(&mut self, column: Column, name: Option<&str>) -> u32 {
-        self.dictionaries[column as usize].code(name)
+    fn code(&mut self, attribute: Attribute, name: Option<&str>) -> u32 {
+        self.dictionaries[attribute as usize].code(name)
     }
 
-    fn code_place(&mut self, row: &Row<'_>) -> u32 {
-        if row.city.is_none() && row.country.is_none() {
-            return super::dictionary::UNKNOWN;
-        }
-        let flags = u8::from(row.city.is_some()) | u8::from(row.country.is_some()) << 1;
-        self.place_key.clear();
-        self.place_key.push(char::from(b'0' + flags));
-        self.place_key.push_str(row.city.unwrap_or_default());
-        self.place_key.push(SEPARATOR);
-        self.place_key.push_str(row.country.unwrap_or_default());
-        let code = self.dictionaries[Column::Place as usize].code(Some(&self.place_key));
-        let at = code as usize;
+    /// Notes where a place lies, if a row says so for the first time.
+    fn locate(&mut self, place: u32, row: &Row<'_>) {
+        let at = place as usize;
         if self.coordinates.len() <= at {
             self.coordinates.resize(at + 1, Coordinates::default());
         }
@@ -358,15 +406,15 @@ impl Columns {
         if known.latitude.is_none() && row.latitude.is_some() && row.longitude.is_some() {
             *known = Coordinates { latitude: row.latitude, longitude: row.longitude };
         }
-        code
     }
 
     /// The currency that most rows have, None being one too; of several the first by name.
     pub(crate) fn main_currency(&self) -> Option<&str> {
-        let names = self.dictionary(Column::Currency);
-        let most =
-            self.currencies.iter().zip(0..).max_by_key(|(rows, code)| (**rows, std::cmp::Reverse(names.name(*code))));
-        most.and_then(|(_, code)| names.name(code))
+        let mut rows: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+        for (kind, count) in self.kind_rows.iter().enumerate() {
+            *rows.entry(self.name(Attribute::Currency, kind as u32)).or_default() += count;
+        }
+        rows.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name))).and_then(|(name, _)| name)
     }
 
     /// The first and last time of all rows that have one.
@@ -389,9 +437,9 @@ impl Columns {
             rows -= block.len();
             self.dropped_until = self.dropped_until.max(Some(block.last));
             let block = self.blocks.remove(at);
-            with_codes!(block.codes(Column::Currency), codes => {
+            with_codes!(block.codes(Column::Kind), codes => {
                 for code in codes {
-                    self.currencies[*code as usize] -= 1;
+                    self.kind_rows[*code as usize] -= 1;
                 }
             });
             self.generation += 1;
@@ -399,9 +447,47 @@ impl Columns {
     }
 }
 
-fn count_currency(currencies: &mut Vec<u64>, currency: usize) {
-    if currencies.len() <= currency {
-        currencies.resize(currency + 1, 0);
+fn count_kind(rows: &mut Vec<u64>, kind: usize) {
+    if rows.len() <= kind {
+        rows.resize(kind + 1, 0);
     }
-    currencies[currency] += 1;
+    rows[kind] += 1;
+}
+
+/// Columns in parts, as they are saved and read again.
+impl Columns {
+    pub(super) fn dictionaries(&self) -> &[Dictionary] {
+        &self.dictionaries
+    }
+
+    pub(super) fn kinds(&self) -> &[[u32; 6]] {
+        &self.kinds.parts
+    }
+
+    pub(super) fn places(&self) -> (&[[u32; 2]], &[Coordinates]) {
+        (&self.places.parts, &self.coordinates)
+    }
+
+    /// Gives an attribute its next name.
+    pub(super) fn push_name(&mut self, attribute: usize, name: &str) {
+        self.dictionaries[attribute].code(Some(name));
+    }
+
+    pub(super) fn push_kind(&mut self, parts: [u32; 6]) {
+        self.kinds.code(parts);
+    }
+
+    pub(super) fn push_place(&mut self, parts: [u32; 2], coordinates: Coordinates) {
+        self.places.code(parts);
+        self.coordinates.push(coordinates);
+    }
+
+    pub(super) fn push_block(&mut self, block: Block) {
+        with_codes!(block.codes(Column::Kind), codes => {
+            for code in codes {
+                count_kind(&mut self.kind_rows, *code as usize);
+            }
+        });
+        self.blocks.push(block);
+    }
 }

@@ -27,7 +27,7 @@ const SAVE_EVERY: u64 = 1_000_000;
 pub struct EngineConfig {
     /// The database.
     pub database_url: DatabaseUrl,
-    /// At most so many rows, the oldest leave first; 26 bytes each.
+    /// At most so many rows, the oldest leave first; about 20 bytes each.
     pub max_rows: usize,
     /// Only rows of the last so many days, by their own time; None for all.
     pub max_days: Option<u32>,
@@ -189,7 +189,7 @@ impl Engine {
     /// Names that a dimension has, in the order of the alphabet; None is unknown.
     pub fn values(&self, dimension: super::query::Dimension) -> Vec<Option<String>> {
         let data = self.shared.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        data.columns.values(dimension)
+        dimension.attribute().map(|attribute| data.columns.values(attribute)).unwrap_or_default()
     }
 
     /// How it stands.

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use flate2::Crc;
 
-use super::columns::{Amounts, Block, COLUMNS, Codes, Columns, Coordinates};
+use super::columns::{ATTRIBUTES, Amounts, Block, COLUMNS, Codes, Columns, Coordinates};
 use super::follow::{Identity, Known};
 use super::seen::Seen;
 use crate::error::{Error, Result};
 
 /// Changes with the format.
-const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x01");
+const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x02");
 
 /// What a file holds.
 #[derive(Debug)]
@@ -112,10 +112,11 @@ impl Writer {
                 self.bytes(name.as_bytes())?;
             }
         }
-        let coordinates = columns.all_coordinates().iter();
-        let coordinates: Vec<f64> =
-            coordinates.flat_map(|one| [one.latitude.unwrap_or(f64::NAN), one.longitude.unwrap_or(f64::NAN)]).collect();
-        self.list(&coordinates)?;
+        self.list(columns.kinds())?;
+        let (places, coordinates) = columns.places();
+        self.list(places)?;
+        let degrees = |one: &Coordinates| [one.latitude.unwrap_or(f64::NAN), one.longitude.unwrap_or(f64::NAN)];
+        self.list(&coordinates.iter().map(degrees).collect::<Vec<[f64; 2]>>())?;
         self.number(columns.blocks.len() as u64)?;
         for block in &columns.blocks {
             for number in [block.start, block.first as u64, block.last as u64, block.untimed as u64] {
@@ -183,20 +184,20 @@ impl<'a> Reader<'a> {
         let pieces = self.list()?;
         let mut columns = Columns::default();
         (columns.next_row, columns.dropped_until) = (next_row, dropped_until);
-        for column in 0..COLUMNS {
+        for attribute in 0..ATTRIBUTES {
             for len in self.list::<u64>()? {
                 let name = std::str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()?;
-                columns.name(column, name);
+                columns.push_name(attribute, name);
             }
         }
-        let coordinates: Vec<f64> = self.list()?;
+        for parts in self.list::<[u32; 6]>()? {
+            columns.push_kind(parts);
+        }
+        let (places, degrees) = (self.list::<[u32; 2]>()?, self.list::<[f64; 2]>()?);
         let known = |degrees: f64| Some(degrees).filter(|degrees| degrees.is_finite());
-        columns.set_coordinates(
-            coordinates
-                .chunks_exact(2)
-                .map(|two| Coordinates { latitude: known(two[0]), longitude: known(two[1]) })
-                .collect(),
-        );
+        for (parts, [latitude, longitude]) in places.into_iter().zip(degrees) {
+            columns.push_place(parts, Coordinates { latitude: known(latitude), longitude: known(longitude) });
+        }
         for _ in 0..self.number()? {
             let block = self.block()?;
             columns.push_block(block);

@@ -1,7 +1,7 @@
 //! The rows that came last.
 
 use super::chunk::{Chunk, ROWS, Terms};
-use super::columns::{ABSENT, Block, Column, Columns};
+use super::columns::{ABSENT, Attribute, Block, Columns};
 use super::query::Filter;
 
 /// A row with its names.
@@ -26,7 +26,7 @@ pub(crate) fn latest(
 ) -> Vec<LatestRow> {
     let terms = Terms::new(filter, None, columns);
     let mut found = Vec::new();
-    let mut chunk = Chunk::new();
+    let mut chunk = Chunk::default();
     let ends = pieces.iter().skip(1).copied().chain([followed]);
     let pieces = pieces.iter().copied().zip(ends);
     for (begin, end) in [(followed, columns.next_row)].into_iter().chain(pieces) {
@@ -50,21 +50,20 @@ pub(crate) fn latest(
 }
 
 fn named(columns: &Columns, block: &Block, row: usize) -> LatestRow {
-    let code = |column: Column| block.codes(column).get(row);
-    let name = |column: Column| columns.dictionary(column).name(code(column)).map(str::to_owned);
-    let (city, country) = columns.place(code(Column::Place));
+    let name =
+        |attribute: Attribute| columns.name(attribute, block.codes(attribute.column()).get(row)).map(str::to_owned);
     let present = |value: i64| (value != ABSENT).then_some(value);
     LatestRow {
         time: present(block.time[row]),
         cents: present(block.amount.get(row)),
         names: [
-            name(Column::Currency),
-            name(Column::Merchant),
-            name(Column::Category),
-            city.map(str::to_owned),
-            country.map(str::to_owned),
-            name(Column::PaymentMethod),
-            name(Column::Status),
+            name(Attribute::Currency),
+            name(Attribute::Merchant),
+            name(Attribute::Category),
+            name(Attribute::City),
+            name(Attribute::Country),
+            name(Attribute::PaymentMethod),
+            name(Attribute::Status),
         ],
     }
 }

@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 
-const PAGE: usize = 256;
+const PAGE: usize = 1024;
 /// Sizes below this many cents are counted in pages, which are made when first needed.
 const PAGED: u64 = 1 << 24;
 
-#[derive(Debug, Clone)]
-struct Page {
-    total: u64,
-    counts: [u32; PAGE],
-}
+type Page = Box<[u32; PAGE]>;
 
 /// Counts of sizes of one sign.
 #[derive(Debug, Clone, Default)]
 struct Side {
-    pages: Vec<Option<Box<Page>>>,
+    pages: Vec<Option<Page>>,
     beyond: BTreeMap<u64, u32>,
 }
 
@@ -30,19 +26,26 @@ impl Side {
             return;
         }
         let (page, at) = (size as usize / PAGE, size as usize % PAGE);
+        let page = match self.pages.get_mut(page) {
+            Some(Some(page)) => page,
+            _ => self.make_page(page),
+        };
+        page[at] = page[at].wrapping_add_signed(by);
+    }
+
+    #[cold]
+    fn make_page(&mut self, page: usize) -> &mut Page {
         if self.pages.len() <= page {
             self.pages.resize(page + 1, None);
         }
-        let page = self.pages[page].get_or_insert_with(|| Box::new(Page { total: 0, counts: [0; PAGE] }));
-        page.total = page.total.wrapping_add_signed(i64::from(by));
-        page.counts[at] = page.counts[at].wrapping_add_signed(by);
+        self.pages[page].get_or_insert_with(|| Box::new([0; PAGE]))
     }
 
     /// Sizes and their counts, the smallest first.
     fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
         let paged = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_ref()?)));
-        let paged = paged.filter(|(_, page)| page.total > 0).flat_map(|(at, page)| {
-            let counts = page.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let paged = paged.flat_map(|(at, page)| {
+            let counts = page.iter().enumerate().filter(|(_, count)| **count > 0);
             counts.map(move |(low, count)| ((at * PAGE + low) as u64, u64::from(*count)))
         });
         paged.chain(self.beyond.iter().map(|(size, count)| (*size, u64::from(*count))))
@@ -57,8 +60,7 @@ impl Side {
                 (_, None) => {}
                 (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
                 (Some(mine), Some(theirs)) => {
-                    mine.total += theirs.total;
-                    mine.counts.iter_mut().zip(&theirs.counts).for_each(|(mine, theirs)| *mine += theirs);
+                    mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs);
                 }
             }
         }
@@ -73,7 +75,6 @@ impl Side {
 pub(crate) struct Multiset {
     positive: Side,
     negative: Side,
-    len: u64,
 }
 
 impl Multiset {
@@ -81,13 +82,11 @@ impl Multiset {
     pub(crate) fn change(&mut self, cents: i64, by: i32) {
         let side = if cents < 0 { &mut self.negative } else { &mut self.positive };
         side.change(cents.unsigned_abs(), by);
-        self.len = self.len.wrapping_add_signed(i64::from(by));
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
         self.positive.merge(&other.positive);
         self.negative.merge(&other.negative);
-        self.len += other.len;
     }
 
     /// Amounts and their counts, the smallest first.
@@ -111,12 +110,12 @@ impl Multiset {
     /// The amounts at these fractions, given in rising order, as `percentile_disc` defines them: the first
     /// amount at or below which at least that share of all lies. None where there is none.
     pub(crate) fn percentiles<const N: usize>(&self, fractions: [f64; N]) -> [Option<i64>; N] {
+        let len = self.iter().map(|(_, count)| count).sum();
         let mut found = [None; N];
-        let mut below = 0;
-        let mut at = 0;
+        let (mut below, mut at) = (0, 0);
         for (cents, count) in self.iter() {
             below += count;
-            while at < N && below >= rank(fractions[at], self.len) {
+            while at < N && below >= rank(fractions[at], len) {
                 found[at] = Some(cents);
                 at += 1;
             }

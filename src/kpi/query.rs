@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::columns::Column;
+use super::columns::{Attribute, Column};
 use crate::error::{Error, Result};
 
 /// Microseconds of a second.
@@ -73,17 +73,24 @@ impl Dimension {
         Self::ALL.into_iter().find(|dimension| dimension.name() == name)
     }
 
+    /// The attribute behind it; None for a place, which is two.
+    pub(crate) fn attribute(self) -> Option<Attribute> {
+        Some(match self {
+            Self::Category => Attribute::Category,
+            Self::City => Attribute::City,
+            Self::Country => Attribute::Country,
+            Self::Place => return None,
+            Self::Merchant => Attribute::Merchant,
+            Self::PaymentMethod => Attribute::PaymentMethod,
+            Self::Status => Attribute::Status,
+            Self::Currency => Attribute::Currency,
+            Self::EntryMode => Attribute::EntryMode,
+            Self::Risk => Attribute::Risk,
+        })
+    }
+
     pub(crate) fn column(self) -> Column {
-        match self {
-            Self::Category => Column::Category,
-            Self::City | Self::Country | Self::Place => Column::Place,
-            Self::Merchant => Column::Merchant,
-            Self::PaymentMethod => Column::PaymentMethod,
-            Self::Status => Column::Status,
-            Self::Currency => Column::Currency,
-            Self::EntryMode => Column::EntryMode,
-            Self::Risk => Column::Risk,
-        }
+        self.attribute().map_or(Column::Place, Attribute::column)
     }
 }
 
@@ -155,7 +162,7 @@ pub const AMOUNT_EDGES: [i64; 26] = [
     5_000_000_000,
 ];
 
-/// One grouping, and what of it is wanted beside counts, sums and outcomes.
+/// One grouping, and what of it is wanted beside counts and sums.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Grouping {
     /// How.
@@ -166,14 +173,21 @@ pub struct Grouping {
     pub percentiles: bool,
     /// How many cards each group has.
     pub cards: bool,
+    /// How many of each group were approved, declined or risky.
+    pub outcomes: bool,
     /// Of a dimension, only so many groups with the most rows; the rest is added up.
     pub top: Option<usize>,
 }
 
 impl Grouping {
-    /// With nothing more than counts, sums and outcomes.
+    /// With nothing more than counts and sums.
     pub fn new(by: By) -> Self {
-        Self { by, extremes: false, percentiles: false, cards: false, top: None }
+        Self { by, extremes: false, percentiles: false, cards: false, outcomes: false, top: None }
+    }
+
+    /// Whether something is wanted that sums over kinds do not tell.
+    pub(crate) fn needs_rows(&self) -> bool {
+        self.extremes || self.percentiles || self.cards
     }
 }
 
@@ -220,7 +234,7 @@ impl Query {
             return Err(Error::config("utc_offset", format!("{} seconds is more than a day", self.utc_offset)));
         }
         for grouping in &self.groupings {
-            let plain = !grouping.extremes && !grouping.percentiles && !grouping.cards;
+            let plain = !grouping.extremes && !grouping.percentiles && !grouping.cards && !grouping.outcomes;
             if matches!(grouping.by, By::Trend(_) | By::Amount) && !plain {
                 return Err(Error::config("by", "a trend and an amount histogram have counts and sums alone"));
             }

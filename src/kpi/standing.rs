@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::answer::Answer;
 use super::buckets::Buckets;
-use super::chunk::Terms;
 use super::columns::Columns;
 use super::query::Query;
 use super::state::{Asked, State, time_of};
@@ -34,13 +33,11 @@ impl Standing {
         query.validate()?;
         let currency = query.currency.clone().unwrap_or_else(|| columns.main_currency().map(str::to_owned));
         let key = Query { currency: Some(currency.clone()), ..query.clone() };
-        let terms = Terms::new(&key.filter, currency.as_deref(), columns);
-        let asked = Asked { groupings: &key.groupings, utc_offset: key.utc_offset, terms };
+        let asked = Asked::new(&key, &key.groupings, currency.as_deref(), columns);
+        // Of the time before, the totals alone.
+        let asked_before = Asked::new(&key, &[], currency.as_deref(), columns);
         let (range, buckets) = time_of(&key, now, columns)?;
         let shifted = earlier(&key, range, buckets);
-        // Of the time before, the totals alone.
-        let asked_before =
-            Asked { groupings: &[], utc_offset: 0, terms: Terms::new(&key.filter, currency.as_deref(), columns) };
         self.asked += 1;
         let mut kept = self.kept.remove(&key);
         if let Some(one) = &mut kept {
@@ -94,14 +91,22 @@ mod tests {
 
     /// Every grouping, with all that may be asked of it and still be carried over a range that moves.
     fn groupings(extremes: bool) -> Vec<Grouping> {
-        let plain = [By::Dimension(Dimension::City), By::Dimension(Dimension::Merchant), By::Week, By::Amount]
-            .map(Grouping::new);
-        let rich = |by| Grouping { percentiles: true, cards: true, extremes: true, ..Grouping::new(by) };
+        let plain = [
+            By::Dimension(Dimension::City),
+            By::Dimension(Dimension::Status),
+            By::Dimension(Dimension::Merchant),
+            By::Week,
+            By::Amount,
+        ]
+        .map(Grouping::new);
+        let rich =
+            |by| Grouping { percentiles: true, cards: true, extremes: true, outcomes: true, ..Grouping::new(by) };
         let mut all = vec![rich(By::Time), Grouping::new(By::Trend(Dimension::Country))];
         all.push(Grouping {
             percentiles: true,
             extremes,
             cards: extremes,
+            outcomes: true,
             ..Grouping::new(By::Dimension(Dimension::Country))
         });
         all.extend(plain);

@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::buckets::{Buckets, FEW};
-use super::cards::{Cards, Pairs};
-use super::chunk::{Cell, Chunk, NOWHERE, ROWS, Terms, add};
-use super::columns::{ABSENT, Block, Column, Columns};
+use super::cards::{Cards, OUTSIDE, Pairs};
+use super::chunk::{Cell, Chunk, NOWHERE, OUTCOMES, ROWS, Terms, add};
+use super::columns::{ABSENT, Attribute, Block, Column, Columns};
 use super::multiset::Multiset;
-use super::query::{By, Grouping, Query, Window};
+use super::query::{By, Dimension, Grouping, Query, Window};
 use super::sketch::Sketch;
 use crate::error::Result;
 
 /// Counts of one grouping. Groups are numbered by code, slot of time or hour of the week.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Groups {
+    /// Of each group, or of each of its outcomes; empty for a part of the kind.
     pub(crate) cells: Vec<Cell>,
     /// Smallest and greatest amount of each; empty unless wanted.
     pub(crate) extremes: Vec<(i64, i64)>,
@@ -34,7 +35,8 @@ pub(crate) struct State {
     /// Which time; None for all.
     pub(crate) range: Option<(i64, i64)>,
     pub(crate) buckets: Option<Buckets>,
-    pub(crate) total: Cell,
+    /// By kind: every part of it, and the totals, are sums of these.
+    pub(crate) kinds: Vec<Cell>,
     pub(crate) amounts: Multiset,
     pub(crate) cards: Cards,
     /// As the query's groupings.
@@ -46,12 +48,46 @@ pub(crate) struct State {
     outgrown: bool,
 }
 
-/// A query with its currency named.
+/// A query in terms of codes.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
-    pub(crate) groupings: &'a [Grouping],
-    pub(crate) utc_offset: i32,
-    pub(crate) terms: Terms,
+    groupings: &'a [Grouping],
+    utc_offset: i32,
+    terms: Terms,
+    /// For each grouping the group of each code of its column; empty where that is the code itself.
+    maps: Vec<Vec<u32>>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(query: &'a Query, groupings: &'a [Grouping], currency: Option<&str>, columns: &Columns) -> Self {
+        let map = |grouping: &Grouping| match grouping.by {
+            By::Dimension(dimension) | By::Trend(dimension) => dimension.attribute(),
+            By::Time | By::Week | By::Amount => None,
+        };
+        let map = |grouping: &Grouping| match map(grouping) {
+            None | Some(Attribute::Merchant | Attribute::Card) => Vec::new(),
+            Some(attribute) => {
+                let codes = 0..columns.codes(attribute.column()) as u32;
+                codes.map(|code| columns.part(attribute, code)).collect()
+            }
+        };
+        Self {
+            groupings,
+            utc_offset: query.utc_offset,
+            terms: Terms::new(&query.filter, currency, columns),
+            maps: groupings.iter().map(map).collect(),
+        }
+    }
+}
+
+/// How many groups a dimension may have.
+fn group_count(dimension: Dimension, columns: &Columns) -> usize {
+    dimension.attribute().map_or_else(|| columns.codes(Column::Place), |attribute| columns.dictionary(attribute).len())
+}
+
+/// Whether all that is wanted of a grouping but what is rare is a sum over kinds.
+pub(crate) fn is_of_kind(grouping: &Grouping) -> bool {
+    matches!(grouping.by, By::Dimension(dimension) if dimension.column() == Column::Kind)
 }
 
 impl State {
@@ -60,7 +96,7 @@ impl State {
         Self {
             range,
             buckets,
-            total: Cell::default(),
+            kinds: Vec::new(),
             amounts: Multiset::default(),
             cards: Cards::default(),
             groups: vec![Groups::default(); groupings.len()],
@@ -81,7 +117,7 @@ impl State {
         let next = AtomicUsize::new(0);
         let work = || {
             let mut state = Self::new(asked.groupings, range, buckets, columns);
-            let mut chunk = Chunk::new();
+            let mut chunk = Chunk::default();
             state.reserve(asked, columns);
             while let Some(block) = columns.blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 state.add_rows(asked, block, 0..block.len(), range, false, &mut chunk);
@@ -94,7 +130,7 @@ impl State {
             let mut state = work();
             for other in others {
                 // A panic there is a panic here.
-                state.merge(asked, &other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                state.merge(&other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
             state
         })
@@ -112,7 +148,7 @@ impl State {
         if self.generation != columns.generation {
             return false;
         }
-        let mut chunk = Chunk::new();
+        let mut chunk = Chunk::default();
         self.reserve(asked, columns);
         if self.range != range && !self.slide(asked, range, buckets, columns, &mut chunk) {
             return false;
@@ -195,71 +231,59 @@ impl State {
     }
 
     fn add_chunk(&mut self, asked: &Asked<'_>, block: &Block, chunk: &mut Chunk, by: i32) {
-        for cell in &chunk.cells {
-            add(&mut self.total, cell);
+        for (kind, cell) in chunk.kinds.iter().zip(&chunk.cells) {
+            add(&mut self.kinds[*kind as usize], *cell);
         }
-        for cents in chunk.cents.iter().filter(|cents| **cents != ABSENT) {
-            self.amounts.change(*cents, by);
+        for at in &chunk.paid {
+            self.amounts.change(chunk.cents[usize::from(*at)], by);
         }
         let few = self.buckets.is_none_or(|buckets| buckets.len <= FEW);
-        let cards = by > 0 || asked.groupings.iter().any(|grouping| grouping.cards);
-        if cards {
-            chunk.decode(block, Column::Card);
-        }
         if by > 0 {
-            for (card, slot) in chunk.codes.iter().zip(&chunk.slots) {
-                self.cards.add(*card, if few { Chunk::card_slot(*slot) } else { 0 });
+            chunk.find_cards(block);
+            for (card, slot) in chunk.cards.iter().zip(&chunk.slots) {
+                self.cards.add(*card, if few { (*slot).min(OUTSIDE) } else { 0 });
             }
+            // Those outside of a limited range were not chosen: these lie outside of all time's buckets.
+            let untimed = |row: &u16| block.time[usize::from(*row)] == ABSENT;
+            self.outgrown |= (self.range.is_none() && self.buckets.is_some() && chunk.one_slot.is_none())
+                && chunk.slots.iter().zip(&chunk.rows).any(|(slot, row)| *slot == NOWHERE && !untimed(row));
         }
-        // Those outside of a limited range were not chosen: these lie outside of all time's buckets.
-        let untimed = |row: &u16| block.time[usize::from(*row)] == ABSENT;
-        self.outgrown |= (self.range.is_none() && self.buckets.is_some())
-            && chunk.slots.iter().zip(&chunk.rows).any(|(slot, row)| *slot == NOWHERE && !untimed(row));
-        for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
-            let own_cards = grouping.cards && !(few && grouping.by == By::Time);
-            let cards: Vec<u32> = if own_cards {
-                chunk.decode(block, Column::Card);
-                chunk.codes.clone()
-            } else {
-                Vec::new()
-            };
-            let members = match grouping.by {
-                By::Time => &chunk.slots,
-                By::Week => {
-                    chunk.place_in_week(block, asked.utc_offset);
-                    &chunk.hours
-                }
-                By::Dimension(dimension) => {
-                    chunk.decode(block, dimension.column());
-                    &chunk.codes
-                }
-                By::Trend(dimension) => {
-                    chunk.decode(block, dimension.column());
-                    let Some(buckets) = self.buckets else { continue };
-                    for (code, slot) in chunk.codes.iter().zip(&chunk.slots).filter(|(_, slot)| **slot != NOWHERE) {
-                        let count = &mut groups.trend[*code as usize * buckets.len + *slot as usize];
-                        *count = count.wrapping_add_signed(by);
-                    }
-                    continue;
-                }
+        for ((groups, grouping), map) in self.groups.iter_mut().zip(asked.groupings).zip(&asked.maps) {
+            match grouping.by {
                 By::Amount => continue,
-            };
-            groups.add(members, chunk, by, &cards);
+                By::Dimension(_) if is_of_kind(grouping) && !grouping.needs_rows() => continue,
+                By::Dimension(dimension) | By::Trend(dimension) => chunk.group(block, dimension.column(), map),
+                By::Time => chunk.group_by_slot(),
+                By::Week => chunk.place_in_week(block, asked.utc_offset),
+            }
+            if let By::Trend(_) = grouping.by {
+                let Some(buckets) = self.buckets else { continue };
+                groups.add_trend(chunk, buckets.len, by);
+                continue;
+            }
+            groups.add_more(chunk, by, grouping.cards && !(few && grouping.by == By::Time));
+            if !is_of_kind(grouping) {
+                if grouping.outcomes {
+                    chunk.split(&asked.terms);
+                }
+                groups.add_cells(chunk);
+            }
         }
     }
 
     /// Room for every code that is there.
     fn reserve(&mut self, asked: &Asked<'_>, columns: &Columns) {
-        self.cards.reserve(columns.dictionary(Column::Card).len());
+        self.cards.reserve(columns.codes(Column::Card));
+        self.kinds.resize(columns.codes(Column::Kind), Cell::default());
         let slots = self.buckets.map_or(0, |buckets| buckets.len);
         for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
             let len = match grouping.by {
-                By::Dimension(dimension) => columns.dictionary(dimension.column()).len(),
+                By::Dimension(dimension) => group_count(dimension, columns),
                 By::Time => slots,
                 By::Week => 168,
                 By::Amount => 0,
                 By::Trend(dimension) => {
-                    groups.trend.resize(columns.dictionary(dimension.column()).len() * slots, 0);
+                    groups.trend.resize(group_count(dimension, columns) * slots, 0);
                     0
                 }
             };
@@ -267,13 +291,13 @@ impl State {
         }
     }
 
-    fn merge(&mut self, asked: &Asked<'_>, other: &Self) {
-        add(&mut self.total, &other.total);
+    fn merge(&mut self, other: &Self) {
+        self.kinds.iter_mut().zip(&other.kinds).for_each(|(mine, theirs)| add(mine, *theirs));
         self.amounts.merge(&other.amounts);
         self.cards.merge(&other.cards);
         self.outgrown |= other.outgrown;
-        for ((mine, theirs), grouping) in self.groups.iter_mut().zip(&other.groups).zip(asked.groupings) {
-            mine.merge(theirs, grouping);
+        for (mine, theirs) in self.groups.iter_mut().zip(&other.groups) {
+            mine.merge(theirs);
         }
     }
 }
@@ -282,27 +306,50 @@ const EMPTY: (i64, i64) = (i64::MAX, i64::MIN);
 
 impl Groups {
     fn reserve(&mut self, len: usize, grouping: &Grouping) {
-        if self.cells.len() < len {
-            self.cells.resize(len, Cell::default());
-            if grouping.extremes {
-                self.extremes.resize(len, EMPTY);
-            }
-            if grouping.percentiles {
-                self.sketches.resize(len, Sketch::default());
+        if !is_of_kind(grouping) {
+            self.cells.resize(len * if grouping.outcomes { OUTCOMES } else { 1 }, Cell::default());
+        }
+        if grouping.extremes {
+            self.extremes.resize(len, EMPTY);
+        }
+        if grouping.percentiles {
+            self.sketches.resize(len, Sketch::default());
+        }
+    }
+
+    /// Adds each row of a chunk to the cell that it is a member of.
+    fn add_cells(&mut self, chunk: &Chunk) {
+        if let Some(group) = chunk.one_group {
+            let mut sum = Cell::default();
+            chunk.cells.iter().for_each(|cell| add(&mut sum, *cell));
+            return add(&mut self.cells[group as usize], sum);
+        }
+        for (group, cell) in chunk.members.iter().zip(&chunk.cells) {
+            if *group != NOWHERE {
+                add(&mut self.cells[*group as usize], *cell);
             }
         }
     }
 
-    /// Adds each row of a chunk to the group that it is a member of.
-    fn add(&mut self, members: &[u32], chunk: &Chunk, by: i32, cards: &[u32]) {
-        for (group, cell) in members.iter().zip(&chunk.cells).filter(|(group, _)| **group != NOWHERE) {
-            add(&mut self.cells[*group as usize], cell);
+    fn add_trend(&mut self, chunk: &Chunk, slots: usize, by: i32) {
+        for (group, slot) in chunk.members.iter().zip(&chunk.slots) {
+            if *slot != NOWHERE {
+                let count = &mut self.trend[*group as usize * slots + *slot as usize];
+                *count = count.wrapping_add_signed(by);
+            }
         }
+    }
+
+    /// Adds what is wanted beyond counts and sums.
+    fn add_more(&mut self, chunk: &Chunk, by: i32, cards: bool) {
         let amounts = || {
-            let members = members.iter().zip(&chunk.cents);
-            members.filter(|(group, cents)| **group != NOWHERE && **cents != ABSENT).map(|(g, c)| (*g as usize, *c))
+            let paid = chunk.paid.iter().map(|at| usize::from(*at));
+            paid.filter(|at| chunk.members[*at] != NOWHERE).map(|at| (chunk.members[at] as usize, chunk.cents[at]))
         };
-        if !self.sketches.is_empty() {
+        if let (Some(group), false) = (chunk.one_group, self.sketches.is_empty()) {
+            let sketch = &mut self.sketches[group as usize];
+            chunk.paid.iter().for_each(|at| sketch.change(chunk.cents[usize::from(*at)], by));
+        } else if !self.sketches.is_empty() {
             amounts().for_each(|(group, cents)| self.sketches[group].change(cents, by));
         }
         if !self.extremes.is_empty() && by > 0 {
@@ -312,14 +359,15 @@ impl Groups {
                 *max = (*max).max(cents);
             }
         }
-        for (group, card) in members.iter().zip(cards).filter(|(group, _)| **group != NOWHERE) {
-            self.pairs.add(*card, *group);
+        if cards && by > 0 {
+            for (group, card) in chunk.members.iter().zip(&chunk.cards).filter(|(group, _)| **group != NOWHERE) {
+                self.pairs.add(*card, *group);
+            }
         }
     }
 
-    fn merge(&mut self, other: &Self, grouping: &Grouping) {
-        self.reserve(other.cells.len(), grouping);
-        self.cells.iter_mut().zip(&other.cells).for_each(|(mine, theirs)| add(mine, theirs));
+    fn merge(&mut self, other: &Self) {
+        self.cells.iter_mut().zip(&other.cells).for_each(|(mine, theirs)| add(mine, *theirs));
         self.sketches.iter_mut().zip(&other.sketches).for_each(|(mine, theirs)| mine.merge(theirs));
         for (mine, theirs) in self.extremes.iter_mut().zip(&other.extremes) {
             *mine = (mine.0.min(theirs.0), mine.1.max(theirs.1));

@@ -89,7 +89,8 @@ impl PyKpiEngine {
             before,
         };
         let answer = py.detach(|| self.engine.query(&query))?;
-        Ok(PyKpiAnswer { answer, names })
+        let outcomes = query.groupings.iter().map(|grouping| grouping.outcomes).collect();
+        Ok(PyKpiAnswer { answer, names, outcomes })
     }
 
     #[pyo3(signature = (count=10, *, filters=None, min_amount=None, max_amount=None))]
@@ -194,8 +195,8 @@ fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyResult<Groupin
             "min" | "max" => grouping.extremes = true,
             "p50" | "p95" | "p99" => grouping.percentiles = true,
             "cards" => grouping.cards = true,
-            "count" | "amounts" | "sum" | "mean" | "approved" | "with_status" | "declined" | "risky"
-            | "approved_share" | "rate" => {}
+            "approved" | "with_status" | "declined" | "risky" | "approved_share" => grouping.outcomes = true,
+            "count" | "amounts" | "sum" | "mean" | "rate" => {}
             _ => return Err(Error::config("by", format!("there is no measure {measure:?}")).into()),
         }
     }
@@ -207,6 +208,8 @@ fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyResult<Groupin
 pub(super) struct PyKpiAnswer {
     answer: Answer,
     names: Vec<String>,
+    /// Whether a grouping's outcomes were asked for.
+    outcomes: Vec<bool>,
 }
 
 #[pymethods]
@@ -244,7 +247,7 @@ impl PyKpiAnswer {
     fn __getitem__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
         let at = self.names.iter().position(|own| own == name);
         let at = at.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))?;
-        table(py, &self.answer.tables[at], self.answer.width)
+        table(py, &self.answer.tables[at], self.answer.width, self.outcomes[at])
     }
 
     fn keys(&self) -> Vec<String> {
@@ -314,7 +317,7 @@ fn keys<'py>(py: Python<'py>, keys: &Keys, found: &Bound<'py, PyDict>) -> PyResu
     }
 }
 
-fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>) -> PyResult<Bound<'py, PyDict>> {
+fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, outcomes: bool) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
     keys(py, &table.keys, &found)?;
     let column = |of: fn(&Figures) -> i64| table.figures.iter().map(of).collect::<Vec<i64>>().into_pyarray(py);
@@ -330,7 +333,7 @@ fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>) -> PyResult<Bo
         found.set_item("sum", column(|figures| figures.sum))?;
         found.set_item("mean", ratio(mean))?;
     }
-    if !matches!(table.by, By::Trend(_) | By::Amount) {
+    if outcomes {
         found.set_item("approved", column(|figures| figures.approved as i64))?;
         found.set_item("with_status", column(|figures| figures.with_status as i64))?;
         found.set_item("declined", column(|figures| figures.declined as i64))?;

@@ -132,7 +132,7 @@ def random_query(chance: random.Random) -> dict[str, Any]:
     return query
 
 
-MORE = ["min", "max", "p50", "p95", "p99", "cards"]
+MORE = ["min", "max", "p50", "p95", "p99", "cards", "approved"]
 
 
 def compare(engine: ccstream.KpiEngine, pipeline: Pipeline, query: dict[str, Any], dimensions: list[str]) -> None:
