@@ -36,6 +36,7 @@ mod topic_id;
 
 pub mod consume;
 pub mod doctor;
+pub mod ends;
 pub mod kpi;
 pub mod rejections;
 pub mod verify;

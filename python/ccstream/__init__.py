@@ -27,6 +27,7 @@ from ccstream._ccstream import (
     diagnose,
     replay_rejected,
     select_rejected,
+    topic_ends,
     verify,
 )
 from ccstream.errors import (
@@ -64,5 +65,6 @@ __all__ = [
     "diagnose",
     "replay_rejected",
     "select_rejected",
+    "topic_ends",
     "verify",
 ]

@@ -28,11 +28,13 @@ __all__ = [
     "Resent",
     "VerifyReport",
     "__version__",
+    "aggregate",
     "count_rejected",
     "diagnose",
     "ping",
     "replay_rejected",
     "select_rejected",
+    "topic_ends",
     "verify",
 ]
 
@@ -418,6 +420,27 @@ def replay_rejected(
         PostgresError: no database.
     """
 
+def topic_ends(
+    *,
+    bootstrap_servers: str | None = None,
+    topic: str | None = None,
+    librdkafka_options: Sequence[tuple[str, str]] | None = None,
+) -> dict[int, int]:
+    """The offset that the next message of each partition gets; empty where there is no such topic.
+
+    For watching: the embedded broker's word can be too low by the length of its last batch.
+
+    Raises:
+        KafkaError: no broker answers within 5 s.
+    """
+
+def aggregate(
+    columns: dict[str, Any],
+    by: str,
+    measures: Sequence[tuple[str, str, str]],
+) -> dict[str, Any]:
+    """What ``ccstream.kpi.aggregate`` calls: name, column and measure of each figure."""
+
 def ping(database_url: str) -> bool:
     """Whether the database lets us in and answers; what the embedded services wait for."""
 
@@ -516,8 +539,10 @@ class KpiStatus:
         """Rejected messages by reason, the most frequent first."""
     @property
     def latency_ms(self) -> list[int] | None:
-        """From event to stored, p50, p95 and p99 of the last five minutes in milliseconds, each at most an eighth
-        too high; None without events."""
+        """From event to stored in milliseconds: p50, p95 and p99 of the last five minutes; None without events.
+
+        Each is at most an eighth too high.
+        """
     @property
     def latency_events(self) -> int:
         """How many events these are."""
@@ -543,14 +568,17 @@ class KpiAnswer:
         """Whose amounts were added up; None: those of rows that name none."""
     @property
     def totals(self) -> dict[str, Any]:
-        """Of all rows: ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``with_status``,
-        ``declined``, ``risky``, ``cards`` (different ones) as int; ``sum``, ``min``, ``max``, ``p50``, ``p95``, ``p99``
-        in cents as int, exact (``percentile_disc``); ``mean`` in cents, ``approved_share`` (of those with a status,
-        0 to 1) and ``rate`` (rows a second of the range) as float. None where there is nothing to take it of."""
+        """Figures of all rows.
+
+        ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``with_status``, ``declined``,
+        ``risky``, ``cards`` (different ones) as int; ``sum``, ``min``, ``max``, ``p50``, ``p95``, ``p99`` in cents as
+        int, exact (``percentile_disc``); ``mean`` in cents, ``approved_share`` (of those with a status, 0 to 1) and
+        ``rate`` (rows a second of the range) as float. None where there is nothing to take it of.
+        """
     @property
     def before(self) -> dict[str, Any] | None:
         """The same of the range of equal length before, if asked for."""
-    def __getitem__(self, name: str) -> dict[str, Any]:
+    def __getitem__(self, name: str, /) -> dict[str, Any]:
         """A grouping's columns, all of one length n.
 
         ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of
@@ -608,8 +636,8 @@ class KpiEngine:
         self,
         *,
         filters: Mapping[str, Sequence[str | None]] | None = None,
-        min_amount: str | int | float | Decimal | None = None,
-        max_amount: str | int | float | Decimal | None = None,
+        min_amount: str | float | Decimal | None = None,
+        max_amount: str | float | Decimal | None = None,
         last: timedelta | None = None,
         start: int | None = None,
         end: int | None = None,
@@ -631,9 +659,10 @@ class KpiEngine:
             last: only the last so long before the snapshot, from the beginning of a bucket on.
             start: only from this on, in microseconds since 1970 UTC; with ``end``.
             end: only before this.
-            by: groupings, each with the measures wanted beyond the usual ones: a dimension, ``place`` (city and country with
-                their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or ``trend:`` and a
-                dimension (counts by time). Measures: ``min``, ``max``, ``p50``, ``p95``, ``p99``, ``cards``, ``approved``.
+            by: groupings, each with the measures wanted beyond the usual ones: a dimension, ``place`` (city and
+                country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
+                ``trend:`` and a dimension (counts by time). Measures: ``min``, ``max``, ``p50``, ``p95``, ``p99``,
+                ``cards``, ``approved``.
             currency: whose amounts are added up; ``""``: those without one. Default: the one that most rows have.
             width: of a bucket of time. Default: one that makes about 50.
             utc_offset: seconds east of UTC, for hours of the week and for where days begin. Default 0.
@@ -648,8 +677,8 @@ class KpiEngine:
         count: int = 10,
         *,
         filters: Mapping[str, Sequence[str | None]] | None = None,
-        min_amount: str | int | float | Decimal | None = None,
-        max_amount: str | int | float | Decimal | None = None,
+        min_amount: str | float | Decimal | None = None,
+        max_amount: str | float | Decimal | None = None,
     ) -> dict[str, list[Any]]:
         """The rows that came last, the newest first.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ccstream.errors import ConfigError
@@ -36,6 +38,26 @@ def group() -> str:
 def topic() -> str:
     """``KAFKA_TOPIC`` or the default."""
     return os.environ.get("KAFKA_TOPIC") or DEFAULT_TOPIC
+
+
+def kpi_rows() -> int:
+    """``CCSTREAM_KPI_ROWS``, how many rows the dashboard holds in memory, or 20 million.
+
+    Raises:
+        ConfigError: it is no number.
+    """
+    text = os.environ.get("CCSTREAM_KPI_ROWS") or "20000000"
+    if not text.isdigit():
+        raise ConfigError(f"CCSTREAM_KPI_ROWS: {text!r} is no number of rows", 2)
+    return int(text)
+
+
+def kpi_file(url: str) -> Path:
+    """Where the dashboard keeps its rows for the next start: ``CCSTREAM_KPI_FILE``, or a file in the user's cache."""
+    if named := os.environ.get("CCSTREAM_KPI_FILE"):
+        return Path(named).absolute()
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "ccstream" / f"{sha256(url.encode()).hexdigest()[:16]}.columns"
 
 
 @dataclass(frozen=True)

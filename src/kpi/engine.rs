@@ -107,6 +107,21 @@ pub struct Status {
     pub trust: Trust,
 }
 
+impl Status {
+    /// Takes over what the snapshot itself says.
+    fn take(&mut self, snapshot: &Snapshot) {
+        self.snapshot_at = Some(snapshot.at);
+        self.partitions.clone_from(&snapshot.partitions);
+        self.consumers = snapshot.consumers;
+        let last = snapshot.partitions.iter().map(|partition| partition.updated_at).max();
+        self.no_consumer_since = match (snapshot.consumers, self.no_consumer_since) {
+            (0, None) => Some(last.unwrap_or(snapshot.at)),
+            (0, since) => since,
+            _ => None,
+        };
+    }
+}
+
 #[derive(Debug, Default)]
 struct Data {
     columns: Columns,
@@ -319,7 +334,6 @@ impl Shared {
         status.dropped_until = data.columns.dropped_until;
         drop(data);
         status.loaded = 1.0;
-        status.snapshot_at = Some(snapshot.at);
         status.trouble = None;
         status.no_tables = false;
         if let Some(known) = known {
@@ -330,14 +344,7 @@ impl Shared {
         }
         status.reloads += u64::from(reload.is_some());
         status.reload = reload.or(status.reload);
-        status.partitions.clone_from(&snapshot.partitions);
-        status.consumers = snapshot.consumers;
-        let last = snapshot.partitions.iter().map(|partition| partition.updated_at).max();
-        status.no_consumer_since = match (snapshot.consumers, status.no_consumer_since) {
-            (0, None) => Some(last.unwrap_or(snapshot.at)),
-            (0, since) => since,
-            _ => None,
-        };
+        status.take(snapshot);
         status.role = role;
         status.trust = trust;
     }
@@ -400,7 +407,9 @@ impl Sink for Rows<'_> {
         status.rows = data.columns.len() as u64;
         status.bytes = data.columns.bytes() as u64;
         status.loaded = share;
-        status.snapshot_at = Some(snapshot.at);
+        status.trouble = None;
+        status.no_tables = false;
+        status.take(snapshot);
         if self.shared.stop.is_cancelled() {
             return Progress::Stop;
         }

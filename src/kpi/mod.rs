@@ -9,6 +9,7 @@
 //! ```
 //! All but `follow` and `engine` is pure.
 
+pub mod aggregate;
 mod answer;
 mod buckets;
 mod cards;

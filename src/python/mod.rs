@@ -1,6 +1,8 @@
 //! The Python module `ccstream._ccstream`: the only place that knows of Python.
 
+mod aggregate;
 mod consumer;
+mod ends;
 mod errors;
 mod inspect;
 mod kpi;
@@ -13,7 +15,11 @@ use pyo3::prelude::*;
 #[pymodule(name = "_ccstream")]
 mod extension {
     #[pymodule_export]
+    use super::aggregate::aggregate;
+    #[pymodule_export]
     use super::consumer::{PyConsumeSummary, PyConsumer};
+    #[pymodule_export]
+    use super::ends::topic_ends;
     #[pymodule_export]
     use super::inspect::{
         PyCheck, PyKeptMessage, PyPartitionReport, PyReasonCount, PyResent, PyVerifyReport, count_rejected, diagnose,

@@ -70,9 +70,9 @@ def fill(pipeline: Pipeline, chance: random.Random, rows: int) -> None:
         connection.commit()
 
 
-def ask(pipeline: Pipeline, sql: str, parameters: object = None) -> list[tuple[Any, ...]]:
+def ask(pipeline: Pipeline, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with pipeline.connect() as connection:
-        return connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+        return connection.execute(sql, parameters).fetchall()
 
 
 class Sql:
@@ -80,7 +80,8 @@ class Sql:
 
     def __init__(self, pipeline: Pipeline, query: dict[str, Any], currency: str | None) -> None:
         self.pipeline = pipeline
-        conditions, self.parameters = ["TRUE"], {"currency": currency}
+        conditions = ["TRUE"]
+        self.parameters: dict[str, Any] = {"currency": currency}
         for name, values in query.get("filters", {}).items():
             self.parameters[f"only_{name}"] = [value for value in values if value is not None]
             absent = f" OR {COLUMN[name]} IS NULL" if None in values else ""

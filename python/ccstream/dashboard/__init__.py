@@ -1,1 +1,5 @@
-"""The live dashboard: ``queries`` asks PostgreSQL, ``charts`` draws, ``page`` puts them together."""
+"""The live dashboard.
+
+``view`` is what a page is set to, ``custom`` a KPI of one's own, ``figures`` asks the engine, ``charts`` draws,
+``sidebar`` and ``panels`` are the page's parts, ``broker`` watches Kafka, ``page`` puts them together.
+"""

@@ -1,4 +1,7 @@
-"""The dashboard's charts: a frame in, an Altair chart out. Knows neither database nor Streamlit."""
+"""The dashboard's charts as Vega-Lite specifications; the data comes beside them. Knows neither engine nor Streamlit.
+
+Each is made once by Altair, from an empty frame: a refresh then sends data alone.
+"""
 
 from __future__ import annotations
 
@@ -6,98 +9,153 @@ import json
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import altair as alt
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+Spec = dict[str, Any]
 
-HEIGHT = 260
-BLUE = "#0072B2"
-"""Of Okabe and Ito's palette, which colour-blind people can tell apart."""
-ORANGE = "#E69F00"
+HEIGHT = 150
+# Of Okabe and Ito's palette, which colour-blind people can tell apart. A measure has one colour everywhere.
+TRANSACTIONS = "#0072B2"
+VALUE = "#009E73"
+PLACES = "#E69F00"
+PICK = "pick"
+"""The name of a chart's selection."""
+
+
+def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
+    """The specification without its (empty) data."""
+    spec: Spec = chart.to_dict()
+    for part in ("data", "datasets", "$schema"):
+        spec.pop(part, None)
+    return spec
+
+
+def _empty(*columns: str) -> pd.DataFrame:
+    return pd.DataFrame({column: [] for column in columns})
 
 
 @cache
-def _land() -> dict[str, Any]:
-    """Natural Earth's coastlines at 1:110 million, from the npm package world-atlas: the map needs no internet."""
-    text = (Path(__file__).parent / "land-110m.json").read_text()
-    land: dict[str, Any] = json.loads(text)
-    return land
-
-
-def _time_axis(width: timedelta, series: pd.DataFrame) -> alt.Axis:
-    """Labels of a 24-hour clock, with the date where there are several days."""
-    if width >= timedelta(days=1):
-        form = "%Y-%m-%d"
-    elif len(series) * width > timedelta(days=1):
-        form = "%b %d %H:%M"
-    else:
-        form = "%H:%M:%S" if width < timedelta(minutes=1) else "%H:%M"
-    return alt.Axis(format=form, labelOverlap=True, tickCount=6)
-
-
-def volume(series: pd.DataFrame, width: timedelta) -> alt.Chart:
-    """Transactions over time.
+def over_time(measure: str, width: timedelta, form: str) -> Spec:
+    """A measure over time, by the clock of whoever looks.
 
     Args:
-        series: ``bucket`` (UTC), ``transactions`` and ``value``.
+        measure: ``transactions`` or ``value``.
         width: of a bucket.
+        form: of the axis's labels: :func:`time_form`.
     """
-    chart: alt.Chart = (
-        alt.Chart(series)
-        .mark_area(color=BLUE, opacity=0.25, line={"color": BLUE}, interpolate="step-after")
+    colour = TRANSACTIONS if measure == "transactions" else VALUE
+    chart = (
+        alt.Chart(_empty("time", measure))
+        .mark_area(color=colour, opacity=0.25, line={"color": colour}, interpolate="step-after")
         .encode(
-            x=alt.X("bucket:T", title=None, scale=alt.Scale(type="utc"), axis=_time_axis(width, series)),
-            y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            x=alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6)),
+            y=alt.Y(f"{measure}:Q", title=None, axis=alt.Axis(format="~s", tickCount=3)),
             tooltip=[
-                alt.Tooltip("bucket:T", title="from (UTC)", format="%Y-%m-%d %H:%M:%S"),
-                alt.Tooltip("transactions:Q", format=","),
-                alt.Tooltip("value:Q", format=",.2f"),
+                alt.Tooltip("time:T", title=f"{describe(width)} from", format="%Y-%m-%d %H:%M:%S"),
+                alt.Tooltip(f"{measure}:Q", format=",.2f" if measure == "value" else ","),
             ],
         )
         .properties(height=HEIGHT)
     )
-    return chart
+    return _spec(chart)
 
 
-def distribution(frame: pd.DataFrame, column: str) -> alt.Chart:
-    """Transactions by the values of a column, the most frequent first.
+def time_form(width: timedelta, buckets: int) -> str:
+    """How times are written: a 24-hour clock, with the date where there are several days."""
+    if width >= timedelta(days=1):
+        return "%Y-%m-%d"
+    if buckets * width > timedelta(days=1):
+        return "%b %d %H:%M"
+    return "%H:%M:%S" if width < timedelta(minutes=1) else "%H:%M"
 
-    Args:
-        frame: the column and ``transactions``.
-        column: its name.
-    """
-    chart: alt.Chart = (
-        alt.Chart(frame)
-        .mark_bar(color=BLUE, cornerRadiusEnd=2)
+
+@cache
+def bars(column: str) -> Spec:
+    """Transactions by the values of a column, in the frame's order; a click picks one."""
+    pick = alt.selection_point(name=PICK, fields=[column])
+    chart = (
+        alt.Chart(_empty(column, "transactions", "value"))
+        .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2, cursor="pointer")
         .encode(
             x=alt.X("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            y=alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=160, labelOverlap=False)),
-            tooltip=[column, alt.Tooltip("transactions:Q", format=",")],
+            y=alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=150, labelOverlap=False)),
+            tooltip=[
+                f"{column}:N",
+                alt.Tooltip("transactions:Q", format=","),
+                alt.Tooltip("value:Q", format=",.2f"),
+            ],
         )
+        .add_params(pick)
         .properties(height=alt.Step(20))
     )
-    return chart
+    return _spec(chart)
 
 
-def world(cities: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """Cities on a map, by their number of transactions.
+@cache
+def week() -> Spec:
+    """Transactions by weekday and hour: ``weekday``, ``hour``, ``transactions``."""
+    chart = (
+        alt.Chart(_empty("weekday", "hour", "transactions"))
+        .mark_rect()
+        .encode(
+            x=alt.X("hour:O", title=None, axis=alt.Axis(values=[0, 6, 12, 18, 23], labelAngle=0)),
+            y=alt.Y("weekday:O", title=None, sort=None),
+            color=alt.Color("transactions:Q", scale=alt.Scale(scheme="viridis"), legend=None),
+            tooltip=["weekday:O", "hour:O", alt.Tooltip("transactions:Q", format=",")],
+        )
+        .properties(height=190)
+    )
+    return _spec(chart)
 
-    Args:
-        cities: ``city``, ``country``, ``latitude``, ``longitude`` (degrees) and ``transactions``.
+
+@cache
+def amounts() -> Spec:
+    """Transactions by amount: ``label``, ``transactions``."""
+    chart = (
+        alt.Chart(_empty("label", "transactions"))
+        .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2)
+        .encode(
+            x=alt.X("label:O", title=None, sort=None, axis=alt.Axis(labelAngle=-45, labelOverlap=True)),
+            y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
+            tooltip=[alt.Tooltip("label:O", title="from"), alt.Tooltip("transactions:Q", format=",")],
+        )
+        .properties(height=190)
+    )
+    return _spec(chart)
+
+
+@cache
+def world() -> Spec:
+    """Cities on a map, by their transactions: ``city``, ``country``, ``latitude``, ``longitude``, ``transactions``.
+
+    The coastlines are Natural Earth's at 1:110 million, from the npm package world-atlas: no internet is needed.
     """
-    land = alt.InlineData(values=_land(), format=alt.TopoDataFormat(type="topojson", feature="land"))
-    background = alt.Chart(land).mark_geoshape(fill="#8883", stroke="#8888", strokeWidth=0.4)
+    background = alt.Chart(_empty()).mark_geoshape(fill="#8883", stroke="#8888", strokeWidth=0.4)
     points = (
-        alt.Chart(cities.dropna(subset=["latitude", "longitude"]))
-        .mark_circle(color=ORANGE, opacity=0.75, stroke="white", strokeWidth=0.5)
+        alt.Chart(_empty("city", "country", "latitude", "longitude", "transactions"))
+        .mark_circle(color=PLACES, opacity=0.75, stroke="white", strokeWidth=0.5)
         .encode(
             longitude="longitude:Q",
             latitude="latitude:Q",
             size=alt.Size("transactions:Q", scale=alt.Scale(range=[15, 500]), legend=None),
-            tooltip=["city", "country", alt.Tooltip("transactions:Q", format=",")],
+            tooltip=["city:N", "country:N", alt.Tooltip("transactions:Q", format=",")],
         )
     )
-    return alt.layer(background, points).project("naturalEarth1").properties(height=340)
+    spec = _spec(alt.layer(background, points).project("naturalEarth1").properties(height=330))
+    # The dots take the page's data; the land has its own.
+    land = json.loads((Path(__file__).parent / "land-110m.json").read_text(encoding="utf-8"))
+    spec["layer"][1].pop("data", None)
+    spec["layer"][0]["data"] = {"values": land, "format": {"type": "topojson", "feature": "land"}}
+    return spec
+
+
+def describe(width: timedelta) -> str:
+    """A bucket's width in words: ``5 minutes``."""
+    for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        number, rest = divmod(int(width.total_seconds()), seconds)
+        if number and not rest:
+            return unit if number == 1 else f"{number} {unit}s"
+    return str(width)

@@ -1,0 +1,122 @@
+"""The side bar: what a page is set to, as widgets that the address fills at first."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ccstream.dashboard.custom import MEASURES, Custom, CustomError
+from ccstream.dashboard.view import DIMENSIONS, EVERY, FROM_TO, LATEST, SPANS, UNKNOWN, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST = ("category", "city", "merchant", "status")
+"""Dimensions that are there without unfolding anything."""
+
+
+def fill(view: View, zone: tzinfo) -> None:
+    """Sets the widgets to a view."""
+    state = st.session_state
+    state["range"] = view.span
+    for name in DIMENSIONS:
+        state[f"only_{name}"] = list(view.filters.get(name, ()))
+    state["min"] = None if view.min_amount is None else float(view.min_amount)
+    state["max"] = None if view.max_amount is None else float(view.max_amount)
+    state["money"] = view.money or ""
+    state["latest"], state["every"] = view.latest, view.every
+    state["customs"] = list(view.customs)
+    if view.start and view.end:
+        last = (view.end - timedelta(microseconds=1)).astimezone(zone)
+        state["days"] = (view.start.astimezone(zone).date(), last.date())
+
+
+def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View, bool]:
+    """Draws it; the view that it is set to, and whether refreshing is paused.
+
+    Args:
+        choices: the values that a dimension has.
+        zone: the viewer's.
+    """
+    with st.sidebar:
+        names = {key: label for key, (label, _) in SPANS.items()} | {FROM_TO: "From-to"}
+        span = st.segmented_control(
+            "Time range", list(names), key="range", format_func=names.__getitem__, help="By the transactions' own time."
+        )
+        start, end = _days(zone) if span == FROM_TO else (None, None)
+        filters = {name: _pick(name, choices) for name in FIRST}
+        with st.expander("More filters"):
+            filters |= {name: _pick(name, choices) for name in DIMENSIONS if name not in FIRST}
+            left, right = st.columns(2)
+            low = left.number_input("Amount from", key="min", value=None, step=10.0, format="%.2f")
+            high = right.number_input("Amount to", key="max", value=None, step=10.0, format="%.2f")
+        currencies = [UNKNOWN if name is None else name for name in choices("currency")]
+        options = list(dict.fromkeys(["", *currencies, st.session_state["money"]]))
+        money = st.selectbox(
+            "Currency of amounts",
+            options,
+            key="money",
+            format_func=lambda name: name or "The most frequent",
+            help="Amounts of different currencies are never added up.",
+        )
+        customs = _customs()
+        left, right = st.columns(2)
+        every = left.selectbox("Refresh, s", EVERY, key="every")
+        latest = right.selectbox("Latest", LATEST, key="latest")
+        paused = st.toggle("Pause", key="paused")
+    view = View(
+        span=(span or View.span) if span != FROM_TO or (start and end) else "all",
+        start=start,
+        end=end,
+        filters={name: values for name, values in filters.items() if values},
+        min_amount=None if low is None else Decimal(f"{low:.2f}"),
+        max_amount=None if high is None else Decimal(f"{high:.2f}"),
+        money=money or None,
+        latest=latest,
+        every=every,
+        customs=tuple(customs),
+    )
+    return view, paused
+
+
+def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, ...]:
+    key = f"only_{name}"
+    there = [UNKNOWN if value is None else value for value in choices(name)]
+    # What the address or a click chose stays, even where no row has it (yet).
+    options = list(dict.fromkeys([*there, *st.session_state.get(key, [])]))
+    return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All"))
+
+
+def _days(zone: tzinfo) -> tuple[datetime | None, datetime | None]:
+    today = datetime.now(zone).date()
+    st.session_state.setdefault("days", (today - timedelta(days=1), today))
+    days = st.date_input("Days, both included", key="days")
+    if not isinstance(days, tuple) or len(days) != 2:  # noqa: PLR2004
+        return None, None
+    return _midnight(days[0], zone), _midnight(days[1] + timedelta(days=1), zone)
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(timezone.utc)
+
+
+def _customs() -> list[Custom]:
+    customs: list[Custom] = st.session_state["customs"]
+    with st.expander("Your own KPIs"):
+        with st.form("custom", clear_on_submit=False, border=False):
+            name = st.text_input("Name", placeholder="Declined over 500 abroad")
+            measure = st.selectbox("Measure", list(MEASURES), format_func=MEASURES.__getitem__)
+            where = st.text_input("Condition", placeholder="status = declined and amount > 500 and country != US")
+            if st.form_submit_button("Add to the header"):
+                try:
+                    customs.append(Custom(name, measure, where))
+                except CustomError as error:
+                    st.error(str(error))
+        for at, custom in enumerate(list(customs)):
+            if st.button(f"Remove “{custom.name}”", key=f"remove-{at}"):
+                customs.remove(custom)
+                st.rerun()
+    return customs

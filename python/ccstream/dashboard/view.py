@@ -1,0 +1,192 @@
+"""What a page is set to, and how its address says so: pure, knows neither Streamlit nor the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from ccstream.dashboard.custom import Custom, CustomError
+
+SPANS: dict[str, tuple[str, timedelta | None]] = {
+    "5m": ("5 min", timedelta(minutes=5)),
+    "1h": ("1 h", timedelta(hours=1)),
+    "24h": ("24 h", timedelta(days=1)),
+    "7d": ("7 d", timedelta(days=7)),
+    "all": ("All", None),
+}
+"""Ranges by their name in the address: what the page calls them, and how long they are."""
+FROM_TO = "from-to"
+
+DIMENSIONS = {
+    "category": "Category",
+    "city": "City",
+    "country": "Country",
+    "merchant": "Merchant",
+    "payment_method": "Payment method",
+    "status": "Status",
+    "currency": "Currency",
+    "entry_mode": "Entry mode",
+    "risk": "Risk flag",
+}
+"""What can be filtered by, and what the page calls it."""
+UNKNOWN = "(unknown)"
+"""How an absent value is shown, and named in the address."""
+LATEST = (10, 25, 50, 100)
+EVERY = (2, 3, 5, 10)
+"""Seconds between two refreshes."""
+
+Filters = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page shows.
+
+    Attributes:
+        span: a key of :data:`SPANS`, or ``from-to`` with ``start`` and ``end``.
+        start: from when, UTC.
+        end: before when, UTC.
+        filters: for each dimension the values that count; :data:`UNKNOWN` is an absent one.
+        min_amount: no amounts below, in units of the currency.
+        max_amount: none above.
+        money: whose amounts are added up; None for the one that most rows have.
+        latest: how many of the latest transactions.
+        every: seconds between two refreshes.
+        customs: KPIs of the viewer's own.
+    """
+
+    span: str = "1h"
+    start: datetime | None = None
+    end: datetime | None = None
+    filters: Filters = field(default_factory=dict)
+    min_amount: Decimal | None = None
+    max_amount: Decimal | None = None
+    money: str | None = None
+    latest: int = LATEST[0]
+    every: int = EVERY[0]
+    customs: tuple[Custom, ...] = ()
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything but time is filtered."""
+        return bool(self.filters) or self.min_amount is not None or self.max_amount is not None
+
+    def question(self) -> dict[str, Any]:
+        """The arguments of ``KpiEngine.query`` that say which rows."""
+        asked = self.rows()
+        if self.money is not None:
+            asked["currency"] = "" if self.money == UNKNOWN else self.money
+        if self.span == FROM_TO and self.start and self.end:
+            return asked | {"start": micros(self.start), "end": micros(self.end), "before": True}
+        length = SPANS[self.span][1] if self.span in SPANS else None
+        return asked | ({"last": length, "before": True} if length else {})
+
+    def rows(self) -> dict[str, Any]:
+        """The same without time and currency, as ``KpiEngine.latest`` takes it."""
+        return {
+            "filters": {
+                name: [None if value == UNKNOWN else value for value in values] for name, values in self.filters.items()
+            },
+            "min_amount": self.min_amount,
+            "max_amount": self.max_amount,
+        }
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970 UTC."""
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
+
+
+def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
+    """The view that an address describes, and a note for each part of it that means nothing."""
+    notes: list[str] = []
+    values = {name: texts[-1] for name, texts in address.items() if texts}
+    known = {"range", "from", "to", "min", "max", "money", "latest", "every", "kpi", *DIMENSIONS}
+    notes += [f"The address says “{name}”, which is no filter; it is ignored." for name in address if name not in known]
+
+    def number(name: str, choices: tuple[int, ...]) -> int:
+        text = values.get(name)
+        if text is None or text in map(str, choices):
+            return int(text or choices[0])
+        notes.append(f"The address says {name}={text}; it can be {', '.join(map(str, choices))}.")
+        return choices[0]
+
+    span = values.get("range", View.span)
+    start, end = (_moment(name, values, notes) for name in ("from", "to"))
+    if span == FROM_TO and not (start and end and start < end):
+        notes.append("The address gives no range from an earlier day to a later one; all of time is shown.")
+        span = "all"
+    elif span not in SPANS and span != FROM_TO:
+        notes.append(f"The address says range={span}; it can be {', '.join([*SPANS, FROM_TO])}.")
+        span = View.span
+    view = View(
+        span=span,
+        start=start if span == FROM_TO else None,
+        end=end if span == FROM_TO else None,
+        filters={name: tuple(address[name]) for name in DIMENSIONS if address.get(name)},
+        min_amount=_amount("min", values, notes),
+        max_amount=_amount("max", values, notes),
+        money=values.get("money"),
+        latest=number("latest", LATEST),
+        every=number("every", EVERY),
+        customs=_customs(address.get("kpi", []), notes),
+    )
+    return view, notes
+
+
+def write(view: View) -> dict[str, list[str]]:
+    """The address of a view; what is as usual is left out."""
+    address = {name: list(values) for name, values in view.filters.items() if values}
+    usual = View()
+    for name, value, left_out in (
+        ("range", view.span, usual.span),
+        ("from", view.start and view.start.isoformat(), None),
+        ("to", view.end and view.end.isoformat(), None),
+        ("min", view.min_amount, None),
+        ("max", view.max_amount, None),
+        ("money", view.money, None),
+        ("latest", view.latest, usual.latest),
+        ("every", view.every, usual.every),
+    ):
+        if value != left_out:
+            address[name] = [str(value)]
+    if view.customs:
+        address["kpi"] = [custom.in_address() for custom in view.customs]
+    return address
+
+
+def _moment(name: str, values: Mapping[str, str], notes: list[str]) -> datetime | None:
+    if name not in values:
+        return None
+    try:
+        moment = datetime.fromisoformat(values[name])
+    except ValueError:
+        notes.append(f"The address says {name}={values[name]}, which is no date.")
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _amount(name: str, values: Mapping[str, str], notes: list[str]) -> Decimal | None:
+    if name not in values:
+        return None
+    try:
+        amount = Decimal(values[name])
+        if amount.is_finite() and abs(amount) < 10**8 and amount == round(amount, 2):
+            return amount
+    except InvalidOperation:
+        pass
+    notes.append(f"The address says {name}={values[name]}, which is no amount.")
+    return None
+
+
+def _customs(texts: list[str], notes: list[str]) -> tuple[Custom, ...]:
+    found = []
+    for text in texts:
+        try:
+            found.append(Custom.from_address(text))
+        except CustomError as error:
+            notes.append(f"The address has a KPI that cannot be shown: {error}.")
+    return tuple(found)
