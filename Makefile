@@ -20,7 +20,7 @@ ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 endif
 
-.PHONY: help build demo test test-rust test-python test-faults bench-duplicates lint kafka screenshots wheel clean
+.PHONY: help build demo test test-rust test-python test-faults bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,6 +61,13 @@ test-faults: build ## the faults at length: an hour, seeds printed
 
 bench-duplicates: build ## what duplicates cost, beside a staging table
 	$(BIN)/python bench/duplicates.py
+
+bench-dashboard: build ## the page and its engine at 100 thousand to 10 million rows: half an hour
+	$(BIN)/python bench/dashboard.py
+
+bench-engine: build ## the engine beside pandas, polars and DuckDB on the same rows
+	$(BIN)/python -m pip install -q polars duckdb pyarrow
+	$(BIN)/python bench/engine.py
 
 kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configures it; Ctrl-C ends it
 	@$(BIN)/python tests/apache_kafka.py

@@ -7,6 +7,7 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use crate::kpi::check;
 use crate::store::Counters;
 use crate::store::connect::connect;
 
@@ -36,6 +37,8 @@ pub struct VerifyReport {
     pub partitions: Vec<PartitionReport>,
     /// Cells of `kpi_minute` that were compared.
     pub cells: i64,
+    /// Figures of the dashboard's engine that were compared with PostgreSQL's own.
+    pub figures: u64,
     /// Rows of `orders` that another program inserted; no counter knows them.
     pub foreign_rows: i64,
     /// What disagrees, each with both figures.
@@ -57,6 +60,9 @@ pub fn verify(url: &DatabaseUrl) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
         compare_partitions(&snapshot, &mut report).await?;
         compare_totals(&snapshot, &mut report).await?;
+        let (figures, mut differing) = check::compare(&snapshot).await?;
+        report.figures = figures;
+        report.problems.append(&mut differing);
         Ok(report)
     })
 }

@@ -274,6 +274,9 @@ class VerifyReport:
     def cells(self) -> int:
         """Cells of ``kpi_minute`` that were compared."""
     @property
+    def figures(self) -> int:
+        """Figures of the dashboard's engine that were compared with PostgreSQL's own."""
+    @property
     def foreign_rows(self) -> int:
         """Rows of ``orders`` that another program inserted; no counter knows them."""
     @property

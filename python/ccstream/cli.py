@@ -175,8 +175,8 @@ def _verify(options: argparse.Namespace) -> int:
         return 1
     rows = sum({one.partition: one.rows for one in report.partitions}.values())
     print(
-        f"✓ consumed = stored + duplicate + rejected in every partition; {rows:,} rows and "
-        f"{report.cells:,} cells of kpi_minute agree with a recount"
+        f"✓ consumed = stored + duplicate + rejected in every partition; {rows:,} rows, "
+        f"{report.cells:,} cells of kpi_minute and {report.figures:,} figures of the dashboard agree with a recount"
     )
     return 0
 

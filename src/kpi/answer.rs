@@ -1,8 +1,9 @@
 //! What was counted, in the words of the question: names for codes, times for slots, the first few and the rest.
 
 use super::buckets::{Buckets, FEW};
-use super::chunk::{Cell, Figures, OUTCOMES, outcome};
+use super::chunk::{Cell, Figures};
 use super::columns::{Attribute, Columns, Coordinates};
+use super::outcome::OUTCOMES;
 use super::query::{AMOUNT_EDGES, By, Dimension, Grouping, Query, Window};
 use super::state::{Groups, State, is_of_kind};
 
@@ -90,13 +91,18 @@ pub struct Answer {
     pub tables: Vec<Table>,
 }
 
-fn totals(state: &State, columns: &Columns) -> Totals {
+/// The figures of all rows.
+fn total(state: &State, columns: &Columns) -> Figures {
     let mut figures = Figures::default();
     for (kind, cell) in (0..).zip(&state.kinds) {
-        figures.count_in(*cell, outcome(columns, kind));
+        figures.count_in(*cell, columns.outcome(kind));
     }
+    figures
+}
+
+fn totals(state: &State, columns: &Columns) -> Totals {
     Totals {
-        figures,
+        figures: total(state, columns),
         min: state.amounts.min(),
         max: state.amounts.max(),
         percentiles: state.amounts.percentiles(FRACTIONS),
@@ -146,7 +152,7 @@ fn figures_of(grouping: &Grouping, groups: &Groups) -> Vec<Figures> {
 fn figures_by_part(attribute: Attribute, state: &State, columns: &Columns) -> Vec<Figures> {
     let mut figures = vec![Figures::default(); columns.dictionary(attribute).len()];
     for (kind, cell) in (0..).zip(&state.kinds) {
-        figures[columns.part(attribute, kind) as usize].count_in(*cell, outcome(columns, kind));
+        figures[columns.part(attribute, kind) as usize].count_in(*cell, columns.outcome(kind));
     }
     figures
 }
@@ -246,7 +252,7 @@ fn by_time(
     let order: Vec<usize> = numbers.iter().map(|number| buckets.slot(*number)).collect();
     let keys = Keys::Times(numbers.iter().map(|number| buckets.start(*number)).collect());
     let timed = figures.iter().fold(Figures::default(), |sum, figures| sum + *figures);
-    let total = totals(state, columns).figures;
+    let total = total(state, columns);
     let untimed = Figures { count: total.count - timed.count, sum: total.sum - timed.sum, ..Figures::default() };
     let mut table = fill(Table { keys, other: (0, untimed), ..table }, grouping, groups, &figures, &order);
     if grouping.cards && buckets.len <= FEW {

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::buckets::{Buckets, Finder};
 use super::columns::{ABSENT, Amounts, Attribute, Block, Column, Columns, with_codes};
+use super::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, Outcome};
 use super::query::{Filter, SECOND};
 
 /// Rows looked at together.
@@ -13,22 +14,8 @@ pub(crate) const ROWS: usize = 1024;
 /// The slot of a row outside of every bucket.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
-/// Statuses of a transaction that went through, and of one that did not.
-pub const APPROVED: [&str; 2] = ["approved", "completed"];
-/// See [`APPROVED`].
-pub const DECLINED: [&str; 2] = ["declined", "failed"];
-
 /// What rows add up to: how many they are, and in the upper half how many amounts; and the sum in cents.
 pub(crate) type Cell = [u64; 2];
-
-/// What became of a row, in bits; with none of them it has no status and no risk.
-pub(crate) type Outcome = u8;
-/// How many outcomes there are.
-pub(crate) const OUTCOMES: usize = 16;
-const IS_APPROVED: Outcome = 1;
-const HAS_STATUS: Outcome = 2;
-const IS_DECLINED: Outcome = 4;
-const IS_RISKY: Outcome = 8;
 
 /// What rows add up to, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,15 +72,6 @@ pub(crate) fn add(cell: &mut Cell, other: Cell) {
     cell[1] = cell[1].wrapping_add(other[1]);
 }
 
-/// The outcome of rows of a kind.
-pub(crate) fn outcome(columns: &Columns, kind: u32) -> Outcome {
-    let bit = |is: bool, bit: Outcome| if is { bit } else { 0 };
-    let risky = bit(columns.name(Attribute::Risk, kind) == Some("true"), IS_RISKY);
-    let Some(status) = columns.name(Attribute::Status, kind) else { return risky };
-    let (approved, declined) = (APPROVED.contains(&status), DECLINED.contains(&status));
-    risky | HAS_STATUS | bit(approved, IS_APPROVED) | bit(declined, IS_DECLINED)
-}
-
 /// A filter and a currency in terms of codes.
 #[derive(Debug)]
 pub(crate) struct Terms {
@@ -125,14 +103,13 @@ impl Terms {
         let amounts = (filter.min_cents.is_some() || filter.max_cents.is_some())
             .then(|| (filter.min_cents.unwrap_or(ABSENT + 1), filter.max_cents.unwrap_or(i64::MAX)));
         let kinds = 0..columns.codes(Column::Kind) as u32;
+        let currency = columns.dictionary(Attribute::Currency).find(currency);
+        let is_in = |kind: u32| Some(columns.part(Attribute::Currency, kind)) == currency;
         Self {
             masks,
             amounts,
-            in_currency: kinds
-                .clone()
-                .map(|kind| -i8::from(columns.name(Attribute::Currency, kind) == currency))
-                .collect(),
-            outcomes: kinds.map(|kind| outcome(columns, kind)).collect(),
+            in_currency: kinds.clone().map(|kind| -i8::from(is_in(kind))).collect(),
+            outcomes: kinds.map(|kind| columns.outcome(kind)).collect(),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use hashbrown::DefaultHashBuilder;
 
 use super::dictionary::Dictionary;
+use super::outcome::{Outcome, outcome};
 
 /// Rows of a full block.
 pub(crate) const BLOCK_ROWS: usize = 65_536;
@@ -287,6 +288,8 @@ pub(crate) struct Coordinates {
 pub(crate) struct Columns {
     dictionaries: [Dictionary; ATTRIBUTES],
     kinds: Composite<6>,
+    /// By the code of the kind.
+    outcomes: Vec<Outcome>,
     places: Composite<2>,
     /// By the code of the place.
     coordinates: Vec<Coordinates>,
@@ -366,7 +369,7 @@ impl Columns {
             self.code(Attribute::EntryMode, row.entry_mode),
             self.code(Attribute::Risk, row.risk.map(|risk| if risk { "true" } else { "false" })),
         ];
-        let kind = self.kinds.code(kind);
+        let kind = self.code_kind(kind);
         let place = [self.code(Attribute::City, row.city), self.code(Attribute::Country, row.country)];
         let place = self.places.code(place);
         self.locate(place, row);
@@ -390,6 +393,20 @@ impl Columns {
             block.seal();
         }
         self.next_row += 1;
+    }
+
+    fn code_kind(&mut self, parts: [u32; 6]) -> u32 {
+        let kind = self.kinds.code(parts);
+        if self.outcomes.len() <= kind as usize {
+            let name = |attribute: Attribute| self.dictionary(attribute).name(parts[attribute as usize]);
+            self.outcomes.push(outcome(name(Attribute::Status), name(Attribute::Risk) == Some("true")));
+        }
+        kind
+    }
+
+    /// What became of rows of a kind.
+    pub(crate) fn outcome(&self, kind: u32) -> Outcome {
+        self.outcomes[kind as usize]
     }
 
     fn code(&mut self, attribute: Attribute, name: Option<&str>) -> u32 {
@@ -474,7 +491,7 @@ impl Columns {
     }
 
     pub(super) fn push_kind(&mut self, parts: [u32; 6]) {
-        self.kinds.code(parts);
+        self.code_kind(parts);
     }
 
     pub(super) fn push_place(&mut self, parts: [u32; 2], coordinates: Coordinates) {

@@ -216,7 +216,7 @@ impl Follower {
 }
 
 /// The snapshot's own figures.
-async fn look(transaction: &Transaction<'_>) -> Result<Snapshot> {
+pub(super) async fn look(transaction: &Transaction<'_>) -> Result<Snapshot> {
     let step = || Error::postgres("looking at orders and kafka_offsets");
     let there = transaction
         .query_one("SELECT to_regclass('orders') IS NOT NULL AND to_regclass('kafka_offsets') IS NOT NULL", &[])
@@ -292,7 +292,7 @@ fn reason(known: Option<&Known>, snapshot: &Snapshot) -> Option<Reload> {
 }
 
 /// Reads all of it, the newest pages first.
-async fn load(transaction: &Transaction<'_>, snapshot: &Snapshot, sink: &mut dyn Sink) -> Result<Known> {
+pub(super) async fn load(transaction: &Transaction<'_>, snapshot: &Snapshot, sink: &mut dyn Sink) -> Result<Known> {
     let mut known = Known {
         identity: snapshot.identity.clone(),
         changed: snapshot.changed,
@@ -372,8 +372,9 @@ async fn take_new(
     sink: &mut dyn Sink,
     wanted: i64,
 ) -> Result<i64> {
-    /// So many rows are gathered before they are handed over, if they need not come at once.
-    const GATHERED: usize = 1 << 22;
+    /// So many bytes are gathered before they are handed over, if they need not come at once: as few as the sockets
+    /// hold meanwhile, so that PostgreSQL goes on sending.
+    const GATHERED: usize = 1 << 17;
     let step = || Error::postgres("reading orders");
     let until = end.map_or(String::new(), |end| format!(" AND ctid < '({end},0)'::tid"));
     let own = if foreign_too { "" } else { " AND kafka_partition IS NOT NULL" };

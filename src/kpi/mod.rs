@@ -7,12 +7,13 @@
 //!                                             │            state: totals and groups, carried forward
 //! page <── NumPy <── answer <── standing <────┘                   by new rows alone
 //! ```
-//! All but `follow` and `engine` is pure.
+//! All but `follow`, `trust`, `file`, `engine` and `check` is pure.
 
 pub mod aggregate;
 mod answer;
 mod buckets;
 mod cards;
+pub(crate) mod check;
 mod chunk;
 pub(crate) mod columns;
 mod decode;
@@ -22,6 +23,7 @@ mod file;
 mod follow;
 mod latest;
 mod multiset;
+mod outcome;
 mod query;
 mod seen;
 mod sketch;
@@ -30,9 +32,10 @@ mod state;
 mod trust;
 
 pub use self::answer::{Answer, Keys, Place, Table, Totals};
-pub use self::chunk::{APPROVED, DECLINED, Figures};
+pub use self::chunk::Figures;
 pub use self::engine::{Engine, EngineConfig, Status};
 pub use self::follow::{PartitionState, Reload};
 pub use self::latest::LatestRow;
+pub use self::outcome::{APPROVED, DECLINED};
 pub use self::query::{AMOUNT_EDGES, By, DAY, Dimension, Filter, Grouping, Query, SECOND, Window};
 pub use self::trust::Trust;

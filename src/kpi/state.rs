@@ -7,9 +7,10 @@ use std::thread;
 
 use super::buckets::{Buckets, FEW};
 use super::cards::{Cards, OUTSIDE, Pairs};
-use super::chunk::{Cell, Chunk, NOWHERE, OUTCOMES, ROWS, Terms, add};
+use super::chunk::{Cell, Chunk, NOWHERE, ROWS, Terms, add};
 use super::columns::{ABSENT, Attribute, Block, Column, Columns};
 use super::multiset::Multiset;
+use super::outcome::OUTCOMES;
 use super::query::{By, Dimension, Grouping, Query, Window};
 use super::sketch::Sketch;
 use crate::error::Result;
@@ -65,6 +66,8 @@ impl<'a> Asked<'a> {
             By::Time | By::Week | By::Amount => None,
         };
         let map = |grouping: &Grouping| match map(grouping) {
+            // Sums over kinds need none.
+            _ if is_of_kind(grouping) && !grouping.needs_rows() => Vec::new(),
             None | Some(Attribute::Merchant | Attribute::Card) => Vec::new(),
             Some(attribute) => {
                 let codes = 0..columns.codes(attribute.column()) as u32;

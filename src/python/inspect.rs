@@ -57,6 +57,7 @@ record!(
     PyVerifyReport, "VerifyReport", VerifyReport, {
         partitions: Vec<PyPartitionReport> = |report| report.partitions.iter().cloned().map(PyPartitionReport).collect(),
         cells: i64 = |report| report.cells,
+        figures: u64 = |report| report.figures,
         foreign_rows: i64 = |report| report.foreign_rows,
         problems: Vec<String> = |report| report.problems.clone(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -354,3 +355,24 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, browser_page: Page, tmp
     finally:
         server.terminate()
         server.wait()
+
+
+def readme_blocks(language: str) -> list[str]:
+    """The README's code of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_what_the_readme_shows_runs(filled: Pipeline, tmp_path: Path) -> None:
+    [queries] = [block for block in readme_blocks("sql") if "kpi_minute" in block]
+    statements = [one for one in queries.split(";") if one.strip()]
+    assert len(statements) == 5
+    for statement in statements:
+        filled.query(statement)
+    [(count, value)] = filled.query("SELECT count(*), sum(value) FROM orders WHERE currency = 'USD'")
+    assert next(row for row in filled.query(statements[1]) if row[0] == "USD")[1:3] == (count, value)
+    [example] = [block for block in readme_blocks("python") if "KpiEngine" in block]
+    exec(example.replace("from_database()", f"from_database({filled.database_url!r})"), {})  # noqa: S102
+    [toml] = readme_blocks("toml")
+    file = tmp_path / "kpis.toml"
+    file.write_text(toml, encoding="utf-8")
+    assert (len(read_file(file)[0]), read_file(file)[1]) == (1, [])

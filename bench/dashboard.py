@@ -1,0 +1,305 @@
+"""What the dashboard costs and how fast it is: ``make bench-dashboard``.
+
+In one run, on services of its own: rows loaded by the real consumer, spread over 30 days; then at each size how long
+the engine reads them, what a page's refresh takes while rows go on coming, what a filter costs that nobody asked
+before, and the plain GROUP BYs that all this replaces. Then what one and twenty open pages cost the database, ingest
+with and without them, and how long an event takes from being sent to being counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import psycopg
+from streamlit.testing.v1 import AppTest
+
+import ccstream
+from ccstream.dashboard.figures import load
+from ccstream.dashboard.view import View
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from services import embedded_services  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SLOTS = 240
+"""Pieces of the 30 days in which events happen."""
+REPLACED = [
+    (
+        "SELECT date_bin('12 hours', timestamp, timestamp '1970-01-01'), count(*), sum(value), "
+        "percentile_disc(0.95) WITHIN GROUP (ORDER BY value), count(DISTINCT card_token) FROM orders GROUP BY 1"
+    ),
+    "SELECT merchant, count(*), sum(value) FROM orders GROUP BY 1",
+    "SELECT category, count(*), sum(value) FROM orders GROUP BY 1",
+    "SELECT payment_method, count(*), sum(value) FROM orders GROUP BY 1",
+    "SELECT city, country, count(*) FROM orders GROUP BY 1, 2",
+    "SELECT extract(isodow FROM timestamp), extract(hour FROM timestamp), count(*) FROM orders GROUP BY 1, 2",
+    (
+        "SELECT count(*), sum(value), avg(value), percentile_disc(0.95) WITHIN GROUP (ORDER BY value), "
+        "count(DISTINCT card_token) FROM orders WHERE currency = 'USD'"
+    ),
+]
+
+
+def produce(count: int, seed: int) -> None:
+    """So many events, spread over the last 30 days."""
+    begin = datetime.now(timezone.utc) - timedelta(days=30)
+    for slot in range(SLOTS):
+        start = begin + slot * timedelta(days=30) / SLOTS
+        own = count * (slot + 1) // SLOTS - count * slot // SLOTS
+        ccstream.Producer(
+            rate=math.inf,
+            count=own,
+            seed=seed * SLOTS + slot,
+            start_time=start.isoformat(),
+            partitions=4,
+            bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+        ).run()
+
+
+def consume() -> ccstream.ConsumeSummary:
+    """Reads the topic to its end."""
+    return ccstream.Consumer(
+        bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+        database_url=os.environ["DATABASE_URL"],
+        until_caught_up=True,
+    ).run()
+
+
+def times(count: int, work: Callable[[int], object]) -> list[float]:
+    """Milliseconds of each run."""
+    found = []
+    for number in range(count):
+        began = time.perf_counter()
+        work(number)
+        found.append((time.perf_counter() - began) * 1000)
+    return found
+
+
+def p95(values: list[float]) -> float:
+    """The value that 95 % do not exceed."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+def at_size(rows: int) -> dict[str, Any]:
+    """Everything that depends on how many rows there are."""
+    url = os.environ["DATABASE_URL"]
+    columns = Path(os.environ["CCSTREAM_HOME"]) / "columns"
+    columns.unlink(missing_ok=True)
+    began = time.perf_counter()
+    engine = ccstream.KpiEngine.from_database(url, file=columns)
+    first = None
+    while not engine.refresh(timedelta(milliseconds=50)):
+        if first is None and engine.status.rows:
+            first = time.perf_counter() - began
+    loaded = time.perf_counter() - began
+    engine.close()
+    began = time.perf_counter()
+    engine = ccstream.KpiEngine.from_database(url, file=columns)
+    engine.refresh()
+    restarted = time.perf_counter() - began
+    began = time.perf_counter()
+    with psycopg.connect(url) as connection:
+        read = "ctid, kafka_partition, timestamp, value, category, city, country, latitude, longitude, merchant, "
+        read += "payment_method, status, currency, entry_mode, risk_flag, card_token"
+        with connection.cursor().copy(f"COPY (SELECT {read} FROM orders) TO STDOUT (FORMAT binary)") as copy:
+            for _ in copy:
+                pass
+        thrown_away = time.perf_counter() - began
+        plain = sum(times(1, lambda _: [connection.execute(sql).fetchall() for sql in REPLACED]))
+    view = View(span="all")
+    load(engine, view, 0)
+    producer = subprocess.Popen(
+        [sys.executable, "-m", "ccstream", "produce", "--rate", "500", "--quiet"],
+        stdout=subprocess.DEVNULL,
+    )
+    consumer = subprocess.Popen([sys.executable, "-m", "ccstream", "consume", "--quiet"], stdout=subprocess.DEVNULL)
+    time.sleep(6)
+    look = times(60, lambda _: engine.refresh())
+    refresh = []
+    for _ in range(100):
+        refresh += times(1, lambda _: load(engine, view, 0))
+        time.sleep(0.1)
+    producer.terminate()
+    consumer.terminate()
+    producer.wait()
+    consumer.wait()
+    fresh = times(20, lambda number: load(engine, View(span="all", min_amount=Decimal(-1000 - number)), 0))
+    status = engine.status
+    engine.close()
+    return {
+        "rows": rows,
+        "first rows, s": first or loaded,
+        "loaded, s": loaded,
+        "COPY thrown away, s": thrown_away,
+        "loading rate / COPY": thrown_away / loaded,
+        "from file, s": restarted,
+        "memory, MB": status.bytes / 1e6,
+        "look at database p95, ms": p95(look),
+        "refresh p50, ms": statistics.median(refresh),
+        "refresh p95, ms": p95(refresh),
+        "new filter p95, ms": p95(fresh),
+        "plain GROUP BYs, ms": plain,
+    }
+
+
+class Pages:
+    """Open pages of one dashboard process, refreshed as a browser's would be."""
+
+    def __init__(self, count: int) -> None:
+        self.pages = [AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60) for _ in range(count)]
+        for page in self.pages:
+            page.query_params["range"] = "all"
+            page.run()
+
+    def refresh(self, seconds: float, every: float = 2.0) -> int:
+        """Refreshes all of them every so often; how many refreshes there were."""
+        until, refreshes = time.time() + seconds, 0
+        while time.time() < until:
+            next_time = time.time() + every
+            for page in self.pages:
+                page.run()
+                refreshes += 1
+            time.sleep(max(0.0, next_time - time.time()))
+        return refreshes
+
+
+def transactions() -> int:
+    """That the database has committed or rolled back."""
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("SELECT pg_stat_clear_snapshot()")
+        [[count]] = connection.execute(
+            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+        ).fetchall()
+    return int(count)
+
+
+def open_pages(counts: list[int], seconds: float) -> list[dict[str, Any]]:
+    """What open pages cost the database, and what memory the process takes."""
+    found = []
+    for count in counts:
+        pages = Pages(count)
+        pages.refresh(5)
+        before, began = transactions(), time.time()
+        memory = psutil.Process().memory_info().rss
+        refreshes = pages.refresh(seconds)
+        took = time.time() - began
+        found.append(
+            {
+                "pages": count,
+                "refreshes": refreshes,
+                "transactions / s": (transactions() - before) / took,
+                "memory before, MB": memory / 1e6,
+                "memory after, MB": psutil.Process().memory_info().rss / 1e6,
+            }
+        )
+    return found
+
+
+def ingest(count: int, runs: int) -> dict[str, float]:
+    """Messages a second with a dashboard open, and without, in turns."""
+    rates: dict[str, list[float]] = {"closed": [], "open": []}
+    for number in range(runs):
+        for name, found in rates.items():
+            ccstream.Producer(
+                rate=math.inf,
+                count=count,
+                seed=10**6 + number * 2 + (name == "open"),
+                bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+            ).run()
+            dashboard = None
+            if name == "open":
+                script = (
+                    "import sys; sys.path[:0] = ['bench', 'tests']; import dashboard; dashboard.Pages(1).refresh(600)"
+                )
+                dashboard = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
+                time.sleep(8)
+            summary = consume()
+            found.append(summary.consumed / summary.elapsed.total_seconds())
+            if dashboard:
+                dashboard.terminate()
+                dashboard.wait()
+    return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def latency(events: int) -> dict[str, float]:
+    """Milliseconds from an event's being sent to its being counted in an answer."""
+    consumer = subprocess.Popen([sys.executable, "-m", "ccstream", "consume", "--quiet"], stdout=subprocess.DEVNULL)
+    found = []
+    with ccstream.KpiEngine.from_database(os.environ["DATABASE_URL"]) as engine:
+        engine.refresh()
+        time.sleep(8)
+        for number in range(events):
+            before = engine.query().totals["count"]
+            began = time.perf_counter()
+            ccstream.Producer(
+                rate=math.inf, count=1, seed=10**9 + number, bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+            ).run()
+            while engine.query().totals["count"] == before:
+                time.sleep(0.005)
+            found.append((time.perf_counter() - began) * 1000)
+            time.sleep(0.1)
+    consumer.terminate()
+    consumer.wait()
+    return {"p50, ms": statistics.median(found), "p95, ms": p95(found)}
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """A Markdown table, turned where it is wide."""
+    print("| | " + " | ".join(f"{next(iter(row.values())):,}" for row in rows) + " |")
+    print("|---|" + "--:|" * len(rows))
+    for name in list(rows[0])[1:]:
+        cells = [row[name] for row in rows]
+        print(f"| {name} | " + " | ".join(f"{c:,.2f}" if abs(c) < 10 else f"{c:,.0f}" for c in cells) + " |")  # noqa: PLR2004
+
+
+def main() -> None:
+    """Runs all of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
+    parser.add_argument("--minutes", type=float, default=10, help="for which twenty pages are open")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    with tempfile.TemporaryDirectory() as folder, embedded_services():
+        os.environ["CCSTREAM_KPI_FILE"] = str(Path(folder) / "page.columns")
+        sizes, there = [], 0
+        for seed, size in enumerate(options.sizes):
+            produce(size - there, seed)
+            consume()
+            there = size
+            sizes.append(at_size(size))
+            print(json.dumps(sizes[-1]), flush=True)
+        show(sizes)
+        # Each is another process's: a page's engine stays until its process ends.
+        parts = {
+            "pages": f"print(__import__('json').dumps(dashboard.open_pages([1, 20], {options.minutes * 60})))",
+            "ingest": "print(__import__('json').dumps(dashboard.ingest(1_000_000, 3)))",
+            "latency": "print(__import__('json').dumps(dashboard.latency(50)))",
+        }
+        for name, script in parts.items():
+            code = f"import sys; sys.path[:0] = ['bench', 'tests']; import dashboard; {script}"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(done.stderr[-2000:], file=sys.stderr)
+                raise SystemExit(f"{name} failed")
+            print(name, done.stdout.strip().splitlines()[-1], flush=True)
+
+
+if __name__ == "__main__":
+    main()
