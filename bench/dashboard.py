@@ -126,7 +126,7 @@ def at_size(rows: int) -> dict[str, Any]:
     view = View(span="all")
     load(engine, view, 0)
     producer = subprocess.Popen(
-        [sys.executable, "-m", "ccstream", "produce", "--rate", "500", "--quiet"],
+        [sys.executable, "-m", "ccstream", "produce", "--rate", "20", "--quiet"],
         stdout=subprocess.DEVNULL,
     )
     consumer = subprocess.Popen([sys.executable, "-m", "ccstream", "consume", "--quiet"], stdout=subprocess.DEVNULL)

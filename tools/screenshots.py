@@ -6,10 +6,13 @@ Services of their own, a producer and a consumer at the runbook's pace, then mor
 from __future__ import annotations
 
 import html
+import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
@@ -44,6 +47,7 @@ def main() -> None:
     """Takes all three."""
     DOCS.mkdir(exist_ok=True)
     port = free_port()
+    os.environ["CCSTREAM_KPI_FILE"] = str(Path(tempfile.mkdtemp()) / "columns")
     children: list[subprocess.Popen[str]] = []
 
     def spawn(*arguments: str) -> subprocess.Popen[str]:
@@ -72,12 +76,29 @@ def main() -> None:
                 outputs.append((child.communicate()[0]).splitlines())
             draw(browser, "producer.png", "python producer.py", outputs[0][:8])
             draw(browser, "consumer.png", "python consumer.py", outputs[1][:12])
+            # Two hours of a day's rise and fall, so that there is something to compare with.
+            begin = datetime.now(timezone.utc) - timedelta(minutes=120)
+            for minute in range(120):
+                count = int(500 + 260 * math.sin(minute / 19) + 40 * (minute % 5))
+                start = (begin + timedelta(minutes=minute)).isoformat()
+                flags = (
+                    "--rate",
+                    "max",
+                    "--quiet",
+                    "--count",
+                    str(count),
+                    "--seed",
+                    str(minute),
+                    "--start-time",
+                    start,
+                )
+                run("produce", *flags)
             spawn("consumer.py", "--quiet")
-            spawn("producer.py", "--rate", "60", "--quiet")
+            spawn("producer.py", "--rate", "8", "--quiet")
             spawn("-m", "streamlit", "run", "dashboard.py", f"--server.port={port}", "--server.headless=true")
-            time.sleep(100)
-            page = browser.new_page(viewport={"width": 1440, "height": 1500})
-            page.goto(f"http://localhost:{port}")
+            time.sleep(20)
+            page = browser.new_page(viewport={"width": 1440, "height": 1900})
+            page.goto(f"http://localhost:{port}/?range=1h")
             page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
             page.wait_for_timeout(6000)
             page.screenshot(path=DOCS / "dashboard.png")
