@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 SLOTS = 240
 """Pieces of the 30 days in which events happen."""
+CROWDS = 4
+"""Different crowds of 50,000 cards: a seed has its own."""
 REPLACED = [
     (
         "SELECT date_bin('12 hours', timestamp, timestamp '1970-01-01'), count(*), sum(value), "
@@ -57,16 +59,16 @@ REPLACED = [
 ]
 
 
-def produce(count: int, seed: int) -> None:
-    """So many events, spread over the last 30 days."""
-    begin = datetime.now(timezone.utc) - timedelta(days=30)
+def produce(count: int, stage: int) -> None:
+    """So many events, spread over the last 30 days; each stage's at moments of their own, so that no id comes twice."""
+    begin = datetime.now(timezone.utc) - timedelta(days=30) + timedelta(seconds=stage)
     for slot in range(SLOTS):
         start = begin + slot * timedelta(days=30) / SLOTS
         own = count * (slot + 1) // SLOTS - count * slot // SLOTS
         ccstream.Producer(
             rate=math.inf,
             count=own,
-            seed=seed * SLOTS + slot,
+            seed=slot % CROWDS,
             start_time=start.isoformat(),
             partitions=4,
             bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
@@ -279,8 +281,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, embedded_services():
         os.environ["CCSTREAM_KPI_FILE"] = str(Path(folder) / "page.columns")
         sizes, there = [], 0
-        for seed, size in enumerate(options.sizes):
-            produce(size - there, seed)
+        for stage, size in enumerate(options.sizes):
+            produce(size - there, stage)
             consume()
             there = size
             sizes.append(at_size(size))

@@ -89,8 +89,7 @@ impl PyKpiEngine {
             before,
         };
         let answer = py.detach(|| self.engine.query(&query))?;
-        let outcomes = query.groupings.iter().map(|grouping| grouping.outcomes).collect();
-        Ok(PyKpiAnswer { answer, names, outcomes })
+        Ok(PyKpiAnswer { answer, groupings: names.into_iter().zip(query.groupings).collect() })
     }
 
     #[pyo3(signature = (count=10, *, filters=None, min_amount=None, max_amount=None))]
@@ -207,9 +206,7 @@ fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyResult<Groupin
 #[pyclass(frozen, name = "KpiAnswer", module = "ccstream")]
 pub(super) struct PyKpiAnswer {
     answer: Answer,
-    names: Vec<String>,
-    /// Whether a grouping's outcomes were asked for.
-    outcomes: Vec<bool>,
+    groupings: Vec<(String, Grouping)>,
 }
 
 #[pymethods]
@@ -245,17 +242,17 @@ impl PyKpiAnswer {
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
-        let at = self.names.iter().position(|own| own == name);
+        let at = self.groupings.iter().position(|(own, _)| own == name);
         let at = at.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))?;
-        table(py, &self.answer.tables[at], self.answer.width, self.outcomes[at])
+        table(py, &self.answer.tables[at], self.answer.width, &self.groupings[at].1)
     }
 
     fn keys(&self) -> Vec<String> {
-        self.names.clone()
+        self.groupings.iter().map(|(name, _)| name.clone()).collect()
     }
 
     fn __repr__(&self) -> String {
-        format!("KpiAnswer(count={}, by={:?})", self.answer.totals.figures.count, self.names)
+        format!("KpiAnswer(count={}, by={:?})", self.answer.totals.figures.count, self.keys())
     }
 }
 
@@ -317,7 +314,7 @@ fn keys<'py>(py: Python<'py>, keys: &Keys, found: &Bound<'py, PyDict>) -> PyResu
     }
 }
 
-fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, outcomes: bool) -> PyResult<Bound<'py, PyDict>> {
+fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, asked: &Grouping) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
     keys(py, &table.keys, &found)?;
     let column = |of: fn(&Figures) -> i64| table.figures.iter().map(of).collect::<Vec<i64>>().into_pyarray(py);
@@ -333,7 +330,7 @@ fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, outcomes: bool
         found.set_item("sum", column(|figures| figures.sum))?;
         found.set_item("mean", ratio(mean))?;
     }
-    if outcomes {
+    if asked.outcomes {
         found.set_item("approved", column(|figures| figures.approved as i64))?;
         found.set_item("with_status", column(|figures| figures.with_status as i64))?;
         found.set_item("declined", column(|figures| figures.declined as i64))?;
@@ -348,16 +345,16 @@ fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, outcomes: bool
     let cents = |values: Vec<Option<i64>>| {
         values.iter().map(|cents| cents.map_or(f64::NAN, |cents| cents as f64)).collect::<Vec<f64>>().into_pyarray(py)
     };
-    if !table.extremes.is_empty() {
+    if asked.extremes {
         found.set_item("min", cents(table.extremes.iter().map(|pair| pair.map(|pair| pair.0)).collect()))?;
         found.set_item("max", cents(table.extremes.iter().map(|pair| pair.map(|pair| pair.1)).collect()))?;
     }
-    if !table.percentiles.is_empty() {
+    if asked.percentiles {
         for (at, name) in ["p50", "p95", "p99"].into_iter().enumerate() {
             found.set_item(name, cents(table.percentiles.iter().map(|three| three[at]).collect()))?;
         }
     }
-    if !table.cards.is_empty() {
+    if asked.cards {
         found.set_item("cards", table.cards.iter().map(|cards| *cards as i64).collect::<Vec<_>>().into_pyarray(py))?;
     }
     let (groups, figures) = &table.other;
