@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pandas as pd
 import polars as pl
 import psycopg
 
@@ -173,11 +174,16 @@ def main() -> None:
                     ):
                         raise SystemExit(f"{name} answers {answer}, ccstream {expected}")
     print("| program | version | median, ms | against ccstream |\n|---|---|--:|--:|")
-    versions = {"ccstream": ccstream.__version__, "DuckDB": duckdb.__version__, "polars": pl.__version__}
+    versions = {
+        "ccstream": ccstream.__version__,
+        "DuckDB": duckdb.__version__,
+        "polars": pl.__version__,
+        "pandas": pd.__version__,
+    }
     own = statistics.median(took["ccstream"])
     for name, found in took.items():
         median = statistics.median(found)
-        print(f"| {name} | {versions.get(name, '')} | {median:,.0f} | {median / own:.1f} |")
+        print(f"| {name} | {versions[name]} | {median:,.0f} | {median / own:.1f} |")
 
 
 if __name__ == "__main__":

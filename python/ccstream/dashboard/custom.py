@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from ccstream.dashboard.dimensions import DIMENSIONS, meant
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -34,20 +36,8 @@ MEASURES = {
     "rate": "Events per second",
 }
 """What can be measured, and what the page calls it."""
-DIMENSIONS = (
-    "category",
-    "city",
-    "country",
-    "merchant",
-    "payment_method",
-    "status",
-    "currency",
-    "entry_mode",
-    "risk",
-)
 _PART = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*")
 _CENT = Decimal("0.01")
-_UNKNOWN = "(unknown)"
 
 
 class CustomError(ValueError):
@@ -139,7 +129,7 @@ def _conditions(custom: Custom) -> list[tuple[str, str, tuple[Any, ...]]]:
             raise CustomError(f"{custom.name}: {name} can be = or !=, not {sign}")
         if not text:
             raise CustomError(f"{custom.name}: {part!r} names no value")
-        values = tuple(None if value.strip() == _UNKNOWN else value.strip() for value in text.split("|"))
+        values = tuple(meant(value.strip()) for value in text.split("|"))
         found.append((name, sign, values))
     return found
 

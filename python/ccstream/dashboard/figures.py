@@ -13,7 +13,7 @@ import pandas as pd
 
 from ccstream import kpi
 from ccstream.dashboard.custom import MEASURES, Custom
-from ccstream.dashboard.view import UNKNOWN
+from ccstream.dashboard.dimensions import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +132,7 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
         metrics=metrics,
         count=answer.totals["count"],
         currency=answer.currency,
-        currencies=[_shown(name) for name in answer["currency"]["key"]],
+        currencies=[shown(name) for name in answer["currency"]["key"]],
         width=answer.width,
         series=pd.DataFrame(
             {
@@ -150,10 +150,6 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
         latest=_latest(engine.latest(view.latest, **view.rows())),
         untimed=series["other_count"],
     )
-
-
-def _shown(name: str | None) -> str:
-    return UNKNOWN if name is None else name
 
 
 def text(measure: str, value: float | None) -> str:
@@ -196,7 +192,7 @@ def _metric(measure: str, label: str, answer: KpiAnswer, about: str) -> Metric:
 def _bars(answer: KpiAnswer, name: str) -> pd.DataFrame:
     table = answer[name]
     frame = pd.DataFrame(
-        {name: [_shown(key) for key in table["key"]], "transactions": table["count"], "value": table["sum"] / 100}
+        {name: [shown(key) for key in table["key"]], "transactions": table["count"], "value": table["sum"] / 100}
     )
     rest = frame.iloc[TOP:]
     frame = frame.iloc[:TOP]
@@ -211,7 +207,7 @@ def _bars(answer: KpiAnswer, name: str) -> pd.DataFrame:
 def _merchants(answer: KpiAnswer) -> pd.DataFrame:
     frame = _bars(answer, "merchant")
     trend = answer["trend:merchant"]
-    courses = dict(zip(map(_shown, trend["key"]), trend["counts"].tolist(), strict=True))
+    courses = dict(zip(map(shown, trend["key"]), trend["counts"].tolist(), strict=True))
     frame.insert(1, "trend", [courses.get(name, []) for name in frame["merchant"]])
     return frame
 
@@ -220,8 +216,8 @@ def _places(answer: KpiAnswer) -> pd.DataFrame:
     table = answer["place"]
     return pd.DataFrame(
         {
-            "city": [_shown(city) for city in table["key"]],
-            "country": [_shown(country) for country in table["country"]],
+            "city": [shown(city) for city in table["key"]],
+            "country": [shown(country) for country in table["country"]],
             "latitude": table["latitude"],
             "longitude": table["longitude"],
             "transactions": table["count"],
@@ -288,5 +284,5 @@ def to_csv(figures: Figures) -> str:
 
 def _safe(key: object) -> str:
     """A text that a spreadsheet takes for no formula."""
-    shown = str(key)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@", "\t", "\r")) else shown
+    name = str(key)
+    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

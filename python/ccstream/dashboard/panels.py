@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 ACROSS = 4
 """Metrics side by side."""
 COLOURS = {1: "normal", 0: "off", -1: "inverse"}
-STALE_AFTER = timedelta(seconds=15)
-"""So long without a consumer's commit may pass while there is lag, before it is said."""
 
 
 def header(metrics: list[Metric]) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ccstream.dashboard.custom import MEASURES, Custom, CustomError
-from ccstream.dashboard.view import DIMENSIONS, EVERY, FROM_TO, LATEST, SPANS, UNKNOWN, View
+from ccstream.dashboard.dimensions import DIMENSIONS, shown
+from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, SPANS, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
             left, right = st.columns(2)
             low = left.number_input("Amount from", key="min", value=None, step=10.0, format="%.2f")
             high = right.number_input("Amount to", key="max", value=None, step=10.0, format="%.2f")
-        currencies = [UNKNOWN if name is None else name for name in choices("currency")]
+        currencies = [shown(name) for name in choices("currency")]
         options = list(dict.fromkeys(["", *currencies, st.session_state["money"]]))
         money = st.selectbox(
             "Currency of amounts",
@@ -84,7 +85,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
 
 def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, ...]:
     key = f"only_{name}"
-    there = [UNKNOWN if value is None else value for value in choices(name)]
+    there = [shown(value) for value in choices(name)]
     # What the address or a click chose stays, even where no row has it (yet).
     options = list(dict.fromkeys([*there, *st.session_state.get(key, [])]))
     return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All"))

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ccstream.dashboard.custom import Custom, CustomError
+from ccstream.dashboard.dimensions import DIMENSIONS, meant
 
 SPANS: dict[str, tuple[str, timedelta | None]] = {
     "5m": ("5 min", timedelta(minutes=5)),
@@ -20,20 +21,6 @@ SPANS: dict[str, tuple[str, timedelta | None]] = {
 """Ranges by their name in the address: what the page calls them, and how long they are."""
 FROM_TO = "from-to"
 
-DIMENSIONS = {
-    "category": "Category",
-    "city": "City",
-    "country": "Country",
-    "merchant": "Merchant",
-    "payment_method": "Payment method",
-    "status": "Status",
-    "currency": "Currency",
-    "entry_mode": "Entry mode",
-    "risk": "Risk flag",
-}
-"""What can be filtered by, and what the page calls it."""
-UNKNOWN = "(unknown)"
-"""How an absent value is shown, and named in the address."""
 LATEST = (10, 25, 50, 100)
 EVERY = (2, 3, 5, 10)
 """Seconds between two refreshes."""
@@ -78,7 +65,7 @@ class View:
         """The arguments of ``KpiEngine.query`` that say which rows."""
         asked = self.rows()
         if self.money is not None:
-            asked["currency"] = "" if self.money == UNKNOWN else self.money
+            asked["currency"] = meant(self.money) or ""
         if self.span == FROM_TO and self.start and self.end:
             return asked | {"start": micros(self.start), "end": micros(self.end), "before": True}
         length = SPANS[self.span][1] if self.span in SPANS else None
@@ -87,9 +74,7 @@ class View:
     def rows(self) -> dict[str, Any]:
         """The same without time and currency, as ``KpiEngine.latest`` takes it."""
         return {
-            "filters": {
-                name: [None if value == UNKNOWN else value for value in values] for name, values in self.filters.items()
-            },
+            "filters": {name: [meant(value) for value in values] for name, values in self.filters.items()},
             "min_amount": self.min_amount,
             "max_amount": self.max_amount,
         }
