@@ -1,6 +1,6 @@
 //! The engine: a thread that follows the database, and answers for everybody who asks.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,8 +108,13 @@ pub struct Status {
 }
 
 impl Status {
-    /// Takes over what the snapshot itself says.
-    fn take(&mut self, snapshot: &Snapshot) {
+    /// Takes over what the snapshot itself says, and how much of it is held.
+    fn take(&mut self, snapshot: &Snapshot, columns: &Columns, loaded: f64) {
+        (self.trouble, self.no_tables) = (None, false);
+        self.rows = columns.len() as u64;
+        self.bytes = columns.bytes() as u64;
+        self.dropped_until = columns.dropped_until;
+        self.loaded = loaded;
         self.snapshot_at = Some(snapshot.at);
         self.partitions.clone_from(&snapshot.partitions);
         self.consumers = snapshot.consumers;
@@ -159,7 +164,7 @@ pub struct Engine {
 
 /// A panic of another thread leaves what is whole by construction.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
@@ -190,20 +195,20 @@ impl Engine {
 
     /// Answers from the rows of the last snapshot.
     pub fn query(&self, query: &Query) -> Result<Answer> {
-        let data = self.shared.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let data = self.shared.read();
         let now = lock(&self.shared.status).snapshot_at.unwrap_or_default();
         lock(&self.shared.standing).answer(query, now, &data.columns, self.threads)
     }
 
     /// The last rows that came and pass the filter, the newest first.
     pub fn latest(&self, filter: &Filter, count: usize) -> Vec<LatestRow> {
-        let data = self.shared.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let data = self.shared.read();
         latest(&data.columns, &data.pieces, data.followed, filter, count)
     }
 
     /// Names that a dimension has, in the order of the alphabet; None is unknown.
     pub fn values(&self, dimension: super::query::Dimension) -> Vec<Option<String>> {
-        let data = self.shared.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let data = self.shared.read();
         dimension.attribute().map(|attribute| data.columns.values(attribute)).unwrap_or_default()
     }
 
@@ -228,7 +233,7 @@ impl Engine {
                 .shared
                 .turned
                 .wait_timeout(turn, left.min(Duration::from_millis(200)))
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
         true
@@ -250,6 +255,14 @@ impl Drop for Engine {
 }
 
 impl Shared {
+    fn read(&self) -> RwLockReadGuard<'_, Data> {
+        self.data.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Data> {
+        self.data.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn run(&self) {
         let mut known = self.read_file();
         let mut saved_at = self.next_row();
@@ -307,12 +320,12 @@ impl Shared {
     }
 
     fn next_row(&self) -> u64 {
-        self.data.read().unwrap_or_else(std::sync::PoisonError::into_inner).columns.next_row
+        self.read().columns.next_row
     }
 
     fn make_room(&self, snapshot: &Snapshot) {
         let oldest = self.config.max_days.map(|days| snapshot.at - i64::from(days) * DAY);
-        let mut data = self.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut data = self.write();
         data.columns.drop_oldest(self.config.max_rows, oldest);
     }
 
@@ -324,18 +337,13 @@ impl Shared {
         trust: Trust,
         role: Option<String>,
     ) {
-        let mut data = self.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut data = self.write();
         if reload.is_some() {
             data.followed = data.columns.next_row;
         }
         let mut status = lock(&self.status);
-        status.rows = data.columns.len() as u64;
-        status.bytes = data.columns.bytes() as u64;
-        status.dropped_until = data.columns.dropped_until;
+        status.take(snapshot, &data.columns, 1.0);
         drop(data);
-        status.loaded = 1.0;
-        status.trouble = None;
-        status.no_tables = false;
         if let Some(known) = known {
             status.foreign_rows = known.foreign;
             status.odd_amounts = known.odd_amounts;
@@ -344,7 +352,6 @@ impl Shared {
         }
         status.reloads += u64::from(reload.is_some());
         status.reload = reload.or(status.reload);
-        status.take(snapshot);
         status.role = role;
         status.trust = trust;
     }
@@ -358,7 +365,7 @@ impl Shared {
                 return None;
             }
         };
-        let mut data = self.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut data = self.write();
         data.columns = saved.columns;
         data.pieces = saved.pieces;
         data.followed = saved.followed;
@@ -370,7 +377,7 @@ impl Shared {
 
     fn write_file(&self, known: Option<&Known>) {
         let (Some(path), Some(known)) = (&self.config.file, known) else { return };
-        let data = self.data.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let data = self.read();
         if let Err(error) = file::write(path, known, &data.columns, &data.pieces, data.followed) {
             tracing::warn!(error = error.chain(), "The column file could not be written.");
         }
@@ -384,7 +391,7 @@ struct Rows<'a> {
 
 impl Sink for Rows<'_> {
     fn restart(&mut self) {
-        let mut data = self.shared.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut data = self.shared.write();
         let generation = data.columns.generation + 1;
         *data = Data { pieces: vec![0], ..Data::default() };
         data.columns.generation = generation;
@@ -394,22 +401,17 @@ impl Sink for Rows<'_> {
     }
 
     fn write(&mut self, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()> {
-        let mut data = self.shared.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut data = self.shared.write();
         change(&mut data.columns)
     }
 
     fn progress(&mut self, snapshot: &Snapshot, share: f64) -> Progress {
-        let mut data = self.shared.data.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut data = self.shared.write();
         let next = data.columns.next_row;
         data.pieces.push(next);
         let full = data.columns.len() >= self.shared.config.max_rows && share < 1.0;
         let mut status = lock(&self.shared.status);
-        status.rows = data.columns.len() as u64;
-        status.bytes = data.columns.bytes() as u64;
-        status.loaded = share;
-        status.trouble = None;
-        status.no_tables = false;
-        status.take(snapshot);
+        status.take(snapshot, &data.columns, share);
         if self.shared.stop.is_cancelled() {
             return Progress::Stop;
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::answer::Answer;
 use super::buckets::Buckets;
+use super::chunk::Terms;
 use super::columns::Columns;
 use super::query::Query;
 use super::state::{Asked, State, time_of};
@@ -33,9 +34,10 @@ impl Standing {
         query.validate()?;
         let currency = query.currency.clone().unwrap_or_else(|| columns.main_currency().map(str::to_owned));
         let key = Query { currency: Some(currency.clone()), ..query.clone() };
-        let asked = Asked::new(&key, &key.groupings, currency.as_deref(), columns);
+        let terms = Terms::new(&key.filter, currency.as_deref(), columns);
+        let asked = Asked::new(&key, &key.groupings, &terms, columns);
         // Of the time before, the totals alone.
-        let asked_before = Asked::new(&key, &[], currency.as_deref(), columns);
+        let asked_before = Asked::new(&key, &[], &terms, columns);
         let (range, buckets) = time_of(&key, now, columns)?;
         let shifted = earlier(&key, range, buckets);
         self.asked += 1;

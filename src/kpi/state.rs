@@ -54,13 +54,13 @@ pub(crate) struct State {
 pub(crate) struct Asked<'a> {
     groupings: &'a [Grouping],
     utc_offset: i32,
-    terms: Terms,
+    terms: &'a Terms,
     /// For each grouping the group of each code of its column; empty where that is the code itself.
     maps: Vec<Vec<u32>>,
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn new(query: &'a Query, groupings: &'a [Grouping], currency: Option<&str>, columns: &Columns) -> Self {
+    pub(crate) fn new(query: &Query, groupings: &'a [Grouping], terms: &'a Terms, columns: &Columns) -> Self {
         let map = |grouping: &Grouping| match grouping.by {
             By::Dimension(dimension) | By::Trend(dimension) => dimension.attribute(),
             By::Time | By::Week | By::Amount => None,
@@ -74,12 +74,7 @@ impl<'a> Asked<'a> {
                 codes.map(|code| columns.part(attribute, code)).collect()
             }
         };
-        Self {
-            groupings,
-            utc_offset: query.utc_offset,
-            terms: Terms::new(&query.filter, currency, columns),
-            maps: groupings.iter().map(map).collect(),
-        }
+        Self { groupings, utc_offset: query.utc_offset, terms, maps: groupings.iter().map(map).collect() }
     }
 }
 
@@ -224,9 +219,9 @@ impl State {
             return;
         }
         for begin in rows.clone().step_by(ROWS) {
-            chunk.select(block, begin..rows.end.min(begin + ROWS), range, &asked.terms);
+            chunk.select(block, begin..rows.end.min(begin + ROWS), range, asked.terms);
             if !chunk.rows.is_empty() {
-                chunk.measure(block, &asked.terms, subtract);
+                chunk.measure(block, asked.terms, subtract);
                 chunk.place_in_time(block, self.buckets);
                 self.add_chunk(asked, block, chunk, if subtract { -1 } else { 1 });
             }
@@ -267,7 +262,7 @@ impl State {
             groups.add_more(chunk, by, grouping.cards && !(few && grouping.by == By::Time));
             if !is_of_kind(grouping) {
                 if grouping.outcomes {
-                    chunk.split(&asked.terms);
+                    chunk.split(asked.terms);
                 }
                 groups.add_cells(chunk);
             }

@@ -1,4 +1,4 @@
-"""What transactions can be filtered by, and how an absent value is named: on the page, in its address, in conditions."""
+"""What transactions can be filtered by, and how an absent value is named: on the page and in conditions."""
 
 from __future__ import annotations
 
