@@ -659,7 +659,7 @@ class KpiEngine:
                 None is an absent one.
             min_amount: no amounts below, in units of the currency, at most two decimals.
             max_amount: none above.
-            last: only the last so long before the snapshot, from the beginning of a bucket on.
+            last: only the last so long before the snapshot. The first and the last bucket are then in part outside.
             start: only from this on, in microseconds since 1970 UTC; with ``end``.
             end: only before this.
             by: groupings, each with the measures wanted beyond the usual ones: a dimension, ``place`` (city and

@@ -124,7 +124,7 @@ fn table(grouping: &Grouping, groups: &Groups, state: &State, query: &Query, col
     };
     match grouping.by {
         By::Dimension(dimension) => by_dimension(table, dimension, grouping, groups, state, columns),
-        By::Trend(dimension) => by_trend(table, dimension, grouping, groups, state, columns),
+        By::Trend(dimension) => by_trend(table, dimension, grouping, groups, (state, query), columns),
         By::Time => by_time(table, grouping, groups, state, query, columns),
         By::Week => {
             let hours: Vec<usize> = (0..168).collect();
@@ -228,10 +228,10 @@ fn keys(dimension: Dimension, order: &[usize], columns: &Columns) -> Keys {
     Keys::Places(order.iter().map(place).collect())
 }
 
-/// The numbers of the buckets to show: of a range that moves all of them, else from the first with rows to the last.
-fn shown(buckets: Buckets, window: Window, has_rows: impl Fn(usize) -> bool) -> Vec<i64> {
-    if matches!(window, Window::Last(_)) {
-        return buckets.numbers().collect();
+/// The numbers of the buckets to show: of a range that moves on all of it, else from the first with rows to the last.
+fn shown(buckets: Buckets, state: &State, query: &Query, has_rows: impl Fn(usize) -> bool) -> Vec<i64> {
+    if let (Window::Last(_), Some((from, _))) = (query.window, state.range) {
+        return buckets.numbers().filter(|number| buckets.start(number + 1) > from).collect();
     }
     let full = |number: &i64| has_rows(buckets.slot(*number));
     let (first, last) = (buckets.numbers().find(full), buckets.numbers().rev().find(full));
@@ -248,7 +248,7 @@ fn by_time(
 ) -> Table {
     let Some(buckets) = state.buckets else { return table };
     let figures = figures_of(grouping, groups);
-    let numbers = shown(buckets, query.window, |slot| figures[slot].count > 0);
+    let numbers = shown(buckets, state, query, |slot| figures[slot].count > 0);
     let order: Vec<usize> = numbers.iter().map(|number| buckets.slot(*number)).collect();
     let keys = Keys::Times(numbers.iter().map(|number| buckets.start(*number)).collect());
     let timed = figures.iter().fold(Figures::default(), |sum, figures| sum + *figures);
@@ -266,7 +266,7 @@ fn by_trend(
     dimension: Dimension,
     grouping: &Grouping,
     groups: &Groups,
-    state: &State,
+    (state, query): (&State, &Query),
     columns: &Columns,
 ) -> Table {
     let Some(buckets) = state.buckets else { return table };
@@ -275,7 +275,7 @@ fn by_trend(
     let rows: Vec<u64> = (0..groups.trend.len() / buckets.len).map(sum).collect();
     let (order, rest) = rank(&rows, dimension, grouping.top, columns);
     let any = |slot: usize| groups.trend.iter().skip(slot).step_by(buckets.len).any(|count| *count > 0);
-    let numbers = shown(buckets, if state.range.is_some() { Window::Last(1) } else { Window::All }, any);
+    let numbers = shown(buckets, state, query, any);
     let slots: Vec<usize> = numbers.iter().map(|number| buckets.slot(*number)).collect();
     let figures = |count: u64| Figures { count, ..Figures::default() };
     Table {

@@ -59,7 +59,7 @@ impl Buckets {
         }
         let shift = i64::from(query.utc_offset) * SECOND;
         let (from, to) = match query.window {
-            Window::Last(length) => (now - length, now),
+            Window::Last(length) => (now - length, now - 1),
             Window::Between(from, to) => (from, to - 1),
             Window::All => span.unwrap_or((now, now)),
         };
@@ -67,7 +67,11 @@ impl Buckets {
         let wanted = if query.window == Window::All { WANTED - 12 } else { WANTED };
         let width = query.width.unwrap_or_else(|| width_for(to - from, wanted));
         let (first, last) = ((from + shift).div_euclid(width), (to + shift).div_euclid(width));
-        let count = last - first + 1;
+        let count = match query.window {
+            // As many wherever in a bucket the range begins: it moves on.
+            Window::Last(length) => (length + width - 1) / width + 1,
+            _ => last - first + 1,
+        };
         if count > MAX_BUCKETS {
             return Err(Error::config(
                 "width",
@@ -78,6 +82,7 @@ impl Buckets {
             Window::All => (count as usize).max(if query.width.is_none() { FEW } else { count as usize * 5 / 4 + 8 }),
             _ => count as usize,
         };
+        let first = if matches!(query.window, Window::Last(_)) { last + 1 - count } else { first };
         Ok(Some(Self { width, shift, first, len }))
     }
 
@@ -100,14 +105,9 @@ impl Buckets {
         number * self.width - self.shift
     }
 
-    /// As many buckets, just before these.
-    pub(crate) fn before(self) -> Self {
-        Self { first: self.first - self.len as i64, ..self }
-    }
-
-    /// From when to before when its buckets are.
-    pub(crate) fn range(&self) -> (i64, i64) {
-        (self.start(self.first), self.start(self.first + self.len as i64))
+    /// As many buckets, that end with the one just before a time.
+    pub(crate) fn before(self, time: i64) -> Self {
+        Self { first: self.number(time - 1) + 1 - self.len as i64, ..self }
     }
 }
 
@@ -173,13 +173,19 @@ mod tests {
         let now = 1_000_000 * HOUR + 90 * SECOND + 7;
         let buckets = Buckets::of(&query, now, None).unwrap().unwrap();
         assert_eq!((buckets.width, buckets.len), (60 * SECOND, 61));
-        let (from, to) = buckets.range();
+        let (from, to) = (buckets.start(buckets.first), buckets.start(buckets.first + 61));
         assert_eq!((from, to), (1_000_000 * HOUR + 60 * SECOND - HOUR, 1_000_000 * HOUR + 120 * SECOND));
         let mut finder = Finder::new(buckets);
         let slots: std::collections::BTreeSet<_> =
             (0..61).map(|n| finder.slot(from + n * 60 * SECOND + 5).unwrap()).collect();
         assert_eq!(slots, (0..61).collect());
         assert_eq!((finder.slot(from - 1), finder.slot(to)), (None, None));
+        // Where a bucket ends just now there are as many, and the first of them is not needed.
+        let sharp = Buckets::of(&query, 1_000_000 * HOUR, None).unwrap().unwrap();
+        assert_eq!((sharp.len, sharp.start(sharp.first + 61)), (61, 1_000_000 * HOUR));
+        // The hour before ends in the bucket in which this one begins.
+        let begin = now - HOUR;
+        assert_eq!(buckets.before(begin).numbers().end, buckets.number(begin) + 1);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::buckets::{Buckets, Finder};
-use super::columns::{ABSENT, Amounts, Attribute, Block, Column, Columns, with_codes};
+use super::codes::{Amounts, with_codes};
+use super::columns::{ABSENT, Attribute, Block, Column, Columns};
 use super::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, Outcome};
 use super::query::{Filter, SECOND};
 
@@ -253,6 +254,12 @@ impl Chunk {
         if !map.is_empty() {
             self.members.iter_mut().for_each(|code| *code = map[*code as usize]);
         }
+    }
+
+    /// The group and amount of each row that has both.
+    pub(crate) fn amounts(&self) -> impl Iterator<Item = (usize, i64)> {
+        let paid = self.paid.iter().map(|at| usize::from(*at));
+        paid.filter(|at| self.members[*at] != NOWHERE).map(|at| (self.members[at] as usize, self.cents[at]))
     }
 
     /// Fills in the slots of time as groups.

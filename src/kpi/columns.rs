@@ -4,11 +4,11 @@
 //! last time, so that a range of time touches few of them. A row's number never changes while it stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
 
 use hashbrown::DefaultHashBuilder;
 
-use super::dictionary::Dictionary;
+use super::codes::{Amounts, Codes, with_codes};
+use super::dictionary::{Dictionary, UNKNOWN};
 use super::outcome::{Outcome, outcome};
 
 /// Rows of a full block.
@@ -103,130 +103,6 @@ pub(crate) struct Row<'a> {
     pub(crate) card: Option<&'a str>,
 }
 
-/// The codes of a block's column, as narrow as they fit.
-#[derive(Debug)]
-pub(crate) enum Codes {
-    Byte(Vec<u8>),
-    Short(Vec<u16>),
-    Long(Vec<u32>),
-}
-
-/// Runs the same code for each width of codes.
-macro_rules! with_codes {
-    ($codes:expr, $values:ident => $run:expr) => {
-        match $codes {
-            $crate::kpi::columns::Codes::Byte($values) => $run,
-            $crate::kpi::columns::Codes::Short($values) => $run,
-            $crate::kpi::columns::Codes::Long($values) => $run,
-        }
-    };
-}
-pub(crate) use with_codes;
-
-impl Codes {
-    fn push(&mut self, code: u32) {
-        match self {
-            Self::Long(codes) => codes.push(code),
-            Self::Byte(_) | Self::Short(_) => unreachable!("a sealed block takes no more rows"),
-        }
-    }
-
-    /// Of one row.
-    pub(crate) fn get(&self, row: usize) -> u32 {
-        match self {
-            Self::Byte(codes) => u32::from(codes[row]),
-            Self::Short(codes) => u32::from(codes[row]),
-            Self::Long(codes) => codes[row],
-        }
-    }
-
-    /// Of a run of rows, in place of what `out` holds.
-    pub(crate) fn copy(&self, rows: Range<usize>, out: &mut Vec<u32>) {
-        out.clear();
-        match self {
-            Self::Byte(codes) => out.extend(codes[rows].iter().map(|code| u32::from(*code))),
-            Self::Short(codes) => out.extend(codes[rows].iter().map(|code| u32::from(*code))),
-            Self::Long(codes) => out.extend_from_slice(&codes[rows]),
-        }
-    }
-
-    /// Of some rows, in place of what `out` holds.
-    pub(crate) fn gather(&self, rows: &[u16], out: &mut Vec<u32>) {
-        out.clear();
-        let rows = rows.iter().map(|row| usize::from(*row));
-        match self {
-            Self::Byte(codes) => out.extend(rows.map(|row| u32::from(codes[row]))),
-            Self::Short(codes) => out.extend(rows.map(|row| u32::from(codes[row]))),
-            Self::Long(codes) => out.extend(rows.map(|row| codes[row])),
-        }
-    }
-
-    fn seal(&mut self) {
-        let Self::Long(codes) = self else { return };
-        let max = codes.iter().copied().max().unwrap_or_default();
-        if u8::try_from(max).is_ok() {
-            *self = Self::Byte(codes.iter().map(|code| *code as u8).collect());
-        } else if u16::try_from(max).is_ok() {
-            *self = Self::Short(codes.iter().map(|code| *code as u16).collect());
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Byte(codes) => codes.capacity(),
-            Self::Short(codes) => codes.capacity() * 2,
-            Self::Long(codes) => codes.capacity() * 4,
-        }
-    }
-}
-
-/// Amounts in cents; a sealed block's are narrow where they fit, and then hold `i32::MIN` for [`ABSENT`].
-#[derive(Debug)]
-pub(crate) enum Amounts {
-    Narrow(Vec<i32>),
-    Wide(Vec<i64>),
-}
-
-impl Amounts {
-    /// Of one row.
-    pub(crate) fn get(&self, row: usize) -> i64 {
-        match self {
-            Self::Narrow(cents) => widened(cents[row]),
-            Self::Wide(cents) => cents[row],
-        }
-    }
-
-    /// Of some rows, in place of what `out` holds.
-    pub(crate) fn gather(&self, rows: &[u16], out: &mut Vec<i64>) {
-        out.clear();
-        let rows = rows.iter().map(|row| usize::from(*row));
-        match self {
-            Self::Narrow(cents) => out.extend(rows.map(|row| widened(cents[row]))),
-            Self::Wide(cents) => out.extend(rows.map(|row| cents[row])),
-        }
-    }
-
-    fn seal(&mut self) {
-        let Self::Wide(cents) = self else { return };
-        let fits = |cents: &i64| *cents == ABSENT || (*cents > i64::from(i32::MIN) && *cents <= i64::from(i32::MAX));
-        if cents.iter().all(fits) {
-            let narrow = |cents: &i64| i32::try_from(*cents).unwrap_or(i32::MIN);
-            *self = Self::Narrow(cents.iter().map(narrow).collect());
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Narrow(cents) => cents.capacity() * 4,
-            Self::Wide(cents) => cents.capacity() * 8,
-        }
-    }
-}
-
-fn widened(cents: i32) -> i64 {
-    if cents == i32::MIN { ABSENT } else { i64::from(cents) }
-}
-
 /// Up to [`BLOCK_ROWS`] rows.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -302,6 +178,8 @@ pub(crate) struct Columns {
     pub(crate) dropped_until: Option<i64>,
     /// Rows of each kind.
     kind_rows: Vec<u64>,
+    /// Names of merchants and of cards when they were last found to be in use.
+    in_use: [usize; 2],
 }
 
 impl Columns {
@@ -445,11 +323,12 @@ impl Columns {
     /// wholly older than `oldest`. The block that still takes rows stays.
     pub(crate) fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>) {
         let mut rows = self.len();
+        let before = self.generation;
         loop {
             let sealed = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
-            let Some((at, block)) = sealed.min_by_key(|(_, block)| block.last) else { return };
+            let Some((at, block)) = sealed.min_by_key(|(_, block)| block.last) else { break };
             if rows <= max_rows && oldest.is_none_or(|oldest| block.last >= oldest) {
-                return;
+                break;
             }
             rows -= block.len();
             self.dropped_until = self.dropped_until.max(Some(block.last));
@@ -461,6 +340,30 @@ impl Columns {
             });
             self.generation += 1;
         }
+        if self.generation > before {
+            self.forget_names(Column::Merchant, Attribute::Merchant, 0);
+            self.forget_names(Column::Card, Attribute::Card, 1);
+        }
+    }
+
+    /// Forgets the names that no row has any more, once there are twice as many names as were last in use: other
+    /// attributes have few.
+    fn forget_names(&mut self, column: Column, attribute: Attribute, at: usize) {
+        let names = self.codes(column);
+        if names < 2 * self.in_use[at].max(BLOCK_ROWS) {
+            return;
+        }
+        let mut used = vec![false; names];
+        used[UNKNOWN as usize] = true;
+        for block in &self.blocks {
+            with_codes!(block.codes(column), codes => codes.iter().for_each(|code| used[*code as usize] = true));
+        }
+        let mut kept = Dictionary::default();
+        let code = |(code, used): (u32, &bool)| if *used { kept.code(self.dictionary(attribute).name(code)) } else { 0 };
+        let new: Vec<u32> = (0..).zip(&used).map(code).collect();
+        self.in_use[at] = kept.len();
+        self.dictionaries[attribute as usize] = kept;
+        self.blocks.iter_mut().for_each(|block| block.codes[column as usize].recode(&new));
     }
 }
 
@@ -506,5 +409,56 @@ impl Columns {
             }
         });
         self.blocks.push(block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of cards by the rows that have them, in the order of time.
+    fn cards(columns: &Columns) -> Vec<String> {
+        let of = |block: &Block, row: usize| columns.name(Attribute::Card, block.codes(Column::Card).get(row));
+        let rows = columns.blocks.iter().flat_map(|block| (0..block.len()).map(move |row| (block, row)));
+        rows.map(|(block, row)| of(block, row).unwrap_or("none").to_owned()).collect()
+    }
+
+    #[test]
+    fn names_leave_with_their_rows() {
+        let mut columns = Columns::default();
+        let all: Vec<String> = (0..6 * BLOCK_ROWS + 100).map(|row| format!("card {}", row / 2)).collect();
+        for (time, card) in (0..).zip(&all) {
+            let card = (time % 1000 != 0).then_some(card.as_str());
+            columns.push(&Row { time, card, merchant: Some("m"), ..Row::default() });
+        }
+        let (names, bytes) = (columns.codes(Column::Card), columns.bytes());
+        let before = cards(&columns);
+        columns.drop_oldest(2 * BLOCK_ROWS + 100, None);
+        assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
+        assert!(columns.codes(Column::Card) < names / 2 && columns.bytes() < bytes / 2);
+        assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
+        // Few names are not worth looking for.
+        columns.drop_oldest(BLOCK_ROWS + 100, None);
+        assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
+        assert_eq!(columns.dictionary(Attribute::Card).find(Some("card 5")), None);
+        columns.push(&Row { card: Some("card 5"), ..Row::default() });
+        assert_eq!(cards(&columns).last().map(String::as_str), Some("card 5"));
+    }
+
+    #[test]
+    fn what_is_older_than_some_days_leaves() {
+        let mut columns = Columns::default();
+        // The first reading goes backwards in time.
+        for block in [3, 2, 1, 0] {
+            for row in 0..BLOCK_ROWS as i64 {
+                columns.push(&Row { time: block * 1_000_000 + row, ..Row::default() });
+            }
+        }
+        columns.drop_oldest(usize::MAX, Some(1_000_000 + BLOCK_ROWS as i64 - 1));
+        let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
+        assert_eq!(first, [3_000_000, 2_000_000, 1_000_000]);
+        assert_eq!(columns.dropped_until, Some(BLOCK_ROWS as i64 - 1));
+        columns.drop_oldest(usize::MAX, Some(1_000_000 + BLOCK_ROWS as i64));
+        assert_eq!(columns.blocks.len(), 2);
     }
 }

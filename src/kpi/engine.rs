@@ -302,7 +302,6 @@ impl Shared {
             }
             let before = lock(&self.status).trust.clone();
             let trust = ask_trust(&follower, &snapshot, before).await?;
-            self.make_room(&snapshot);
             self.publish(&snapshot, reload, known.as_ref(), trust, follower.role.clone());
             lock(&self.turn).done = asked;
             self.turned.notify_all();
@@ -323,10 +322,9 @@ impl Shared {
         self.read().columns.next_row
     }
 
-    fn make_room(&self, snapshot: &Snapshot) {
+    fn make_room(&self, columns: &mut Columns, snapshot: &Snapshot) {
         let oldest = self.config.max_days.map(|days| snapshot.at - i64::from(days) * DAY);
-        let mut data = self.write();
-        data.columns.drop_oldest(self.config.max_rows, oldest);
+        columns.drop_oldest(self.config.max_rows, oldest);
     }
 
     fn publish(
@@ -338,6 +336,7 @@ impl Shared {
         role: Option<String>,
     ) {
         let mut data = self.write();
+        self.make_room(&mut data.columns, snapshot);
         if reload.is_some() {
             data.followed = data.columns.next_row;
         }
@@ -410,6 +409,7 @@ impl Sink for Rows<'_> {
         let next = data.columns.next_row;
         data.pieces.push(next);
         let full = data.columns.len() >= self.shared.config.max_rows && share < 1.0;
+        self.shared.make_room(&mut data.columns, snapshot);
         let mut status = lock(&self.shared.status);
         status.take(snapshot, &data.columns, share);
         if self.shared.stop.is_cancelled() {

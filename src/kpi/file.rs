@@ -7,7 +7,8 @@ use std::path::Path;
 
 use flate2::Crc;
 
-use super::columns::{ATTRIBUTES, Amounts, Block, COLUMNS, Codes, Columns, Coordinates};
+use super::codes::{Amounts, Codes};
+use super::columns::{ATTRIBUTES, Block, COLUMNS, Columns, Coordinates};
 use super::follow::{Identity, Known};
 use super::seen::Seen;
 use crate::error::{Error, Result};

@@ -15,6 +15,7 @@ mod buckets;
 mod cards;
 pub(crate) mod check;
 mod chunk;
+mod codes;
 pub(crate) mod columns;
 mod decode;
 mod dictionary;

@@ -111,7 +111,7 @@ pub enum Window {
     /// All of it, and rows without a time.
     #[default]
     All,
-    /// The last so long, from the beginning of a bucket to the end of the one that is running.
+    /// The last so long before the snapshot.
     Last(i64),
     /// From the first, included, to the second, excluded.
     Between(i64, i64),

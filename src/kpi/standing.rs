@@ -6,18 +6,23 @@ use super::answer::Answer;
 use super::buckets::Buckets;
 use super::chunk::Terms;
 use super::columns::Columns;
-use super::query::Query;
+use super::query::{Query, SECOND};
 use super::state::{Asked, State, time_of};
 use crate::error::Result;
 
 /// So many queries are kept, those asked last.
 const KEPT: usize = 32;
+/// And none that nobody has asked for so long (microseconds): its page is closed or shows something else.
+const KEPT_FOR: i64 = 120 * SECOND;
 
 #[derive(Debug)]
 struct Kept {
     state: State,
     before: Option<State>,
-    asked_at: u64,
+    /// The number of the question that asked it last.
+    asked: u64,
+    /// And when that was.
+    asked_at: i64,
 }
 
 /// The queries that were asked, with their counts.
@@ -54,18 +59,21 @@ impl Standing {
         let mut kept = kept.unwrap_or_else(|| Kept {
             state: State::count(&asked, range, buckets, columns, threads),
             before: shifted.map(|(range, buckets)| State::count(&asked_before, Some(range), buckets, columns, threads)),
+            asked: 0,
             asked_at: 0,
         });
-        kept.asked_at = self.asked;
+        (kept.asked, kept.asked_at) = (self.asked, now);
         let answer = Answer::new(&key, currency, &kept.state, kept.before.as_ref(), columns);
         self.kept.insert(key, kept);
-        self.forget_the_oldest();
+        self.forget(now);
         Ok(answer)
     }
 
-    fn forget_the_oldest(&mut self) {
+    /// Forgets what is asked no more, and the longest ago where there is too much.
+    fn forget(&mut self, now: i64) {
+        self.kept.retain(|_, kept| now - kept.asked_at <= KEPT_FOR);
         if self.kept.len() > KEPT {
-            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.asked_at).map(|(query, _)| query.clone());
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.asked).map(|(query, _)| query.clone());
             oldest.map(|query| self.kept.remove(&query));
         }
     }
@@ -78,7 +86,7 @@ fn earlier(
     buckets: Option<Buckets>,
 ) -> Option<((i64, i64), Option<Buckets>)> {
     let (from, to) = range.filter(|_| query.before)?;
-    Some(((from - (to - from), from), buckets.map(Buckets::before)))
+    Some(((from - (to - from), from), buckets.map(|buckets| buckets.before(from))))
 }
 
 #[cfg(test)]
@@ -86,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::columns::{ABSENT, Row};
-    use super::super::query::{By, Dimension, Filter, Grouping, SECOND, Window};
+    use super::super::query::{By, Dimension, Filter, Grouping, Window};
     use super::*;
 
     const MINUTE: i64 = 60 * SECOND;
@@ -142,6 +150,24 @@ mod tests {
             any::<Option<bool>>(),
         );
         prop::collection::vec(prop::collection::vec(row, 0..40), 1..8)
+    }
+
+    #[test]
+    fn what_nobody_asks_is_forgotten() {
+        let (columns, mut standing) = (Columns::default(), Standing::default());
+        let mut ask = |min: i64, now: i64| {
+            let filter = Filter { min_cents: Some(min), ..Filter::default() };
+            standing.answer(&Query { filter, ..Query::default() }, now, &columns, 1).unwrap();
+            let mut kept: Vec<_> = standing.kept.keys().filter_map(|query| query.filter.min_cents).collect();
+            kept.sort_unstable();
+            kept
+        };
+        for min in 0..KEPT as i64 {
+            ask(min, 0);
+        }
+        ask(0, KEPT_FOR);
+        assert_eq!(ask(100, KEPT_FOR), (0..1).chain(2..KEPT as i64).chain([100]).collect::<Vec<_>>());
+        assert_eq!(ask(100, KEPT_FOR + 1), [0, 100]);
     }
 
     proptest! {

@@ -49,6 +49,15 @@ pub(crate) struct State {
     outgrown: bool,
 }
 
+/// What is done with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Add,
+    Remove,
+    /// Adds to what nothing can be taken out of, and which was emptied instead: a slot's cards and extremes.
+    Refill,
+}
+
 /// A query in terms of codes.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
@@ -118,7 +127,7 @@ impl State {
             let mut chunk = Chunk::default();
             state.reserve(asked, columns);
             while let Some(block) = columns.blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                state.add_rows(asked, block, 0..block.len(), range, false, &mut chunk);
+                state.add_rows(asked, block, 0..block.len(), range, Change::Add, &mut chunk);
             }
             state
         };
@@ -151,7 +160,7 @@ impl State {
         if self.range != range && !self.slide(asked, range, buckets, columns, &mut chunk) {
             return false;
         }
-        self.add_since(asked, columns, self.next_row..columns.next_row, self.range, false, &mut chunk);
+        self.add_since(asked, columns, self.next_row..columns.next_row, self.range, Change::Add, &mut chunk);
         self.next_row = columns.next_row;
         !self.outgrown
     }
@@ -174,8 +183,10 @@ impl State {
             return false;
         }
         let counted = 0..self.next_row;
-        self.add_since(asked, columns, counted.clone(), Some((old.0, new.0)), true, chunk);
-        for number in was.first..is.first {
+        self.add_since(asked, columns, counted.clone(), Some((old.0, new.0)), Change::Remove, chunk);
+        // Of the bucket in which the range now begins a part has left.
+        let begins = is.number(new.0);
+        for number in was.first..=begins {
             let slot = was.slot(number);
             self.cards.clear(slot);
             for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
@@ -185,7 +196,9 @@ impl State {
             }
         }
         (self.range, self.buckets) = (range, buckets);
-        self.add_since(asked, columns, counted, Some((old.1, new.1)), false, chunk);
+        let rest = (new.0, is.start(begins + 1).min(old.1));
+        self.add_since(asked, columns, counted.clone(), Some(rest), Change::Refill, chunk);
+        self.add_since(asked, columns, counted, Some((old.1, new.1)), Change::Add, chunk);
         true
     }
 
@@ -196,13 +209,13 @@ impl State {
         columns: &Columns,
         rows: Range<u64>,
         range: Option<(i64, i64)>,
-        subtract: bool,
+        change: Change,
         chunk: &mut Chunk,
     ) {
         for block in columns.blocks.iter().filter(|block| block.start < rows.end) {
             let end = (rows.end - block.start).min(block.len() as u64) as usize;
             let begin = rows.start.saturating_sub(block.start).min(end as u64) as usize;
-            self.add_rows(asked, block, begin..end, range, subtract, chunk);
+            self.add_rows(asked, block, begin..end, range, change, chunk);
         }
     }
 
@@ -212,7 +225,7 @@ impl State {
         block: &Block,
         rows: Range<usize>,
         range: Option<(i64, i64)>,
-        subtract: bool,
+        change: Change,
         chunk: &mut Chunk,
     ) {
         if range.is_some_and(|(from, to)| block.last < from || block.first >= to) {
@@ -221,9 +234,13 @@ impl State {
         for begin in rows.clone().step_by(ROWS) {
             chunk.select(block, begin..rows.end.min(begin + ROWS), range, asked.terms);
             if !chunk.rows.is_empty() {
-                chunk.measure(block, asked.terms, subtract);
+                chunk.measure(block, asked.terms, change == Change::Remove);
                 chunk.place_in_time(block, self.buckets);
-                self.add_chunk(asked, block, chunk, if subtract { -1 } else { 1 });
+                match change {
+                    Change::Add => self.add_chunk(asked, block, chunk, 1),
+                    Change::Remove => self.add_chunk(asked, block, chunk, -1),
+                    Change::Refill => self.refill(asked, block, chunk),
+                }
             }
         }
     }
@@ -235,17 +252,14 @@ impl State {
         for at in &chunk.paid {
             self.amounts.change(chunk.cents[usize::from(*at)], by);
         }
-        let few = self.buckets.is_none_or(|buckets| buckets.len <= FEW);
         if by > 0 {
-            chunk.find_cards(block);
-            for (card, slot) in chunk.cards.iter().zip(&chunk.slots) {
-                self.cards.add(*card, if few { (*slot).min(OUTSIDE) } else { 0 });
-            }
+            self.add_cards(block, chunk);
             // Those outside of a limited range were not chosen: these lie outside of all time's buckets.
             let untimed = |row: &u16| block.time[usize::from(*row)] == ABSENT;
             self.outgrown |= (self.range.is_none() && self.buckets.is_some() && chunk.one_slot.is_none())
                 && chunk.slots.iter().zip(&chunk.rows).any(|(slot, row)| *slot == NOWHERE && !untimed(row));
         }
+        let few = self.has_few_slots();
         for ((groups, grouping), map) in self.groups.iter_mut().zip(asked.groupings).zip(&asked.maps) {
             match grouping.by {
                 By::Amount => continue,
@@ -265,6 +279,29 @@ impl State {
                     chunk.split(asked.terms);
                 }
                 groups.add_cells(chunk);
+            }
+        }
+    }
+
+    /// Whether a card's word has a bit for each slot of time.
+    fn has_few_slots(&self) -> bool {
+        self.buckets.is_none_or(|buckets| buckets.len <= FEW)
+    }
+
+    fn add_cards(&mut self, block: &Block, chunk: &mut Chunk) {
+        let few = self.has_few_slots();
+        chunk.find_cards(block);
+        for (card, slot) in chunk.cards.iter().zip(&chunk.slots) {
+            self.cards.add(*card, if few { (*slot).min(OUTSIDE) } else { 0 });
+        }
+    }
+
+    fn refill(&mut self, asked: &Asked<'_>, block: &Block, chunk: &mut Chunk) {
+        self.add_cards(block, chunk);
+        for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
+            if grouping.by == By::Time && grouping.extremes {
+                chunk.group_by_slot();
+                groups.add_extremes(chunk);
             }
         }
     }
@@ -340,27 +377,27 @@ impl Groups {
 
     /// Adds what is wanted beyond counts and sums.
     fn add_more(&mut self, chunk: &Chunk, by: i32, cards: bool) {
-        let amounts = || {
-            let paid = chunk.paid.iter().map(|at| usize::from(*at));
-            paid.filter(|at| chunk.members[*at] != NOWHERE).map(|at| (chunk.members[at] as usize, chunk.cents[at]))
-        };
         if let (Some(group), false) = (chunk.one_group, self.sketches.is_empty()) {
             let sketch = &mut self.sketches[group as usize];
             chunk.paid.iter().for_each(|at| sketch.change(chunk.cents[usize::from(*at)], by));
         } else if !self.sketches.is_empty() {
-            amounts().for_each(|(group, cents)| self.sketches[group].change(cents, by));
+            chunk.amounts().for_each(|(group, cents)| self.sketches[group].change(cents, by));
         }
         if !self.extremes.is_empty() && by > 0 {
-            for (group, cents) in amounts() {
-                let (min, max) = &mut self.extremes[group];
-                *min = (*min).min(cents);
-                *max = (*max).max(cents);
-            }
+            self.add_extremes(chunk);
         }
         if cards && by > 0 {
             for (group, card) in chunk.members.iter().zip(&chunk.cards).filter(|(group, _)| **group != NOWHERE) {
                 self.pairs.add(*card, *group);
             }
+        }
+    }
+
+    fn add_extremes(&mut self, chunk: &Chunk) {
+        for (group, cents) in chunk.amounts() {
+            let (min, max) = &mut self.extremes[group];
+            *min = (*min).min(cents);
+            *max = (*max).max(cents);
         }
     }
 
@@ -384,7 +421,7 @@ pub(crate) fn time_of(query: &Query, now: i64, columns: &Columns) -> Result<Time
     let range = match query.window {
         Window::All => None,
         Window::Between(from, to) => Some((from, to)),
-        Window::Last(_) => buckets.map(|buckets| buckets.range()),
+        Window::Last(length) => Some((now - length, now)),
     };
     Ok((range, buckets))
 }

@@ -331,19 +331,24 @@ def test_a_restart_reads_what_is_new(embedded_pipeline: Pipeline, tmp_path: Path
         assert engine.status.rows_from_file == 0
 
 
-def test_the_oldest_rows_leave(embedded_pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("limit", [{"max_rows": 70_000}, {"max_days": 10}])
+def test_the_oldest_rows_leave(embedded_pipeline: Pipeline, limit: dict[str, int]) -> None:
     pipeline = embedded_pipeline
-    flags = ("--rate", "max", "--count", "150000", "--seed", "1", "--start-time", "2026-01-01T00:00:00Z")
-    pipeline.run("produce", *flags)
-    pipeline.run("consume", "--until-caught-up")
-    with ccstream.KpiEngine.from_database(pipeline.database_url, max_rows=70_000) as engine:
+    now = datetime.now(timezone.utc)
+    for seed, days in enumerate((40, 1)):
+        start = (now - timedelta(days=days)).isoformat()
+        flags = ("--rate", "max", "--count", "100000", "--seed", str(seed), "--start-time", start)
+        pipeline.run("produce", *flags)
+        pipeline.run("consume", "--until-caught-up")
+    with ccstream.KpiEngine.from_database(pipeline.database_url, **limit) as engine:
         assert engine.refresh()
         status = engine.status
-        assert status.rows <= 70_000
+        assert status.rows <= 140_000
         assert status.dropped_until is not None
         since = status.dropped_until + 1
         [(expected,)] = pipeline.query("SELECT count(*) FROM orders WHERE timestamp >= %s", micros(since))
         assert engine.query(start=since, end=2**61).totals["count"] == expected > 0
+        assert engine.status.lacking_rows == 0
 
 
 def test_the_database_goes_and_comes_back(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
