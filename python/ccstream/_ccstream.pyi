@@ -520,6 +520,12 @@ class KpiStatus:
     def reloads(self) -> int:
         """How often the whole table was read."""
     @property
+    def outdated(self) -> bool:
+        """Rows were changed or deleted that are still counted as they were.
+
+        The whole table is read again for it, but not all the time: after a reading of 1 s no sooner than 20 s later.
+        """
+    @property
     def reload(self) -> str | None:
         """Why it was the last time."""
     @property
@@ -557,6 +563,9 @@ class KpiStatus:
 class KpiAnswer:
     """What :meth:`KpiEngine.query` found. Money is in integer cents everywhere."""
 
+    @property
+    def at(self) -> int:
+        """The moment of the database that it is true for, in microseconds since 1970 UTC."""
     @property
     def start(self) -> int | None:
         """From when, in microseconds since 1970 UTC; None for all of time."""
@@ -605,7 +614,12 @@ class KpiEngine:
     """The rows of ``orders`` in memory, about 20 bytes each: any question is answered from them at once, exactly.
 
     A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time.
-    A question asked again costs the rows that came since. Every method may be called from any thread.
+    A question asked again costs the rows that came since, and where ``last`` moves on those that left; but with
+    ``cards``, ``min`` or ``max`` of a dimension in such a range all of its rows. Every method may be called from any
+    thread.
+
+    Rows that somebody deletes or changes are noticed by PostgreSQL's statistics, which a hot standby and a server
+    with ``track_counts = off`` do not keep: there they stay as they were.
 
     Example:
         >>> with ccstream.KpiEngine.from_database() as engine:
@@ -628,7 +642,7 @@ class KpiEngine:
         Args:
             database_url: default ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
             max_rows: at most so many rows are held, the oldest leave first. Default 20,000,000, at least 65,536.
-            max_days: only rows of so many days, by their own time. Default: all.
+            max_days: only rows of so many days, by their own time; they leave in blocks of 65,536. Default: all.
             interval: between two looks at the database. Default 0.5 s, at least 10 ms.
             file: where the columns are kept, so that the next start reads only what is new. Default: nowhere.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -57,7 +58,9 @@ def kpi_file(url: str) -> Path:
     if named := os.environ.get("CCSTREAM_KPI_FILE"):
         return Path(named).absolute()
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "ccstream" / f"{sha256(url.encode()).hexdigest()[:16]}.columns"
+    # The same file with another password.
+    place = re.sub(r":[^:@/]*@|password=[^\s&]*", "@", url)
+    return Path(cache) / "ccstream" / f"{sha256(place.encode()).hexdigest()[:16]}.columns"
 
 
 @dataclass(frozen=True)

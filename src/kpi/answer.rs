@@ -77,6 +77,8 @@ pub struct Table {
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
+    /// The moment that it is true for.
+    pub at: i64,
     /// From when, and before when; None for all of time.
     pub range: Option<(i64, i64)>,
     /// Microseconds of a bucket, where there are any.
@@ -289,16 +291,8 @@ fn by_trend(
 }
 
 fn by_amount(table: Table, state: &State) -> Table {
-    let mut figures = vec![Figures::default(); AMOUNT_EDGES.len()];
-    let mut bin = 0;
-    for (cents, count) in state.amounts.iter() {
-        while bin + 1 < AMOUNT_EDGES.len() && cents >= AMOUNT_EDGES[bin + 1] {
-            bin += 1;
-        }
-        figures[bin].count += count;
-        figures[bin].amounts += count;
-        figures[bin].sum += cents * count as i64;
-    }
+    let figures = |(count, sum)| Figures { count, amounts: count, sum, ..Figures::default() };
+    let figures: Vec<Figures> = state.amounts.bins(&AMOUNT_EDGES).into_iter().map(figures).collect();
     let full = |figures: &Figures| figures.count > 0;
     let first = figures.iter().position(full).unwrap_or(figures.len());
     let last = figures.iter().rposition(full).map_or(first, |last| last + 1);
@@ -307,6 +301,7 @@ fn by_amount(table: Table, state: &State) -> Table {
 
 impl Answer {
     pub(crate) fn new(
+        at: i64,
         query: &Query,
         currency: Option<String>,
         state: &State,
@@ -315,6 +310,7 @@ impl Answer {
     ) -> Self {
         let tables = query.groupings.iter().zip(&state.groups);
         Self {
+            at,
             range: state.range,
             width: state.buckets.map(|buckets| buckets.width),
             currency,

@@ -40,6 +40,11 @@ impl Cards {
         }
     }
 
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.seen.len() * 8
+    }
+
     /// Forgets a slot.
     pub(crate) fn clear(&mut self, slot: usize) {
         if self.by_slot[slot] == 0 {
@@ -91,6 +96,11 @@ impl Pairs {
 
     pub(crate) fn merge(&mut self, other: &Self) {
         self.seen.extend(&other.seen);
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.seen.capacity() * 9
     }
 
     /// Group and card of each pair.

@@ -7,9 +7,10 @@ use tokio_postgres::Transaction;
 use super::answer::{Keys, Table};
 use super::chunk::Figures;
 use super::columns::Columns;
-use super::follow::{Progress, Sink, Snapshot, load, look};
+use super::follow::{Sink, load};
 use super::outcome::APPROVED;
 use super::query::{By, Dimension, Grouping, Query};
+use super::session::{Snapshot, look};
 use super::standing::Standing;
 use crate::error::{Error, Result};
 
@@ -19,18 +20,19 @@ struct Rows(Columns);
 
 impl Sink for Rows {
     fn restart(&mut self) {}
-    fn write(&mut self, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()> {
+    fn write(&mut self, _: Option<i64>, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()> {
         change(&mut self.0)
     }
-    fn progress(&mut self, _: &Snapshot, _: f64) -> Progress {
-        Progress::GoOn
+    fn progress(&mut self, _: &Snapshot, _: f64) -> bool {
+        true
     }
+    fn catching_up(&mut self, _: f64) {}
 }
 
 /// Reads all of `orders` in the snapshot and compares the engine's figures with PostgreSQL's: how many were
 /// compared, and those that differ.
 pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<String>)> {
-    let at = look(snapshot).await?;
+    let at = look(snapshot, 0).await?;
     let mut rows = Rows::default();
     load(snapshot, &at, &mut rows).await?;
     let grouped = Dimension::ALL.into_iter().filter(|dimension| dimension.attribute().is_some());

@@ -41,6 +41,15 @@ impl Codes {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        with_codes!(self, codes => codes.len())
+    }
+
+    /// The greatest.
+    pub(super) fn max(&self) -> Option<u32> {
+        with_codes!(self, codes => codes.iter().max().map(|code| u32::from(*code)))
+    }
+
     /// Of a run of rows, in place of what `out` holds.
     pub(crate) fn copy(&self, rows: Range<usize>, out: &mut Vec<u32>) {
         out.clear();
@@ -98,6 +107,13 @@ pub(crate) enum Amounts {
 }
 
 impl Amounts {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Narrow(cents) => cents.len(),
+            Self::Wide(cents) => cents.len(),
+        }
+    }
+
     /// Of one row.
     pub(crate) fn get(&self, row: usize) -> i64 {
         match self {

@@ -117,6 +117,9 @@ pub(crate) struct Block {
     pub(crate) last: i64,
     /// How many have none.
     pub(crate) untimed: usize,
+    /// The time in the middle of a full block's, by which its age is told: a single clock may be wrong by years.
+    /// Without any time it is younger than all others.
+    middle: i64,
 }
 
 impl Block {
@@ -130,6 +133,40 @@ impl Block {
             first: i64::MAX,
             last: i64::MIN,
             untimed: 0,
+            middle: i64::MAX,
+        }
+    }
+
+    /// From parts that fit together; None if they do not.
+    pub(super) fn restore(start: u64, time: Vec<i64>, amount: Amounts, codes: [Codes; COLUMNS]) -> Option<Self> {
+        let len = time.len();
+        if len > BLOCK_ROWS || amount.len() != len || codes.iter().any(|codes| codes.len() != len) {
+            return None;
+        }
+        let mut block = Self { time, amount, codes, ..Self::new(start) };
+        for at in 0..len {
+            block.note_time(block.time[at]);
+        }
+        if len == BLOCK_ROWS {
+            block.find_middle();
+        }
+        Some(block)
+    }
+
+    fn note_time(&mut self, time: i64) {
+        if time == ABSENT {
+            self.untimed += 1;
+        } else {
+            self.first = self.first.min(time);
+            self.last = self.last.max(time);
+        }
+    }
+
+    fn find_middle(&mut self) {
+        let mut times: Vec<i64> = self.time.iter().copied().filter(|time| *time != ABSENT).collect();
+        if !times.is_empty() {
+            let at = times.len() / 2;
+            self.middle = *times.select_nth_unstable(at).1;
         }
     }
 
@@ -142,6 +179,7 @@ impl Block {
     }
 
     fn seal(&mut self) {
+        self.find_middle();
         self.time.shrink_to_fit();
         self.amount.seal();
         self.codes.iter_mut().for_each(Codes::seal);
@@ -261,12 +299,7 @@ impl Columns {
         block.time.push(row.time);
         let Amounts::Wide(cents) = &mut block.amount else { unreachable!("a sealed block takes no more rows") };
         cents.push(row.cents);
-        if row.time == ABSENT {
-            block.untimed += 1;
-        } else {
-            block.first = block.first.min(row.time);
-            block.last = block.last.max(row.time);
-        }
+        block.note_time(row.time);
         if block.len() == BLOCK_ROWS {
             block.seal();
         }
@@ -319,19 +352,22 @@ impl Columns {
         (first <= last).then_some((first, last))
     }
 
-    /// Makes room: whole blocks leave, the oldest first, until no more than so many rows are held and none is
-    /// wholly older than `oldest`. The block that still takes rows stays.
-    pub(crate) fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>) {
+    /// Makes room at a moment: full blocks leave, the oldest first, once more than so many rows are held (and then a
+    /// thirty-second part more, as every query is counted anew after it), and those that are older than `oldest` for
+    /// the most part. The block that still takes rows stays.
+    pub(crate) fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {
         let mut rows = self.len();
         let before = self.generation;
+        let wanted = if rows > max_rows { max_rows - max_rows / 32 } else { max_rows };
         loop {
-            let sealed = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
-            let Some((at, block)) = sealed.min_by_key(|(_, block)| block.last) else { break };
-            if rows <= max_rows && oldest.is_none_or(|oldest| block.last >= oldest) {
+            let full = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
+            let Some((at, block)) = full.min_by_key(|(_, block)| block.middle) else { break };
+            if rows <= wanted && oldest.is_none_or(|oldest| block.middle >= oldest) {
                 break;
             }
             rows -= block.len();
-            self.dropped_until = self.dropped_until.max(Some(block.last));
+            // What a wrong clock dated into the future is missing from there on, but nobody looks at that.
+            self.dropped_until = self.dropped_until.max(Some(block.last.min(now)));
             let block = self.blocks.remove(at);
             with_codes!(block.codes(Column::Kind), codes => {
                 for code in codes {
@@ -393,22 +429,37 @@ impl Columns {
         self.dictionaries[attribute].code(Some(name));
     }
 
-    pub(super) fn push_kind(&mut self, parts: [u32; 6]) {
-        self.code_kind(parts);
+    /// Adds a kind; None if a part of it has no name.
+    pub(super) fn push_kind(&mut self, parts: [u32; 6]) -> Option<()> {
+        let has_name = |(dictionary, code): (&Dictionary, u32)| (code as usize) < dictionary.len();
+        self.dictionaries.iter().zip(parts).all(has_name).then(|| self.code_kind(parts)).map(drop)
     }
 
-    pub(super) fn push_place(&mut self, parts: [u32; 2], coordinates: Coordinates) {
+    /// Adds a place, likewise.
+    pub(super) fn push_place(&mut self, parts: [u32; 2], coordinates: Coordinates) -> Option<()> {
+        let [city, country] = parts.map(|code| code as usize);
+        if city >= self.dictionary(Attribute::City).len() || country >= self.dictionary(Attribute::Country).len() {
+            return None;
+        }
         self.places.code(parts);
         self.coordinates.push(coordinates);
+        Some(())
     }
 
-    pub(super) fn push_block(&mut self, block: Block) {
+    /// Adds a block; None if it has a code that there is no name for.
+    pub(super) fn push_block(&mut self, block: Block) -> Option<()> {
+        for column in [Column::Kind, Column::Place, Column::Merchant, Column::Card] {
+            if block.codes(column).max().is_some_and(|code| code as usize >= self.codes(column)) {
+                return None;
+            }
+        }
         with_codes!(block.codes(Column::Kind), codes => {
             for code in codes {
                 count_kind(&mut self.kind_rows, *code as usize);
             }
         });
         self.blocks.push(block);
+        Some(())
     }
 }
 
@@ -433,12 +484,12 @@ mod tests {
         }
         let (names, bytes) = (columns.codes(Column::Card), columns.bytes());
         let before = cards(&columns);
-        columns.drop_oldest(2 * BLOCK_ROWS + 100, None);
+        columns.drop_oldest(2 * BLOCK_ROWS + 8_000, None, i64::MAX);
         assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
         assert!(columns.codes(Column::Card) < names / 2 && columns.bytes() < bytes / 2);
         assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
         // Few names are not worth looking for.
-        columns.drop_oldest(BLOCK_ROWS + 100, None);
+        columns.drop_oldest(BLOCK_ROWS + 5_000, None, i64::MAX);
         assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
         assert_eq!(columns.dictionary(Attribute::Card).find(Some("card 5")), None);
         columns.push(&Row { card: Some("card 5"), ..Row::default() });
@@ -454,11 +505,24 @@ mod tests {
                 columns.push(&Row { time: block * 1_000_000 + row, ..Row::default() });
             }
         }
-        columns.drop_oldest(usize::MAX, Some(1_000_000 + BLOCK_ROWS as i64 - 1));
+        let middle = 1_000_000 + BLOCK_ROWS as i64 / 2;
+        columns.drop_oldest(usize::MAX, Some(middle), 9_000_000);
         let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
         assert_eq!(first, [3_000_000, 2_000_000, 1_000_000]);
         assert_eq!(columns.dropped_until, Some(BLOCK_ROWS as i64 - 1));
-        columns.drop_oldest(usize::MAX, Some(1_000_000 + BLOCK_ROWS as i64));
+        columns.drop_oldest(usize::MAX, Some(middle + 1), 9_000_000);
         assert_eq!(columns.blocks.len(), 2);
+    }
+
+    #[test]
+    fn a_wrong_clock_keeps_no_block() {
+        let mut columns = Columns::default();
+        for row in 0..3 * BLOCK_ROWS as i64 {
+            let time = if row == 7 { 1 << 50 } else { row };
+            columns.push(&Row { time: if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time }, ..Row::default() });
+        }
+        columns.drop_oldest(2 * BLOCK_ROWS + 10_000, None, 1 << 40);
+        assert_eq!(columns.blocks.iter().map(|block| block.start).collect::<Vec<_>>(), [1 << 16, 2 << 16]);
+        assert_eq!(columns.dropped_until, Some(1 << 40));
     }
 }

@@ -1,6 +1,7 @@
 //! Rows of `orders` out of PostgreSQL's binary COPY.
 
 use super::columns::{ABSENT, Row};
+use super::query::FAR;
 use crate::columns::{COPY_HEADER, POSTGRES_EPOCH};
 use crate::error::{Error, Result};
 
@@ -8,6 +9,8 @@ use crate::error::{Error, Result};
 pub(crate) const READ: &str = "ctid, kafka_partition, timestamp, value, category, city, country, latitude, longitude, \
      merchant, payment_method, status, currency, entry_mode, risk_flag, card_token";
 const FIELDS: i16 = 16;
+/// A billion units: ten times what `NUMERIC(10,2)` holds, and ninety million of them can be added up.
+const MOST_CENTS: i64 = 100_000_000_000;
 
 /// A row with where it lies.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +21,8 @@ pub(crate) struct Found<'a> {
     /// It came from Kafka: another program's rows name no partition.
     pub(crate) ours: bool,
     pub(crate) row: Row<'a>,
+    /// All of its bytes, as they came.
+    pub(crate) raw: &'a [u8],
     /// It has an amount that is no number of cents; it counts as one without.
     pub(crate) odd_amount: bool,
 }
@@ -30,6 +35,11 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
+    /// For the bytes of rows alone.
+    pub(crate) fn of_rows() -> Self {
+        Self { rest: Vec::new(), begun: true }
+    }
+
     /// Hands over every row that is complete. Errors: not the COPY that was asked for.
     pub(crate) fn feed(&mut self, bytes: &[u8], mut take: impl FnMut(Found<'_>) -> Result<()>) -> Result<()> {
         let owned;
@@ -92,6 +102,7 @@ impl<'a> Reader<'a> {
     }
 
     fn row(&mut self) -> Result<Step<'a>> {
+        let whole = self.input;
         let Some(count) = self.take(2) else { return Ok(Step::More) };
         match i16::from_be_bytes([count[0], count[1]]) {
             FIELDS => {}
@@ -113,6 +124,7 @@ impl<'a> Reader<'a> {
             place: u16::from_be_bytes([ctid[4], ctid[5]]),
             ours: partition.is_some(),
             odd_amount: cents == Some(None),
+            raw: &whole[..whole.len() - self.input.len()],
             row: Row {
                 time: time.map(time_of).transpose()?.unwrap_or(ABSENT),
                 cents: cents.flatten().unwrap_or(ABSENT),
@@ -141,14 +153,15 @@ fn degrees(field: Option<&[u8]>) -> Option<f64> {
     Some(f64::from_be_bytes(field?.try_into().ok()?)).filter(|degrees| degrees.is_finite())
 }
 
-/// Microseconds since 1970; PostgreSQL's infinities are beyond all others.
+/// Microseconds since 1970; [`ABSENT`] for PostgreSQL's infinities, and what is as far away as to be none.
 fn time_of(field: &[u8]) -> Result<i64> {
     let micros = i64::from_be_bytes(field.try_into().map_err(|_| strange("a timestamp is not eight bytes"))?);
-    Ok(micros.saturating_add(POSTGRES_EPOCH).max(ABSENT + 1))
+    let micros = micros.saturating_add(POSTGRES_EPOCH);
+    Ok(if (-FAR..FAR).contains(&micros) { micros } else { ABSENT })
 }
 
 /// The cents of a NUMERIC, rounded half away from zero as `::numeric(10,2)` does; None for one that is no
-/// number, or too great for 64 bits (`numeric_send` in PostgreSQL's numeric.c: base-10,000 digits).
+/// number, or so great that sums of them may not fit 64 bits (`numeric_send` in PostgreSQL's numeric.c: base-10,000 digits).
 fn cents_of(field: &[u8]) -> Result<Option<i64>> {
     let word = |at: usize| field.get(at * 2..at * 2 + 2).map(|two| i16::from_be_bytes([two[0], two[1]]));
     let (Some(count), Some(weight), Some(sign)) = (word(0), word(1), word(2)) else {
@@ -173,7 +186,7 @@ fn cents_of(field: &[u8]) -> Result<Option<i64>> {
         ten_thousandths += i128::from(digit) * 10_000i128.pow(exponent as u32);
     }
     let cents = (ten_thousandths + 50) / 100;
-    Ok(i64::try_from(if negative { -cents } else { cents }).ok())
+    Ok(i64::try_from(if negative { -cents } else { cents }).ok().filter(|cents| cents.abs() <= MOST_CENTS))
 }
 
 #[cfg(test)]
@@ -200,7 +213,20 @@ mod tests {
         assert_eq!(number(0, 0x4000, &[1, 2350]), Some(-124), "-1.2350");
         assert_eq!(number(0, 0xC000, &[]), None, "NaN");
         assert_eq!(number(40, 0, &[1]), None, "1e160");
+        assert_eq!(number(2, 0, &[10]), Some(MOST_CENTS), "a billion");
+        assert_eq!(number(2, 0x4000, &[10, 0, 0, 100]), None, "a billion and a cent");
         assert!(cents_of(&[0, 1, 0]).is_err());
+    }
+
+    #[test]
+    fn times() {
+        let time = |micros: i64| time_of(&micros.to_be_bytes()).unwrap();
+        assert_eq!(time(-POSTGRES_EPOCH), 0);
+        assert_eq!(time(FAR - 1 - POSTGRES_EPOCH), FAR - 1);
+        for absent in [i64::MAX, i64::MIN, FAR - POSTGRES_EPOCH, -FAR - 1 - POSTGRES_EPOCH] {
+            assert_eq!(time(absent), ABSENT);
+        }
+        assert!(time_of(&[0]).is_err());
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! The engine: a thread that follows the database, and answers for everybody who asks.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::columns::Columns;
-use super::file;
-use super::follow::{Follower, Known, PartitionState, Progress, Reload, Sink, Snapshot, or_stop};
+use super::file::{self, Saved};
+use super::follow::{Follower, Known, Refreshed, Reload, Sink, or_stop};
 use super::latest::{LatestRow, latest};
 use super::query::{DAY, Filter, Query};
+use super::session::{PartitionState, Session, Snapshot};
 use super::standing::Standing;
 use super::trust::{Trust, ask_trust};
 use crate::config::DatabaseUrl;
@@ -19,8 +22,8 @@ use crate::error::{Error, Result};
 
 /// How long after a failure the database is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// The column file is written again when so many rows have come.
-const SAVE_EVERY: u64 = 1_000_000;
+/// The column file is written again when so many rows have come, or a tenth of what it has.
+const SAVE_EVERY: u64 = 100_000;
 
 /// What an engine follows, and how much of it it holds.
 #[derive(Debug, Clone)]
@@ -29,7 +32,7 @@ pub struct EngineConfig {
     pub database_url: DatabaseUrl,
     /// At most so many rows, the oldest leave first; about 20 bytes each.
     pub max_rows: usize,
-    /// Only rows of the last so many days, by their own time; None for all.
+    /// Only rows of the last so many days, by their own time, in blocks of 65,536 rows; None for all.
     pub max_days: Option<u32>,
     /// Time between two looks at the database.
     pub interval: Duration,
@@ -91,6 +94,9 @@ pub struct Status {
     pub reloads: u64,
     /// See above.
     pub reload: Option<Reload>,
+    /// Rows were changed or deleted that are still counted as they were: the table is read again when it is not
+    /// too soon after the last time.
+    pub outdated: bool,
     /// How many rows came from the column file.
     pub rows_from_file: u64,
     /// Bytes that the columns take.
@@ -130,10 +136,12 @@ impl Status {
 #[derive(Debug, Default)]
 struct Data {
     columns: Columns,
+    /// The moment that they are true for, microseconds since 1970 UTC.
+    at: i64,
     /// First rows of the pieces of the first reading, which went backwards.
     pieces: Vec<u64>,
-    /// The row with which following began.
-    followed: u64,
+    /// The row with which following began; none has yet while the table is read.
+    followed: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -196,8 +204,7 @@ impl Engine {
     /// Answers from the rows of the last snapshot.
     pub fn query(&self, query: &Query) -> Result<Answer> {
         let data = self.shared.read();
-        let now = lock(&self.shared.status).snapshot_at.unwrap_or_default();
-        lock(&self.shared.standing).answer(query, now, &data.columns, self.threads)
+        lock(&self.shared.standing).answer(query, data.at, &data.columns, self.threads)
     }
 
     /// The last rows that came and pass the filter, the newest first.
@@ -267,13 +274,20 @@ impl Shared {
         let mut known = self.read_file();
         let mut saved_at = self.next_row();
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.follow(&mut known, &mut saved_at).await {
+            let following = AssertUnwindSafe(self.follow(&mut known, &mut saved_at)).catch_unwind();
+            let done = following.await.unwrap_or_else(|_| {
+                Err(Error::Inconsistent("following orders panicked; everything is read again".into()))
+            });
+            if let Err(error) = done {
+                if matches!(error, Error::Inconsistent(_)) {
+                    known = None;
+                }
                 self.tell(&error);
                 tracing::debug!(error = error.chain(), "Following orders failed.");
                 let _ = or_stop(tokio::time::sleep(RETRY), &self.stop).await;
             }
         }
-        if known.is_some() && self.next_row() != saved_at {
+        if self.next_row() != saved_at {
             self.write_file(known.as_ref());
         }
     }
@@ -287,28 +301,28 @@ impl Shared {
 
     /// Follows over one connection until it fails or the engine is closed.
     async fn follow(&self, known: &mut Option<Known>, saved_at: &mut u64) -> Result<()> {
-        let Some(follower) = or_stop(Follower::connect(&self.config.database_url), &self.stop).await else {
+        let Some(session) = or_stop(Session::connect(&self.config.database_url), &self.stop).await else {
             return Ok(());
         };
-        let mut follower = follower?;
+        let mut follower = Follower::new(session?);
         while !self.stop.is_cancelled() {
             let asked = lock(&self.turn).asked;
             let mut sink = Rows { shared: self };
-            let (snapshot, reload) = follower.refresh(known, &mut sink).await?;
-            if self.stop.is_cancelled() {
-                // The first reading may have been broken off.
-                *known = known.take().filter(|_| reload.is_none());
+            let Some(refreshed) = or_stop(follower.refresh(known, &mut sink), &self.stop).await else {
                 return Ok(());
-            }
+            };
+            let refreshed = refreshed?;
             let before = lock(&self.status).trust.clone();
-            let trust = ask_trust(&follower, &snapshot, before).await?;
-            self.publish(&snapshot, reload, known.as_ref(), trust, follower.role.clone());
+            let trust = ask_trust(&follower.session, &refreshed.snapshot, before).await;
+            self.publish(&refreshed, known.as_ref(), trust.as_ref().ok(), &follower.session);
             lock(&self.turn).done = asked;
             self.turned.notify_all();
-            if self.next_row() > *saved_at + SAVE_EVERY {
+            let next = self.next_row();
+            if refreshed.reload.is_some() || next - *saved_at > SAVE_EVERY.max(*saved_at / 10) {
                 self.write_file(known.as_ref());
-                *saved_at = self.next_row();
+                *saved_at = next;
             }
+            trust?;
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = self.wake.notified() => {}
@@ -324,26 +338,22 @@ impl Shared {
 
     fn make_room(&self, columns: &mut Columns, snapshot: &Snapshot) {
         let oldest = self.config.max_days.map(|days| snapshot.at - i64::from(days) * DAY);
-        columns.drop_oldest(self.config.max_rows, oldest);
+        columns.drop_oldest(self.config.max_rows, oldest, snapshot.at);
     }
 
-    fn publish(
-        &self,
-        snapshot: &Snapshot,
-        reload: Option<Reload>,
-        known: Option<&Known>,
-        trust: Trust,
-        role: Option<String>,
-    ) {
+    fn publish(&self, refreshed: &Refreshed, known: Option<&Known>, trust: Option<&Trust>, session: &Session) {
+        let Refreshed { snapshot, reload, outdated } = refreshed;
         let mut data = self.write();
         self.make_room(&mut data.columns, snapshot);
         if reload.is_some() {
-            data.followed = data.columns.next_row;
+            data.followed = Some(data.columns.next_row);
         }
+        data.at = snapshot.at;
         let mut status = lock(&self.status);
         status.take(snapshot, &data.columns, 1.0);
         drop(data);
         if let Some(known) = known {
+            status.bytes += known.seen.bytes() as u64;
             status.foreign_rows = known.foreign;
             status.odd_amounts = known.odd_amounts;
             let ours = status.rows as i64 - known.foreign as i64;
@@ -351,8 +361,11 @@ impl Shared {
         }
         status.reloads += u64::from(reload.is_some());
         status.reload = reload.or(status.reload);
-        status.role = role;
-        status.trust = trust;
+        status.outdated = *outdated;
+        status.role.clone_from(&session.role);
+        if let Some(trust) = trust {
+            status.trust = trust.clone();
+        }
     }
 
     fn read_file(&self) -> Option<Known> {
@@ -365,19 +378,20 @@ impl Shared {
             }
         };
         let mut data = self.write();
-        data.columns = saved.columns;
-        data.pieces = saved.pieces;
-        data.followed = saved.followed;
+        let Saved { known, columns, at, pieces, followed } = saved;
+        *data = Data { columns, at, pieces, followed: Some(followed) };
         let mut status = lock(&self.status);
         status.rows = data.columns.len() as u64;
         status.rows_from_file = status.rows;
-        Some(saved.known)
+        status.dropped_until = data.columns.dropped_until;
+        (status.snapshot_at, status.loaded) = (Some(at), 1.0);
+        Some(known)
     }
 
     fn write_file(&self, known: Option<&Known>) {
-        let (Some(path), Some(known)) = (&self.config.file, known) else { return };
         let data = self.read();
-        if let Err(error) = file::write(path, known, &data.columns, &data.pieces, data.followed) {
+        let (Some(path), Some(known), Some(followed)) = (&self.config.file, known, data.followed) else { return };
+        if let Err(error) = file::write(path, known, &data.columns, data.at, &data.pieces, followed) {
             tracing::warn!(error = error.chain(), "The column file could not be written.");
         }
     }
@@ -392,29 +406,32 @@ impl Sink for Rows<'_> {
     fn restart(&mut self) {
         let mut data = self.shared.write();
         let generation = data.columns.generation + 1;
-        *data = Data { pieces: vec![0], ..Data::default() };
+        *data = Data { pieces: vec![0], at: data.at, ..Data::default() };
         data.columns.generation = generation;
         let mut status = lock(&self.shared.status);
         status.loaded = 0.0;
         status.rows_from_file = 0;
     }
 
-    fn write(&mut self, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()> {
+    fn write(&mut self, at: Option<i64>, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()> {
         let mut data = self.shared.write();
-        change(&mut data.columns)
+        change(&mut data.columns)?;
+        data.at = at.unwrap_or(data.at);
+        Ok(())
     }
 
-    fn progress(&mut self, snapshot: &Snapshot, share: f64) -> Progress {
+    fn progress(&mut self, snapshot: &Snapshot, share: f64) -> bool {
         let mut data = self.shared.write();
         let next = data.columns.next_row;
         data.pieces.push(next);
-        let full = data.columns.len() >= self.shared.config.max_rows && share < 1.0;
+        data.at = snapshot.at;
+        let has_room = data.columns.len() < self.shared.config.max_rows || share >= 1.0;
         self.shared.make_room(&mut data.columns, snapshot);
-        let mut status = lock(&self.shared.status);
-        status.take(snapshot, &data.columns, share);
-        if self.shared.stop.is_cancelled() {
-            return Progress::Stop;
-        }
-        if full { Progress::Full } else { Progress::GoOn }
+        lock(&self.shared.status).take(snapshot, &data.columns, share);
+        has_room
+    }
+
+    fn catching_up(&mut self, share: f64) {
+        lock(&self.shared.status).loaded = share;
     }
 }

@@ -2,53 +2,76 @@
 //! (its identity is in it), and to the same processor's byte order; anything else is read anew.
 
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 use flate2::Crc;
 
 use super::codes::{Amounts, Codes};
 use super::columns::{ATTRIBUTES, Block, COLUMNS, Columns, Coordinates};
-use super::follow::{Identity, Known};
-use super::seen::Seen;
+use super::follow::Known;
+use super::seen::{Pages, Seen};
+use super::session::Identity;
 use crate::error::{Error, Result};
 
 /// Changes with the format.
-const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x02");
+const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x03");
 
 /// What a file holds.
 #[derive(Debug)]
 pub(crate) struct Saved {
     pub(crate) known: Known,
     pub(crate) columns: Columns,
+    /// The moment that they are true for.
+    pub(crate) at: i64,
     pub(crate) pieces: Vec<u64>,
     pub(crate) followed: u64,
 }
 
 /// Writes the file, readable to its owner alone; the one before stays until the new one is whole.
-pub(crate) fn write(path: &Path, known: &Known, columns: &Columns, pieces: &[u64], followed: u64) -> Result<()> {
+pub(crate) fn write(
+    path: &Path,
+    known: &Known,
+    columns: &Columns,
+    at: i64,
+    pieces: &[u64],
+    followed: u64,
+) -> Result<()> {
     let refuse = |error: std::io::Error| broken(path, &format!("it cannot be written: {error}"));
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(refuse)?;
     }
-    let new = path.with_extension("new");
+    // A name of its own: another engine may be writing the same file, and nobody is to have laid one there.
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{:016x}", rand::random::<u64>()));
+    let new = Path::new(&name);
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&new).map_err(refuse)?;
+    let file = options.open(new).map_err(refuse)?;
     let mut out = Writer { file: BufWriter::with_capacity(1 << 20, file), sum: Crc::new() };
-    out.all(known, columns, pieces, followed).map_err(refuse)?;
-    fs::rename(&new, path).map_err(refuse)
+    let written = out.all(known, columns, at, pieces, followed).and_then(|()| fs::rename(new, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(new);
+        refuse(error)
+    })
 }
 
-/// Reads the file; None where there is none. Errors: it is damaged, or of another version.
+/// Reads the file; None where there is none. Errors: it is damaged, of another version, or others may write it.
 pub(crate) fn read(path: &Path) -> Result<Option<Saved>> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let refuse = |error: std::io::Error| broken(path, &format!("it cannot be read: {error}"));
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(broken(path, &format!("it cannot be read: {error}"))),
+        Err(error) => return Err(refuse(error)),
     };
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(refuse)?) & 0o022 != 0 {
+        return Err(broken(path, "others may write it; only its owner should (chmod 600)"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(refuse)?;
     let damaged = || broken(path, "it is damaged, or of another version");
     let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
     let mut crc = Crc::new();
@@ -83,7 +106,14 @@ impl Writer {
         self.bytes(bytemuck::cast_slice(list))
     }
 
-    fn all(&mut self, known: &Known, columns: &Columns, pieces: &[u64], followed: u64) -> std::io::Result<()> {
+    fn all(
+        &mut self,
+        known: &Known,
+        columns: &Columns,
+        at: i64,
+        pieces: &[u64],
+        followed: u64,
+    ) -> std::io::Result<()> {
         let Identity { system, database, table, file } = known.identity;
         for number in [
             MAGIC,
@@ -94,17 +124,26 @@ impl Writer {
             u64::from(file),
             known.changed as u64,
             known.stored as u64,
+            known.horizon as u64,
             u64::from(known.pages),
             known.page_bytes as u64,
             known.foreign,
             known.odd_amounts,
+            at as u64,
             followed,
             columns.next_row,
             columns.dropped_until.unwrap_or(i64::MIN) as u64,
         ] {
             self.number(number)?;
         }
-        self.list(known.seen.words())?;
+        self.number(known.seen.stretches().len() as u64)?;
+        for stretch in known.seen.stretches() {
+            self.number(u64::from(stretch.is_some()))?;
+            if let Some(pages) = stretch {
+                self.list(&pages.words)?;
+                self.list(&pages.sums)?;
+            }
+        }
         self.list(pieces)?;
         for dictionary in columns.dictionaries() {
             let names: Vec<u64> = dictionary.names().map(|name| name.len() as u64).collect();
@@ -120,9 +159,7 @@ impl Writer {
         self.list(&coordinates.iter().map(degrees).collect::<Vec<[f64; 2]>>())?;
         self.number(columns.blocks.len() as u64)?;
         for block in &columns.blocks {
-            for number in [block.start, block.first as u64, block.last as u64, block.untimed as u64] {
-                self.number(number)?;
-            }
+            self.number(block.start)?;
             self.list(&block.time)?;
             match &block.amount {
                 Amounts::Narrow(cents) => self.number(0).and_then(|()| self.list(cents))?,
@@ -177,11 +214,17 @@ impl<'a> Reader<'a> {
             table: number()? as u32,
             file: number()? as u32,
         };
-        let (changed, stored, pages, page_bytes) =
-            (number()? as i64, number()? as i64, number()? as u32, number()? as usize);
-        let (foreign, odd_amounts, followed, next_row) = (number()?, number()?, number()?, number()?);
+        let (changed, stored, horizon) = (number()? as i64, number()? as i64, number()? as i64);
+        let (pages, page_bytes) = (number()? as u32, number()? as usize);
+        let (foreign, odd_amounts, at) = (number()?, number()?, number()? as i64);
+        let (followed, next_row) = (number()?, number()?);
         let dropped_until = Some(number()? as i64).filter(|time| *time != i64::MIN);
-        let seen = Seen::restore(page_bytes, self.list()?);
+        let mut stretches = Vec::new();
+        for _ in 0..self.number()? {
+            let pages = |reader: &mut Self| Some(Pages { words: reader.list()?, sums: reader.list()? });
+            stretches.push(if self.number()? == 1 { Some(pages(self)?) } else { None });
+        }
+        let seen = Seen::restore(page_bytes, stretches)?;
         let pieces = self.list()?;
         let mut columns = Columns::default();
         (columns.next_row, columns.dropped_until) = (next_row, dropped_until);
@@ -192,25 +235,23 @@ impl<'a> Reader<'a> {
             }
         }
         for parts in self.list::<[u32; 6]>()? {
-            columns.push_kind(parts);
+            columns.push_kind(parts)?;
         }
         let (places, degrees) = (self.list::<[u32; 2]>()?, self.list::<[f64; 2]>()?);
         let known = |degrees: f64| Some(degrees).filter(|degrees| degrees.is_finite());
         for (parts, [latitude, longitude]) in places.into_iter().zip(degrees) {
-            columns.push_place(parts, Coordinates { latitude: known(latitude), longitude: known(longitude) });
+            columns.push_place(parts, Coordinates { latitude: known(latitude), longitude: known(longitude) })?;
         }
         for _ in 0..self.number()? {
             let block = self.block()?;
-            columns.push_block(block);
+            columns.push_block(block)?;
         }
-        let known = Known { identity, changed, stored, pages, page_bytes, seen, foreign, odd_amounts };
-        Some(Saved { known, columns, pieces, followed })
+        let known = Known { identity, changed, stored, horizon, pages, page_bytes, seen, foreign, odd_amounts };
+        Some(Saved { known, columns, at, pieces, followed })
     }
 
     fn block(&mut self) -> Option<Block> {
         let start = self.number()?;
-        let (first, last) = (self.number()? as i64, self.number()? as i64);
-        let untimed = self.number()? as usize;
         let time = self.list()?;
         let amount = match self.number()? {
             0 => Amounts::Narrow(self.list()?),
@@ -224,6 +265,6 @@ impl<'a> Reader<'a> {
                 _ => Codes::Long(self.list()?),
             });
         }
-        Some(Block { start, time, amount, codes: codes.try_into().ok()?, first, last, untimed })
+        Block::restore(start, time, amount, codes.try_into().ok()?)
     }
 }

@@ -20,12 +20,16 @@ pub struct LatestRow {
 pub(crate) fn latest(
     columns: &Columns,
     pieces: &[u64],
-    followed: u64,
+    followed: Option<u64>,
     filter: &Filter,
     count: usize,
 ) -> Vec<LatestRow> {
     let terms = Terms::new(filter, None, columns);
     let mut found = Vec::new();
+    if count == 0 {
+        return found;
+    }
+    let followed = followed.unwrap_or(columns.next_row);
     let mut chunk = Chunk::default();
     let ends = pieces.iter().skip(1).copied().chain([followed]);
     let pieces = pieces.iter().copied().zip(ends);

@@ -7,7 +7,7 @@
 //!                                             │            state: totals and groups, carried forward
 //! page <── NumPy <── answer <── standing <────┘                   by new rows alone
 //! ```
-//! All but `follow`, `trust`, `file`, `engine` and `check` is pure.
+//! All but `session`, `follow`, `trust`, `file`, `engine` and `check` is pure.
 
 pub mod aggregate;
 mod answer;
@@ -27,6 +27,7 @@ mod multiset;
 mod outcome;
 mod query;
 mod seen;
+mod session;
 mod sketch;
 mod standing;
 mod state;
@@ -35,8 +36,9 @@ mod trust;
 pub use self::answer::{Answer, Keys, Place, Table, Totals};
 pub use self::chunk::Figures;
 pub use self::engine::{Engine, EngineConfig, Status};
-pub use self::follow::{PartitionState, Reload};
+pub use self::follow::Reload;
 pub use self::latest::LatestRow;
 pub use self::outcome::{APPROVED, DECLINED};
 pub use self::query::{AMOUNT_EDGES, By, DAY, Dimension, Filter, Grouping, Query, SECOND, Window};
+pub use self::session::PartitionState;
 pub use self::trust::Trust;

@@ -6,12 +6,18 @@ const PAGE: usize = 1024;
 /// Sizes below this many cents are counted in pages, which are made when first needed.
 const PAGED: u64 = 1 << 24;
 
-type Page = Box<[u32; PAGE]>;
+/// Counts of sizes next to each other, and what they add up to.
+#[derive(Debug, Clone)]
+struct Page {
+    counts: [u32; PAGE],
+    count: u64,
+    sum: u64,
+}
 
 /// Counts of sizes of one sign.
 #[derive(Debug, Clone, Default)]
 struct Side {
-    pages: Vec<Option<Page>>,
+    pages: Vec<Option<Box<Page>>>,
     beyond: BTreeMap<u64, u32>,
 }
 
@@ -30,7 +36,9 @@ impl Side {
             Some(Some(page)) => page,
             _ => self.make_page(page),
         };
-        page[at] = page[at].wrapping_add_signed(by);
+        page.counts[at] = page.counts[at].wrapping_add_signed(by);
+        page.count = page.count.wrapping_add_signed(i64::from(by));
+        page.sum = page.sum.wrapping_add_signed(i64::from(by) * size as i64);
     }
 
     #[cold]
@@ -38,17 +46,25 @@ impl Side {
         if self.pages.len() <= page {
             self.pages.resize(page + 1, None);
         }
-        self.pages[page].get_or_insert_with(|| Box::new([0; PAGE]))
+        self.pages[page].get_or_insert_with(|| Box::new(Page { counts: [0; PAGE], count: 0, sum: 0 }))
     }
 
-    /// Sizes and their counts, the smallest first.
-    fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
-        let paged = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_ref()?)));
-        let paged = paged.flat_map(|(at, page)| {
-            let counts = page.iter().enumerate().filter(|(_, count)| **count > 0);
-            counts.map(move |(low, count)| ((at * PAGE + low) as u64, u64::from(*count)))
+    /// Runs of sizes that have any, the smallest first.
+    fn runs(&self) -> impl DoubleEndedIterator<Item = Run<'_>> {
+        let paged = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_deref()?)));
+        let paged = paged.filter(|(_, page)| page.count > 0);
+        let paged = paged.map(|(at, page)| Run {
+            from: (at * PAGE) as u64,
+            counts: &page.counts,
+            count: page.count,
+            sum: page.sum,
         });
-        paged.chain(self.beyond.iter().map(|(size, count)| (*size, u64::from(*count))))
+        paged.chain(self.beyond.iter().map(|(size, count)| Run {
+            from: *size,
+            counts: std::slice::from_ref(count),
+            count: u64::from(*count),
+            sum: size * u64::from(*count),
+        }))
     }
 
     fn merge(&mut self, other: &Self) {
@@ -60,13 +76,32 @@ impl Side {
                 (_, None) => {}
                 (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
                 (Some(mine), Some(theirs)) => {
-                    mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs);
+                    mine.counts.iter_mut().zip(&theirs.counts).for_each(|(mine, theirs)| *mine += theirs);
+                    mine.count += theirs.count;
+                    mine.sum += theirs.sum;
                 }
             }
         }
         for (size, count) in &other.beyond {
             *self.beyond.entry(*size).or_default() += count;
         }
+    }
+}
+
+/// Sizes from one on, each with how often it is there.
+struct Run<'a> {
+    from: u64,
+    counts: &'a [u32],
+    count: u64,
+    sum: u64,
+}
+
+impl Run<'_> {
+    /// Sizes and their counts, the smallest first.
+    fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
+        let from = self.from;
+        let sizes = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        sizes.map(move |(at, count)| (from + at as u64, u64::from(*count)))
     }
 }
 
@@ -89,41 +124,77 @@ impl Multiset {
         self.negative.merge(&other.negative);
     }
 
-    /// Amounts and their counts, the smallest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, u64)> {
-        let negative = self.negative.iter().rev().map(|(size, count)| (-(size as i64), count));
-        negative.chain(self.positive.iter().map(|(size, count)| (size as i64, count)))
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let side = |side: &Side| side.pages.iter().flatten().count() * size_of::<Page>() + side.beyond.len() * 24;
+        side(&self.positive) + side(&self.negative)
+    }
+
+    /// Runs of amounts, the smallest first, with the sign of each.
+    fn runs(&self) -> impl DoubleEndedIterator<Item = (i64, Run<'_>)> {
+        let negative = self.negative.runs().rev().map(|run| (-1, run));
+        negative.chain(self.positive.runs().map(|run| (1, run)))
     }
 
     /// The smallest amount.
     pub(crate) fn min(&self) -> Option<i64> {
-        let negative = self.negative.iter().next_back().map(|(size, _)| -(size as i64));
-        negative.or_else(|| self.positive.iter().next().map(|(size, _)| size as i64))
+        let (sign, run) = self.runs().next()?;
+        let (size, _) = if sign < 0 { run.iter().next_back() } else { run.iter().next() }?;
+        Some(sign * size as i64)
     }
 
     /// The greatest amount.
     pub(crate) fn max(&self) -> Option<i64> {
-        let positive = self.positive.iter().next_back().map(|(size, _)| size as i64);
-        positive.or_else(|| self.negative.iter().next().map(|(size, _)| -(size as i64)))
+        let (sign, run) = self.runs().next_back()?;
+        let (size, _) = if sign < 0 { run.iter().next() } else { run.iter().next_back() }?;
+        Some(sign * size as i64)
     }
 
     /// The amounts at these fractions, given in rising order, as `percentile_disc` defines them: the first
     /// amount at or below which at least that share of all lies. None where there is none.
     pub(crate) fn percentiles<const N: usize>(&self, fractions: [f64; N]) -> [Option<i64>; N] {
-        let len = self.iter().map(|(_, count)| count).sum();
+        let len = self.runs().map(|(_, run)| run.count).sum();
         let mut found = [None; N];
         let (mut below, mut at) = (0, 0);
-        for (cents, count) in self.iter() {
-            below += count;
-            while at < N && below >= rank(fractions[at], len) {
-                found[at] = Some(cents);
-                at += 1;
+        for (sign, run) in self.runs() {
+            let mut inside = below;
+            below += run.count;
+            if at == N || below < rank(fractions[at], len) {
+                continue;
             }
-            if at == N {
-                break;
-            }
+            let mut look = |(size, count): (u64, u64)| {
+                inside += count;
+                while at < N && inside >= rank(fractions[at], len) {
+                    found[at] = Some(sign * size as i64);
+                    at += 1;
+                }
+            };
+            if sign < 0 { run.iter().rev().for_each(&mut look) } else { run.iter().for_each(&mut look) }
         }
         found
+    }
+
+    /// How many amounts lie in each bin, and what they add up to: bins begin at the edges, given in rising order, and
+    /// what is below the first edge is in the first bin.
+    pub(crate) fn bins(&self, edges: &[i64]) -> Vec<(u64, i64)> {
+        let mut bins = vec![(0, 0); edges.len()];
+        let bin = |cents: i64| edges.partition_point(|edge| *edge <= cents).saturating_sub(1);
+        for (sign, run) in self.runs() {
+            let (first, last) = (sign * run.from as i64, sign * (run.from + run.counts.len() as u64 - 1) as i64);
+            if bin(first) == bin(last) {
+                let (count, sum) = &mut bins[bin(first)];
+                *count += run.count;
+                *sum += sign * run.sum as i64;
+                continue;
+            }
+            for (size, n) in run.iter() {
+                let cents = sign * size as i64;
+                let (count, sum) = &mut bins[bin(cents)];
+                *count += n;
+                *sum += cents * n as i64;
+            }
+        }
+        bins
     }
 }
 
@@ -155,8 +226,12 @@ mod tests {
                 left.change(*cents, -1);
             }
             kept.sort_unstable();
-            let counted: Vec<i64> = left.iter().flat_map(|(cents, n)| std::iter::repeat_n(cents, n as usize)).collect();
-            prop_assert_eq!(&counted, &kept);
+            let edges = [-700, -1, 0, 1, 100, 2048, 1_000_000];
+            let inside = |bin: usize| kept.iter().filter(move |cents| {
+                (bin == 0 || edges[bin] <= **cents) && (bin + 1 == edges.len() || **cents < edges[bin + 1])
+            });
+            let bins: Vec<_> = (0..edges.len()).map(|bin| (inside(bin).count() as u64, inside(bin).sum())).collect();
+            prop_assert_eq!(left.bins(&edges), bins);
             prop_assert_eq!((left.min(), left.max()), (kept.first().copied(), kept.last().copied()));
             let expected = [0.0, 0.5, 0.95, 1.0].map(|fraction| {
                 (!kept.is_empty()).then(|| kept[(fraction * kept.len() as f64).ceil().max(1.0) as usize - 1])

@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 pub const SECOND: i64 = 1_000_000;
 /// Microseconds of a day.
 pub const DAY: i64 = 86_400 * SECOND;
+/// Times this many microseconds and more from 1970 are none: 73,000 years.
+pub(crate) const FAR: i64 = 1 << 61;
 /// A series has at most so many buckets.
 pub(crate) const MAX_BUCKETS: i64 = 100_000;
 
@@ -217,8 +219,10 @@ impl Query {
         let positive = |field, value: i64| {
             if value > 0 { Ok(()) } else { Err(Error::config(field, "must be longer than nothing")) }
         };
-        if let Some(width) = self.width {
-            positive("width", width)?;
+        match self.width {
+            Some(width) if width > FAR => return Err(Error::config("width", "73,000 years at most")),
+            Some(width) => positive("width", width)?,
+            None => {}
         }
         match self.window {
             Window::All if self.before => {
@@ -227,10 +231,17 @@ impl Query {
             Window::Between(from, to) if from >= to => {
                 return Err(Error::config("end", "must be later than start"));
             }
+            Window::Between(from, to) if from < -FAR || to > FAR => {
+                return Err(Error::config("start", "a range can go 73,000 years back and forth"));
+            }
+            Window::Last(length) if length > FAR => return Err(Error::config("last", "73,000 years at most")),
             Window::Last(length) => positive("last", length)?,
             Window::All | Window::Between(..) => {}
         }
-        if self.utc_offset.abs() > 86_400 {
+        if self.filter.only.contains_key(&Dimension::Place) {
+            return Err(Error::config("filters", "a place is asked for by its city and its country"));
+        }
+        if self.utc_offset.unsigned_abs() > 86_400 {
             return Err(Error::config("utc_offset", format!("{} seconds is more than a day", self.utc_offset)));
         }
         for grouping in &self.groupings {

@@ -45,6 +45,11 @@ impl Sketch {
         side[at] = side[at].wrapping_add_signed(by);
     }
 
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + (self.positive.len() + self.negative.len()) * 4
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in [(&mut self.positive, &other.positive), (&mut self.negative, &other.negative)] {
             if mine.len() < theirs.len() {

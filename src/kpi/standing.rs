@@ -7,11 +7,12 @@ use super::buckets::Buckets;
 use super::chunk::Terms;
 use super::columns::Columns;
 use super::query::{Query, SECOND};
-use super::state::{Asked, State, time_of};
+use super::state::{Asked, State, fits, time_of};
 use crate::error::Result;
 
-/// So many queries are kept, those asked last.
-const KEPT: usize = 32;
+/// So many queries are kept, those asked last, and no more than take so many bytes.
+const KEPT: usize = 128;
+const KEPT_BYTES: usize = 512 << 20;
 /// And none that nobody has asked for so long (microseconds): its page is closed or shows something else.
 const KEPT_FOR: i64 = 120 * SECOND;
 
@@ -44,6 +45,7 @@ impl Standing {
         // Of the time before, the totals alone.
         let asked_before = Asked::new(&key, &[], &terms, columns);
         let (range, buckets) = time_of(&key, now, columns)?;
+        fits(&key, buckets, columns)?;
         let shifted = earlier(&key, range, buckets);
         self.asked += 1;
         let mut kept = self.kept.remove(&key);
@@ -63,7 +65,7 @@ impl Standing {
             asked_at: 0,
         });
         (kept.asked, kept.asked_at) = (self.asked, now);
-        let answer = Answer::new(&key, currency, &kept.state, kept.before.as_ref(), columns);
+        let answer = Answer::new(now, &key, currency, &kept.state, kept.before.as_ref(), columns);
         self.kept.insert(key, kept);
         self.forget(now);
         Ok(answer)
@@ -72,9 +74,11 @@ impl Standing {
     /// Forgets what is asked no more, and the longest ago where there is too much.
     fn forget(&mut self, now: i64) {
         self.kept.retain(|_, kept| now - kept.asked_at <= KEPT_FOR);
-        if self.kept.len() > KEPT {
+        let bytes = |kept: &Kept| kept.state.bytes() + kept.before.as_ref().map_or(0, State::bytes);
+        let mut all: usize = self.kept.values().map(bytes).sum();
+        while self.kept.len() > KEPT || all > KEPT_BYTES && self.kept.len() > 1 {
             let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.asked).map(|(query, _)| query.clone());
-            oldest.map(|query| self.kept.remove(&query));
+            all -= oldest.and_then(|query| self.kept.remove(&query)).as_ref().map_or(0, bytes);
         }
     }
 }
@@ -166,8 +170,8 @@ mod tests {
             ask(min, 0);
         }
         ask(0, KEPT_FOR);
-        assert_eq!(ask(100, KEPT_FOR), (0..1).chain(2..KEPT as i64).chain([100]).collect::<Vec<_>>());
-        assert_eq!(ask(100, KEPT_FOR + 1), [0, 100]);
+        assert_eq!(ask(1000, KEPT_FOR), (0..1).chain(2..KEPT as i64).chain([1000]).collect::<Vec<_>>());
+        assert_eq!(ask(1000, KEPT_FOR + 1), [0, 1000]);
     }
 
     proptest! {

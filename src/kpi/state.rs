@@ -13,7 +13,7 @@ use super::multiset::Multiset;
 use super::outcome::OUTCOMES;
 use super::query::{By, Dimension, Grouping, Query, Window};
 use super::sketch::Sketch;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Counts of one grouping. Groups are numbered by code, slot of time or hour of the week.
 #[derive(Debug, Clone, Default)]
@@ -326,6 +326,19 @@ impl State {
         }
     }
 
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let groups = |groups: &Groups| {
+            size_of_val(groups.cells.as_slice())
+                + size_of_val(groups.extremes.as_slice())
+                + groups.sketches.iter().map(Sketch::bytes).sum::<usize>()
+                + size_of_val(groups.trend.as_slice())
+                + groups.pairs.bytes()
+        };
+        let own = size_of_val(self.kinds.as_slice()) + self.amounts.bytes() + self.cards.bytes();
+        own + self.groups.iter().map(groups).sum::<usize>()
+    }
+
     fn merge(&mut self, other: &Self) {
         self.kinds.iter_mut().zip(&other.kinds).for_each(|(mine, theirs)| add(mine, *theirs));
         self.amounts.merge(&other.amounts);
@@ -410,6 +423,25 @@ impl Groups {
         self.pairs.merge(&other.pairs);
         self.trend.iter_mut().zip(&other.trend).for_each(|(mine, theirs)| *mine += theirs);
     }
+}
+
+/// Whether what a query counts fits in memory. Errors: groups by so many buckets do not.
+pub(crate) fn fits(query: &Query, buckets: Option<Buckets>, columns: &Columns) -> Result<()> {
+    /// 256 MB of counts.
+    const MOST: usize = 1 << 26;
+    let slots = buckets.map_or(0, |buckets| buckets.len);
+    for grouping in &query.groupings {
+        if let By::Trend(dimension) = grouping.by
+            && group_count(dimension, columns) * slots > MOST
+        {
+            let groups = group_count(dimension, columns);
+            return Err(Error::config(
+                "width",
+                format!("a trend of {groups} groups in {slots} buckets is too much; take a greater width"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A range, None for all of time, and its buckets.

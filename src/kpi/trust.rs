@@ -1,6 +1,6 @@
 //! What became of messages that are no rows, and how long events took: small questions beside the snapshot.
 
-use super::follow::{Follower, Snapshot};
+use super::session::{Session, Snapshot};
 use crate::error::Result;
 
 /// Minutes of storing over which latency is shown.
@@ -21,11 +21,11 @@ pub struct Trust {
 }
 
 /// Asks what has changed since.
-pub(crate) async fn ask_trust(follower: &Follower, snapshot: &Snapshot, before: Trust) -> Result<Trust> {
+pub(crate) async fn ask_trust(session: &Session, snapshot: &Snapshot, before: Trust) -> Result<Trust> {
     let total = Some(snapshot.partitions.iter().map(|partition| partition.counters.rejected).sum());
     let mut trust = before;
     if trust.rejected_total != total {
-        let rows = follower
+        let rows = session
             .query(
                 "counting rejected_events",
                 "SELECT reason, count(*) FROM rejected_events GROUP BY 1 ORDER BY 2 DESC, 1",
@@ -39,7 +39,7 @@ pub(crate) async fn ask_trust(follower: &Follower, snapshot: &Snapshot, before: 
          WHERE minute > (now() AT TIME ZONE 'UTC') - interval '{MINUTES} minutes' GROUP BY 1 ORDER BY 1"
     );
     let bins: Vec<(i64, i64)> =
-        follower.query("reading latency_minute", &sql).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
+        session.query("reading latency_minute", &sql).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
     trust.latency_events = bins.iter().map(|(_, count)| count).sum();
     trust.latency_ms = (trust.latency_events > 0).then(|| {
         [0.5, 0.95, 0.99].map(|fraction| {

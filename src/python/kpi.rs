@@ -27,6 +27,16 @@ pub(super) struct PyKpiEngine {
     engine: Engine,
 }
 
+impl Drop for PyKpiEngine {
+    /// The engine's thread may be about to log, for which it needs the interpreter that whoever drops this has.
+    fn drop(&mut self) {
+        let close = |py: Python<'_>| py.detach(|| self.engine.close());
+        if Python::try_attach(close).is_none() {
+            self.engine.close();
+        }
+    }
+}
+
 #[pymethods]
 impl PyKpiEngine {
     #[staticmethod]
@@ -70,7 +80,7 @@ impl PyKpiEngine {
         top: Option<usize>,
     ) -> PyResult<PyKpiAnswer> {
         let window = match (last, start, end) {
-            (Some(last), None, None) => Window::Last(last.as_micros() as i64),
+            (Some(last), None, None) => Window::Last(micros(last)),
             (None, None, None) => Window::All,
             (None, Some(start), Some(end)) => Window::Between(start, end),
             (None, ..) => return Err(Error::config("start", "give start and end, or neither").into()),
@@ -84,7 +94,7 @@ impl PyKpiEngine {
             window,
             currency: currency.map(|name| Some(name).filter(|name| !name.is_empty())),
             groupings: groupings.iter().map(|(name, more)| grouping(name, more, top)).collect::<PyResult<_>>()?,
-            width: width.map(|width| width.as_micros() as i64),
+            width: width.map(micros),
             utc_offset: utc_offset.unwrap_or_default(),
             before,
         };
@@ -144,6 +154,11 @@ impl PyKpiEngine {
         let status = self.engine.status();
         format!("KpiEngine(rows={}, loaded={:.2})", status.rows, status.loaded)
     }
+}
+
+/// What does not fit is more than may be asked.
+fn micros(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn named(name: &str) -> PyResult<Dimension> {
@@ -211,6 +226,11 @@ pub(super) struct PyKpiAnswer {
 
 #[pymethods]
 impl PyKpiAnswer {
+    #[getter]
+    fn at(&self) -> i64 {
+        self.answer.at
+    }
+
     #[getter]
     fn start(&self) -> Option<i64> {
         self.answer.range.map(|range| range.0)
@@ -378,6 +398,7 @@ record!(
         dropped_until: Option<i64> = |status| status.dropped_until,
         lacking_rows: i64 = |status| status.lacking_rows,
         reloads: u64 = |status| status.reloads,
+        outdated: bool = |status| status.outdated,
         reload: Option<&'static str> = |status| status.reload.map(Reload::in_words),
         rows_from_file: u64 = |status| status.rows_from_file,
         bytes: u64 = |status| status.bytes,
