@@ -6,7 +6,7 @@ use crate::config::{DatabaseUrl, KafkaConfig, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::produce::resend;
 use crate::replay::ReplayedEvent;
-use crate::store::connect::connect;
+use crate::store::connect::{connect, connect_to_read};
 use crate::store::rejected;
 pub use crate::store::rejected::{KeptMessage, ReasonCount, Selection};
 
@@ -25,12 +25,12 @@ pub struct Resent {
 
 /// Counts the kept messages by reason, the most frequent first.
 pub fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
-    crate::runtime()?.block_on(async { rejected::count(&connect(url).await?).await })
+    crate::runtime()?.block_on(async { rejected::count(&connect_to_read(url).await?.0).await })
 }
 
 /// The selected messages, the newest first.
 pub fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<KeptMessage>> {
-    crate::runtime()?.block_on(async { rejected::select(&connect(url).await?, selection).await })
+    crate::runtime()?.block_on(async { rejected::select(&connect_to_read(url).await?.0, selection).await })
 }
 
 /// So many messages are held at once.

@@ -14,7 +14,9 @@ import tempfile
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Literal
 
+from confluent_kafka.admin import AdminClient, NewTopic
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,8 +45,36 @@ def run(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "ccstream", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
+def produce(start: datetime, count: int, seed: int) -> None:
+    """Sends so many events from a moment on."""
+    run(
+        *("produce", "--quiet", "--rate", "max", "--count", str(count)),
+        *("--seed", str(seed), "--start-time", start.isoformat()),
+    )
+
+
+def history() -> None:
+    """Two hours of a rise and fall, up to now, so that there is something to compare with."""
+    begin, minutes = datetime.now(timezone.utc) - timedelta(minutes=125), 0
+    while (start := begin + timedelta(minutes=minutes)) < datetime.now(timezone.utc):
+        left = (datetime.now(timezone.utc) - start) / timedelta(minutes=1)
+        count = 420 + 0.7 * minutes + 60 * math.sin(minutes / 9)
+        produce(start, int(count * min(1, left)), minutes)
+        minutes += 1
+
+
+def shoot(browser: Browser, url: str, name: str, width: int, height: int, scheme: Literal["light", "dark"]) -> None:
+    """Takes a picture of the page."""
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.goto(url)
+    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
+    page.wait_for_timeout(6000)
+    page.screenshot(path=DOCS / name)
+    page.close()
+
+
 def main() -> None:
-    """Takes all three."""
+    """Takes all of them."""
     DOCS.mkdir(exist_ok=True)
     port = free_port()
     os.environ["CCSTREAM_KPI_FILE"] = str(Path(tempfile.mkdtemp()) / "columns")
@@ -62,10 +92,12 @@ def main() -> None:
         children.append(child)
         return child
 
-    with embedded_services(), sync_playwright() as playwright:
+    with embedded_services() as places, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         try:
-            run("produce", "--rate", "max", "--count", "1", "--quiet")
+            servers = places["KAFKA_BOOTSTRAP_SERVERS"]
+            AdminClient({"bootstrap.servers": servers}).create_topics([NewTopic("orders_json", 1, 1)])
+            time.sleep(2)
             consumer = spawn("consumer.py")
             time.sleep(5)
             producer = spawn("producer.py")
@@ -76,32 +108,15 @@ def main() -> None:
                 outputs.append((child.communicate()[0]).splitlines())
             draw(browser, "producer.png", "python producer.py", outputs[0][:8])
             draw(browser, "consumer.png", "python consumer.py", outputs[1][:12])
-            # Two hours of a day's rise and fall, so that there is something to compare with.
-            begin = datetime.now(timezone.utc) - timedelta(minutes=120)
-            for minute in range(120):
-                count = int(500 + 260 * math.sin(minute / 19) + 40 * (minute % 5))
-                start = (begin + timedelta(minutes=minute)).isoformat()
-                flags = (
-                    "--rate",
-                    "max",
-                    "--quiet",
-                    "--count",
-                    str(count),
-                    "--seed",
-                    str(minute),
-                    "--start-time",
-                    start,
-                )
-                run("produce", *flags)
             spawn("consumer.py", "--quiet")
+            history()
             spawn("producer.py", "--rate", "8", "--quiet")
             spawn("-m", "streamlit", "run", "dashboard.py", f"--server.port={port}", "--server.headless=true")
             time.sleep(20)
-            page = browser.new_page(viewport={"width": 1440, "height": 1900})
-            page.goto(f"http://localhost:{port}/?range=1h")
-            page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
-            page.wait_for_timeout(6000)
-            page.screenshot(path=DOCS / "dashboard.png")
+            url = f"http://localhost:{port}/?range=1h"
+            shoot(browser, url, "dashboard.png", 1440, 2480, "light")
+            shoot(browser, f"{url}&status=declined", "dark.png", 1440, 2480, "dark")
+            shoot(browser, url, "phone.png", 390, 1000, "light")
         finally:
             browser.close()
             for child in children:

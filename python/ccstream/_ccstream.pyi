@@ -511,6 +511,9 @@ class KpiStatus:
     def odd_amounts(self) -> int:
         """Rows whose amount is no number of cents (NaN, or beyond 64 bits); they count as rows without one."""
     @property
+    def first_at(self) -> int | None:
+        """The earliest time of a row that is here, in microseconds since 1970 UTC."""
+    @property
     def dropped_until(self) -> int | None:
         """What happened after this is all here, in microseconds since 1970 UTC; None: everything is."""
     @property

@@ -11,8 +11,8 @@ use super::codes::{Amounts, Codes, with_codes};
 use super::dictionary::{Dictionary, UNKNOWN};
 use super::outcome::{Outcome, outcome};
 
-/// Rows of a full block.
-pub(crate) const BLOCK_ROWS: usize = 65_536;
+/// Rows of a full block; few in the tests, so that they have several.
+pub(crate) const BLOCK_ROWS: usize = if cfg!(test) { 64 } else { 65_536 };
 /// The time of a row without one, and the cents of one without an amount.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
@@ -395,7 +395,8 @@ impl Columns {
             with_codes!(block.codes(column), codes => codes.iter().for_each(|code| used[*code as usize] = true));
         }
         let mut kept = Dictionary::default();
-        let code = |(code, used): (u32, &bool)| if *used { kept.code(self.dictionary(attribute).name(code)) } else { 0 };
+        let code =
+            |(code, used): (u32, &bool)| if *used { kept.code(self.dictionary(attribute).name(code)) } else { 0 };
         let new: Vec<u32> = (0..).zip(&used).map(code).collect();
         self.in_use[at] = kept.len();
         self.dictionaries[attribute as usize] = kept;
@@ -477,19 +478,19 @@ mod tests {
     #[test]
     fn names_leave_with_their_rows() {
         let mut columns = Columns::default();
-        let all: Vec<String> = (0..6 * BLOCK_ROWS + 100).map(|row| format!("card {}", row / 2)).collect();
+        let all: Vec<String> = (0..6 * BLOCK_ROWS + 1).map(|row| format!("card {}", row / 2)).collect();
         for (time, card) in (0..).zip(&all) {
-            let card = (time % 1000 != 0).then_some(card.as_str());
+            let card = (time % 10 != 0).then_some(card.as_str());
             columns.push(&Row { time, card, merchant: Some("m"), ..Row::default() });
         }
         let (names, bytes) = (columns.codes(Column::Card), columns.bytes());
         let before = cards(&columns);
-        columns.drop_oldest(2 * BLOCK_ROWS + 8_000, None, i64::MAX);
+        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
         assert!(columns.codes(Column::Card) < names / 2 && columns.bytes() < bytes / 2);
         assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
         // Few names are not worth looking for.
-        columns.drop_oldest(BLOCK_ROWS + 5_000, None, i64::MAX);
+        columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
         assert_eq!(columns.dictionary(Attribute::Card).find(Some("card 5")), None);
         columns.push(&Row { card: Some("card 5"), ..Row::default() });
@@ -521,8 +522,11 @@ mod tests {
             let time = if row == 7 { 1 << 50 } else { row };
             columns.push(&Row { time: if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time }, ..Row::default() });
         }
-        columns.drop_oldest(2 * BLOCK_ROWS + 10_000, None, 1 << 40);
-        assert_eq!(columns.blocks.iter().map(|block| block.start).collect::<Vec<_>>(), [1 << 16, 2 << 16]);
+        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, 1 << 40);
+        assert_eq!(
+            columns.blocks.iter().map(|block| block.start).collect::<Vec<_>>(),
+            [1, 2].map(|block| block * BLOCK_ROWS as u64)
+        );
         assert_eq!(columns.dropped_until, Some(1 << 40));
     }
 }

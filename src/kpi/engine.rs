@@ -85,6 +85,8 @@ pub struct Status {
     pub foreign_rows: u64,
     /// Rows whose amount is no number of cents.
     pub odd_amounts: u64,
+    /// The earliest time of a row that is here; microseconds since 1970 UTC.
+    pub first_at: Option<i64>,
     /// All rows later than this are here; None: all rows are.
     pub dropped_until: Option<i64>,
     /// Rows of the table that came from Kafka, by the consumers' own count, less those that are here: somebody
@@ -119,6 +121,7 @@ impl Status {
         (self.trouble, self.no_tables) = (None, false);
         self.rows = columns.len() as u64;
         self.bytes = columns.bytes() as u64;
+        self.first_at = columns.span().map(|(first, _)| first);
         self.dropped_until = columns.dropped_until;
         self.loaded = loaded;
         self.snapshot_at = Some(snapshot.at);
@@ -383,6 +386,7 @@ impl Shared {
         let mut status = lock(&self.status);
         status.rows = data.columns.len() as u64;
         status.rows_from_file = status.rows;
+        status.first_at = data.columns.span().map(|(first, _)| first);
         status.dropped_until = data.columns.dropped_until;
         (status.snapshot_at, status.loaded) = (Some(at), 1.0);
         Some(known)

@@ -106,14 +106,7 @@ impl Writer {
         self.bytes(bytemuck::cast_slice(list))
     }
 
-    fn all(
-        &mut self,
-        known: &Known,
-        columns: &Columns,
-        at: i64,
-        pieces: &[u64],
-        followed: u64,
-    ) -> std::io::Result<()> {
+    fn all(&mut self, known: &Known, columns: &Columns, at: i64, pieces: &[u64], followed: u64) -> std::io::Result<()> {
         let Identity { system, database, table, file } = known.identity;
         for number in [
             MAGIC,

@@ -97,6 +97,7 @@ fn earlier(
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::answer::{Keys, Totals};
     use super::super::columns::{ABSENT, Row};
     use super::super::query::{By, Dimension, Filter, Grouping, Window};
     use super::*;
@@ -105,14 +106,8 @@ mod tests {
 
     /// Every grouping, with all that may be asked of it and still be carried over a range that moves.
     fn groupings(extremes: bool) -> Vec<Grouping> {
-        let plain = [
-            By::Dimension(Dimension::City),
-            By::Dimension(Dimension::Status),
-            By::Dimension(Dimension::Merchant),
-            By::Week,
-            By::Amount,
-        ]
-        .map(Grouping::new);
+        let plain =
+            [By::Dimension(Dimension::City), By::Dimension(Dimension::Status), By::Week, By::Amount].map(Grouping::new);
         let rich =
             |by| Grouping { percentiles: true, cards: true, extremes: true, outcomes: true, ..Grouping::new(by) };
         let mut all = vec![rich(By::Time), Grouping::new(By::Trend(Dimension::Country))];
@@ -124,6 +119,7 @@ mod tests {
             ..Grouping::new(By::Dimension(Dimension::Country))
         });
         all.extend(plain);
+        all.push(Grouping { top: Some(2), ..Grouping::new(By::Dimension(Dimension::Merchant)) });
         all
     }
 
@@ -153,7 +149,95 @@ mod tests {
             any::<u8>(),
             any::<Option<bool>>(),
         );
-        prop::collection::vec(prop::collection::vec(row, 0..40), 1..8)
+        prop::collection::vec(prop::collection::vec(row, 0..80), 1..8)
+    }
+
+    /// The rows that a query is about, one by one.
+    fn chosen(rows: &[Drawn], filter: &Filter, range: Option<(i64, i64)>) -> Vec<Drawn> {
+        let in_city = |pick: u8| {
+            let city = (pick % 6 > 0).then(|| ["a", "b", "c", "d", "e"][usize::from(pick % 6) - 1].to_owned());
+            filter.only.get(&Dimension::City).is_none_or(|cities| cities.contains(&city))
+        };
+        let is_chosen = |(time, cents, pick, _): &&Drawn| {
+            range.is_none_or(|(from, to)| time.is_some_and(|time| from <= time && time < to))
+                && in_city(*pick)
+                && filter.min_cents.is_none_or(|min| cents.is_some_and(|cents| cents >= min))
+        };
+        rows.iter().filter(is_chosen).copied().collect()
+    }
+
+    /// An answer against what its rows say, one by one.
+    fn check(answer: &Answer, query: &Query, all: &[Drawn]) {
+        let rows = chosen(all, &query.filter, answer.range);
+        let totals = |rows: &[Drawn]| {
+            let mut paid: Vec<i64> = rows.iter().filter(|row| row.2 % 2 == 1).filter_map(|row| row.1).collect();
+            paid.sort_unstable();
+            let at = |fraction: f64| paid.get((fraction * paid.len() as f64).ceil().max(1.0) as usize - 1).copied();
+            let cards: std::collections::BTreeSet<u8> =
+                rows.iter().map(|row| row.2 % 4).filter(|card| *card > 0).collect();
+            let percentiles = if paid.is_empty() { [None; 3] } else { [0.5, 0.95, 0.99].map(at) };
+            (
+                rows.len() as u64,
+                paid.iter().sum::<i64>(),
+                paid.first().copied(),
+                paid.last().copied(),
+                percentiles,
+                cards.len() as u64,
+            )
+        };
+        let said = |found: &Totals| {
+            (found.figures.count, found.figures.sum, found.min, found.max, found.percentiles, found.cards)
+        };
+        assert_eq!(said(&answer.totals), totals(&rows));
+        if let (Some(before), Some((from, to))) = (&answer.before, answer.range) {
+            assert_eq!(said(before), totals(&chosen(all, &query.filter, Some((from - (to - from), from)))));
+        }
+        let approved = rows.iter().filter(|row| row.2 % 3 == 1).count() as u64;
+        assert_eq!(answer.totals.figures.approved, approved);
+        for table in &answer.tables {
+            match (table.by, &table.keys) {
+                (By::Time, Keys::Times(starts)) => {
+                    let width = answer.width.unwrap();
+                    let inside = |start: i64| {
+                        let inside = |row: &&Drawn| row.0.is_some_and(|time| start <= time && time < start + width);
+                        totals(&rows.iter().filter(inside).copied().collect::<Vec<_>>())
+                    };
+                    for (at, start) in starts.iter().enumerate() {
+                        let (count, sum, min, max, _, cards) = inside(*start);
+                        let said =
+                            (table.figures[at].count, table.figures[at].sum, table.extremes[at], table.cards[at]);
+                        assert_eq!(said, (count, sum, min.zip(max), cards), "bucket {start}");
+                    }
+                    let timed: u64 = table.figures.iter().map(|figures| figures.count).sum();
+                    let sum: i64 = table.figures.iter().map(|figures| figures.sum).sum();
+                    let other = (table.other.1.count, table.other.1.sum);
+                    assert_eq!(other, (answer.totals.figures.count - timed, answer.totals.figures.sum - sum));
+                }
+                (By::Week, Keys::Numbers(hours)) => {
+                    for (hour, figures) in hours.iter().zip(&table.figures) {
+                        let of = |time: i64| ((time / SECOND + i64::from(query.utc_offset)) / 3600 + 72) % 168;
+                        let count = rows.iter().filter(|row| row.0.is_some_and(|time| of(time) == *hour)).count();
+                        assert_eq!(figures.count, count as u64, "hour {hour}");
+                    }
+                }
+                (By::Dimension(Dimension::Merchant), Keys::Names(names)) => {
+                    assert_eq!(
+                        names.len() + table.other.0,
+                        rows.iter().map(|row| row.2 % 5).collect::<std::collections::BTreeSet<_>>().len()
+                    );
+                    let all = table.figures.iter().fold(table.other.1, |sum, figures| sum + *figures);
+                    assert_eq!((all.count, all.sum), (answer.totals.figures.count, answer.totals.figures.sum));
+                }
+                (By::Dimension(Dimension::Country), Keys::Names(names)) => {
+                    for (name, figures) in names.iter().zip(&table.figures) {
+                        let of = |pick: u8| (pick % 3 > 0).then(|| ["a", "b"][usize::from(pick % 3) - 1].to_owned());
+                        let count = rows.iter().filter(|row| of(row.2) == *name).count();
+                        assert_eq!(figures.count, count as u64, "{name:?}");
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     #[test]
@@ -193,14 +277,17 @@ mod tests {
             let mut columns = Columns::default();
             let mut standing = Standing::default();
             let mut now = 100 * MINUTE;
+            let mut all = Vec::new();
             for (step, by) in steps.into_iter().zip(moves) {
                 for row in step {
                     push(&mut columns, row);
+                    all.push(row);
                 }
                 now += by;
                 for window in windows {
                     let query = Query {
                         filter: filter.clone(),
+                        utc_offset: 5400,
                         window,
                         currency: Some(Some("a".into())),
                         groupings: groupings(extremes),
@@ -209,6 +296,7 @@ mod tests {
                     };
                     let carried = standing.answer(&query, now, &columns, 1).unwrap();
                     let anew = Standing::default().answer(&query, now, &columns, 2).unwrap();
+                    check(&carried, &query, &all);
                     prop_assert_eq!(carried, anew);
                 }
             }

@@ -395,6 +395,7 @@ record!(
         no_tables: bool = |status| status.no_tables,
         foreign_rows: u64 = |status| status.foreign_rows,
         odd_amounts: u64 = |status| status.odd_amounts,
+        first_at: Option<i64> = |status| status.first_at,
         dropped_until: Option<i64> = |status| status.dropped_until,
         lacking_rows: i64 = |status| status.lacking_rows,
         reloads: u64 = |status| status.reloads,

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Config};
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use crate::store::schema::READER;
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -153,6 +154,37 @@ pub(crate) async fn connect_within(url: &DatabaseUrl, limit: Duration) -> Result
         }
     });
     Ok(client)
+}
+
+/// Connects for reading only, with the reading role's rights where there is one that may read all of it; that
+/// role.
+pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<(Client, Option<String>)> {
+    let step = || Error::postgres("setting up the connection");
+    let client = connect(url).await?;
+    client
+        .batch_execute(
+            "SET default_transaction_read_only = on; SET statement_timeout = '60s'; SET timezone = 'UTC';
+             SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'",
+        )
+        .await
+        .map_err(step())?;
+    // A table made anew by somebody else, or restored, may not be the role's to read.
+    let role = client
+        .query_opt(
+            "SELECT rolname::text FROM pg_roles r WHERE rolname = $1 AND pg_has_role(r.oid, 'MEMBER') AND (
+                 SELECT count(*) = 4 AND bool_and(has_table_privilege(r.oid, c.oid, 'SELECT')) FROM pg_class c
+                 WHERE c.oid IN (to_regclass('orders'), to_regclass('kafka_offsets'),
+                                 to_regclass('rejected_events'), to_regclass('latency_minute')))",
+            &[&READER],
+        )
+        .await
+        .map_err(step())?;
+    let mut role: Option<String> = role.map(|row| row.get(0));
+    // From PostgreSQL 16 on, a member need not be allowed to take the role.
+    if role.is_some() && client.batch_execute(&format!("SET ROLE {READER}")).await.is_err() {
+        role = None;
+    }
+    Ok((client, role))
 }
 
 #[cfg(test)]

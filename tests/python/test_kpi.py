@@ -332,7 +332,7 @@ def test_a_restart_reads_what_is_new(embedded_pipeline: Pipeline, tmp_path: Path
 
 
 @pytest.mark.parametrize("limit", [{"max_rows": 70_000}, {"max_days": 10}])
-def test_the_oldest_rows_leave(embedded_pipeline: Pipeline, limit: dict[str, int]) -> None:
+def test_the_oldest_rows_leave(embedded_pipeline: Pipeline, limit: dict[str, Any]) -> None:
     pipeline = embedded_pipeline
     now = datetime.now(timezone.utc)
     for seed, days in enumerate((40, 1)):

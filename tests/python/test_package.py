@@ -37,7 +37,7 @@ def test_the_wheel_works_in_a_clean_venv_without_rust(tmp_path: Path) -> None:
     assert "cp310-abi3" in wheel.name
     assert wheel.stat().st_size < 15_000_000
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("py.typed", "_ccstream.pyi", "dashboard/page.py", "dashboard/land-110m.json"):
+    for name in ("py.typed", "_ccstream.pyi", "dashboard/page.py", "dashboard/land/land-110m.json"):
         assert f"ccstream/{name}" in names
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)

@@ -5,7 +5,6 @@ Each is made once by Altair, from an empty frame: a refresh then sends data alon
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -14,13 +13,18 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from ccstream.dashboard.dimensions import WEEKDAYS
+
 Spec = dict[str, Any]
 
+LAND = Path(__file__).parent / "land" / "land-110m.json"
+"""Natural Earth's coastlines at 1:110 million, from the npm package world-atlas."""
 HEIGHT = 150
 # Of Okabe and Ito's palette, which colour-blind people can tell apart. A measure has one colour everywhere.
 TRANSACTIONS = "#0072B2"
 VALUE = "#009E73"
-PLACES = "#E69F00"
+PLACES = "#D55E00"
+USUAL = "#CC79A7"
 PICK = "pick"
 """The name of a chart's selection."""
 
@@ -39,7 +43,10 @@ def _empty(*columns: str) -> pd.DataFrame:
 
 @cache
 def over_time(measure: str, width: timedelta, form: str) -> Spec:
-    """A measure over time, by the clock of whoever looks.
+    """A measure over time, by the clock of whoever looks: ``time``, ``end``, ``whole`` and the measure.
+
+    Buckets that are not whole, as the one that is still running, are paler. Transactions have a line of their usual
+    level: ``usual``.
 
     Args:
         measure: ``transactions`` or ``value``.
@@ -47,20 +54,22 @@ def over_time(measure: str, width: timedelta, form: str) -> Spec:
         form: of the axis's labels: :func:`time_form`.
     """
     colour = TRANSACTIONS if measure == "transactions" else VALUE
-    chart = (
-        alt.Chart(_empty("time", measure))
-        .mark_area(color=colour, opacity=0.25, line={"color": colour}, interpolate="step-after")
-        .encode(
-            x=alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6)),
-            y=alt.Y(f"{measure}:Q", title=None, axis=alt.Axis(format="~s", tickCount=3)),
-            tooltip=[
-                alt.Tooltip("time:T", title=f"{describe(width)} from", format="%Y-%m-%d %H:%M:%S"),
-                alt.Tooltip(f"{measure}:Q", format=",.2f" if measure == "value" else ","),
-            ],
-        )
-        .properties(height=HEIGHT)
+    time = alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6, grid=False))
+    base = alt.Chart(_empty("time", "end", "whole", measure, "usual"))
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart = base.mark_bar(color=colour, binSpacing=0, stroke=None).encode(
+        x=time,
+        x2="end:T",
+        y=alt.Y(f"{measure}:Q", title=None, axis=alt.Axis(format="~s", tickCount=3)),
+        opacity=alt.condition("datum.whole", alt.value(0.75), alt.value(0.3)),
+        tooltip=[
+            alt.Tooltip("time:T", title=f"{describe(width)} from", format="%Y-%m-%d %H:%M:%S"),
+            alt.Tooltip(f"{measure}:Q", format=",.2f" if measure == "value" else ","),
+        ],
     )
-    return _spec(chart)
+    if measure == "transactions":
+        usual = base.transform_filter("datum.whole").mark_line(color=USUAL, strokeWidth=1.5)
+        chart = alt.layer(chart, usual.encode(x=time, y="usual:Q"))
+    return _spec(chart.properties(height=HEIGHT))
 
 
 def time_form(width: timedelta, buckets: int) -> str:
@@ -81,7 +90,12 @@ def bars(column: str) -> Spec:
         .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2, cursor="pointer")
         .encode(
             x=alt.X("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            y=alt.Y(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelLimit=150, labelOverlap=False)),
+            y=alt.Y(
+                f"{column}:N",
+                title=None,
+                sort=None,
+                axis=alt.Axis(labelLimit=150, labelOverlap=False, labelFlush=False),
+            ),
             tooltip=[
                 f"{column}:N",
                 alt.Tooltip("transactions:Q", format=","),
@@ -96,14 +110,19 @@ def bars(column: str) -> Spec:
 
 @cache
 def week() -> Spec:
-    """Transactions by weekday and hour: ``weekday``, ``hour``, ``transactions``."""
+    """Transactions by weekday and hour, those that have any: ``weekday``, ``hour``, ``transactions``."""
+    hours = alt.Axis(values=[0, 6, 12, 18], labelAngle=0, labelExpr="datum.value + ':00'", labelAlign="left")
     chart = (
         alt.Chart(_empty("weekday", "hour", "transactions"))
         .mark_rect()
         .encode(
-            x=alt.X("hour:O", title=None, axis=alt.Axis(values=[0, 6, 12, 18, 23], labelAngle=0)),
-            y=alt.Y("weekday:O", title=None, sort=None),
-            color=alt.Color("transactions:Q", scale=alt.Scale(scheme="viridis"), legend=None),
+            x=alt.X("hour:O", title=None, scale=alt.Scale(domain=[*range(24)]), axis=hours),
+            y=alt.Y("weekday:O", title=None, scale=alt.Scale(domain=WEEKDAYS), axis=alt.Axis(labelFlush=False)),
+            color=alt.Color(
+                "transactions:Q",
+                scale=alt.Scale(range=["#cfe3f1", TRANSACTIONS], domainMin=0),
+                legend=alt.Legend(title=None, format="~s", orient="bottom", gradientLength=160, gradientThickness=8),
+            ),
             tooltip=["weekday:O", "hour:O", alt.Tooltip("transactions:Q", format=",")],
         )
         .properties(height=190)
@@ -118,9 +137,9 @@ def amounts() -> Spec:
         alt.Chart(_empty("label", "transactions"))
         .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2)
         .encode(
-            x=alt.X("label:O", title=None, sort=None, axis=alt.Axis(labelAngle=-45, labelOverlap=True)),
+            x=alt.X("label:O", title=None, sort=None, axis=alt.Axis(labelAngle=-45, labelOverlap=False)),
             y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            tooltip=[alt.Tooltip("label:O", title="from"), alt.Tooltip("transactions:Q", format=",")],
+            tooltip=[alt.Tooltip("label:O", title="amount"), alt.Tooltip("transactions:Q", format=",")],
         )
         .properties(height=190)
     )
@@ -128,15 +147,16 @@ def amounts() -> Spec:
 
 
 @cache
-def world() -> Spec:
+def world(land: str) -> Spec:
     """Cities on a map, by their transactions: ``city``, ``country``, ``latitude``, ``longitude``, ``transactions``.
 
-    The coastlines are Natural Earth's at 1:110 million, from the npm package world-atlas: no internet is needed.
+    Args:
+        land: where a browser gets the coastlines of :data:`LAND`, once: no internet is needed.
     """
-    background = alt.Chart(_empty()).mark_geoshape(fill="#8883", stroke="#8888", strokeWidth=0.4)
+    background = alt.Chart(_empty()).mark_geoshape(fill="#8884", stroke="#8888", strokeWidth=0.4)
     points = (
         alt.Chart(_empty("city", "country", "latitude", "longitude", "transactions"))
-        .mark_circle(color=PLACES, opacity=0.75, stroke="white", strokeWidth=0.5)
+        .mark_circle(color=PLACES, opacity=0.7, stroke="white", strokeWidth=0.6)
         .encode(
             longitude="longitude:Q",
             latitude="latitude:Q",
@@ -144,11 +164,10 @@ def world() -> Spec:
             tooltip=["city:N", "country:N", alt.Tooltip("transactions:Q", format=",")],
         )
     )
-    spec = _spec(alt.layer(background, points).project("naturalEarth1").properties(height=330))
+    spec = _spec(alt.layer(background, points).project("naturalEarth1"))
     # The dots take the page's data; the land has its own.
-    land = json.loads((Path(__file__).parent / "land-110m.json").read_text(encoding="utf-8"))
     spec["layer"][1].pop("data", None)
-    spec["layer"][0]["data"] = {"values": land, "format": {"type": "topojson", "feature": "land"}}
+    spec["layer"][0]["data"] = {"url": land, "format": {"type": "topojson", "feature": "land"}}
     return spec
 
 

@@ -1,7 +1,8 @@
 """KPIs of the viewer's own: a measure of the transactions that meet a condition, in one line of text.
 
 ``status = declined and amount > 500 and country != US`` is a condition: parts joined by ``and``, each a dimension or
-``amount`` with ``=``, ``!=`` (several values separated by ``|``) or, for the amount, ``>``, ``>=``, ``<``, ``<=``.
+``amount`` with ``=``, ``!=`` (several values separated by ``|``) or, for the amount, ``>``, ``>=``, ``<``, ``<=``. What
+is in double quotes is taken as it is: ``merchant = "Salt and Pepper"``.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ MEASURES = {
     "rate": "Events per second",
 }
 """What can be measured, and what the page calls it."""
-_PART = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*")
+_PART = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
+_JOINED = re.compile(r"""\s+and\s+(?=(?:[^"]*"[^"]*")*[^"]*$)""")
+_VALUES = re.compile(r"""\|(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 _CENT = Decimal("0.01")
+MAX_AMOUNT = Decimal("99999999.99")
+"""No amount in ``orders`` is greater: its column is NUMERIC(10,2)."""
 
 
 class CustomError(ValueError):
@@ -66,6 +71,8 @@ class Custom:
         """
         if not self.name.strip():
             raise CustomError("it has no name")
+        if "~" in self.name:
+            raise CustomError(f"{self.name}: a name cannot have a ~")
         if self.measure not in MEASURES:
             raise CustomError(f"{self.name}: there is no measure {self.measure!r}; there are {', '.join(MEASURES)}")
         _conditions(self)
@@ -88,12 +95,11 @@ class Custom:
                 if sign in {"<", "<=", "="}:
                     most = bound - _CENT if sign == "<" else bound
                     high = most if high is None else min(high, most)
-                continue
-            there = filters.get(name) or values(name)
-            filters[name] = [value for value in there if (value in given) == (sign == "=")]
-            # A value that is not there yet, too; but for one that is excluded by the page itself.
-            if sign == "=" and name not in rows["filters"]:
-                filters[name] = list(given)
+            elif name in filters:
+                filters[name] = [value for value in filters[name] if (value in given) == (sign == "=")]
+            else:
+                # A value that is not there yet counts as well once it is.
+                filters[name] = list(given) if sign == "=" else [v for v in values(name) if v not in given]
         return {"filters": filters, "min_amount": low, "max_amount": high}
 
     def in_address(self) -> str:
@@ -115,7 +121,9 @@ class Custom:
 
 def _conditions(custom: Custom) -> list[tuple[str, str, tuple[Any, ...]]]:
     found: list[tuple[str, str, tuple[Any, ...]]] = []
-    for part in re.split(r"\s+and\s+", custom.where.strip()) if custom.where.strip() else []:
+    if custom.where.count('"') % 2:
+        raise CustomError(f"{custom.name}: a double quote is missing in {custom.where!r}")
+    for part in _JOINED.split(custom.where.strip()) if custom.where.strip() else []:
         match = _PART.fullmatch(part)
         if not match:
             raise CustomError(f"{custom.name}: {part!r} is no condition such as: status = declined")
@@ -129,9 +137,14 @@ def _conditions(custom: Custom) -> list[tuple[str, str, tuple[Any, ...]]]:
             raise CustomError(f"{custom.name}: {name} can be = or !=, not {sign}")
         if not text:
             raise CustomError(f"{custom.name}: {part!r} names no value")
-        values = tuple(meant(value.strip()) for value in text.split("|"))
+        values = tuple(_meant(value.strip()) for value in _VALUES.split(text))
         found.append((name, sign, values))
     return found
+
+
+def _meant(text: str) -> str | None:
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return text[1:-1] if quoted else meant(text)
 
 
 def _bound(custom: Custom, sign: str, text: str) -> Decimal:
@@ -139,8 +152,11 @@ def _bound(custom: Custom, sign: str, text: str) -> Decimal:
         bound = Decimal(text)
     except InvalidOperation:
         raise CustomError(f"{custom.name}: {text!r} is no amount") from None
-    if sign == "!=" or not bound.is_finite() or bound != round(bound, 2):
-        raise CustomError(f"{custom.name}: amount {sign} {text} cannot be asked; say amount > 500 or amount <= 12.50")
+    if sign == "!=" or not bound.is_finite() or abs(bound) > MAX_AMOUNT - _CENT or bound != round(bound, 2):
+        raise CustomError(
+            f"{custom.name}: amount {sign} {text} cannot be asked; say amount > 500 or amount <= 12.50, "
+            "below 100 million"
+        )
     return bound
 
 
@@ -166,7 +182,9 @@ def read_file(path: Path) -> tuple[list[Custom], list[str]]:
     return found, wrong
 
 
-def _of_table(table: Mapping[str, Any]) -> Custom:
+def _of_table(table: object) -> Custom:
+    if not isinstance(table, dict):
+        raise CustomError("write each KPI as [[kpi]] with name, measure and where")
     known = ("name", "measure", "where")
     name = str(table.get("name", "a KPI"))
     for key in table:

@@ -1,6 +1,8 @@
-"""What transactions can be filtered by, and how an absent value is named: on the page and in conditions."""
+"""What transactions can be filtered by, and how values are shown: on the page and in conditions."""
 
 from __future__ import annotations
+
+import re
 
 DIMENSIONS = {
     "category": "Category",
@@ -16,6 +18,7 @@ DIMENSIONS = {
 """Each dimension, and what the page calls it."""
 UNKNOWN = "(unknown)"
 """The name of an absent value."""
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def shown(value: str | None) -> str:
@@ -26,3 +29,8 @@ def shown(value: str | None) -> str:
 def meant(name: str) -> str | None:
     """The value that a name stands for."""
     return None if name == UNKNOWN else name
+
+
+def plain(text: str) -> str:
+    """A text that Markdown shows as it is: whoever sent an address must not make it a link, or a picture from afar."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text).replace("\n", " ")

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +14,12 @@ import pandas as pd
 
 from ccstream import kpi
 from ccstream.dashboard.custom import MEASURES, Custom
-from ccstream.dashboard.dimensions import shown
+from ccstream.dashboard.dimensions import UNKNOWN, WEEKDAYS, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import timedelta
 
-    from ccstream import KpiAnswer, KpiEngine
+    from ccstream import KpiAnswer, KpiEngine, KpiStatus
     from ccstream.dashboard.view import View
 
 TOP = 12
@@ -39,9 +39,13 @@ GROUPINGS: dict[str, list[str]] = {
 }
 """All that a page asks, in one pass."""
 CENTS = ("sum", "mean", "p50", "p95", "p99")
+GOOD = {"declined": -1, "approved_share": 1, "count": 1, "sum": 1, "rate": 1}
+"""Of which measures more is better (1) or worse (-1)."""
+USUAL = 6
+"""Points after which half of what the line of the usual level knows is older."""
 HELP = {
-    "count": "In every currency.",
-    "sum": "All amounts in this currency; refunds count negative.",
+    "count": "In every currency, whatever became of them.",
+    "sum": "All amounts in this currency, those of declined transactions too; refunds count negative.",
     "mean": "The mean of the same amounts.",
     "p95": "95 % of the amounts in this currency are at most this: exact. Its small chart is within 1 %.",
     "approved_share": "Approved transactions over those with a status.",
@@ -58,15 +62,17 @@ class Metric:
     Attributes:
         label: what it is.
         value: as text.
-        change: against the period before, of 1; None where there is nothing to compare with.
+        number: the same, exact: money in units of its currency; None for none.
+        change: against the period before, as text; None where there is nothing to compare with.
         good: whether more is better (1), worse (-1) or neither (0).
-        trend: its course over the range, a point a bucket; NaN for none.
+        trend: its course over the range, a point a bucket that is over and has a value.
         help: what it means.
     """
 
     label: str
     value: str
-    change: float | None
+    number: float | None
+    change: str | None
     good: int
     trend: list[float]
     help: str
@@ -77,26 +83,29 @@ class Figures:
     """One refresh of a page.
 
     Attributes:
+        at: the moment that all of it is true for, in microseconds since 1970 UTC.
         metrics: the header.
         count: transactions.
+        amounts: those of them with an amount in the currency.
         currency: whose amounts are added up.
-        currencies: those that are there, the most frequent first.
         width: of a bucket of time.
-        series: ``time`` (UTC), ``transactions``, ``value``.
+        series: ``time`` (UTC), ``end``, ``whole`` (the range has all of the bucket), ``transactions``, ``usual`` (their
+            moving average), ``value``.
         merchants: ``merchant``, ``trend`` (a list), ``transactions``, ``value``.
         places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), ``transactions``.
         categories: ``category``, ``transactions``, ``value``.
         methods: ``payment_method``, ``transactions``, ``value``.
         week: ``weekday`` (Mon to Sun), ``hour``, ``transactions``.
-        amounts: ``from`` (units of the currency; None for refunds), ``label``, ``order``, ``transactions``.
+        amount_bins: ``label``, ``transactions``.
         latest: the last transactions.
         untimed: rows without a timestamp, which no chart over time has.
     """
 
+    at: int
     metrics: list[Metric]
     count: int
+    amounts: int
     currency: str | None
-    currencies: list[str]
     width: timedelta | None
     series: pd.DataFrame
     merchants: pd.DataFrame
@@ -104,7 +113,7 @@ class Figures:
     categories: pd.DataFrame
     methods: pd.DataFrame
     week: pd.DataFrame
-    amounts: pd.DataFrame
+    amount_bins: pd.DataFrame
     latest: pd.DataFrame
     untimed: int
 
@@ -118,38 +127,67 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
         utc_offset: the viewer's seconds east of UTC.
         more: KPIs beside those of the view.
     """
+    status = engine.status
     asked = view.question()
     answer = engine.query(**asked, by=GROUPINGS, utc_offset=utc_offset, top=PLACES)
-    metrics = [_metric(name, MEASURES[name], answer, HELP.get(name, "")) for name in HELP]
+    whole = _whole(answer)
+    compares = _compares(answer, status)
+    metrics = [_metric(name, MEASURES[name], answer, compares, HELP[name]) for name in HELP]
     for custom in [*more, *view.customs]:
         narrowed = custom.narrow(view.rows(), engine.values)
+        only = narrowed["filters"].get("currency", [])
+        if view.money is None and len(only) == 1:
+            narrowed["currency"] = only[0] or ""
         by = {"time": ["p95", "cards", "approved"]}
         own = engine.query(**{**asked, **narrowed}, by=by, utc_offset=utc_offset)
         about = f"{MEASURES[custom.measure]} where {custom.where or 'anything'}"
-        metrics.append(_metric(custom.measure, custom.name, own, about))
+        metrics.append(_metric(custom.measure, custom.name, own, compares, about))
     series = answer["time"]
+    times = pd.to_datetime(series["key"], utc=True)
     return Figures(
+        at=answer.at,
         metrics=metrics,
         count=answer.totals["count"],
+        amounts=answer.totals["amounts"],
         currency=answer.currency,
-        currencies=[shown(name) for name in answer["currency"]["key"]],
         width=answer.width,
         series=pd.DataFrame(
             {
-                "time": pd.to_datetime(series["key"], utc=True),
+                "time": times,
+                "end": times + (answer.width or timedelta(0)),
+                "whole": whole,
                 "transactions": series["count"],
+                "usual": kpi.ewma(series["count"].astype(float), USUAL),
                 "value": series["sum"] / 100,
             }
         ),
-        merchants=_merchants(answer),
+        merchants=_merchants(answer, whole),
         places=_places(answer),
         categories=_bars(answer, "category"),
         methods=_bars(answer, "payment_method"),
         week=_week(answer),
-        amounts=_amounts(answer),
+        amount_bins=_amounts(answer),
         latest=_latest(engine.latest(view.latest, **view.rows())),
         untimed=series["other_count"],
     )
+
+
+def _whole(answer: KpiAnswer) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which buckets of time are over, and wholly within the range."""
+    starts = answer["time"]["key"].astype(np.int64)
+    width = int((answer.width or timedelta(0)) / timedelta(microseconds=1))
+    begin = answer.start if answer.start is not None else np.iinfo(np.int64).min
+    end = min(answer.end if answer.end is not None else answer.at, answer.at)
+    found: np.ndarray[Any, np.dtype[np.bool_]] = (starts >= begin) & (starts + width <= end)
+    return found
+
+
+def _compares(answer: KpiAnswer, status: KpiStatus) -> bool:
+    """Whether all of the time before is here."""
+    if answer.start is None or answer.end is None or status.first_at is None or status.loaded < 1:
+        return False
+    before = answer.start - (answer.end - answer.start)
+    return status.first_at <= before and (status.dropped_until is None or status.dropped_until < before)
 
 
 def text(measure: str, value: float | None) -> str:
@@ -172,42 +210,60 @@ def _value(answer: KpiAnswer, totals: Mapping[str, Any], measure: str) -> float 
     return float(np.mean(rates)) if len(rates) else None
 
 
-def _metric(measure: str, label: str, answer: KpiAnswer, about: str) -> Metric:
+def _metric(measure: str, label: str, answer: KpiAnswer, compares: bool, about: str) -> Metric:
     value = _value(answer, answer.totals, measure)
-    before = _value(answer, answer.before, measure) if answer.before else None
+    before = _value(answer, answer.before, measure) if answer.before and compares else None
     series = answer["time"]
     # Of the medians and the like of single buckets only p95 is drawn.
-    trend = series[measure if measure in series else "count"].astype(float)
+    trend = series[measure if measure in series else "count"].astype(float)[_whole(answer)]
+    scale = 100 if measure in CENTS else 1
+    trend = trend[~np.isnan(trend)] / scale
     unit = f" ({answer.currency or 'no currency'})" if measure in CENTS else ""
     return Metric(
         label=label + unit,
         value=text(measure, value),
-        change=kpi.change(value, before),
-        good={"declined": -1, "approved_share": 1, "count": 1, "sum": 1}.get(measure, 0),
-        trend=[] if len(trend) < 2 else np.nan_to_num(trend / (100 if measure in CENTS else 1)).tolist(),  # noqa: PLR2004
+        number=None if value is None else value / scale,
+        change=change_text(measure, value, before),
+        good=GOOD.get(measure, 0),
+        trend=trend.tolist() if len(trend) > 1 else [],
         help=about,
     )
 
 
+def change_text(measure: str, value: float | None, before: float | None) -> str | None:
+    """How a measure changed: a share in percentage points, all else in percent of what it was."""
+    if measure == "approved_share":
+        points = None if value is None or before is None else (value - before) * 100
+        found = None if points is None else f"{points:+.1f} pp"
+    else:
+        change = kpi.change(value, before)
+        found = None if change is None else f"{change:+,.1%}"
+    # A zero with a sign would be an arrow.
+    return found.replace("+", "").replace("-", "") if found and not found.strip("+-0.%p ") else found
+
+
 def _bars(answer: KpiAnswer, name: str) -> pd.DataFrame:
     table = answer[name]
-    frame = pd.DataFrame(
-        {name: [shown(key) for key in table["key"]], "transactions": table["count"], "value": table["sum"] / 100}
-    )
-    rest = frame.iloc[TOP:]
-    frame = frame.iloc[:TOP]
-    count = int(rest["transactions"].sum()) + table["other_count"]
-    if count:
-        other = {name: f"{len(rest) + table['other_groups']:,} others", "transactions": count}
-        other["value"] = rest["value"].sum() + table["other_sum"] / 100
-        frame = pd.concat([frame, pd.DataFrame([other])], ignore_index=True)
-    return frame
+    # Without any amount in the currency there is no value, which is not a value of nothing.
+    values = np.where(table["amounts"] > 0, table["sum"] / 100, np.nan)
+    frame = {
+        name: [shown(key) for key in table["key"][:TOP]],
+        "transactions": table["count"][:TOP].tolist(),
+        "value": values[:TOP].tolist(),
+    }
+    groups = len(values) - len(frame["value"]) + table["other_groups"]
+    if groups:
+        frame[name].append("1 other" if groups == 1 else f"{groups:,} others")
+        frame["transactions"].append(int(table["count"][TOP:].sum()) + table["other_count"])
+        frame["value"].append((int(table["sum"][TOP:].sum()) + table["other_sum"]) / 100)
+    return pd.DataFrame(frame)
 
 
-def _merchants(answer: KpiAnswer) -> pd.DataFrame:
+def _merchants(answer: KpiAnswer, whole: np.ndarray[Any, np.dtype[np.bool_]]) -> pd.DataFrame:
     frame = _bars(answer, "merchant")
     trend = answer["trend:merchant"]
-    courses = dict(zip(map(shown, trend["key"]), trend["counts"].tolist(), strict=True))
+    counts = trend["counts"][:TOP, whole]
+    courses = dict(zip(map(shown, trend["key"][:TOP]), counts.tolist(), strict=True))
     frame.insert(1, "trend", [courses.get(name, []) for name in frame["merchant"]])
     return frame
 
@@ -225,16 +281,15 @@ def _places(answer: KpiAnswer) -> pd.DataFrame:
     )
 
 
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-
-
 def _week(answer: KpiAnswer) -> pd.DataFrame:
-    hours = answer["hour_of_week"]["key"]
+    table = answer["hour_of_week"]
+    some = table["count"] > 0
+    hours = table["key"][some]
     return pd.DataFrame(
         {
             "weekday": [WEEKDAYS[hour // 24] for hour in hours],
             "hour": hours % 24,
-            "transactions": answer["hour_of_week"]["count"],
+            "transactions": table["count"][some],
         }
     )
 
@@ -242,43 +297,48 @@ def _week(answer: KpiAnswer) -> pd.DataFrame:
 def _amounts(answer: KpiAnswer) -> pd.DataFrame:
     table = answer["amount"]
     edges = table["key"] / 100
-    names = ["refund" if edge < 0 else f"{edge:,.0f}+" for edge in edges]
-    return pd.DataFrame({"label": names, "order": np.arange(len(names)), "transactions": table["count"]})
+    ends = [*(f"{edge:,.0f}" for edge in edges[1:]), ""]
+    names = ["refunds" if edge < 0 else f"{edge:,.0f}-{end}" for edge, end in zip(edges, ends, strict=True)]
+    if names and names[-1].endswith("-"):
+        names[-1] = f"from {edges[-1]:,.0f}"
+    return pd.DataFrame({"label": names, "transactions": table["count"]})
 
 
 def _latest(rows: Mapping[str, list[Any]]) -> pd.DataFrame:
+    texts = ("merchant", "category", "city", "country", "payment_method", "status", "currency")
+    known = {name: [UNKNOWN if value is None else value for value in rows[name]] for name in texts}
     return pd.DataFrame(
         {
             "time": pd.to_datetime(pd.Series(rows["time"], dtype="Int64"), unit="us", utc=True, errors="coerce"),
-            "merchant": rows["merchant"],
-            "category": rows["category"],
-            "city": rows["city"],
-            "country": rows["country"],
+            "merchant": known["merchant"],
             "amount": [None if cents is None else cents / 100 for cents in rows["cents"]],
-            "currency": rows["currency"],
-            "payment_method": rows["payment_method"],
-            "status": rows["status"],
+            **{name: known[name] for name in ("currency", "status", "category", "payment_method", "city", "country")},
         }
     )
 
 
 def to_csv(figures: Figures) -> str:
-    """All that is shown, as one CSV: what, key, transactions, value."""
+    """All that is shown, as one CSV: what it is of, two keys, transactions, value, change; figures unrounded."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["what", "key", "transactions", f"value_{figures.currency or 'unknown'}"])
+    writer.writerow(["what", "key", "more", "transactions", f"value_{_safe(figures.currency or 'unknown')}", "change"])
     for metric in figures.metrics:
-        writer.writerow(["metric", metric.label, metric.value, ""])
-    for what, frame, key in (
-        ("time", figures.series, "time"),
-        ("merchant", figures.merchants, "merchant"),
-        ("category", figures.categories, "category"),
-        ("payment_method", figures.methods, "payment_method"),
-        ("city", figures.places, "city"),
-        ("amount", figures.amounts, "label"),
+        number = "" if metric.number is None else metric.number
+        writer.writerow(["metric", _safe(metric.label), "", "", number, metric.change or ""])
+    for what, frame, key, more in (
+        ("time", figures.series, "time", None),
+        ("merchant", figures.merchants, "merchant", None),
+        ("category", figures.categories, "category", None),
+        ("payment_method", figures.methods, "payment_method", None),
+        ("city", figures.places, "city", "country"),
+        ("amount", figures.amount_bins, "label", None),
+        ("hour", figures.week, "weekday", "hour"),
+        ("latest", figures.latest, "time", "merchant"),
     ):
-        values = frame["value"] if "value" in frame else [""] * len(frame)
-        writer.writerows(zip([what] * len(frame), map(_safe, frame[key]), frame["transactions"], values, strict=True))
+        for row in frame.to_dict("records"):
+            second = _safe(row[more]) if more else ""
+            value = row.get("value", row.get("amount", ""))
+            writer.writerow([what, _safe(row[key]), second, row.get("transactions", ""), value, ""])
     return out.getvalue()
 
 

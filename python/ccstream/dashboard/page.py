@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import re
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
+from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
 from ccstream.dashboard import charts, custom, panels, sidebar
 from ccstream.dashboard.broker import BrokerWatch
+from ccstream.dashboard.dimensions import DIMENSIONS, plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.view import SPANS, View, read, write
 
+if TYPE_CHECKING:
+    from ccstream.dashboard.figures import Figures
+
 SHOWN_MESSAGES = 5
+_LAND = declare_component("land", path=charts.LAND.parent)
+"""Never drawn: it has Streamlit serve the coastlines, which a browser then keeps."""
 
 
 @st.cache_resource(show_spinner=False)
 def _engine(url: str) -> ccstream.KpiEngine:
-    """One engine for every page of this process."""
-    return ccstream.KpiEngine.from_database(url, file=settings.kpi_file(url), max_rows=settings.kpi_rows())
+    """One engine for every page of this process; it writes its file when the process ends."""
+    engine = ccstream.KpiEngine.from_database(url, file=settings.kpi_file(url), max_rows=settings.kpi_rows())
+    atexit.register(engine.close)
+    return engine
 
 
 @st.cache_resource(show_spinner=False)
@@ -31,8 +44,13 @@ def _broker(servers: str, topic: str) -> BrokerWatch:
 
 
 @st.cache_data(ttl=5, max_entries=50, show_spinner=False)
-def _rejected(url: str, reason: str) -> list[ccstream.KeptMessage]:
-    return ccstream.select_rejected(database_url=url, reason=reason, limit=SHOWN_MESSAGES)
+def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
+    """Where messages come from, what is wrong with them, and what they are."""
+    kept = ccstream.select_rejected(database_url=url, reason=reason, limit=SHOWN_MESSAGES)
+    return [
+        (f"{one.topic}, partition {one.partition}, offset {one.offset:,}, {one.rejected_at}", one.detail, one.payload)
+        for one in kept
+    ]
 
 
 def _zone() -> tzinfo:
@@ -46,8 +64,13 @@ def _zone() -> tzinfo:
 def render() -> None:
     """Draws the page; Streamlit calls it at each change of a setting."""
     st.set_page_config(page_title="ccstream", page_icon=":material/credit_card:", layout="wide")
+    st.html(panels.STYLE)
     url, zone = settings.database_url(), _zone()
-    engine = _engine(url)
+    try:
+        engine = _engine(url)
+    except ccstream.ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
     if "customs" not in st.session_state:
         address = {name: st.query_params.get_all(name) for name in st.query_params}
         view, st.session_state["notes"] = read(address)
@@ -58,16 +81,28 @@ def render() -> None:
     if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
         st.query_params.from_dict(wanted)
     for note in st.session_state["notes"]:
-        st.caption(f":material/info: {note}")
+        st.caption(f":material/info: {plain(note)}")
+    if view.narrows:
+        _filtered(view)
     # The live part alone runs again at each interval: the page itself does not flicker.
     every = None if paused else timedelta(seconds=view.every)
     st.fragment(run_every=every)(_live)(engine, url, view)
 
 
+def _filtered(view: View) -> None:
+    """Says what is filtered by: on a phone the side bar is out of sight."""
+    parts = [f"{DIMENSIONS[name]}: {', '.join(values)}" for name, values in view.filters.items()]
+    parts += [f"amount from {view.min_amount:,.2f}"] if view.min_amount is not None else []
+    parts += [f"amount to {view.max_amount:,.2f}"] if view.max_amount is not None else []
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/filter_alt: {plain(' · '.join(parts))}", width="content")
+        st.button("Clear", on_click=sidebar.clear, key="clear", type="tertiary")
+
+
 def _pick(name: str, key: str) -> None:
     """Somebody clicked a bar: that value becomes the filter."""
     chosen = st.session_state[key]["selection"].get(charts.PICK, [])
-    if chosen and not chosen[0][name].endswith(" others"):
+    if chosen and not re.fullmatch(r"1 other|[\d,]+ others", chosen[0][name]):
         st.session_state[f"only_{name}"] = [chosen[0][name]]
     st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
     st.session_state["clicked"] = True
@@ -86,28 +121,48 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     offset = datetime.now(zone).utcoffset() or timedelta()
     more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
     for one in wrong:
-        st.caption(f":material/error: {one}")
-    figures = load(engine, view, int(offset.total_seconds()), more)
+        st.caption(f":material/error: {plain(one)}")
+    try:
+        figures = load(engine, view, int(offset.total_seconds()), more)
+    except ccstream.ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
     if figures.count:
-        panels.header(figures.metrics)
+        label, length = SPANS.get(view.span, ("", None))
+        panels.header(figures.metrics, f"on the {label} before" if length else "on the time before")
         left, right = st.columns([4, 1], vertical_alignment="center")
-        compared = "" if view.span == "all" else " Changes are against the time of equal length before."
-        left.caption(f"Figures of {panels.clock(status.snapshot_at, zone)}, exact.{compared}")
+        left.caption(_about(figures, status, zone))
         with right:
             panels.download(figures)
-        panels.graphs(figures, _pick, st.session_state.get("clicks", 0))
+        land = f"component/{_LAND.name}/{charts.LAND.name}"
+        panels.graphs(figures, land, _pick, st.session_state.get("clicks", 0))
     else:
         _nothing(engine, view)
     panels.latest(figures.latest, st.context.timezone)
     with st.container(border=True):
-        st.markdown("**Can these figures be trusted?**")
+        st.markdown("##### Can these figures be trusted?")
         panels.trust(status, broker, settings.topic(), settings.group())
         if status.rejected and (
             reason := st.selectbox(
                 "Read rejected messages", [None, *[name for name, _ in status.rejected]], key="reason", format_func=str
             )
         ):
-            panels.messages(_rejected(url, reason))
+            try:
+                panels.messages(_rejected(url, reason))
+            except ccstream.CcstreamError as error:
+                st.caption(f":material/error: They cannot be read now: {plain(str(error))}")
+
+
+def _about(figures: Figures, status: ccstream.KpiStatus, zone: tzinfo) -> str:
+    """For which moment figures are true, and of what amounts are."""
+    moment = panels.clock(figures.at, zone)
+    state = "exact" if status.loaded >= 1 and not status.outdated else "of the rows that are read so far"
+    about = f"As of {moment} ({zone}), {state}."
+    if figures.amounts < figures.count:
+        share = figures.amounts / figures.count
+        currency = plain(figures.currency or "no currency")
+        about += f" Amounts are in {currency}: {figures.amounts:,} of {figures.count:,} transactions ({share:.0%})."
+    return about
 
 
 def _is_ready(status: ccstream.KpiStatus, url: str) -> bool:
@@ -115,19 +170,29 @@ def _is_ready(status: ccstream.KpiStatus, url: str) -> bool:
     if status.no_tables:
         st.info("There is no table **orders** yet. Start the consumer: `python consumer.py`", icon=":material/inbox:")
         return False
-    if status.snapshot_at is not None or status.rows:
+    if status.snapshot_at is not None:
         return True
     if status.trouble:
         st.warning(
-            f"No answer from PostgreSQL at **{url.rpartition('@')[2]}**. Start it with `docker-compose up -d` or "
+            f"No answer from PostgreSQL at **{plain(_place(url))}**. Start it with `docker-compose up -d` or "
             "`ccstream up`. This page comes back by itself.",
             icon=":material/power_off:",
         )
         with st.expander("What PostgreSQL said"):
-            st.code(status.trouble, language=None)
+            st.code(status.trouble, language=None, wrap_lines=True)
     else:
         st.progress(0.0, "Reading orders")
     return False
+
+
+def _place(url: str) -> str:
+    """Where a database is, without who asks: there may be a password in any other part."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 5432
+    except ValueError:
+        host = None
+    return f"{host}:{port}" if host else "the database"
 
 
 def _nothing(engine: ccstream.KpiEngine, view: View) -> None:

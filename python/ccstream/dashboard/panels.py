@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ccstream.dashboard import charts
+from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import to_csv
 
 if TYPE_CHECKING:
@@ -15,36 +16,52 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ccstream import KeptMessage, KpiStatus
+    from ccstream import KpiStatus
     from ccstream.dashboard.broker import BrokerState
     from ccstream.dashboard.figures import Figures, Metric
 
 ACROSS = 4
-"""Metrics side by side."""
+"""Metrics side by side, where there is room for so many of :data:`NARROW` pixels."""
+NARROW = 135
 COLOURS = {1: "normal", 0: "off", -1: "inverse"}
+STYLE = """<style>
+.st-key-header [data-testid="stMetric"] { container-type: inline-size }
+.st-key-header [data-testid="stMetricValue"] { font-size: clamp(1.05rem, 13cqi, 2.25rem) }
+@media (max-width: 640px) { .st-key-header [data-testid="stMetric"] { padding: .5rem .7rem } }
+</style>"""
+"""A metric's value is as large as its card has room for."""
 
 
-def header(metrics: list[Metric]) -> None:
-    """The figures, each with its change and its course."""
-    for at in range(0, len(metrics), ACROSS):
-        for column, metric in zip(st.columns(ACROSS), metrics[at : at + ACROSS], strict=False):
-            column.metric(
-                metric.label,
-                metric.value,
-                None if metric.change is None else f"{metric.change:+.1%}",
-                delta_color=COLOURS[metric.good],  # type: ignore[arg-type]
-                border=True,
-                chart_data=metric.trend or None,
-                chart_type="area",
-                help=metric.help or None,
-            )
+def header(metrics: list[Metric], before: str) -> None:
+    """The figures, each with its change and its course.
+
+    Args:
+        metrics: what they are.
+        before: what a change is against.
+    """
+    grid = st.grid(ACROSS, min_column_width=NARROW, gap="small", key="header")
+    for metric in metrics:
+        zero = metric.change is not None and not metric.change.strip("0.%p ")
+        grid.metric(
+            plain(metric.label),
+            metric.value,
+            metric.change,
+            delta_color="off" if zero else COLOURS[metric.good],  # type: ignore[arg-type]
+            delta_arrow="off" if zero else "auto",
+            delta_description=before if metric.change is not None else None,
+            border=True,
+            chart_data=metric.trend or None,
+            chart_type="area",
+            help=plain(metric.help) or None,
+        )
 
 
-def graphs(figures: Figures, pick: Callable[[str, str], None], clicks: int) -> None:
+def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks: int) -> None:
     """Every chart.
 
     Args:
         figures: what they show.
+        land: where a browser finds the coastlines.
         pick: called with a dimension and the key of its chart when somebody clicks one of its bars.
         clicks: how often that was; a chart begins anew after each.
     """
@@ -52,28 +69,35 @@ def graphs(figures: Figures, pick: Callable[[str, str], None], clicks: int) -> N
     with left.container(border=True, height="stretch"):
         _over_time(figures)
     with right.container(border=True, height="stretch"):
-        st.markdown("**Busiest merchants** · with their trend")
+        st.markdown("##### Busiest merchants")
         _merchants(figures)
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
-        st.markdown("**Where**")
+        st.markdown("##### Where")
         known = figures.places.dropna(subset=["latitude", "longitude"])
         if known.empty:
             st.caption("These transactions name no cities with coordinates.")
         else:
-            st.vega_lite_chart(known, charts.world(), key="world")
+            alt = f"A map of the transactions of {len(known)} cities"
+            st.vega_lite_chart(known, charts.world(land), key="world", height=400, alt=alt)
+            if lost := figures.count - int(known["transactions"].sum()):
+                st.caption(f"{lost:,} transactions are elsewhere, or of a city without coordinates.")
     with right.container(border=True, height="stretch"):
-        st.markdown("**Payment methods** · click to filter")
+        st.markdown("##### Payment methods", help="A click on a bar filters by it.")
         _bars(figures.methods, "payment_method", pick, clicks)
-        st.markdown("**Amounts** · by size in " + (figures.currency or "no currency"))
-        st.vega_lite_chart(figures.amounts, charts.amounts(), key="amounts")
+        st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
+        _chart(figures.amount_bins, charts.amounts(), "amounts", "Transactions by the size of their amounts")
     left, right = st.columns([2, 3])
     with left.container(border=True, height="stretch"):
-        st.markdown("**Categories** · click to filter")
+        st.markdown("##### Categories", help="A click on a bar filters by it.")
         _bars(figures.categories, "category", pick, clicks)
     with right.container(border=True, height="stretch"):
-        st.markdown("**When** · by weekday and hour, your time")
-        st.vega_lite_chart(figures.week, charts.week(), key="week")
+        st.markdown("##### By weekday and hour", help="By your clock.")
+        _chart(figures.week, charts.week(), "week", "Transactions by weekday and hour")
+
+
+def _chart(frame: pd.DataFrame, spec: charts.Spec, key: str, alt: str) -> None:
+    st.vega_lite_chart(frame, spec, key=key, alt=alt)
 
 
 def _over_time(figures: Figures) -> None:
@@ -81,22 +105,28 @@ def _over_time(figures: Figures) -> None:
         st.caption("These transactions have no time.")
         return
     form = charts.time_form(figures.width, len(figures.series))
-    st.markdown(f"**Transactions** · per {charts.describe(figures.width)}")
-    frame = figures.series
-    st.vega_lite_chart(
-        frame[["time", "transactions"]], charts.over_time("transactions", figures.width, form), key="count"
-    )
-    st.markdown(f"**Value** · {figures.currency or 'no currency'} per {charts.describe(figures.width)}")
-    st.vega_lite_chart(frame[["time", "value"]], charts.over_time("value", figures.width, form), key="value")
+    width = charts.describe(figures.width)
+    paler = "Pale: a bucket that is still running, or lies in the range only in part."
+    st.markdown(f"##### Transactions per {width}", help=f"{paler} The line is the usual level, a moving average.")
+    spec = charts.over_time("transactions", figures.width, form)
+    _chart(figures.series.drop(columns="value"), spec, "count", f"Transactions per {width}")
+    st.markdown(f"##### Value per {width}, {plain(figures.currency or 'no currency')}", help=paler)
+    spec = charts.over_time("value", figures.width, form)
+    _chart(figures.series.drop(columns=["transactions", "usual"]), spec, "value", f"Value per {width}")
     if figures.untimed:
-        st.caption(f"{figures.untimed:,} transactions have no time; they are in the figures above.")
+        st.caption(f"{figures.untimed:,} transactions have no time; they are in all other figures.")
 
 
 def _bars(frame: pd.DataFrame, name: str, pick: Callable[[str, str], None], clicks: int) -> None:
     key = f"{name}-{clicks}"
     with st.container(key=f"bars-{name}"):
         st.vega_lite_chart(
-            frame, charts.bars(name), key=key, on_select=lambda: pick(name, key), selection_mode=charts.PICK
+            frame,
+            charts.bars(name),
+            key=key,
+            on_select=lambda: pick(name, key),
+            selection_mode=charts.PICK,
+            alt=f"Transactions by {name.replace('_', ' ')}",
         )
 
 
@@ -105,9 +135,10 @@ def _merchants(figures: Figures) -> None:
         figures.merchants,
         hide_index=True,
         height="stretch",
+        alt="The busiest merchants with their trends",
         column_config={
             "merchant": st.column_config.TextColumn("Merchant", width="medium"),
-            "trend": st.column_config.AreaChartColumn("Trend", width="small", y_min=0),
+            "trend": st.column_config.AreaChartColumn("Trend", width="small", y_min=0, color=charts.TRANSACTIONS),
             "transactions": st.column_config.NumberColumn("Count", width=70, format="localized"),
             "value": st.column_config.NumberColumn(figures.currency or "Value", width=110, format="accounting"),
         },
@@ -117,21 +148,26 @@ def _merchants(figures: Figures) -> None:
 def latest(frame: pd.DataFrame, zone: str | None) -> None:
     """The last transactions, as they arrived."""
     with st.container(border=True):
-        st.markdown(f"**Latest {len(frame)} transactions** · as they arrived")
+        st.markdown("##### Latest transactions", help="In the order in which they were stored, of any time.")
+        if frame.empty:
+            st.caption("None match these filters.")
+            return
         st.dataframe(
             frame,
             hide_index=True,
             key="latest_rows",
+            height="content",
+            alt="The latest transactions",
             column_config={
                 "time": st.column_config.DatetimeColumn("Time", format="YYYY-MM-DD HH:mm:ss", timezone=zone),
                 "merchant": "Merchant",
+                "amount": st.column_config.NumberColumn("Amount", format="accounting"),
+                "currency": "Currency",
+                "status": "Status",
                 "category": "Category",
+                "payment_method": "Method",
                 "city": "City",
                 "country": "Country",
-                "amount": st.column_config.NumberColumn("Amount", format="%.2f"),
-                "currency": "Currency",
-                "payment_method": "Method",
-                "status": "Status",
             },
         )
 
@@ -146,6 +182,7 @@ def download(figures: Figures) -> None:
         on_click="ignore",
         icon=":material/download:",
         key="csv",
+        width="stretch",
     )
 
 
@@ -169,17 +206,19 @@ def age(micros: int, now: int) -> str:
 
 def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
     """What is down, since when, in plain words."""
-    if status.trouble and status.snapshot_at is not None:
+    if status.trouble:
         seconds = int(status.trouble_for.total_seconds()) if status.trouble_for else 0
         st.warning(
-            f"PostgreSQL has not answered for {seconds:,} s. "
+            f"PostgreSQL has not answered as it should for {seconds:,} s. "
             f"These are the figures of {clock(status.snapshot_at, zone)}; the page comes back by itself.",
             icon=":material/power_off:",
         )
+        with st.expander("What it said"):
+            st.code(status.trouble, language=None, wrap_lines=True)
     elif not status.consumers and status.no_consumer_since is not None:
         since = clock(status.no_consumer_since, zone)
         st.info(
-            f"No consumer is running; the last row was stored at {since}. Start one: `python consumer.py`",
+            f"No consumer is running; one last committed at {since}. Start one: `python consumer.py`",
             icon=":material/pause_circle:",
         )
     if broker.down_since is not None:
@@ -191,6 +230,11 @@ def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
     if status.dropped_until is not None:
         st.info(
             f"The page sees everything since {clock(status.dropped_until, zone)}; what is older had to leave memory."
+        )
+    if status.outdated:
+        st.warning(
+            "Somebody changes or deletes rows of orders again and again: figures may have them as they were, until "
+            "the table is read again."
         )
     if status.lacking_rows > 0:
         st.warning(f"{status.lacking_rows:,} rows that were stored are not in orders any more: somebody removed them.")
@@ -205,34 +249,54 @@ def trust(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> Non
     left, right = st.columns([3, 2])
     with left:
         st.markdown(
-            f"{':green[✓]' if agrees else ':red[✗]'} **consumed {consumed:,} = stored {stored:,} + "
-            f"duplicate {duplicate:,} + rejected {rejected:,}**"
+            f"**consumed {consumed:,} = stored {stored:,} + duplicate {duplicate:,} + rejected {rejected:,}** "
+            f"{':green[✓ agrees]' if agrees else ':red[✗ differs]'}"
         )
         missing = sum(one.missing for one in parts)
-        own = [one for one in parts if (one.topic, one.group) == (topic, group)]
-        lag = sum(max(0, broker.ends.get(one.partition, 0) - one.next_offset) for one in own)
-        newest = max((one.updated_at for one in parts), default=None)
+        committed = max((one.updated_at for one in parts), default=None)
         rows = [
-            ("Rows in orders", f"{status.rows:,}"),
-            ("of them another program's, as of the last full reading", f"{status.foreign_rows:,}"),
-            ("Missing: taken by Kafka's retention before they were read", f"{missing:,}"),
-            ("Consumer lag, messages", f"{lag:,}" if broker.ends and own else "unknown"),
+            ("Rows in memory, which all figures are of", f"{status.rows:,}"),
+            ("Rows that another program inserted, when all was last read", f"{status.foreign_rows:,}"),
+            ("Messages missing: Kafka's retention took them unread", f"{missing:,}"),
+            ("Messages that wait to be consumed", _lag(status, broker, topic, group)),
             (
-                "Age of the newest row",
-                "unknown" if newest is None or status.snapshot_at is None else age(newest, status.snapshot_at),
+                "Last commit of a consumer",
+                "unknown"
+                if committed is None or status.snapshot_at is None
+                else f"{age(committed, status.snapshot_at)} ago",
             ),
-            ("Event to stored, last 5 min: p50, p95, p99 at most", _latency(status)),
-            ("Read as", status.role or "the user itself, in read-only transactions: there is no reading role"),
+            ("From event to stored, last 5 min: half, 95 %, 99 % within", _latency(status)),
+            ("The page reads as", status.role or "its own user, in read-only transactions"),
         ]
-        st.markdown("\n".join(["| | |", "|---|--:|", *[f"| {what} | {value} |" for what, value in rows]]))
+        if status.odd_amounts:
+            rows.append(("Rows whose amount is no number of cents; they count as without", f"{status.odd_amounts:,}"))
+        st.dataframe(
+            {"What": [what for what, _ in rows], "Figure": [figure for _, figure in rows]},
+            hide_index=True,
+            key="trust",
+            height="content",
+            alt="What became of every message",
+            column_config={"Figure": st.column_config.TextColumn("Figure", alignment="right")},
+        )
     with right:
         st.markdown(f"**Rejected messages: {rejected:,}**")
         if status.rejected:
             st.dataframe(
-                {"Reason": [name for name, _ in status.rejected], "Messages": [count for _, count in status.rejected]},
+                {"Reason": [name for name, _ in status.rejected], "Kept": [count for _, count in status.rejected]},
                 hide_index=True,
                 key="rejected",
+                height="content",
+                alt="Rejected messages by reason",
             )
+
+
+def _lag(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> str:
+    if broker.down_since is not None or not broker.ends:
+        return "unknown"
+    next_offset = {
+        one.partition: one.next_offset for one in status.partitions if (one.topic, one.group) == (topic, group)
+    }
+    return f"{sum(max(0, end - next_offset.get(partition, 0)) for partition, end in broker.ends.items()):,}"
 
 
 def _latency(status: KpiStatus) -> str:
@@ -241,10 +305,10 @@ def _latency(status: KpiStatus) -> str:
     return ", ".join(f"{ms:,} ms" if ms < 10**4 else f"{ms // 1000:,} s" for ms in status.latency_ms)
 
 
-def messages(kept: list[KeptMessage]) -> None:
-    """Rejected messages, as text and never as anything else."""
-    for one in kept:
-        st.caption(f"partition {one.partition}, offset {one.offset:,} · {one.rejected_at}")
-        st.text(one.detail)
-        payload = b"(no payload)" if one.payload is None else one.payload
-        st.code(payload[:2000].decode(errors="backslashreplace"), language=None, wrap_lines=True)
+def messages(kept: list[tuple[str, str, bytes | None]]) -> None:
+    """Rejected messages, as text and never as anything else: where they come from, what is wrong, what they are."""
+    for place, detail, payload in kept:
+        st.caption(plain(place))
+        st.text(detail)
+        text = b"(no payload)" if payload is None else payload
+        st.code(text[:2000].decode(errors="backslashreplace"), language=None, wrap_lines=True)

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ccstream.dashboard.custom import MEASURES, Custom, CustomError
-from ccstream.dashboard.dimensions import DIMENSIONS, shown
-from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, SPANS, View
+from ccstream.dashboard.custom import MAX_AMOUNT, MEASURES, Custom, CustomError
+from ccstream.dashboard.dimensions import DIMENSIONS, plain, shown
+from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, MOST_KPIS, SPANS, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FIRST = ("category", "city", "merchant", "status")
 """Dimensions that are there without unfolding anything."""
+MOST_CHOICES = 1000
+"""Values that are offered; any other can be typed."""
 
 
 def fill(view: View, zone: tzinfo) -> None:
@@ -33,6 +35,15 @@ def fill(view: View, zone: tzinfo) -> None:
     if view.start and view.end:
         last = (view.end - timedelta(microseconds=1)).astimezone(zone)
         state["days"] = (view.start.astimezone(zone).date(), last.date())
+        # As exactly as the address has it, until other days are chosen.
+        state["exact"] = (state["days"], view.start, view.end)
+
+
+def clear() -> None:
+    """Takes all filters off but the time."""
+    for name in DIMENSIONS:
+        st.session_state[f"only_{name}"] = []
+    st.session_state["min"] = st.session_state["max"] = None
 
 
 def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View, bool]:
@@ -45,31 +56,41 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
     with st.sidebar:
         names = {key: label for key, (label, _) in SPANS.items()} | {FROM_TO: "From-to"}
         span = st.segmented_control(
-            "Time range", list(names), key="range", format_func=names.__getitem__, help="By the transactions' own time."
+            "Time range",
+            list(names),
+            key="range",
+            required=True,
+            format_func=names.__getitem__,
+            help="By the transactions' own time.",
         )
         start, end = _days(zone) if span == FROM_TO else (None, None)
         filters = {name: _pick(name, choices) for name in FIRST}
         with st.expander("More filters"):
             filters |= {name: _pick(name, choices) for name in DIMENSIONS if name not in FIRST}
             left, right = st.columns(2)
-            low = left.number_input("Amount from", key="min", value=None, step=10.0, format="%.2f")
-            high = right.number_input("Amount to", key="max", value=None, step=10.0, format="%.2f")
+            most = float(MAX_AMOUNT)
+            low, high = (
+                column.number_input(
+                    label, key=key, value=None, min_value=-most, max_value=most, step=10.0, format="%.2f"
+                )
+                for column, label, key in ((left, "Amount from", "min"), (right, "Amount to", "max"))
+            )
         currencies = [shown(name) for name in choices("currency")]
         options = list(dict.fromkeys(["", *currencies, st.session_state["money"]]))
         money = st.selectbox(
             "Currency of amounts",
             options,
             key="money",
-            format_func=lambda name: name or "The most frequent",
+            format_func=lambda name: name or "Automatic: the most frequent",
             help="Amounts of different currencies are never added up.",
         )
         customs = _customs()
         left, right = st.columns(2)
         every = left.selectbox("Refresh, s", EVERY, key="every")
-        latest = right.selectbox("Latest", LATEST, key="latest")
+        latest = right.selectbox("Latest rows", LATEST, key="latest")
         paused = st.toggle("Pause", key="paused")
     view = View(
-        span=(span or View.span) if span != FROM_TO or (start and end) else "all",
+        span=span or View.span,
         start=start,
         end=end,
         filters={name: values for name, values in filters.items() if values},
@@ -85,18 +106,23 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
 
 def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, ...]:
     key = f"only_{name}"
-    there = [shown(value) for value in choices(name)]
+    there = [shown(value) for value in choices(name)][:MOST_CHOICES]
     # What the address or a click chose stays, even where no row has it (yet).
     options = list(dict.fromkeys([*there, *st.session_state.get(key, [])]))
-    return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All"))
+    return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All", accept_new_options=True))
 
 
-def _days(zone: tzinfo) -> tuple[datetime | None, datetime | None]:
+def _days(zone: tzinfo) -> tuple[datetime, datetime]:
+    state = st.session_state
     today = datetime.now(zone).date()
-    st.session_state.setdefault("days", (today - timedelta(days=1), today))
-    days = st.date_input("Days, both included", key="days")
+    state.setdefault("days", (today - timedelta(days=1), today))
+    days = st.date_input("Days, both included", key="days", min_value=date(1970, 1, 1), max_value=date(2099, 12, 30))
     if not isinstance(days, tuple) or len(days) != 2:  # noqa: PLR2004
-        return None, None
+        # The second day is still to be picked.
+        days = state.get("whole_days", (today - timedelta(days=1), today))
+    state["whole_days"] = days
+    if "exact" in state and days == state["exact"][0]:
+        return state["exact"][1], state["exact"][2]
     return _midnight(days[0], zone), _midnight(days[1] + timedelta(days=1), zone)
 
 
@@ -111,13 +137,14 @@ def _customs() -> list[Custom]:
             name = st.text_input("Name", placeholder="Declined over 500 abroad")
             measure = st.selectbox("Measure", list(MEASURES), format_func=MEASURES.__getitem__)
             where = st.text_input("Condition", placeholder="status = declined and amount > 500 and country != US")
-            if st.form_submit_button("Add to the header"):
+            added = st.form_submit_button("Add to the header", help=f"At most {MOST_KPIS}.")
+            if added and len(customs) < MOST_KPIS:
                 try:
                     customs.append(Custom(name, measure, where))
                 except CustomError as error:
-                    st.error(str(error))
+                    st.error(plain(str(error)))
         for at, custom in enumerate(list(customs)):
-            if st.button(f"Remove “{custom.name}”", key=f"remove-{at}"):
+            if st.button(f"Remove “{plain(custom.name)}”", key=f"remove-{at}"):
                 customs.remove(custom)
                 st.rerun()
     return customs

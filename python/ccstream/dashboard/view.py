@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ccstream.dashboard.custom import Custom, CustomError
-from ccstream.dashboard.dimensions import DIMENSIONS, meant
+from ccstream.dashboard.custom import MAX_AMOUNT, Custom, CustomError
+from ccstream.dashboard.dimensions import DIMENSIONS, UNKNOWN, meant
 
 SPANS: dict[str, tuple[str, timedelta | None]] = {
     "5m": ("5 min", timedelta(minutes=5)),
@@ -24,6 +24,10 @@ FROM_TO = "from-to"
 LATEST = (10, 25, 50, 100)
 EVERY = (2, 3, 5, 10)
 """Seconds between two refreshes."""
+MOST_KPIS = 12
+"""KPIs of the viewer's own: each is a question at every refresh."""
+_MOST_NOTES = 5
+_YEARS = range(1970, 2100)
 
 Filters = Mapping[str, tuple[str, ...]]
 
@@ -39,7 +43,7 @@ class View:
         filters: for each dimension the values that count; :data:`UNKNOWN` is an absent one.
         min_amount: no amounts below, in units of the currency.
         max_amount: none above.
-        money: whose amounts are added up; None for the one that most rows have.
+        money: whose amounts are added up; None for the only one that is filtered by, else that of most rows.
         latest: how many of the latest transactions.
         every: seconds between two refreshes.
         customs: KPIs of the viewer's own.
@@ -64,8 +68,10 @@ class View:
     def question(self) -> dict[str, Any]:
         """The arguments of ``KpiEngine.query`` that say which rows."""
         asked = self.rows()
-        if self.money is not None:
-            asked["currency"] = meant(self.money) or ""
+        only = self.filters.get("currency", ())
+        money = self.money if self.money is not None or len(only) != 1 else only[0]
+        if money is not None:
+            asked["currency"] = meant(money) or ""
         if self.span == FROM_TO and self.start and self.end:
             return asked | {"start": micros(self.start), "end": micros(self.end), "before": True}
         length = SPANS[self.span][1] if self.span in SPANS else None
@@ -107,11 +113,16 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
     elif span not in SPANS and span != FROM_TO:
         notes.append(f"The address says range={span}; it can be {', '.join([*SPANS, FROM_TO])}.")
         span = View.span
+    filters = {name: tuple(address[name]) for name in DIMENSIONS if address.get(name)}
+    for value in filters.get("risk", ()):
+        if value not in {"true", "false", UNKNOWN}:
+            notes.append(f"The address says risk={value}; it can be true, false or {UNKNOWN}.")
+            filters.pop("risk", None)
     view = View(
         span=span,
         start=start if span == FROM_TO else None,
         end=end if span == FROM_TO else None,
-        filters={name: tuple(address[name]) for name in DIMENSIONS if address.get(name)},
+        filters=filters,
         min_amount=_amount("min", values, notes),
         max_amount=_amount("max", values, notes),
         money=values.get("money"),
@@ -119,6 +130,8 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         every=number("every", EVERY),
         customs=_customs(address.get("kpi", []), notes),
     )
+    if len(notes) > _MOST_NOTES:
+        notes[_MOST_NOTES:] = [f"And {len(notes) - _MOST_NOTES} more."]
     return view, notes
 
 
@@ -151,6 +164,9 @@ def _moment(name: str, values: Mapping[str, str], notes: list[str]) -> datetime 
     except ValueError:
         notes.append(f"The address says {name}={values[name]}, which is no date.")
         return None
+    if moment.year not in _YEARS:
+        notes.append(f"The address says {name}={values[name]}; it can be of the years 1970 to 2099.")
+        return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
@@ -159,7 +175,7 @@ def _amount(name: str, values: Mapping[str, str], notes: list[str]) -> Decimal |
         return None
     try:
         amount = Decimal(values[name])
-        if amount.is_finite() and abs(amount) < 10**8 and amount == round(amount, 2):
+        if amount.is_finite() and abs(amount) <= MAX_AMOUNT and amount == round(amount, 2):
             return amount
     except InvalidOperation:
         pass
@@ -169,7 +185,9 @@ def _amount(name: str, values: Mapping[str, str], notes: list[str]) -> Decimal |
 
 def _customs(texts: list[str], notes: list[str]) -> tuple[Custom, ...]:
     found = []
-    for text in texts:
+    if len(texts) > MOST_KPIS:
+        notes.append(f"The address has {len(texts)} KPIs; the first {MOST_KPIS} are shown.")
+    for text in texts[:MOST_KPIS]:
         try:
             found.append(Custom.from_address(text))
         except CustomError as error:
