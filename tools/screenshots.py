@@ -63,9 +63,9 @@ def history() -> None:
         minutes += 1
 
 
-def shoot(browser: Browser, url: str, name: str, width: int, height: int, scheme: Literal["light", "dark"]) -> None:
+def shoot(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: Literal["light", "dark"]) -> None:
     """Takes a picture of the page."""
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page.goto(url)
     page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
     page.wait_for_timeout(6000)
@@ -114,9 +114,9 @@ def main() -> None:
             spawn("-m", "streamlit", "run", "dashboard.py", f"--server.port={port}", "--server.headless=true")
             time.sleep(20)
             url = f"http://localhost:{port}/?range=1h"
-            shoot(browser, url, "dashboard.png", 1440, 2480, "light")
-            shoot(browser, f"{url}&status=declined", "dark.png", 1440, 2480, "dark")
-            shoot(browser, url, "phone.png", 390, 1000, "light")
+            shoot(browser, url, "dashboard.png", (1440, 2480), "light")
+            shoot(browser, f"{url}&status=declined", "dark.png", (1440, 2480), "dark")
+            shoot(browser, url, "phone.png", (390, 1000), "light")
         finally:
             browser.close()
             for child in children:

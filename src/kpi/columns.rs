@@ -12,7 +12,7 @@ use super::dictionary::{Dictionary, UNKNOWN};
 use super::outcome::{Outcome, outcome};
 
 /// Rows of a full block; few in the tests, so that they have several.
-pub(crate) const BLOCK_ROWS: usize = if cfg!(test) { 64 } else { 65_536 };
+pub(crate) const BLOCK_ROWS: usize = if cfg!(test) { 128 } else { 65_536 };
 /// The time of a row without one, and the cents of one without an amount.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
@@ -117,9 +117,9 @@ pub(crate) struct Block {
     pub(crate) last: i64,
     /// How many have none.
     pub(crate) untimed: usize,
-    /// The time in the middle of a full block's, by which its age is told: a single clock may be wrong by years.
-    /// Without any time it is younger than all others.
-    middle: i64,
+    /// The time that few of a full block's rows are later than, one in a hundred: its age, as some clocks are wrong by
+    /// years. Without any time it is younger than all others.
+    late: i64,
 }
 
 impl Block {
@@ -133,7 +133,7 @@ impl Block {
             first: i64::MAX,
             last: i64::MIN,
             untimed: 0,
-            middle: i64::MAX,
+            late: i64::MAX,
         }
     }
 
@@ -148,7 +148,7 @@ impl Block {
             block.note_time(block.time[at]);
         }
         if len == BLOCK_ROWS {
-            block.find_middle();
+            block.find_late();
         }
         Some(block)
     }
@@ -162,11 +162,11 @@ impl Block {
         }
     }
 
-    fn find_middle(&mut self) {
+    fn find_late(&mut self) {
         let mut times: Vec<i64> = self.time.iter().copied().filter(|time| *time != ABSENT).collect();
         if !times.is_empty() {
-            let at = times.len() / 2;
-            self.middle = *times.select_nth_unstable(at).1;
+            let at = times.len() - 1 - times.len() / 100;
+            self.late = *times.select_nth_unstable(at).1;
         }
     }
 
@@ -179,7 +179,7 @@ impl Block {
     }
 
     fn seal(&mut self) {
-        self.find_middle();
+        self.find_late();
         self.time.shrink_to_fit();
         self.amount.seal();
         self.codes.iter_mut().for_each(Codes::seal);
@@ -353,16 +353,16 @@ impl Columns {
     }
 
     /// Makes room at a moment: full blocks leave, the oldest first, once more than so many rows are held (and then a
-    /// thirty-second part more, as every query is counted anew after it), and those that are older than `oldest` for
-    /// the most part. The block that still takes rows stays.
+    /// thirty-second part more, as every query is counted anew after it), and those that are older than `oldest` but for
+    /// a hundredth. The block that still takes rows stays.
     pub(crate) fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {
         let mut rows = self.len();
         let before = self.generation;
         let wanted = if rows > max_rows { max_rows - max_rows / 32 } else { max_rows };
         loop {
             let full = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
-            let Some((at, block)) = full.min_by_key(|(_, block)| block.middle) else { break };
-            if rows <= wanted && oldest.is_none_or(|oldest| block.middle >= oldest) {
+            let Some((at, block)) = full.min_by_key(|(_, block)| block.late) else { break };
+            if rows <= wanted && oldest.is_none_or(|oldest| block.late >= oldest) {
                 break;
             }
             rows -= block.len();
@@ -506,12 +506,12 @@ mod tests {
                 columns.push(&Row { time: block * 1_000_000 + row, ..Row::default() });
             }
         }
-        let middle = 1_000_000 + BLOCK_ROWS as i64 / 2;
-        columns.drop_oldest(usize::MAX, Some(middle), 9_000_000);
+        let late = 1_000_000 + (BLOCK_ROWS - 1 - BLOCK_ROWS / 100) as i64;
+        columns.drop_oldest(usize::MAX, Some(late), 9_000_000);
         let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
         assert_eq!(first, [3_000_000, 2_000_000, 1_000_000]);
         assert_eq!(columns.dropped_until, Some(BLOCK_ROWS as i64 - 1));
-        columns.drop_oldest(usize::MAX, Some(middle + 1), 9_000_000);
+        columns.drop_oldest(usize::MAX, Some(late + 1), 9_000_000);
         assert_eq!(columns.blocks.len(), 2);
     }
 

@@ -151,6 +151,8 @@ struct Data {
 struct Turn {
     asked: u64,
     done: u64,
+    /// Those that were asked when the database failed.
+    failed: u64,
 }
 
 #[derive(Debug)]
@@ -236,7 +238,7 @@ impl Engine {
         self.shared.wake.notify_one();
         while turn.done < mine {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.shared.stop.is_cancelled() {
+            if left.is_zero() || turn.failed >= mine || self.shared.stop.is_cancelled() {
                 return false;
             }
             turn = self
@@ -295,7 +297,12 @@ impl Shared {
         }
     }
 
+    /// Tells everybody what is wrong.
     fn tell(&self, error: &Error) {
+        let mut turn = lock(&self.turn);
+        turn.failed = turn.asked;
+        self.turned.notify_all();
+        drop(turn);
         let mut status = lock(&self.status);
         status.no_tables = matches!(error, Error::Schema(_));
         let since = status.trouble.take().map_or_else(Instant::now, |(_, since)| since);

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import subprocess
+import sys
+import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psycopg
 import pytest
 
 import ccstream
@@ -17,7 +24,6 @@ from conftest import wait_until
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
-    from pathlib import Path
 
     from conftest import Pipeline
 
@@ -225,12 +231,13 @@ def engine(embedded_pipeline: Pipeline) -> Iterator[ccstream.KpiEngine]:
 
 
 def test_every_figure_is_sqls_own(embedded_pipeline: Pipeline, chance: random.Random) -> None:
-    for rows in (1, 40, 3000):
+    # The last have a full block, whose columns are narrower.
+    for rows, queries in ((1, 25), (40, 25), (3000, 20), (66_000, 1)):
         fill(embedded_pipeline, chance, rows)
         with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
             assert engine.refresh()
             assert engine.status.foreign_rows == engine.status.rows == rows
-            for _ in range(25):
+            for _ in range(queries):
                 compare(engine, embedded_pipeline, random_query(chance), [*NAMES, "risk"])
 
 
@@ -337,18 +344,180 @@ def test_the_oldest_rows_leave(embedded_pipeline: Pipeline, limit: dict[str, Any
     now = datetime.now(timezone.utc)
     for seed, days in enumerate((40, 1)):
         start = (now - timedelta(days=days)).isoformat()
-        flags = ("--rate", "max", "--count", "100000", "--seed", str(seed), "--start-time", start)
+        flags = ("--rate", "max", "--count", "150000", "--seed", str(seed), "--start-time", start)
         pipeline.run("produce", *flags)
         pipeline.run("consume", "--until-caught-up")
     with ccstream.KpiEngine.from_database(pipeline.database_url, **limit) as engine:
         assert engine.refresh()
         status = engine.status
-        assert status.rows <= 140_000
+        assert status.rows <= limit.get("max_rows", 240_000)
         assert status.dropped_until is not None
         since = status.dropped_until + 1
         [(expected,)] = pipeline.query("SELECT count(*) FROM orders WHERE timestamp >= %s", micros(since))
         assert engine.query(start=since, end=2**61).totals["count"] == expected > 0
         assert engine.status.lacking_rows == 0
+
+
+def test_a_range_moves_on_to_the_microsecond(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "20000")
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.execute("UPDATE orders SET timestamp = now() AT TIME ZONE 'UTC' - random() * interval '2.2 hours'")
+    seen = set()
+    for length in [timedelta(hours=1), timedelta(minutes=2)] * 15:
+        assert engine.refresh()
+        answer = engine.query(last=length, before=True, by={"time": ["cards", "min"]})
+        now = micros(answer.at)
+        assert answer.start is not None
+        assert (answer.end, micros(answer.start)) == (answer.at, now - length)
+        for found, end in ((answer.totals, now), (answer.before, now - length)):
+            [expected] = pipeline.query(
+                "SELECT count(*), coalesce(sum(value) FILTER (WHERE currency = 'USD') * 100, 0)::bigint, "
+                "count(DISTINCT card_token) FROM orders WHERE timestamp >= %s AND timestamp < %s",
+                end - length,
+                end,
+            )
+            assert found is not None
+            assert (found["count"], found["sum"], found["cards"]) == expected
+        assert sum(answer["time"]["count"]) == answer.totals["count"]
+        seen.add(answer.totals["count"])
+        time.sleep(0.2)
+    assert len(seen) > 10
+
+
+def test_commits_are_seen_whole_whatever_their_order(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "1000", "--partitions", "1")
+    pipeline.run("consume", "--until-caught-up")
+    copy = (
+        "INSERT INTO orders (order_id, timestamp, value, kafka_partition, kafka_offset) "
+        "SELECT %s || n, now() AT TIME ZONE 'UTC', 1, 0, 0 FROM generate_series(1, 30000) AS s (n)"
+    )
+    note = "UPDATE kafka_offsets SET stored = stored + 30000, consumed = consumed + 30000"
+    with (
+        ccstream.KpiEngine.from_database(pipeline.database_url, interval=timedelta(milliseconds=10)) as engine,
+        psycopg.connect(pipeline.database_url) as early,
+        psycopg.connect(pipeline.database_url) as late,
+    ):
+        assert engine.refresh()
+        counts = []
+
+        def watch(seconds: float) -> None:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                counts.append(engine.query().totals["count"])
+
+        # Both write; the one whose rows lie further back commits last.
+        early.execute(copy, ["early"])
+        late.execute(copy, ["late"])
+        watch(0.3)
+        late.execute(note)
+        late.commit()
+        watch(0.5)
+        early.execute(note)
+        early.commit()
+        watch(0.5)
+        assert engine.refresh()
+        watch(0.01)
+        assert sorted(set(counts)) == [1000, 31_000, 61_000]
+        assert counts == sorted(counts)
+        assert (engine.status.reloads, engine.status.lacking_rows) == (1, 0)
+
+
+def test_a_server_that_lost_its_last_commits(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline, file = embedded_pipeline, tmp_path / "columns"
+    postgres = embedded.Postgres()
+    pipeline.run("produce", "--rate", "max", "--count", "5000", "--partitions", "1")
+    pipeline.run("consume", "--until-caught-up")
+    postgres.stop()
+    data, kept = Path(os.environ["CCSTREAM_HOME"]) / f"postgres-{postgres.address.port}", tmp_path / "kept"
+    subprocess.run(["cp", "-a", str(data), str(kept)], check=True)
+    postgres.start()
+
+    def store(name: str) -> None:
+        pipeline.execute(
+            "INSERT INTO orders (order_id, timestamp, value, kafka_partition, kafka_offset) SELECT "
+            f"'{name}' || n, now() AT TIME ZONE 'UTC', length('{name}'), 0, n FROM generate_series(1, 500) AS s (n)"
+        )
+        pipeline.execute("UPDATE kafka_offsets SET stored = stored + 500, consumed = consumed + 500")
+
+    store("lost")
+    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
+        assert figures(engine) == totals(pipeline)
+    postgres.stop()
+    shutil.rmtree(data)
+    subprocess.run(["cp", "-a", str(kept), str(data)], check=True)
+    postgres.start()
+    store("another")
+    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
+        assert figures(engine) == totals(pipeline)
+        assert engine.status.reload == "the server had lost its last commits"
+
+
+def test_statistics_that_begin_anew(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "1000")
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.execute("UPDATE orders SET city = city")
+    wait_until("it is noticed", lambda: figures(engine) == totals(pipeline) and engine.status.reloads > 1)
+    with psycopg.connect(pipeline.database_url) as connection:
+        connection.execute("DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders LIMIT 7)")
+        connection.commit()
+        connection.execute("SELECT pg_stat_force_next_flush()")
+        connection.execute("SELECT pg_stat_reset()")
+    wait_until("it is noticed", lambda: figures(engine) == totals(pipeline))
+    assert totals(pipeline)[0] == 993
+
+
+def test_times_that_are_none(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "100")
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.execute(
+        "INSERT INTO orders (order_id, timestamp) VALUES ('a', 'infinity'), ('b', '-infinity'), ('c', '294276-01-01'), "
+        "('d', NULL), ('e', '4000-01-01 BC')"
+    )
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        assert engine.refresh()
+        for offset in (-43_200, 0, 50_400):
+            answer = engine.query(by={"time": [], "hour_of_week": []}, utc_offset=offset)
+            assert (answer.totals["count"], answer["time"]["other_count"]) == (105, 4)
+        assert engine.query(start=-(2**61), end=2**61).totals["count"] == 101
+        assert engine.latest(0)["time"] == []
+
+
+def test_rights_and_rows_of_its_own(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline, file = embedded_pipeline, tmp_path / "columns"
+    pipeline.run("produce", "--rate", "max", "--count", "100")
+    pipeline.run("consume", "--until-caught-up")
+    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
+        assert engine.refresh()
+        assert engine.status.role == "ccstream_reader"
+    # A file that others may write is not believed; a table that the role may not read is read as the user.
+    file.chmod(0o622)
+    pipeline.execute("REVOKE SELECT ON orders FROM ccstream_reader")
+    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
+        assert figures(engine) == totals(pipeline)
+        assert (engine.status.role, engine.status.rows_from_file) == (None, 0)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == ["columns"]
+    # Figures go on without what is beside them, and the trouble is named.
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        assert engine.refresh()
+        pipeline.execute("DROP TABLE latency_minute; INSERT INTO orders (order_id) VALUES ('another')")
+        pipeline.execute("UPDATE orders SET value = 1 WHERE order_id = 'another'")
+        wait_until("it follows", lambda: engine.query().totals["count"] == 101)
+        wait_until("it is said", lambda: "latency_minute" in (engine.status.trouble or ""))
+
+
+def test_an_engine_that_is_dropped_ends(embedded_pipeline: Pipeline) -> None:
+    code = (
+        "import logging, sys, ccstream; logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)\n"
+        f"for n in range(20):\n    engine = ccstream.KpiEngine.from_database({embedded_pipeline.database_url!r})\n"
+        "    if n % 2: engine.refresh()\n    del engine\nprint('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.endswith("done\n")
 
 
 def test_the_database_goes_and_comes_back(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
