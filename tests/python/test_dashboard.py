@@ -19,7 +19,8 @@ import ccstream
 from ccstream import embedded, kpi
 from ccstream.dashboard.charts import describe
 from ccstream.dashboard.custom import Custom, CustomError, read_file
-from ccstream.dashboard.figures import load, text, to_csv
+from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.figures import change_text, load, text, to_csv
 from ccstream.dashboard.view import View, read, write
 from conftest import ROOT, leave_out, wait_until
 from services import free_port
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import FloatRect, Locator, Page
 
+    from ccstream.dashboard.figures import Figures
     from conftest import Pipeline
 
 # Streamlit's and Altair's own; and the threads of cached engines end with the process.
@@ -105,6 +107,91 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     assert not page.exception
 
 
+def test_what_is_odd_is_shown_and_never_run(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    odd = "![x](http://example.invalid/x.png)"
+    filled.send([b'{"order_id": "1", "value": "<script>"}'])
+    filled.run("consume", "--until-caught-up")
+    page = app(monkeypatch, filled.database_url, tmp_path, range="all", status=odd, every=odd, kpi=f"{odd}~count~")
+    page = settled(page)
+    shown = [one.value for one in [*page.caption, *page.markdown]]
+    assert any("example" in one for one in shown)
+    assert not any("![x](" in one for one in shown)
+    assert any("No transactions match" in one.value for one in page.info)
+    page.button(key="clear").click().run()
+    labels = [metric.label for metric in page.metric]
+    assert labels[8] == plain(odd)
+    assert page.metric[0].value == "2,000"
+    # A rejected message is read, and stays readable when the database is away.
+    [(reason, detail)] = filled.query("SELECT reason, detail FROM rejected_events")
+    page.selectbox(key="reason").select(reason).run()
+    assert not page.exception
+    assert any("<script>" in one.value for one in page.code)
+    assert detail in [one.value for one in page.text]
+
+
+def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for url in (
+        f"postgresql://localhost:{free_port()}/c?user=a&password=s3cret",
+        f"host=localhost port={free_port()} user=a password=s3cret dbname=c",
+    ):
+        page = settled(app(monkeypatch, url, tmp_path))
+        assert "s3cret" not in "".join(one.value for one in [*page.warning, *page.code, *page.caption, *page.markdown])
+    monkeypatch.setenv("CCSTREAM_KPI_ROWS", "many")
+    page = app(monkeypatch, f"postgresql://localhost:{free_port()}/c", tmp_path).run()
+    assert "no number of rows" in page.error[0].value
+    assert not page.exception
+
+
+def test_a_start_without_the_database_shows_what_is_kept(
+    filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with ccstream.KpiEngine.from_database(filled.database_url, file=tmp_path / "columns") as engine:
+        assert engine.refresh()
+    postgres = embedded.Postgres()
+    postgres.stop()
+    try:
+        page = settled(app(monkeypatch, filled.database_url, tmp_path, range="all"))
+        assert page.metric[0].value == "2,000"
+        wait_until("it is said", lambda: any("has not answered" in one.value for one in page.run().warning))
+        assert not page.exception
+    finally:
+        postgres.start()
+
+
+def test_buckets_that_are_not_whole(embedded_pipeline: Pipeline) -> None:
+    start = (datetime.now(timezone.utc) - timedelta(minutes=6)).isoformat()
+    embedded_pipeline.run("produce", "--rate", "max", "--count", "5000", "--start-time", start)
+    embedded_pipeline.run("consume", "--until-caught-up")
+    embedded_pipeline.execute("UPDATE orders SET timestamp = now() AT TIME ZONE 'UTC' - random() * interval '6 min'")
+    with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
+        wait_until("it is read", lambda: engine.refresh() and engine.status.loaded == 1)
+        figures = load(engine, View(span="5m"), 0)
+        assert figures.series["whole"].tolist() == [False, *[True] * (len(figures.series) - 2), False]
+        assert len(figures.metrics[0].trend) == len(figures.series) - 2 >= 58
+        assert figures.metrics[0].trend == figures.series["transactions"].tolist()[1:-1]
+        assert {len(trend) for trend in figures.merchants["trend"] if trend} == {len(figures.series) - 2}
+        everything = load(engine, View(span="all"), 0)
+        assert everything.series["whole"].tolist()[1:-1] == [True] * (len(everything.series) - 2)
+
+
+def test_amounts_of_one_currency(filled: Pipeline) -> None:
+    with ccstream.KpiEngine.from_database(filled.database_url) as engine:
+        assert engine.refresh()
+        figures = load(engine, View(span="all"), 0, [Custom("Euros", "sum", "currency = EUR")])
+        [(usd, eur)] = filled.query(
+            "SELECT count(*) FILTER (WHERE currency = 'USD'), sum(value) FILTER (WHERE currency = 'EUR') FROM orders"
+        )
+        assert (figures.amounts, figures.currency) == (usd, "USD")
+        assert (figures.metrics[8].label, figures.metrics[8].number) == ("Euros (EUR)", float(eur))
+        assert load(engine, View(span="all", filters={"currency": ("EUR",)}), 0).currency == "EUR"
+        only = load(engine, View(span="all", filters={"currency": ("EUR",)}, money="USD"), 0)
+        assert only.merchants["value"].isna().all()
+        [custom] = [Custom("=1+1", "count")]
+        lines = to_csv(load(engine, View(span="all"), 0, [custom])).splitlines()
+        assert any(line.startswith("metric,'=1+1,") for line in lines)
+        assert sum(line.startswith("latest,") for line in lines) == 10
+
+
 def test_one_refresh_agrees_with_sql(filled: Pipeline) -> None:
     with ccstream.KpiEngine.from_database(filled.database_url) as engine:
         assert engine.refresh()
@@ -134,18 +221,32 @@ def test_one_refresh_agrees_with_sql(filled: Pipeline) -> None:
 def test_changes_are_against_the_time_before(filled: Pipeline) -> None:
     with ccstream.KpiEngine.from_database(filled.database_url) as engine:
         assert engine.refresh()
-        begin = datetime(2026, 1, 1, 10, 0, tzinfo=timezone.utc)
-        [(middle,)] = filled.query("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY timestamp) FROM orders")
-        end = middle.replace(tzinfo=timezone.utc)
-        view = View(span="from-to", start=end, end=end + (end - begin))
-        figures = load(engine, view, 0)
-        [(now, before)] = filled.query(
-            "SELECT count(*) FILTER (WHERE timestamp >= %s), count(*) FILTER (WHERE timestamp < %s) FROM orders "
-            "WHERE timestamp >= %s AND timestamp < %s",
-            *(one.replace(tzinfo=None) for one in (end, end, begin, end + (end - begin))),
+        [(begin, middle)] = filled.query(
+            "SELECT min(timestamp), percentile_disc(0.4) WITHIN GROUP (ORDER BY timestamp) FROM orders"
         )
+        length = middle - begin
+
+        def shown(start: datetime, end: datetime) -> Figures:
+            utc = [moment.replace(tzinfo=timezone.utc) for moment in (start, end)]
+            return load(engine, View(span="from-to", start=utc[0], end=utc[1]), 0)
+
+        changes = [metric.change for metric in shown(middle, middle + length).metrics]
+        found = []
+        for start in (begin, middle):
+            [row] = filled.query(
+                "SELECT count(*), avg((status = 'approved')::int)::float8 FROM orders "
+                "WHERE timestamp >= %s AND timestamp < %s",
+                start,
+                start + length,
+            )
+            found.append(row)
+        (before, share_before), (now, share) = found
         assert now > 0 < before
-        assert figures.metrics[0].change == pytest.approx((now - before) / before)
+        assert changes[0] == change_text("count", now, before)
+        assert changes[4] == change_text("approved_share", share, share_before)
+        # Not all of a time is here that begins before the first row.
+        longer = middle + length + timedelta(seconds=1)
+        assert {metric.change for metric in shown(middle, longer).metrics} == {None}
 
 
 def test_a_table_made_by_somebody_else(
@@ -202,11 +303,16 @@ def test_addresses() -> None:
         {"colour": ["red"]},
         {"kpi": ["nonsense"]},
         {"kpi": ["a~mode~"]},
+        {"kpi": ["a~count~amount > 1e30"]},
+        {"range": ["from-to"], "from": ["0001-01-01"], "to": ["9999-12-31"]},
+        {"risk": ["maybe"]},
     ):
         read_back, notes = read(address)
         assert notes, address
         assert not read_back.narrows
         assert not read_back.customs
+    many, notes = read({"kpi": [f"{n}~count~" for n in range(40)], **{f"odd{n}": ["1"] for n in range(40)}})
+    assert (len(many.customs), len(notes)) == (12, 6)
 
 
 @pytest.mark.parametrize(
@@ -221,11 +327,35 @@ def test_addresses() -> None:
         ("a", "count", "amount > much", "no amount"),
         ("a", "count", "amount != 5", "cannot be asked"),
         ("a", "count", "amount > 0.001", "cannot be asked"),
+        ("a", "count", "amount < 1e30", "cannot be asked"),
+        ("a~b", "count", "", "cannot have a ~"),
+        ("a", "count", 'merchant = "x', "double quote"),
     ],
 )
 def test_kpis_that_cannot_be(name: str, measure: str, where: str, problem: str) -> None:
     with pytest.raises(CustomError, match=problem):
         Custom(name, measure, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "page", "filters"),
+    [
+        ("status != declined and status = declined|approved", {}, {"status": ["approved"]}),
+        ("status = declined and status = approved", {}, {"status": []}),
+        ("status = new", {}, {"status": ["new"]}),
+        ("status != declined", {}, {"status": ["approved", None]}),
+        ("status != declined", {"status": ["declined"]}, {"status": []}),
+        ("status = declined", {"status": ["declined", "approved"]}, {"status": ["declined"]}),
+        (
+            'merchant = "Salt and Pepper"|"(unknown)"|(unknown)',
+            {},
+            {"merchant": ["Salt and Pepper", "(unknown)", None]},
+        ),
+    ],
+)
+def test_conditions_narrow_the_page(where: str, page: dict[str, list[str]], filters: dict[str, list[str]]) -> None:
+    rows = {"filters": page, "min_amount": None, "max_amount": None}
+    assert Custom("a", "count", where).narrow(rows, lambda _: ["approved", "declined", None])["filters"] == filters
 
 
 def test_kpis_in_a_file(tmp_path: Path) -> None:
@@ -239,8 +369,9 @@ def test_kpis_in_a_file(tmp_path: Path) -> None:
     found, wrong = read_file(file)
     assert found == [Custom("Big", "count", "amount > 500")]
     assert "there is no 'filter'" in wrong[0]
-    file.write_text("[[kpi", encoding="utf-8")
-    assert "kpis.toml" in read_file(file)[1][0]
+    for text_, problem in (("[[kpi", "kpis.toml"), ("kpi = [1]", "write each KPI"), ("kpi = 1", "write each KPI")):
+        file.write_text(text_, encoding="utf-8")
+        assert problem in read_file(file)[1][0]
 
 
 def test_texts_and_series() -> None:
@@ -250,6 +381,9 @@ def test_texts_and_series() -> None:
     assert (text("mean", None), text("approved_share", 0.5), text("count", 1234.0)) == ("-", "50.0%", "1,234")
     assert kpi.change(3, 2) == 0.5
     assert kpi.change(3, 0) is None
+    assert change_text("count", 150, 100) == "+50.0%"
+    assert change_text("approved_share", 0.91, 0.9) == "+1.0 pp"
+    assert [change_text("sum", 10_000, before) for before in (10_001, 9_999, 0, None)] == ["0.0%", "0.0%", None, None]
     np.testing.assert_allclose(kpi.rolling_mean(np.array([1.0, 2, 6, 4]), 3), [1, 1.5, 3, 4])
     np.testing.assert_allclose(kpi.ewma(np.array([1.0, 3, 3]), 1), [1, 2, 2.5])
 
@@ -307,6 +441,13 @@ def number(page: Page, label: str) -> str:
     return metric.locator('[data-testid="stMetricValue"]').first.inner_text()
 
 
+def box_of(element: Locator) -> FloatRect:
+    """Where an element is on the page."""
+    box = element.bounding_box()
+    assert box is not None
+    return box
+
+
 def test_a_browser_reads_what_sql_says(filled: Pipeline, browser_page: Page, tmp_path: Path) -> None:
     port = free_port()
     served = [f"--server.port={port}", "--server.headless=true"]
@@ -320,6 +461,8 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, browser_page: Page, tmp
     )
     try:
         wait_until("the page is served", lambda: embedded.is_taken(port))
+        lands: list[int] = []
+        browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
         browser_page.goto(f"http://localhost:{port}/?range=all")
         browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=30_000)
         [(count, approved)] = filled.query("SELECT count(*), count(*) FILTER (WHERE status = 'approved') FROM orders")
@@ -349,6 +492,12 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, browser_page: Page, tmp
         bars.click(position={"x": 180, "y": 12})
         wait_until("it is filtered", lambda: number(browser_page, "Transactions") == f"{rows:,}", limit=20)
         assert f"category={category}" in browser_page.url
+        # On a phone two figures fit side by side, and nothing is wider than the screen.
+        browser_page.set_viewport_size({"width": 390, "height": 900})
+        cards = browser_page.locator('[data-testid="stMetric"]')
+        wait_until("two fit", lambda: len({round(box["y"]) for box in map(box_of, cards.all()[:4])}) == 2)
+        assert browser_page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert set(lands) == {200}
         browser_page.reload()
         browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=30_000)
         assert number(browser_page, "Transactions") == f"{rows:,}"

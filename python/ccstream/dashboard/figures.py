@@ -255,7 +255,8 @@ def _bars(answer: KpiAnswer, name: str) -> pd.DataFrame:
     if groups:
         frame[name].append("1 other" if groups == 1 else f"{groups:,} others")
         frame["transactions"].append(int(table["count"][TOP:].sum()) + table["other_count"])
-        frame["value"].append((int(table["sum"][TOP:].sum()) + table["other_sum"]) / 100)
+        others = int(table["sum"][TOP:].sum()) + table["other_sum"]
+        frame["value"].append(others / 100 if others else math.nan)
     return pd.DataFrame(frame)
 
 
@@ -297,10 +298,11 @@ def _week(answer: KpiAnswer) -> pd.DataFrame:
 def _amounts(answer: KpiAnswer) -> pd.DataFrame:
     table = answer["amount"]
     edges = table["key"] / 100
-    ends = [*(f"{edge:,.0f}" for edge in edges[1:]), ""]
-    names = ["refunds" if edge < 0 else f"{edge:,.0f}-{end}" for edge, end in zip(edges, ends, strict=True)]
-    if names and names[-1].endswith("-"):
-        names[-1] = f"from {edges[-1]:,.0f}"
+    starts = [f"{edge:,.0f}" for edge in edges]
+    names = [f"{start}-{end}" for start, end in zip(starts, starts[1:], strict=False)]
+    names += [f"from {start}" for start in starts[-1:]]
+    if len(edges) and edges[0] < 0:
+        names[0] = "refunds"
     return pd.DataFrame({"label": names, "transactions": table["count"]})
 
 
