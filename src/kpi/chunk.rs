@@ -11,7 +11,7 @@ use super::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, O
 use super::query::{Filter, SECOND};
 
 /// Rows looked at together.
-pub(crate) const ROWS: usize = 1024;
+pub(crate) const ROWS: usize = super::columns::SPAN;
 /// The slot of a row outside of every bucket.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
@@ -82,7 +82,7 @@ pub(crate) struct Terms {
     /// By kind, all bits where it is in the currency whose amounts are added up, else none.
     in_currency: Vec<i8>,
     /// By kind.
-    outcomes: Vec<Outcome>,
+    pub(super) outcomes: Vec<Outcome>,
 }
 
 impl Terms {
@@ -128,24 +128,32 @@ pub(crate) struct Chunk {
     pub(crate) cents: Vec<i64>,
     /// Which of them have one.
     pub(crate) paid: Vec<u16>,
-    /// The slot of time of each, or [`NOWHERE`].
+    /// From when to when they are.
+    span: (i64, i64),
+    /// The slot of time of each, or [`NOWHERE`]; empty where it is one for all.
     pub(crate) slots: Vec<u32>,
-    /// The slot that all are in.
+    /// The slot that all are in, where that is known.
     pub(crate) one_slot: Option<u32>,
     pub(crate) cards: Vec<u32>,
-    /// The group of each in one grouping, or [`NOWHERE`].
+    /// The group of each in one grouping, or [`NOWHERE`]; empty where it is one for all.
     pub(crate) members: Vec<u32>,
     /// The group that all are in, where that is known.
     pub(crate) one_group: Option<u32>,
+    /// The column whose codes the groups are.
+    grouped: Option<Column>,
 }
 
 impl Chunk {
     /// Chooses the rows in a range of the block that are in a range of time and pass the filter.
     pub(crate) fn select(&mut self, block: &Block, rows: Range<usize>, time: Option<(i64, i64)>, terms: &Terms) {
         self.rows.clear();
+        self.span = block.span(&rows);
+        if time.is_some_and(|(from, to)| self.span.1 < from || self.span.0 >= to) {
+            return;
+        }
         self.rows.extend(rows.clone().map(|row| row as u16));
         if let Some((from, to)) = time
-            && (block.first < from || block.last >= to || block.untimed > 0)
+            && (self.span.0 < from || self.span.1 >= to)
         {
             // An absent time is before all others.
             retain(&mut self.rows, |row| block.time[row] >= from && block.time[row] < to);
@@ -163,6 +171,7 @@ impl Chunk {
             }
         }
         self.run = (self.rows.len() == rows.len()).then_some(rows);
+        self.grouped = None;
     }
 
     /// Fills in what each chosen row adds, or takes away.
@@ -188,28 +197,24 @@ impl Chunk {
     /// Fills in the slots of time. Rows mostly follow each other in time: all may be in one.
     pub(crate) fn place_in_time(&mut self, block: &Block, buckets: Option<Buckets>) {
         self.slots.clear();
-        self.one_slot = None;
-        let Some(buckets) = buckets else { return self.slots.resize(self.rows.len(), NOWHERE) };
-        let mut finder = Finder::new(buckets);
-        let first = self.rows.first().map(|row| block.time[usize::from(*row)]).filter(|time| *time != ABSENT);
-        self.one_slot = first.and_then(|time| finder.slot(time));
-        self.one_slot = self.one_slot.filter(|_| self.all_within(block, finder.current()));
-        if let Some(slot) = self.one_slot {
-            return self.slots.resize(self.rows.len(), slot);
-        }
-        let slot = |row: &u16| match block.time[usize::from(*row)] {
-            ABSENT => NOWHERE,
-            time => finder.slot(time).unwrap_or(NOWHERE),
+        let Some(buckets) = buckets else {
+            self.one_slot = Some(NOWHERE);
+            return;
         };
-        self.slots.extend(self.rows.iter().map(slot));
+        let mut finder = Finder::new(buckets);
+        let first = Some(self.span.0).filter(|first| *first != ABSENT);
+        self.one_slot = first.and_then(|time| finder.slot(time)).filter(|_| self.all_within(finder.current()));
+        if self.one_slot.is_none() {
+            let slot = |row: &u16| match block.time[usize::from(*row)] {
+                ABSENT => NOWHERE,
+                time => finder.slot(time).unwrap_or(NOWHERE),
+            };
+            self.slots.extend(self.rows.iter().map(slot));
+        }
     }
 
-    fn all_within(&self, block: &Block, (from, to): (i64, i64)) -> bool {
-        let within = |row: &u16| {
-            let time = block.time[usize::from(*row)];
-            (from..to).contains(&time)
-        };
-        self.rows.iter().fold(true, |all, row| all & within(row))
+    fn all_within(&self, (from, to): (i64, i64)) -> bool {
+        from <= self.span.0 && self.span.1 < to
     }
 
     /// Fills in the hours of the week as groups, so many seconds east of UTC.
@@ -223,12 +228,13 @@ impl Chunk {
             let from = number * HOUR - shift;
             ((from, from + HOUR), (number + MONDAY).rem_euclid(168) as u32)
         };
+        self.grouped = None;
         self.members.clear();
-        let first = self.rows.first().map_or(ABSENT, |row| block.time[usize::from(*row)]);
-        let (mut within, mut hour) = if first == ABSENT { ((i64::MAX, i64::MIN), NOWHERE) } else { hour_of(first) };
-        self.one_group = (hour != NOWHERE && self.all_within(block, within)).then_some(hour);
+        let (mut within, mut hour) =
+            if self.span.0 == ABSENT { ((i64::MAX, i64::MIN), NOWHERE) } else { hour_of(self.span.0) };
+        self.one_group = self.all_within(within).then_some(hour);
         if self.one_group.is_some() {
-            return self.members.resize(self.rows.len(), hour);
+            return;
         }
         self.members.extend(self.rows.iter().map(|row| {
             let time = block.time[usize::from(*row)];
@@ -249,8 +255,11 @@ impl Chunk {
 
     /// Fills in groups: a column's codes, or what a map makes of them.
     pub(crate) fn group(&mut self, block: &Block, column: Column, map: &[u32]) {
-        decode(block, column, self.run.clone(), &self.rows, &mut self.members);
         self.one_group = None;
+        if self.grouped != Some(column) {
+            decode(block, column, self.run.clone(), &self.rows, &mut self.members);
+        }
+        self.grouped = map.is_empty().then_some(column);
         if !map.is_empty() {
             self.members.iter_mut().for_each(|code| *code = map[*code as usize]);
         }
@@ -258,19 +267,28 @@ impl Chunk {
 
     /// The group and amount of each row that has both.
     pub(crate) fn amounts(&self) -> impl Iterator<Item = (usize, i64)> {
-        let paid = self.paid.iter().map(|at| usize::from(*at));
-        paid.filter(|at| self.members[*at] != NOWHERE).map(|at| (self.members[at] as usize, self.cents[at]))
+        let group = |at: usize| self.one_group.unwrap_or_else(|| self.members[at]);
+        let paid = self.paid.iter().map(|at| usize::from(*at)).map(move |at| (group(at), self.cents[at]));
+        paid.filter(|(group, _)| *group != NOWHERE).map(|(group, cents)| (group as usize, cents))
+    }
+
+    /// The group and card of each row that has a group.
+    pub(crate) fn cards_by_group(&self) -> impl Iterator<Item = (u32, u32)> {
+        let group = |at: usize| self.one_group.unwrap_or_else(|| self.members[at]);
+        let all = self.cards.iter().enumerate().map(move |(at, card)| (group(at), *card));
+        all.filter(|(group, _)| *group != NOWHERE)
     }
 
     /// Fills in the slots of time as groups.
     pub(crate) fn group_by_slot(&mut self) {
+        self.grouped = None;
         self.members.clone_from(&self.slots);
         self.one_group = self.one_slot;
     }
 
     /// Splits the groups by outcome: each becomes [`OUTCOMES`] of them.
     pub(crate) fn split(&mut self, terms: &Terms) {
-        self.one_group = None;
+        (self.one_group, self.grouped) = (None, None);
         for (member, kind) in self.members.iter_mut().zip(&self.kinds).filter(|(member, _)| **member != NOWHERE) {
             *member = *member * OUTCOMES as u32 + u32::from(terms.outcomes[*kind as usize]);
         }

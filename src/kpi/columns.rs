@@ -4,6 +4,7 @@
 //! last time, so that a range of time touches few of them. A row's number never changes while it stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use hashbrown::DefaultHashBuilder;
 
@@ -13,6 +14,8 @@ use super::outcome::{Outcome, outcome};
 
 /// Rows of a full block; few in the tests, so that they have several.
 pub(crate) const BLOCK_ROWS: usize = if cfg!(test) { 128 } else { 65_536 };
+/// Rows of which a block knows the first and last time.
+pub(crate) const SPAN: usize = if cfg!(test) { 16 } else { 1024 };
 /// The time of a row without one, and the cents of one without an amount.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
@@ -115,8 +118,8 @@ pub(crate) struct Block {
     /// The first and last time of its rows that have one; `first > last` where none has.
     pub(crate) first: i64,
     pub(crate) last: i64,
-    /// How many have none.
-    pub(crate) untimed: usize,
+    /// The first and last time of each [`SPAN`] rows; the first is [`ABSENT`] where one has none.
+    spans: Vec<(i64, i64)>,
     /// The time that few of a full block's rows are later than, one in a hundred: its age, as some clocks are wrong by
     /// years. Without any time it is younger than all others.
     late: i64,
@@ -132,7 +135,7 @@ impl Block {
             codes,
             first: i64::MAX,
             last: i64::MIN,
-            untimed: 0,
+            spans: Vec::new(),
             late: i64::MAX,
         }
     }
@@ -145,7 +148,7 @@ impl Block {
         }
         let mut block = Self { time, amount, codes, ..Self::new(start) };
         for at in 0..len {
-            block.note_time(block.time[at]);
+            block.note_time(at);
         }
         if len == BLOCK_ROWS {
             block.find_late();
@@ -153,13 +156,24 @@ impl Block {
         Some(block)
     }
 
-    fn note_time(&mut self, time: i64) {
-        if time == ABSENT {
-            self.untimed += 1;
-        } else {
+    fn note_time(&mut self, row: usize) {
+        let time = self.time[row];
+        if time != ABSENT {
             self.first = self.first.min(time);
             self.last = self.last.max(time);
         }
+        if self.spans.len() <= row / SPAN {
+            self.spans.push((time, time));
+        }
+        let (first, last) = &mut self.spans[row / SPAN];
+        (*first, *last) = ((*first).min(time), (*last).max(time));
+    }
+
+    /// From when to when some rows at least are, [`ABSENT`] being before all times.
+    pub(crate) fn span(&self, rows: &Range<usize>) -> (i64, i64) {
+        let spans = &self.spans[rows.start / SPAN..rows.end.div_ceil(SPAN)];
+        let (firsts, lasts) = (spans.iter().map(|span| span.0), spans.iter().map(|span| span.1));
+        (firsts.min().unwrap_or(ABSENT), lasts.max().unwrap_or(i64::MAX))
     }
 
     fn find_late(&mut self) {
@@ -299,7 +313,7 @@ impl Columns {
         block.time.push(row.time);
         let Amounts::Wide(cents) = &mut block.amount else { unreachable!("a sealed block takes no more rows") };
         cents.push(row.cents);
-        block.note_time(row.time);
+        block.note_time(block.len() - 1);
         if block.len() == BLOCK_ROWS {
             block.seal();
         }

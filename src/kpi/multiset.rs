@@ -6,10 +6,11 @@ const PAGE: usize = 1024;
 /// Sizes below this many cents are counted in pages, which are made when first needed.
 const PAGED: u64 = 1 << 24;
 
-/// Counts of sizes next to each other, and what they add up to.
+/// Counts of sizes next to each other, and what they add up to, as of the last [`Multiset::settle`].
 #[derive(Debug, Clone)]
 struct Page {
     counts: [u32; PAGE],
+    changed: bool,
     count: u64,
     sum: u64,
 }
@@ -37,8 +38,19 @@ impl Side {
             _ => self.make_page(page),
         };
         page.counts[at] = page.counts[at].wrapping_add_signed(by);
-        page.count = page.count.wrapping_add_signed(i64::from(by));
-        page.sum = page.sum.wrapping_add_signed(i64::from(by) * size as i64);
+        page.changed = true;
+    }
+
+    fn settle(&mut self) {
+        let pages = self.pages.iter_mut().enumerate().filter_map(|(at, page)| Some((at, page.as_mut()?)));
+        for (at, page) in pages.filter(|(_, page)| page.changed) {
+            let (mut count, mut sum) = (0, 0);
+            for (size, n) in (0..).zip(&page.counts) {
+                count += u64::from(*n);
+                sum += size * u64::from(*n);
+            }
+            (page.count, page.sum, page.changed) = (count, sum + (at * PAGE) as u64 * count, false);
+        }
     }
 
     #[cold]
@@ -46,7 +58,7 @@ impl Side {
         if self.pages.len() <= page {
             self.pages.resize(page + 1, None);
         }
-        self.pages[page].get_or_insert_with(|| Box::new(Page { counts: [0; PAGE], count: 0, sum: 0 }))
+        self.pages[page].get_or_insert_with(|| Box::new(Page { counts: [0; PAGE], changed: false, count: 0, sum: 0 }))
     }
 
     /// Runs of sizes that have any, the smallest first.
@@ -77,8 +89,7 @@ impl Side {
                 (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
                 (Some(mine), Some(theirs)) => {
                     mine.counts.iter_mut().zip(&theirs.counts).for_each(|(mine, theirs)| *mine += theirs);
-                    mine.count += theirs.count;
-                    mine.sum += theirs.sum;
+                    mine.changed = true;
                 }
             }
         }
@@ -122,6 +133,12 @@ impl Multiset {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.positive.merge(&other.positive);
         self.negative.merge(&other.negative);
+    }
+
+    /// Adds up what has changed: to be done before anything is asked.
+    pub(crate) fn settle(&mut self) {
+        self.positive.settle();
+        self.negative.settle();
     }
 
     /// Bytes held.
@@ -225,6 +242,7 @@ mod tests {
             for cents in &gone {
                 left.change(*cents, -1);
             }
+            left.settle();
             kept.sort_unstable();
             let edges = [-700, -1, 0, 1, 100, 2048, 1_000_000];
             let inside = |bin: usize| kept.iter().filter(move |cents| {

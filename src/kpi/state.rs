@@ -139,6 +139,7 @@ impl State {
                 // A panic there is a panic here.
                 state.merge(&other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
+            state.amounts.settle();
             state
         })
     }
@@ -162,6 +163,7 @@ impl State {
         }
         self.add_since(asked, columns, self.next_row..columns.next_row, self.range, Change::Add, &mut chunk);
         self.next_row = columns.next_row;
+        self.amounts.settle();
         !self.outgrown
     }
 
@@ -275,10 +277,7 @@ impl State {
             }
             groups.add_more(chunk, by, grouping.cards && !(few && grouping.by == By::Time));
             if !is_of_kind(grouping) {
-                if grouping.outcomes {
-                    chunk.split(asked.terms);
-                }
-                groups.add_cells(chunk);
+                groups.add_cells(chunk, grouping.outcomes.then_some(asked.terms));
             }
         }
     }
@@ -291,8 +290,12 @@ impl State {
     fn add_cards(&mut self, block: &Block, chunk: &mut Chunk) {
         let few = self.has_few_slots();
         chunk.find_cards(block);
+        let bit = |slot: u32| if few { slot.min(OUTSIDE) } else { 0 };
+        if let Some(slot) = chunk.one_slot {
+            return chunk.cards.iter().for_each(|card| self.cards.add(*card, bit(slot)));
+        }
         for (card, slot) in chunk.cards.iter().zip(&chunk.slots) {
-            self.cards.add(*card, if few { (*slot).min(OUTSIDE) } else { 0 });
+            self.cards.add(*card, bit(*slot));
         }
     }
 
@@ -365,12 +368,24 @@ impl Groups {
         }
     }
 
-    /// Adds each row of a chunk to the cell that it is a member of.
-    fn add_cells(&mut self, chunk: &Chunk) {
+    /// Adds each row of a chunk to the cell of its group, or of its group and outcome.
+    fn add_cells(&mut self, chunk: &mut Chunk, outcomes: Option<&Terms>) {
         if let Some(group) = chunk.one_group {
-            let mut sum = Cell::default();
-            chunk.cells.iter().for_each(|cell| add(&mut sum, *cell));
-            return add(&mut self.cells[group as usize], sum);
+            let mut sums = [Cell::default(); OUTCOMES];
+            let parts = outcomes.map_or(1, |_| OUTCOMES);
+            match outcomes {
+                None => chunk.cells.iter().for_each(|cell| add(&mut sums[0], *cell)),
+                Some(terms) => {
+                    for (kind, cell) in chunk.kinds.iter().zip(&chunk.cells) {
+                        add(&mut sums[usize::from(terms.outcomes[*kind as usize]) % OUTCOMES], *cell);
+                    }
+                }
+            }
+            let cells = &mut self.cells[group as usize * parts..][..parts];
+            return cells.iter_mut().zip(sums).for_each(|(cell, sum)| add(cell, sum));
+        }
+        if let Some(terms) = outcomes {
+            chunk.split(terms);
         }
         for (group, cell) in chunk.members.iter().zip(&chunk.cells) {
             if *group != NOWHERE {
@@ -380,10 +395,16 @@ impl Groups {
     }
 
     fn add_trend(&mut self, chunk: &Chunk, slots: usize, by: i32) {
+        let mut change = |group: u32, slot: u32| {
+            let count = &mut self.trend[group as usize * slots + slot as usize];
+            *count = count.wrapping_add_signed(by);
+        };
+        if let Some(slot) = chunk.one_slot {
+            return chunk.members.iter().for_each(|group| change(*group, slot));
+        }
         for (group, slot) in chunk.members.iter().zip(&chunk.slots) {
             if *slot != NOWHERE {
-                let count = &mut self.trend[*group as usize * slots + *slot as usize];
-                *count = count.wrapping_add_signed(by);
+                change(*group, *slot);
             }
         }
     }
@@ -400,8 +421,8 @@ impl Groups {
             self.add_extremes(chunk);
         }
         if cards && by > 0 {
-            for (group, card) in chunk.members.iter().zip(&chunk.cards).filter(|(group, _)| **group != NOWHERE) {
-                self.pairs.add(*card, *group);
+            for (group, card) in chunk.cards_by_group() {
+                self.pairs.add(card, group);
             }
         }
     }
