@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from confluent_kafka.admin import AdminClient, NewTopic
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, FloatRect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -53,23 +53,27 @@ def produce(start: datetime, count: int, seed: int) -> None:
     )
 
 
-def history() -> None:
-    """Two hours of a rise and fall, up to now, so that there is something to compare with."""
-    begin, minutes = datetime.now(timezone.utc) - timedelta(minutes=125), 0
-    while (start := begin + timedelta(minutes=minutes)) < datetime.now(timezone.utc):
-        left = (datetime.now(timezone.utc) - start) / timedelta(minutes=1)
-        count = 420 + 0.7 * minutes + 60 * math.sin(minutes / 9)
-        produce(start, int(count * min(1, left)), minutes)
-        minutes += 1
+def history(end: datetime) -> None:
+    """Two hours of a slow rise and fall up to a moment, so that there is something to compare with."""
+    for minute in range(125):
+        count = 360 + 0.6 * minute + 60 * math.sin(minute / 9)
+        produce(end - timedelta(minutes=125 - minute), int(count), minute)
 
 
-def shoot(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: Literal["light", "dark"]) -> None:
-    """Takes a picture of the page."""
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+def shoot(
+    browser: Browser, url: str, names: list[str], size: tuple[int, int], scheme: Literal["light", "dark"]
+) -> None:
+    """Takes a picture of the page, and another of the part that says whether to trust it."""
+    page = browser.new_page(viewport={"width": size[0], "height": 3600}, color_scheme=scheme)
     page.goto(url)
     page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
     page.wait_for_timeout(6000)
-    page.screenshot(path=DOCS / name)
+    clips: list[FloatRect] = [{"x": 0, "y": 0, "width": size[0], "height": size[1]}]
+    if len(names) > 1:
+        box = page.get_by_text("Can these figures be trusted?").bounding_box() or {"x": 0, "y": size[1]}
+        clips.append({"x": box["x"] - 24, "y": box["y"] - 24, "width": size[0] - box["x"], "height": 470})
+    for name, clip in zip(names, clips, strict=True):
+        page.screenshot(path=DOCS / name, clip=clip)
     page.close()
 
 
@@ -109,14 +113,14 @@ def main() -> None:
             draw(browser, "producer.png", "python producer.py", outputs[0][:8])
             draw(browser, "consumer.png", "python consumer.py", outputs[1][:12])
             spawn("consumer.py", "--quiet")
-            history()
             spawn("producer.py", "--rate", "8", "--quiet")
+            history(datetime.now(timezone.utc) + timedelta(seconds=25))
             spawn("-m", "streamlit", "run", "dashboard.py", f"--server.port={port}", "--server.headless=true")
             time.sleep(20)
             url = f"http://localhost:{port}/?range=1h"
-            shoot(browser, url, "dashboard.png", (1440, 2480), "light")
-            shoot(browser, f"{url}&status=declined", "dark.png", (1440, 2480), "dark")
-            shoot(browser, url, "phone.png", (390, 1000), "light")
+            shoot(browser, url, ["dashboard.png", "trust.png"], (1440, 2080), "light")
+            shoot(browser, f"{url}&status=declined", ["dark.png"], (1440, 2080), "dark")
+            shoot(browser, url, ["phone.png"], (390, 2000), "light")
         finally:
             browser.close()
             for child in children:

@@ -19,7 +19,7 @@ Spec = dict[str, Any]
 
 LAND = Path(__file__).parent / "land" / "land-110m.json"
 """Natural Earth's coastlines at 1:110 million, from the npm package world-atlas."""
-HEIGHT = 150
+HEIGHT = 140
 # Of Okabe and Ito's palette, which colour-blind people can tell apart. A measure has one colour everywhere.
 TRANSACTIONS = "#0072B2"
 VALUE = "#009E73"
@@ -56,10 +56,11 @@ def over_time(measure: str, width: timedelta, form: str) -> Spec:
     colour = TRANSACTIONS if measure == "transactions" else VALUE
     time = alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6, grid=False))
     base = alt.Chart(_empty("time", "end", "whole", measure, "usual"))
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart = base.mark_bar(color=colour, binSpacing=0, stroke=None).encode(
+    chart: alt.Chart | alt.LayerChart | alt.FacetChart = base.mark_rect(color=colour).encode(
         x=time,
         x2="end:T",
         y=alt.Y(f"{measure}:Q", title=None, axis=alt.Axis(format="~s", tickCount=3)),
+        y2=alt.datum(0),
         opacity=alt.condition("datum.whole", alt.value(0.75), alt.value(0.3)),
         tooltip=[
             alt.Tooltip("time:T", title=f"{describe(width)} from", format="%Y-%m-%d %H:%M:%S"),
@@ -117,15 +118,15 @@ def week() -> Spec:
         .mark_rect()
         .encode(
             x=alt.X("hour:O", title=None, scale=alt.Scale(domain=[*range(24)]), axis=hours),
-            y=alt.Y("weekday:O", title=None, scale=alt.Scale(domain=WEEKDAYS), axis=alt.Axis(labelFlush=False)),
+            y=alt.Y("weekday:O", title=None, scale=alt.Scale(domain=WEEKDAYS), axis=alt.Axis(labelOverlap=False)),
             color=alt.Color(
                 "transactions:Q",
                 scale=alt.Scale(range=["#cfe3f1", TRANSACTIONS], domainMin=0),
-                legend=alt.Legend(title=None, format="~s", orient="bottom", gradientLength=160, gradientThickness=8),
+                legend=alt.Legend(title=None, format="~s", gradientLength=100, gradientThickness=8),
             ),
             tooltip=["weekday:O", "hour:O", alt.Tooltip("transactions:Q", format=",")],
         )
-        .properties(height=190)
+        .properties(height=alt.Step(22))
     )
     return _spec(chart)
 
@@ -141,7 +142,7 @@ def amounts() -> Spec:
             y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
             tooltip=[alt.Tooltip("label:O", title="amount"), alt.Tooltip("transactions:Q", format=",")],
         )
-        .properties(height=190)
+        .properties(height=HEIGHT)
     )
     return _spec(chart)
 

@@ -28,13 +28,13 @@ MEASURES = {
     "count": "Transactions",
     "sum": "Value",
     "mean": "Average",
-    "p50": "Median amount",
-    "p95": "p95 amount",
-    "p99": "p99 amount",
+    "p50": "Median",
+    "p95": "p95",
+    "p99": "p99",
     "approved_share": "Conversion rate",
     "declined": "Declines",
     "cards": "Distinct cards",
-    "rate": "Events per second",
+    "rate": "Events / s",
 }
 """What can be measured, and what the page calls it."""
 _PART = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)

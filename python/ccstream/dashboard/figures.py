@@ -7,6 +7,7 @@ import io
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from ccstream.dashboard.view import View
 
 TOP = 12
-"""Bars of a chart, rows of the merchants' table."""
+"""Bars of a chart."""
+MERCHANTS = 15
+"""Rows of the merchants' table."""
 PLACES = 300
 """Dots on the map."""
 GROUPINGS: dict[str, list[str]] = {
@@ -90,7 +93,7 @@ class Figures:
         currency: whose amounts are added up.
         width: of a bucket of time.
         series: ``time`` (UTC), ``end``, ``whole`` (the range has all of the bucket), ``transactions``, ``usual`` (their
-            moving average), ``value``.
+            moving average; NaN where not whole), ``value``.
         merchants: ``merchant``, ``trend`` (a list), ``transactions``, ``value``.
         places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), ``transactions``.
         categories: ``category``, ``transactions``, ``value``.
@@ -144,6 +147,8 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
         metrics.append(_metric(custom.measure, custom.name, own, compares, about))
     series = answer["time"]
     times = pd.to_datetime(series["key"], utc=True)
+    usual = np.full(len(times), np.nan)
+    usual[whole] = kpi.ewma(series["count"][whole].astype(float), USUAL)
     return Figures(
         at=answer.at,
         metrics=metrics,
@@ -157,7 +162,7 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
                 "end": times + (answer.width or timedelta(0)),
                 "whole": whole,
                 "transactions": series["count"],
-                "usual": kpi.ewma(series["count"].astype(float), USUAL),
+                "usual": usual,
                 "value": series["sum"] / 100,
             }
         ),
@@ -242,29 +247,29 @@ def change_text(measure: str, value: float | None, before: float | None) -> str 
     return found.replace("+", "").replace("-", "") if found and not found.strip("+-0.%p ") else found
 
 
-def _bars(answer: KpiAnswer, name: str) -> pd.DataFrame:
+def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     table = answer[name]
     # Without any amount in the currency there is no value, which is not a value of nothing.
     values = np.where(table["amounts"] > 0, table["sum"] / 100, np.nan)
     frame = {
-        name: [shown(key) for key in table["key"][:TOP]],
-        "transactions": table["count"][:TOP].tolist(),
-        "value": values[:TOP].tolist(),
+        name: [shown(key) for key in table["key"][:top]],
+        "transactions": table["count"][:top].tolist(),
+        "value": values[:top].tolist(),
     }
     groups = len(values) - len(frame["value"]) + table["other_groups"]
     if groups:
         frame[name].append("1 other" if groups == 1 else f"{groups:,} others")
-        frame["transactions"].append(int(table["count"][TOP:].sum()) + table["other_count"])
-        others = int(table["sum"][TOP:].sum()) + table["other_sum"]
+        frame["transactions"].append(int(table["count"][top:].sum()) + table["other_count"])
+        others = int(table["sum"][top:].sum()) + table["other_sum"]
         frame["value"].append(others / 100 if others else math.nan)
     return pd.DataFrame(frame)
 
 
 def _merchants(answer: KpiAnswer, whole: np.ndarray[Any, np.dtype[np.bool_]]) -> pd.DataFrame:
-    frame = _bars(answer, "merchant")
+    frame = _bars(answer, "merchant", MERCHANTS)
     trend = answer["trend:merchant"]
-    counts = trend["counts"][:TOP, whole]
-    courses = dict(zip(map(shown, trend["key"][:TOP]), counts.tolist(), strict=True))
+    counts = trend["counts"][:MERCHANTS, whole]
+    courses = dict(zip(map(shown, trend["key"][:MERCHANTS]), counts.tolist(), strict=True))
     frame.insert(1, "trend", [courses.get(name, []) for name in frame["merchant"]])
     return frame
 
@@ -298,8 +303,8 @@ def _week(answer: KpiAnswer) -> pd.DataFrame:
 def _amounts(answer: KpiAnswer) -> pd.DataFrame:
     table = answer["amount"]
     edges = table["key"] / 100
-    starts = [f"{edge:,.0f}" for edge in edges]
-    names = [f"{start}-{end}" for start, end in zip(starts, starts[1:], strict=False)]
+    starts = [f"{edge:g}" if edge < 1000 else f"{edge / 1000:,g}k" for edge in edges]  # noqa: PLR2004
+    names = [f"{start}-{end}" for start, end in pairwise(starts)]
     names += [f"from {start}" for start in starts[-1:]]
     if len(edges) and edges[0] < 0:
         names[0] = "refunds"

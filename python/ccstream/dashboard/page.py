@@ -75,7 +75,7 @@ def render() -> None:
         address = {name: st.query_params.get_all(name) for name in st.query_params}
         view, st.session_state["notes"] = read(address)
         sidebar.fill(view, zone)
-    st.markdown("#### ccstream · card transactions, live")
+    st.markdown("#### ccstream · card transactions")
     view, paused = sidebar.draw(engine.values, zone)
     wanted = write(view)
     if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
@@ -128,10 +128,9 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         st.error(plain(str(error)), icon=":material/error:")
         return
     if figures.count:
-        label, length = SPANS.get(view.span, ("", None))
-        panels.header(figures.metrics, f"on the {label} before" if length else "on the time before")
+        panels.header(figures.metrics)
         left, right = st.columns([4, 1], vertical_alignment="center")
-        left.caption(_about(figures, status, zone))
+        left.caption(_about(figures, status, view, zone))
         with right:
             panels.download(figures)
         land = f"component/{_LAND.name}/{charts.LAND.name}"
@@ -153,8 +152,8 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
                 st.caption(f":material/error: They cannot be read now: {plain(str(error))}")
 
 
-def _about(figures: Figures, status: ccstream.KpiStatus, zone: tzinfo) -> str:
-    """For which moment figures are true, and of what amounts are."""
+def _about(figures: Figures, status: ccstream.KpiStatus, view: View, zone: tzinfo) -> str:
+    """For which moment figures are true, of what amounts are, and what changes are against."""
     moment = panels.clock(figures.at, zone)
     state = "exact" if status.loaded >= 1 and not status.outdated else "of the rows that are read so far"
     about = f"As of {moment} ({zone}), {state}."
@@ -162,6 +161,11 @@ def _about(figures: Figures, status: ccstream.KpiStatus, zone: tzinfo) -> str:
         share = figures.amounts / figures.count
         currency = plain(figures.currency or "no currency")
         about += f" Amounts are in {currency}: {figures.amounts:,} of {figures.count:,} transactions ({share:.0%})."
+    if any(metric.change for metric in figures.metrics):
+        label, length = SPANS.get(view.span, ("", None))
+        about += (
+            f" Changes are against the {label} before." if length else " Changes are against as long a time before."
+        )
     return about
 
 

@@ -32,13 +32,8 @@ STYLE = """<style>
 """A metric's value is as large as its card has room for."""
 
 
-def header(metrics: list[Metric], before: str) -> None:
-    """The figures, each with its change and its course.
-
-    Args:
-        metrics: what they are.
-        before: what a change is against.
-    """
+def header(metrics: list[Metric]) -> None:
+    """The figures, each with its change and its course."""
     grid = st.grid(ACROSS, min_column_width=NARROW, gap="small", key="header")
     for metric in metrics:
         zero = metric.change is not None and not metric.change.strip("0.%p ")
@@ -48,7 +43,6 @@ def header(metrics: list[Metric], before: str) -> None:
             metric.change,
             delta_color="off" if zero else COLOURS[metric.good],  # type: ignore[arg-type]
             delta_arrow="off" if zero else "auto",
-            delta_description=before if metric.change is not None else None,
             border=True,
             chart_data=metric.trend or None,
             chart_type="area",
@@ -68,32 +62,37 @@ def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks
     left, right = st.columns([1, 1])
     with left.container(border=True, height="stretch"):
         _over_time(figures)
+        st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
+        _chart(figures.amount_bins, charts.amounts(), "amounts", "Transactions by the size of their amounts")
     with right.container(border=True, height="stretch"):
         st.markdown("##### Busiest merchants")
         _merchants(figures)
     left, right = st.columns([3, 2])
-    with left.container(border=True, height="stretch"):
-        st.markdown("##### Where")
-        known = figures.places.dropna(subset=["latitude", "longitude"])
-        if known.empty:
-            st.caption("These transactions name no cities with coordinates.")
-        else:
-            alt = f"A map of the transactions of {len(known)} cities"
-            st.vega_lite_chart(known, charts.world(land), key="world", height=400, alt=alt)
-            if lost := figures.count - int(known["transactions"].sum()):
-                st.caption(f"{lost:,} transactions are elsewhere, or of a city without coordinates.")
-    with right.container(border=True, height="stretch"):
-        st.markdown("##### Payment methods", help="A click on a bar filters by it.")
-        _bars(figures.methods, "payment_method", pick, clicks)
-        st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
-        _chart(figures.amount_bins, charts.amounts(), "amounts", "Transactions by the size of their amounts")
-    left, right = st.columns([2, 3])
-    with left.container(border=True, height="stretch"):
-        st.markdown("##### Categories", help="A click on a bar filters by it.")
-        _bars(figures.categories, "category", pick, clicks)
-    with right.container(border=True, height="stretch"):
-        st.markdown("##### By weekday and hour", help="By your clock.")
-        _chart(figures.week, charts.week(), "week", "Transactions by weekday and hour")
+    with left:
+        with st.container(border=True):
+            st.markdown("##### Where")
+            _where(figures, land)
+        with st.container(border=True, height="stretch"):
+            st.markdown("##### By weekday and hour", help="By your clock.")
+            _chart(figures.week, charts.week(), "week", "Transactions by weekday and hour")
+    with right:
+        with st.container(border=True):
+            st.markdown("##### Categories", help="A click on a bar filters by it.")
+            _bars(figures.categories, "category", pick, clicks)
+        with st.container(border=True, height="stretch"):
+            st.markdown("##### Payment methods", help="A click on a bar filters by it.")
+            _bars(figures.methods, "payment_method", pick, clicks)
+
+
+def _where(figures: Figures, land: str) -> None:
+    known = figures.places.dropna(subset=["latitude", "longitude"])
+    if known.empty:
+        st.caption("These transactions name no cities with coordinates.")
+        return
+    alt = f"A map of the transactions of {len(known)} cities"
+    st.vega_lite_chart(known, charts.world(land), key="world", height=300, alt=alt)
+    if lost := figures.count - int(known["transactions"].sum()):
+        st.caption(f"{lost:,} transactions are elsewhere, or of a city without coordinates.")
 
 
 def _chart(frame: pd.DataFrame, spec: charts.Spec, key: str, alt: str) -> None:
@@ -134,7 +133,8 @@ def _merchants(figures: Figures) -> None:
     st.dataframe(
         figures.merchants,
         hide_index=True,
-        height="stretch",
+        height="content",
+        placeholder="-",
         alt="The busiest merchants with their trends",
         column_config={
             "merchant": st.column_config.TextColumn("Merchant", width="medium"),
@@ -160,7 +160,7 @@ def latest(frame: pd.DataFrame, zone: str | None) -> None:
             alt="The latest transactions",
             column_config={
                 "time": st.column_config.DatetimeColumn("Time", format="YYYY-MM-DD HH:mm:ss", timezone=zone),
-                "merchant": "Merchant",
+                "merchant": st.column_config.TextColumn("Merchant", width="medium"),
                 "amount": st.column_config.NumberColumn("Amount", format="accounting"),
                 "currency": "Currency",
                 "status": "Status",
