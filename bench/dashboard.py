@@ -291,12 +291,13 @@ def main() -> None:
         show(sizes)
         # Each is another process's: a page's engine stays until its process ends.
         parts = {
-            "pages": f"print(__import__('json').dumps(dashboard.open_pages({{1: {options.minutes * 12}, 20: {options.minutes * 60}}})))",
-            "ingest": "print(__import__('json').dumps(dashboard.ingest(1_000_000, 3)))",
-            "latency": "print(__import__('json').dumps(dashboard.latency(50)))",
+            "pages": f"open_pages({{1: {options.minutes * 12}, 20: {options.minutes * 60}}})",
+            "ingest": "ingest(1_000_000, 3)",
+            "latency": "latency(50)",
         }
-        for name, script in parts.items():
-            code = f"import sys; sys.path[:0] = ['bench', 'tests']; import dashboard; {script}"
+        for name, call in parts.items():
+            code = "import sys; sys.path[:0] = ['bench', 'tests']; import dashboard, json; "
+            code += f"print(json.dumps(dashboard.{call}))"
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
             if done.returncode:
                 print(done.stderr[-2000:], file=sys.stderr)
