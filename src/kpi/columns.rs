@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::str::Utf8Error;
 
 use hashbrown::DefaultHashBuilder;
 
 use super::codes::{Amounts, Codes, with_codes};
-use super::dictionary::{Dictionary, UNKNOWN};
+use super::dictionary::{Dictionary, Memo, UNKNOWN};
 use super::outcome::{Outcome, outcome};
 
 /// Rows of a full block; few in the tests, so that they have several.
@@ -85,25 +86,30 @@ impl<const N: usize> Composite<N> {
     }
 }
 
-/// A row as it comes from the database.
+/// A row as it comes from the database. Texts are bytes until they turn out to be new.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Row<'a> {
     /// Microseconds since 1970 UTC, or [`ABSENT`].
     pub(crate) time: i64,
     /// The amount in cents, or [`ABSENT`].
     pub(crate) cents: i64,
-    pub(crate) category: Option<&'a str>,
-    pub(crate) city: Option<&'a str>,
-    pub(crate) country: Option<&'a str>,
     pub(crate) latitude: Option<f64>,
     pub(crate) longitude: Option<f64>,
-    pub(crate) merchant: Option<&'a str>,
-    pub(crate) payment_method: Option<&'a str>,
-    pub(crate) status: Option<&'a str>,
-    pub(crate) currency: Option<&'a str>,
-    pub(crate) entry_mode: Option<&'a str>,
-    pub(crate) risk: Option<bool>,
-    pub(crate) card: Option<&'a str>,
+    pub(crate) merchant: Option<&'a [u8]>,
+    pub(crate) card: Option<&'a [u8]>,
+    /// City and country, as COPY has fields: each after its length. What is missing is absent.
+    pub(crate) place: &'a [u8],
+    /// Category, payment method, status, currency, entry mode and risk, likewise.
+    pub(crate) kind: &'a [u8],
+}
+
+/// The first field of several; None for an absent one, and where there is none.
+pub(crate) fn split_field<'a>(fields: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (len, rest) = fields.split_first_chunk::<4>()?;
+    let len = i32::from_be_bytes(*len);
+    let (field, rest) = rest.split_at_checked(usize::try_from(len).unwrap_or(0))?;
+    *fields = rest;
+    (len >= 0).then_some(field)
 }
 
 /// Up to [`BLOCK_ROWS`] rows.
@@ -216,9 +222,11 @@ pub(crate) struct Coordinates {
 pub(crate) struct Columns {
     dictionaries: [Dictionary; ATTRIBUTES],
     kinds: Composite<6>,
+    kinds_met: Memo,
     /// By the code of the kind.
     outcomes: Vec<Outcome>,
     places: Composite<2>,
+    places_met: Memo,
     /// By the code of the place.
     coordinates: Vec<Coordinates>,
     pub(crate) blocks: Vec<Block>,
@@ -273,7 +281,8 @@ impl Columns {
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(Block::bytes).sum();
-        blocks + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
+        let met = self.kinds_met.bytes() + self.places_met.bytes();
+        blocks + met + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
     }
 
     pub(crate) fn coordinates(&self, place: u32) -> Coordinates {
@@ -286,25 +295,16 @@ impl Columns {
         names.into_iter().map(|name| Some(name.to_owned())).chain([None]).collect()
     }
 
-    /// Appends a row.
-    pub(crate) fn push(&mut self, row: &Row<'_>) {
+    /// Appends a row. Errors: a text is no UTF-8.
+    pub(crate) fn push(&mut self, row: &Row<'_>) -> Result<(), Utf8Error> {
+        let kind = self.kinds_met.get(row.kind).map_or_else(|| self.meet_kind(row.kind), Ok)?;
+        let place = self.places_met.get(row.place).map_or_else(|| self.meet_place(row.place), Ok)?;
+        let merchant = self.dictionaries[Attribute::Merchant as usize].code_of_bytes(row.merchant)?;
+        let card = self.dictionaries[Attribute::Card as usize].code_of_bytes(row.card)?;
+        self.locate(place, row);
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
             self.blocks.push(Block::new(self.next_row));
         }
-        let kind = [
-            self.code(Attribute::Category, row.category),
-            self.code(Attribute::PaymentMethod, row.payment_method),
-            self.code(Attribute::Status, row.status),
-            self.code(Attribute::Currency, row.currency),
-            self.code(Attribute::EntryMode, row.entry_mode),
-            self.code(Attribute::Risk, row.risk.map(|risk| if risk { "true" } else { "false" })),
-        ];
-        let kind = self.code_kind(kind);
-        let place = [self.code(Attribute::City, row.city), self.code(Attribute::Country, row.country)];
-        let place = self.places.code(place);
-        self.locate(place, row);
-        let merchant = self.code(Attribute::Merchant, row.merchant);
-        let card = self.code(Attribute::Card, row.card);
         count_kind(&mut self.kind_rows, kind as usize);
         let block = self.blocks.last_mut().expect("one was made above where none had room");
         for (column, code) in block.codes.iter_mut().zip([kind, place, merchant, card]) {
@@ -318,6 +318,33 @@ impl Columns {
             block.seal();
         }
         self.next_row += 1;
+        Ok(())
+    }
+
+    /// The code of a kind that was not met before in these bytes.
+    fn meet_kind(&mut self, fields: &[u8]) -> Result<u32, Utf8Error> {
+        let mut rest = fields;
+        let mut parts = [UNKNOWN; 6];
+        for (at, part) in parts.iter_mut().enumerate() {
+            let mut field = split_field(&mut rest);
+            if at == Attribute::Risk as usize {
+                field = field.map(|risk| if risk == [0] { b"false".as_slice() } else { b"true" });
+            }
+            *part = self.dictionaries[at].code_of_bytes(field)?;
+        }
+        let kind = self.code_kind(parts);
+        self.kinds_met.put(fields, kind);
+        Ok(kind)
+    }
+
+    fn meet_place(&mut self, fields: &[u8]) -> Result<u32, Utf8Error> {
+        let mut rest = fields;
+        let mut part =
+            |attribute: Attribute| self.dictionaries[attribute as usize].code_of_bytes(split_field(&mut rest));
+        let parts = [part(Attribute::City)?, part(Attribute::Country)?];
+        let place = self.places.code(parts);
+        self.places_met.put(fields, place);
+        Ok(place)
     }
 
     fn code_kind(&mut self, parts: [u32; 6]) -> u32 {
@@ -332,10 +359,6 @@ impl Columns {
     /// What became of rows of a kind.
     pub(crate) fn outcome(&self, kind: u32) -> Outcome {
         self.outcomes[kind as usize]
-    }
-
-    fn code(&mut self, attribute: Attribute, name: Option<&str>) -> u32 {
-        self.dictionaries[attribute as usize].code(name)
     }
 
     /// Notes where a place lies, if a row says so for the first time.
@@ -494,8 +517,8 @@ mod tests {
         let mut columns = Columns::default();
         let all: Vec<String> = (0..6 * BLOCK_ROWS + 1).map(|row| format!("card {}", row / 2)).collect();
         for (time, card) in (0..).zip(&all) {
-            let card = (time % 10 != 0).then_some(card.as_str());
-            columns.push(&Row { time, card, merchant: Some("m"), ..Row::default() });
+            let card = (time % 10 != 0).then_some(card.as_bytes());
+            columns.push(&Row { time, card, merchant: Some(b"m"), ..Row::default() }).unwrap();
         }
         let (names, bytes) = (columns.codes(Column::Card), columns.bytes());
         let before = cards(&columns);
@@ -507,7 +530,7 @@ mod tests {
         columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
         assert_eq!(columns.dictionary(Attribute::Card).find(Some("card 5")), None);
-        columns.push(&Row { card: Some("card 5"), ..Row::default() });
+        columns.push(&Row { card: Some(b"card 5"), ..Row::default() }).unwrap();
         assert_eq!(cards(&columns).last().map(String::as_str), Some("card 5"));
     }
 
@@ -517,7 +540,7 @@ mod tests {
         // The first reading goes backwards in time.
         for block in [3, 2, 1, 0] {
             for row in 0..BLOCK_ROWS as i64 {
-                columns.push(&Row { time: block * 1_000_000 + row, ..Row::default() });
+                columns.push(&Row { time: block * 1_000_000 + row, ..Row::default() }).unwrap();
             }
         }
         let late = 1_000_000 + (BLOCK_ROWS - 1 - BLOCK_ROWS / 100) as i64;
@@ -534,7 +557,8 @@ mod tests {
         let mut columns = Columns::default();
         for row in 0..3 * BLOCK_ROWS as i64 {
             let time = if row == 7 { 1 << 50 } else { row };
-            columns.push(&Row { time: if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time }, ..Row::default() });
+            let time = if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time };
+            columns.push(&Row { time, ..Row::default() }).unwrap();
         }
         columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, 1 << 40);
         assert_eq!(

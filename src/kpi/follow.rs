@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use tokio_postgres::{IsolationLevel, Transaction};
 
 use super::columns::Columns;
-use super::decode::{Decoder, Found, READ};
+use super::decode::{Decoder, Found, READ, strange};
 use super::seen::Seen;
 use super::session::{Identity, Session, Snapshot, look};
 use crate::error::{Error, Result};
@@ -66,15 +66,15 @@ impl Known {
     }
 
     /// Adds a row, unless it is there; whether it was new.
-    fn take(&mut self, found: &Found<'_>, columns: &mut Columns) -> bool {
+    fn take(&mut self, found: &Found<'_>, columns: &mut Columns) -> Result<bool> {
         if !self.seen.insert(found.page, found.place, sum(found)) {
-            return false;
+            return Ok(false);
         }
-        columns.push(&found.row);
+        columns.push(&found.row).map_err(|_| strange("a text is not UTF-8"))?;
         self.pages = self.pages.max(found.page + 1);
         self.foreign += u64::from(!found.ours);
         self.odd_amounts += u64::from(found.odd_amount);
-        true
+        Ok(true)
     }
 }
 
@@ -217,12 +217,7 @@ pub(super) async fn load(transaction: &Transaction<'_>, snapshot: &Snapshot, sin
         // The last piece of the table may have grown since its size was asked: its end is left open.
         let until = if end < snapshot.pages { format!(" AND ctid < '({end},0)'::tid") } else { String::new() };
         read(transaction, &format!("ctid >= '({begin},0)'::tid{until}"), |decoder, bytes| {
-            sink.write(None, &mut |columns| {
-                decoder.feed(bytes, |found| {
-                    known.take(&found, columns);
-                    Ok(())
-                })
-            })
+            sink.write(None, &mut |columns| decoder.feed(bytes, |found| known.take(&found, columns).map(drop)))
         })
         .await?;
         let share = f64::from(snapshot.pages - begin) / f64::from(snapshot.pages);
@@ -298,7 +293,7 @@ async fn follow(
             sink.catching_up((taken as f64 / wanted as f64).min(0.999));
             sink.write(None, &mut |columns| {
                 decoder.feed(bytes, |found| {
-                    taken += i64::from(known.take(&found, columns));
+                    taken += i64::from(known.take(&found, columns)?);
                     Ok(())
                 })
             })
@@ -310,10 +305,7 @@ async fn follow(
         return Ok(Some(Reload::CountDiffers));
     }
     sink.write(Some(snapshot.at), &mut |columns| {
-        Decoder::of_rows().feed(&gathered, |found| {
-            known.take(&found, columns);
-            Ok(())
-        })
+        Decoder::of_rows().feed(&gathered, |found| known.take(&found, columns).map(drop))
     })?;
     (known.stored, known.horizon) = (snapshot.stored(), snapshot.horizon);
     Ok(None)

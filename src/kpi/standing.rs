@@ -128,18 +128,28 @@ mod tests {
     fn push(columns: &mut Columns, (time, cents, pick, risk): Drawn) {
         let names = ["a", "b", "c", "d", "e"];
         let of = |from: u8| (pick % (from + 1) > 0).then(|| names[usize::from(pick % (from + 1)) - 1]);
-        columns.push(&Row {
-            time: time.unwrap_or(ABSENT),
-            cents: cents.unwrap_or(ABSENT),
-            city: of(5),
-            country: of(2),
-            merchant: of(4),
-            currency: of(1),
-            status: (pick % 3 > 0).then(|| ["approved", "declined"][usize::from(pick % 3) - 1]),
-            card: of(3),
-            risk,
-            ..Row::default()
-        });
+        let status = (pick % 3 > 0).then(|| ["approved", "declined"][usize::from(pick % 3) - 1]);
+        let risk = risk.map(|risk| if risk { "\u{1}" } else { "\0" });
+        columns
+            .push(&Row {
+                time: time.unwrap_or(ABSENT),
+                cents: cents.unwrap_or(ABSENT),
+                merchant: of(4).map(str::as_bytes),
+                card: of(3).map(str::as_bytes),
+                place: &fields(&[of(5), of(2)]),
+                kind: &fields(&[None, None, status, of(1), None, risk]),
+                ..Row::default()
+            })
+            .unwrap();
+    }
+
+    /// Fields as COPY has them.
+    fn fields(texts: &[Option<&str>]) -> Vec<u8> {
+        let field = |text: &Option<&str>| match text {
+            None => (-1i32).to_be_bytes().to_vec(),
+            Some(text) => [&(text.len() as i32).to_be_bytes(), text.as_bytes()].concat(),
+        };
+        texts.iter().flat_map(field).collect()
     }
 
     fn rows() -> impl Strategy<Value = Vec<Vec<Drawn>>> {
