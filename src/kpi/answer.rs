@@ -3,9 +3,10 @@
 use super::buckets::{Buckets, FEW};
 use super::chunk::{Cell, Figures};
 use super::columns::{Attribute, Columns, Coordinates};
+use super::groups::{Groups, is_of_kind};
 use super::outcome::OUTCOMES;
 use super::query::{AMOUNT_EDGES, By, Dimension, Grouping, Query, Window};
-use super::state::{Groups, State, is_of_kind};
+use super::state::State;
 
 /// The fractions of p50, p95 and p99.
 const FRACTIONS: [f64; 3] = [0.5, 0.95, 0.99];

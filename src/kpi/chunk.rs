@@ -4,14 +4,15 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::block::{Block, Column};
 use super::buckets::{Buckets, Finder};
-use super::codes::{Amounts, with_codes};
-use super::columns::{ABSENT, Attribute, Block, Column, Columns};
+use super::codes::{ABSENT, Amounts, with_codes};
+use super::columns::{Attribute, Columns};
 use super::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, Outcome};
 use super::query::{Filter, SECOND};
 
 /// Rows looked at together.
-pub(crate) const ROWS: usize = super::columns::SPAN;
+pub(crate) const ROWS: usize = super::block::SPAN;
 /// The slot of a row outside of every bucket.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::columns::ABSENT;
+/// The time of a row without one, and the cents of one without an amount.
+pub(crate) const ABSENT: i64 = i64::MIN;
 
 /// The codes of a block's column, as narrow as they fit.
 #[derive(Debug)]
@@ -111,6 +112,13 @@ impl Amounts {
         match self {
             Self::Narrow(cents) => cents.len(),
             Self::Wide(cents) => cents.len(),
+        }
+    }
+
+    pub(super) fn push(&mut self, amount: i64) {
+        match self {
+            Self::Wide(cents) => cents.push(amount),
+            Self::Narrow(_) => unreachable!("a sealed block takes no more rows"),
         }
     }
 

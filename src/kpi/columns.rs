@@ -4,36 +4,14 @@
 //! last time, so that a range of time touches few of them. A row's number never changes while it stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Range;
 use std::str::Utf8Error;
 
 use hashbrown::DefaultHashBuilder;
 
-use super::codes::{Amounts, Codes, with_codes};
+use super::block::{BLOCK_ROWS, Block, Column};
+use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 use super::outcome::{Outcome, outcome};
-
-/// Rows of a full block; few in the tests, so that they have several.
-pub(crate) const BLOCK_ROWS: usize = if cfg!(test) { 128 } else { 65_536 };
-/// Rows of which a block knows the first and last time.
-pub(crate) const SPAN: usize = if cfg!(test) { 16 } else { 1024 };
-/// The time of a row without one, and the cents of one without an amount.
-pub(crate) const ABSENT: i64 = i64::MIN;
-
-/// The coded columns. What has few values goes together in one: rows have some thousand different kinds, and what
-/// is counted by kind is counted by each part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Column {
-    /// Category, payment method, status, currency, entry mode and risk.
-    Kind,
-    /// City and country.
-    Place,
-    Merchant,
-    Card,
-}
-
-/// How many coded columns there are.
-pub(crate) const COLUMNS: usize = 4;
 
 /// What has names of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,9 +67,9 @@ impl<const N: usize> Composite<N> {
 /// A row as it comes from the database. Texts are bytes until they turn out to be new.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Row<'a> {
-    /// Microseconds since 1970 UTC, or [`ABSENT`].
+    /// Microseconds since 1970 UTC, or `ABSENT`.
     pub(crate) time: i64,
-    /// The amount in cents, or [`ABSENT`].
+    /// The amount in cents, or `ABSENT`.
     pub(crate) cents: i64,
     pub(crate) latitude: Option<f64>,
     pub(crate) longitude: Option<f64>,
@@ -110,104 +88,6 @@ pub(crate) fn split_field<'a>(fields: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (field, rest) = rest.split_at_checked(usize::try_from(len).unwrap_or(0))?;
     *fields = rest;
     (len >= 0).then_some(field)
-}
-
-/// Up to [`BLOCK_ROWS`] rows.
-#[derive(Debug)]
-pub(crate) struct Block {
-    /// The number of its first row.
-    pub(crate) start: u64,
-    /// Microseconds since 1970 UTC, or [`ABSENT`].
-    pub(crate) time: Vec<i64>,
-    pub(crate) amount: Amounts,
-    pub(crate) codes: [Codes; COLUMNS],
-    /// The first and last time of its rows that have one; `first > last` where none has.
-    pub(crate) first: i64,
-    pub(crate) last: i64,
-    /// The first and last time of each [`SPAN`] rows; the first is [`ABSENT`] where one has none.
-    spans: Vec<(i64, i64)>,
-    /// The time that few of a full block's rows are later than, one in a hundred: its age, as some clocks are wrong by
-    /// years. Without any time it is younger than all others.
-    late: i64,
-}
-
-impl Block {
-    fn new(start: u64) -> Self {
-        let codes = std::array::from_fn(|_| Codes::Long(Vec::new()));
-        Self {
-            start,
-            time: Vec::new(),
-            amount: Amounts::Wide(Vec::new()),
-            codes,
-            first: i64::MAX,
-            last: i64::MIN,
-            spans: Vec::new(),
-            late: i64::MAX,
-        }
-    }
-
-    /// From parts that fit together; None if they do not.
-    pub(super) fn restore(start: u64, time: Vec<i64>, amount: Amounts, codes: [Codes; COLUMNS]) -> Option<Self> {
-        let len = time.len();
-        if len > BLOCK_ROWS || amount.len() != len || codes.iter().any(|codes| codes.len() != len) {
-            return None;
-        }
-        let mut block = Self { time, amount, codes, ..Self::new(start) };
-        for at in 0..len {
-            block.note_time(at);
-        }
-        if len == BLOCK_ROWS {
-            block.find_late();
-        }
-        Some(block)
-    }
-
-    fn note_time(&mut self, row: usize) {
-        let time = self.time[row];
-        if time != ABSENT {
-            self.first = self.first.min(time);
-            self.last = self.last.max(time);
-        }
-        if self.spans.len() <= row / SPAN {
-            self.spans.push((time, time));
-        }
-        let (first, last) = &mut self.spans[row / SPAN];
-        (*first, *last) = ((*first).min(time), (*last).max(time));
-    }
-
-    /// From when to when some rows at least are, [`ABSENT`] being before all times.
-    pub(crate) fn span(&self, rows: &Range<usize>) -> (i64, i64) {
-        let spans = &self.spans[rows.start / SPAN..rows.end.div_ceil(SPAN)];
-        let (firsts, lasts) = (spans.iter().map(|span| span.0), spans.iter().map(|span| span.1));
-        (firsts.min().unwrap_or(ABSENT), lasts.max().unwrap_or(i64::MAX))
-    }
-
-    fn find_late(&mut self) {
-        let mut times: Vec<i64> = self.time.iter().copied().filter(|time| *time != ABSENT).collect();
-        if !times.is_empty() {
-            let at = times.len() - 1 - times.len() / 100;
-            self.late = *times.select_nth_unstable(at).1;
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.time.len()
-    }
-
-    pub(crate) fn codes(&self, column: Column) -> &Codes {
-        &self.codes[column as usize]
-    }
-
-    fn seal(&mut self) {
-        self.find_late();
-        self.time.shrink_to_fit();
-        self.amount.seal();
-        self.codes.iter_mut().for_each(Codes::seal);
-    }
-
-    fn bytes(&self) -> usize {
-        self.time.capacity() * 8 + self.amount.bytes() + self.codes.iter().map(Codes::bytes).sum::<usize>()
-    }
 }
 
 /// Where a place lies, in degrees, as the first row that said so has it.
@@ -307,16 +187,7 @@ impl Columns {
         }
         count_kind(&mut self.kind_rows, kind as usize);
         let block = self.blocks.last_mut().expect("one was made above where none had room");
-        for (column, code) in block.codes.iter_mut().zip([kind, place, merchant, card]) {
-            column.push(code);
-        }
-        block.time.push(row.time);
-        let Amounts::Wide(cents) = &mut block.amount else { unreachable!("a sealed block takes no more rows") };
-        cents.push(row.cents);
-        block.note_time(block.len() - 1);
-        if block.len() == BLOCK_ROWS {
-            block.seal();
-        }
+        block.push(row.time, row.cents, [kind, place, merchant, card]);
         self.next_row += 1;
         Ok(())
     }
@@ -503,6 +374,7 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
+    use super::super::codes::ABSENT;
     use super::*;
 
     /// Names of cards by the rows that have them, in the order of time.

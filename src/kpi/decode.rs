@@ -1,6 +1,7 @@
 //! Rows of `orders` out of PostgreSQL's binary COPY.
 
-use super::columns::{ABSENT, Row};
+use super::codes::ABSENT;
+use super::columns::Row;
 use super::query::FAR;
 use crate::columns::{COPY_HEADER, POSTGRES_EPOCH};
 use crate::error::{Error, Result};

@@ -55,7 +55,7 @@ impl Default for EngineConfig {
 impl EngineConfig {
     /// Errors: [`Error::Config`].
     pub fn validate(&self) -> Result<()> {
-        if self.max_rows < super::columns::BLOCK_ROWS {
+        if self.max_rows < super::block::BLOCK_ROWS {
             return Err(Error::config("max_rows", format!("{} is less than one block of 65,536 rows", self.max_rows)));
         }
         if self.max_days == Some(0) {

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use flate2::Crc;
 
+use super::block::{Block, COLUMNS};
 use super::codes::{Amounts, Codes};
-use super::columns::{ATTRIBUTES, Block, COLUMNS, Columns, Coordinates};
+use super::columns::{ATTRIBUTES, Columns, Coordinates};
 use super::follow::Known;
 use super::seen::{Pages, Seen};
 use super::session::Identity;

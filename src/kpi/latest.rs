@@ -1,7 +1,9 @@
 //! The rows that came last.
 
+use super::block::Block;
 use super::chunk::{Chunk, ROWS, Terms};
-use super::columns::{ABSENT, Attribute, Block, Columns};
+use super::codes::ABSENT;
+use super::columns::{Attribute, Columns};
 use super::query::Filter;
 
 /// A row with its names.

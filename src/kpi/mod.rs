@@ -11,6 +11,7 @@
 
 pub mod aggregate;
 mod answer;
+mod block;
 mod buckets;
 mod cards;
 pub(crate) mod check;
@@ -22,6 +23,7 @@ mod dictionary;
 mod engine;
 mod file;
 mod follow;
+mod groups;
 mod latest;
 mod multiset;
 mod outcome;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::columns::{Attribute, Column};
+use super::block::Column;
+use super::columns::Attribute;
 use crate::error::{Error, Result};
 
 /// Microseconds of a second.

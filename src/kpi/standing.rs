@@ -98,7 +98,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::answer::{Keys, Totals};
-    use super::super::columns::{ABSENT, Row};
+    use super::super::codes::ABSENT;
+    use super::super::columns::Row;
     use super::super::query::{By, Dimension, Filter, Grouping, Window};
     use super::*;
 
