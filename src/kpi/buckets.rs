@@ -153,6 +153,7 @@ impl Finder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query::{By, Grouping};
     use super::*;
 
     const HOUR: i64 = 3600 * SECOND;
@@ -183,6 +184,10 @@ mod tests {
         // Where a bucket ends just now there are as many, and the first of them is not needed.
         let sharp = Buckets::of(&query, 1_000_000 * HOUR, None).unwrap().unwrap();
         assert_eq!((sharp.len, sharp.start(sharp.first + 61)), (61, 1_000_000 * HOUR));
+        assert_eq!(sharp.before(999_999 * HOUR).numbers().end, sharp.number(999_999 * HOUR));
+        let between = Query { window: Window::Between(0, 2 * HOUR), width: Some(HOUR), utc_offset: 0, ..query.clone() };
+        let between = Query { groupings: vec![Grouping::new(By::Time)], ..between };
+        assert_eq!(Buckets::of(&between, 0, None).unwrap().unwrap().numbers(), 0..2);
         // The hour before ends in the bucket in which this one begins.
         let begin = now - HOUR;
         assert_eq!(buckets.before(begin).numbers().end, buckets.number(begin) + 1);
@@ -190,12 +195,8 @@ mod tests {
 
     #[test]
     fn days_begin_where_people_are() {
-        let query = Query {
-            width: Some(DAY),
-            utc_offset: 7200,
-            groupings: vec![super::super::query::Grouping::new(super::super::query::By::Time)],
-            ..Query::default()
-        };
+        let query =
+            Query { width: Some(DAY), utc_offset: 7200, groupings: vec![Grouping::new(By::Time)], ..Query::default() };
         let buckets = Buckets::of(&query, 0, Some((10 * DAY, 12 * DAY))).unwrap().unwrap();
         assert_eq!(buckets.start(buckets.number(10 * DAY + 23 * HOUR)), 11 * DAY - 2 * HOUR);
         let absurd = Query { width: Some(SECOND), ..query };

@@ -407,6 +407,15 @@ mod tests {
     }
 
     #[test]
+    fn a_place_lies_where_a_row_first_says() {
+        let mut columns = Columns::default();
+        for (latitude, longitude) in [(None, None), (Some(1.0), None), (Some(2.0), Some(3.0)), (Some(4.0), Some(5.0))] {
+            columns.push(&Row { latitude, longitude, ..Row::default() }).unwrap();
+        }
+        assert_eq!(columns.coordinates(0), Coordinates { latitude: Some(2.0), longitude: Some(3.0) });
+    }
+
+    #[test]
     fn what_is_older_than_some_days_leaves() {
         let mut columns = Columns::default();
         // The first reading goes backwards in time.

@@ -111,7 +111,12 @@ mod tests {
             [By::Dimension(Dimension::City), By::Dimension(Dimension::Status), By::Week, By::Amount].map(Grouping::new);
         let rich =
             |by| Grouping { percentiles: true, cards: true, extremes: true, outcomes: true, ..Grouping::new(by) };
-        let mut all = vec![rich(By::Time), Grouping::new(By::Trend(Dimension::Country))];
+        let mut all = vec![
+            Grouping::new(By::Trend(Dimension::Merchant)),
+            rich(By::Time),
+            Grouping { top: Some(2), ..Grouping::new(By::Dimension(Dimension::Merchant)) },
+            Grouping::new(By::Trend(Dimension::Country)),
+        ];
         all.push(Grouping {
             percentiles: true,
             extremes,
@@ -120,7 +125,6 @@ mod tests {
             ..Grouping::new(By::Dimension(Dimension::Country))
         });
         all.extend(plain);
-        all.push(Grouping { top: Some(2), ..Grouping::new(By::Dimension(Dimension::Merchant)) });
         all
     }
 
@@ -154,9 +158,13 @@ mod tests {
     }
 
     fn rows() -> impl Strategy<Value = Vec<Vec<Drawn>>> {
+        // Edges of ranges and buckets are whole minutes.
+        let time = prop_oneof![0..200 * MINUTE, (0..200i64).prop_map(|minute| minute * MINUTE)];
+        let odd = prop_oneof![Just(i64::from(i32::MIN)), Just(i64::from(i32::MAX)), Just(-3_000_000_000)];
+        let cents = prop_oneof![40 => -500_000i64..20_000_000, 1 => odd];
         let row = (
-            prop::option::weighted(0.95, 0..200 * MINUTE),
-            prop::option::weighted(0.95, -500_000i64..20_000_000),
+            prop::option::weighted(0.95, time),
+            prop::option::weighted(0.95, cents),
             any::<u8>(),
             any::<Option<bool>>(),
         );
@@ -213,6 +221,11 @@ mod tests {
                         let inside = |row: &&Drawn| row.0.is_some_and(|time| start <= time && time < start + width);
                         totals(&rows.iter().filter(inside).copied().collect::<Vec<_>>())
                     };
+                    if let (Window::Last(_), Some((from, to))) = (query.window, answer.range) {
+                        assert!(
+                            starts[0] <= from && from < starts[0] + width && to <= starts[starts.len() - 1] + width
+                        );
+                    }
                     for (at, start) in starts.iter().enumerate() {
                         let (count, sum, min, max, _, cards) = inside(*start);
                         let said =
@@ -236,6 +249,13 @@ mod tests {
                         names.len() + table.other.0,
                         rows.iter().map(|row| row.2 % 5).collect::<std::collections::BTreeSet<_>>().len()
                     );
+                    for (name, figures) in names.iter().zip(&table.figures) {
+                        let of = |pick: u8| {
+                            (pick % 5 > 0).then(|| ["a", "b", "c", "d"][usize::from(pick % 5) - 1].to_owned())
+                        };
+                        let count = rows.iter().filter(|row| of(row.2) == *name).count();
+                        assert_eq!(figures.count, count as u64, "{name:?}");
+                    }
                     let all = table.figures.iter().fold(table.other.1, |sum, figures| sum + *figures);
                     assert_eq!((all.count, all.sum), (answer.totals.figures.count, answer.totals.figures.sum));
                 }
@@ -274,17 +294,18 @@ mod tests {
         #[test]
         fn carried_forward_is_counted_anew(
             steps in rows(),
-            moves in prop::collection::vec(0..20 * MINUTE, 8),
+            moves in prop::collection::vec(prop_oneof![0..20 * MINUTE, (0..20i64).prop_map(|by| by * MINUTE)], 8),
             last in 1i64..90,
-            narrow in any::<bool>(),
+            width in prop::option::of(prop_oneof![Just(MINUTE), Just(20 * MINUTE)]),
+            least in prop::option::of(prop_oneof![Just(0), Just(-5_000_000_000i64)]),
             extremes in any::<bool>(),
         ) {
             let mut filter = Filter::default();
-            if narrow {
+            if let Some(least) = least {
                 filter.only.insert(Dimension::City, [Some("a".into()), Some("c".into()), None].into());
-                filter.min_cents = Some(0);
+                filter.min_cents = Some(least);
             }
-            let windows = [Window::All, Window::Last(last * MINUTE), Window::Between(50 * MINUTE + 7, 120 * MINUTE)];
+            let windows = [Window::All, Window::Last(last * MINUTE), Window::Between(50 * MINUTE, 120 * MINUTE)];
             let mut columns = Columns::default();
             let mut standing = Standing::default();
             let mut now = 100 * MINUTE;
@@ -299,6 +320,7 @@ mod tests {
                     let query = Query {
                         filter: filter.clone(),
                         utc_offset: 5400,
+                        width,
                         window,
                         currency: Some(Some("a".into())),
                         groupings: groupings(extremes),

@@ -320,7 +320,6 @@ impl State {
         self.kinds.iter_mut().zip(&other.kinds).for_each(|(mine, theirs)| add(mine, *theirs));
         self.amounts.merge(&other.amounts);
         self.cards.merge(&other.cards);
-        self.outgrown |= other.outgrown;
         for (mine, theirs) in self.groups.iter_mut().zip(&other.groups) {
             mine.merge(theirs);
         }
