@@ -313,3 +313,33 @@ fn retain(rows: &mut Vec<u16>, mut passes: impl FnMut(usize) -> bool) {
     }
     rows.truncate(kept);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::Row;
+    use super::*;
+
+    #[test]
+    fn rows_of_a_range() {
+        let mut columns = Columns::default();
+        for time in [20, 10, 30] {
+            columns.push(&Row { time, ..Row::default() }).unwrap();
+        }
+        let terms = Terms::new(&Filter::default(), None, &columns);
+        let mut chunk = Chunk::default();
+        let mut of = |columns: &Columns, range| {
+            chunk.select(&columns.blocks[0], 0..columns.len(), range, &terms);
+            chunk.rows.clone()
+        };
+        assert_eq!(of(&columns, None), [0, 1, 2]);
+        for (range, rows) in [((10, 30), vec![0, 1]), ((10, 31), vec![0, 1, 2]), ((11, 31), vec![0, 2])] {
+            assert_eq!(of(&columns, Some(range)), rows, "{range:?}");
+        }
+        for (range, rows) in [((30, 40), vec![2]), ((31, 40), vec![]), ((0, 10), vec![]), ((0, 11), vec![1])] {
+            assert_eq!(of(&columns, Some(range)), rows, "{range:?}");
+        }
+        columns.push(&Row { time: ABSENT, ..Row::default() }).unwrap();
+        assert_eq!(of(&columns, None), [0, 1, 2, 3]);
+        assert_eq!(of(&columns, Some((0, 40))), [0, 1, 2]);
+    }
+}
