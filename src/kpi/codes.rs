@@ -48,7 +48,11 @@ impl Codes {
 
     /// The greatest.
     pub(super) fn max(&self) -> Option<u32> {
-        with_codes!(self, codes => codes.iter().max().map(|code| u32::from(*code)))
+        match self {
+            Self::Byte(codes) => codes.iter().max().map(|code| u32::from(*code)),
+            Self::Short(codes) => codes.iter().max().map(|code| u32::from(*code)),
+            Self::Long(codes) => codes.iter().max().copied(),
+        }
     }
 
     /// Of a run of rows, in place of what `out` holds.

@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn names_leave_with_their_rows() {
         let mut columns = Columns::default();
-        let all: Vec<String> = (0..6 * BLOCK_ROWS + 1).map(|row| format!("card {}", row / 2)).collect();
+        let all: Vec<String> = (0..=6 * BLOCK_ROWS).map(|row| format!("card {}", row / 2)).collect();
         for (time, card) in (0..).zip(&all) {
             let card = (time % 10 != 0).then_some(card.as_bytes());
             columns.push(&Row { time, card, merchant: Some(b"m"), ..Row::default() }).unwrap();

@@ -16,7 +16,7 @@ pub(crate) struct Groups {
     pub(crate) extremes: Vec<(i64, i64)>,
     /// Empty unless wanted.
     pub(crate) sketches: Vec<Sketch>,
-    /// Empty unless wanted, and for groups of few slots, whose cards [`Cards`] knows.
+    /// Empty unless wanted, and for groups of few slots, whose cards the state itself knows.
     pub(crate) pairs: Pairs,
     /// Of a trend: rows by code, then slot.
     pub(crate) trend: Vec<u32>,

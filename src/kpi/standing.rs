@@ -150,11 +150,11 @@ mod tests {
 
     /// Fields as COPY has them.
     fn fields(texts: &[Option<&str>]) -> Vec<u8> {
-        let field = |text: &Option<&str>| match text {
+        let field = |text: Option<&str>| match text {
             None => (-1i32).to_be_bytes().to_vec(),
             Some(text) => [&(text.len() as i32).to_be_bytes(), text.as_bytes()].concat(),
         };
-        texts.iter().flat_map(field).collect()
+        texts.iter().copied().flat_map(field).collect()
     }
 
     fn rows() -> impl Strategy<Value = Vec<Vec<Drawn>>> {
@@ -325,7 +325,6 @@ mod tests {
                         currency: Some(Some("a".into())),
                         groupings: groupings(extremes),
                         before: window != Window::All,
-                        ..Query::default()
                     };
                     let carried = standing.answer(&query, now, &columns, 1).unwrap();
                     let anew = Standing::default().answer(&query, now, &columns, 2).unwrap();
