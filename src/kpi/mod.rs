@@ -33,14 +33,16 @@ mod session;
 mod sketch;
 mod standing;
 mod state;
+mod status;
 mod trust;
 
 pub use self::answer::{Answer, Keys, Place, Table, Totals};
 pub use self::chunk::Figures;
-pub use self::engine::{Engine, EngineConfig, Status};
+pub use self::engine::{Engine, EngineConfig};
 pub use self::follow::Reload;
 pub use self::latest::LatestRow;
 pub use self::outcome::{APPROVED, DECLINED};
 pub use self::query::{AMOUNT_EDGES, By, DAY, Dimension, Filter, Grouping, Query, SECOND, Window};
 pub use self::session::PartitionState;
+pub use self::status::Status;
 pub use self::trust::Trust;

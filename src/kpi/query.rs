@@ -108,6 +108,16 @@ pub struct Filter {
     pub max_cents: Option<i64>,
 }
 
+impl Filter {
+    /// Errors: [`Error::Config`] for a dimension that is no filter.
+    pub fn validate(&self) -> Result<()> {
+        if self.only.contains_key(&Dimension::Place) {
+            return Err(Error::config("filters", "a place is named by city and country"));
+        }
+        Ok(())
+    }
+}
+
 /// Which time, in microseconds since 1970 UTC, by the transactions' own timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Window {
@@ -239,9 +249,7 @@ impl Query {
             Window::Last(length) => positive("last", length)?,
             Window::All | Window::Between(..) => {}
         }
-        if self.filter.only.contains_key(&Dimension::Place) {
-            return Err(Error::config("filters", "a place is asked for by its city and its country"));
-        }
+        self.filter.validate()?;
         if self.utc_offset.unsigned_abs() > 86_400 {
             return Err(Error::config("utc_offset", format!("{} seconds is more than a day", self.utc_offset)));
         }

@@ -1,6 +1,7 @@
 //! The Python module `ccstream._ccstream`: the only place that knows of Python.
 
 mod aggregate;
+mod answer;
 mod consumer;
 mod ends;
 mod errors;
@@ -17,6 +18,8 @@ mod extension {
     #[pymodule_export]
     use super::aggregate::aggregate;
     #[pymodule_export]
+    use super::answer::PyKpiAnswer;
+    #[pymodule_export]
     use super::consumer::{PyConsumeSummary, PyConsumer};
     #[pymodule_export]
     use super::ends::topic_ends;
@@ -26,7 +29,7 @@ mod extension {
         ping, replay_rejected, select_rejected, verify,
     };
     #[pymodule_export]
-    use super::kpi::{PyKpiAnswer, PyKpiEngine, PyKpiStatus, PyPartitionState};
+    use super::kpi::{PyKpiEngine, PyKpiStatus, PyPartitionState};
     #[pymodule_export]
     use super::producer::{PyProduceSummary, PyProducer};
     #[pymodule_export]

@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from confluent_kafka.cimpl import NewTopic
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import ccstream  # noqa: E402
 from apache_kafka import ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
 from services import embedded_services, free_port  # noqa: E402
@@ -364,3 +366,15 @@ def wait_for_line(child: subprocess.Popen[str], part: str) -> list[str]:
         if part in line:
             return lines
     raise AssertionError(f"ended before {part!r}: {lines}")
+
+
+@pytest.fixture
+def engine(embedded_pipeline: Pipeline) -> Iterator[ccstream.KpiEngine]:
+    """An engine that follows the pipeline's database."""
+    with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
+        yield engine
+
+
+def micros(moment: int) -> datetime:
+    """A moment of the engine's as PostgreSQL has it: UTC, without saying so."""
+    return datetime(1970, 1, 1, tzinfo=timezone.utc).replace(tzinfo=None) + timedelta(microseconds=moment)

@@ -1,29 +1,22 @@
-"""The engine's figures against PostgreSQL's own, over random tables, filters and groupings; and how it follows."""
+"""The engine's figures against PostgreSQL's own: over random tables, filters, groupings and ranges."""
 
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import subprocess
-import sys
 import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psycopg
 import pytest
 
 import ccstream
-from ccstream import embedded
-from conftest import wait_until
+from ccstream import kpi
+from conftest import micros
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterator
 
     from conftest import Pipeline
 
@@ -117,10 +110,6 @@ class Sql:
             + f", count(DISTINCT card_token) FROM orders WHERE {self.where} GROUP BY 1",
             self.parameters,
         )
-
-
-def micros(moment: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=timezone.utc).replace(tzinfo=None) + timedelta(microseconds=moment)
 
 
 def random_query(chance: random.Random) -> dict[str, Any]:
@@ -225,12 +214,6 @@ def check_groups(
             np.testing.assert_array_equal(found.astype(float), expected, name)
 
 
-@pytest.fixture
-def engine(embedded_pipeline: Pipeline) -> Iterator[ccstream.KpiEngine]:
-    with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
-        yield engine
-
-
 def test_every_figure_is_sqls_own(embedded_pipeline: Pipeline, chance: random.Random) -> None:
     # The last have a full block, whose columns are narrower.
     for rows, queries in ((1, 25), (40, 25), (3000, 25), (66_000, 2)):
@@ -240,123 +223,6 @@ def test_every_figure_is_sqls_own(embedded_pipeline: Pipeline, chance: random.Ra
             assert engine.status.foreign_rows == engine.status.rows == rows
             for _ in range(queries):
                 compare(engine, embedded_pipeline, random_query(chance), [*NAMES, "risk"])
-
-
-def totals(pipeline: Pipeline) -> tuple[int, int, int]:
-    [row] = pipeline.query(
-        "SELECT count(*), coalesce(sum(value) FILTER (WHERE currency = 'USD') * 100, 0)::bigint, "
-        "count(DISTINCT card_token) FROM orders"
-    )
-    return row
-
-
-def figures(engine: ccstream.KpiEngine) -> tuple[int, int, int]:
-    assert engine.refresh(), engine.status.trouble
-    found = engine.query(currency="USD", by={"time": ["p95", "cards"]}).totals
-    return found["count"], found["sum"], found["cards"]
-
-
-def test_it_follows_every_commit(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
-    pipeline = embedded_pipeline
-    pipeline.run("produce", "--rate", "max", "--count", "1", "--partitions", "4")
-    consumers = [pipeline.consume("--batch-rows", "500") for _ in range(2)]
-    wait_until("the tables are there", lambda: pipeline.count() == 1)
-    sent = 1
-    for count in (1, 10, 3000, 70_000):
-        pipeline.run("produce", "--rate", "max", "--count", str(count), "--quiet")
-        sent += count
-        while pipeline.count() < sent:
-            # In the midst of commits: whatever it shows was true at one moment.
-            engine.refresh()
-            status = engine.status
-            assert engine.query().totals["count"] == sum(one.stored for one in status.partitions) == status.rows
-        assert figures(engine) == totals(pipeline)
-    assert [consumer.stop() for consumer in consumers] == [0, 0]
-    assert engine.status.reloads == 1
-    assert engine.status.role == "ccstream_reader"
-    assert engine.status.lacking_rows == 0
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "TRUNCATE orders",
-        "DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders LIMIT 300)",
-        "UPDATE orders SET value = value + 1",
-        (
-            "CREATE TABLE other (LIKE orders INCLUDING ALL); INSERT INTO other SELECT * FROM orders LIMIT 70; "
-            "DROP TABLE orders; ALTER TABLE other RENAME TO orders; GRANT SELECT ON orders TO ccstream_reader"
-        ),
-    ],
-    ids=["emptied", "deleted", "changed", "restored"],
-)
-def test_a_table_changed_behind_its_back(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine, change: str) -> None:
-    pipeline = embedded_pipeline
-    pipeline.run("produce", "--rate", "max", "--count", "1000")
-    pipeline.run("consume", "--until-caught-up")
-    assert figures(engine) == totals(pipeline)
-    pipeline.execute(change)
-    wait_until("it is noticed", lambda: figures(engine) == totals(pipeline))
-    assert engine.status.reloads == 2
-    assert engine.status.lacking_rows == 1000 - totals(pipeline)[0]
-    pipeline.run("produce", "--rate", "max", "--count", "500")
-    pipeline.run("consume", "--until-caught-up")
-    assert figures(engine) == totals(pipeline)
-
-
-def test_a_restart_reads_what_is_new(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
-    pipeline, file = embedded_pipeline, tmp_path / "columns"
-    pipeline.run("produce", "--rate", "max", "--count", "100000", "--partitions", "3")
-    pipeline.run("consume", "--until-caught-up")
-
-    def start() -> ccstream.KpiEngine:
-        return ccstream.KpiEngine.from_database(pipeline.database_url, file=file)
-
-    with start() as engine:
-        assert figures(engine) == totals(pipeline)
-        groups = engine.query(by={"category": ["p95", "cards"], "place": [], "time": []})
-    assert file.stat().st_mode & 0o777 == 0o600
-    with start() as engine:
-        assert engine.refresh()
-        assert (engine.status.rows_from_file, engine.status.reloads) == (100_000, 0)
-        again = engine.query(by={"category": ["p95", "cards"], "place": [], "time": []})
-        for name in ("category", "place", "time"):
-            for column in again[name]:
-                np.testing.assert_array_equal(again[name][column], groups[name][column])
-    pipeline.run("produce", "--rate", "max", "--count", "5000")
-    pipeline.run("consume", "--until-caught-up")
-    with start() as engine:
-        assert figures(engine) == totals(pipeline)
-        assert (engine.status.rows_from_file, engine.status.reloads) == (100_000, 0)
-    pipeline.execute("TRUNCATE orders")
-    with start() as engine:
-        assert figures(engine) == (0, 0, 0)
-    pipeline.run("produce", "--rate", "max", "--count", "100")
-    pipeline.run("consume", "--until-caught-up")
-    file.write_bytes(file.read_bytes()[:-9] + b"\0" * 9)
-    with start() as engine:
-        assert figures(engine) == totals(pipeline)
-        assert engine.status.rows_from_file == 0
-
-
-@pytest.mark.parametrize("limit", [{"max_rows": 70_000}, {"max_days": 10}])
-def test_the_oldest_rows_leave(embedded_pipeline: Pipeline, limit: dict[str, Any]) -> None:
-    pipeline = embedded_pipeline
-    now = datetime.now(timezone.utc)
-    for seed, days in enumerate((40, 1)):
-        start = (now - timedelta(days=days)).isoformat()
-        flags = ("--rate", "max", "--count", "150000", "--seed", str(seed), "--start-time", start)
-        pipeline.run("produce", *flags)
-        pipeline.run("consume", "--until-caught-up")
-    with ccstream.KpiEngine.from_database(pipeline.database_url, **limit) as engine:
-        assert engine.refresh()
-        status = engine.status
-        assert status.rows <= limit.get("max_rows", 240_000)
-        assert status.dropped_until is not None
-        since = status.dropped_until + 1
-        [(expected,)] = pipeline.query("SELECT count(*) FROM orders WHERE timestamp >= %s", micros(since))
-        assert engine.query(start=since, end=2**61).totals["count"] == expected > 0
-        assert engine.status.lacking_rows == 0
 
 
 def test_a_range_moves_on_to_the_microsecond(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
@@ -386,90 +252,6 @@ def test_a_range_moves_on_to_the_microsecond(embedded_pipeline: Pipeline, engine
     assert len(seen) > 10
 
 
-def test_commits_are_seen_whole_whatever_their_order(embedded_pipeline: Pipeline) -> None:
-    pipeline = embedded_pipeline
-    pipeline.run("produce", "--rate", "max", "--count", "1000", "--partitions", "1")
-    pipeline.run("consume", "--until-caught-up")
-    copy = (
-        "INSERT INTO orders (order_id, timestamp, value, kafka_partition, kafka_offset) "
-        "SELECT %s || n, now() AT TIME ZONE 'UTC', 1, 0, 0 FROM generate_series(1, 30000) AS s (n)"
-    )
-    note = "UPDATE kafka_offsets SET stored = stored + 30000, consumed = consumed + 30000"
-    with (
-        ccstream.KpiEngine.from_database(pipeline.database_url, interval=timedelta(milliseconds=10)) as engine,
-        psycopg.connect(pipeline.database_url) as early,
-        psycopg.connect(pipeline.database_url) as late,
-    ):
-        assert engine.refresh()
-        counts = []
-
-        def watch(seconds: float) -> None:
-            until = time.monotonic() + seconds
-            while time.monotonic() < until:
-                counts.append(engine.query().totals["count"])
-
-        # Both write; the one whose rows lie further back commits last.
-        early.execute(copy, ["early"])
-        late.execute(copy, ["late"])
-        watch(0.3)
-        late.execute(note)
-        late.commit()
-        watch(0.5)
-        early.execute(note)
-        early.commit()
-        watch(0.5)
-        assert engine.refresh()
-        watch(0.01)
-        assert sorted(set(counts)) == [1000, 31_000, 61_000]
-        assert counts == sorted(counts)
-        assert (engine.status.reloads, engine.status.lacking_rows) == (1, 0)
-
-
-def test_a_server_that_lost_its_last_commits(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
-    pipeline, file = embedded_pipeline, tmp_path / "columns"
-    postgres = embedded.Postgres()
-    pipeline.run("produce", "--rate", "max", "--count", "5000", "--partitions", "1")
-    pipeline.run("consume", "--until-caught-up")
-    postgres.stop()
-    data, kept = Path(os.environ["CCSTREAM_HOME"]) / f"postgres-{postgres.address.port}", tmp_path / "kept"
-    subprocess.run(["cp", "-a", str(data), str(kept)], check=True)
-    postgres.start()
-
-    def store(name: str) -> None:
-        pipeline.execute(
-            "INSERT INTO orders (order_id, timestamp, value, kafka_partition, kafka_offset) SELECT "
-            f"'{name}' || n, now() AT TIME ZONE 'UTC', length('{name}'), 0, n FROM generate_series(1, 500) AS s (n)"
-        )
-        pipeline.execute("UPDATE kafka_offsets SET stored = stored + 500, consumed = consumed + 500")
-
-    store("lost")
-    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
-        assert figures(engine) == totals(pipeline)
-    postgres.stop()
-    shutil.rmtree(data)
-    subprocess.run(["cp", "-a", str(kept), str(data)], check=True)
-    postgres.start()
-    store("another")
-    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
-        assert figures(engine) == totals(pipeline)
-        assert engine.status.reload == "the server had lost its last commits"
-
-
-def test_statistics_that_begin_anew(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
-    pipeline = embedded_pipeline
-    pipeline.run("produce", "--rate", "max", "--count", "1000")
-    pipeline.run("consume", "--until-caught-up")
-    pipeline.execute("UPDATE orders SET city = city")
-    wait_until("it is noticed", lambda: figures(engine) == totals(pipeline) and engine.status.reloads > 1)
-    with psycopg.connect(pipeline.database_url) as connection:
-        connection.execute("DELETE FROM orders WHERE order_id IN (SELECT order_id FROM orders LIMIT 7)")
-        connection.commit()
-        connection.execute("SELECT pg_stat_force_next_flush()")
-        connection.execute("SELECT pg_stat_reset()")
-    wait_until("it is noticed", lambda: figures(engine) == totals(pipeline))
-    assert totals(pipeline)[0] == 993
-
-
 def test_times_that_are_none(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.run("produce", "--rate", "max", "--count", "100")
@@ -485,90 +267,6 @@ def test_times_that_are_none(embedded_pipeline: Pipeline) -> None:
             assert (answer.totals["count"], answer["time"]["other_count"]) == (105, 4)
         assert engine.query(start=-(2**61), end=2**61).totals["count"] == 101
         assert engine.latest(0)["time"] == []
-
-
-def test_rights_and_rows_of_its_own(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
-    pipeline, file = embedded_pipeline, tmp_path / "columns"
-    pipeline.run("produce", "--rate", "max", "--count", "100")
-    pipeline.run("consume", "--until-caught-up")
-    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
-        assert engine.refresh()
-        assert engine.status.role == "ccstream_reader"
-    # A file that others may write is not believed; a table that the role may not read is read as the user.
-    file.chmod(0o622)
-    pipeline.execute("REVOKE SELECT ON orders FROM ccstream_reader")
-    with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
-        assert figures(engine) == totals(pipeline)
-        assert (engine.status.role, engine.status.rows_from_file) == (None, 0)
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert [one.name for one in tmp_path.iterdir()] == ["columns"]
-    # Figures go on without what is beside them, and the trouble is named.
-    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
-        assert engine.refresh()
-        pipeline.execute("DROP TABLE latency_minute; INSERT INTO orders (order_id) VALUES ('another')")
-        pipeline.execute("UPDATE orders SET value = 1 WHERE order_id = 'another'")
-        wait_until("it follows", lambda: engine.query().totals["count"] == 101)
-        wait_until("it is said", lambda: "latency_minute" in (engine.status.trouble or ""))
-
-
-def test_an_engine_that_is_dropped_ends(embedded_pipeline: Pipeline) -> None:
-    code = (
-        "import logging, sys, ccstream; logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)\n"
-        f"for n in range(20):\n    engine = ccstream.KpiEngine.from_database({embedded_pipeline.database_url!r})\n"
-        "    if n % 2: engine.refresh()\n    del engine\nprint('done')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.endswith("done\n")
-
-
-def test_the_database_goes_and_comes_back(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
-    pipeline = embedded_pipeline
-    assert not engine.refresh(timedelta(seconds=2))
-    assert engine.status.no_tables
-    pipeline.run("produce", "--rate", "max", "--count", "500")
-    pipeline.run("consume", "--until-caught-up")
-    before = figures(engine)
-    assert before == totals(pipeline)
-    postgres = embedded.Postgres()
-    postgres.stop()
-    wait_until("it says so", lambda: engine.status.trouble is not None)
-    assert engine.query(currency="USD").totals["count"] == before[0]
-    assert engine.status.trouble_for is not None
-    postgres.start()
-    wait_until("it is back", lambda: engine.status.trouble is None)
-    pipeline.run("produce", "--rate", "max", "--count", "500")
-    pipeline.run("consume", "--until-caught-up")
-    assert figures(engine) == totals(pipeline)
-    assert engine.status.reloads == 1
-
-
-def test_latest_rows_and_trust(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
-    pipeline = embedded_pipeline
-    pipeline.run("produce", "--rate", "max", "--count", "300")
-    pipeline.send([b"{", b"[]"])
-    pipeline.run("consume", "--until-caught-up")
-    assert engine.refresh()
-    latest = engine.latest(7, filters={"status": ["approved"]})
-    expected = pipeline.query(
-        "SELECT timestamp, (value * 100)::bigint, merchant FROM orders WHERE status = 'approved' "
-        "ORDER BY ctid DESC LIMIT 7"
-    )
-    assert [
-        (micros(t), c, m) for t, c, m in zip(latest["time"], latest["cents"], latest["merchant"], strict=True)
-    ] == expected
-    status = engine.status
-    assert dict(status.rejected) == dict(pipeline.query("SELECT reason, count(*) FROM rejected_events GROUP BY 1"))
-    [one] = status.partitions
-    assert (one.consumed, one.stored, one.rejected) == (302, 300, 2)
-    assert status.latency_events == 300
-    assert status.latency_ms
-    assert sorted(status.latency_ms) == status.latency_ms
-    assert status.consumers == 0
-    assert status.no_consumer_since == one.updated_at
-    consumer = pipeline.consume()
-    wait_until("it is seen", lambda: engine.refresh() and engine.status.consumers == 1)
-    assert engine.status.no_consumer_since is None
-    consumer.stop()
 
 
 @pytest.mark.parametrize(
@@ -589,3 +287,33 @@ def test_latest_rows_and_trust(embedded_pipeline: Pipeline, engine: ccstream.Kpi
 def test_what_cannot_be_asked(engine: ccstream.KpiEngine, question: dict[str, Any], message: str) -> None:
     with pytest.raises(ccstream.ConfigError, match=message):
         engine.query(**question)
+
+
+def test_columns_of_ones_own() -> None:
+    generator = np.random.default_rng(7)
+    by, value = generator.integers(0, 50, 10_000), generator.normal(size=10_000)
+    value[::17] = np.nan
+    measures: dict[str, str | tuple[str, str]] = {
+        "n": "count",
+        "sum": ("v", "sum"),
+        "low": ("v", "min"),
+        "p95": ("v", "p95"),
+        "kinds": ("by", "distinct"),
+    }
+    found = kpi.aggregate({"by": by, "v": value}, by="by", measures=measures)
+    assert found["by"].tolist() == list(range(50))
+    for group in (0, 31):
+        own = np.sort(value[(by == group) & ~np.isnan(value)])
+        assert found["n"][group] == (by == group).sum()
+        assert found["sum"][group] == pytest.approx(own.sum())
+        assert found["low"][group] == own[0]
+        assert found["p95"][group] == own[int(np.ceil(0.95 * len(own))) - 1]
+        assert found["kinds"][group] == 1
+    for columns, problem in (
+        ({"by": by, "v": value[:-1]}, "different lengths"),
+        ({"by": by[::2], "v": value}, "not contiguous"),
+        ({"by": value, "v": value}, "not of int64"),
+        ({"by": by}, "not among the columns"),
+    ):
+        with pytest.raises(ccstream.ConfigError, match=problem):
+            kpi.aggregate(columns, by="by", measures={"sum": ("v", "sum")})

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -131,20 +131,16 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
         more: KPIs beside those of the view.
     """
     status = engine.status
-    asked = view.question()
-    answer = engine.query(**asked, by=GROUPINGS, utc_offset=utc_offset, top=PLACES)
+    answer = engine.query(**view.question(), by=GROUPINGS, utc_offset=utc_offset, top=PLACES)
     whole = _whole(answer)
-    compares = _compares(answer, status)
-    metrics = [_metric(name, MEASURES[name], answer, compares, HELP[name]) for name in HELP]
+    before = answer.before if _compares(answer, status) else None
+    metrics = [_metric(name, MEASURES[name], (answer, before, whole), HELP[name]) for name in HELP]
     for custom in [*more, *view.customs]:
-        narrowed = custom.narrow(view.rows(), engine.values)
-        only = narrowed["filters"].get("currency", [])
-        if view.money is None and len(only) == 1:
-            narrowed["currency"] = only[0] or ""
-        by = {"time": ["p95", "cards", "approved"]}
-        own = engine.query(**{**asked, **narrowed}, by=by, utc_offset=utc_offset)
+        narrowed = view.question(custom.narrow(view.rows(), engine.values))
+        own = engine.query(**narrowed, by={"time": GROUPINGS["time"]}, utc_offset=utc_offset)
+        own_before = None if before is None else own.before
         about = f"{MEASURES[custom.measure]} where {custom.where or 'anything'}"
-        metrics.append(_metric(custom.measure, custom.name, own, compares, about))
+        metrics.append(_metric(custom.measure, custom.name, (own, own_before, _whole(own)), about))
     series = answer["time"]
     times = pd.to_datetime(series["key"], utc=True)
     usual = np.full(len(times), np.nan)
@@ -177,13 +173,16 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
     )
 
 
-def _whole(answer: KpiAnswer) -> np.ndarray[Any, np.dtype[np.bool_]]:
+Whole: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
+
+
+def _whole(answer: KpiAnswer) -> Whole:
     """Which buckets of time are over, and wholly within the range."""
     starts = answer["time"]["key"].astype(np.int64)
     width = int((answer.width or timedelta(0)) / timedelta(microseconds=1))
     begin = answer.start if answer.start is not None else np.iinfo(np.int64).min
     end = min(answer.end if answer.end is not None else answer.at, answer.at)
-    found: np.ndarray[Any, np.dtype[np.bool_]] = (starts >= begin) & (starts + width <= end)
+    found: Whole = (starts >= begin) & (starts + width <= end)
     return found
 
 
@@ -215,12 +214,14 @@ def _value(answer: KpiAnswer, totals: Mapping[str, Any], measure: str) -> float 
     return float(np.mean(rates)) if len(rates) else None
 
 
-def _metric(measure: str, label: str, answer: KpiAnswer, compares: bool, about: str) -> Metric:
+def _metric(measure: str, label: str, found: tuple[KpiAnswer, Mapping[str, Any] | None, Whole], about: str) -> Metric:
+    """One figure of an answer, of the totals before it (None: not all is here), and of its whole buckets."""
+    answer, totals_before, whole = found
     value = _value(answer, answer.totals, measure)
-    before = _value(answer, answer.before, measure) if answer.before and compares else None
+    before = _value(answer, totals_before, measure) if totals_before else None
     series = answer["time"]
     # Of the medians and the like of single buckets only p95 is drawn.
-    trend = series[measure if measure in series else "count"].astype(float)[_whole(answer)]
+    trend = series[measure if measure in series else "count"].astype(float)[whole]
     scale = 100 if measure in CENTS else 1
     trend = trend[~np.isnan(trend)] / scale
     unit = f" ({answer.currency or 'no currency'})" if measure in CENTS else ""
@@ -243,8 +244,12 @@ def change_text(measure: str, value: float | None, before: float | None) -> str 
     else:
         change = kpi.change(value, before)
         found = None if change is None else f"{change:+,.1%}"
-    # A zero with a sign would be an arrow.
-    return found.replace("+", "").replace("-", "") if found and not found.strip("+-0.%p ") else found
+    return found.strip("+-") if found and is_zero(found) else found
+
+
+def is_zero(change: str) -> bool:
+    """Whether a change is none that can be seen: it has no sign, and no arrow."""
+    return not change.strip("+-0.%p ")
 
 
 def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
@@ -265,7 +270,7 @@ def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     return pd.DataFrame(frame)
 
 
-def _merchants(answer: KpiAnswer, whole: np.ndarray[Any, np.dtype[np.bool_]]) -> pd.DataFrame:
+def _merchants(answer: KpiAnswer, whole: Whole) -> pd.DataFrame:
     frame = _bars(answer, "merchant", MERCHANTS)
     trend = answer["trend:merchant"]
     counts = trend["counts"][:MERCHANTS, whole]

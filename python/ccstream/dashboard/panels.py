@@ -9,7 +9,7 @@ import streamlit as st
 
 from ccstream.dashboard import charts
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.figures import to_csv
+from ccstream.dashboard.figures import is_zero, to_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def header(metrics: list[Metric]) -> None:
     """The figures, each with its change and its course."""
     grid = st.grid(ACROSS, min_column_width=NARROW, gap="small", key="header")
     for metric in metrics:
-        zero = metric.change is not None and not metric.change.strip("0.%p ")
+        zero = metric.change is not None and is_zero(metric.change)
         grid.metric(
             plain(metric.label),
             metric.value,

@@ -65,13 +65,18 @@ class View:
         """Whether anything but time is filtered."""
         return bool(self.filters) or self.min_amount is not None or self.max_amount is not None
 
-    def question(self) -> dict[str, Any]:
-        """The arguments of ``KpiEngine.query`` that say which rows."""
-        asked = self.rows()
-        only = self.filters.get("currency", ())
-        money = self.money if self.money is not None or len(only) != 1 else only[0]
-        if money is not None:
-            asked["currency"] = meant(money) or ""
+    def question(self, rows: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The arguments of ``KpiEngine.query`` that say which rows.
+
+        Args:
+            rows: those that are asked about, as :meth:`rows` has them. Default: all that the page shows.
+        """
+        asked = dict(rows or self.rows())
+        only = asked["filters"].get("currency", ())
+        if self.money is not None:
+            asked["currency"] = meant(self.money) or ""
+        elif len(only) == 1:
+            asked["currency"] = only[0] or ""
         if self.span == FROM_TO and self.start and self.end:
             return asked | {"start": micros(self.start), "end": micros(self.end), "before": True}
         length = SPANS[self.span][1] if self.span in SPANS else None
