@@ -44,11 +44,13 @@ def filled(embedded_pipeline: Pipeline) -> Pipeline:
     return embedded_pipeline
 
 
-def app(monkeypatch: pytest.MonkeyPatch, url: str, tmp_path: Path, **address: str) -> AppTest:
+def app(
+    monkeypatch: pytest.MonkeyPatch, url: str, tmp_path: Path, script: str = "dashboard.py", **address: str
+) -> AppTest:
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("CCSTREAM_KPI_FILE", str(tmp_path / "columns"))
     monkeypatch.chdir(ROOT)
-    page = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=30)
+    page = AppTest.from_file(str(ROOT / script), default_timeout=30)
     for name, value in address.items():
         page.query_params[name] = value
     return page
@@ -81,6 +83,15 @@ def test_the_page_says_what_to_do(embedded_pipeline: Pipeline, monkeypatch: pyte
         return any(word in one.value for one in page.run().info)
 
     wait_until("the producer is named", lambda: says("python producer.py"))
+
+
+@pytest.mark.parametrize("script", ["dashboard.py", "python/ccstream/dashboard/page.py"])
+def test_nothing_stands_above_the_title(
+    filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str
+) -> None:
+    # `ccstream demo` runs the page's own file, of which Streamlit draws whatever text stands alone.
+    page = settled(app(monkeypatch, filled.database_url, tmp_path, script, range="all"))
+    assert page.markdown[0].value.startswith("#### ccstream")
 
 
 def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures
 
 SHOWN_MESSAGES = 5
+# Never drawn: it has Streamlit serve the coastlines, which a browser then keeps. (Of the file that it runs, Streamlit
+# would draw a text in this place.)
 _LAND = declare_component("land", path=charts.LAND.parent)
-"""Never drawn: it has Streamlit serve the coastlines, which a browser then keeps."""
 
 
 @st.cache_resource(show_spinner=False)

@@ -44,6 +44,7 @@ def header(metrics: list[Metric]) -> None:
             delta_color="off" if zero else COLOURS[metric.good],  # type: ignore[arg-type]
             delta_arrow="off" if zero else "auto",
             border=True,
+            height="stretch",
             chart_data=metric.trend or None,
             chart_type="area",
             help=plain(metric.help) or None,
