@@ -11,6 +11,7 @@ use super::block::{Block, COLUMNS};
 use super::codes::{Amounts, Codes};
 use super::columns::{ATTRIBUTES, Columns, Coordinates};
 use super::follow::Known;
+use super::search::Spots;
 use super::seen::{Pages, Seen};
 use super::session::Identity;
 use crate::error::{Error, Result};
@@ -240,7 +241,8 @@ impl<'a> Reader<'a> {
             let block = self.block()?;
             columns.push_block(block)?;
         }
-        let known = Known { identity, changed, stored, horizon, pages, page_bytes, seen, foreign, odd_amounts };
+        let spots = Spots::default();
+        let known = Known { identity, changed, stored, horizon, pages, page_bytes, seen, spots, foreign, odd_amounts };
         Some(Saved { known, columns, at, pieces, followed })
     }
 

@@ -1,11 +1,10 @@
 //! Reads `orders` into columns and follows it, one snapshot of PostgreSQL's at a time.
 //!
 //! The first reading goes backwards through the table's pages, so that the newest rows are there first. From then
-//! on the offset rows say how many rows each commit stored; these are looked for at the table's end, by their
-//! place (a `ctid` range, which needs no index and so costs ingest nothing), and counted. Where the count is not
-//! what the offset rows promise, the search goes further back, at last through the whole table, for rows of
-//! transactions that the snapshot before had not seen the end of; if even that does not agree, somebody changed the
-//! table, and everything is read again.
+//! on the offset rows say how many rows each commit stored; these are looked for where they may lie, by their place
+//! (`ctid` ranges, which need no index and so cost ingest nothing), and counted. Where the count is not what the
+//! offset rows promise, the search goes further, at last through the whole table; if even that does not agree,
+//! somebody changed the table, and everything is read again.
 
 use std::future::Future;
 use std::pin::pin;
@@ -17,6 +16,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 
 use super::columns::Columns;
 use super::decode::{Decoder, Found, READ, strange};
+use super::search::{self, Spots};
 use super::seen::Seen;
 use super::session::{Identity, Session, Snapshot, look};
 use crate::error::{Error, Result};
@@ -24,8 +24,6 @@ use crate::error::{Error, Result};
 /// Pages of the first piece that is read, and of the others.
 const FIRST_PIECE: u32 = 2_048;
 const PIECE: u32 = 16_384;
-/// Pages before the end of what is known that are searched at first, and then.
-const MARGINS: [u32; 2] = [64, 4_096];
 /// More new rows than this are handed over in pieces: readers see them come.
 const ATOMIC_ROWS: i64 = 200_000;
 /// Pages at the end of what is known that are compared with the table after a connection was lost: a server that
@@ -45,6 +43,7 @@ pub(crate) struct Known {
     pub(crate) pages: u32,
     pub(crate) page_bytes: usize,
     pub(crate) seen: Seen,
+    pub(crate) spots: Spots,
     /// Rows of another program's.
     pub(crate) foreign: u64,
     pub(crate) odd_amounts: u64,
@@ -60,6 +59,7 @@ impl Known {
             pages: 0,
             page_bytes: snapshot.page_bytes as usize,
             seen: Seen::new(snapshot.page_bytes as usize),
+            spots: Spots::default(),
             foreign: 0,
             odd_amounts: 0,
         }
@@ -216,7 +216,7 @@ pub(super) async fn load(transaction: &Transaction<'_>, snapshot: &Snapshot, sin
         let begin = if snapshot.seeks { end.saturating_sub(piece) } else { 0 };
         // The last piece of the table may have grown since its size was asked: its end is left open.
         let until = if end < snapshot.pages { format!(" AND ctid < '({end},0)'::tid") } else { String::new() };
-        read(transaction, &format!("ctid >= '({begin},0)'::tid{until}"), |decoder, bytes| {
+        read(transaction, &[format!("ctid >= '({begin},0)'::tid{until}")], |decoder, bytes| {
             sink.write(None, &mut |columns| decoder.feed(bytes, |found| known.take(&found, columns).map(drop)))
         })
         .await?;
@@ -250,7 +250,7 @@ async fn is_there_still(transaction: &Transaction<'_>, known: &Known) -> Result<
     let begin = known.pages.saturating_sub(COMPARED);
     let mut sums = vec![0u32; (known.pages - begin) as usize];
     let range = format!("ctid >= '({begin},0)'::tid AND ctid < '({},0)'::tid", known.pages);
-    read(transaction, &range, |decoder, bytes| {
+    read(transaction, &[range], |decoder, bytes| {
         decoder.feed(bytes, |found| {
             if known.seen.contains(found.page, found.place) {
                 let page = &mut sums[(found.page - begin) as usize];
@@ -271,19 +271,18 @@ async fn follow(
     sink: &mut dyn Sink,
 ) -> Result<Option<Reload>> {
     let wanted = snapshot.stored() - known.stored;
-    let (mut taken, mut gathered) = (0, Vec::new());
-    let mut end = None;
-    for margin in MARGINS.into_iter().map(Some).chain([None]) {
+    let (mut taken, mut gathered, mut places) = (0, Vec::new(), Seen::new(known.page_bytes));
+    let end = known.pages;
+    for step in search::steps(known, snapshot) {
         if taken >= wanted {
             break;
         }
-        let begin = margin.map_or(0, |margin| known.pages.saturating_sub(margin));
-        let condition = searched(begin, end, known, snapshot);
         // Readers are to see all of a commit or nothing, so that rows are gathered until all are found.
-        read(transaction, &condition, |decoder, bytes| {
+        read(transaction, &step, |decoder, bytes| {
             if wanted <= ATOMIC_ROWS {
                 return decoder.feed(bytes, |found| {
-                    if !known.seen.contains(found.page, found.place) {
+                    let is_new = !known.seen.contains(found.page, found.place);
+                    if is_new && places.insert(found.page, found.place, 0) {
                         gathered.extend_from_slice(found.raw);
                         taken += 1;
                     }
@@ -299,42 +298,37 @@ async fn follow(
             })
         })
         .await?;
-        end = Some(begin);
     }
     if taken != wanted {
         return Ok(Some(Reload::CountDiffers));
     }
     sink.write(Some(snapshot.at), &mut |columns| {
-        Decoder::of_rows().feed(&gathered, |found| known.take(&found, columns).map(drop))
+        Decoder::of_rows().feed(&gathered, |found| {
+            known.spots.note(found.page, end);
+            known.take(&found, columns).map(drop)
+        })
     })?;
     (known.stored, known.horizon) = (snapshot.stored(), snapshot.horizon);
     Ok(None)
 }
 
-/// Which rows may be those that came since: of a range of pages, those that came from Kafka and were written by
-/// transactions that were open at the snapshot before, or are later.
-fn searched(begin: u32, end: Option<u32>, known: &Known, snapshot: &Snapshot) -> String {
-    // Numbers of transactions come again after four billion; to compare them their distance must be less than half.
-    let since = if snapshot.horizon - known.horizon < 1 << 30 {
-        format!(" AND age(xmin) <= age('{}'::xid)", known.horizon & 0xFFFF_FFFF)
-    } else {
-        String::new()
-    };
-    let until = end.map_or(String::new(), |end| format!(" AND ctid < '({end},0)'::tid"));
-    format!("ctid >= '({begin},0)'::tid{until} AND kafka_partition IS NOT NULL{since}")
-}
-
-/// Reads rows that meet a condition; their bytes are handed over in pieces, with what decodes them.
+/// Reads rows that meet one of the conditions, for each of them; their bytes are handed over in pieces, with what
+/// decodes them.
 async fn read(
     transaction: &Transaction<'_>,
-    condition: &str,
+    conditions: &[String],
     mut take: impl FnMut(&mut Decoder, &[u8]) -> Result<()>,
 ) -> Result<()> {
     /// So many bytes are gathered before they are handed over: as few as the sockets hold meanwhile, so that
     /// PostgreSQL goes on sending.
     const GATHERED: usize = 1 << 17;
     let step = || Error::postgres("reading orders");
-    let statement = format!("COPY (SELECT {READ} FROM orders WHERE {condition}) TO STDOUT (FORMAT binary)");
+    if conditions.is_empty() {
+        return Ok(());
+    }
+    let parts: Vec<_> =
+        conditions.iter().map(|condition| format!("SELECT {READ} FROM orders WHERE {condition}")).collect();
+    let statement = format!("COPY ({}) TO STDOUT (FORMAT binary)", parts.join(" UNION ALL "));
     let stream = transaction.copy_out(&statement).await.map_err(step())?;
     let mut stream = pin!(stream);
     let mut decoder = Decoder::default();

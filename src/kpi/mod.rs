@@ -28,6 +28,7 @@ mod latest;
 mod multiset;
 mod outcome;
 mod query;
+mod search;
 mod seen;
 mod session;
 mod sketch;

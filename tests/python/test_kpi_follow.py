@@ -179,6 +179,54 @@ def test_commits_are_seen_whole_whatever_their_order(embedded_pipeline: Pipeline
         assert (engine.status.reloads, engine.status.lacking_rows) == (1, 0)
 
 
+def test_rows_that_come_to_lie_in_old_pages(embedded_pipeline: Pipeline) -> None:
+    pipeline, many = embedded_pipeline, 500_000
+    pipeline.run("produce", "--rate", "max", "--count", "1", "--partitions", "1")
+    pipeline.run("consume", "--until-caught-up")
+
+    def store(name: str, count: int) -> None:
+        pipeline.execute(
+            "INSERT INTO orders (order_id, timestamp, value, kafka_partition, kafka_offset) "
+            f"SELECT '{name}' || n, now() AT TIME ZONE 'UTC', 1, 0, n FROM generate_series(1, {count}) AS s (n)"
+        )
+        pipeline.execute(f"UPDATE kafka_offsets SET stored = stored + {count}, consumed = consumed + {count}")
+
+    def read() -> int:
+        with psycopg.connect(pipeline.database_url) as connection:
+            sql = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'orders'"
+            return int(connection.execute(sql).fetchall()[0][0])
+
+    store("many", many)
+    pipeline.execute("DELETE FROM orders WHERE ctid >= '(200,0)' AND ctid < '(240,0)'")
+    with psycopg.connect(pipeline.database_url, autocommit=True) as connection:
+        connection.execute("VACUUM (INDEX_CLEANUP ON) orders")
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        assert engine.refresh()
+        there = engine.query().totals["count"]
+        # Statistics come a little later.
+        wait_until("the first reading is counted", lambda: engine.refresh() and read() >= there)
+        began = read()
+        store("first", 1)
+        assert engine.refresh()
+        assert engine.query().totals["count"] == there + 1
+        # Nobody knew where: all of it was searched.
+        wait_until("it is counted", lambda: engine.refresh() and read() - began > there)
+        began = read()
+        for number in range(100):
+            store(f"then{number}-", 3)
+            assert engine.refresh()
+            assert engine.query().totals["count"] == there + 1 + (number + 1) * 3
+        store("end", 10_000)
+        assert engine.refresh()
+        assert engine.query().totals["count"] == there + 10_301
+        [(old,)] = pipeline.query("SELECT count(*) FROM orders WHERE order_id ~ '^then' AND ctid < '(240,0)'")
+        assert old > 100
+        time.sleep(2)
+        assert engine.refresh()
+        assert there < read() - began < there * 10, "a hundred searches around the spot"
+        assert engine.status.reloads == 1
+
+
 def test_a_server_that_lost_its_last_commits(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline, file = embedded_pipeline, tmp_path / "columns"
     postgres = embedded.Postgres()
