@@ -41,13 +41,13 @@ impl Value<'_> {
     }
 }
 
-/// The known fields of one message, in the order of [`FIELDS`].
+/// The known fields of one message, in the order of [`FIELDS`], each value as its own text.
 #[derive(Debug, Default)]
 pub struct RawEvent<'a> {
     /// By the field's name, or by its other name where only that is given.
-    pub values: [Option<Value<'a>>; FIELDS.len()],
+    pub values: [Option<&'a str>; FIELDS.len()],
     /// By the field's other name, where both are given.
-    pub other_values: [Option<Value<'a>>; FIELDS.len()],
+    pub other_values: [Option<&'a str>; FIELDS.len()],
     /// The first known key that stands there twice.
     pub repeated_key: Option<&'static str>,
 }
@@ -55,26 +55,24 @@ pub struct RawEvent<'a> {
 /// Reads one JSON object. The error is in `serde_json`'s words, with line and column.
 ///
 /// ```
-/// use ccstream::codec::{decode, Value};
+/// use ccstream::codec::{decode, read_value, Value};
 /// let event = decode(r#"{"order_id":"a","amount":1.50,"unknown":[{}]}"#).unwrap();
-/// assert_eq!(event.values[0], Some(Value::Text("a".into())));
-/// assert_eq!(event.values[3], Some(Value::Number("1.50")));
+/// assert_eq!(event.values[0], Some(r#""a""#));
+/// assert_eq!(read_value("1.50").unwrap(), Value::Number("1.50"));
 /// assert!(decode(r#"{"order_id":"a""#).is_err());
 /// ```
 pub fn decode(text: &str) -> Result<RawEvent<'_>, serde_json::Error> {
-    let raw: RawFields<'_> = serde_json::from_str(text)?;
-    let mut event = RawEvent { repeated_key: raw.repeated_key, ..RawEvent::default() };
-    for at in 0..FIELDS.len() {
-        event.values[at] = raw.values[at].map(read_value).transpose()?;
-        event.other_values[at] = raw.other_values[at].map(read_value).transpose()?;
-        if matches!(event.values[at], None | Some(Value::Null)) && event.other_values[at].is_some() {
-            event.values[at] = event.other_values[at].take();
+    let mut event: RawEvent<'_> = serde_json::from_str(text)?;
+    for (value, other) in event.values.iter_mut().zip(&mut event.other_values) {
+        if other.is_some() && matches!(value, None | Some("null")) {
+            *value = other.take();
         }
     }
     Ok(event)
 }
 
-fn read_value(raw: &str) -> Result<Value<'_>, serde_json::Error> {
+/// Reads a value's own text, which [`decode`] has found sound. Errors: an escape that stands for no character.
+pub fn read_value(raw: &str) -> Result<Value<'_>, serde_json::Error> {
     Ok(match raw.as_bytes().first() {
         Some(b'n') => Value::Null,
         Some(b't') => Value::Bool(true),
@@ -88,14 +86,7 @@ fn read_value(raw: &str) -> Result<Value<'_>, serde_json::Error> {
     })
 }
 
-#[derive(Default)]
-struct RawFields<'a> {
-    values: [Option<&'a str>; FIELDS.len()],
-    other_values: [Option<&'a str>; FIELDS.len()],
-    repeated_key: Option<&'static str>,
-}
-
-impl<'de> Deserialize<'de> for RawFields<'de> {
+impl<'de> Deserialize<'de> for RawEvent<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(FieldsVisitor)
     }
@@ -104,27 +95,27 @@ impl<'de> Deserialize<'de> for RawFields<'de> {
 struct FieldsVisitor;
 
 impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = RawFields<'de>;
+    type Value = RawEvent<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = RawFields::default();
+        let mut event = RawEvent::default();
         while let Some(Key(key)) = map.next_key()? {
             let Some((at, other)) = key else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
             let raw: &RawValue = map.next_value()?;
-            let place = if other { &mut fields.other_values[at] } else { &mut fields.values[at] };
-            if place.replace(raw.get()).is_some() && fields.repeated_key.is_none() {
+            let place = if other { &mut event.other_values[at] } else { &mut event.values[at] };
+            if place.replace(raw.get()).is_some() && event.repeated_key.is_none() {
                 let field = &FIELDS[at];
-                fields.repeated_key = Some(if other { field.column } else { field.key });
+                event.repeated_key = Some(if other { field.column } else { field.key });
             }
         }
-        Ok(fields)
+        Ok(event)
     }
 }
 
@@ -301,6 +292,7 @@ mod tests {
     #[test]
     fn escaped_keys_and_texts_are_read() {
         let event = decode(r#"{"\u006frder_id":"a\n\u00e9"}"#).unwrap();
-        assert_eq!(event.values[0], Some(Value::Text("a\né".into())));
+        assert_eq!(read_value(event.values[0].unwrap()).unwrap(), Value::Text("a\né".into()));
+        assert!(read_value(r#""\ud800""#).is_err(), "half a pair");
     }
 }

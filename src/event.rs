@@ -208,13 +208,40 @@ pub const FIELDS: [Field; 19] = [
 /// assert!(field_of_key("fraud").is_none());
 /// ```
 pub fn field_of_key(key: &str) -> Option<(usize, bool)> {
-    FIELDS.iter().enumerate().find_map(|(at, field)| {
-        if field.key == key {
-            Some((at, false))
-        } else if field.other_key == Some(key) {
-            Some((at, true))
-        } else {
-            None
+    let (at, other) = PLACES[slot(key.as_bytes())]?;
+    let field = &FIELDS[at];
+    let name = if other { field.other_key } else { Some(field.key) };
+    (name == Some(key)).then_some((at, other))
+}
+
+/// For each slot the key that is in it: one comparison tells whether a key is ours.
+static PLACES: [Option<(usize, bool)>; SLOTS] = places();
+const SLOTS: usize = 64;
+
+const fn slot(key: &[u8]) -> usize {
+    let (mut sum, mut at) = (0usize, 0);
+    while at < key.len() {
+        // With this factor no two keys meet, which is checked where the table is made.
+        sum = sum.wrapping_mul(27).wrapping_add(key[at] as usize);
+        at += 1;
+    }
+    sum % SLOTS
+}
+
+const fn places() -> [Option<(usize, bool)>; SLOTS] {
+    let (mut table, mut at) = ([None; SLOTS], 0);
+    while at < FIELDS.len() {
+        place(&mut table, FIELDS[at].key, (at, false));
+        if let Some(other) = FIELDS[at].other_key {
+            place(&mut table, other, (at, true));
         }
-    })
+        at += 1;
+    }
+    table
+}
+
+const fn place(table: &mut [Option<(usize, bool)>; SLOTS], key: &str, value: (usize, bool)) {
+    let slot = slot(key.as_bytes());
+    assert!(table[slot].is_none(), "two keys meet: take another factor");
+    table[slot] = Some(value);
 }

@@ -8,7 +8,7 @@ use crate::card_number;
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $name:ident = $text:literal),+ $(,)?) => {
         /// Why a message is rejected, in the order of the checks.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($(#[$doc])+ $name),+ }
 
         impl Reason {

@@ -1,7 +1,7 @@
 //! A message's bytes to a [`Transaction`] or a [`Rejection`] (pure): every message is exactly one.
 //!
-//! The checks run in the order of [`Reason`]; the first that fails is the reason. Nothing is mended
-//! and nothing rounded: what is valid is stored as it was sent.
+//! Of all that is wrong with a message, the first in the order of [`Reason`] is told, and of that the first field.
+//! Nothing is mended and nothing rounded: what is valid is stored as it was sent.
 
 use crate::card_number;
 use crate::codec::{self, RawEvent, Value};
@@ -29,17 +29,22 @@ const MIN_MILLISECONDS: i64 = 100_000_000_000;
 /// ```
 pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
     let text = check_envelope(payload)?;
-    let event = codec::decode(text).map_err(|error| Rejection::new(Reason::InvalidJson, error.to_string()))?;
-    check_keys(&event)?;
-    for (field, value) in present(&event) {
-        check_type(field, value)?;
-    }
-    for (field, value) in present(&event) {
-        if let (true, Value::Text(text)) = (field.is_text(), value) {
-            check_text(field, text)?;
+    let event = codec::decode(text).map_err(|error| invalid_json(&error))?;
+    let mut first = check_keys(&event).err();
+    let mut transaction = Transaction::default();
+    for (field, raw) in FIELDS.iter().zip(&event.values) {
+        let Some(raw) = raw else { continue };
+        if let Err(rejection) = read_field(field, raw, &mut transaction) {
+            if first.as_ref().is_none_or(|first| rejection.reason < first.reason) {
+                first = Some(rejection);
+            }
         }
     }
-    read(event)
+    first.map_or(Ok(transaction), Err)
+}
+
+fn invalid_json(error: &serde_json::Error) -> Rejection {
+    Rejection::new(Reason::InvalidJson, error.to_string())
 }
 
 /// Size, presence, UTF-8, the first byte, depth.
@@ -90,14 +95,6 @@ fn is_too_deep(bytes: &[u8]) -> bool {
     false
 }
 
-/// The fields that are there and not null.
-fn present<'e, 'a>(event: &'e RawEvent<'a>) -> impl Iterator<Item = (&'static Field, &'e Value<'a>)> {
-    FIELDS.iter().zip(&event.values).filter_map(|(field, value)| match value {
-        None | Some(Value::Null) => None,
-        Some(value) => Some((field, value)),
-    })
-}
-
 /// Keys that stand there twice, two names that disagree, required fields that are absent.
 fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
     if let Some(key) = event.repeated_key {
@@ -105,14 +102,15 @@ fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
     }
     for ((field, value), other) in FIELDS.iter().zip(&event.values).zip(&event.other_values) {
         let (Some(value), Some(other)) = (value, other) else { continue };
-        if !is_same(field, value, other) {
+        let read = |raw| codec::read_value(raw).map_err(|error| invalid_json(&error));
+        if !is_same(field, &read(value)?, &read(other)?) {
             let other_key = field.other_key.unwrap_or_default();
             let detail = format!("{:?} and {other_key:?} name the same field and differ", field.key);
             return Err(Rejection::new(Reason::ConflictingNames, detail));
         }
     }
     for (field, value) in FIELDS.iter().zip(&event.values) {
-        if field.required() && matches!(value, None | Some(Value::Null)) {
+        if field.required() && matches!(value, None | Some("null")) {
             let detail = match field.other_key {
                 Some(other) => format!("{:?} (or {other:?}) is absent or null", field.key),
                 None => format!("{:?} is absent or null", field.key),
@@ -144,23 +142,48 @@ fn amount(text: &str) -> Result<i64, DecimalError> {
     scaled(text, 2, Cents::MAX.0 as u64)
 }
 
-fn check_type(field: &Field, value: &Value<'_>) -> Result<(), Rejection> {
-    let (fits, wanted) = match (field.kind, value) {
-        (Kind::Id | Kind::Text(_), value) => (matches!(value, Value::Text(_)), "a text"),
-        (Kind::Amount | Kind::Discount, value) => {
-            (matches!(value, Value::Number(_) | Value::Text(_)), "a number, or a text that is one")
+/// Reads one field's value into the transaction; null is absent.
+fn read_field<'a>(field: &Field, raw: &'a str, transaction: &mut Transaction<'a>) -> Result<(), Rejection> {
+    match (field.kind, codec::read_value(raw).map_err(|error| invalid_json(&error))?) {
+        (_, Value::Null) => {}
+        (Kind::Id, Value::Text(text)) => {
+            check_text(field, &text)?;
+            transaction.order_id = text;
         }
-        (Kind::Timestamp, value) => {
-            (matches!(value, Value::Number(_) | Value::Text(_)), "a text (RFC 3339) or a number (milliseconds)")
+        (Kind::Text(place), Value::Text(text)) => {
+            check_text(field, &text)?;
+            if card_number::is_in(&text) {
+                return Err(Rejection::new(Reason::CardNumber, format!("{:?} holds a card number", field.key)));
+            }
+            transaction.texts[place as usize] = Some(text);
         }
-        (Kind::Latitude | Kind::Longitude, value) => (matches!(value, Value::Number(_)), "a number"),
-        (Kind::Flag, value) => (matches!(value, Value::Bool(_) | Value::Number("0" | "1")), "true, false, 0 or 1"),
-    };
-    if fits {
-        return Ok(());
+        (Kind::Amount, ref value @ (Value::Number(_) | Value::Text(_))) => {
+            let text = amount_text(value).unwrap_or_default();
+            transaction.value = Cents(amount(text).map_err(|error| bad_amount(field, text, error))?);
+        }
+        (Kind::Discount, ref value @ (Value::Number(_) | Value::Text(_))) => {
+            transaction.discount = Some(read_discount(field, amount_text(value).unwrap_or_default())?);
+        }
+        (Kind::Timestamp, Value::Number(text)) => transaction.timestamp = read_timestamp(text, parse_milliseconds)?,
+        (Kind::Timestamp, Value::Text(text)) => transaction.timestamp = read_timestamp(&text, parse_moment)?,
+        (Kind::Latitude, Value::Number(text)) => transaction.latitude = Some(read_degrees(field, text, 90.0)?),
+        (Kind::Longitude, Value::Number(text)) => transaction.longitude = Some(read_degrees(field, text, 180.0)?),
+        (Kind::Flag, Value::Bool(flag)) => transaction.risk_flag = Some(flag),
+        (Kind::Flag, Value::Number(text @ ("0" | "1"))) => transaction.risk_flag = Some(text == "1"),
+        (kind, value) => return Err(wrong_type(field.key, kind, &value)),
     }
-    let detail = format!("{:?} is {}, not {wanted}", field.key, value.type_name());
-    Err(Rejection::new(Reason::WrongType, detail))
+    Ok(())
+}
+
+fn wrong_type(key: &str, kind: Kind, value: &Value<'_>) -> Rejection {
+    let wanted = match kind {
+        Kind::Id | Kind::Text(_) => "a text",
+        Kind::Amount | Kind::Discount => "a number, or a text that is one",
+        Kind::Timestamp => "a text (RFC 3339) or a number (milliseconds)",
+        Kind::Latitude | Kind::Longitude => "a number",
+        Kind::Flag => "true, false, 0 or 1",
+    };
+    Rejection::new(Reason::WrongType, format!("{key:?} is {}, not {wanted}", value.type_name()))
 }
 
 fn check_text(field: &Field, text: &str) -> Result<(), Rejection> {
@@ -179,49 +202,6 @@ fn check_text(field: &Field, text: &str) -> Result<(), Rejection> {
         return Err(Rejection::new(Reason::NulCharacter, format!("{:?} holds a NUL character", field.key)));
     }
     Ok(())
-}
-
-/// The values themselves; every type is known to fit.
-fn read(event: RawEvent<'_>) -> Result<Transaction<'_>, Rejection> {
-    let mut transaction = Transaction::default();
-    for (field, value) in present(&event) {
-        if let (Kind::Amount, Some(text)) = (field.kind, amount_text(value)) {
-            transaction.value = Cents(amount(text).map_err(|error| bad_amount(field, text, error))?);
-        }
-    }
-    for (field, value) in present(&event) {
-        if let (Kind::Discount, Some(text)) = (field.kind, amount_text(value)) {
-            transaction.discount = Some(read_discount(field, text)?);
-        }
-    }
-    for (field, value) in present(&event) {
-        if field.kind == Kind::Timestamp {
-            transaction.timestamp = read_timestamp(value)?;
-        }
-    }
-    for (field, value) in present(&event) {
-        match (field.kind, value) {
-            (Kind::Latitude, Value::Number(text)) => transaction.latitude = Some(read_degrees(field, text, 90.0)?),
-            (Kind::Longitude, Value::Number(text)) => transaction.longitude = Some(read_degrees(field, text, 180.0)?),
-            (Kind::Flag, Value::Bool(flag)) => transaction.risk_flag = Some(*flag),
-            (Kind::Flag, Value::Number(text)) => transaction.risk_flag = Some(*text == "1"),
-            _ => {}
-        }
-    }
-    for (field, value) in FIELDS.iter().zip(event.values) {
-        match (field.kind, value) {
-            (Kind::Id, Some(Value::Text(text))) => transaction.order_id = text,
-            (Kind::Text(place), Some(Value::Text(text))) => {
-                if card_number::is_in(&text) {
-                    let detail = format!("{:?} holds a card number", field.key);
-                    return Err(Rejection::new(Reason::CardNumber, detail));
-                }
-                transaction.texts[place as usize] = Some(text);
-            }
-            _ => {}
-        }
-    }
-    Ok(transaction)
 }
 
 /// At most this much of a bad value is quoted in a detail.
@@ -266,15 +246,8 @@ fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection>
     }
 }
 
-/// A timestamp's field: a text that [`parse_moment`] reads, or epoch milliseconds.
-fn read_timestamp(value: &Value<'_>) -> Result<Micros, Rejection> {
-    let (micros, shown) = match value {
-        Value::Number(text) => (parse_milliseconds(text), *text),
-        Value::Text(text) => (parse_moment(text), &**text),
-        // Its type was checked.
-        _ => (Err(NO_MOMENT), ""),
-    };
-    micros.map_err(|why| Rejection::new(Reason::InvalidTimestamp, format!("\"timestamp\" {} {why}", quote(shown))))
+fn read_timestamp(text: &str, parse: fn(&str) -> Result<Micros, &'static str>) -> Result<Micros, Rejection> {
+    parse(text).map_err(|why| Rejection::new(Reason::InvalidTimestamp, format!("\"timestamp\" {} {why}", quote(text))))
 }
 
 const NO_MOMENT: &str = "is not a moment as RFC 3339 or ISO 8601 writes it";
