@@ -62,7 +62,10 @@ pub struct RawEvent<'a> {
 /// assert!(decode(r#"{"order_id":"a""#).is_err());
 /// ```
 pub fn decode(text: &str) -> Result<RawEvent<'_>, serde_json::Error> {
-    let mut event: RawEvent<'_> = serde_json::from_str(text)?;
+    let mut event = RawEvent::default();
+    let mut reader = serde_json::Deserializer::from_str(text);
+    reader.deserialize_map(FieldsVisitor { event: &mut event })?;
+    reader.end()?;
     for (value, other) in event.values.iter_mut().zip(&mut event.other_values) {
         if other.is_some() && matches!(value, None | Some("null")) {
             *value = other.take();
@@ -86,23 +89,20 @@ pub fn read_value(raw: &str) -> Result<Value<'_>, serde_json::Error> {
     })
 }
 
-impl<'de> Deserialize<'de> for RawEvent<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
-    }
+/// Fills the event in where it is: it is too large to be moved about.
+struct FieldsVisitor<'e, 'de> {
+    event: &'e mut RawEvent<'de>,
 }
 
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = RawEvent<'de>;
+impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut event = RawEvent::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let event = self.event;
         while let Some(Key(key)) = map.next_key()? {
             let Some((at, other)) = key else {
                 map.next_value::<IgnoredAny>()?;
@@ -115,7 +115,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 event.repeated_key = Some(if other { field.column } else { field.key });
             }
         }
-        Ok(event)
+        Ok(())
     }
 }
 

@@ -40,7 +40,10 @@ pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
             }
         }
     }
-    first.map_or(Ok(transaction), Err)
+    match first {
+        None => Ok(transaction),
+        Some(rejection) => Err(rejection),
+    }
 }
 
 fn invalid_json(error: &serde_json::Error) -> Rejection {
