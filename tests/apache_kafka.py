@@ -28,11 +28,11 @@ VERSION = "4.3.1"
 """The newest 4.x whose command-line tools are published too."""
 START_LIMIT = 90.0
 
-POM = f"""\
+POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>
- <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version></dependency>
+ <dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>
  <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId>
   <version>2.25.5</version></dependency>
 </dependencies></project>
@@ -67,14 +67,14 @@ def properties(environment: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def fetch() -> Path:
-    """Kafka's jars, fetched by Maven once into a cache folder outside the tree."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccstream" / f"kafka-{VERSION}"
+def fetch(artifact: str = "kafka_2.13") -> Path:
+    """The jars of one of Kafka's artifacts, fetched by Maven once into a cache folder outside the tree."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccstream" / f"{artifact}-{VERSION}"
     jars = cache / "libs"
     if jars.exists():
         return jars
     cache.mkdir(parents=True, exist_ok=True)
-    (cache / "pom.xml").write_text(POM)
+    (cache / "pom.xml").write_text(POM.format(artifact=artifact, version=VERSION))
     partial = cache / f"libs.partial-{os.getpid()}"
     subprocess.run(
         [

@@ -1,0 +1,55 @@
+"""librdkafka's own ``rdkafka_performance``, from the sources that are built into ccstream: its ceiling."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def performance() -> Path:
+    """The program, compiled once beside the library that ``make build`` has made."""
+    made = ROOT / "target" / "bench" / "rdkafka_performance"
+    if made.exists():
+        return made
+    libraries = sorted((ROOT / "target" / "release" / "build").glob("rdkafka-sys-*/out/src/librdkafka.a"))
+    if not libraries:
+        raise SystemExit("there is no librdkafka.a in target/release: run `make build` first")
+    out = libraries[-1].parent.parent
+    settings = (out / "Makefile.config").read_text()
+    flags = [
+        flag
+        for name in ("LDFLAGS", "LIBS")
+        for line in re.findall(rf"^{name}\+=(.*)$", settings, re.MULTILINE)
+        for flag in line.split()
+    ]
+    made.parent.mkdir(parents=True, exist_ok=True)
+    source = [str(out / "examples" / "rdkafka_performance.c"), str(libraries[-1])]
+    subprocess.run(
+        [shutil.which("gcc") or "gcc", "-O2", "-w", f"-I{out / 'src'}", *source, *flags, "-o", str(made)], check=True
+    )
+    return made
+
+
+def _rate(*arguments: str) -> float:
+    done = subprocess.run([str(performance()), "-q", *arguments], check=True, capture_output=True, text=True)
+    # The last of its lines is for the whole run.
+    found: list[str] = re.findall(r"(\d+) msgs/s", done.stdout + done.stderr)
+    if not found:
+        raise RuntimeError(f"no rate in what rdkafka_performance printed: {done.stdout}{done.stderr}")
+    return float(found[-1])
+
+
+def consume(broker: str, topic: str, count: int, partitions: int) -> float:
+    """Messages a second of a client that reads partitions from their beginnings and does nothing with them."""
+    places = [part for number in range(partitions) for part in ("-p", str(number))]
+    return _rate("-C", "-t", topic, *places, "-b", broker, "-o", "beginning", "-c", str(count), "-B", "1000")
+
+
+def produce(broker: str, topic: str, count: int, size: int, settings: dict[str, str]) -> float:
+    """Messages a second of a client that sends ready-made payloads of one size, with delivery reports."""
+    options = [part for name, value in settings.items() for part in ("-X", f"{name}={value}")]
+    return _rate("-P", "-t", topic, "-b", broker, "-c", str(count), "-s", str(size), *options)

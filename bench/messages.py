@@ -1,0 +1,124 @@
+"""The messages that every program reads: made once by ccstream's generator, then changed in one respect at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import uuid
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from workbench import create_topic
+
+import ccstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+PARTITIONS = 4
+START = "2026-11-25T00:00:00Z"
+
+Message = tuple[int, bytes | None, bytes]
+"""Partition, key, payload."""
+
+
+def produce(broker: str, topic: str, count: int) -> None:
+    """So many transactions, always the same."""
+    producer = ccstream.Producer(
+        bootstrap_servers=broker,
+        topic=topic,
+        partitions=PARTITIONS,
+        rate=math.inf,
+        count=count,
+        seed=1,
+        start_time=START,
+    )
+    summary = producer.run()
+    if summary.acknowledged != count:
+        raise RuntimeError(f"{summary.acknowledged:,} of {count:,} messages were acknowledged")
+
+
+def read(broker: str, topic: str) -> list[Message]:
+    """All of a topic, in the order of each partition."""
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": uuid.uuid4().hex, "enable.partition.eof": True})
+    rest = set(range(PARTITIONS))
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in rest])
+    messages: list[Message] = []
+    while rest:
+        for message in consumer.consume(10_000, timeout=1):
+            error = message.error()
+            if error is None:
+                messages.append((message.partition() or 0, message.key(), message.value() or b""))
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                rest.discard(message.partition() or 0)
+            else:
+                raise RuntimeError(str(error))
+    consumer.close()
+    return messages
+
+
+def send(broker: str, topic: str, messages: Iterable[Message]) -> None:
+    """Messages into a new topic, each into its partition, in order."""
+    create_topic(broker, topic, PARTITIONS)
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 50, "enable.idempotence": True})
+    for partition, key, payload in messages:
+        while True:
+            try:
+                producer.produce(topic, payload, key, partition)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    if producer.flush(120):
+        raise RuntimeError("messages were not delivered")
+
+
+def with_id(payload: bytes, key: str) -> bytes:
+    """The same transaction under another id."""
+    event = json.loads(payload)
+    event["transaction_id"] = key
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def random_ids(messages: list[Message]) -> Iterator[Message]:
+    """Under ids that do not grow in time."""
+    chance = random.Random(7)  # noqa: S311
+    for partition, key, payload in messages:
+        yield partition, key, with_id(payload, str(uuid.UUID(int=chance.getrandbits(128), version=4)))
+
+
+def evenly(share: float, change: Callable[[int, Message], Message]) -> Callable[[list[Message]], Iterator[Message]]:
+    """A share of the messages changed, at even distances; the first of them stays as it is."""
+
+    def changed(messages: list[Message]) -> Iterator[Message]:
+        every = round(1 / share)
+        for number, message in enumerate(messages):
+            yield change(number, message) if number % every == every - 1 else message
+
+    return changed
+
+
+def duplicates(messages: list[Message], share: float) -> Iterator[Message]:
+    """A share of them replaced by one of the same partition that came a thousand before, or near it."""
+    last: dict[int, list[bytes]] = {}
+
+    def change(_number: int, message: Message) -> Message:
+        partition, key, _ = message
+        earlier = last.get(partition)
+        return (partition, key, earlier[0]) if earlier else message
+
+    for partition, key, payload in evenly(share, change)(messages):
+        kept = last.setdefault(partition, [])
+        kept.append(payload)
+        del kept[:-1000]
+        yield partition, key, payload
+
+
+def rejects(messages: list[Message], share: float) -> Iterator[Message]:
+    """A share of them with an amount that is none."""
+
+    def change(_number: int, message: Message) -> Message:
+        partition, key, payload = message
+        return partition, key, payload.replace(b'"amount":', b'"amount":"?","was":', 1)
+
+    return evenly(share, change)(messages)

@@ -1,0 +1,119 @@
+"""How fast events get into Kafka: ``python bench/producers.py`` (a part of ``make bench``).
+
+ccstream makes each transaction and its JSON; librdkafka's own ``rdkafka_performance`` and Kafka's own
+``ProducerPerformance`` send ready-made payloads of the same size; confluent-kafka sends the same transactions, whose
+JSON Python makes from ready-made dictionaries. All wait for every acknowledgement (``acks=all``, idempotent).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import librdkafka
+import messages
+import results
+from confluent_kafka import Producer
+from workbench import create_topic
+
+import ccstream
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from apache_kafka import ApacheKafka, fetch, running_kafka  # noqa: E402
+from services import embedded_services, free_port  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTINGS = {"enable.idempotence": "true", "linger.ms": "5", "queue.buffering.max.messages": "1000000"}
+
+
+def ours(broker: str, topic: str, count: int) -> float:
+    """ccstream, flat out."""
+    producer = ccstream.Producer(
+        bootstrap_servers=broker, topic=topic, partitions=messages.PARTITIONS, rate=math.inf, count=count, seed=1
+    )
+    began = time.perf_counter()
+    producer.run()
+    return count / (time.perf_counter() - began)
+
+
+def python(broker: str, topic: str, events: list[dict[str, Any]]) -> float:
+    """confluent-kafka, with JSON made in Python."""
+    producer = Producer({"bootstrap.servers": broker, **SETTINGS})
+    began = time.perf_counter()
+    for event in events:
+        while True:
+            try:
+                producer.produce(topic, json.dumps(event, separators=(",", ":")), event["card_token"])
+                break
+            except BufferError:
+                producer.poll(0.05)
+        producer.poll(0)
+    if producer.flush(120):
+        raise RuntimeError("events were not delivered")
+    return len(events) / (time.perf_counter() - began)
+
+
+def java(kafka: ApacheKafka, topic: str, count: int, size: int) -> float:
+    """Kafka's own."""
+    settings = [f"bootstrap.servers={kafka.address}", "acks=all", "linger.ms=5"]
+    done = subprocess.run(
+        [
+            *("java", "-Xmx512m", "-cp", f"{fetch('kafka-tools')}/*", "org.apache.kafka.tools.ProducerPerformance"),
+            *("--topic", topic, "--num-records", str(count), "--record-size", str(size), "--throughput", "-1"),
+            *("--producer-props", *settings),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    rates: list[str] = re.findall(r"([\d.]+) records/sec", done.stdout)
+    return float(rates[-1])
+
+
+def main() -> None:
+    """Measures each in turn, and keeps medians of the rounds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    count, rates = options.events, dict[str, list[float]]()
+    with embedded_services(), running_kafka(free_port()) as kafka:
+        broker = kafka.address
+        messages.produce(broker, "sample", 10_000)
+        payloads = [payload for _, _, payload in messages.read(broker, "sample")]
+        size = round(statistics.mean(len(payload) for payload in payloads))
+        events = [json.loads(payload) for payload in payloads] * (count // len(payloads) // 4)
+        ways: dict[str, Callable[[str], float]] = {
+            "rdkafka_performance, ready-made payloads": lambda topic: librdkafka.produce(
+                broker, topic, count, size, SETTINGS
+            ),
+            "ccstream, transactions and JSON made": lambda topic: ours(broker, topic, count),
+            "kafka-producer-perf-test, ready-made payloads": lambda topic: java(kafka, topic, count, size),
+            "confluent-kafka, JSON made in Python": lambda topic: python(broker, topic, events),
+        }
+        for number in range(options.rounds):
+            for name, way in ways.items():
+                topic = f"{results.word(name)}-{number}"
+                create_topic(broker, topic, messages.PARTITIONS)
+                rates.setdefault(name, []).append(way(topic))
+                print(f"{name:<46} {rates[name][-1]:>10,.0f} events/s", flush=True)
+    middle = {name: statistics.median(found) for name, found in rates.items()}
+    ceiling = next(iter(middle.values()))
+    table = [{"name": name, "rate": rate, "share": rate / ceiling} for name, rate in middle.items()]
+    results.keep("producers", {"events": count, "bytes": size, "rounds": options.rounds, "table": table})
+
+
+if __name__ == "__main__":
+    main()

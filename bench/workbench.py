@@ -1,0 +1,208 @@
+"""What every bench of whole systems needs: databases, topics, programs that run until told to stop, and a clock.
+
+The clock is PostgreSQL's: with ``track_commit_timestamp`` each row tells when it was committed, so that a rate needs
+no polling that would slow down what is measured, and is the same for every program: the rows after the first commit
+over the time from the first commit to the last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, LiteralString, cast
+
+import psutil
+import psycopg
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from ccstream import embedded  # noqa: E402
+from services import embedded_services  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QUIET = 4.0
+"""Seconds without a new row after which a program is taken to be done."""
+FIRST_ROW_LIMIT = 120.0
+"""Seconds that a program may take to its first row."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that reads a topic into ``orders`` until it gets SIGTERM.
+
+    Args:
+        name: in the tables.
+        command: its arguments, the interpreter among them; where topic and table are, the environment says.
+        copies: so many of it at once.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    copies: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run came to."""
+
+    rows: int
+    rate: float
+    """Rows a second; 0 where there was one commit or none."""
+    memory: float = 0
+    """MB at most, all of its processes together."""
+    processor: float = 0
+    """Microseconds of processor a row, without PostgreSQL's and the broker's."""
+    alive: bool = True
+    """It ran until it was told to stop."""
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """The embedded services with commit times kept; the database's URL."""
+    with embedded_services() as variables:
+        url = variables["DATABASE_URL"]
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+        server = embedded.Postgres()
+        server.stop()
+        server.start()
+        yield url
+
+
+class Workbench:
+    """One database and topic after the other.
+
+    Args:
+        database_url: a database of the server's.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._base = database_url
+        self._made = 0
+
+    def name(self) -> str:
+        """One that was not there before."""
+        self._made += 1
+        return f"bench_{self._made}"
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of a new, empty database, which goes at the end."""
+        name = self.name()
+        with psycopg.connect(self._base, autocommit=True) as connection:
+            connection.execute(cast("LiteralString", f"CREATE DATABASE {name}"))
+        yield self._base.rpartition("/")[0] + f"/{name}"
+        with psycopg.connect(self._base, autocommit=True) as connection:
+            connection.execute(cast("LiteralString", f"DROP DATABASE {name} WITH (FORCE)"))
+            connection.execute("CHECKPOINT")
+
+    def run(self, program: Program, broker: str, topic: str, url: str, limit: float = 600) -> Run:
+        """Runs a program until no more rows come, or for so many seconds; the rows' rate by their commit times."""
+        make_tables(broker, topic, url)
+        environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": broker,
+            "KAFKA_TOPIC": topic,
+            "KAFKA_GROUP_ID": self.name(),
+            "DATABASE_URL": url,
+        }
+        log = ROOT / "target" / "bench" / f"{program.name.replace(' ', '-').replace('/', '-')}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as out:
+            children = [
+                subprocess.Popen(program.command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+                for _ in range(program.copies)
+            ]
+        memory, processor = _watch(children, url, limit)
+        alive = all(child.poll() is None for child in children)
+        for child in children:
+            _stop(child)
+        rows, rate = committed(url)
+        return Run(rows, rate, memory / 1e6, processor / max(rows, 1) * 1e6, alive)
+
+
+def make_tables(broker: str, topic: str, url: str) -> None:
+    """The tables as ccstream makes them, empty: the same for every program."""
+    place = ["--bootstrap-servers", broker, "--topic", topic, "--group", "makes-tables", "--database-url", url]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "ccstream", "consume", "--quiet", "--linger", "0", *place], stdout=subprocess.DEVNULL
+    )
+    until = time.monotonic() + FIRST_ROW_LIMIT
+    while not _ask(url, "SELECT to_regclass('orders') IS NOT NULL") and time.monotonic() < until:
+        time.sleep(0.05)
+    # Before it has joined the group, which takes seconds.
+    child.kill()
+    child.wait()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("TRUNCATE orders, kafka_offsets, kpi_minute, rejected_events, latency_minute")
+
+
+def _ask(url: str, query: LiteralString) -> Any:  # noqa: ANN401
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(query).fetchone()
+        return row[0] if row else None
+
+
+def _watch(children: list[subprocess.Popen[bytes]], url: str, limit: float) -> tuple[float, float]:
+    """Waits until programs are done; their most memory in bytes and their processor time in seconds."""
+    memory = processor = 0.0
+    seen, since, began = 0, time.monotonic(), time.monotonic()
+    with psycopg.connect(url, autocommit=True) as connection:
+        while any(child.poll() is None for child in children):
+            time.sleep(0.25)
+            with contextlib.suppress(psutil.Error):
+                roots = [psutil.Process(child.pid) for child in children]
+                family = [one for root in roots for one in (root, *root.children(recursive=True))]
+                memory = max(memory, sum(one.memory_info().rss for one in family))
+                processor = max(processor, sum(sum(one.cpu_times()[:2]) for one in family))
+            # Counted by the server's statistics, which cost nothing; those of tries that failed are in it.
+            found = connection.execute(
+                "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0) FROM pg_stat_user_tables WHERE relname = 'orders'"
+            ).fetchone()
+            written, now = int(found[0]) if found else 0, time.monotonic()
+            if written != seen:
+                seen, since = written, now
+            elif now - since > (QUIET if seen else FIRST_ROW_LIMIT) or now - began > limit:
+                break
+    return memory, processor
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    try:
+        child.wait(30)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def committed(url: str) -> tuple[int, float]:
+    """Rows in ``orders``, and their rate."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE at > first), extract(epoch FROM last - first) "
+            "FROM (SELECT pg_xact_commit_timestamp(xmin) AS at, min(pg_xact_commit_timestamp(xmin)) OVER () AS first, "
+            "max(pg_xact_commit_timestamp(xmin)) OVER () AS last FROM orders) AS rows GROUP BY first, last"
+        ).fetchone()
+    if found is None:
+        return 0, 0.0
+    rows, after, seconds = found
+    return int(rows), float(after) / float(seconds) if seconds else 0.0
+
+
+def create_topic(broker: str, topic: str, partitions: int) -> None:
+    """A new, empty topic."""
+    admin = AdminClient({"bootstrap.servers": broker})
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
