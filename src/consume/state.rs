@@ -30,8 +30,8 @@ const BUSY_LIMIT: Duration = Duration::from_secs(1);
 /// The writer's reply does not wake a poll, so with a batch in flight polls are short.
 const SHORT_POLL: Duration = Duration::from_millis(2);
 /// A batch waits for this many times what the last transaction took: PostgreSQL is then busy a
-/// fifth of the time at low rates, and latency is a few commits.
-const PATIENCE: u32 = 4;
+/// third of the time at low rates, and latency is a few commits.
+const PATIENCE: u32 = 2;
 
 /// This consumer's partitions and where each stands.
 #[derive(Debug, Default)]
@@ -258,10 +258,10 @@ mod tests {
         for (view, expected) in [
             (CALM, Step::Poll(TICK)),
             (View { in_flight: true, ..CALM }, Step::Poll(TICK)),
-            // A batch waits four times the last transaction, or what of the linger is left.
-            (View { fill: open(0), ..CALM }, Step::Poll(ms(40))),
-            (View { fill: open(39), ..CALM }, Step::Poll(ms(1))),
-            (View { fill: open(40), ..CALM }, Step::HandOver),
+            // A batch waits twice the last transaction, or what of the linger is left.
+            (View { fill: open(0), ..CALM }, Step::Poll(ms(20))),
+            (View { fill: open(19), ..CALM }, Step::Poll(ms(1))),
+            (View { fill: open(20), ..CALM }, Step::HandOver),
             (View { fill: open(0), last_took: ms(100), ..CALM }, Step::Poll(ms(100))),
             (View { fill: open(0), last_took: ms(150), ..CALM }, Step::Poll(ms(50))),
             (View { fill: open(0), last_took: ms(300), ..CALM }, Step::HandOver),

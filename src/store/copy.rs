@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::Transaction;
 
+use super::statements::Statements;
 use crate::batch::Batch;
 use crate::columns::{COLUMN_LIST, COPY_HEADER, COPY_TRAILER};
 use crate::error::{Error, Result};
@@ -17,12 +18,14 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// where a trigger left some out.
 pub(super) async fn copy_into(
     transaction: &Transaction<'_>,
+    statements: &mut Statements,
     table: &str,
     batch: &Batch,
     rows: &[u32],
 ) -> Result<usize> {
     let step = || Error::postgres(format!("copying rows into {table}"));
     let statement = format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", *COLUMN_LIST);
+    let statement = statements.get(transaction, &statement).await.map_err(step())?;
     let sink = transaction.copy_in::<_, Bytes>(&statement).await.map_err(step())?;
     let mut sink = std::pin::pin!(sink);
     let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
@@ -42,7 +45,12 @@ pub(super) async fn copy_into(
 
 /// Copies rows into a staging table and inserts from there those whose id `orders` does not have;
 /// the ids that were inserted.
-pub(super) async fn insert_new(transaction: &Transaction<'_>, batch: &Batch, rows: &[u32]) -> Result<HashSet<String>> {
+pub(super) async fn insert_new(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    batch: &Batch,
+    rows: &[u32],
+) -> Result<HashSet<String>> {
     let step = || Error::postgres("inserting rows into orders");
     transaction
         .batch_execute(&format!(
@@ -51,7 +59,7 @@ pub(super) async fn insert_new(transaction: &Transaction<'_>, batch: &Batch, row
         ))
         .await
         .map_err(step())?;
-    let staged = copy_into(transaction, "orders_staging", batch, rows).await?;
+    let staged = copy_into(transaction, statements, "orders_staging", batch, rows).await?;
     if staged != rows.len() {
         return Err(Error::Inconsistent(format!("{} rows were sent to a staging table, {staged} arrived", rows.len())));
     }
@@ -74,18 +82,21 @@ pub(super) async fn insert_new(transaction: &Transaction<'_>, batch: &Batch, row
 /// grow in time, as UUIDv7 do, that spares nearly all. Compared by PostgreSQL, in the column's own order.
 pub(super) async fn find_existing(
     transaction: &Transaction<'_>,
+    statements: &mut Statements,
     batch: &Batch,
     rows: &[u32],
 ) -> Result<HashSet<String>> {
     let ids: Vec<&str> = rows.iter().map(|index| batch.id(*index)).collect();
-    let found = transaction
-        .query(
+    let step = || Error::postgres("looking for ids in orders");
+    let statement = statements
+        .get(
+            transaction,
             "SELECT order_id::text FROM orders WHERE order_id = ANY (ARRAY(
                  SELECT id FROM unnest($1::varchar[]) AS id WHERE id <= (SELECT max(order_id) FROM orders)))",
-            &[&ids],
         )
         .await
-        .map_err(Error::postgres("looking for ids in orders"))?;
+        .map_err(step())?;
+    let found = transaction.query(&statement, &[&ids]).await.map_err(step())?;
     Ok(found.iter().map(|row| row.get(0)).collect())
 }
 

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use tokio_postgres::Transaction;
 
 use super::copy::{copy_into, find_existing, insert_new, is_primary_key};
+use super::statements::Statements;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::rejection::{Reason, Rejection};
@@ -82,19 +83,24 @@ enum Attempt {
 }
 
 /// Writes the rows and notes in the batch what became of each. Takes and returns how cautious to be.
-pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch, caution: Caution) -> Result<Caution> {
+pub(super) async fn insert(
+    transaction: &mut Transaction<'_>,
+    statements: &mut Statements,
+    batch: &mut Batch,
+    caution: Caution,
+) -> Result<Caution> {
     let mut route = caution.first_route();
     let mut repeated = false;
     let mut work: Vec<Vec<u32>> = vec![batch.to_store()];
     if route == Route::Probed {
-        repeated |= drop_existing(transaction, batch, &mut work).await?;
+        repeated |= drop_existing(transaction, statements, batch, &mut work).await?;
     }
     let mut refusals: HashMap<String, u32> = HashMap::new();
     while let Some(rows) = work.pop() {
         if rows.is_empty() {
             continue;
         }
-        match attempt(transaction, batch, &rows, route).await? {
+        match attempt(transaction, statements, batch, &rows, route).await? {
             Attempt::Done => {}
             Attempt::LeftOut(rows) => {
                 let so_far = refusals.entry("none".into()).or_default();
@@ -112,12 +118,12 @@ pub(super) async fn insert(transaction: &mut Transaction<'_>, batch: &mut Batch,
                 route = next;
                 repeated = true;
                 if route == Route::Probed {
-                    drop_existing(transaction, batch, &mut work).await?;
+                    drop_existing(transaction, statements, batch, &mut work).await?;
                 }
             }
             Attempt::Refused { state, reason, .. } if rows.len() == 1 => {
                 // What is stored already was taken once, whatever the table takes today.
-                if drop_existing(transaction, batch, &mut [rows.clone()]).await? {
+                if drop_existing(transaction, statements, batch, &mut [rows.clone()]).await? {
                     continue;
                 }
                 let so_far = refusals.entry(state.clone()).or_default();
@@ -158,10 +164,15 @@ fn too_many(state: &str, reason: &str) -> Error {
 }
 
 /// Takes out of the work what `orders` has already; whether there was any.
-async fn drop_existing(transaction: &Transaction<'_>, batch: &mut Batch, work: &mut [Vec<u32>]) -> Result<bool> {
+async fn drop_existing(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    batch: &mut Batch,
+    work: &mut [Vec<u32>],
+) -> Result<bool> {
     let mut found = false;
     for rows in work {
-        let existing = find_existing(transaction, batch, rows).await?;
+        let existing = find_existing(transaction, statements, batch, rows).await?;
         rows.retain(|index| {
             let exists = existing.contains(batch.id(*index));
             if exists {
@@ -175,13 +186,19 @@ async fn drop_existing(transaction: &Transaction<'_>, batch: &mut Batch, work: &
 }
 
 /// Tries one part in a savepoint; nothing of it stays unless it is done.
-async fn attempt(transaction: &mut Transaction<'_>, batch: &mut Batch, rows: &[u32], route: Route) -> Result<Attempt> {
+async fn attempt(
+    transaction: &mut Transaction<'_>,
+    statements: &mut Statements,
+    batch: &mut Batch,
+    rows: &[u32],
+    route: Route,
+) -> Result<Attempt> {
     let step = || Error::postgres("writing rows into orders");
     let savepoint = transaction.savepoint("rows").await.map_err(step())?;
     let tried = if route == Route::Staged {
-        stage(&savepoint, batch, rows).await
+        stage(&savepoint, statements, batch, rows).await
     } else {
-        copy_into(&savepoint, "orders", batch, rows)
+        copy_into(&savepoint, statements, "orders", batch, rows)
             .await
             .map(|copied| if copied == rows.len() { Attempt::Done } else { Attempt::Unclear(Route::Staged) })
     };
@@ -210,8 +227,13 @@ async fn attempt(transaction: &mut Transaction<'_>, batch: &mut Batch, rows: &[u
 
 /// By way of a staging table. A row that is not inserted is a duplicate if its id is there, and else
 /// was left out by a trigger.
-async fn stage(savepoint: &Transaction<'_>, batch: &mut Batch, rows: &[u32]) -> Result<Attempt> {
-    let inserted = insert_new(savepoint, batch, rows).await?;
+async fn stage(
+    savepoint: &Transaction<'_>,
+    statements: &mut Statements,
+    batch: &mut Batch,
+    rows: &[u32],
+) -> Result<Attempt> {
+    let inserted = insert_new(savepoint, statements, batch, rows).await?;
     if inserted.len() == rows.len() {
         return Ok(Attempt::Done);
     }
@@ -219,7 +241,7 @@ async fn stage(savepoint: &Transaction<'_>, batch: &mut Batch, rows: &[u32]) -> 
     if others.len() + inserted.len() != rows.len() {
         return Err(Error::Inconsistent(format!("{} ids were inserted, some of them not the batch's", inserted.len())));
     }
-    let existing = find_existing(savepoint, batch, &others).await?;
+    let existing = find_existing(savepoint, statements, batch, &others).await?;
     let (repeats, left_out): (Vec<u32>, Vec<u32>) =
         others.into_iter().partition(|index| existing.contains(batch.id(*index)));
     for index in repeats {

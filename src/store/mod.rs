@@ -14,6 +14,7 @@ mod latency;
 mod offsets;
 pub(crate) mod rejected;
 pub(crate) mod schema;
+mod statements;
 mod totals;
 
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub use self::offsets::Counters;
 use self::offsets::Standing;
 pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, Source, TakeOver};
 pub use self::schema::SchemaChange;
+use self::statements::Statements;
 use crate::batch::Batch;
 use crate::config::{ConsumerConfig, DatabaseUrl};
 use crate::error::{Error, Result};
@@ -53,6 +55,7 @@ pub(crate) struct Store {
     source: Source,
     /// Its session's process id in PostgreSQL.
     backend: i32,
+    statements: Statements,
     /// How the next batch's rows go in.
     caution: Caution,
     /// When old latencies were last dropped.
@@ -81,7 +84,7 @@ impl Store {
         blockers::mark(&client).await?;
         let source = Source { group: config.group.clone(), topic: config.kafka.topic.clone() };
         let caution = if config.always_stage { Caution::AlwaysStage } else { Caution::default() };
-        Ok(Self { client, url, source, backend, caution, swept: None })
+        Ok(Self { client, url, source, backend, statements: Statements::default(), caution, swept: None })
     }
 
     /// Makes and checks the tables.
@@ -101,7 +104,7 @@ impl Store {
         let (source, url) = (self.source.clone(), self.url.clone());
         let claim = Claim { url: &url, source: &source, backend: self.backend, epochs: Vec::new(), is_wanted };
         let transaction = begin(&mut self.client).await?;
-        let work = offsets::take_over(&transaction, &source, partitions, origin, start_over);
+        let work = offsets::take_over(&transaction, &mut self.statements, &source, partitions, origin, start_over);
         let (taken, ended) = claim.wait(work).await?;
         if !is_wanted() {
             return Ok(None);
@@ -115,8 +118,8 @@ impl Store {
         let advances = batch.advances();
         let epochs = advances.iter().map(|(partition, advance)| (*partition, advance.epoch)).collect();
         let claim = Claim { url: &self.url, source: &self.source, backend: self.backend, epochs, is_wanted: &|| true };
-        let mut transaction = begin(&mut self.client).await?;
-        let (standing, ended) = claim.wait(offsets::fence(&transaction, &self.source, &advances)).await?;
+        let (mut transaction, statements) = (begin(&mut self.client).await?, &mut self.statements);
+        let (standing, ended) = claim.wait(offsets::fence(&transaction, statements, &self.source, &advances)).await?;
         if !ended.is_empty() {
             tracing::warn!(?ended, "Sessions that kept our partitions locked were ended.");
         }
@@ -131,15 +134,15 @@ impl Store {
             .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
             .await
             .map_err(Error::postgres("preparing to write"))?;
-        let caution = insert::insert(&mut transaction, batch, self.caution).await?;
-        rejected::keep(&transaction, &self.source, batch.kept()).await?;
-        totals::add(&transaction, batch).await?;
-        latency::add(&transaction, batch).await?;
+        let caution = insert::insert(&mut transaction, statements, batch, self.caution).await?;
+        rejected::keep(&transaction, statements, &self.source, batch.kept()).await?;
+        totals::add(&transaction, statements, batch).await?;
+        latency::add(&transaction, statements, batch).await?;
         let sweeps = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_EVERY);
         if sweeps {
             latency::sweep(&transaction, &advances.keys().copied().collect::<Vec<_>>()).await?;
         }
-        let reached = offsets::advance(&transaction, &self.source, &batch.advances()).await?;
+        let reached = offsets::advance(&transaction, statements, &self.source, &batch.advances()).await?;
         if reached.len() != advances.len() {
             return Err(Error::Inconsistent("an offset row vanished while it was locked".into()));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::{Row, Transaction};
 
+use super::statements::Statements;
 use crate::batch::Advance;
 use crate::error::{Error, Result};
 
@@ -119,6 +120,7 @@ fn position(row: &Row) -> (i32, Position) {
 /// topic is another than before, or that is to `start_over`, starts over there.
 pub(crate) async fn take_over(
     transaction: &Transaction<'_>,
+    statements: &mut Statements,
     source: &Source,
     partitions: &[i32],
     origin: &Origin,
@@ -127,7 +129,7 @@ pub(crate) async fn take_over(
     let step = || Error::postgres("taking the offset rows over");
     let differs = |before: &Option<String>, now: &Option<String>| before.is_some() && now.is_some() && before != now;
     let mut restarted = Vec::new();
-    for (partition, position, before) in lock(transaction, source, partitions).await? {
+    for (partition, position, before) in lock(transaction, statements, source, partitions).await? {
         let restart = if differs(&before.cluster_id, &origin.cluster_id) {
             Restart::Cluster
         } else if differs(&before.topic_id, &origin.topic_id) {
@@ -168,20 +170,18 @@ pub(crate) async fn take_over(
 /// Locks offset rows in order; those that are there, with what was read.
 async fn lock(
     transaction: &Transaction<'_>,
+    statements: &mut Statements,
     source: &Source,
     partitions: &[i32],
 ) -> Result<Vec<(i32, Position, Origin)>> {
-    let rows = transaction
-        .query(
-            &format!(
-                "SELECT {COLUMNS}, cluster_id, topic_id FROM kafka_offsets
-                 WHERE consumer_group = $1 AND topic = $2 AND partition = ANY($3)
-                 ORDER BY partition FOR NO KEY UPDATE"
-            ),
-            &[&source.group, &source.topic, &partitions],
-        )
-        .await
-        .map_err(Error::postgres("locking the offset rows"))?;
+    let step = || Error::postgres("locking the offset rows");
+    let sql = format!(
+        "SELECT {COLUMNS}, cluster_id, topic_id FROM kafka_offsets
+         WHERE consumer_group = $1 AND topic = $2 AND partition = ANY($3)
+         ORDER BY partition FOR NO KEY UPDATE"
+    );
+    let statement = statements.get(transaction, &sql).await.map_err(step())?;
+    let rows = transaction.query(&statement, &[&source.group, &source.topic, &partitions]).await.map_err(step())?;
     let found = |row: &Row| {
         let (partition, position) = position(row);
         (partition, position, Origin { cluster_id: row.get(8), topic_id: row.get(9) })
@@ -193,11 +193,12 @@ async fn lock(
 /// still is this consumer's. Nothing else of the transaction comes before it.
 pub(crate) async fn fence(
     transaction: &Transaction<'_>,
+    statements: &mut Statements,
     source: &Source,
     advances: &BTreeMap<i32, Advance>,
 ) -> Result<Standing> {
     let partitions: Vec<i32> = advances.keys().copied().collect();
-    let locked = lock(transaction, source, &partitions).await?;
+    let locked = lock(transaction, statements, source, &partitions).await?;
     Ok(judge(&locked.into_iter().map(|(partition, position, _)| (partition, position)).collect(), advances))
 }
 
@@ -227,13 +228,16 @@ fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> Standing {
 /// Moves the offset rows forward by a batch, and returns where they stand then.
 pub(crate) async fn advance(
     transaction: &Transaction<'_>,
+    statements: &mut Statements,
     source: &Source,
     advances: &BTreeMap<i32, Advance>,
 ) -> Result<Positions> {
     let column = |pick: fn(&Advance) -> i64| advances.values().map(pick).collect::<Vec<i64>>();
     let partitions: Vec<i32> = advances.keys().copied().collect();
-    let rows = transaction
-        .query(
+    let step = || Error::postgres("moving the offset rows");
+    let statement = statements
+        .get(
+            transaction,
             "UPDATE kafka_offsets AS o SET
                  next_offset = b.next_offset, consumed = o.consumed + b.consumed,
                  stored = o.stored + (b.consumed - b.duplicate - b.rejected),
@@ -243,6 +247,12 @@ pub(crate) async fn advance(
                  AS b (partition, next_offset, consumed, duplicate, rejected, missing)
              WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = b.partition
              RETURNING o.partition, o.epoch, o.next_offset, o.consumed, o.stored, o.duplicate, o.rejected, o.missing",
+        )
+        .await
+        .map_err(step())?;
+    let rows = transaction
+        .query(
+            &statement,
             &[
                 &source.group,
                 &source.topic,
@@ -255,7 +265,7 @@ pub(crate) async fn advance(
             ],
         )
         .await
-        .map_err(Error::postgres("moving the offset rows"))?;
+        .map_err(step())?;
     Ok(rows.iter().map(position).collect())
 }
 

@@ -3,12 +3,14 @@
 use tokio_postgres::{Client, Row, Transaction};
 
 use super::offsets::Source;
+use super::statements::Statements;
 use crate::batch::RejectedMessage;
 use crate::error::{Error, Result};
 
 /// Inserts a batch's kept messages.
-pub(crate) async fn keep<'m>(
+pub(super) async fn keep<'m>(
     transaction: &Transaction<'_>,
+    statements: &mut Statements,
     source: &Source,
     messages: impl Iterator<Item = &'m RejectedMessage>,
 ) -> Result<()> {
@@ -24,16 +26,24 @@ pub(crate) async fn keep<'m>(
     let reasons: Vec<&str> = messages.iter().map(|message| message.rejection.reason.as_str()).collect();
     // PostgreSQL's text cannot hold NUL; a detail that quotes one shows its escape.
     let details: Vec<String> = messages.iter().map(|message| message.rejection.detail.replace('\0', "\\0")).collect();
-    let kept = transaction
-        .execute(
+    let step = || Error::postgres("keeping rejected messages");
+    let statement = statements
+        .get(
+            transaction,
             "INSERT INTO rejected_events
                  (consumer_group, topic, kafka_partition, kafka_offset, message_key, payload, masked, reason, detail)
              SELECT $1, $2, b.* FROM unnest($3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bool[],
                  $8::text[], $9::text[]) AS b",
+        )
+        .await
+        .map_err(step())?;
+    let kept = transaction
+        .execute(
+            &statement,
             &[&source.group, &source.topic, &partitions, &offsets, &keys, &payloads, &masked, &reasons, &details],
         )
         .await
-        .map_err(Error::postgres("keeping rejected messages"))?;
+        .map_err(step())?;
     if kept != messages.len() as u64 {
         return Err(Error::Inconsistent(format!("{} rejected messages became {kept} rows", messages.len())));
     }

@@ -2,11 +2,13 @@
 
 use tokio_postgres::Transaction;
 
+use super::statements::Statements;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 
 /// Adds the batch's rows to `kpi_minute`, a handful of cells, in the order of their keys.
-pub(crate) async fn add(transaction: &Transaction<'_>, batch: &Batch) -> Result<()> {
+pub(super) async fn add(transaction: &Transaction<'_>, statements: &mut Statements, batch: &Batch) -> Result<()> {
+    let step = || Error::postgres("adding to kpi_minute");
     let cells = batch.cells();
     if cells.is_empty() {
         return Ok(());
@@ -26,8 +28,9 @@ pub(crate) async fn add(transaction: &Transaction<'_>, batch: &Batch) -> Result<
     }
     let [counts, sums, mins, maxs] = figures;
     // Money travels as integer cents and becomes NUMERIC by an exact division.
-    transaction
-        .execute(
+    let statement = statements
+        .get(
+            transaction,
             "INSERT INTO kpi_minute AS k (minute, currency, status, kafka_partition, count, sum, min, max)
              SELECT timestamp '1970-01-01' + m * interval '1 minute', c, s, p,
                     n, total / 100.0, low / 100.0, high / 100.0
@@ -37,9 +40,12 @@ pub(crate) async fn add(transaction: &Transaction<'_>, batch: &Batch) -> Result<
              ON CONFLICT (minute, currency, status, kafka_partition) DO UPDATE SET
                  count = k.count + excluded.count, sum = k.sum + excluded.sum,
                  min = least(k.min, excluded.min), max = greatest(k.max, excluded.max)",
-            &[&minutes, &currencies, &statuses, &partitions, &counts, &sums, &mins, &maxs],
         )
         .await
-        .map_err(Error::postgres("adding to kpi_minute"))?;
+        .map_err(step())?;
+    transaction
+        .execute(&statement, &[&minutes, &currencies, &statuses, &partitions, &counts, &sums, &mins, &maxs])
+        .await
+        .map_err(step())?;
     Ok(())
 }
