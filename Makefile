@@ -20,7 +20,7 @@ ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 endif
 
-.PHONY: help build demo test test-rust test-python test-faults bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
+.PHONY: help build demo test test-rust test-python test-faults bench bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -59,11 +59,17 @@ test-python: build ## the Python tests, on the embedded services and on Apache K
 test-faults: build ## the faults at length: an hour, seeds printed
 	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
 
+bench: build ## all of it side by side, into bench/results.json and the README: an hour
+	$(BIN)/python bench/ingest.py --peers target/peers
+	$(BIN)/python bench/producers.py
+	$(BIN)/python bench/latency.py
+	$(BIN)/python bench/poison.py --peers target/peers
+
 bench-duplicates: build ## what duplicates cost, beside a staging table
 	$(BIN)/python bench/duplicates.py
 
 bench-dashboard: build ## the page and its engine at 100 thousand to 10 million rows: half an hour
-	$(BIN)/python bench/dashboard.py
+	$(BIN)/python bench/page.py
 
 bench-engine: build ## the engine beside pandas, polars and DuckDB on the same rows
 	$(BIN)/python -m pip install -q polars duckdb pyarrow

@@ -16,11 +16,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
+
 import librdkafka
 import messages
-import psycopg
 import results
-from workbench import Program, Run, Workbench, make_tables, postgres
+from programs import OURS, others
+from workbench import Run, Workbench, make_tables, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 BATCH = 50_000
-CONSUME = (sys.executable, "-m", "ccstream", "consume", "--quiet")
 SLOW = 60.0
 """Seconds for which a program runs that will not be done by then: its rate is of what it has written."""
 
@@ -54,7 +55,7 @@ def copy_rate(bench: Workbench, broker: str, topic: str, rows: list[list[bytes]]
 def encoded(bench: Workbench, broker: str, topic: str, count: int) -> list[list[bytes]]:
     """The topic's rows as COPY takes them, in batches sorted by id."""
     with bench.database() as url:
-        bench.run(Program("ccstream", CONSUME), broker, topic, url)
+        bench.run(OURS, broker, topic, url)
         batches = []
         with psycopg.connect(url) as connection:
             for first in range(0, count, BATCH):
@@ -63,26 +64,6 @@ def encoded(bench: Workbench, broker: str, topic: str, count: int) -> list[list[
                 with connection.cursor().copy(query) as copy:
                     batches.append([bytes(piece) for piece in copy])
     return batches
-
-
-def programs(folder: Path | None) -> Iterable[tuple[Program, float]]:
-    """What most people write first, and the other programs that are installed in a folder; seconds for each."""
-    script = "bench/peers/usual_script.py"
-    yield Program("usual script, row by row", (sys.executable, script, "1")), SLOW
-    yield Program("usual script, batches of 1,000", (sys.executable, script, "1000")), SLOW
-    if folder is None:
-        return
-    for name, venv, arguments in (
-        ("Quix Streams", "quix", ("bench/peers/quix.py",)),
-        ("Pathway", "pathway", ("bench/peers/pathway_rows.py",)),
-        ("mq-bridge, columns", "mqb", ("bench/peers/mq_bridge_rows.py", "columns")),
-        ("mq-bridge, bulk copy", "mqb", ("bench/peers/mq_bridge_rows.py", "copy")),
-    ):
-        python = folder / venv / "bin" / "python"
-        if python.exists():
-            yield Program(name, (str(python), *arguments)), SLOW
-        else:
-            print(f"left out: {name}, which is not in {folder}", file=sys.stderr)
 
 
 class Measured:
@@ -118,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peers", type=Path, help="the folder of the other programs' virtual environments")
+    parser.add_argument("--peers", type=Path, help="a folder for the other programs' virtual environments")
     options = parser.parse_args()
     count = options.events // BATCH * BATCH
     measured = Measured()
@@ -145,22 +126,21 @@ def main() -> None:
             if not expected[name]:
                 expected[name] = len({payload for _, _, payload in sent})
         rows = encoded(bench, apache, "clean", count)
-        ours = Program("ccstream", CONSUME)
         for number in range(options.rounds):
             rate = copy_rate(bench, apache, "clean", rows)
             measured.take("bare COPY", Run(count, rate), count)
             rate = librdkafka.consume(apache, "clean", count, messages.PARTITIONS)
             measured.take("bare consume", Run(count, rate), count)
-            cases = [(ours, apache, "clean", "", count), (ours, embedded, "clean", ", embedded broker", count)]
-            cases += [(ours, apache, results.word(name), f", {name}", expected[name]) for name in variants]
-            cases += [(replace(ours, copies=2), apache, "clean", ", 2 consumers", count)]
+            cases = [(OURS, apache, "clean", "", count), (OURS, embedded, "clean", ", embedded broker", count)]
+            cases += [(OURS, apache, results.word(name), f", {name}", expected[name]) for name in variants]
+            cases += [(replace(OURS, copies=2), apache, "clean", ", 2 consumers", count)]
             for program, broker, topic, suffix, rows_expected in cases:
                 with bench.database() as place:
                     measured.take(f"ccstream{suffix}", bench.run(program, broker, topic, place), rows_expected)
             # Others are slower by so much that one run tells.
-            for program, limit in programs(options.peers) if number == 0 else ():
+            for program in others(options.peers) if number == 0 else ():
                 with bench.database() as place:
-                    measured.take(program.name, bench.run(program, apache, "clean", place, limit), count)
+                    measured.take(program.name, bench.run(program, apache, "clean", place, SLOW), count)
     results.keep("ingest", {"events": count, "rounds": options.rounds, "table": measured.table("bare COPY")})
 
 

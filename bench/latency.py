@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psycopg
+
 import results
 from workbench import Workbench, create_topic, make_tables, postgres
 
@@ -24,6 +26,9 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from apache_kafka import running_kafka  # noqa: E402
 from services import free_port  # noqa: E402
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 RATES = (500, 5_000, 20_000)
 PARTITIONS = 4
@@ -67,7 +72,7 @@ def measure(bench: Workbench, broker: str, rate: int, seconds: float) -> dict[st
             ).fetchall()
     if len(found) != count:
         raise RuntimeError(f"{len(found):,} of {count:,} events were stored")
-    table = np.array(found)
+    table: NDArray[np.float64] = np.array(found)
     table = table[table[:, 2] > table[:, 2].min() + WARM_UP]
     latency = np.empty(len(table))
     for partition, steps in seen.items():

@@ -9,9 +9,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
-from workbench import create_topic
 
 import ccstream
+from workbench import create_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -18,13 +18,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import Producer
+
+import ccstream
 import librdkafka
 import messages
 import results
-from confluent_kafka import Producer
 from workbench import create_topic
-
-import ccstream
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

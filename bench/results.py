@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import statistics
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import psutil
 import ccstream
 
 ROOT = Path(__file__).resolve().parent.parent
-FILE = Path(__file__).resolve().parent / "results.json"
+FILE = ROOT / "bench" / "results.json"
+README = ROOT / "README.md"
 
 
 def broker() -> str:
@@ -48,22 +50,65 @@ def keep(part: str, measured: dict[str, Any]) -> None:
     kept = json.loads(FILE.read_text()) if FILE.exists() else {}
     kept[part] = {**machine(), **measured}
     FILE.write_text(json.dumps(kept, indent=1) + "\n")
-    print(table(part, kept[part]))
+    print(TABLES[part](kept[part]))
+    fill_in(kept)
 
 
-def table(part: str, measured: dict[str, Any]) -> str:
-    """One bench's table, for the README."""
+def fill_in(kept: dict[str, Any]) -> None:
+    """Puts the tables into the README, each between its marks."""
+    text = README.read_text()
+    for part, measured in kept.items():
+        begin, end = f"<!-- bench: {part} -->\n", f"<!-- end: {part} -->"
+        if begin in text:
+            before, _, rest = text.partition(begin)
+            text = f"{before}{begin}\n{TABLES[part](measured)}\n\n{end}{rest.partition(end)[2]}"
+    README.write_text(text)
+
+
+def _ingest(measured: dict[str, Any]) -> str:
     lines = [
         "| | rows / s | of the bare COPY | rows stored | memory, MB | processor, µs a row |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    if part != "ingest":
-        return json.dumps(measured)
     for line in measured["table"]:
-        runs = line["runs"]
-        stored = min(run["rows"] for run in runs)
-        whole = "all" if stored == line["expected"] == max(run["rows"] for run in runs) else f"{stored:,}"
-        memory, processor = max(run["memory"] for run in runs), min(run["processor"] for run in runs)
-        more = f"{memory:,.0f} | {processor:,.1f}" if memory else " | "
-        lines.append(f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} | {whole} | {more} |")
+        rows = [run["rows"] for run in line["runs"]]
+        stored = "all" if set(rows) == {line["expected"]} else f"{min(rows):,} of {line['expected']:,}"
+        memory = max(run["memory"] for run in line["runs"])
+        processor = statistics.median(run["processor"] for run in line["runs"])
+        more = f"{memory:,.0f} | {processor:,.1f}" if memory else "|"
+        lines.append(f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} | {stored} | {more} |")
     return "\n".join(lines)
+
+
+def _producers(measured: dict[str, Any]) -> str:
+    lines = ["| | events / s | of rdkafka_performance |", "|---|--:|--:|"]
+    lines += [f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} |" for line in measured["table"]]
+    return "\n".join(lines)
+
+
+def _latency(measured: dict[str, Any]) -> str:
+    lines = ["| broker | events / s | p50, ms | p95, ms | p99, ms |", "|---|--:|--:|--:|--:|"]
+    for line in measured["table"]:
+        figures = " | ".join(f"{line[name]:,.0f}" for name in ("rate", "p50", "p95", "p99"))
+        lines.append(f"| {line['broker']} | {figures} |")
+    return "\n".join(lines)
+
+
+def _poison(measured: dict[str, Any]) -> str:
+    lines = ["| | good ones stored, of 1,000 | the bad ones | alive |", "|---|--:|---|---|"]
+    for line in measured["table"]:
+        said = []
+        if line["kept"]:
+            said.append(f"kept: {', '.join(reason.replace('_', ' ') for reason in line['kept'])}")
+        if line["duplicates counted"]:
+            said.append("the duplicate counted")
+        if line["bad stored"]:
+            said.append(f"{line['bad stored']} of them stored as rows")
+        if not said:
+            said.append("gone without a word" if line["alive"] else "not got past")
+        alive = "yes" if line["alive"] else "no"
+        lines.append(f"| {line['name']} | {line['good']:,} | {'; '.join(said)} | {alive} |")
+    return "\n".join(lines)
+
+
+TABLES = {"ingest": _ingest, "producers": _producers, "latency": _latency, "poison": _poison}

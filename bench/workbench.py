@@ -15,12 +15,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, LiteralString, cast
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psutil
 import psycopg
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -101,10 +102,10 @@ class Workbench:
         """The URL of a new, empty database, which goes at the end."""
         name = self.name()
         with psycopg.connect(self._base, autocommit=True) as connection:
-            connection.execute(cast("LiteralString", f"CREATE DATABASE {name}"))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield self._base.rpartition("/")[0] + f"/{name}"
         with psycopg.connect(self._base, autocommit=True) as connection:
-            connection.execute(cast("LiteralString", f"DROP DATABASE {name} WITH (FORCE)"))
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute("CHECKPOINT")
 
     def run(self, program: Program, broker: str, topic: str, url: str, limit: float = 600) -> Run:

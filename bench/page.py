@@ -246,9 +246,7 @@ def ingest(count: int, runs: int) -> dict[str, float]:
             ).run()
             dashboard = None
             if name == "open":
-                script = (
-                    "import sys; sys.path[:0] = ['bench', 'tests']; import dashboard; dashboard.Pages(1).refresh(600)"
-                )
+                script = "import sys; sys.path[:0] = ['bench', 'tests']; import page; page.Pages(1).refresh(600)"
                 dashboard = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
                 # It has read all that is there by then.
                 time.sleep(30)
@@ -330,8 +328,8 @@ def main() -> None:
         for name, call in parts.items():
             if name not in options.parts:
                 continue
-            code = "import sys; sys.path[:0] = ['bench', 'tests']; import dashboard, json; "
-            code += f"print(json.dumps(dashboard.{call}))"
+            code = "import sys; sys.path[:0] = ['bench', 'tests']; import page, json; "
+            code += f"print(json.dumps(page.{call}))"
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
             if done.returncode:
                 print(done.stderr[-2000:], file=sys.stderr)

@@ -1,0 +1,52 @@
+"""The programs that are measured beside ccstream: the usual script, and others, each in a venv of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from typing import TYPE_CHECKING
+
+from workbench import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OURS = Program("ccstream", (sys.executable, "-m", "ccstream", "consume", "--quiet"))
+SCRIPT = "bench/peers/usual_script.py"
+USUAL = [
+    Program("usual script, row by row", (sys.executable, SCRIPT, "1")),
+    Program("usual script, batches of 1,000", (sys.executable, SCRIPT, "1000")),
+]
+OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "quixstreams[postgresql]==3.28.1": {"Quix Streams": ("quix.py",)},
+    "pathway==0.33.0": {"Pathway": ("pathway_rows.py",)},
+    "mq-bridge==1.2.0": {
+        "mq-bridge, columns": ("mq_bridge_rows.py", "columns"),
+        "mq-bridge, bulk copy": ("mq_bridge_rows.py", "copy"),
+    },
+}
+
+
+def installed(requirement: str, folder: Path) -> Path:
+    """The interpreter of a program's virtual environment, which is made first if it is not there."""
+    home = folder / requirement.partition("==")[0].partition("[")[0]
+    python = home / "bin" / "python"
+    if not python.exists():
+        print(f"Installing {requirement} into {home}", flush=True)
+        venv.create(home, with_pip=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", requirement], check=True)
+    return python
+
+
+def others(folder: Path | None) -> Iterator[Program]:
+    """All but ccstream; without a folder for their environments only what needs none."""
+    yield from USUAL
+    if folder is None:
+        print("left out: the other programs, which --peers FOLDER installs", file=sys.stderr)
+        return
+    for requirement, variants in OTHERS.items():
+        python = installed(requirement, folder.absolute())
+        for name, (script, *arguments) in variants.items():
+            yield Program(name, (str(python), f"bench/peers/{script}", *arguments))
