@@ -19,6 +19,8 @@ USUAL = [
     Program("usual script, row by row", (sys.executable, SCRIPT, "1")),
     Program("usual script, batches of 1,000", (sys.executable, SCRIPT, "1000")),
 ]
+FLOATS = "ALTER TABLE orders ALTER value TYPE DOUBLE PRECISION, ALTER discount TYPE DOUBLE PRECISION"
+"""Pathway knows no decimal numbers."""
 OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     "quixstreams[postgresql]==3.28.1": {"Quix Streams": ("quix.py",)},
     "pathway==0.33.0": {"Pathway": ("pathway_rows.py",)},
@@ -49,4 +51,5 @@ def others(folder: Path | None) -> Iterator[Program]:
     for requirement, variants in OTHERS.items():
         python = installed(requirement, folder.absolute())
         for name, (script, *arguments) in variants.items():
-            yield Program(name, (str(python), f"bench/peers/{script}", *arguments))
+            before = FLOATS if name == "Pathway" else ""
+            yield Program(name, (str(python), f"bench/peers/{script}", *arguments), before=before)

@@ -46,11 +46,13 @@ class Program:
         name: in the tables.
         command: its arguments, the interpreter among them; where topic and table are, the environment says.
         copies: so many of it at once.
+        before: statements that change the tables to what it can write.
     """
 
     name: str
     command: tuple[str, ...]
     copies: int = 1
+    before: LiteralString = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,9 @@ class Workbench:
     def run(self, program: Program, broker: str, topic: str, url: str, limit: float = 600) -> Run:
         """Runs a program until no more rows come, or for so many seconds; the rows' rate by their commit times."""
         make_tables(broker, topic, url)
+        if program.before:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(program.before)
         environment = {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": broker,
