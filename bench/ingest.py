@@ -38,7 +38,7 @@ SLOW = 60.0
 """Seconds for which a program runs that will not be done by then: its rate is of what it has written."""
 
 
-def copy_rate(bench: Workbench, broker: str, topic: str, rows: list[list[bytes]]) -> float:
+def copy_rate(bench: Workbench, broker: str, topic: str, rows: list[bytes]) -> float:
     """Rows a second of a bare COPY in transactions of 50,000 rows."""
     with bench.database() as url:
         make_tables(broker, topic, url)
@@ -46,13 +46,12 @@ def copy_rate(bench: Workbench, broker: str, topic: str, rows: list[list[bytes]]
         with psycopg.connect(url) as connection:
             for batch in rows:
                 with connection.cursor().copy("COPY orders FROM STDIN BINARY") as copy:
-                    for piece in batch:
-                        copy.write(piece)
+                    copy.write(batch)
                 connection.commit()
         return len(rows) * BATCH / (time.perf_counter() - began)
 
 
-def encoded(bench: Workbench, broker: str, topic: str, count: int) -> list[list[bytes]]:
+def encoded(bench: Workbench, broker: str, topic: str, count: int) -> list[bytes]:
     """The topic's rows as COPY takes them, in batches sorted by id."""
     with bench.database() as url:
         bench.run(OURS, broker, topic, url)
@@ -62,7 +61,7 @@ def encoded(bench: Workbench, broker: str, topic: str, count: int) -> list[list[
                 part = f"SELECT * FROM orders ORDER BY kafka_offset, order_id LIMIT {BATCH} OFFSET {first}"
                 query = f"COPY (SELECT * FROM ({part}) AS part ORDER BY order_id) TO STDOUT BINARY"
                 with connection.cursor().copy(query) as copy:
-                    batches.append([bytes(piece) for piece in copy])
+                    batches.append(b"".join(bytes(piece) for piece in copy))
     return batches
 
 

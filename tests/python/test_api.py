@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import math
+import signal
 import threading
 import time
 from datetime import timedelta
@@ -123,9 +124,12 @@ def test_an_exception_in_the_callback_is_the_runs(embedded_pipeline: Pipeline) -
 
 
 def test_ctrl_c_drains_and_raises(embedded_pipeline: Pipeline) -> None:
+    # Tests that run in the background ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(1.0, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         producer(embedded_pipeline, rate=50).run()
+    signal.signal(signal.SIGINT, before)
 
 
 def test_errors_are_of_their_kind(embedded_pipeline: Pipeline) -> None:
