@@ -169,11 +169,6 @@ impl Field {
     pub fn required(&self) -> bool {
         matches!(self.kind, Kind::Id | Kind::Amount | Kind::Timestamp)
     }
-
-    /// Whether it is kept as text.
-    pub fn is_text(&self) -> bool {
-        matches!(self.kind, Kind::Id | Kind::Text(_))
-    }
 }
 
 /// Every field, in the order of the columns of `orders`; the first eight are the classic table.

@@ -87,16 +87,15 @@ pub(super) async fn find_existing(
     rows: &[u32],
 ) -> Result<HashSet<String>> {
     let ids: Vec<&str> = rows.iter().map(|index| batch.id(*index)).collect();
-    let step = || Error::postgres("looking for ids in orders");
-    let statement = statements
-        .get(
+    let found = statements
+        .query(
             transaction,
             "SELECT order_id::text FROM orders WHERE order_id = ANY (ARRAY(
                  SELECT id FROM unnest($1::varchar[]) AS id WHERE id <= (SELECT max(order_id) FROM orders)))",
+            &[&ids],
         )
         .await
-        .map_err(step())?;
-    let found = transaction.query(&statement, &[&ids]).await.map_err(step())?;
+        .map_err(Error::postgres("looking for ids in orders"))?;
     Ok(found.iter().map(|row| row.get(0)).collect())
 }
 

@@ -28,7 +28,6 @@ fn up_to(ms: i64) -> i64 {
 
 /// Adds the batch's rows to `latency_minute`, in the order of its keys.
 pub(super) async fn add(transaction: &Transaction<'_>, statements: &mut Statements, batch: &Batch) -> Result<()> {
-    let step = || Error::postgres("adding to latency_minute");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as i64);
     let mut cells: BTreeMap<(i32, i64), i64> = BTreeMap::new();
     for (partition, time) in batch.stored_times() {
@@ -39,17 +38,17 @@ pub(super) async fn add(transaction: &Transaction<'_>, statements: &mut Statemen
     }
     let (keys, counts): (Vec<_>, Vec<i64>) = cells.into_iter().unzip();
     let (partitions, bins): (Vec<i32>, Vec<i64>) = keys.into_iter().unzip();
-    let statement = statements
-        .get(
+    statements
+        .execute(
             transaction,
             "INSERT INTO latency_minute AS l (minute, kafka_partition, up_to_ms, count)
              SELECT timestamp '1970-01-01' + $1::bigint * interval '1 minute', p, b, n
              FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS c (p, b, n) ORDER BY 1, 2, 3
              ON CONFLICT (minute, kafka_partition, up_to_ms) DO UPDATE SET count = l.count + excluded.count",
+            &[&(now / 60_000_000), &partitions, &bins, &counts],
         )
         .await
-        .map_err(step())?;
-    transaction.execute(&statement, &[&(now / 60_000_000), &partitions, &bins, &counts]).await.map_err(step())?;
+        .map_err(Error::postgres("adding to latency_minute"))?;
     Ok(())
 }
 

@@ -174,14 +174,18 @@ async fn lock(
     source: &Source,
     partitions: &[i32],
 ) -> Result<Vec<(i32, Position, Origin)>> {
-    let step = || Error::postgres("locking the offset rows");
-    let sql = format!(
-        "SELECT {COLUMNS}, cluster_id, topic_id FROM kafka_offsets
-         WHERE consumer_group = $1 AND topic = $2 AND partition = ANY($3)
-         ORDER BY partition FOR NO KEY UPDATE"
-    );
-    let statement = statements.get(transaction, &sql).await.map_err(step())?;
-    let rows = transaction.query(&statement, &[&source.group, &source.topic, &partitions]).await.map_err(step())?;
+    let rows = statements
+        .query(
+            transaction,
+            &format!(
+                "SELECT {COLUMNS}, cluster_id, topic_id FROM kafka_offsets
+                 WHERE consumer_group = $1 AND topic = $2 AND partition = ANY($3)
+                 ORDER BY partition FOR NO KEY UPDATE"
+            ),
+            &[&source.group, &source.topic, &partitions],
+        )
+        .await
+        .map_err(Error::postgres("locking the offset rows"))?;
     let found = |row: &Row| {
         let (partition, position) = position(row);
         (partition, position, Origin { cluster_id: row.get(8), topic_id: row.get(9) })
@@ -234,9 +238,8 @@ pub(crate) async fn advance(
 ) -> Result<Positions> {
     let column = |pick: fn(&Advance) -> i64| advances.values().map(pick).collect::<Vec<i64>>();
     let partitions: Vec<i32> = advances.keys().copied().collect();
-    let step = || Error::postgres("moving the offset rows");
-    let statement = statements
-        .get(
+    let rows = statements
+        .query(
             transaction,
             "UPDATE kafka_offsets AS o SET
                  next_offset = b.next_offset, consumed = o.consumed + b.consumed,
@@ -247,12 +250,6 @@ pub(crate) async fn advance(
                  AS b (partition, next_offset, consumed, duplicate, rejected, missing)
              WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = b.partition
              RETURNING o.partition, o.epoch, o.next_offset, o.consumed, o.stored, o.duplicate, o.rejected, o.missing",
-        )
-        .await
-        .map_err(step())?;
-    let rows = transaction
-        .query(
-            &statement,
             &[
                 &source.group,
                 &source.topic,
@@ -265,7 +262,7 @@ pub(crate) async fn advance(
             ],
         )
         .await
-        .map_err(step())?;
+        .map_err(Error::postgres("moving the offset rows"))?;
     Ok(rows.iter().map(position).collect())
 }
 

@@ -26,24 +26,17 @@ pub(super) async fn keep<'m>(
     let reasons: Vec<&str> = messages.iter().map(|message| message.rejection.reason.as_str()).collect();
     // PostgreSQL's text cannot hold NUL; a detail that quotes one shows its escape.
     let details: Vec<String> = messages.iter().map(|message| message.rejection.detail.replace('\0', "\\0")).collect();
-    let step = || Error::postgres("keeping rejected messages");
-    let statement = statements
-        .get(
+    let kept = statements
+        .execute(
             transaction,
             "INSERT INTO rejected_events
                  (consumer_group, topic, kafka_partition, kafka_offset, message_key, payload, masked, reason, detail)
              SELECT $1, $2, b.* FROM unnest($3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bool[],
                  $8::text[], $9::text[]) AS b",
-        )
-        .await
-        .map_err(step())?;
-    let kept = transaction
-        .execute(
-            &statement,
             &[&source.group, &source.topic, &partitions, &offsets, &keys, &payloads, &masked, &reasons, &details],
         )
         .await
-        .map_err(step())?;
+        .map_err(Error::postgres("keeping rejected messages"))?;
     if kept != messages.len() as u64 {
         return Err(Error::Inconsistent(format!("{} rejected messages became {kept} rows", messages.len())));
     }

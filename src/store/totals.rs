@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 
 /// Adds the batch's rows to `kpi_minute`, a handful of cells, in the order of their keys.
 pub(super) async fn add(transaction: &Transaction<'_>, statements: &mut Statements, batch: &Batch) -> Result<()> {
-    let step = || Error::postgres("adding to kpi_minute");
     let cells = batch.cells();
     if cells.is_empty() {
         return Ok(());
@@ -28,8 +27,8 @@ pub(super) async fn add(transaction: &Transaction<'_>, statements: &mut Statemen
     }
     let [counts, sums, mins, maxs] = figures;
     // Money travels as integer cents and becomes NUMERIC by an exact division.
-    let statement = statements
-        .get(
+    statements
+        .execute(
             transaction,
             "INSERT INTO kpi_minute AS k (minute, currency, status, kafka_partition, count, sum, min, max)
              SELECT timestamp '1970-01-01' + m * interval '1 minute', c, s, p,
@@ -40,12 +39,9 @@ pub(super) async fn add(transaction: &Transaction<'_>, statements: &mut Statemen
              ON CONFLICT (minute, currency, status, kafka_partition) DO UPDATE SET
                  count = k.count + excluded.count, sum = k.sum + excluded.sum,
                  min = least(k.min, excluded.min), max = greatest(k.max, excluded.max)",
+            &[&minutes, &currencies, &statuses, &partitions, &counts, &sums, &mins, &maxs],
         )
         .await
-        .map_err(step())?;
-    transaction
-        .execute(&statement, &[&minutes, &currencies, &statuses, &partitions, &counts, &sums, &mins, &maxs])
-        .await
-        .map_err(step())?;
+        .map_err(Error::postgres("adding to kpi_minute"))?;
     Ok(())
 }
