@@ -18,7 +18,6 @@ import re
 import statistics
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +27,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from copying import encoded, write
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from apache_kafka import running_kafka
@@ -36,7 +37,6 @@ from services import embedded_services, free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BATCH = 50_000
 SHARES = (0.0, 0.0001, 0.01, 0.1, 1.0)
 
 
@@ -146,45 +146,13 @@ class Bench:
         return float(found[1].replace(",", ""))
 
 
-def blobs(url: str, count: int) -> list[list[bytes]]:
-    """All rows of ``orders`` but for the first ones, in batches, as binary COPY takes them."""
-    batches = []
-    with psycopg.connect(url) as connection:
-        for first in range(0, count, BATCH):
-            part = f"SELECT * FROM orders ORDER BY kafka_offset LIMIT {BATCH} OFFSET {first}"
-            copy = f"COPY (SELECT * FROM ({part}) AS part ORDER BY order_id) TO STDOUT BINARY"
-            with connection.cursor().copy(copy) as out:
-                batches.append([bytes(piece) for piece in out])
-    return batches
-
-
-def write(url: str, batches: list[list[bytes]], *, staged: bool) -> float:
-    """Writes batches without ccstream, one transaction each: rows a second."""
-    began, rows = time.perf_counter(), 0
-    with psycopg.connect(url) as connection:
-        for batch in batches:
-            cursor = connection.cursor()
-            table = "orders"
-            if staged:
-                cursor.execute("CREATE TEMP TABLE staging ON COMMIT DROP AS TABLE orders WITH NO DATA")
-                table = "staging"
-            with cursor.copy(f"COPY {table} FROM STDIN BINARY") as copy:
-                for part in batch:
-                    copy.write(part)
-            if staged:
-                cursor.execute("INSERT INTO orders SELECT * FROM staging ORDER BY order_id ON CONFLICT DO NOTHING")
-            rows += cursor.rowcount
-            connection.commit()
-    return rows / (time.perf_counter() - began)
-
-
 def measure(bench: Bench, make_ids: Callable[[int], list[str]], events: int) -> dict[str, float]:
     """One round: the rate of every case."""
     all_ids = make_ids(events + events // 2)
     earlier, new = all_ids[: events // 2], all_ids[events // 2 :]
     before = bench.topic(earlier)
     rates: dict[str, float] = {}
-    batches: list[list[bytes]] = []
+    batches: list[bytes] = []
     for share in SHARES:
         topic = bench.topic(list(with_duplicates(earlier, new, share)))
         for flags in ((), ("--always-stage",)):
@@ -196,7 +164,7 @@ def measure(bench: Bench, make_ids: Callable[[int], list[str]], events: int) -> 
                 continue
             with psycopg.connect(url) as connection:
                 connection.execute("DELETE FROM orders WHERE order_id = ANY(%s)", (earlier,))
-            batches = blobs(url, events)
+            batches = encoded(url, events)
             bench.drop(url)
     for name, staged in (("bare COPY", False), ("bare staging", True)):
         url = bench.database()

@@ -11,18 +11,16 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
-
 import librdkafka
 import messages
 import results
+from copying import BATCH, encoded, write
 from programs import OURS, others
-from workbench import Run, Workbench, make_tables, postgres
+from workbench import Run, Workbench, embedded_broker, make_tables, postgres, topic_name
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -33,36 +31,8 @@ from services import free_port  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-BATCH = 50_000
 SLOW = 60.0
 """Seconds for which a program runs that will not be done by then: its rate is of what it has written."""
-
-
-def copy_rate(bench: Workbench, broker: str, topic: str, rows: list[bytes]) -> float:
-    """Rows a second of a bare COPY in transactions of 50,000 rows."""
-    with bench.database() as url:
-        make_tables(broker, topic, url)
-        began = time.perf_counter()
-        with psycopg.connect(url) as connection:
-            for batch in rows:
-                with connection.cursor().copy("COPY orders FROM STDIN BINARY") as copy:
-                    copy.write(batch)
-                connection.commit()
-        return len(rows) * BATCH / (time.perf_counter() - began)
-
-
-def encoded(bench: Workbench, broker: str, topic: str, count: int) -> list[bytes]:
-    """The topic's rows as COPY takes them, in batches sorted by id."""
-    with bench.database() as url:
-        bench.run(OURS, broker, topic, url)
-        batches = []
-        with psycopg.connect(url) as connection:
-            for first in range(0, count, BATCH):
-                part = f"SELECT * FROM orders ORDER BY kafka_offset, order_id LIMIT {BATCH} OFFSET {first}"
-                query = f"COPY (SELECT * FROM ({part}) AS part ORDER BY order_id) TO STDOUT BINARY"
-                with connection.cursor().copy(query) as copy:
-                    batches.append(b"".join(bytes(piece) for piece in copy))
-    return batches
 
 
 class Measured:
@@ -103,7 +73,7 @@ def main() -> None:
     count = options.events // BATCH * BATCH
     measured = Measured()
     with postgres() as url, running_kafka(free_port()) as kafka:
-        bench, apache, embedded = Workbench(url), kafka.address, results.broker()
+        bench, apache, embedded = Workbench(url), kafka.address, embedded_broker()
         for broker in (apache, embedded):
             messages.produce(broker, "clean", count)
         made = messages.read(apache, "clean")
@@ -121,17 +91,21 @@ def main() -> None:
         }
         for name, make in variants.items():
             sent = list(make())
-            messages.send(apache, results.word(name), sent)
+            messages.send(apache, topic_name(name), sent)
             if not expected[name]:
                 expected[name] = len({payload for _, _, payload in sent})
-        rows = encoded(bench, apache, "clean", count)
+        with bench.database() as place:
+            bench.run(OURS, apache, "clean", place)
+            rows = encoded(place, count)
         for number in range(options.rounds):
-            rate = copy_rate(bench, apache, "clean", rows)
+            with bench.database() as place:
+                make_tables(apache, "clean", place)
+                rate = write(place, rows)
             measured.take("bare COPY", Run(count, rate), count)
             rate = librdkafka.consume(apache, "clean", count, messages.PARTITIONS)
             measured.take("bare consume", Run(count, rate), count)
             cases = [(OURS, apache, "clean", "", count), (OURS, embedded, "clean", ", embedded broker", count)]
-            cases += [(OURS, apache, results.word(name), f", {name}", expected[name]) for name in variants]
+            cases += [(OURS, apache, topic_name(name), f", {name}", expected[name]) for name in variants]
             cases += [(replace(OURS, copies=2), apache, "clean", ", 2 consumers", count)]
             for program, broker, topic, suffix, rows_expected in cases:
                 with bench.database() as place:

@@ -19,7 +19,7 @@ import numpy as np
 import psycopg
 
 import results
-from workbench import Workbench, create_topic, make_tables, postgres
+from workbench import Workbench, create_topic, embedded_broker, make_tables, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -93,7 +93,7 @@ def main() -> None:
     found: list[dict[str, object]] = []
     with postgres() as url, running_kafka(free_port()) as kafka:
         bench = Workbench(url)
-        for name, broker in (("Apache Kafka", kafka.address), ("embedded broker", results.broker())):
+        for name, broker in (("Apache Kafka", kafka.address), ("embedded broker", embedded_broker())):
             for rate in RATES:
                 rounds = [measure(bench, broker, rate, options.seconds) for _ in range(options.rounds)]
                 middle = {key: float(np.median([one[key] for one in rounds])) for key in ("p50", "p95", "p99")}

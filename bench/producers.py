@@ -24,7 +24,7 @@ import ccstream
 import librdkafka
 import messages
 import results
-from workbench import create_topic
+from workbench import create_topic, topic_name
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -105,7 +105,7 @@ def main() -> None:
         }
         for number in range(options.rounds):
             for name, way in ways.items():
-                topic = f"{results.word(name)}-{number}"
+                topic = f"{topic_name(name)}-{number}"
                 create_topic(broker, topic, messages.PARTITIONS)
                 rates.setdefault(name, []).append(way(topic))
                 print(f"{name:<46} {rates[name][-1]:>10,.0f} events/s", flush=True)

@@ -20,16 +20,6 @@ FILE = ROOT / "bench" / "results.json"
 README = ROOT / "README.md"
 
 
-def broker() -> str:
-    """The embedded broker's address."""
-    return os.environ["KAFKA_BOOTSTRAP_SERVERS"]
-
-
-def word(name: str) -> str:
-    """A name as a topic's."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
 def machine() -> dict[str, object]:
     """What it was measured on."""
     cpu = Path("/proc/cpuinfo")
@@ -59,15 +49,16 @@ def fill_in(kept: dict[str, Any]) -> None:
     text = README.read_text()
     for part, measured in kept.items():
         begin, end = f"<!-- bench: {part} -->\n", f"<!-- end: {part} -->"
-        if begin in text:
-            before, _, rest = text.partition(begin)
-            text = f"{before}{begin}\n{TABLES[part](measured)}\n\n{end}{rest.partition(end)[2]}"
+        before, _, rest = text.partition(begin)
+        if not rest:
+            raise RuntimeError(f"README.md has no place for {part}: {begin.strip()}")
+        text = f"{before}{begin}\n{TABLES[part](measured)}\n\n{end}{rest.partition(end)[2]}"
     README.write_text(text)
 
 
 def _ingest(measured: dict[str, Any]) -> str:
     lines = [
-        "| | rows / s | of the bare COPY | rows stored | memory, MB | processor, µs a row |",
+        "| from Kafka into `orders` | rows / s | of the bare COPY | rows stored | memory, MB | processor, µs a row |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     for line in measured["table"]:
@@ -81,13 +72,13 @@ def _ingest(measured: dict[str, Any]) -> str:
 
 
 def _producers(measured: dict[str, Any]) -> str:
-    lines = ["| | events / s | of rdkafka_performance |", "|---|--:|--:|"]
+    lines = ["| into Kafka | events / s | of rdkafka_performance |", "|---|--:|--:|"]
     lines += [f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} |" for line in measured["table"]]
     return "\n".join(lines)
 
 
 def _latency(measured: dict[str, Any]) -> str:
-    lines = ["| broker | events / s | p50, ms | p95, ms | p99, ms |", "|---|--:|--:|--:|--:|"]
+    lines = ["| from sent to visible | events / s | p50, ms | p95, ms | p99, ms |", "|---|--:|--:|--:|--:|"]
     for line in measured["table"]:
         figures = " | ".join(f"{line[name]:,.0f}" for name in ("rate", "p50", "p95", "p99"))
         lines.append(f"| {line['broker']} | {figures} |")
@@ -95,7 +86,7 @@ def _latency(measured: dict[str, Any]) -> str:
 
 
 def _poison(measured: dict[str, Any]) -> str:
-    lines = ["| | good ones stored, of 1,000 | the bad ones | alive |", "|---|--:|---|---|"]
+    lines = ["| a few bad messages | good ones stored, of 1,000 | the bad ones | alive |", "|---|--:|---|---|"]
     for line in measured["table"]:
         said = []
         if line["kept"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,6 +82,16 @@ def postgres() -> Iterator[str]:
         server.stop()
         server.start()
         yield url
+
+
+def embedded_broker() -> str:
+    """Its address, while the services run."""
+    return os.environ["KAFKA_BOOTSTRAP_SERVERS"]
+
+
+def topic_name(name: str) -> str:
+    """A name in words as a topic's."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 class Workbench:
