@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -94,10 +95,12 @@ class ApacheKafka:
 
     Args:
         port: instead of the compose file's 9094; its controller then gets the port after it.
+        advertised: the port that it sends clients to, where something stands before it.
     """
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, advertised: int | None = None) -> None:
         self.port = port or 9094
+        self._advertised = advertised or self.port
         environment = compose_environment()
         self._cluster_id = environment["CLUSTER_ID"]
         self._heap = environment["KAFKA_HEAP_OPTS"].split()
@@ -110,6 +113,7 @@ class ApacheKafka:
             text = text.replace("9094", str(port)).replace("9093", str(port + 1))
         # Where the container's ports are published on the loopback alone, so listens this one.
         text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        text = re.sub(rf"(?m)^(advertised\.listeners=.*:){self.port}\b", rf"\g<1>{self._advertised}", text)
         (self._folder / "server.properties").write_text(text)
         (self._folder / "log4j2.xml").write_text(LOG4J)
         self._process: subprocess.Popen[bytes] | None = None
@@ -117,7 +121,7 @@ class ApacheKafka:
     @property
     def address(self) -> str:
         """``host:port``, as the broker advertises it."""
-        return f"localhost:{self.port}"
+        return f"localhost:{self._advertised}"
 
     def _java(self, heap: list[str], *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}"
@@ -161,6 +165,12 @@ class ApacheKafka:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def kill(self) -> None:
+        """Ends the broker at once, without a farewell."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
     def stop(self) -> None:
         """Ends the broker."""
         if self._process is not None and self._process.poll() is None:
@@ -178,9 +188,9 @@ class ApacheKafka:
 
 
 @contextlib.contextmanager
-def running_kafka(port: int | None = None) -> Iterator[ApacheKafka]:
-    """A broker that answers, and goes at the end; ``port`` as :class:`ApacheKafka` takes it."""
-    kafka = ApacheKafka(port)
+def running_kafka(port: int | None = None, advertised: int | None = None) -> Iterator[ApacheKafka]:
+    """A broker that answers, and goes at the end; the ports as :class:`ApacheKafka` takes them."""
+    kafka = ApacheKafka(port, advertised)
     try:
         kafka.format()
         kafka.start()

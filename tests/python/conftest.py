@@ -37,7 +37,10 @@ from ccstream import embedded  # noqa: E402
 from services import embedded_services, free_port  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
+
+KEPT = "SELECT kafka_partition, kafka_offset, payload FROM rejected_events"
+COUNTERS = "SELECT partition, consumed, rejected, next_offset FROM kafka_offsets ORDER BY 1"
 
 
 def leave_out(part: str, why: str) -> None:
@@ -207,8 +210,8 @@ class Pipeline:
             "SELECT count(*), coalesce(sum(value), 0) FROM orders"
         )
 
-    def read_topic(self) -> list[tuple[int, int, dict[str, Any]]]:
-        """Every event of the topic, as partition, offset and fields, read by a client that is not ours."""
+    def read_topic(self) -> list[tuple[int, int, bytes | None]]:
+        """Every message of the topic, as partition, offset and payload, read by a client that is not ours."""
         reader = Consumer(
             {
                 "bootstrap.servers": self.broker,
@@ -220,41 +223,60 @@ class Pipeline:
         )
         partitions = set(reader.list_topics(self.topic, timeout=10).topics[self.topic].partitions)
         reader.assign([TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in partitions])
-        events: list[tuple[int, int, dict[str, Any]]] = []
+        messages: list[tuple[int, int, bytes | None]] = []
         while partitions:
             for message in reader.consume(1000, timeout=1):
                 error = message.error()
                 if error is None:
-                    place = (message.partition() or 0, message.offset() or 0)
-                    events.append((*place, json.loads(message.value() or b"{}")))
+                    messages.append((message.partition() or 0, message.offset() or 0, message.value()))
                 else:
                     assert error.code() == KafkaError._PARTITION_EOF, error
                     partitions.discard(message.partition())
         reader.close()
-        return events
+        return messages
 
-    def recount(self) -> None:
-        """Compares the topic with the tables, event by event, without the product's code.
+    def recount(self, bad: Container[bytes | None] = ()) -> int:
+        """Compares the topic with the tables, message by message, without the product's code.
 
-        For a topic of valid events, read whole by one group: each id's first row is there, with its
-        amount, and each partition's counters say as many messages as it holds.
+        For a topic read whole by one group, of valid events and of ``bad`` payloads: each id's row is there
+        once, with its amount, and comes from a place that has it; each bad message is kept as it was sent; the
+        counters say as many messages, duplicates and rejections as each partition holds.
+
+        Returns:
+            How many messages that were.
         """
         self.verify()
-        events = self.read_topic()
-        sent = {str(event.get("transaction_id", event.get("order_id"))): event for _, _, event in events}
-        rows = {row[0]: row for row in self.query("SELECT order_id, value, merchant FROM orders")}
+        messages = self.read_topic()
+        sent: dict[str, tuple[float, str | None]] = {}
+        places: dict[str, set[tuple[int, int]]] = {}
+        kept: set[tuple[int, int, bytes | None]] = set()
+        for partition, offset, payload in messages:
+            if payload in bad:
+                kept.add((partition, offset, payload))
+                continue
+            event = json.loads(payload or b"")
+            key = str(event.get("transaction_id", event.get("order_id")))
+            sent[key] = (float(event.get("amount", event.get("value", "nan"))), event.get("merchant"))
+            places.setdefault(key, set()).add((partition, offset))
+        columns = "order_id, value, merchant, kafka_partition, kafka_offset"
+        rows = {row[0]: row[1:] for row in self.query(f"SELECT {columns} FROM orders")}
         lost, extra = sent.keys() - rows.keys(), rows.keys() - sent.keys()
         assert not lost, f"{len(lost)} events were lost, as {next(iter(lost))}"
         assert not extra, f"{len(extra)} rows came from nowhere, as {next(iter(extra))}"
-        for key, (_, value, merchant) in rows.items():
-            event = sent[key]
-            assert abs(float(value) - float(event.get("amount", event.get("value", "nan")))) < 0.001, key
-            assert merchant == event.get("merchant"), key
-        found = self.query("SELECT partition, consumed, next_offset FROM kafka_offsets ORDER BY 1")
-        for partition, consumed, next_offset in found:
-            offsets = [offset for number, offset, _ in events if number == partition]
-            assert (consumed, len(offsets)) == (len(offsets), consumed), f"partition {partition}"
+        for key, (value, merchant, *place) in rows.items():
+            assert abs(float(value) - sent[key][0]) < 0.001, key
+            assert merchant == sent[key][1], key
+            assert place == [None, None] or tuple(place) in places[key], key
+        found = {(row[0], row[1], row[2] and bytes(row[2])) for row in self.query(KEPT)}
+        assert found == kept, f"{len(found)} kept of {len(kept)} bad ones, as {next(iter(found ^ kept))}"
+        for partition, consumed, rejected, next_offset in self.query(COUNTERS):
+            offsets = [offset for number, offset, _ in messages if number == partition]
+            assert consumed == len(offsets), f"partition {partition}"
+            assert rejected == sum(number == partition for number, _, _ in kept), f"partition {partition}"
             assert not offsets or next_offset > max(offsets), f"partition {partition}"
+        [(consumed, duplicate)] = self.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets")
+        assert (consumed, duplicate) == (len(messages), len(messages) - len(kept) - len(sent))
+        return len(messages)
 
 
 @dataclass

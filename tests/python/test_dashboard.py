@@ -356,7 +356,6 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, browser_page: Page, tmp
         # A click on the longest bar of the categories filters by it, and the address says so.
         [(category, rows)] = filled.query("SELECT category, count(*) FROM orders GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1")
         bars = browser_page.locator(".st-key-bars-category canvas, .st-key-bars-category svg.marks").first
-        bars.scroll_into_view_if_needed()
         bars.click(position={"x": 180, "y": 12})
         wait_until("it is filtered", lambda: number(browser_page, "Transactions") == f"{rows:,}", limit=20)
         assert f"category={category}" in browser_page.url

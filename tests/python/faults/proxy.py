@@ -1,4 +1,4 @@
-"""TCP proxies before PostgreSQL: a slow one, and one that cuts the connection at a COMMIT."""
+"""TCP proxies before a service: a slow one, one that cuts at a COMMIT, and one that does as it is told."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _read(stream: socket.socket, size: int) -> bytes:
 
 
 class Proxy:
-    """Forwards every connection to the database of a URL.
+    """Forwards every connection to the service of a URL.
 
     Args:
-        url: the database's, on this machine.
+        url: a database's, or any other with a port, on this machine.
     """
 
     def __init__(self, url: str) -> None:
@@ -50,17 +50,27 @@ class Proxy:
         self._listener.close()
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    @property
     def url(self) -> str:
         """The database's URL through this proxy."""
-        port = self._listener.getsockname()[1]
-        place = f"{self._target.username}:{self._target.password}@127.0.0.1:{port}"
+        place = f"{self._target.username}:{self._target.password}@127.0.0.1:{self.port}"
         return self._target._replace(netloc=place).geturl()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target.port or 5432))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target.port or 5432))
+                except OSError:
+                    # The service is away, and so is this connection.
+                    client.close()
+                    continue
                 for stream in (client, server):
                     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 muted = threading.Event()
@@ -143,3 +153,72 @@ class CommitCutter(Proxy):
                 server.sendall(kind + length + body)
                 return
             server.sendall(kind + length + body)
+
+
+class Link(Proxy):
+    """Forwards both ways, until it is told to stand still, to be slow, or to cut.
+
+    Args:
+        url: the service's, on this machine.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._open = threading.Event()
+        self._open.set()
+        self._delay = 0.0
+        self._halve = threading.Event()
+        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
+
+    def stall(self, seconds: float) -> None:
+        """Nothing passes for so long; then all of it does."""
+        self._open.clear()
+        time.sleep(seconds)
+        self._open.set()
+
+    def slow(self, seconds: float, delay: float) -> None:
+        """For so long each piece passes only after a delay."""
+        self._delay = delay
+        time.sleep(seconds)
+        self._delay = 0.0
+
+    def cut(self) -> None:
+        """Ends every connection, with what is on its way in it."""
+        for pair in list(self._pairs):
+            for stream in pair:
+                with contextlib.suppress(OSError):
+                    # A reset, not a farewell.
+                    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    stream.shutdown(socket.SHUT_RDWR)
+
+    def halve(self, limit: float = 5) -> None:
+        """Of the next large piece one half passes, then the connection ends; within so many seconds."""
+        self._halve.set()
+        until = time.monotonic() + limit
+        while self._halve.is_set() and time.monotonic() < until:
+            time.sleep(0.01)
+        self._halve.clear()
+
+    def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:  # noqa: ARG002
+        """Forwards what the client says."""
+        self._forward(client, server)
+
+    def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:  # noqa: ARG002
+        """Forwards what the service says."""
+        self._forward(server, client)
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        pair = (source, target)
+        self._pairs.add(pair)
+        try:
+            while data := source.recv(1 << 16):
+                self._open.wait()
+                if self._delay:
+                    time.sleep(self._delay)
+                if len(data) > 64 and self._halve.is_set():
+                    self._halve.clear()
+                    target.sendall(data[: len(data) // 2])
+                    return
+                target.sendall(data)
+        finally:
+            self._pairs.discard(pair)

@@ -1,0 +1,352 @@
+"""What the attack does: every fault to something that really runs, and its end.
+
+A fault is a function of the scene and of random choices of its own; it returns when what it did is over: the process
+stopped goes on, the service killed answers again, the line is whole. What then has to be caught up with is measured
+from there. Faults of one target never happen at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psutil
+import psycopg
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+
+from ccstream import embedded
+from ccstream.errors import ServiceError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from apache_kafka import ApacheKafka
+    from conftest import Pipeline, Running
+    from faults.proxy import Link
+
+PARTITIONS = 4
+RECOVERY_LIMIT = 90.0
+"""Seconds within which all that was sent has to be committed after a fault."""
+MOST_CONSUMERS = 4
+
+
+@dataclass
+class Scene:
+    """All that runs, and the lines between.
+
+    Args:
+        pipeline: its broker is reached through ``to_kafka``, by everyone; its database without a proxy, by the tests.
+        kafka: behind ``to_kafka``.
+        to_kafka: the line to the broker.
+        to_postgres: the consumers' line to the database.
+        flags: every consumer's.
+    """
+
+    pipeline: Pipeline
+    kafka: ApacheKafka
+    to_kafka: Link
+    to_postgres: Link
+    flags: tuple[str, ...]
+    postgres: embedded.Postgres = field(default_factory=embedded.Postgres)
+    consumers: list[Running] = field(default_factory=list)
+
+    def join(self, chance: random.Random) -> None:
+        """One consumer more."""
+        rows = chance.choice(["200", "5000", "50000"])
+        place = {"DATABASE_URL": self.to_postgres.url}
+        self.consumers.append(self.pipeline.consume("--batch-rows", rows, *self.flags, environment=place))
+
+    def leave(self, chance: random.Random) -> None:
+        """One consumer ends as it is asked to."""
+        gone = self.consumers.pop(chance.randrange(len(self.consumers)))
+        status = gone.stop(limit=60)
+        # Before it has handlers for signals a stop is an end; and what was not committed in time is said.
+        assert status in {0, -signal.SIGTERM} or (status == 1 and "drain limit" in gone.output()), gone.output()
+
+    def check(self) -> None:
+        """No consumer ended by itself."""
+        for consumer in self.consumers:
+            assert consumer.process.poll() is None, f"a consumer ended by itself: {consumer.output()}"
+
+    def start_postgres(self) -> None:
+        """Starts it; what is left of a killed one may still be ending, and holds its memory."""
+        until = time.monotonic() + 30
+        while True:
+            try:
+                self.postgres.start()
+            except ServiceError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def end_postgres(self, number: signal.Signals) -> None:
+        """Sends the postmaster a signal that ends it, and waits until it has ended."""
+        process = self.postgres.process()
+        assert process is not None
+        process.send_signal(number)
+        process.wait(30)
+
+
+def kill_consumer(scene: Scene, chance: random.Random) -> None:
+    gone = scene.consumers.pop(chance.randrange(len(scene.consumers)))
+    gone.signal(signal.SIGKILL)
+    gone.process.wait()
+    scene.join(chance)
+
+
+def stop_consumer(scene: Scene, chance: random.Random) -> None:
+    victim = chance.choice(scene.consumers)
+    # Half of them for longer than the session timeout of 6 s: another then takes over what it had in hand.
+    with scene.pipeline.frozen(victim):
+        time.sleep(chance.uniform(0.2, 12))
+
+
+def consumer_joins(scene: Scene, chance: random.Random) -> None:
+    if len(scene.consumers) == MOST_CONSUMERS:
+        scene.leave(chance)
+    scene.join(chance)
+
+
+def consumer_leaves(scene: Scene, chance: random.Random) -> None:
+    if len(scene.consumers) == 1:
+        scene.join(chance)
+    scene.leave(chance)
+
+
+def _ends_postgres(number: signal.Signals) -> Callable[[Scene, random.Random], None]:
+    def do(scene: Scene, chance: random.Random) -> None:
+        scene.end_postgres(number)
+        time.sleep(chance.uniform(0, 2))
+        scene.start_postgres()
+
+    return do
+
+
+def kill_session(scene: Scene, chance: random.Random) -> None:
+    # PostgreSQL takes the death of one for damage to all: it ends every session and recovers.
+    process = scene.postgres.process()
+    assert process is not None
+    sessions = [child for child in process.children() if "kafka_user" in " ".join(child.cmdline())]
+    if sessions:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            chance.choice(sessions).kill()
+    _await_postgres(scene)
+
+
+def end_session(scene: Scene, _chance: random.Random) -> None:
+    with contextlib.suppress(psycopg.OperationalError), scene.pipeline.connect() as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def _await_postgres(scene: Scene) -> None:
+    until = time.monotonic() + 30
+    while not scene.postgres.answers():
+        assert time.monotonic() < until, "PostgreSQL did not recover"
+        time.sleep(0.05)
+
+
+def kill_kafka(scene: Scene, chance: random.Random) -> None:
+    scene.kafka.kill()
+    time.sleep(chance.uniform(0, 2))
+    scene.kafka.start()
+
+
+def stop_kafka(scene: Scene, chance: random.Random) -> None:
+    scene.kafka.signal(signal.SIGSTOP)
+    time.sleep(chance.uniform(0.2, 8))
+    scene.kafka.signal(signal.SIGCONT)
+
+
+def _line(name: str, do: Callable[[Link, random.Random], None]) -> Callable[[Scene, random.Random], None]:
+    return lambda scene, chance: do(getattr(scene, name), chance)
+
+
+def _stall(line: Link, chance: random.Random) -> None:
+    line.stall(chance.uniform(0.2, 10))
+
+
+def _slow(line: Link, chance: random.Random) -> None:
+    line.slow(chance.uniform(1, 5), chance.uniform(0.005, 0.2))
+
+
+def _cut(line: Link, _chance: random.Random) -> None:
+    line.cut()
+
+
+def _halve(line: Link, _chance: random.Random) -> None:
+    line.halve()
+
+
+FAULTS: dict[str, dict[str, Callable[[Scene, random.Random], None]]] = {
+    "consumers": {
+        "a consumer is killed (SIGKILL), another started": kill_consumer,
+        "a consumer is stopped (SIGSTOP) for 0.2 to 12 s": stop_consumer,
+        "a consumer joins": consumer_joins,
+        "a consumer leaves (SIGTERM)": consumer_leaves,
+    },
+    "PostgreSQL": {
+        "PostgreSQL's postmaster is killed (SIGKILL), then started": _ends_postgres(signal.SIGKILL),
+        "PostgreSQL is shut down at once (immediate), then started": _ends_postgres(signal.SIGQUIT),
+        "PostgreSQL is shut down (fast), then started": _ends_postgres(signal.SIGINT),
+        "one of PostgreSQL's sessions is killed (SIGKILL): it recovers": kill_session,
+        "all sessions are ended by an operator": end_session,
+    },
+    "Kafka": {
+        "Kafka is killed (SIGKILL), then started": kill_kafka,
+        "Kafka is stopped (SIGSTOP) for 0.2 to 8 s": stop_kafka,
+    },
+    "the line to PostgreSQL": {
+        "the line to PostgreSQL stalls for 0.2 to 10 s": _line("to_postgres", _stall),
+        "the line to PostgreSQL is slow": _line("to_postgres", _slow),
+        "the line to PostgreSQL is cut": _line("to_postgres", _cut),
+        "the line to PostgreSQL is cut in the middle of a message": _line("to_postgres", _halve),
+    },
+    "the line to Kafka": {
+        "the line to Kafka stalls for 0.2 to 10 s": _line("to_kafka", _stall),
+        "the line to Kafka is slow": _line("to_kafka", _slow),
+        "the line to Kafka is cut": _line("to_kafka", _cut),
+        "the line to Kafka is cut in the middle of a message": _line("to_kafka", _halve),
+    },
+}
+"""By target, then by name; each target has the same share of the faults."""
+
+
+class Mixer:
+    """Sends, by a client that is not ours, valid events, the same ones again, and bad ones between them.
+
+    Args:
+        pipeline: where to.
+        chance: what decides.
+        rate: messages a second, while the broker answers.
+    """
+
+    def __init__(self, pipeline: Pipeline, chance: random.Random, rate: float) -> None:
+        self._pipeline, self._chance, self._rate = pipeline, chance, rate
+        self.bad: set[bytes | None] = set()
+        self.failed: list[str] = []
+        self._sent: list[bytes] = []
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        """Begins to send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends; all is acknowledged."""
+        self._end.set()
+        self._thread.join()
+        assert not self.failed, self.failed[:3]
+
+    def _run(self) -> None:
+        producer = Producer({"bootstrap.servers": self._pipeline.broker, "enable.idempotence": True, "log_level": 0})
+        while not self._end.wait(1 / self._rate):
+            partition = self._chance.randrange(PARTITIONS)
+            with contextlib.suppress(BufferError):
+                producer.produce(self._pipeline.topic, self._next(), partition=partition, on_delivery=self._delivered)
+            producer.poll(0)
+        if left := producer.flush(60):
+            self.failed.append(f"{left} messages were not delivered")
+
+    def _delivered(self, error: object, _message: object) -> None:
+        if error is not None:
+            self.failed.append(str(error))
+
+    def _next(self) -> bytes | None:
+        kind = self._chance.random()
+        if kind < 0.4:
+            # One of long ago, or of just now, in the same batch.
+            return self._chance.choice(self._sent[-5:] if kind < 0.2 else self._sent) if self._sent else self._good()
+        if kind < 0.6:
+            payload = self._bad()
+            self.bad.add(payload)
+            return payload
+        return self._good()
+
+    def _event(self) -> dict[str, object]:
+        now = time.time()
+        return {
+            "transaction_id": f"mixed {len(self._sent)} of {now:.3f}",
+            "amount": self._chance.randrange(-5_000, 100_000) / 100,
+            "timestamp": int(now * 1000),
+            "merchant": self._chance.choice(["Löwenbräu", "O'Neill & Sons", "寿司", "Plain"]),
+        }
+
+    def _good(self) -> bytes:
+        payload = json.dumps(self._event()).encode()
+        self._sent.append(payload)
+        return payload
+
+    def _bad(self) -> bytes | None:
+        event = self._event()
+        whole = json.dumps(event).encode()
+        return self._chance.choice(
+            [
+                None,
+                whole[: len(whole) // 2],
+                whole + b"}",
+                b"[" + whole + b"]",
+                whole.replace(b"mixed", b"mixed\xff"),
+                json.dumps({**event, "merchant": "NUL\0"}).encode(),
+                json.dumps({**event, "merchant": 7}).encode(),
+                json.dumps({**event, "amount": 0.001}).encode(),
+                json.dumps({name: value for name, value in event.items() if name != "timestamp"}).encode(),
+            ]
+        )
+
+
+class Progress:
+    """How far the tables are, against how far the topic is.
+
+    Args:
+        scene: asked through lines that may be down.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._reader = Consumer({"bootstrap.servers": scene.pipeline.broker, "group.id": "asks", "log_level": 0})
+
+    def catch_up(self) -> float:
+        """Waits until all that the topic holds now is committed.
+
+        Returns:
+            The seconds that took.
+        """
+        began = time.monotonic()
+        until = began + RECOVERY_LIMIT
+        ends = None
+        while True:
+            try:
+                ends = ends or self._ends()
+                reached = dict(self._scene.pipeline.query("SELECT partition, next_offset FROM kafka_offsets"))
+                if all(reached.get(partition, 0) >= end for partition, end in ends.items()):
+                    return time.monotonic() - began
+            except (KafkaException, psycopg.OperationalError):
+                pass
+            self._scene.check()
+            assert time.monotonic() < until, f"not caught up within {RECOVERY_LIMIT} s: {self._said()}"
+            time.sleep(0.02)
+
+    def _ends(self) -> dict[int, int]:
+        topic = self._scene.pipeline.topic
+        found = [
+            self._reader.get_watermark_offsets(TopicPartition(topic, number), timeout=2) for number in range(PARTITIONS)
+        ]
+        # Without an answer in time it is None.
+        if any(marks is None for marks in found):
+            raise KafkaException("no answer")
+        return {number: marks[1] for number, marks in enumerate(found)}
+
+    def _said(self) -> str:
+        return "\n---\n".join(consumer.output()[-3000:] for consumer in self._scene.consumers)

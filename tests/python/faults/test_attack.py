@@ -1,0 +1,154 @@
+"""The attack: faults at random, together and long, under load; then everything is counted again.
+
+``CCSTREAM_ATTACK_FILE`` names a file to which each run appends, as a line of JSON, what it tried and measured:
+``python bench/attack.py`` makes the README's table of several.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apache_kafka import missing_tools, running_kafka
+from conftest import at_length, leave_out, make_pipeline
+from faults.attack import FAULTS, PARTITIONS, Mixer, Progress, Scene
+from faults.proxy import Link
+from services import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Pipeline
+
+RATE = 1000
+"""Events a second, and a tenth of that from the mixer."""
+
+
+@pytest.fixture
+def scene(services: dict[str, str], database: str, chance: random.Random) -> Iterator[Scene]:
+    """A broker of the test's own behind a line that can fail, and another line before PostgreSQL."""
+    if missing := missing_tools():
+        leave_out("kafka", f"Apache Kafka needs {missing}")
+    port = free_port()
+    with (
+        Link(f"kafka://localhost:{port}") as to_kafka,
+        Link(services["DATABASE_URL"].rpartition("/")[0] + "/" + database.rpartition("/")[2]) as to_postgres,
+        running_kafka(port, advertised=to_kafka.port) as kafka,
+        make_pipeline(kafka.address, database) as pipeline,
+    ):
+        pipeline.create_topic(PARTITIONS)
+        flags = ["--assignment", chance.choice(["eager", "cooperative"])]
+        # A database that forgets its last commits as it is killed must not be told apart in the end.
+        flags += chance.choice([[], ["--no-synchronous-commit"]])
+        print(f"every consumer has {' '.join(flags)}")
+        yield Scene(pipeline, kafka, to_kafka, to_postgres, tuple(flags))
+
+
+class Attack:
+    """Rounds of faults, and what came of them.
+
+    Args:
+        scene: what is attacked.
+        chance: what decides.
+    """
+
+    def __init__(self, scene: Scene, chance: random.Random) -> None:
+        self._scene, self._chance = scene, chance
+        self._progress = Progress(scene)
+        self.tried: dict[str, int] = {name: 0 for faults in FAULTS.values() for name in faults}
+        self.recovery: dict[str, list[float]] = {name: [] for name in self.tried}
+        self._failed: list[BaseException] = []
+
+    def round(self) -> None:
+        """One fault alone and how long it takes to catch up, or several together, at times without a rest."""
+        many = 1 if self._chance.random() < 0.5 else self._chance.randint(2, len(FAULTS))
+        targets = self._chance.sample(list(FAULTS), many)
+        names = [self._chance.choice(list(FAULTS[target])) for target in targets]
+        work = [
+            threading.Thread(target=self._do, args=(target, name, self._chance.getrandbits(32)))
+            for target, name in zip(targets, names, strict=True)
+        ]
+        for thread in work:
+            thread.start()
+        for thread in work:
+            thread.join()
+        if self._failed:
+            raise self._failed[0]
+        if many == 1:
+            self.recovery[names[0]].append(self.catch_up())
+        elif self._chance.random() < 0.5:
+            self.catch_up()
+
+    def catch_up(self) -> float:
+        """Waits until all that was sent so far is committed: the seconds that takes."""
+        return self._progress.catch_up()
+
+    def _do(self, target: str, name: str, seed: int) -> None:
+        own = random.Random(seed)  # noqa: S311
+        time.sleep(own.uniform(0, 0.5))
+        self.tried[name] += 1
+        try:
+            FAULTS[target][name](self._scene, own)
+        except BaseException as error:  # noqa: BLE001
+            error.add_note(f"in: {name}")
+            self._failed.append(error)
+
+
+@pytest.mark.timeout(3600)
+def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.Random) -> None:
+    seconds = at_length(60, 1800)
+    pipeline = scene.pipeline
+    for _ in range(2):
+        scene.join(chance)
+    for consumer in scene.consumers:
+        consumer.wait_for("Listening")
+    mixer = Mixer(pipeline, random.Random(chance.getrandbits(32)), RATE / 10)  # noqa: S311
+    producer = pipeline.produce(RATE, RATE * seconds * 10)
+    mixer.start()
+    attack = Attack(scene, chance)
+    try:
+        attack.catch_up()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            attack.round()
+        attack.catch_up()
+    finally:
+        mixer.stop()
+    producer.signal(signal.SIGTERM)
+    assert producer.process.wait(60) == 0, producer.output()
+    while scene.consumers:
+        scene.leave(chance)
+    pipeline.run("consume", "--until-caught-up", *scene.flags)
+    messages = pipeline.recount(mixer.bad)
+    # What our producer says is acknowledged is in the topic, once.
+    summary = producer.output().split("acknowledged ")[1]
+    assert ", failed 0 " in summary, summary
+    acknowledged = int(summary.split(", failed")[0].replace(",", ""))
+    [(own,)] = pipeline.query("SELECT count(*) FROM orders WHERE order_id NOT LIKE 'mixed %%'")
+    assert own == acknowledged
+    record(pipeline, attack, seconds, messages)
+
+
+def record(pipeline: Pipeline, attack: Attack, seconds: int, messages: int) -> None:
+    """Prints what was tried and what it took, and appends it to the file that is asked for."""
+    [(duplicate, rejected)] = pipeline.query("SELECT sum(duplicate), sum(rejected) FROM kafka_offsets")
+    print(
+        f"{sum(attack.tried.values())} faults in {seconds} s; {messages:,} messages, "
+        f"{duplicate:,} duplicates and {rejected:,} bad ones among them"
+    )
+    for name, times in attack.tried.items():
+        took = sorted(attack.recovery[name])
+        said = f"{took[len(took) // 2]:5.1f} s, at most {took[-1]:5.1f} s" if took else ""
+        print(f"{name:<68} {times:>4} {said}")
+    if path := os.environ.get("CCSTREAM_ATTACK_FILE"):
+        found = {"seconds": seconds, "messages": messages, "duplicate": int(duplicate), "rejected": int(rejected)}
+        with Path(path).open("a") as file:
+            file.write(json.dumps({**found, "tried": attack.tried, "recovery": attack.recovery}) + "\n")
