@@ -20,7 +20,7 @@ ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 endif
 
-.PHONY: help build demo test test-rust test-python test-faults bench bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
+.PHONY: help build demo test test-rust test-python test-fuzz test-faults bench bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,7 +38,7 @@ $(VENV)/.built: $(SOURCES) tools/check-tools.sh
 demo: build ## everything at once, with a dashboard; Ctrl-C ends it
 	@$(BIN)/ccstream demo
 
-test: build lint test-rust test-python ## every check and every test, on services of its own
+test: build lint test-rust test-fuzz test-python ## every check and every test, on services of its own
 
 lint: build ## formatting, clippy, ruff, mypy, stubtest
 	cargo fmt --check
@@ -55,6 +55,22 @@ test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
 
 test-python: build ## the Python tests, on the embedded services and on Apache Kafka
 	$(BIN)/pytest
+
+# Seconds for each target; without a sanitizer, which stable Rust does not have and safe code does not need.
+FUZZ_SECONDS ?= 20
+FUZZ := target/tools/bin/cargo-fuzz
+FUZZ_RUN := $(FUZZ) run --sanitizer none --fuzz-dir fuzz --target-dir target/fuzz
+
+test-fuzz: $(FUZZ) ## any bytes into validate and codec, from the corpus kept; FUZZ_SECONDS=20 each
+	@for target in validate codec; do \
+	  mkdir -p target/fuzz/new-$$target; \
+	  $(FUZZ_RUN) $$target target/fuzz/new-$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=700 -dict=fuzz/json.dict -verbosity=0 -print_final_stats=1 >target/fuzz/$$target.log 2>&1 \
+	  || { tail -n 60 target/fuzz/$$target.log; exit 1; }; \
+	  echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' target/fuzz/$$target.log) inputs, no failure"; done
+
+$(FUZZ):
+	cargo install --quiet --locked --root target/tools cargo-fuzz
 
 test-faults: build ## the faults at length: an hour, seeds printed
 	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults

@@ -160,3 +160,6 @@ fn await_tables(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,4 +161,4 @@ async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -15,13 +15,13 @@ use crate::batch::Cursor;
 use crate::event::{Cents, Micros, Transaction as Event};
 
 /// A schema of its own in the test database; None, with a line that says so, where there is none.
-struct Sandbox {
+pub(crate) struct Sandbox {
     runtime: Runtime,
     url: DatabaseUrl,
 }
 
 impl Sandbox {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Ok(base) = std::env::var("CCSTREAM_TEST_DATABASE_URL") else {
             assert!(std::env::var("CCSTREAM_DEMAND").is_err(), "CCSTREAM_TEST_DATABASE_URL is not set");
@@ -44,12 +44,12 @@ impl Sandbox {
         self.runtime.block_on(client.batch_execute(statement)).unwrap();
     }
 
-    fn number(&self, query: &str) -> i64 {
+    pub(crate) fn number(&self, query: &str) -> i64 {
         let client = self.client();
         self.runtime.block_on(client.query_one(query, &[])).unwrap().get(0)
     }
 
-    fn config(&self) -> ConsumerConfig {
+    pub(crate) fn config(&self) -> ConsumerConfig {
         ConsumerConfig { database_url: self.url.clone(), ..ConsumerConfig::default() }
     }
 
@@ -82,7 +82,7 @@ impl Sandbox {
     }
 
     /// `verify` finds nothing.
-    fn verify(&self) {
+    pub(crate) fn verify(&self) {
         assert_eq!(crate::verify::verify(&self.url).unwrap().problems, Vec::<String>::new());
     }
 }

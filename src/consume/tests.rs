@@ -1,0 +1,202 @@
+//! What real brokers will not do on demand: the errors of librdkafka's mock cluster, given to producer and consumer.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+
+use super::{ConsumeEvent, ConsumeSummary, consume};
+use crate::config::{ConsumerConfig, KafkaConfig, ProducerConfig};
+use crate::error::Result;
+use crate::generate::Pace;
+use crate::produce::{ProduceSummary, produce};
+use crate::store::tests::Sandbox;
+
+const PARTITIONS: i32 = 4;
+const BROKERS: i32 = 3;
+
+/// Errors that pass, by what was asked: librdkafka or we try again.
+const PASSING: &[(Api, &[Code])] = &[
+    (
+        Api::Produce,
+        &[
+            Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+            Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            Code::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+            Code::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+            Code::RD_KAFKA_RESP_ERR__TRANSPORT,
+        ],
+    ),
+    (
+        Api::Fetch,
+        &[
+            Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            Code::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+            Code::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+            Code::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+            Code::RD_KAFKA_RESP_ERR__TRANSPORT,
+        ],
+    ),
+    (Api::Metadata, &[Code::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, Code::RD_KAFKA_RESP_ERR__TRANSPORT]),
+    (Api::FindCoordinator, &[Code::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, Code::RD_KAFKA_RESP_ERR__TRANSPORT]),
+    (
+        Api::JoinGroup,
+        &[
+            Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+        ],
+    ),
+    (Api::SyncGroup, &[Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION]),
+    (
+        Api::Heartbeat,
+        &[
+            Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS,
+            Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+            Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        ],
+    ),
+    // Kafka's own offsets are for show: nothing depends on them.
+    (
+        Api::OffsetCommit,
+        &[Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED],
+    ),
+];
+
+/// A cluster with an empty topic, and where it is.
+fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaConfig) {
+    let cluster = MockCluster::new(BROKERS).unwrap();
+    let kafka = KafkaConfig { bootstrap_servers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
+    cluster.create_topic(&kafka.topic, PARTITIONS, 1).unwrap();
+    (cluster, kafka)
+}
+
+fn send(kafka: &KafkaConfig, pace: Pace, count: u64) -> Result<ProduceSummary> {
+    let config = ProducerConfig { kafka: kafka.clone(), pace, count: Some(count), ..ProducerConfig::default() };
+    produce(&config, &CancellationToken::new(), &mut |_| {})
+}
+
+/// Reads until so many rows are stored, or an error ends it; what was told on the way.
+fn read(config: &ConsumerConfig, count: i64) -> (Result<ConsumeSummary>, Vec<String>) {
+    let stop = CancellationToken::new();
+    let mut told = Vec::new();
+    let until = Instant::now() + Duration::from_secs(120);
+    let ended = consume(config, &stop, &mut |event| {
+        match event {
+            ConsumeEvent::Batch(batch) if batch.total.stored >= count => stop.cancel(),
+            ConsumeEvent::Warning(text) | ConsumeEvent::Waiting { reason: text } => told.push(text),
+            _ => {}
+        }
+        assert!(Instant::now() < until, "not all was stored: {told:?}");
+    });
+    (ended, told)
+}
+
+#[test]
+fn errors_that_pass_cost_no_message() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (cluster, kafka) = cluster();
+    let seed = std::env::var("CCSTREAM_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("CCSTREAM_TEST_SEED={seed}");
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    let (count, rate) = (20_000, 4_000.0);
+    let config = ConsumerConfig { kafka: kafka.clone(), batch_rows: 500, ..sandbox.config() };
+    let consumer = thread::spawn(move || read(&config, count));
+    let to = kafka.clone();
+    let producer = thread::spawn(move || send(&to, Pace::PerSecond(rate), count as u64));
+    let mut errors = 0;
+    while !producer.is_finished() {
+        if chance.random_range(0..5) == 0 {
+            let leader = chance.random_range(1..=BROKERS);
+            cluster.partition_leader(&kafka.topic, chance.random_range(0..PARTITIONS), Some(leader)).unwrap();
+        } else {
+            let (api, codes) = PASSING[chance.random_range(0..PASSING.len())];
+            cluster.request_errors(api, &[codes[chance.random_range(0..codes.len())]]);
+            errors += 1;
+        }
+        thread::sleep(Duration::from_millis(chance.random_range(0..100)));
+    }
+    for (api, _) in PASSING {
+        cluster.clear_request_errors(*api);
+    }
+    let sent = producer.join().unwrap().unwrap();
+    let (read, told) = consumer.join().unwrap();
+    println!("{errors} errors; sent in {:?}; told: {told:?}", sent.elapsed);
+    assert_eq!((sent.acknowledged, sent.failed), (count as u64, 0));
+    read.unwrap();
+    // What may be left are repeats: the mock cluster does not know a producer's that were sent again.
+    let rest = ConsumerConfig { kafka: kafka.clone(), until_caught_up: true, ..sandbox.config() };
+    consume(&rest, &CancellationToken::new(), &mut |_| {}).unwrap();
+    let there = read_all(&kafka).len() as i64;
+    let counted = sandbox.number("SELECT (sum(consumed) + sum(missing))::bigint FROM kafka_offsets");
+    let stored = sandbox.number("SELECT count(DISTINCT order_id) FROM orders");
+    assert_eq!((counted, stored), (there, count));
+    sandbox.verify();
+}
+
+#[test]
+fn errors_that_do_not_pass_end_the_consumer() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    for (api, code, word) in [
+        (Api::JoinGroup, Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, "GroupAuthorizationFailed"),
+        (Api::JoinGroup, Code::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT, "InvalidSessionTimeout"),
+        (Api::JoinGroup, Code::RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL, "InconsistentGroupProtocol"),
+        (Api::Fetch, Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "TopicAuthorizationFailed"),
+    ] {
+        let (cluster, kafka) = cluster();
+        send(&kafka, Pace::Max, 100).unwrap();
+        cluster.request_errors(api, &[code; 20]);
+        let config = ConsumerConfig { kafka, group: word.into(), ..sandbox.config() };
+        let error = read(&config, i64::MAX).0.unwrap_err();
+        assert_eq!(error.exit_code(), 3, "{word}");
+        assert!(error.chain().contains(word), "{word}: {}", error.chain());
+    }
+}
+
+#[test]
+fn what_the_broker_refuses_for_good_is_counted_as_failed() {
+    let (cluster, kafka) = cluster();
+    cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    let sent = send(&kafka, Pace::Max, 1000).unwrap();
+    assert_eq!((sent.sent, sent.acknowledged + sent.failed), (1000, 1000));
+    assert!(sent.failed > 0, "{sent:?}");
+    let there = read_all(&kafka);
+    assert_eq!(there.len() as u64, sent.acknowledged);
+}
+
+/// Every message's place, read by a client that is not ours.
+fn read_all(kafka: &KafkaConfig) -> BTreeSet<(i32, i64)> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &kafka.bootstrap_servers)
+        .set("group.id", "reads-all")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(&kafka.topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut found, mut ended) = (BTreeSet::new(), BTreeSet::new());
+    while ended.len() < PARTITIONS as usize {
+        match consumer.poll(Duration::from_secs(30)).expect("a message or an end") {
+            Ok(message) => assert!(found.insert((message.partition(), message.offset()))),
+            Err(KafkaError::PartitionEOF(partition)) => assert!(ended.insert(partition)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    found
+}
