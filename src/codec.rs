@@ -3,6 +3,8 @@
 //! Reading goes as far as the text's soundness and each field's raw value; what a value must be
 //! is [`validate`](crate::validate)'s matter.
 
+mod plain;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
@@ -50,6 +52,25 @@ pub struct RawEvent<'a> {
     pub other_values: [Option<&'a str>; FIELDS.len()],
     /// The first known key that stands there twice.
     pub repeated_key: Option<&'static str>,
+    /// No text in it has escapes.
+    pub plain: bool,
+}
+
+impl<'a> RawEvent<'a> {
+    /// Takes a key's value, if it is a known one.
+    fn note(&mut self, key: &str, raw: &'a str) {
+        if let Some(place) = field_of_key(key) {
+            self.put(place, raw);
+        }
+    }
+
+    fn put(&mut self, (at, other): (usize, bool), raw: &'a str) {
+        let place = if other { &mut self.other_values[at] } else { &mut self.values[at] };
+        if place.replace(raw).is_some() && self.repeated_key.is_none() {
+            let field = &FIELDS[at];
+            self.repeated_key = Some(if other { field.column } else { field.key });
+        }
+    }
 }
 
 /// Reads one JSON object. The error is in `serde_json`'s words, with line and column.
@@ -58,14 +79,18 @@ pub struct RawEvent<'a> {
 /// use ccstream::codec::{decode, read_value, Value};
 /// let event = decode(r#"{"order_id":"a","amount":1.50,"unknown":[{}]}"#).unwrap();
 /// assert_eq!(event.values[0], Some(r#""a""#));
-/// assert_eq!(read_value("1.50").unwrap(), Value::Number("1.50"));
+/// assert_eq!(read_value("1.50", event.plain).unwrap(), Value::Number("1.50"));
 /// assert!(decode(r#"{"order_id":"a""#).is_err());
 /// ```
 pub fn decode(text: &str) -> Result<RawEvent<'_>, serde_json::Error> {
     let mut event = RawEvent::default();
-    let mut reader = serde_json::Deserializer::from_str(text);
-    reader.deserialize_map(FieldsVisitor { event: &mut event })?;
-    reader.end()?;
+    event.plain = plain::read(text, &mut event);
+    if !event.plain {
+        event = RawEvent::default();
+        let mut reader = serde_json::Deserializer::from_str(text);
+        reader.deserialize_map(FieldsVisitor { event: &mut event })?;
+        reader.end()?;
+    }
     for (value, other) in event.values.iter_mut().zip(&mut event.other_values) {
         if other.is_some() && matches!(value, None | Some("null")) {
             *value = other.take();
@@ -74,13 +99,14 @@ pub fn decode(text: &str) -> Result<RawEvent<'_>, serde_json::Error> {
     Ok(event)
 }
 
-/// Reads a value's own text, which [`decode`] has found sound. Errors: an escape that stands for no character.
-pub fn read_value(raw: &str) -> Result<Value<'_>, serde_json::Error> {
+/// Reads a value's own text, which [`decode`] has found sound; `plain` as the event has it. Errors: an escape that
+/// stands for no character.
+pub fn read_value(raw: &str, plain: bool) -> Result<Value<'_>, serde_json::Error> {
     Ok(match raw.as_bytes().first() {
         Some(b'n') => Value::Null,
         Some(b't') => Value::Bool(true),
         Some(b'f') => Value::Bool(false),
-        Some(b'"') if memchr::memchr(b'\\', raw.as_bytes()).is_none() => {
+        Some(b'"') if plain || memchr::memchr(b'\\', raw.as_bytes()).is_none() => {
             Value::Text(Cow::Borrowed(&raw[1..raw.len() - 1]))
         }
         Some(b'"') => Value::Text(Cow::Owned(serde_json::from_str(raw)?)),
@@ -104,15 +130,9 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let event = self.event;
         while let Some(Key(key)) = map.next_key()? {
-            let Some((at, other)) = key else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            let raw: &RawValue = map.next_value()?;
-            let place = if other { &mut event.other_values[at] } else { &mut event.values[at] };
-            if place.replace(raw.get()).is_some() && event.repeated_key.is_none() {
-                let field = &FIELDS[at];
-                event.repeated_key = Some(if other { field.column } else { field.key });
+            match key {
+                Some(place) => event.put(place, map.next_value::<&RawValue>()?.get()),
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
@@ -292,7 +312,7 @@ mod tests {
     #[test]
     fn escaped_keys_and_texts_are_read() {
         let event = decode(r#"{"\u006frder_id":"a\n\u00e9"}"#).unwrap();
-        assert_eq!(read_value(event.values[0].unwrap()).unwrap(), Value::Text("a\né".into()));
-        assert!(read_value(r#""\ud800""#).is_err(), "half a pair");
+        assert_eq!(read_value(event.values[0].unwrap(), event.plain).unwrap(), Value::Text("a\né".into()));
+        assert!(read_value(r#""\ud800""#, false).is_err(), "half a pair");
     }
 }

@@ -3,6 +3,8 @@
 //! Of all that is wrong with a message, the first in the order of [`Reason`] is told, and of that the first field.
 //! Nothing is mended and nothing rounded: what is valid is stored as it was sent.
 
+use std::borrow::Cow;
+
 use crate::card_number;
 use crate::codec::{self, RawEvent, Value};
 use crate::decimal::{DecimalError, scaled, scaled_floor};
@@ -34,7 +36,7 @@ pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
     let mut transaction = Transaction::default();
     for (field, raw) in FIELDS.iter().zip(&event.values) {
         let Some(raw) = raw else { continue };
-        if let Err(rejection) = read_field(field, raw, &mut transaction) {
+        if let Err(rejection) = read_field(field, raw, event.plain, &mut transaction) {
             if first.as_ref().is_none_or(|first| rejection.reason < first.reason) {
                 first = Some(rejection);
             }
@@ -105,7 +107,7 @@ fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
     }
     for ((field, value), other) in FIELDS.iter().zip(&event.values).zip(&event.other_values) {
         let (Some(value), Some(other)) = (value, other) else { continue };
-        let read = |raw| codec::read_value(raw).map_err(|error| invalid_json(&error));
+        let read = |raw| codec::read_value(raw, event.plain).map_err(|error| invalid_json(&error));
         if !is_same(field, &read(value)?, &read(other)?) {
             let other_key = field.other_key.unwrap_or_default();
             let detail = format!("{:?} and {other_key:?} name the same field and differ", field.key);
@@ -146,8 +148,13 @@ fn amount(text: &str) -> Result<i64, DecimalError> {
 }
 
 /// Reads one field's value into the transaction; null is absent.
-fn read_field<'a>(field: &Field, raw: &'a str, transaction: &mut Transaction<'a>) -> Result<(), Rejection> {
-    match (field.kind, codec::read_value(raw).map_err(|error| invalid_json(&error))?) {
+fn read_field<'a>(
+    field: &Field,
+    raw: &'a str,
+    plain: bool,
+    transaction: &mut Transaction<'a>,
+) -> Result<(), Rejection> {
+    match (field.kind, codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?) {
         (_, Value::Null) => {}
         (Kind::Id, Value::Text(text)) => {
             check_text(field, &text)?;
@@ -189,7 +196,7 @@ fn wrong_type(key: &str, kind: Kind, value: &Value<'_>) -> Rejection {
     Rejection::new(Reason::WrongType, format!("{key:?} is {}, not {wanted}", value.type_name()))
 }
 
-fn check_text(field: &Field, text: &str) -> Result<(), Rejection> {
+fn check_text(field: &Field, text: &Cow<'_, str>) -> Result<(), Rejection> {
     if field.not_empty && text.is_empty() {
         return Err(Rejection::new(Reason::EmptyText, format!("{:?} is empty", field.key)));
     }
@@ -201,7 +208,8 @@ fn check_text(field: &Field, text: &str) -> Result<(), Rejection> {
             return Err(Rejection::new(Reason::TextTooLong, detail));
         }
     }
-    if memchr::memchr(0, text.as_bytes()).is_some() {
+    // Only an escape can stand for NUL.
+    if matches!(text, Cow::Owned(_)) && memchr::memchr(0, text.as_bytes()).is_some() {
         return Err(Rejection::new(Reason::NulCharacter, format!("{:?} holds a NUL character", field.key)));
     }
     Ok(())

@@ -58,7 +58,7 @@ impl Member {
             // nothing for a second, in which we run dry: 90,000 messages a second instead of 140,000.
             ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "100000"),
-            ("queued.max.messages.kbytes", "32768"),
+            ("queued.max.messages.kbytes", "16384"),
         ])?;
         let consumer = BaseConsumer::from_config_and_context(&client, Group::default()).map_err(refused)?;
         Ok(Self {
