@@ -102,4 +102,28 @@ def _poison(measured: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"ingest": _ingest, "producers": _producers, "latency": _latency, "poison": _poison}
+def _startup(measured: dict[str, Any]) -> str:
+    lines = ["| a start | ms |", "|---|--:|"]
+    lines += [f"| {line['name']} | {line['ms']:,.0f} |" for line in measured["table"]]
+    return "\n".join(lines)
+
+
+def _attack(measured: dict[str, Any]) -> str:
+    lines = [
+        "| fault | times | rows lost | rows doubled | caught up after: p50, s | at most, s |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for line in measured["table"]:
+        took = f"{line['p50']:.1f} | {line['most']:.1f}" if line["alone"] else "|"
+        lines.append(f"| {line['fault']} | {line['times']} | {line['lost']} | {line['doubled']} | {took} |")
+    return "\n".join(lines)
+
+
+TABLES = {
+    "ingest": _ingest,
+    "producers": _producers,
+    "latency": _latency,
+    "poison": _poison,
+    "startup": _startup,
+    "attack": _attack,
+}

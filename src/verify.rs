@@ -45,8 +45,9 @@ pub struct VerifyReport {
     pub problems: Vec<String>,
 }
 
-/// Counts everything again. Errors: no database, or no tables yet.
-pub fn verify(url: &DatabaseUrl) -> Result<VerifyReport> {
+/// Counts everything again; `counters_only` leaves out the dashboard's figures, which take the longest. Errors: no
+/// database, or no tables yet.
+pub fn verify(url: &DatabaseUrl, counters_only: bool) -> Result<VerifyReport> {
     crate::runtime()?.block_on(async {
         let mut client: Client = connect(url).await?;
         let snapshot = client
@@ -60,9 +61,11 @@ pub fn verify(url: &DatabaseUrl) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
         compare_partitions(&snapshot, &mut report).await?;
         compare_totals(&snapshot, &mut report).await?;
-        let (figures, mut differing) = check::compare(&snapshot).await?;
-        report.figures = figures;
-        report.problems.append(&mut differing);
+        if !counters_only {
+            let (figures, mut differing) = check::compare(&snapshot).await?;
+            report.figures = figures;
+            report.problems.append(&mut differing);
+        }
         Ok(report)
     })
 }

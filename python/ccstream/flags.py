@@ -190,6 +190,14 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
 
 
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of ``verify``."""
+    parser.add_argument(
+        "--counters-only", action="store_true", help="leave out the dashboard's figures, which take the longest"
+    )
+    add_database(parser)
+
+
 def add_rejected(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``rejected``."""
     parser.add_argument("--reason", metavar="REASON", help="only messages of this reason")

@@ -108,9 +108,9 @@ record!(
 );
 
 #[pyfunction]
-#[pyo3(signature = (*, database_url=None))]
-pub(super) fn verify(py: Python<'_>, database_url: Option<String>) -> PyResult<PyVerifyReport> {
-    Ok(py.detach(|| verify_database(&url(database_url)).map(PyVerifyReport))?)
+#[pyo3(signature = (*, database_url=None, counters_only=false))]
+pub(super) fn verify(py: Python<'_>, database_url: Option<String>, counters_only: bool) -> PyResult<PyVerifyReport> {
+    Ok(py.detach(|| verify_database(&url(database_url), counters_only).map(PyVerifyReport))?)
 }
 
 #[pyfunction]

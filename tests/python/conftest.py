@@ -235,7 +235,7 @@ class Pipeline:
         reader.close()
         return messages
 
-    def recount(self, bad: Container[bytes | None] = ()) -> int:
+    def recount(self, bad: Container[bytes | None] = ()) -> tuple[int, int]:
         """Compares the topic with the tables, message by message, without the product's code.
 
         For a topic read whole by one group, of valid events and of ``bad`` payloads: each id's row is there
@@ -243,7 +243,7 @@ class Pipeline:
         counters say as many messages, duplicates and rejections as each partition holds.
 
         Returns:
-            How many messages that were.
+            How many messages that were, and how many different events.
         """
         self.verify()
         messages = self.read_topic()
@@ -276,7 +276,7 @@ class Pipeline:
             assert not offsets or next_offset > max(offsets), f"partition {partition}"
         [(consumed, duplicate)] = self.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets")
         assert (consumed, duplicate) == (len(messages), len(messages) - len(kept) - len(sent))
-        return len(messages)
+        return len(messages), len(sent)
 
 
 @dataclass

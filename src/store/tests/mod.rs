@@ -83,7 +83,7 @@ impl Sandbox {
 
     /// `verify` finds nothing.
     pub(crate) fn verify(&self) {
-        assert_eq!(crate::verify::verify(&self.url).unwrap().problems, Vec::<String>::new());
+        assert_eq!(crate::verify::verify(&self.url, false).unwrap().problems, Vec::<String>::new());
     }
 }
 

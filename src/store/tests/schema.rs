@@ -38,7 +38,7 @@ fn an_eight_column_table_is_brought_up_and_keeps_its_rows() {
     let positions = sandbox.write(&mut store, &mut batch_of(&positions, &["old", "new"]));
     assert_eq!((positions[&0].counters.stored, positions[&0].counters.duplicate), (1, 1));
     assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE category = 'Books' AND value = 12.5"), 1);
-    let report = crate::verify::verify(&sandbox.url).unwrap();
+    let report = crate::verify::verify(&sandbox.url, false).unwrap();
     assert_eq!((report.foreign_rows, report.problems), (1, vec![]));
 }
 

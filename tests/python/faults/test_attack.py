@@ -127,28 +127,35 @@ def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.R
     while scene.consumers:
         scene.leave(chance)
     pipeline.run("consume", "--until-caught-up", *scene.flags)
-    messages = pipeline.recount(mixer.bad)
+    counted = pipeline.recount(mixer.bad)
     # What our producer says is acknowledged is in the topic, once.
     summary = producer.output().split("acknowledged ")[1]
     assert ", failed 0 " in summary, summary
     acknowledged = int(summary.split(", failed")[0].replace(",", ""))
     [(own,)] = pipeline.query("SELECT count(*) FROM orders WHERE order_id NOT LIKE 'mixed %%'")
     assert own == acknowledged
-    record(pipeline, attack, seconds, messages)
+    record(pipeline, attack, seconds, *counted)
 
 
-def record(pipeline: Pipeline, attack: Attack, seconds: int, messages: int) -> None:
+def record(pipeline: Pipeline, attack: Attack, seconds: int, messages: int, events: int) -> None:
     """Prints what was tried and what it took, and appends it to the file that is asked for."""
     [(duplicate, rejected)] = pipeline.query("SELECT sum(duplicate), sum(rejected) FROM kafka_offsets")
-    print(
-        f"{sum(attack.tried.values())} faults in {seconds} s; {messages:,} messages, "
-        f"{duplicate:,} duplicates and {rejected:,} bad ones among them"
-    )
+    [(rows, ids)] = pipeline.query("SELECT count(*), count(DISTINCT order_id) FROM orders")
+    found = {
+        "seconds": seconds,
+        "messages": messages,
+        "duplicate": int(duplicate),
+        "rejected": int(rejected),
+        "lost": events - ids,
+        "doubled": rows - ids,
+        "tried": attack.tried,
+        "recovery": attack.recovery,
+    }
+    print({name: value for name, value in found.items() if isinstance(value, int)})
     for name, times in attack.tried.items():
         took = sorted(attack.recovery[name])
         said = f"{took[len(took) // 2]:5.1f} s, at most {took[-1]:5.1f} s" if took else ""
         print(f"{name:<68} {times:>4} {said}")
     if path := os.environ.get("CCSTREAM_ATTACK_FILE"):
-        found = {"seconds": seconds, "messages": messages, "duplicate": int(duplicate), "rejected": int(rejected)}
         with Path(path).open("a") as file:
-            file.write(json.dumps({**found, "tried": attack.tried, "recovery": attack.recovery}) + "\n")
+            file.write(json.dumps(found) + "\n")

@@ -1,0 +1,114 @@
+"""A soak: half of what the machine can do, for long; nothing grows, nothing leaks, and the accounts agree all along."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from conftest import at_length, wait_until
+
+if TYPE_CHECKING:
+    from conftest import Pipeline, Running
+
+MEMORY_LIMIT = 150e6
+"""Bytes, at any rate."""
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+WARM_UP = 0.2
+"""Of the time: buffers fill, the interpreter loads what it needs."""
+
+
+@dataclass
+class Samples:
+    """What one process held, as time went by."""
+
+    process: psutil.Process
+    memory: list[int] = field(default_factory=list)
+    handles: list[int] = field(default_factory=list)
+
+    def take(self) -> None:
+        """One more."""
+        self.memory.append(self.process.memory_info().rss)
+        self.handles.append(self.process.num_fds())
+
+    def check(self, name: str) -> None:
+        """Flat: the last third holds no more than the third after the warm-up, but for a twentieth."""
+        memory = self.memory[int(len(self.memory) * WARM_UP) :]
+        handles = self.handles[int(len(self.handles) * WARM_UP) :]
+        third = len(memory) // 3
+        early, late = max(memory[:third]), max(memory[-third:])
+        print(
+            f"{name}: {early / 1e6:.0f} MB at most in the first third, {late / 1e6:.0f} MB in the last; "
+            f"{max(handles[:third])} handles, then {max(handles[-third:])}"
+        )
+        assert max(memory) < MEMORY_LIMIT, name
+        assert late < early * 1.05 + 1e6, name
+        # A connection more is one that was being made anew.
+        assert max(handles[-third:]) <= max(handles[:third]) + 1, name
+
+
+def most(pipeline: Pipeline, seconds: float) -> tuple[float, int]:
+    """Events a second that go through all of it, on a machine that does all of it; how many were sent."""
+    earlier = stored(pipeline)
+    producer = pipeline.produce("max", 100_000_000)
+    wait_until("rows come", lambda: stored(pipeline) > earlier)
+    before, began = stored(pipeline), time.monotonic()
+    time.sleep(seconds)
+    rate = (stored(pipeline) - before) / (time.monotonic() - began)
+    assert producer.stop() == 0
+    return rate, acknowledged(producer)
+
+
+def stored(pipeline: Pipeline) -> int:
+    """By the counters: counting the rows would be work of its own."""
+    [(count,)] = pipeline.query("SELECT coalesce(sum(stored), 0) FROM kafka_offsets")
+    return int(count)
+
+
+def acknowledged(producer: Running) -> int:
+    """What the producer says that it has sent."""
+    return int(producer.output().split("acknowledged ")[1].split(", failed 0")[0].replace(",", ""))
+
+
+@pytest.mark.timeout(3600)
+def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline) -> None:
+    pipeline, seconds = apache_pipeline, at_length(40, 1800)
+    # Kept for long enough to be read, not for ever: half an hour at half the rate is ten gigabytes.
+    pipeline.create_topic(4, retention_bytes=str(1 << 30), segment_bytes=str(1 << 27))
+    # With much to catch up its buffers get as large as they ever will: what grows after that is a leak.
+    backlog = 300_000
+    pipeline.run("produce", "--quiet", "--rate", "max", "--count", str(backlog))
+    consumer = pipeline.consume("--quiet")
+    wait_until("it has caught up", lambda: pipeline.count() == backlog)
+    rate, warm_up = most(pipeline, seconds / 10)
+    rate /= 2
+    producer = pipeline.produce(int(rate), int(rate * seconds))
+    watched = {"consumer": consumer, "producer": producer}
+    samples = {name: Samples(psutil.Process(running.process.pid)) for name, running in watched.items()}
+    sessions: list[int] = []
+    began = checked = time.monotonic()
+    checks = 0
+    while producer.process.poll() is None:
+        for sample in samples.values():
+            sample.take()
+        sessions.append(int(pipeline.query(SESSIONS)[0][0]))
+        if time.monotonic() - checked > at_length(10, 60):
+            checked = time.monotonic()
+            pipeline.run("verify", "--counters-only", limit=600)
+            checks += 1
+        time.sleep(at_length(1, 5))
+        assert time.monotonic() < began + seconds * 2, "the producer does not keep its rate"
+    assert producer.process.wait() == 0
+    sent = backlog + warm_up + acknowledged(producer)
+    wait_until("all is stored", lambda: stored(pipeline) == sent)
+    print(f"{rate:,.0f} events/s for {time.monotonic() - began:.0f} s, {checks} times verified")
+    assert checks >= 2
+    for name, sample in samples.items():
+        sample.check(name)
+    # The consumer's one, and verify's while it ran.
+    assert max(sessions) <= 2, sessions
+    assert consumer.stop() == 0
+    pipeline.verify()
