@@ -20,7 +20,7 @@ ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 endif
 
-.PHONY: help build demo test test-rust test-python test-fuzz test-faults bench bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
+.PHONY: help build demo test test-rust test-python test-fuzz test-faults bench bench-attack bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -80,6 +80,10 @@ bench: build ## all of it side by side, into bench/results.json and the README: 
 	$(BIN)/python bench/producers.py
 	$(BIN)/python bench/latency.py
 	$(BIN)/python bench/poison.py --peers target/peers
+	$(BIN)/python bench/startup.py
+
+bench-attack: build ## the attack twice, for the README's table of faults: over an hour
+	$(BIN)/python bench/attack.py
 
 bench-duplicates: build ## what duplicates cost, beside a staging table
 	$(BIN)/python bench/duplicates.py

@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import venv
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import Program
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from apache_kafka import LOGGING, fetch_jars, missing_tools
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 OURS = Program("ccstream", (sys.executable, "-m", "ccstream", "consume", "--quiet"))
 SCRIPT = "bench/peers/usual_script.py"
@@ -29,6 +33,19 @@ OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
         "mq-bridge, bulk copy": ("mq_bridge_rows.py", "copy"),
     },
 }
+DRIVER = "org.postgresql:postgresql:42.7.7"
+FLINK = "apache-flink==1.20.0"
+FLINK_JARS = (
+    "org.apache.flink:flink-connector-kafka:3.4.0-1.20",
+    "org.apache.flink:flink-connector-jdbc:3.3.0-1.20",
+    DRIVER,
+)
+DEBEZIUM_JARS = (
+    *(f"org.apache.kafka:connect-{part}:4.3.1" for part in ("runtime", "json", "transforms")),
+    "io.debezium:debezium-connector-jdbc:3.5.0.Final",
+    DRIVER,
+    LOGGING,
+)
 
 
 def installed(requirement: str, folder: Path) -> Path:
@@ -53,3 +70,15 @@ def others(folder: Path | None) -> Iterator[Program]:
         for name, (script, *arguments) in variants.items():
             before = FLOATS if name == "Pathway" else ""
             yield Program(name, (str(python), f"bench/peers/{script}", *arguments), before=before)
+    yield from on_java(folder.absolute())
+
+
+def on_java(folder: Path) -> Iterator[Program]:
+    """Those that run on Java, whose jars Maven fetches."""
+    if missing := missing_tools():
+        print(f"left out: Flink SQL and Debezium's sink, which need {missing}", file=sys.stderr)
+        return
+    jars = fetch_jars("flink-1.20.0", *FLINK_JARS)
+    yield Program("Flink SQL", (str(installed(FLINK, folder)), "bench/peers/flink_sql.py", str(jars)))
+    jars = fetch_jars("debezium-3.5.0", *DEBEZIUM_JARS)
+    yield Program("Debezium's sink", (sys.executable, "bench/peers/debezium_sink.py", str(jars)))

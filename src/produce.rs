@@ -84,7 +84,9 @@ struct Deliveries {
     failure: Mutex<Option<String>>,
     /// The numbers of the messages that the broker has, where each is of interest.
     delivered: Option<Mutex<Vec<usize>>>,
-    /// The last delivery's partition and offset, or why there was none.
+    /// Each delivery is waited for,
+    watched: bool,
+    /// and this is the last one's partition and offset, or why there was none.
     last: Mutex<Option<Result<(i32, i64), String>>>,
 }
 
@@ -102,17 +104,16 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        let outcome = match result {
+        match result {
             Ok(message) => {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 if let Some(delivered) = &self.delivered {
                     delivered.lock().expect("no panic while it is held").push(number);
                 }
-                Ok((message.partition(), message.offset()))
+                self.note(|| Ok((message.partition(), message.offset())));
             }
-            Err((error, _)) => return self.delivery_failed(&error.to_string()),
-        };
-        *self.last.lock().expect("no panic while it is held") = Some(outcome);
+            Err((error, _)) => self.delivery_failed(&error.to_string()),
+        }
     }
 }
 
@@ -128,7 +129,14 @@ impl Deliveries {
             tracing::error!(error, "A message was not delivered; further ones are only counted.");
             *self.failure.lock().expect("no panic while it is held") = Some(error.to_owned());
         }
-        *self.last.lock().expect("no panic while it is held") = Some(Err(error.to_owned()));
+        self.note(|| Err(error.to_owned()));
+    }
+
+    /// Keeps what became of a message for whoever waits for it.
+    fn note(&self, outcome: impl FnOnce() -> Result<(i32, i64), String>) {
+        if self.watched {
+            *self.last.lock().expect("no panic while it is held") = Some(outcome());
+        }
     }
 }
 
@@ -207,19 +215,19 @@ pub fn produce(
 ) -> Result<ProduceSummary> {
     config.validate()?;
     let payloads = Payloads::open(config)?;
-    let producer = connect(config, Deliveries::default())?;
-    let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
-        Error::Kafka { source, .. } => no_answer(config, &producer, source),
-        error => error,
-    })?;
-    report(ProduceEvent::Connected { created });
     let watched = match config.pace {
         Pace::Human => true,
         Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
         Pace::Max => false,
     };
+    let producer = connect(config, Deliveries { watched, ..Deliveries::default() })?;
+    let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
+        Error::Kafka { source, .. } => no_answer(config, &producer, source),
+        error => error,
+    })?;
+    report(ProduceEvent::Connected { created });
     let started = Instant::now();
-    let run = Run { config, stop, producer, watched, started, sent: 0, reported: started };
+    let run = Run { config, stop, producer, started, sent: 0, reported: started };
     run.send_all(payloads, report)
 }
 
@@ -245,8 +253,6 @@ struct Run<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
     producer: BaseProducer<Deliveries>,
-    /// Each event is reported, and waited for.
-    watched: bool,
     started: Instant,
     sent: u64,
     reported: Instant,
@@ -278,6 +284,11 @@ impl Run<'_> {
         result.map(|()| summary)
     }
 
+    /// Each event is reported, and waited for.
+    fn is_watched(&self) -> bool {
+        self.producer.context().watched
+    }
+
     /// Serves delivery reports for so long; false if told to stop.
     fn wait(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
@@ -295,7 +306,7 @@ impl Run<'_> {
 
     /// Hands one event to librdkafka, waiting while its queue is full.
     fn send(&mut self, event: &ReplayedEvent, number: usize, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<()> {
-        if self.watched {
+        if self.is_watched() {
             *self.producer.context().last.lock().expect("no panic while it is held") = None;
             report(ProduceEvent::Sending { number: self.sent, payload: &event.payload });
         }
@@ -327,7 +338,7 @@ impl Run<'_> {
             }
         }
         self.sent += 1;
-        if self.watched {
+        if self.is_watched() {
             self.await_delivery(report);
         } else if self.sent % 256 == 0 {
             self.producer.poll(Duration::ZERO);
@@ -348,7 +359,7 @@ impl Run<'_> {
     }
 
     fn progress(&mut self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
-        if !self.watched && (self.sent % 256 == 0 || self.config.pace != Pace::Max) {
+        if !self.is_watched() && (self.sent % 256 == 0 || self.config.pace != Pace::Max) {
             let now = Instant::now();
             if now.duration_since(self.reported) >= PROGRESS_EVERY {
                 self.reported = now;
@@ -405,7 +416,7 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Res
     }
     let stop = CancellationToken::new();
     let started = Instant::now();
-    let mut run = Run { config, stop: &stop, producer, watched: false, started, sent: 0, reported: started };
+    let mut run = Run { config, stop: &stop, producer, started, sent: 0, reported: started };
     for (number, message) in messages.iter().enumerate() {
         run.send(message, number, &mut |_| {})?;
     }

@@ -3,8 +3,6 @@
 //! Of all that is wrong with a message, the first in the order of [`Reason`] is told, and of that the first field.
 //! Nothing is mended and nothing rounded: what is valid is stored as it was sent.
 
-use std::borrow::Cow;
-
 use crate::card_number;
 use crate::codec::{self, RawEvent, Value};
 use crate::decimal::{DecimalError, scaled, scaled_floor};
@@ -157,11 +155,11 @@ fn read_field<'a>(
     match (field.kind, codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?) {
         (_, Value::Null) => {}
         (Kind::Id, Value::Text(text)) => {
-            check_text(field, &text)?;
+            check_text(field, &text, plain)?;
             transaction.order_id = text;
         }
         (Kind::Text(place), Value::Text(text)) => {
-            check_text(field, &text)?;
+            check_text(field, &text, plain)?;
             if card_number::is_in(&text) {
                 return Err(Rejection::new(Reason::CardNumber, format!("{:?} holds a card number", field.key)));
             }
@@ -196,7 +194,7 @@ fn wrong_type(key: &str, kind: Kind, value: &Value<'_>) -> Rejection {
     Rejection::new(Reason::WrongType, format!("{key:?} is {}, not {wanted}", value.type_name()))
 }
 
-fn check_text(field: &Field, text: &Cow<'_, str>) -> Result<(), Rejection> {
+fn check_text(field: &Field, text: &str, plain: bool) -> Result<(), Rejection> {
     if field.not_empty && text.is_empty() {
         return Err(Rejection::new(Reason::EmptyText, format!("{:?} is empty", field.key)));
     }
@@ -209,7 +207,7 @@ fn check_text(field: &Field, text: &Cow<'_, str>) -> Result<(), Rejection> {
         }
     }
     // Only an escape can stand for NUL.
-    if matches!(text, Cow::Owned(_)) && memchr::memchr(0, text.as_bytes()).is_some() {
+    if !plain && memchr::memchr(0, text.as_bytes()).is_some() {
         return Err(Rejection::new(Reason::NulCharacter, format!("{:?} holds a NUL character", field.key)));
     }
     Ok(())

@@ -31,13 +31,13 @@ START_LIMIT = 90.0
 
 POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+<groupId>local</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>
- <dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version></dependency>
- <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId>
-  <version>2.25.5</version></dependency>
+{dependencies}
 </dependencies></project>
 """
+DEPENDENCY = " <dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5"
 
 LOG4J = """\
 <Configuration status="WARN" shutdownHook="disable"><Appenders>
@@ -69,13 +69,24 @@ def properties(environment: dict[str, str]) -> dict[str, str]:
 
 
 def fetch(artifact: str = "kafka_2.13") -> Path:
-    """The jars of one of Kafka's artifacts, fetched by Maven once into a cache folder outside the tree."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccstream" / f"{artifact}-{VERSION}"
+    """The jars of one of Kafka's artifacts."""
+    return fetch_jars(f"{artifact}-{VERSION}", f"org.apache.kafka:{artifact}:{VERSION}", LOGGING)
+
+
+def fetch_jars(name: str, *dependencies: str) -> Path:
+    """Jars with all that they need, fetched by Maven once into a cache folder outside the tree.
+
+    Args:
+        name: the folder's.
+        dependencies: each as ``group:artifact:version``.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccstream" / name
     jars = cache / "libs"
     if jars.exists():
         return jars
     cache.mkdir(parents=True, exist_ok=True)
-    (cache / "pom.xml").write_text(POM.format(artifact=artifact, version=VERSION))
+    lines = "\n".join(DEPENDENCY.format(*one.split(":")) for one in dependencies)
+    (cache / "pom.xml").write_text(POM.format(dependencies=lines))
     partial = cache / f"libs.partial-{os.getpid()}"
     subprocess.run(
         [

@@ -163,7 +163,7 @@ mod tests {
             r#"{"a":"\n"}"#,
             "{\"a\":\"\n\"}",
             r#"{"a":1} x"#,
-            r#"{a:1}"#,
+            "{a:1}",
         ] {
             assert!(!is_plain(text), "{text}");
         }

@@ -53,6 +53,11 @@ def test_run_and_its_summaries(embedded_pipeline: Pipeline) -> None:
     report = ccstream.verify(database_url=embedded_pipeline.database_url)
     assert report.problems == []
     assert sum(one.stored for one in report.partitions) == 1000
+    assert report.figures > 0
+    embedded_pipeline.execute("UPDATE kpi_minute SET count = count + 1")
+    quick = ccstream.verify(database_url=embedded_pipeline.database_url, counters_only=True)
+    assert quick.figures == 0
+    assert len(quick.problems) > 0
 
 
 def test_stop_from_another_thread_and_the_interpreter_stays_free(embedded_pipeline: Pipeline) -> None:
