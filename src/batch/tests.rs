@@ -58,6 +58,17 @@ fn rows_are_sorted_and_the_first_of_an_id_stays() {
 }
 
 #[test]
+fn a_message_after_the_seal_is_sorted_in_too() {
+    let mut batch = batch(&[("b", 0, 1), ("c", 0, 2)]);
+    batch.push((0, 3), &mut at(3), None, Some(b"{}"), Ok(transaction("a", 1)));
+    batch.push((0, 4), &mut at(4), None, Some(b"{}"), Ok(transaction("b", 1)));
+    batch.seal();
+    batch.seal();
+    assert_eq!(places(&batch), [(0, 3), (0, 1), (0, 2)]);
+    assert_eq!(batch.advances()[&0].duplicate, 1);
+}
+
+#[test]
 fn totals_are_of_stored_rows() {
     let mut batch = batch(&[("a", 0, 1), ("b", 0, 2), ("c", 0, 3)]);
     batch.mark_duplicate(1);

@@ -107,10 +107,14 @@ impl<'r> Poll<'r> {
             self.take_over();
             match (next(&self.view()), self.drain) {
                 (Step::HandOver, _) => self.hand_over(),
-                (Step::Await(limit), _) => match self.writer.reply(limit) {
-                    Some(reply) => self.take_reply(reply)?,
-                    None => self.pause()?,
-                },
+                (Step::Await(limit), _) => {
+                    // While there is nothing else to do, and PostgreSQL does not wait for it.
+                    self.batch.seal();
+                    match self.writer.reply(limit) {
+                        Some(reply) => self.take_reply(reply)?,
+                        None => self.pause()?,
+                    }
+                }
                 (Step::Pause, _) => self.pause()?,
                 (Step::Resume, _) => self.resume()?,
                 (Step::Poll(limit), _) => self.poll(limit)?,

@@ -3,7 +3,7 @@
 //! Kept by the batch and not by the row: a time of storing in every row makes each eight bytes longer for ever,
 //! while a batch adds a handful of cells here, and a page reads its percentiles from some hundred of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_postgres::Transaction;
@@ -29,14 +29,14 @@ fn up_to(ms: i64) -> i64 {
 /// Adds the batch's rows to `latency_minute`, in the order of its keys.
 pub(super) async fn add(transaction: &Transaction<'_>, statements: &mut Statements, batch: &Batch) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as i64);
-    let mut cells: BTreeMap<(i32, i64), i64> = BTreeMap::new();
+    let mut cells: HashMap<(i32, i64), i64, hashbrown::DefaultHashBuilder> = HashMap::default();
     for (partition, time) in batch.stored_times() {
         *cells.entry((partition, up_to((now - time) / 1000))).or_default() += 1;
     }
     if cells.is_empty() {
         return Ok(());
     }
-    let (keys, counts): (Vec<_>, Vec<i64>) = cells.into_iter().unzip();
+    let (keys, counts): (Vec<_>, Vec<i64>) = cells.into_iter().collect::<BTreeMap<_, _>>().into_iter().unzip();
     let (partitions, bins): (Vec<i32>, Vec<i64>) = keys.into_iter().unzip();
     statements
         .execute(

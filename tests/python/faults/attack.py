@@ -55,6 +55,7 @@ class Scene:
     flags: tuple[str, ...]
     postgres: embedded.Postgres = field(default_factory=embedded.Postgres)
     consumers: list[Running] = field(default_factory=list)
+    producer: Running | None = None
 
     def join(self, chance: random.Random) -> None:
         """One consumer more."""
@@ -70,9 +71,9 @@ class Scene:
         assert status in {0, -signal.SIGTERM} or (status == 1 and "drain limit" in gone.output()), gone.output()
 
     def check(self) -> None:
-        """No consumer ended by itself."""
-        for consumer in self.consumers:
-            assert consumer.process.poll() is None, f"a consumer ended by itself: {consumer.output()}"
+        """Nothing that we run ended by itself."""
+        for running in (*self.consumers, *filter(None, [self.producer])):
+            assert running.process.poll() is None, f"it ended by itself: {running.output()}"
 
     def start_postgres(self) -> None:
         """Starts it; what is left of a killed one may still be ending, and holds its memory."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apache_kafka import missing_tools, running_kafka
-from conftest import at_length, leave_out, make_pipeline
+from conftest import at_length, leave_out, make_pipeline, wait_until
 from faults.attack import FAULTS, PARTITIONS, Mixer, Progress, Scene
 from faults.proxy import Link
 from services import free_port
@@ -111,7 +111,9 @@ def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.R
     for consumer in scene.consumers:
         consumer.wait_for("Listening")
     mixer = Mixer(pipeline, random.Random(chance.getrandbits(32)), RATE / 10)  # noqa: S311
-    producer = pipeline.produce(RATE, RATE * seconds * 10)
+    scene.producer = producer = pipeline.produce(RATE, RATE * seconds * 10)
+    # A broker that is away when it starts is an error to it; from then on it is waited for.
+    wait_until("it sends", lambda: pipeline.count() > RATE)
     mixer.start()
     attack = Attack(scene, chance)
     try:
