@@ -6,7 +6,7 @@ batch is written: at least once, and by the key no row twice.
 
 Settings: ``unnest``, by which a batch is one statement and which its documentation says to be five to ten times as
 fast; the reduction buffer, which keeps the last of the events with one key, as a statement cannot update a row twice;
-5,000 events a batch instead of 500, and as many a poll, as its documentation advises; a task a partition.
+10,000 events a batch instead of 500, and as many a poll, as its documentation advises; a task a partition.
 
 The sink needs records with a schema. The messages have none, so JsonConverter gets one by ``schema.content``; a text
 with the name of Debezium's ZonedTimestamp is a time to it. ReplaceField renames the fields.
@@ -34,7 +34,7 @@ FIELDS = [
     *({"field": name, "type": "double", "optional": True} for name in ("discount", "latitude", "longitude")),
     {"field": "risk_flag", "type": "boolean", "optional": False},
 ]
-BATCH = "5000"
+BATCH = "10000"
 
 
 def worker(folder: str) -> dict[str, str]:
