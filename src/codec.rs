@@ -264,7 +264,12 @@ fn push_value(kind: Kind, transaction: &Transaction<'_>, out: &mut Vec<u8>) -> b
 
 /// Appends a text as a JSON string.
 pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("writing to memory");
+    if plain::first_special(text.as_bytes()).is_some() {
+        return serde_json::to_writer(out, text).expect("writing to memory");
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 fn push_hundredths(value: i64, out: &mut Vec<u8>) {

@@ -110,8 +110,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where the first quote, backslash or control character stands: eight bytes at a time.
-fn first_special(bytes: &[u8]) -> Option<usize> {
+/// Where the first quote, backslash or control character stands, which JSON has as escapes: eight bytes at a time.
+pub(super) fn first_special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES * 0x80;
     // The lowest bit that is set tells the first byte below a bound; higher ones may be false.
