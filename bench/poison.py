@@ -29,7 +29,7 @@ from services import free_port  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GOOD = 1_000
+from results import GOOD
 EVERY = 200
 PATIENCE = 45.0
 """Seconds that a program has for so few messages."""
