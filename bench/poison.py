@@ -29,7 +29,6 @@ from services import free_port  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-from results import GOOD
 EVERY = 200
 PATIENCE = 45.0
 """Seconds that a program has for so few messages."""
@@ -80,7 +79,7 @@ def main() -> None:
     options = parser.parse_args()
     found = []
     with postgres() as url, running_kafka(free_port()) as kafka:
-        messages.produce(kafka.address, "clean", GOOD)
+        messages.produce(kafka.address, "clean", results.GOOD)
         good = messages.read(kafka.address, "clean")
         messages.send(kafka.address, "poisoned", poisoned(good))
         ids = [json.loads(payload)["transaction_id"] for _, _, payload in good]
