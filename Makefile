@@ -59,15 +59,17 @@ test-python: build ## the Python tests, on the embedded services and on Apache K
 # Seconds for each target; without a sanitizer, which stable Rust does not have and safe code does not need.
 FUZZ_SECONDS ?= 20
 FUZZ := target/tools/bin/cargo-fuzz
-FUZZ_RUN := $(FUZZ) run --sanitizer none --fuzz-dir fuzz --target-dir target/fuzz
+# Beside the other builds, wherever they are.
+FUZZ_OUT := $(or $(CARGO_TARGET_DIR),target)/fuzz
+FUZZ_RUN := $(FUZZ) run --sanitizer none --fuzz-dir fuzz --target-dir $(FUZZ_OUT)
 
 test-fuzz: $(FUZZ) ## any bytes into validate and codec, from the corpus kept; FUZZ_SECONDS=20 each
 	@for target in validate codec; do \
-	  mkdir -p target/fuzz/new-$$target; \
-	  $(FUZZ_RUN) $$target target/fuzz/new-$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
-	    -max_len=700 -dict=fuzz/json.dict -verbosity=0 -print_final_stats=1 >target/fuzz/$$target.log 2>&1 \
-	  || { tail -n 60 target/fuzz/$$target.log; exit 1; }; \
-	  echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' target/fuzz/$$target.log) inputs, no failure"; done
+	  mkdir -p $(FUZZ_OUT)/new-$$target; \
+	  $(FUZZ_RUN) $$target $(FUZZ_OUT)/new-$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=700 -dict=fuzz/json.dict -verbosity=0 -print_final_stats=1 >$(FUZZ_OUT)/$$target.log 2>&1 \
+	  || { tail -n 60 $(FUZZ_OUT)/$$target.log; exit 1; }; \
+	  echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(FUZZ_OUT)/$$target.log) inputs, no failure"; done
 
 $(FUZZ):
 	cargo install --quiet --locked --root target/tools cargo-fuzz
@@ -75,7 +77,7 @@ $(FUZZ):
 test-faults: build ## the faults at length: an hour, seeds printed
 	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
 
-bench: build ## all of it side by side, into bench/results.json and the README: an hour
+bench: build ## all of it side by side, into bench/results.json and the README: half an hour
 	$(BIN)/python bench/ingest.py --peers target/peers
 	$(BIN)/python bench/producers.py
 	$(BIN)/python bench/latency.py

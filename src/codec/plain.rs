@@ -116,18 +116,17 @@ pub(super) fn first_special(bytes: &[u8]) -> Option<usize> {
     const HIGHS: u64 = ONES * 0x80;
     // The lowest bit that is set tells the first byte below a bound; higher ones may be false.
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
-    let words = bytes.chunks_exact(8);
-    let rest = words.remainder();
-    for (number, word) in words.enumerate() {
-        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+    let first = |start: usize| {
+        let word = u64::from_le_bytes(bytes[start..start + 8].try_into().expect("eight bytes"));
         let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
         let found = below(word, 0x20) | is(b'"') | is(b'\\');
-        if found != 0 {
-            return Some(number * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
-    rest.iter().position(special).map(|at| bytes.len() - rest.len() + at)
+        (found != 0).then(|| start + found.trailing_zeros() as usize / 8)
+    };
+    let Some(last) = bytes.len().checked_sub(8) else {
+        return bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'));
+    };
+    // The last eight overlap with those before, in which there was none.
+    (0..last).step_by(8).find_map(first).or_else(|| first(last))
 }
 
 #[cfg(test)]
@@ -172,12 +171,12 @@ mod tests {
     #[test]
     fn the_first_special_byte() {
         for special in [b'"', b'\\', b'\n', 0, 0x1f] {
-            for at in 0..20 {
-                let mut text = vec![b'~'; 20];
+            for (len, at) in (2..=20).flat_map(|len| (0..len).map(move |at| (len, at))) {
+                let mut text = vec![b'~'; len];
                 text[at] = special;
                 // Bytes beyond ASCII, and those one above a bound, are none.
                 for other in [0xff, 0x80, 0x20, b'#', b'!', b']', b'['] {
-                    text[(at + 1) % 20] = other;
+                    text[(at + 1) % len] = other;
                     assert_eq!(first_special(&text), Some(at), "{special} at {at} before {other}");
                 }
             }

@@ -23,6 +23,8 @@ use crate::validate::validate;
 
 /// Messages taken between two looks at the clock and the writer.
 const AT_ONCE: usize = 256;
+/// This part of a full batch is ample: what a transaction costs beside its rows, 5 ms or so, is little of it by then.
+const AMPLE: usize = 8;
 /// How often offsets go to Kafka, for tools that show lag.
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 
@@ -138,7 +140,13 @@ impl<'r> Poll<'r> {
 
     /// The batch can take no more.
     fn is_full(&self) -> bool {
-        self.batch.messages() >= self.config.batch_rows || self.batch.bytes() >= self.config.batch_bytes
+        self.holds_part(1)
+    }
+
+    /// The batch is full, or this part of it.
+    fn holds_part(&self, part: usize) -> bool {
+        self.batch.messages() >= self.config.batch_rows.div_ceil(part)
+            || self.batch.bytes() >= self.config.batch_bytes.div_ceil(part)
     }
 
     fn view(&self) -> View {
@@ -147,6 +155,7 @@ impl<'r> Poll<'r> {
             fill: match self.batch.opened {
                 None => Fill::Empty,
                 Some(_) if self.is_full() => Fill::Full,
+                Some(_) if self.holds_part(AMPLE) => Fill::Ample,
                 Some(opened) => Fill::Open(opened.elapsed()),
             },
             in_flight: self.in_flight,

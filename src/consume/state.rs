@@ -29,8 +29,8 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 const BUSY_LIMIT: Duration = Duration::from_secs(1);
 /// The writer's reply does not wake a poll, so with a batch in flight polls are short.
 const SHORT_POLL: Duration = Duration::from_millis(2);
-/// A batch waits for this many times what the last transaction took: PostgreSQL is then busy a
-/// third of the time at low rates, and latency is a few commits.
+/// A batch waits for this many times what the last transaction took, unless it is ample: PostgreSQL is
+/// then busy a third of the time at low rates, and latency is a few commits.
 const PATIENCE: u32 = 2;
 
 /// This consumer's partitions and where each stands.
@@ -154,6 +154,8 @@ pub(super) enum Fill {
     Empty,
     /// Opened so long ago.
     Open(Duration),
+    /// So full that more would make a row no cheaper.
+    Ample,
     /// It can take no more.
     Full,
 }
@@ -225,10 +227,11 @@ pub(super) fn next(view: &View) -> Step {
         View { away: true, paused: false, .. } => Step::Pause,
         View { fill: Fill::Full, in_flight: false, .. } => Step::HandOver,
         View { paused: true, away: false, .. } => Step::Resume,
-        View { fill: Fill::Open(_), in_flight: false, at_the_end: true, .. } => Step::HandOver,
+        View { fill: Fill::Ample, in_flight: false, .. }
+        | View { fill: Fill::Open(_), in_flight: false, at_the_end: true, .. } => Step::HandOver,
         View { fill: Fill::Open(age), in_flight: false, .. } if *age >= patience => Step::HandOver,
         View { fill: Fill::Open(age), in_flight: false, .. } => Step::Poll(patience.saturating_sub(*age).min(TICK)),
-        View { fill: Fill::Open(_), in_flight: true, paused: false, .. } => Step::Poll(SHORT_POLL),
+        View { fill: Fill::Open(_) | Fill::Ample, in_flight: true, paused: false, .. } => Step::Poll(SHORT_POLL),
         _ => Step::Poll(TICK),
     }
 }
@@ -267,6 +270,9 @@ mod tests {
             (View { fill: open(0), last_took: ms(300), ..CALM }, Step::HandOver),
             (View { fill: open(0), linger: ms(0), ..CALM }, Step::HandOver),
             (View { fill: open(0), at_the_end: true, ..CALM }, Step::HandOver),
+            (View { fill: Fill::Ample, ..CALM }, Step::HandOver),
+            (View { fill: Fill::Ample, in_flight: true, ..CALM }, Step::Poll(SHORT_POLL)),
+            (View { fill: Fill::Ample, paused: true, ..CALM }, Step::Resume),
             // One in flight at a time.
             (View { fill: open(90), in_flight: true, ..CALM }, Step::Poll(SHORT_POLL)),
             (View { fill: Fill::Full, ..CALM }, Step::HandOver),
@@ -297,6 +303,8 @@ mod tests {
                 (late, Step::Drained),
                 (View { fill: Fill::Open(ms(0)), ..draining }, Step::Pause),
                 (View { fill: Fill::Open(ms(0)), paused: true, ..draining }, Step::HandOver),
+                (View { fill: Fill::Ample, ..draining }, Step::Pause),
+                (View { fill: Fill::Ample, paused: true, ..draining }, Step::HandOver),
                 (View { fill: Fill::Full, paused: true, in_flight: true, ..draining }, Step::Poll(SHORT_POLL)),
                 (View { paused: true, in_flight: true, ..draining }, Step::Poll(SHORT_POLL)),
                 (View { paused: true, in_flight: true, away: true, ..draining }, away),

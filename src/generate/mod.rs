@@ -10,7 +10,6 @@ mod cards;
 mod cities;
 mod merchants;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng};
@@ -181,7 +180,7 @@ impl Generator {
         tail[1] = fraction as u8;
         let id = uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid();
         self.id.clear();
-        write!(self.id, "{}", id.hyphenated()).expect("writing to memory");
+        self.id.push_str(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
     }
 
     fn transaction(&self, timestamp: Micros, draw: &Draw) -> Transaction<'_> {

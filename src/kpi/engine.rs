@@ -232,14 +232,15 @@ impl Shared {
 
     /// Tells everybody what is wrong.
     fn tell(&self, error: &Error) {
-        let mut turn = lock(&self.turn);
-        turn.failed = turn.asked;
-        self.turned.notify_all();
-        drop(turn);
         let mut status = lock(&self.status);
         status.no_tables = matches!(error, Error::Schema(_));
         let since = status.trouble.take().map_or_else(Instant::now, |(_, since)| since);
         status.trouble = Some((error.chain(), since));
+        drop(status);
+        // Last, as whoever waits for it reads the status next.
+        let mut turn = lock(&self.turn);
+        turn.failed = turn.asked;
+        self.turned.notify_all();
     }
 
     /// Follows over one connection until it fails or the engine is closed.

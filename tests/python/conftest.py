@@ -8,9 +8,9 @@ makes the faults' tests long.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -34,13 +34,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 import ccstream  # noqa: E402
 from apache_kafka import ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
+from recount import recount  # noqa: E402
 from services import embedded_services, free_port  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
-
-KEPT = "SELECT kafka_partition, kafka_offset, payload FROM rejected_events"
-COUNTERS = "SELECT partition, consumed, rejected, next_offset FROM kafka_offsets ORDER BY 1"
 
 
 def leave_out(part: str, why: str) -> None:
@@ -210,73 +208,9 @@ class Pipeline:
             "SELECT count(*), coalesce(sum(value), 0) FROM orders"
         )
 
-    def read_topic(self) -> list[tuple[int, int, bytes | None]]:
-        """Every message of the topic, as partition, offset and payload, read by a client that is not ours."""
-        reader = Consumer(
-            {
-                "bootstrap.servers": self.broker,
-                "group.id": f"reader-{uuid.uuid4().hex}",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-            }
-        )
-        partitions = set(reader.list_topics(self.topic, timeout=10).topics[self.topic].partitions)
-        reader.assign([TopicPartition(self.topic, number, OFFSET_BEGINNING) for number in partitions])
-        messages: list[tuple[int, int, bytes | None]] = []
-        while partitions:
-            for message in reader.consume(1000, timeout=1):
-                error = message.error()
-                if error is None:
-                    messages.append((message.partition() or 0, message.offset() or 0, message.value()))
-                else:
-                    assert error.code() == KafkaError._PARTITION_EOF, error
-                    partitions.discard(message.partition())
-        reader.close()
-        return messages
-
     def recount(self, bad: Container[bytes | None] = ()) -> tuple[int, int]:
-        """Compares the topic with the tables, message by message, without the product's code.
-
-        For a topic read whole by one group, of valid events and of ``bad`` payloads: each id's row is there
-        once, with its amount, and comes from a place that has it; each bad message is kept as it was sent; the
-        counters say as many messages, duplicates and rejections as each partition holds.
-
-        Returns:
-            How many messages that were, and how many different events.
-        """
-        self.verify()
-        messages = self.read_topic()
-        sent: dict[str, tuple[float, str | None]] = {}
-        places: dict[str, set[tuple[int, int]]] = {}
-        kept: set[tuple[int, int, bytes | None]] = set()
-        for partition, offset, payload in messages:
-            if payload in bad:
-                kept.add((partition, offset, payload))
-                continue
-            event = json.loads(payload or b"")
-            key = str(event.get("transaction_id", event.get("order_id")))
-            sent[key] = (float(event.get("amount", event.get("value", "nan"))), event.get("merchant"))
-            places.setdefault(key, set()).add((partition, offset))
-        columns = "order_id, value, merchant, kafka_partition, kafka_offset"
-        rows = {row[0]: row[1:] for row in self.query(f"SELECT {columns} FROM orders")}
-        lost, extra = sent.keys() - rows.keys(), rows.keys() - sent.keys()
-        assert not lost, f"{len(lost)} events were lost, as {next(iter(lost))}"
-        assert not extra, f"{len(extra)} rows came from nowhere, as {next(iter(extra))}"
-        for key, (value, merchant, *place) in rows.items():
-            assert abs(float(value) - sent[key][0]) < 0.001, key
-            assert merchant == sent[key][1], key
-            assert place == [None, None] or tuple(place) in places[key], key
-        found = {(row[0], row[1], row[2] and bytes(row[2])) for row in self.query(KEPT)}
-        assert found == kept, f"{len(found)} kept of {len(kept)} bad ones, as {next(iter(found ^ kept))}"
-        for partition, consumed, rejected, next_offset in self.query(COUNTERS):
-            offsets = [offset for number, offset, _ in messages if number == partition]
-            assert consumed == len(offsets), f"partition {partition}"
-            assert rejected == sum(number == partition for number, _, _ in kept), f"partition {partition}"
-            assert not offsets or next_offset > max(offsets), f"partition {partition}"
-        [(consumed, duplicate)] = self.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets")
-        assert (consumed, duplicate) == (len(messages), len(messages) - len(kept) - len(sent))
-        return len(messages), len(sent)
+        """Compares the topic with the tables, as :func:`recount.recount` does."""
+        return recount(self, bad)
 
 
 @dataclass
@@ -306,6 +240,13 @@ class Running:
         """Sends it SIGTERM and returns its exit status."""
         self.signal(signal.SIGTERM)
         return self.process.wait(limit)
+
+    def acknowledged(self) -> int:
+        """What a producer that has ended says that Kafka has of it; all that it sent."""
+        found = re.search(r"Sent ([\d,]+), acknowledged ([\d,]+), failed 0 in", self.output())
+        assert found is not None, self.output()
+        assert found[1] == found[2], self.output()
+        return int(found[2].replace(",", ""))
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,11 +23,9 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from ccstream import embedded
 from ccstream.errors import ServiceError
+from conftest import wait_until
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable
-
     from apache_kafka import ApacheKafka
     from conftest import Pipeline, Running
     from faults.proxy import Link
@@ -139,7 +139,7 @@ def kill_session(scene: Scene, chance: random.Random) -> None:
     if sessions:
         with contextlib.suppress(psutil.NoSuchProcess):
             chance.choice(sessions).kill()
-    _await_postgres(scene)
+    wait_until("PostgreSQL recovers", scene.postgres.answers, limit=30)
 
 
 def end_session(scene: Scene, _chance: random.Random) -> None:
@@ -148,13 +148,6 @@ def end_session(scene: Scene, _chance: random.Random) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-
-
-def _await_postgres(scene: Scene) -> None:
-    until = time.monotonic() + 30
-    while not scene.postgres.answers():
-        assert time.monotonic() < until, "PostgreSQL did not recover"
-        time.sleep(0.05)
 
 
 def kill_kafka(scene: Scene, chance: random.Random) -> None:
@@ -169,27 +162,20 @@ def stop_kafka(scene: Scene, chance: random.Random) -> None:
     scene.kafka.signal(signal.SIGCONT)
 
 
-def _line(name: str, do: Callable[[Link, random.Random], None]) -> Callable[[Scene, random.Random], None]:
-    return lambda scene, chance: do(getattr(scene, name), chance)
+Fault = Callable[[Scene, random.Random], None]
 
 
-def _stall(line: Link, chance: random.Random) -> None:
-    line.stall(chance.uniform(0.2, 10))
+def of_line(name: str, line: Callable[[Scene], Link]) -> dict[str, Fault]:
+    """What a line can do to those at its ends."""
+    return {
+        f"{name} stalls for 0.2 to 10 s": lambda scene, chance: line(scene).stall(chance.uniform(0.2, 10)),
+        f"{name} is slow": lambda scene, chance: line(scene).slow(chance.uniform(1, 5), chance.uniform(0.005, 0.2)),
+        f"{name} is cut": lambda scene, _: line(scene).cut(),
+        f"{name} is cut in the middle of a message": lambda scene, _: line(scene).halve(),
+    }
 
 
-def _slow(line: Link, chance: random.Random) -> None:
-    line.slow(chance.uniform(1, 5), chance.uniform(0.005, 0.2))
-
-
-def _cut(line: Link, _chance: random.Random) -> None:
-    line.cut()
-
-
-def _halve(line: Link, _chance: random.Random) -> None:
-    line.halve()
-
-
-FAULTS: dict[str, dict[str, Callable[[Scene, random.Random], None]]] = {
+FAULTS: dict[str, dict[str, Fault]] = {
     "consumers": {
         "a consumer is killed (SIGKILL), another started": kill_consumer,
         "a consumer is stopped (SIGSTOP) for 0.2 to 12 s": stop_consumer,
@@ -207,18 +193,8 @@ FAULTS: dict[str, dict[str, Callable[[Scene, random.Random], None]]] = {
         "Kafka is killed (SIGKILL), then started": kill_kafka,
         "Kafka is stopped (SIGSTOP) for 0.2 to 8 s": stop_kafka,
     },
-    "the line to PostgreSQL": {
-        "the line to PostgreSQL stalls for 0.2 to 10 s": _line("to_postgres", _stall),
-        "the line to PostgreSQL is slow": _line("to_postgres", _slow),
-        "the line to PostgreSQL is cut": _line("to_postgres", _cut),
-        "the line to PostgreSQL is cut in the middle of a message": _line("to_postgres", _halve),
-    },
-    "the line to Kafka": {
-        "the line to Kafka stalls for 0.2 to 10 s": _line("to_kafka", _stall),
-        "the line to Kafka is slow": _line("to_kafka", _slow),
-        "the line to Kafka is cut": _line("to_kafka", _cut),
-        "the line to Kafka is cut in the middle of a message": _line("to_kafka", _halve),
-    },
+    "the line to PostgreSQL": of_line("the line to PostgreSQL", lambda scene: scene.to_postgres),
+    "the line to Kafka": of_line("the line to Kafka", lambda scene: scene.to_kafka),
 }
 """By target, then by name; each target has the same share of the faults."""
 

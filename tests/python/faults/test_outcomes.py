@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from conftest import leave_out, wait_until
+from recount import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -217,7 +218,7 @@ def test_a_row_that_a_constraint_refuses_is_kept_with_the_reason(ready: Pipeline
     ready.execute("ALTER TABLE orders ADD CONSTRAINT no_refunds CHECK (value >= 0)")
     send(ready, 2000)
     ready.run("consume", "--until-caught-up")
-    events = [json.loads(payload or b"") for _, _, payload in ready.read_topic()]
+    events = [json.loads(payload or b"") for _, _, payload in read_topic(ready.broker, ready.topic)]
     refunds = [event for event in events if event["amount"] < 0]
     assert 0 < len(refunds) <= 100
     kept = ready.query("SELECT payload FROM rejected_events WHERE reason = 'refused_by_postgres'")

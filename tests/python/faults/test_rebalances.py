@@ -45,8 +45,7 @@ def test_consumers_come_and_go(apache_pipeline: Pipeline, chance: random.Random,
                 gone.signal(signal.SIGKILL)
                 gone.process.wait()
         time.sleep(chance.uniform(0, 3))
-    producer.signal(signal.SIGTERM)
-    assert producer.process.wait(30) == 0
+    assert producer.stop(limit=30) == 0
     assert [consumer.stop() for consumer in running] == [0] * len(running)
     print(f"{assignment}: {stops} consumers were stopped, {kills} killed")
     assert stops + kills >= 3

@@ -31,8 +31,7 @@ def test_a_stop_under_load_at_any_moment(apache_pipeline: Pipeline, chance: rand
         began = time.monotonic()
         assert consumer.stop() == 0, consumer.output()
         assert time.monotonic() - began < 10, consumer.output()
-    producer.signal(signal.SIGTERM)
-    assert producer.process.wait(30) == 0
+    assert producer.stop(limit=30) == 0
     print(pipeline.run("consume", "--until-caught-up"))
     assert pipeline.query("SELECT sum(duplicate) FROM kafka_offsets") == [(0,)]
     pipeline.recount()
@@ -130,8 +129,7 @@ def test_a_stop_during_a_rebalance(apache_pipeline: Pipeline, chance: random.Ran
         stopped, stays = (comes, stays) if chance.random() < 0.5 else (stays, comes)
         assert stopped.stop() == 0, stopped.output()
         assert time.monotonic() - began < 10
-    producer.signal(signal.SIGTERM)
-    assert producer.process.wait(30) == 0
+    assert producer.stop(limit=30) == 0
     assert stays.stop() == 0
     pipeline.run("consume", "--until-caught-up", "--assignment", assignment)
     assert pipeline.query("SELECT sum(duplicate) FROM kafka_offsets") == [(0,)]

@@ -17,6 +17,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from ccstream import embedded
 from conftest import wait_until
+from recount import read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -249,7 +250,7 @@ def test_what_compaction_took_is_not_missing(apache_pipeline: Pipeline) -> None:
     send(range(100, 102))
 
     def offsets() -> list[int]:
-        return [offset for _, offset, _ in pipeline.read_topic()]
+        return [offset for _, offset, _ in read_topic(pipeline.broker, pipeline.topic)]
 
     wait_until("it is compacted", lambda: len(offsets()) < 60, limit=120)
     pipeline.run("consume", "--until-caught-up")
@@ -297,7 +298,9 @@ def test_the_tests_own_reader_sees_what_is_there(apache_pipeline: Pipeline) -> N
     pipeline = apache_pipeline
     pipeline.create_topic(2)
     pipeline.send(events(range(7)))
-    assert [(partition, offset) for partition, offset, _ in pipeline.read_topic()] == [(0, at) for at in range(7)]
+    assert [(partition, offset) for partition, offset, _ in read_topic(pipeline.broker, pipeline.topic)] == [
+        (0, at) for at in range(7)
+    ]
     reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "another"})
     reader.assign([TopicPartition(pipeline.topic, 0, OFFSET_BEGINNING)])
     assert len(reader.consume(7, timeout=10)) == 7

@@ -99,9 +99,8 @@ def test_a_consumer_stopped_at_any_moment(pipeline: Pipeline, chance: random.Ran
     print(f"{rounds} stops; at most {slowest:.1f} s from the assignment to the take-over")
     assert slowest < 10
     wait_until("both read", lambda: owners() == 2)
-    producer.signal(signal.SIGTERM)
-    assert producer.process.wait(30) == 0
-    sent = int(producer.output().split("acknowledged ")[1].split(", failed")[0].replace(",", ""))
+    assert producer.stop(limit=30) == 0
+    sent = producer.acknowledged()
     wait_until("all rows are there", lambda: pipeline.count() == sent)
     assert [consumer.stop() for consumer in consumers] == [0, 0]
     assert pipeline.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets") == [(sent, 0)]
