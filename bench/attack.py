@@ -1,6 +1,7 @@
-"""The attack, several times: ``python bench/attack.py --runs 2`` (half an hour each), for the README's table of faults.
+"""The attack, twice at once: ``python bench/attack.py`` (half an hour), for the README's table of faults.
 
-Each run is ``tests/python/faults/test_attack.py`` with a seed of its own, which it prints; one that fails ends this.
+Each run is ``tests/python/faults/test_attack.py`` with services and a seed of its own, which it prints; one that fails
+fails this.
 Rows lost and doubled are those of the runs in which a fault was tried; how long until all is caught up is of the
 faults that came alone.
 """
@@ -47,17 +48,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2)
     options = parser.parse_args()
+    command = [sys.executable, "-m", "pytest", "-s", "tests/python/faults/test_attack.py"]
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "runs"
-        environment = {**os.environ, "CCSTREAM_FAULTS": "long", "CCSTREAM_ATTACK_FILE": str(file)}
-        for _ in range(options.runs):
-            subprocess.run(
-                [sys.executable, "-m", "pytest", "-s", "tests/python/faults/test_attack.py"],
-                cwd=ROOT,
-                env=environment,
-                check=True,
-            )
-        runs = [json.loads(line) for line in file.read_text().splitlines()]
+        files = [Path(folder) / str(number) for number in range(options.runs)]
+        environment = {**os.environ, "CCSTREAM_FAULTS": "long"}
+        children = [
+            subprocess.Popen(command, cwd=ROOT, env={**environment, "CCSTREAM_ATTACK_FILE": str(file)})
+            for file in files
+        ]
+        ended = [child.wait() for child in children]
+        if any(ended):
+            sys.exit(f"runs that failed: {len([status for status in ended if status])} of {len(ended)}")
+        runs = [json.loads(file.read_text()) for file in files]
     results.keep("attack", {"runs": [{**run, "recovery": None} for run in runs], "table": summed(runs)})
 
 

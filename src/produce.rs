@@ -7,6 +7,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -31,6 +32,8 @@ pub const WATCHABLE_RATE: f64 = 10.0;
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// Longest wait without looking whether to stop.
 const TICK: Duration = Duration::from_millis(100);
+/// librdkafka waits for whole milliseconds: for less, not at all.
+const WHOLE: Duration = Duration::from_millis(1);
 
 /// What the producer tells whoever watches it.
 #[derive(Debug, Clone, Copy)]
@@ -306,7 +309,12 @@ impl Run<'_> {
             if self.stop.is_cancelled() {
                 return false;
             }
-            self.producer.poll(left.min(TICK));
+            if left < WHOLE {
+                self.producer.poll(Duration::ZERO);
+                thread::sleep(left);
+            } else {
+                self.producer.poll(left.min(TICK));
+            }
         }
     }
 

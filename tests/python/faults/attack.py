@@ -75,6 +75,16 @@ class Scene:
         for running in (*self.consumers, *filter(None, [self.producer])):
             assert running.process.poll() is None, f"it ended by itself: {running.output()}"
 
+    def stands_still(self) -> bool:
+        """A transaction on ``orders`` does not get on."""
+        with contextlib.suppress(psycopg.OperationalError), self.pipeline.connect() as connection:
+            ours = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            query = f"SELECT pid, xact_start, query FROM pg_stat_activity WHERE state <> 'idle' AND {ours}"
+            before = connection.execute(query).fetchall()
+            time.sleep(0.05)
+            return not set(before).isdisjoint(connection.execute(query).fetchall())
+        return False
+
     def start_postgres(self) -> None:
         """Starts it; what is left of a killed one may still be ending, and holds its memory."""
         until = time.monotonic() + 30
@@ -108,6 +118,16 @@ def stop_consumer(scene: Scene, chance: random.Random) -> None:
     # Half of them for longer than the session timeout of 6 s: another then takes over what it had in hand.
     with scene.pipeline.frozen(victim):
         time.sleep(chance.uniform(0.2, 12))
+
+
+def stop_in_transaction(scene: Scene, chance: random.Random) -> None:
+    victim = chance.choice(scene.consumers)
+    for _ in range(100):
+        with scene.pipeline.frozen(victim):
+            if scene.stands_still():
+                time.sleep(chance.uniform(0.2, 12))
+                return
+        time.sleep(chance.uniform(0, 0.02))
 
 
 def consumer_joins(scene: Scene, chance: random.Random) -> None:
@@ -179,6 +199,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
     "consumers": {
         "a consumer is killed (SIGKILL), another started": kill_consumer,
         "a consumer is stopped (SIGSTOP) for 0.2 to 12 s": stop_consumer,
+        "a consumer is stopped in the middle of a transaction": stop_in_transaction,
         "a consumer joins": consumer_joins,
         "a consumer leaves (SIGTERM)": consumer_leaves,
     },
@@ -193,7 +214,10 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "Kafka is killed (SIGKILL), then started": kill_kafka,
         "Kafka is stopped (SIGSTOP) for 0.2 to 8 s": stop_kafka,
     },
-    "the line to PostgreSQL": of_line("the line to PostgreSQL", lambda scene: scene.to_postgres),
+    "the line to PostgreSQL": {
+        **of_line("the line to PostgreSQL", lambda scene: scene.to_postgres),
+        "the line to PostgreSQL is cut between a COMMIT and its answer": lambda scene, _: scene.to_postgres.silence(),
+    },
     "the line to Kafka": of_line("the line to Kafka", lambda scene: scene.to_kafka),
 }
 """By target, then by name; each target has the same share of the faults."""

@@ -168,6 +168,7 @@ class Link(Proxy):
         self._open.set()
         self._delay = 0.0
         self._halve = threading.Event()
+        self._silence = threading.Event()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
 
     def stall(self, seconds: float) -> None:
@@ -191,23 +192,31 @@ class Link(Proxy):
                     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     stream.shutdown(socket.SHUT_RDWR)
 
-    def halve(self, limit: float = 5) -> None:
-        """Of the next large piece one half passes, then the connection ends; within so many seconds."""
-        self._halve.set()
-        until = time.monotonic() + limit
-        while self._halve.is_set() and time.monotonic() < until:
+    def halve(self) -> None:
+        """Of the next large piece one half passes, then the connection ends; within 5 seconds."""
+        self._await(self._halve)
+
+    def silence(self) -> None:
+        """The next COMMIT passes, then the connection ends without its answer; within 5 seconds."""
+        self._await(self._silence)
+
+    @staticmethod
+    def _await(wish: threading.Event) -> None:
+        wish.set()
+        until = time.monotonic() + 5
+        while wish.is_set() and time.monotonic() < until:
             time.sleep(0.01)
-        self._halve.clear()
+        wish.clear()
 
-    def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:  # noqa: ARG002
+    def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         """Forwards what the client says."""
-        self._forward(client, server)
+        self._forward(client, server, muted)
 
-    def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:  # noqa: ARG002
-        """Forwards what the service says."""
-        self._forward(server, client)
+    def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        """Forwards what the service says, unless it is muted."""
+        self._forward(server, client, muted)
 
-    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, muted: threading.Event) -> None:
         pair = (source, target)
         self._pairs.add(pair)
         try:
@@ -215,6 +224,13 @@ class Link(Proxy):
                 self._open.wait()
                 if self._delay:
                     time.sleep(self._delay)
+                if muted.is_set():
+                    return
+                if b"COMMIT\0" in data and self._silence.is_set():
+                    self._silence.clear()
+                    muted.set()
+                    target.sendall(data)
+                    return
                 if len(data) > 64 and self._halve.is_set():
                     self._halve.clear()
                     target.sendall(data[: len(data) // 2])
