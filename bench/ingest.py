@@ -67,7 +67,7 @@ def main() -> None:
     """Measures, prints, and keeps what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", type=Path, help="a folder for the other programs' virtual environments")
     options = parser.parse_args()
     count = options.events // BATCH * BATCH

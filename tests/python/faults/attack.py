@@ -326,17 +326,20 @@ class Progress:
         """
         began = time.monotonic()
         until = began + RECOVERY_LIMIT
-        ends = None
+        ends: dict[int, int] = {}
+        reached: dict[int, int] = {}
+        failed: Exception | None = None
         while True:
             try:
                 ends = ends or self._ends()
                 reached = dict(self._scene.pipeline.query("SELECT partition, next_offset FROM kafka_offsets"))
                 if all(reached.get(partition, 0) >= end for partition, end in ends.items()):
                     return time.monotonic() - began
-            except (KafkaException, psycopg.OperationalError):
-                pass
+            except (KafkaException, psycopg.OperationalError) as error:
+                failed = error
             self._scene.check()
-            assert time.monotonic() < until, f"not caught up within {RECOVERY_LIMIT} s: {self._said()}"
+            where = f"at {reached} of {ends}, last error {failed!r}"
+            assert time.monotonic() < until, f"not caught up within {RECOVERY_LIMIT} s: {where}; {self._said()}"
             time.sleep(0.02)
 
     def _ends(self) -> dict[int, int]:

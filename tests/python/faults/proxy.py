@@ -62,21 +62,26 @@ class Proxy:
         return self._target._replace(netloc=place).geturl()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
+        # A client that is gone before it is taken is an error of its own, not the end of all.
+        while self._listener.fileno() >= 0:
+            with contextlib.suppress(OSError):
                 client, _ = self._listener.accept()
-                try:
-                    server = socket.create_connection(("127.0.0.1", self._target.port or 5432))
-                except OSError:
-                    # The service is away, and so is this connection.
-                    client.close()
-                    continue
-                for stream in (client, server):
-                    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                muted = threading.Event()
-                for work in (self.to_server, self.to_client):
-                    arguments = (work, client, server, muted)
-                    threading.Thread(target=self._work, args=arguments, daemon=True).start()
+                threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+
+    def _connect(self, client: socket.socket) -> None:
+        try:
+            # A service that stands still answers nobody.
+            server = socket.create_connection(("127.0.0.1", self._target.port or 5432), timeout=10)
+            for stream in (client, server):
+                stream.settimeout(None)
+                stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            # The service is away, and so is this connection.
+            client.close()
+            return
+        muted = threading.Event()
+        for work in (self.to_server, self.to_client):
+            threading.Thread(target=self._work, args=(work, client, server, muted), daemon=True).start()
 
     @staticmethod
     def _work(work: object, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
