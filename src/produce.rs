@@ -240,7 +240,7 @@ fn connect(config: &ProducerConfig, deliveries: Deliveries) -> Result<BaseProduc
         ("acks", "all"),
         // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
         ("queue.buffering.max.kbytes", "32768"),
-        // With 5, its default, librdkafka's thread polls 400,000 times a second at full rate: a fifth more processor.
+        // With 5 librdkafka polls its socket 400,000 times for a million events: a fifth of the processor's time.
         ("max.in.flight", "3"),
         ("statistics.interval.ms", "0"),
     ])?;

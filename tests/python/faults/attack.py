@@ -316,7 +316,6 @@ class Progress:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._reader = Consumer({"bootstrap.servers": scene.pipeline.broker, "group.id": "asks", "log_level": 0})
 
     def catch_up(self) -> float:
         """Waits until all that the topic holds now is committed.
@@ -343,10 +342,14 @@ class Progress:
             time.sleep(0.02)
 
     def _ends(self) -> dict[int, int]:
-        topic = self._scene.pipeline.topic
-        found = [
-            self._reader.get_watermark_offsets(TopicPartition(topic, number), timeout=2) for number in range(PARTITIONS)
-        ]
+        # One of its own each time: one that asked a broker that was starting holds on to there being no partitions.
+        pipeline = self._scene.pipeline
+        reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "asks", "log_level": 0})
+        try:
+            places = [TopicPartition(pipeline.topic, number) for number in range(PARTITIONS)]
+            found = [reader.get_watermark_offsets(place, timeout=2) for place in places]
+        finally:
+            reader.close()
         # Without an answer in time it is None.
         if any(marks is None for marks in found):
             raise KafkaException("no answer")
