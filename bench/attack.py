@@ -56,9 +56,8 @@ def main() -> None:
             subprocess.Popen(command, cwd=ROOT, env={**environment, "CCSTREAM_ATTACK_FILE": str(file)})
             for file in files
         ]
-        ended = [child.wait() for child in children]
-        if any(ended):
-            sys.exit(f"runs that failed: {len([status for status in ended if status])} of {len(ended)}")
+        if failed := sum(child.wait() != 0 for child in children):
+            sys.exit(f"runs that failed: {failed} of {len(children)}")
         runs = [json.loads(file.read_text()) for file in files]
     results.keep("attack", {"runs": [{**run, "recovery": None} for run in runs], "table": summed(runs)})
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import math
 import random
+import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Producer
 
 import ccstream
 from workbench import create_topic
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from topics import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,21 +47,7 @@ def produce(broker: str, topic: str, count: int) -> None:
 
 def read(broker: str, topic: str) -> list[Message]:
     """All of a topic, in the order of each partition."""
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": uuid.uuid4().hex, "enable.partition.eof": True})
-    rest = set(range(PARTITIONS))
-    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in rest])
-    messages: list[Message] = []
-    while rest:
-        for message in consumer.consume(10_000, timeout=1):
-            error = message.error()
-            if error is None:
-                messages.append((message.partition() or 0, message.key(), message.value() or b""))
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                rest.discard(message.partition() or 0)
-            else:
-                raise RuntimeError(str(error))
-    consumer.close()
-    return messages
+    return [(message.partition() or 0, message.key(), message.value() or b"") for message in read_whole(broker, topic)]
 
 
 def send(broker: str, topic: str, messages: Iterable[Message]) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import uuid
 from typing import TYPE_CHECKING
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from topics import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -21,28 +20,8 @@ COUNTERS = "SELECT partition, consumed, rejected, next_offset FROM kafka_offsets
 
 def read_topic(broker: str, topic: str) -> list[Message]:
     """Every message of a topic, read by a client that is not ours."""
-    reader = Consumer(
-        {
-            "bootstrap.servers": broker,
-            "group.id": f"reader-{uuid.uuid4().hex}",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "isolation.level": "read_committed",
-        }
-    )
-    partitions = set(reader.list_topics(topic, timeout=10).topics[topic].partitions)
-    reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-    messages: list[Message] = []
-    while partitions:
-        for message in reader.consume(1000, timeout=1):
-            error = message.error()
-            if error is None:
-                messages.append((message.partition() or 0, message.offset() or 0, message.value()))
-            else:
-                assert error.code() == KafkaError._PARTITION_EOF, error
-                partitions.discard(message.partition())
-    reader.close()
-    return messages
+    messages = read_whole(broker, topic)
+    return [(message.partition() or 0, message.offset() or 0, message.value()) for message in messages]
 
 
 def recount(pipeline: Pipeline, bad: Container[bytes | None] = ()) -> tuple[int, int]:

@@ -130,10 +130,8 @@ def test_an_operators_cancel_is_tried_again(ready: Pipeline) -> None:
 
 def test_timeouts_of_the_database_do_not_end_a_batch(ready: Pipeline) -> None:
     name = database_of(ready)
-    # Less than a batch takes, and than this consumer idles; but a session has to get to its first statement.
-    times = {"statement_timeout": 20, "transaction_timeout": 20, "lock_timeout": 20, "idle_session_timeout": 200}
-    for setting, milliseconds in times.items():
-        ready.execute(f'ALTER DATABASE "{name}" SET {setting} = {milliseconds}')
+    for setting in ("statement_timeout", "transaction_timeout", "idle_session_timeout", "lock_timeout"):
+        ready.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '5ms'")
     consumer = ready.consume()
     consumer.wait_for("Reading partition")
     time.sleep(0.5)
