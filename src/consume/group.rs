@@ -84,7 +84,10 @@ impl ClientContext for Group {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.log.error(error, reason);
+        // What goes wrong while leaving is nobody's concern.
+        if !self.closing.load(Ordering::Relaxed) {
+            self.log.error(error, reason);
+        }
     }
 
     fn stats(&self, statistics: Statistics) {

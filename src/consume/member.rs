@@ -1,7 +1,8 @@
 //! This consumer as a member of its group: librdkafka's client, in the words of the poll loop.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -17,9 +18,14 @@ use crate::error::{Error, Result};
 use crate::kafka::{ASK_LIMIT, find_topic, refused, unreachable};
 use crate::topic_id::TopicIds;
 
-/// The client. Dropped, it leaves the group.
+/// How long leaving may take. A broker that is there and silent is waited for no longer: it notices by itself, after the
+/// session timeout.
+pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The client. Dropped, it leaves the group; what it was shared with has to be dropped before.
 pub(super) struct Member {
-    consumer: Arc<BaseConsumer<Group>>,
+    /// There until the drop.
+    consumer: Option<Arc<BaseConsumer<Group>>>,
     topic: String,
     servers: String,
 }
@@ -62,45 +68,49 @@ impl Member {
         ])?;
         let consumer = BaseConsumer::from_config_and_context(&client, Group::default()).map_err(refused)?;
         Ok(Self {
-            consumer: Arc::new(consumer),
+            consumer: Some(Arc::new(consumer)),
             topic: config.kafka.topic.clone(),
             servers: config.kafka.bootstrap_servers.clone(),
         })
     }
 
+    fn consumer(&self) -> &Arc<BaseConsumer<Group>> {
+        self.consumer.as_ref().expect("it is there until the drop")
+    }
+
     /// librdkafka's callbacks.
     pub(super) fn group(&self) -> &Group {
-        self.consumer.context()
+        self.consumer().context()
     }
 
     /// For questions about the topic's id.
     pub(super) fn topic_ids(&self) -> TopicIds<Group> {
-        TopicIds::new(&self.consumer, &self.topic)
+        TopicIds::new(self.consumer(), &self.topic)
     }
 
     /// Whether the topic is there. Errors: no answer, with librdkafka's word on why.
     pub(super) fn find_topic(&self) -> Result<bool> {
         // Serves the log, which says why there is no answer.
-        let _ = self.consumer.poll(Duration::ZERO);
-        let found = find_topic(self.consumer.client(), &self.topic);
-        let _ = self.consumer.poll(Duration::ZERO);
+        let _ = self.consumer().poll(Duration::ZERO);
+        let found = find_topic(self.consumer().client(), &self.topic);
+        let _ = self.consumer().poll(Duration::ZERO);
         found.map(|found| found.is_some()).map_err(|source| unreachable(&self.servers, &self.group().log, source))
     }
 
     /// Joins the group.
     pub(super) fn join(&self) -> Result<()> {
-        self.consumer.subscribe(&[&self.topic]).map_err(Error::kafka("joining the group"))
+        self.consumer().subscribe(&[&self.topic]).map_err(Error::kafka("joining the group"))
     }
 
     /// Leaves the group and joins it again.
     pub(super) fn rejoin(&self) -> Result<()> {
-        self.consumer.unsubscribe();
+        self.consumer().unsubscribe();
         self.join()
     }
 
     /// The next message or news, waited for at most so long.
     pub(super) fn poll(&self, limit: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
-        self.consumer.poll(limit)
+        self.consumer().poll(limit)
     }
 
     /// The changes of the assignment since the last call.
@@ -110,7 +120,7 @@ impl Member {
 
     /// The cluster's id, if librdkafka knows it by now.
     pub(super) fn cluster_id(&self) -> Option<String> {
-        self.consumer.client().fetch_cluster_id(Duration::ZERO)
+        self.consumer().client().fetch_cluster_id(Duration::ZERO)
     }
 
     fn list<'o>(&self, offsets: impl IntoIterator<Item = (&'o i32, &'o i64)>) -> Result<TopicPartitionList> {
@@ -126,60 +136,74 @@ impl Member {
     /// In a cooperative group only of `changed`: the others are read on.
     pub(super) fn place(&self, offsets: &BTreeMap<i32, i64>, changed: &BTreeSet<i32>) -> Result<()> {
         let step = || Error::kafka("assigning partitions");
-        let list = if is_cooperative(&self.consumer) {
-            give_up(&self.consumer, changed).map_err(step())?;
+        let list = if is_cooperative(self.consumer()) {
+            give_up(self.consumer(), changed).map_err(step())?;
             let list = self.list(offsets.iter().filter(|(partition, _)| changed.contains(partition)))?;
-            self.consumer.incremental_assign(&list).map_err(step())?;
+            self.consumer().incremental_assign(&list).map_err(step())?;
             list
         } else {
             let list = self.list(offsets)?;
-            self.consumer.assign(&list).map_err(step())?;
+            self.consumer().assign(&list).map_err(step())?;
             list
         };
         // A pause outlives the assignment that it was made in.
-        self.consumer.resume(&list).map_err(step())
+        self.consumer().resume(&list).map_err(step())
     }
 
     /// Stops the fetching of every partition; what was fetched ahead is dropped.
     pub(super) fn pause(&self) -> Result<()> {
-        let all = self.consumer.assignment().map_err(Error::kafka("pausing"))?;
-        self.consumer.pause(&all).map_err(Error::kafka("pausing"))
+        let all = self.consumer().assignment().map_err(Error::kafka("pausing"))?;
+        self.consumer().pause(&all).map_err(Error::kafka("pausing"))
     }
 
     /// Gives partitions up, as the group has asked.
     pub(super) fn give_up(&self, partitions: &BTreeSet<i32>) -> Result<()> {
-        give_up(&self.consumer, partitions).map_err(Error::kafka("giving partitions up"))
+        give_up(self.consumer(), partitions).map_err(Error::kafka("giving partitions up"))
     }
 
     /// A partition's first offset, and its end. Asked only after the broker said that an offset is
     /// out of range: the embedded broker, which never says so, answers the end wrongly.
     pub(super) fn bounds(&self, partition: i32) -> KafkaResult<(i64, i64)> {
-        self.consumer.fetch_watermarks(&self.topic, partition, ASK_LIMIT)
+        self.consumer().fetch_watermarks(&self.topic, partition, ASK_LIMIT)
     }
 
-    /// Tells Kafka where PostgreSQL stands. Failing costs nothing but a stale figure elsewhere.
-    pub(super) fn show_offsets(&self, offsets: &BTreeMap<i32, i64>, mode: CommitMode) {
+    /// Tells Kafka where PostgreSQL stands; only leaving waits for its answer. Failing costs nothing but a stale figure
+    /// elsewhere.
+    pub(super) fn show_offsets(&self, offsets: &BTreeMap<i32, i64>) {
         // An empty list would commit what librdkafka itself has stored, which is nothing.
         if offsets.is_empty() {
             return;
         }
-        let shown = self
-            .list(offsets)
-            .and_then(|list| self.consumer.commit(&list, mode).map_err(Error::kafka("committing offsets")));
+        let shown = self.list(offsets).and_then(|list| {
+            self.consumer().commit(&list, CommitMode::Async).map_err(Error::kafka("committing offsets"))
+        });
         if let Err(error) = shown {
             tracing::debug!(%error, "Offsets were not shown to Kafka.");
         }
     }
+
+    /// Leaves the group, if that was not done: whether the broker took the goodbye in time.
+    pub(super) fn leave(&mut self) -> bool {
+        let Some(consumer) = self.consumer.take() else { return true };
+        // Leaving asks for every partition back, and nobody is there to give them up but the callback.
+        consumer.context().close();
+        // A revocation that still waits for its answer would keep librdkafka from leaving.
+        if let Ok(all) = consumer.assignment() {
+            let all = all.elements().iter().map(TopicPartitionListElem::partition).collect();
+            let _ = give_up(&consumer, &all);
+        }
+        // librdkafka's own end has no limit: it waits for the answer to every commit of offsets.
+        let (sender, left) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            drop(consumer);
+            drop(sender);
+        });
+        left.recv_timeout(LEAVE_LIMIT) != Err(mpsc::RecvTimeoutError::Timeout)
+    }
 }
 
 impl Drop for Member {
-    /// Leaving asks for every partition back, and nobody is there to give them up but the callback.
     fn drop(&mut self) {
-        self.group().close();
-        // A revocation that still waits for its answer would keep librdkafka from leaving.
-        if let Ok(all) = self.consumer.assignment() {
-            let all = all.elements().iter().map(TopicPartitionListElem::partition).collect();
-            let _ = give_up(&self.consumer, &all);
-        }
+        self.leave();
     }
 }

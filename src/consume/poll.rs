@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::CommitMode;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
-use super::member::Member;
+use super::member::{LEAVE_LIMIT, Member};
 use super::state::{Drain, Fill, Partitions, Step, View, next};
 use super::topic::Watch;
 use super::trouble::{Trouble, Troubles};
@@ -31,6 +30,8 @@ const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 /// One run of the consumer.
 pub(super) struct Poll<'r> {
     pub(super) config: &'r ConsumerConfig,
+    /// Shares the member's client, and so goes first.
+    pub(super) watch: Watch,
     pub(super) member: Member,
     pub(super) writer: Writer,
     pub(super) report: &'r mut dyn FnMut(ConsumeEvent),
@@ -39,7 +40,6 @@ pub(super) struct Poll<'r> {
     pub(super) asked: BTreeSet<i32>,
     /// The partitions are another consumer's, as PostgreSQL says; the group is to say whose they are.
     pub(super) disowned: bool,
-    pub(super) watch: Watch,
     /// The broker does not have an offset that is next; looked into once the topic's id is known.
     pub(super) doubt: bool,
     /// Partitions whose log ends before the offset that is next.
@@ -125,13 +125,21 @@ impl<'r> Poll<'r> {
             }
         };
         if drained {
-            self.member.show_offsets(self.ledger.committed(), CommitMode::Sync);
+            self.member.show_offsets(self.ledger.committed());
         } else {
             self.warn(
                 "the drain limit is over before the last batch was committed; it is read again by the next run".into(),
             );
         }
-        Ok(self.ledger.close(drained))
+        let Self { watch, mut member, report, ledger, config, .. } = self;
+        drop(watch);
+        if !member.leave() {
+            let (limit, session) = (LEAVE_LIMIT.as_secs(), config.session_timeout.as_secs());
+            report(ConsumeEvent::Warning(format!(
+                "Kafka did not answer within {limit} s; the group notices after the session timeout of {session} s"
+            )));
+        }
+        Ok(ledger.close(drained))
     }
 
     fn is_done(&self) -> bool {
@@ -205,7 +213,7 @@ impl<'r> Poll<'r> {
         }
         if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
             (self.shown, self.unshown) = (Instant::now(), false);
-            self.member.show_offsets(self.ledger.committed(), CommitMode::Async);
+            self.member.show_offsets(self.ledger.committed());
         }
         let mut is_in_order = true;
         for _ in 0..AT_ONCE {

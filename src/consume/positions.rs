@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use rdkafka::consumer::CommitMode;
-
 use super::ConsumeEvent;
 use super::group::Rebalance;
 use super::poll::Poll;
@@ -61,7 +59,7 @@ impl Poll<'_> {
         if void {
             self.forget_what_was_read();
         } else {
-            self.member.show_offsets(self.ledger.committed(), CommitMode::Async);
+            self.member.show_offsets(self.ledger.committed());
             self.begin_generation();
         }
         self.ledger.forget(gone.iter().copied());
