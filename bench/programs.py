@@ -34,6 +34,10 @@ OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 DRIVER = "org.postgresql:postgresql:42.7.7"
+FAUCET = ("faucet-cli", "1.15.1", "source-kafka,sink-postgres,sink-jsonl,transforms")
+"""Crate, version, features."""
+FAUCET_HEADERS = ("curl/curl.h", "sasl/sasl.h")
+"""Its librdkafka is built with all that there is."""
 FLINK = "apache-flink==1.20.0"
 FLINK_JARS = (
     "org.apache.flink:flink-connector-kafka:3.4.0-1.20",
@@ -71,6 +75,7 @@ def others(folder: Path | None) -> Iterator[Program]:
             before = FLOATS if name == "Pathway" else ""
             yield Program(name, (str(python), f"bench/peers/{script}", *arguments), before=before)
     yield from on_java(folder.absolute())
+    yield from on_rust(folder.absolute())
 
 
 def on_java(folder: Path) -> Iterator[Program]:
@@ -82,3 +87,23 @@ def on_java(folder: Path) -> Iterator[Program]:
     yield Program("Flink SQL", (str(installed(FLINK, folder)), "bench/peers/flink_sql.py", str(jars)))
     jars = fetch_jars("debezium-3.5.0", *DEBEZIUM_JARS)
     yield Program("Debezium's sink", (sys.executable, "bench/peers/debezium_sink.py", str(jars)))
+
+
+def on_rust(folder: Path) -> Iterator[Program]:
+    """faucet-stream, which cargo builds (a quarter of an hour on two cores, once)."""
+    crate, version, features = FAUCET
+    faucet = folder / crate / "bin" / "faucet"
+    if not faucet.exists():
+        includes = [Path("/usr/include"), *Path("/usr/include").glob("*-linux-gnu")]
+        missing = [name for name in FAUCET_HEADERS if not any((place / name).exists() for place in includes)]
+        if missing:
+            print(f"left out: faucet-stream, which needs the headers {', '.join(missing)}", file=sys.stderr)
+            return
+        print(f"Building {crate} {version} into {folder / crate}", flush=True)
+        wanted = ("--version", version, "--no-default-features", "--features", features, "--root", str(folder / crate))
+        # It asks for a newer Rust than it needs.
+        build = ["cargo", "install", "-q", "--locked", "--ignore-rust-version", *wanted, crate]
+        subprocess.run(build, check=True)
+    for variant in ("append", "upsert"):
+        script = (sys.executable, "bench/peers/faucet_rows.py", str(faucet), variant)
+        yield Program(f"faucet-stream, {variant}", script)
