@@ -40,6 +40,9 @@ from services import embedded_services, free_port  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
 
+OTHER_SESSIONS = "backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"
+"""What tells other programs' sessions of the same database in ``pg_stat_activity``."""
+
 
 def leave_out(part: str, why: str) -> None:
     """Skips a test whose part is not here, or fails it where that part is demanded."""
@@ -187,6 +190,10 @@ class Pipeline:
         """Runs statements in the database."""
         with self.connect() as connection:
             connection.execute(statements)
+
+    def end_sessions(self) -> None:
+        """Ends every other session of the database, as an operator may."""
+        self.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHER_SESSIONS}")
 
     def count(self) -> int:
         """Rows in ``orders``; 0 where there is no such table yet, or no database."""

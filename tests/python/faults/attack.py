@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from ccstream import embedded
 from ccstream.errors import ServiceError
-from conftest import wait_until
+from conftest import OTHER_SESSIONS, wait_until
 
 if TYPE_CHECKING:
     from apache_kafka import ApacheKafka
@@ -78,8 +78,7 @@ class Scene:
     def stands_still(self) -> bool:
         """A transaction on ``orders`` does not get on."""
         with contextlib.suppress(psycopg.OperationalError), self.pipeline.connect() as connection:
-            ours = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            query = f"SELECT pid, xact_start, query FROM pg_stat_activity WHERE state <> 'idle' AND {ours}"
+            query = f"SELECT pid, xact_start, query FROM pg_stat_activity WHERE state <> 'idle' AND {OTHER_SESSIONS}"
             before = connection.execute(query).fetchall()
             time.sleep(0.05)
             return not set(before).isdisjoint(connection.execute(query).fetchall())
@@ -162,12 +161,9 @@ def kill_session(scene: Scene, chance: random.Random) -> None:
     wait_until("PostgreSQL recovers", scene.postgres.answers, limit=30)
 
 
-def end_session(scene: Scene, _chance: random.Random) -> None:
-    with contextlib.suppress(psycopg.OperationalError), scene.pipeline.connect() as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+def end_sessions(scene: Scene, _chance: random.Random) -> None:
+    with contextlib.suppress(psycopg.OperationalError):
+        scene.pipeline.end_sessions()
 
 
 def kill_kafka(scene: Scene, chance: random.Random) -> None:
@@ -208,7 +204,7 @@ FAULTS: dict[str, dict[str, Fault]] = {
         "PostgreSQL is shut down at once (immediate), then started": _ends_postgres(signal.SIGQUIT),
         "PostgreSQL is shut down (fast), then started": _ends_postgres(signal.SIGINT),
         "one of PostgreSQL's sessions is killed (SIGKILL): it recovers": kill_session,
-        "all sessions are ended by an operator": end_session,
+        "all sessions are ended by an operator": end_sessions,
     },
     "Kafka": {
         "Kafka is killed (SIGKILL), then started": kill_kafka,

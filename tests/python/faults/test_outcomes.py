@@ -56,14 +56,6 @@ def send(pipeline: Pipeline, count: int = 1000) -> None:
     pipeline.run("produce", "--rate", "max", "--count", str(count), "--quiet")
 
 
-def end_sessions(pipeline: Pipeline) -> None:
-    """Ends every other session of the database: a new one has the new settings."""
-    pipeline.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-
-
 def database_of(pipeline: Pipeline) -> str:
     return urlsplit(pipeline.database_url).path.lstrip("/")
 
@@ -73,7 +65,7 @@ def test_a_read_only_database_is_waited_for(ready: Pipeline) -> None:
     consumer.wait_for("Reading partition")
     name = database_of(ready)
     ready.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-    end_sessions(ready)
+    ready.end_sessions()
     send(ready)
     consumer.wait_for("SQLSTATE 25006")
     with ready.connect() as person:
@@ -105,7 +97,7 @@ def test_connections_that_are_used_up_are_waited_for(ready: Pipeline) -> None:
     consumer = ready.consume(environment={"DATABASE_URL": url})
     consumer.wait_for("Reading partition")
     ready.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
-    end_sessions(ready)
+    ready.end_sessions()
     send(ready)
     consumer.wait_for("SQLSTATE 53300")
     ready.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")

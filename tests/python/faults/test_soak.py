@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from conftest import at_length, wait_until
+from conftest import OTHER_SESSIONS, at_length, wait_until
 
 if TYPE_CHECKING:
     from conftest import Pipeline
 
 MEMORY_LIMIT = 150e6
 """Bytes, at any rate."""
-SESSIONS = """SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'
-              AND datname = current_database() AND pid <> pg_backend_pid()"""
 WARM_UP = 0.2
 """Of the time: buffers fill, the interpreter loads what it needs."""
 
@@ -92,7 +90,7 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline) -> None:
             sample.take()
         # Sessions of ours, verify's among them, have ended by then.
         time.sleep(at_length(1, 5))
-        sessions.append(int(pipeline.query(SESSIONS)[0][0]))
+        sessions.append(int(pipeline.query(f"SELECT count(*) FROM pg_stat_activity WHERE {OTHER_SESSIONS}")[0][0]))
         if time.monotonic() - checked > at_length(10, 60):
             checked = time.monotonic()
             pipeline.run("verify", "--counters-only", limit=600)

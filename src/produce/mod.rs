@@ -1,0 +1,148 @@
+//! Transactions to Kafka: pacing, delivery reports, back-pressure.
+//!
+//! ```text
+//! Generator | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
+//!                          ^ full: wait                | delivery report -> acknowledged | failed
+//! ```
+
+mod deliveries;
+mod pacer;
+mod payloads;
+mod run;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
+use tokio_util::sync::CancellationToken;
+
+use self::deliveries::Deliveries;
+use self::payloads::Payloads;
+use self::run::Run;
+use crate::config::ProducerConfig;
+use crate::error::{Error, Result};
+use crate::generate::Pace;
+use crate::kafka::{ensure_topic, find_topic, refused, unreachable};
+use crate::replay::ReplayedEvent;
+
+/// Events a second up to which each is reported; above, only progress is.
+pub const WATCHABLE_RATE: f64 = 10.0;
+/// Longest wait without looking whether to stop.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the producer tells whoever watches it.
+#[derive(Debug, Clone, Copy)]
+pub enum ProduceEvent<'a> {
+    /// The broker answered; the topic is there, `created` by us if it was not.
+    Connected {
+        /// Whether the topic had to be created.
+        created: bool,
+    },
+    /// An event is handed to Kafka (at watchable rates only).
+    Sending {
+        /// Its number, from 0.
+        number: u64,
+        /// Its JSON.
+        payload: &'a [u8],
+    },
+    /// Kafka has it (at watchable rates only).
+    Sent {
+        /// Its partition.
+        partition: i32,
+        /// Its place there.
+        offset: i64,
+    },
+    /// Kafka does not have it (at watchable rates only).
+    NotSent {
+        /// Why.
+        error: &'a str,
+    },
+    /// Where it stands, four times a second above watchable rates, and at the end.
+    Progress(ProduceSummary),
+}
+
+/// What was sent and what became of it. `sent = acknowledged + failed` at the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProduceSummary {
+    /// Events handed to librdkafka.
+    pub sent: u64,
+    /// Events that the broker acknowledged.
+    pub acknowledged: u64,
+    /// Events that were given up.
+    pub failed: u64,
+    /// Since the first event.
+    pub elapsed: Duration,
+}
+
+/// Sends until the count, the end of the file or a stop, and waits for the delivery reports.
+///
+/// Every event is counted as acknowledged or failed; failures are no error here, the summary has
+/// them. Errors: settings, an unreachable broker, a topic that is missing and cannot be created,
+/// an unreadable file, a fatal error of the idempotent producer.
+pub fn produce(
+    config: &ProducerConfig,
+    stop: &CancellationToken,
+    report: &mut dyn FnMut(ProduceEvent<'_>),
+) -> Result<ProduceSummary> {
+    config.validate()?;
+    let payloads = Payloads::open(config)?;
+    let watched = match config.pace {
+        Pace::Human => true,
+        Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
+        Pace::Max => false,
+    };
+    let producer = connect(config, Deliveries { watched, ..Deliveries::default() })?;
+    let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
+        Error::Kafka { source, .. } => no_answer(config, &producer, source),
+        error => error,
+    })?;
+    report(ProduceEvent::Connected { created });
+    Run::new(config, stop, producer).send_all(payloads, report)
+}
+
+fn connect(config: &ProducerConfig, deliveries: Deliveries) -> Result<BaseProducer<Deliveries>> {
+    let client = config.kafka.client(&[
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
+        ("queue.buffering.max.kbytes", "32768"),
+        // With 5 librdkafka polls its socket 400,000 times for a million events: a fifth of the processor's time.
+        ("max.in.flight", "3"),
+        ("statistics.interval.ms", "0"),
+    ])?;
+    BaseProducer::from_config_and_context(&client, deliveries).map_err(refused)
+}
+
+/// The error of a broker that did not answer.
+fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, source: KafkaError) -> Error {
+    // librdkafka tells why only to a client that polls.
+    producer.poll(TICK);
+    unreachable(&config.kafka.bootstrap_servers, &producer.context().log, source)
+}
+
+/// Sends ready-made messages again and waits for their delivery.
+///
+/// Returns the places of those that the broker has, and why another was not delivered, if any was not.
+/// Errors: an unreachable broker, a topic that does not exist.
+pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
+    let deliveries = Deliveries { delivered: Some(Mutex::default()), ..Deliveries::default() };
+    let producer = connect(config, deliveries)?;
+    match find_topic(producer.client(), &config.kafka.topic) {
+        Ok(Some(_)) => {}
+        Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
+        Err(source) => return Err(no_answer(config, &producer, source)),
+    }
+    let stop = CancellationToken::new();
+    let mut run = Run::new(config, &stop, producer);
+    for (number, message) in messages.iter().enumerate() {
+        run.send(message, number, &mut |_| {})?;
+    }
+    let summary = run.drain();
+    let deliveries = run.producer.context();
+    let delivered =
+        deliveries.delivered.as_ref().map(|list| std::mem::take(&mut *list.lock().expect("no panic while it is held")));
+    let failure = (summary.failed > 0).then(|| deliveries.first_failure());
+    Ok((delivered.unwrap_or_default(), failure))
+}

@@ -1,0 +1,195 @@
+//! One run: payloads into librdkafka's queue, at their pace, until the end or a stop.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use tokio_util::sync::CancellationToken;
+
+use super::deliveries::Deliveries;
+use super::pacer::Pacer;
+use super::payloads::Payloads;
+use super::{ProduceEvent, ProduceSummary, TICK};
+use crate::config::ProducerConfig;
+use crate::error::{Error, Result};
+use crate::generate::Pace;
+use crate::replay::ReplayedEvent;
+
+/// How often progress is reported.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// librdkafka waits for whole milliseconds: for less, not at all.
+const WHOLE: Duration = Duration::from_millis(1);
+
+/// What a run has, and how far it is.
+pub(super) struct Run<'r> {
+    config: &'r ProducerConfig,
+    stop: &'r CancellationToken,
+    pub(super) producer: BaseProducer<Deliveries>,
+    started: Instant,
+    sent: u64,
+    reported: Instant,
+}
+
+impl<'r> Run<'r> {
+    pub(super) fn new(
+        config: &'r ProducerConfig,
+        stop: &'r CancellationToken,
+        producer: BaseProducer<Deliveries>,
+    ) -> Self {
+        let now = Instant::now();
+        Self { config, stop, producer, started: now, sent: 0, reported: now }
+    }
+
+    pub(super) fn send_all(mut self, mut payloads: Payloads, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<ProduceSummary> {
+        let mut pacer = Pacer::new(self.config.pace);
+        let mut event = ReplayedEvent::default();
+        let result = loop {
+            if self.config.count.is_some_and(|count| self.sent >= count) || self.stop.is_cancelled() {
+                break Ok(());
+            }
+            match payloads.next(&mut event) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            if !self.wait(pacer.wait()) {
+                break Ok(());
+            }
+            if let Err(error) = self.send(&event, 0, report) {
+                break Err(error);
+            }
+            self.progress(report);
+        };
+        let summary = self.drain();
+        report(ProduceEvent::Progress(summary));
+        result.map(|()| summary)
+    }
+
+    /// Each event is reported, and waited for.
+    fn is_watched(&self) -> bool {
+        self.producer.context().watched
+    }
+
+    /// Serves delivery reports for so long; false if told to stop.
+    fn wait(&self, time: Duration) -> bool {
+        // Flat out, reading the clock for nothing is a twentieth of the time.
+        if time.is_zero() {
+            return true;
+        }
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            if self.stop.is_cancelled() {
+                return false;
+            }
+            if left < WHOLE {
+                self.producer.poll(Duration::ZERO);
+                thread::sleep(left);
+            } else {
+                self.producer.poll(left.min(TICK));
+            }
+        }
+    }
+
+    /// Hands one event to librdkafka, waiting while its queue is full.
+    pub(super) fn send(&mut self, event: &ReplayedEvent, number: usize, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<()> {
+        if self.is_watched() {
+            *self.producer.context().last.lock().expect("no panic while it is held") = None;
+            report(ProduceEvent::Sending { number: self.sent, payload: &event.payload });
+        }
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(&self.config.kafka.topic, number).payload(event.payload.as_slice());
+        if let Some(key) = &event.key {
+            record = record.key(key.as_slice());
+        }
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
+                    if self.stop.is_cancelled() {
+                        return Ok(());
+                    }
+                    record = returned;
+                    self.producer.poll(TICK);
+                }
+                Err((KafkaError::MessageProduction(code), _)) if code != RDKafkaErrorCode::Fatal => {
+                    // Refused at once, a message above message.max.bytes say: counted, and on to the next.
+                    self.producer.context().delivery_failed(&code.to_string());
+                    break;
+                }
+                Err((source, _)) => {
+                    let fatal = self.producer.client().fatal_error().map(|(_, reason)| reason);
+                    let context = format!("sending: {}", fatal.unwrap_or_else(|| "refused".into()));
+                    return Err(Error::Kafka { context, source });
+                }
+            }
+        }
+        self.sent += 1;
+        if self.is_watched() {
+            self.await_delivery(report);
+        } else if self.sent % 256 == 0 {
+            self.producer.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    /// Waits for the one event under way and reports what became of it.
+    fn await_delivery(&self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+        while !self.stop.is_cancelled() {
+            self.producer.poll(TICK);
+            match self.producer.context().last.lock().expect("no panic while it is held").take() {
+                Some(Ok((partition, offset))) => return report(ProduceEvent::Sent { partition, offset }),
+                Some(Err(error)) => return report(ProduceEvent::NotSent { error: &error }),
+                None => {}
+            }
+        }
+    }
+
+    fn progress(&mut self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+        if !self.is_watched() && (self.sent % 256 == 0 || self.config.pace != Pace::Max) {
+            let now = Instant::now();
+            if now.duration_since(self.reported) >= PROGRESS_EVERY {
+                self.reported = now;
+                report(ProduceEvent::Progress(self.summary()));
+            }
+        }
+    }
+
+    fn summary(&self) -> ProduceSummary {
+        let deliveries = self.producer.context();
+        ProduceSummary {
+            sent: self.sent,
+            acknowledged: deliveries.acknowledged.load(Ordering::Relaxed),
+            failed: deliveries.failed.load(Ordering::Relaxed),
+            elapsed: self.started.elapsed(),
+        }
+    }
+
+    /// Waits for what is under way; after a stop at most the drain limit, then gives it up as failed.
+    pub(super) fn drain(&self) -> ProduceSummary {
+        let mut stopped: Option<Instant> = None;
+        while self.producer.in_flight_count() > 0 {
+            self.producer.poll(TICK);
+            if self.stop.is_cancelled() {
+                let since = *stopped.get_or_insert_with(Instant::now);
+                if since.elapsed() > self.config.drain_limit {
+                    self.producer.purge(PurgeConfig::default().queue().inflight());
+                    // Serves the reports of what was purged, each a failure.
+                    for _ in 0..20 {
+                        self.producer.poll(TICK);
+                        if self.producer.in_flight_count() == 0 {
+                            break;
+                        }
+                    }
+                    break;
+                }
+            }
+        }
+        self.summary()
+    }
+}
