@@ -19,7 +19,7 @@ pub(super) struct Deliveries {
     pub(super) failed: AtomicU64,
     failure: Mutex<Option<String>>,
     /// The numbers of the messages that the broker has, where each is of interest.
-    pub(super) delivered: Option<Mutex<Vec<usize>>>,
+    delivered: Option<Mutex<Vec<usize>>>,
     /// Each delivery is waited for,
     pub(super) watched: bool,
     /// and this is the last one's partition and offset, or why there was none.
@@ -54,6 +54,22 @@ impl ProducerContext for Deliveries {
 }
 
 impl Deliveries {
+    /// Of messages that are each waited for, if `watched`.
+    pub(super) fn new(watched: bool) -> Self {
+        Self { watched, ..Self::default() }
+    }
+
+    /// Of messages that have numbers, which tell those that the broker has.
+    pub(super) fn numbered() -> Self {
+        Self { delivered: Some(Mutex::default()), ..Self::default() }
+    }
+
+    /// The numbers of the messages that the broker has.
+    pub(super) fn take_delivered(&self) -> Vec<usize> {
+        let Some(delivered) = &self.delivered else { return Vec::new() };
+        std::mem::take(&mut *delivered.lock().expect("no panic while it is held"))
+    }
+
     /// Why the first message that was not delivered was not.
     pub(super) fn first_failure(&self) -> String {
         let failure = self.failure.lock().expect("no panic while it is held").clone();

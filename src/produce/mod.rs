@@ -10,7 +10,6 @@ mod pacer;
 mod payloads;
 mod run;
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -93,7 +92,7 @@ pub fn produce(
         Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
         Pace::Max => false,
     };
-    let producer = connect(config, Deliveries { watched, ..Deliveries::default() })?;
+    let producer = connect(config, Deliveries::new(watched))?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
@@ -127,8 +126,7 @@ fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, sourc
 /// Returns the places of those that the broker has, and why another was not delivered, if any was not.
 /// Errors: an unreachable broker, a topic that does not exist.
 pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
-    let deliveries = Deliveries { delivered: Some(Mutex::default()), ..Deliveries::default() };
-    let producer = connect(config, deliveries)?;
+    let producer = connect(config, Deliveries::numbered())?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
@@ -141,8 +139,6 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Res
     }
     let summary = run.drain();
     let deliveries = run.producer.context();
-    let delivered =
-        deliveries.delivered.as_ref().map(|list| std::mem::take(&mut *list.lock().expect("no panic while it is held")));
     let failure = (summary.failed > 0).then(|| deliveries.first_failure());
-    Ok((delivered.unwrap_or_default(), failure))
+    Ok((deliveries.take_delivered(), failure))
 }

@@ -42,7 +42,11 @@ impl<'r> Run<'r> {
         Self { config, stop, producer, started: now, sent: 0, reported: now }
     }
 
-    pub(super) fn send_all(mut self, mut payloads: Payloads, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<ProduceSummary> {
+    pub(super) fn send_all(
+        mut self,
+        mut payloads: Payloads,
+        report: &mut dyn FnMut(ProduceEvent<'_>),
+    ) -> Result<ProduceSummary> {
         let mut pacer = Pacer::new(self.config.pace);
         let mut event = ReplayedEvent::default();
         let result = loop {
@@ -97,7 +101,12 @@ impl<'r> Run<'r> {
     }
 
     /// Hands one event to librdkafka, waiting while its queue is full.
-    pub(super) fn send(&mut self, event: &ReplayedEvent, number: usize, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<()> {
+    pub(super) fn send(
+        &mut self,
+        event: &ReplayedEvent,
+        number: usize,
+        report: &mut dyn FnMut(ProduceEvent<'_>),
+    ) -> Result<()> {
         if self.is_watched() {
             *self.producer.context().last.lock().expect("no panic while it is held") = None;
             report(ProduceEvent::Sending { number: self.sent, payload: &event.payload });
