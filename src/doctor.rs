@@ -53,7 +53,10 @@ pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl) -> Result<Vec<Check>> {
 pub fn ping(url: &DatabaseUrl) -> Result<bool> {
     crate::runtime()?.block_on(async {
         match connect_within(url, PING_LIMIT).await {
-            Ok(client) => Ok(client.simple_query("SELECT 1").await.is_ok()),
+            Ok(client) => {
+                let answer = tokio::time::timeout(PING_LIMIT, client.simple_query("SELECT 1")).await;
+                Ok(answer.is_ok_and(|rows| rows.is_ok()))
+            }
             Err(error @ Error::Config { .. }) => Err(error),
             Err(_) => Ok(false),
         }

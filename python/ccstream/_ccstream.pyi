@@ -208,14 +208,16 @@ class Consumer:
     def run(self) -> ConsumeSummary:
         """Reads until :meth:`stop`, or to the end with ``until_caught_up``.
 
-        The interpreter is detached. A broker or database that is away is waited for. Ctrl-C stops,
-        commits what was read, and raises ``KeyboardInterrupt``.
+        The interpreter is detached. A broker or database that is away is waited for, but with
+        ``until_caught_up`` a broker that does not answer at the start is an error. Ctrl-C stops, commits what was
+        read, and raises ``KeyboardInterrupt``.
 
         Returns:
             What became of the messages.
 
         Raises:
-            KafkaError: no leave to read the topic, or it does not exist (with ``until_caught_up``).
+            KafkaError: no leave to read the topic; consumers of the group with another ``assignment``; a fatal error
+                of the client; with ``until_caught_up`` no broker, or no such topic.
             PostgresError: an error that no waiting mends; nothing of that batch is stored, nothing is lost.
             SchemaError: the tables cannot be used, or PostgreSQL refuses more than 100 rows of one batch for
                 the same reason.
@@ -423,7 +425,7 @@ def replay_rejected(
     """Sends rejected messages to the topic they came from again, oldest first, and notes it.
 
     Raises:
-        KafkaError: no broker, or it did not take every message; then none is noted as sent.
+        KafkaError: no broker, or it did not take every message; those that it took are noted as sent.
         PostgresError: no database.
     """
 

@@ -20,9 +20,6 @@ from ccstream.errors import CcstreamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_M_MMAP_THRESHOLD = -3
-"""glibc's number for it, in ``malloc.h``."""
-
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs ``ccstream COMMAND ...`` and exits with its status.
@@ -93,19 +90,6 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _give_memory_back() -> None:
-    """Has glibc map each block of a megabyte or more by itself, so that it goes back to the system when it is freed.
-
-    By itself glibc raises the size from which it does so to that of the largest block freed so far (mallopt(3),
-    ``M_MMAP_THRESHOLD``). What Kafka's client fetches, a megabyte at a time and on several threads, then stays in as
-    many heaps with holes: 20 MB more, and never quite the same. Elsewhere than on glibc this does nothing.
-    """
-    import ctypes  # noqa: PLC0415
-
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
-
-
 def _produce(options: argparse.Namespace) -> int:
     console = ProducerConsole(options.count, quiet=options.quiet)
     producer = ccstream.Producer(
@@ -132,7 +116,6 @@ def _produce(options: argparse.Namespace) -> int:
 
 
 def _consume(options: argparse.Namespace) -> int:
-    _give_memory_back()
     console = ConsumerConsole(quiet=options.quiet)
     consumer = ccstream.Consumer(
         bootstrap_servers=options.bootstrap_servers,
@@ -158,7 +141,13 @@ def _consume(options: argparse.Namespace) -> int:
     return 0 if summary.drained else 1
 
 
+def _end_at_ctrl_c() -> None:
+    """For what is one long call with nothing to clean up: Python's own handler would wait until it is over."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _verify(options: argparse.Namespace) -> int:
+    _end_at_ctrl_c()
     report = ccstream.verify(database_url=options.database_url, counters_only=options.counters_only)
     from ccstream.tables import print_table  # noqa: PLC0415
 
@@ -200,6 +189,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _rejected(options: argparse.Namespace) -> int:
+    _end_at_ctrl_c()
     if options.replay:
         resent = ccstream.replay_rejected(
             database_url=options.database_url,
@@ -261,6 +251,7 @@ def _printable(data: bytes, limit: int = 2000) -> str:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    _end_at_ctrl_c()
     checks = ccstream.diagnose(
         bootstrap_servers=options.bootstrap_servers,
         topic=options.topic,

@@ -49,9 +49,13 @@ impl Group {
         self.ends.lock().expect("no panic while it is held").get(&partition).copied()
     }
 
-    /// From here on partitions are given up as soon as they are asked for.
+    /// From here on partitions are given up as soon as they are asked for, and nothing is said.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     fn note(&self, rebalance: Rebalance) {
@@ -78,14 +82,16 @@ pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>
     consumer.incremental_unassign(&list)
 }
 
+/// What goes wrong while leaving is nobody's concern; the thread may outlive the interpreter, whose log it is.
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.log.log(level, facility, message);
+        if !self.is_closing() {
+            self.log.log(level, facility, message);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // What goes wrong while leaving is nobody's concern.
-        if !self.closing.load(Ordering::Relaxed) {
+        if !self.is_closing() {
             self.log.error(error, reason);
         }
     }
@@ -115,7 +121,7 @@ impl ConsumerContext for Group {
                 if is_cooperative(consumer) { consumer.incremental_assign(&none) } else { consumer.assign(&none) }
             }
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS
-                if !consumer.assignment_lost() && !self.closing.load(Ordering::Relaxed) =>
+                if !consumer.assignment_lost() && !self.is_closing() =>
             {
                 self.note(Rebalance::Revoked(numbers));
                 Ok(())

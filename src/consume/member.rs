@@ -52,7 +52,7 @@ impl Member {
             ("auto.offset.reset", "error"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),
-            // A broker that is there and silent is given up after this, a stop waits no longer.
+            // A broker that is there and silent is given up after this.
             ("socket.timeout.ms", "10000"),
             ("allow.auto.create.topics", "false"),
             // For the end of each partition, and so the lag.
@@ -118,7 +118,8 @@ impl Member {
         self.group().take_rebalances()
     }
 
-    /// The cluster's id, if librdkafka knows it by now.
+    /// The cluster's id, if librdkafka knows it by now. Not for every turn of a loop: `rdkafka` never frees what librdkafka
+    /// answers with.
     pub(super) fn cluster_id(&self) -> Option<String> {
         self.consumer().client().fetch_cluster_id(Duration::ZERO)
     }
@@ -194,7 +195,8 @@ impl Member {
         }
         // librdkafka's own end has no limit: it waits for the answer to every commit of offsets.
         let (sender, left) = mpsc::channel::<()>();
-        thread::spawn(move || {
+        // Refused a thread, it ends right here.
+        let _ = thread::Builder::new().name("ccstream-leave".into()).spawn(move || {
             drop(consumer);
             drop(sender);
         });

@@ -93,7 +93,7 @@ pub struct ConsumeSummary {
 
 /// Reads the topic into PostgreSQL until told to stop, or to the end of every partition.
 ///
-/// Waits for a broker or database that is away. Errors: settings, tables that cannot be used, a
+/// Waits for a broker or database that is away; with `until_caught_up`, not for the broker. Errors: settings, tables that cannot be used, a
 /// refused login, an error of PostgreSQL that no waiting mends (nothing of the batch is stored, and
 /// nothing is lost: it is read again).
 pub fn consume(

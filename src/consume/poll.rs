@@ -32,8 +32,9 @@ pub(super) struct Poll<'r> {
     pub(super) config: &'r ConsumerConfig,
     /// Shares the member's client, and so goes first.
     pub(super) watch: Watch,
-    pub(super) member: Member,
+    /// Ends before the group is left: what it writes is ours until then.
     pub(super) writer: Writer,
+    pub(super) member: Member,
     pub(super) report: &'r mut dyn FnMut(ConsumeEvent),
     pub(super) partitions: Partitions,
     /// Arriving partitions that the writer was told to take over, under this generation.
@@ -131,7 +132,8 @@ impl<'r> Poll<'r> {
                 "the drain limit is over before the last batch was committed; it is read again by the next run".into(),
             );
         }
-        let Self { watch, mut member, report, ledger, config, .. } = self;
+        let Self { watch, writer, mut member, report, ledger, config, .. } = self;
+        drop(writer);
         drop(watch);
         if !member.leave() {
             let (limit, session) = (LEAVE_LIMIT.as_secs(), config.session_timeout.as_secs());
@@ -216,6 +218,7 @@ impl<'r> Poll<'r> {
             self.member.show_offsets(self.ledger.committed());
         }
         let mut is_in_order = true;
+        let mut failed = None;
         for _ in 0..AT_ONCE {
             let polled = match self.member.poll(limit) {
                 None => Ok(false),
@@ -232,13 +235,16 @@ impl<'r> Poll<'r> {
             match polled {
                 Ok(true) if !self.is_full() => limit = Duration::ZERO,
                 Ok(_) => break,
-                Err(error) => return self.take_error(error),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
         if !is_in_order {
             self.look_into_offsets();
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| self.take_error(error))
     }
 
     fn take_error(&mut self, error: KafkaError) -> Result<()> {

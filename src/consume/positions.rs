@@ -160,6 +160,9 @@ impl Poll<'_> {
 
     /// Has the writer take over what arrives, once the topic's id is known.
     pub(super) fn take_over(&mut self) {
+        if self.partitions.arriving().is_subset(&self.asked) {
+            return;
+        }
         if self.watch.is_needed() || self.disowned || !self.partitions.leaving().is_empty() {
             return;
         }

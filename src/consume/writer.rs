@@ -18,6 +18,8 @@ use crate::store::{Origin, Outcome, Positions, Refusal, SchemaChange, Store, Tak
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// A PostgreSQL that has not answered for so long, though the connection stands, is told of.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// What the writer is told to do.
 #[derive(Debug)]
@@ -172,7 +174,7 @@ impl Work {
             if let Some(outdated) = self.give_up_if_outdated(&mut command) {
                 return Ok(outdated);
             }
-            match self.attempt(&mut command).await {
+            match self.attempt_aloud(&mut command).await {
                 Ok(reply) => {
                     self.end_outage();
                     return Ok(reply);
@@ -217,6 +219,26 @@ impl Work {
         if told {
             let _ = self.replies.send(Reply::Recovered { after: since.elapsed() });
         }
+    }
+
+    /// Tries once. There is no limit: what is under way may be long, and nothing is gained by doing it again.
+    async fn attempt_aloud(&mut self, command: &mut Command) -> Result<Reply> {
+        let (replies, began) = (self.replies.clone(), Instant::now());
+        let (done, was_silent) = {
+            let mut attempt = std::pin::pin!(self.attempt(command));
+            if let Ok(done) = tokio::time::timeout(SILENCE, &mut attempt).await {
+                (done, false)
+            } else {
+                let error = format!("PostgreSQL has not answered for {} s", SILENCE.as_secs());
+                let _ = replies.send(Reply::Waiting { error });
+                (attempt.await, true)
+            }
+        };
+        if was_silent {
+            self.outage.since.get_or_insert(began);
+            self.outage.told = true;
+        }
+        done
     }
 
     async fn attempt(&mut self, command: &mut Command) -> Result<Reply> {

@@ -134,11 +134,14 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Res
     }
     let stop = CancellationToken::new();
     let mut run = Run::new(config, &stop, producer);
-    for (number, message) in messages.iter().enumerate() {
-        run.send(message, number, &mut |_| {})?;
-    }
+    let sent: Result<()> =
+        messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number, &mut |_| {}));
     let summary = run.drain();
     let deliveries = run.producer.context();
-    let failure = (summary.failed > 0).then(|| deliveries.first_failure());
+    let failure = match sent {
+        // What it has is told nevertheless: it must not be sent again.
+        Err(error) => Some(error.chain()),
+        Ok(()) => (summary.failed > 0).then(|| deliveries.first_failure()),
+    };
     Ok((deliveries.take_delivered(), failure))
 }

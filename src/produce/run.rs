@@ -21,6 +21,8 @@ use crate::replay::ReplayedEvent;
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// librdkafka waits for whole milliseconds: for less, not at all.
 const WHOLE: Duration = Duration::from_millis(1);
+/// A poll takes all of its time, whatever comes: where an answer is awaited it is short.
+const SHORT: Duration = Duration::from_millis(5);
 
 /// What a run has, and how far it is.
 pub(super) struct Run<'r> {
@@ -150,7 +152,7 @@ impl<'r> Run<'r> {
     /// Waits for the one event under way and reports what became of it.
     fn await_delivery(&self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
         while !self.stop.is_cancelled() {
-            self.producer.poll(TICK);
+            self.producer.poll(SHORT);
             match self.producer.context().last.lock().expect("no panic while it is held").take() {
                 Some(Ok((partition, offset))) => return report(ProduceEvent::Sent { partition, offset }),
                 Some(Err(error)) => return report(ProduceEvent::NotSent { error: &error }),
@@ -183,7 +185,7 @@ impl<'r> Run<'r> {
     pub(super) fn drain(&self) -> ProduceSummary {
         let mut stopped: Option<Instant> = None;
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(TICK);
+            self.producer.poll(SHORT);
             if self.stop.is_cancelled() {
                 let since = *stopped.get_or_insert_with(Instant::now);
                 if since.elapsed() > self.config.drain_limit {

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 import pytest
 
-from conftest import leave_out, wait_until
+from conftest import OTHER_SESSIONS, leave_out, wait_until
 from recount import read_topic
 
 if TYPE_CHECKING:
@@ -236,4 +237,21 @@ def test_a_table_that_takes_no_row_ends_it(ready: Pipeline) -> None:
     assert "more than 100 rows of one batch" in output
     ready.execute("ALTER TABLE orders DROP CONSTRAINT nothing")
     ready.run("consume", "--until-caught-up")
+    ready.recount()
+
+
+def test_a_session_that_stands_still_is_told_of(ready: Pipeline) -> None:
+    consumer = ready.consume()
+    consumer.wait_for("Reading partition")
+    [(session,)] = ready.query(f"SELECT pid FROM pg_stat_activity WHERE {OTHER_SESSIONS}")
+    backend = psutil.Process(session)
+    backend.suspend()
+    try:
+        send(ready)
+        consumer.wait_for("PostgreSQL has not answered for 20 s")
+    finally:
+        backend.resume()
+    consumer.wait_for("PostgreSQL is back")
+    wait_until("all is stored", lambda: ready.count() == 1000)
+    assert consumer.stop() == 0
     ready.recount()
