@@ -19,7 +19,7 @@ import librdkafka
 import messages
 import results
 from copying import BATCH, encoded, write
-from programs import OURS, others
+from programs import OURS, VERSIONS, others
 from workbench import Run, Workbench, embedded_broker, make_tables, postgres, topic_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,7 +114,8 @@ def main() -> None:
             for program in others(options.peers) if number == 0 else ():
                 with bench.database() as place:
                     measured.take(program.name, bench.run(program, apache, "clean", place, SLOW), count)
-    results.keep("ingest", {"events": count, "rounds": options.rounds, "table": measured.table("bare COPY")})
+    kept = {"events": count, "rounds": options.rounds, "others": VERSIONS, "table": measured.table("bare COPY")}
+    results.keep("ingest", kept)
 
 
 if __name__ == "__main__":

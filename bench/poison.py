@@ -17,7 +17,7 @@ import psycopg
 
 import messages
 import results
-from programs import OURS, others
+from programs import OURS, VERSIONS, others
 from workbench import Program, Workbench, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +87,7 @@ def main() -> None:
         for program in [OURS, *others(options.peers)]:
             found.append(try_out(bench, program, kafka.address, ids))
             print(found[-1], flush=True)
-    results.keep("poison", {"table": found})
+    results.keep("poison", {"others": VERSIONS, "table": found})
 
 
 if __name__ == "__main__":

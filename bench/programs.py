@@ -51,6 +51,9 @@ DEBEZIUM_JARS = (
     LOGGING,
 )
 
+VERSIONS = [*OTHERS, FLINK, *FLINK_JARS, *DEBEZIUM_JARS[:-1], "==".join(FAUCET[:2])]
+"""What is measured beside us, for the results."""
+
 
 def installed(requirement: str, folder: Path) -> Path:
     """The interpreter of a program's virtual environment, which is made first if it is not there."""

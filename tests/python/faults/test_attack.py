@@ -69,6 +69,9 @@ class Attack:
     def round(self) -> None:
         """One fault alone and how long it takes to catch up, or several together, at times without a rest."""
         many = 1 if self._chance.random() < 0.5 else self._chance.randint(2, len(FAULTS))
+        if many == 1:
+            # What the round before left to be caught up is not this one's.
+            self.catch_up()
         targets = self._chance.sample(list(FAULTS), many)
         names = [self._chance.choice(list(FAULTS[target])) for target in targets]
         work = [
