@@ -126,7 +126,12 @@ def _attack(measured: dict[str, Any]) -> str:
     for line in measured["table"]:
         took = f"{line['p50']:.1f} | {line['most']:.1f}" if line["alone"] else "|"
         lines.append(f"| {line['fault']} | {line['times']} | {line['lost']} | {line['doubled']} | {took} |")
-    return "\n".join(lines)
+    runs = measured["runs"]
+    total = sum(line["times"] for line in measured["table"])
+    said = f"{total:,} faults in {len(runs)} runs, under {sum(run['messages'] for run in runs):,} messages"
+    if measured["failed"]:
+        said += f"; {measured['failed']} of the runs begun did not end as it should"
+    return "\n".join([*lines, "", f"{said}."])
 
 
 TABLES = {

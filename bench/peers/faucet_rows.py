@@ -7,8 +7,8 @@ refuses ends the run.
 ``faucet_rows.py FAUCET upsert`` writes INSERT ... ON CONFLICT DO UPDATE, at least once, and what the database refuses
 goes to a dead-letter file, a page at a time.
 
-Records come in an envelope: the transforms take the message out of it and rename three fields. 5,000 messages a page,
-which it writes in as few statements as a statement's 65,535 values allow. Messages that are no JSON are skipped, as the
+Records come in an envelope: the transforms take the message out of it and rename three fields. 1,000 messages a page,
+its default and what it recommends; a page that is not full waits. Messages that are no JSON are skipped, as the
 first would end the run.
 """
 
@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-PAGE = 5000
+PAGE = 1000
 
 
 def pipeline(variant: str, folder: Path) -> dict[str, Any]:

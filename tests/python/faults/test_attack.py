@@ -126,15 +126,16 @@ def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.R
         attack.catch_up()
     finally:
         mixer.stop()
-    assert producer.stop(limit=60) == 0, producer.output()
+    status = producer.stop(limit=60)
     while scene.consumers:
         scene.leave(chance)
     pipeline.run("consume", "--until-caught-up", *scene.flags)
     counted = pipeline.recount(mixer.bad)
+    record(pipeline, attack, seconds, *counted)
     # What our producer says is acknowledged is in the topic, once.
+    assert status == 0, producer.output()
     [(own,)] = pipeline.query("SELECT count(*) FROM orders WHERE order_id NOT LIKE 'mixed %%'")
     assert own == producer.acknowledged()
-    record(pipeline, attack, seconds, *counted)
 
 
 def record(pipeline: Pipeline, attack: Attack, seconds: int, messages: int, events: int) -> None:
