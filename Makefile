@@ -74,10 +74,10 @@ test-fuzz: $(FUZZ) ## any bytes into validate and codec, from the corpus kept; F
 $(FUZZ):
 	cargo install --quiet --locked --root target/tools cargo-fuzz
 
-test-faults: build ## the faults at length: an hour, seeds printed
+test-faults: build ## the faults at length: two hours, seeds printed
 	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
 
-bench: build ## all of it side by side, into bench/results.json and the README: half an hour
+bench: build ## all of it side by side, into bench/results.json and the README: an hour
 	$(BIN)/python bench/ingest.py --peers target/peers
 	$(BIN)/python bench/producers.py
 	$(BIN)/python bench/latency.py

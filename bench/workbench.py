@@ -1,8 +1,8 @@
 """What every bench of whole systems needs: databases, topics, programs that run until told to stop, and a clock.
 
-The clock is PostgreSQL's: with ``track_commit_timestamp`` each row tells when it was committed, so that a rate needs
-no polling that would slow down what is measured, and is the same for every program: the rows after the first commit
-over the time from the first commit to the last.
+The clock is PostgreSQL's: with ``track_commit_timestamp`` each row tells when it was committed, so that a rate does not
+depend on how often it is looked whether a program is done, and is the same for every program: the rows after the first
+commit over the time from the first commit to the last.
 """
 
 from __future__ import annotations
