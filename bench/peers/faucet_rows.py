@@ -14,9 +14,9 @@ first would end the run.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -67,14 +67,14 @@ def pipeline(variant: str, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Becomes it; it runs until SIGTERM."""
-    try:
-        _, faucet, variant = sys.argv
-    except ValueError:
-        sys.exit("usage: faucet_rows.py FAUCET append|upsert")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("faucet")
+    parser.add_argument("variant", choices=["append", "upsert"])
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="faucet-"))
     file = folder / "pipeline.json"
-    file.write_text(json.dumps(pipeline(variant, folder)))
-    os.execv(faucet, [faucet, "run", str(file)])  # noqa: S606
+    file.write_text(json.dumps(pipeline(options.variant, folder)))
+    os.execv(options.faucet, [options.faucet, "run", str(file)])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -202,9 +202,9 @@ class Pipeline:
         except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
             return 0
 
-    def verify(self) -> None:
+    def verify(self, limit: float = 120) -> None:
         """``ccstream verify``, and the same recounted here."""
-        self.run("verify")
+        self.run("verify", limit=limit)
         [(consumed, stored, duplicate, rejected)] = self.query(
             "SELECT sum(consumed), sum(stored), sum(duplicate), sum(rejected) FROM kafka_offsets"
         )
