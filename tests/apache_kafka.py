@@ -97,7 +97,13 @@ def fetch_jars(name: str, *dependencies: str) -> Path:
         check=True,
         timeout=600,
     )
-    partial.rename(jars)
+    try:
+        partial.rename(jars)
+    except OSError:
+        # Another process was first: its jars are as good.
+        if not jars.exists():
+            raise
+        shutil.rmtree(partial)
     return jars
 
 

@@ -22,6 +22,12 @@ use crate::topic_id::TopicIds;
 /// session timeout.
 pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
+/// A pause outlives the assignment that it was made in, and so is ended before the next; done after, the one could
+/// cost the other. For librdkafka drops what it is asked while its own thread asks the same partition for something (to
+/// stop, to begin, or to pause while the group is rebalanced): then the partition would be paused for good. Each of
+/// these happens at most once between two of our calls; asking once more costs nothing where it was heard.
+const RESUMES: usize = 4;
+
 /// The client. Dropped, it leaves the group; what it was shared with has to be dropped before.
 pub(super) struct Member {
     /// There until the drop.
@@ -134,21 +140,24 @@ impl Member {
     }
 
     /// Reads these and no other partitions, from these offsets; what was fetched ahead is dropped.
-    /// In a cooperative group only of `changed`: the others are read on.
-    pub(super) fn place(&self, offsets: &BTreeMap<i32, i64>, changed: &BTreeSet<i32>) -> Result<()> {
+    /// In a cooperative group only of `changed`: the others are read on. With `paused`, nothing is fetched yet.
+    pub(super) fn place(&self, offsets: &BTreeMap<i32, i64>, changed: &BTreeSet<i32>, paused: bool) -> Result<()> {
         let step = || Error::kafka("assigning partitions");
-        let list = if is_cooperative(self.consumer()) {
-            give_up(self.consumer(), changed).map_err(step())?;
-            let list = self.list(offsets.iter().filter(|(partition, _)| changed.contains(partition)))?;
-            self.consumer().incremental_assign(&list).map_err(step())?;
-            list
+        let cooperative = is_cooperative(self.consumer());
+        let list = self.list(offsets.iter().filter(|(partition, _)| !cooperative || changed.contains(partition)))?;
+        if paused {
+            self.consumer().pause(&list).map_err(step())?;
         } else {
-            let list = self.list(offsets)?;
-            self.consumer().assign(&list).map_err(step())?;
-            list
-        };
-        // A pause outlives the assignment that it was made in.
-        self.consumer().resume(&list).map_err(step())
+            for _ in 0..RESUMES {
+                self.consumer().resume(&list).map_err(step())?;
+            }
+        }
+        if cooperative {
+            give_up(self.consumer(), changed).map_err(step())?;
+            self.consumer().incremental_assign(&list).map_err(step())
+        } else {
+            self.consumer().assign(&list).map_err(step())
+        }
     }
 
     /// Stops the fetching of every partition; what was fetched ahead is dropped.

@@ -217,7 +217,7 @@ impl<'r> Poll<'r> {
             (self.shown, self.unshown) = (Instant::now(), false);
             self.member.show_offsets(self.ledger.committed());
         }
-        let mut is_in_order = true;
+        let (mut is_in_order, mut any) = (true, false);
         let mut failed = None;
         for _ in 0..AT_ONCE {
             let polled = match self.member.poll(limit) {
@@ -226,6 +226,7 @@ impl<'r> Poll<'r> {
                 Some(Ok(message)) => {
                     // A message of a partition that is read is never left out: its offset would be skipped.
                     is_in_order &= take_message(&mut self.batch, &mut self.partitions, &message);
+                    any = true;
                     Ok(true)
                 }
             };
@@ -240,6 +241,10 @@ impl<'r> Poll<'r> {
                     break;
                 }
             }
+        }
+        if any && self.paused {
+            // librdkafka did not hear of it: see `member`.
+            self.pause()?;
         }
         if !is_in_order {
             self.look_into_offsets();

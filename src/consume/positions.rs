@@ -226,8 +226,7 @@ impl Poll<'_> {
     /// that was deleted; an offset 0 that is not there is looked into like any other.
     pub(super) fn place(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
         let offsets = self.partitions.reading().iter().map(|(partition, cursor)| (*partition, cursor.next)).collect();
-        self.member.place(&offsets, changed)?;
-        if self.paused { self.pause() } else { Ok(()) }
+        self.member.place(&offsets, changed, self.paused)
     }
 
     /// A batch was dropped by the fence. `current`: it was of what is still read.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,11 +14,12 @@ use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
+use super::member::Member;
 use super::{ConsumeEvent, ConsumeSummary, consume};
 use crate::config::{ConsumerConfig, KafkaConfig, ProducerConfig};
 use crate::error::Result;
 use crate::generate::Pace;
-use crate::produce::{ProduceSummary, produce};
+use crate::produce::{ProduceEvent, ProduceSummary, produce};
 use crate::store::tests::Sandbox;
 
 const PARTITIONS: i32 = 4;
@@ -89,14 +90,18 @@ fn send(kafka: &KafkaConfig, pace: Pace, count: u64) -> Result<ProduceSummary> {
     produce(&config, &CancellationToken::new(), &mut |_| {})
 }
 
-/// Reads until it is told to stop or an error ends it; what was told on the way. Where nothing ends it, this does
-/// after two minutes, and what is then missing is for the caller to see.
-fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSummary>, Vec<String>) {
-    let limit = stop.clone();
+/// Where nothing else ends a run, this does after two minutes, and what is then missing is for the caller to see.
+fn limit(stop: &CancellationToken) {
+    let stop = stop.clone();
     thread::spawn(move || {
         thread::sleep(Duration::from_secs(120));
-        limit.cancel();
+        stop.cancel();
     });
+}
+
+/// Reads until it is told to stop or an error ends it; what was told on the way.
+fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSummary>, Vec<String>) {
+    limit(stop);
     let mut told = Vec::new();
     let ended = consume(config, stop, &mut |event| {
         if let ConsumeEvent::Warning(text) | ConsumeEvent::Waiting { reason: text } = event {
@@ -177,6 +182,43 @@ fn errors_that_do_not_pass_end_the_consumer() {
 }
 
 #[test]
+fn partitions_paused_and_placed_anew_are_read() {
+    let (_cluster, kafka) = cluster();
+    send(&kafka, Pace::Max, 1000).unwrap();
+    let member = Member::new(&ConsumerConfig { kafka, ..ConsumerConfig::default() }).unwrap();
+    let places: BTreeMap<i32, i64> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+    let changed = places.keys().copied().collect();
+    // What librdkafka's threads are given has to be done in the order in which it is given, on a busy machine too.
+    let busy = CancellationToken::new();
+    let hogs: Vec<_> = (0..8)
+        .map(|_| {
+            let busy = busy.clone();
+            thread::spawn(move || while !busy.is_cancelled() {})
+        })
+        .collect();
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut times = 0;
+    while Instant::now() < until {
+        for _ in 0..[1, 10][times % 2] {
+            member.pause().unwrap();
+            member.place(&places, &changed, false).unwrap();
+        }
+        let mut missing = changed.clone();
+        let limit = Instant::now() + Duration::from_secs(10);
+        while !missing.is_empty() {
+            assert!(Instant::now() < limit, "after {times} times: nothing of {missing:?}");
+            if let Some(Ok(message)) = member.poll(Duration::from_millis(10)) {
+                missing.remove(&message.partition());
+            }
+        }
+        times += 1;
+    }
+    busy.cancel();
+    hogs.into_iter().for_each(|hog| hog.join().unwrap());
+    println!("{times} times");
+}
+
+#[test]
 fn what_the_broker_refuses_for_good_is_counted_as_failed() {
     let (cluster, kafka) = cluster();
     cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
@@ -185,6 +227,29 @@ fn what_the_broker_refuses_for_good_is_counted_as_failed() {
     assert!(sent.failed > 0, "{sent:?}");
     let there = read_all(&kafka);
     assert_eq!(there.len() as u64, sent.acknowledged);
+}
+
+#[test]
+fn a_producer_that_stands_still_though_kafka_answers_begins_anew() {
+    let (cluster, kafka) = cluster();
+    // The client that is there at first gets nothing taken.
+    cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 10_000]);
+    let stall_limit = Duration::from_millis(600);
+    let config = ProducerConfig { count: Some(1000), pace: Pace::Max, kafka, stall_limit, ..ProducerConfig::default() };
+    let stop = CancellationToken::new();
+    limit(&stop);
+    let mut told = Vec::new();
+    let sent = produce(&config, &stop, &mut |event| {
+        if let ProduceEvent::Warning(text) = event {
+            told.push(text.to_owned());
+            cluster.clear_request_errors(Api::Produce);
+        }
+    });
+    let sent = sent.unwrap();
+    assert_eq!((sent.sent, sent.acknowledged, sent.failed), (1000, 1000, 0));
+    assert!(told.len() == 1 && told[0].contains("1000 events are sent again"), "{told:?}");
+    let ids: BTreeSet<String> = read_all(&config.kafka).into_values().collect();
+    assert_eq!(ids.len(), 1000);
 }
 
 /// Every message's place and the id in it, read by a client that is not ours.

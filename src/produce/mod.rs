@@ -3,12 +3,14 @@
 //! ```text
 //! Generator | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
 //!                          ^ full: wait                | delivery report -> acknowledged | failed
+//!                                                      | none for long though Kafka answers -> a new client
 //! ```
 
 mod deliveries;
 mod pacer;
 mod payloads;
 mod run;
+mod stall;
 
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use self::deliveries::Deliveries;
 use self::payloads::Payloads;
 use self::run::Run;
-use crate::config::ProducerConfig;
+use crate::config::{KafkaConfig, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::generate::Pace;
 use crate::kafka::{ensure_topic, find_topic, refused, unreachable};
@@ -58,6 +60,8 @@ pub enum ProduceEvent<'a> {
         /// Why.
         error: &'a str,
     },
+    /// What whoever runs it has to know: a client that stood still was replaced.
+    Warning(&'a str),
     /// Where it stands, four times a second above watchable rates, and at the end.
     Progress(ProduceSummary),
 }
@@ -92,17 +96,17 @@ pub fn produce(
         Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
         Pace::Max => false,
     };
-    let producer = connect(config, Deliveries::new(watched))?;
+    let producer = connect(&config.kafka, Deliveries::new(watched))?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
     })?;
     report(ProduceEvent::Connected { created });
-    Run::new(config, stop, producer).send_all(payloads, report)
+    Run::new(config, stop, producer, report).send_all(payloads)
 }
 
-fn connect(config: &ProducerConfig, deliveries: Deliveries) -> Result<BaseProducer<Deliveries>> {
-    let client = config.kafka.client(&[
+fn connect(kafka: &KafkaConfig, deliveries: Deliveries) -> Result<BaseProducer<Deliveries>> {
+    let client = kafka.client(&[
         ("enable.idempotence", "true"),
         ("acks", "all"),
         // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
@@ -112,6 +116,12 @@ fn connect(config: &ProducerConfig, deliveries: Deliveries) -> Result<BaseProduc
         ("statistics.interval.ms", "0"),
     ])?;
     BaseProducer::from_config_and_context(&client, deliveries).map_err(refused)
+}
+
+/// Whether Kafka answers a client that asks for the first time, and has the topic.
+fn answers(kafka: &KafkaConfig) -> bool {
+    connect(kafka, Deliveries::default())
+        .is_ok_and(|client| matches!(find_topic(client.client(), &kafka.topic), Ok(Some(_))))
 }
 
 /// The error of a broker that did not answer.
@@ -126,16 +136,16 @@ fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, sourc
 /// Returns the places of those that the broker has, and why another was not delivered, if any was not.
 /// Errors: an unreachable broker, a topic that does not exist.
 pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
-    let producer = connect(config, Deliveries::numbered())?;
+    let producer = connect(&config.kafka, Deliveries::numbered())?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
         Err(source) => return Err(no_answer(config, &producer, source)),
     }
     let stop = CancellationToken::new();
-    let mut run = Run::new(config, &stop, producer);
-    let sent: Result<()> =
-        messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number, &mut |_| {}));
+    let mut report = |_: ProduceEvent<'_>| {};
+    let mut run = Run::new(config, &stop, producer, &mut report);
+    let sent: Result<()> = messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number));
     let summary = run.drain();
     let deliveries = run.producer.context();
     let failure = match sent {

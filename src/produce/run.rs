@@ -1,5 +1,6 @@
 //! One run: payloads into librdkafka's queue, at their pace, until the end or a stop.
 
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::deliveries::Deliveries;
 use super::pacer::Pacer;
 use super::payloads::Payloads;
-use super::{ProduceEvent, ProduceSummary, TICK};
+use super::stall::Stall;
+use super::{ProduceEvent, ProduceSummary, TICK, answers, connect};
 use crate::config::ProducerConfig;
 use crate::error::{Error, Result};
 use crate::generate::Pace;
@@ -28,10 +30,12 @@ const SHORT: Duration = Duration::from_millis(5);
 pub(super) struct Run<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
+    report: &'r mut dyn FnMut(ProduceEvent<'_>),
     pub(super) producer: BaseProducer<Deliveries>,
     started: Instant,
     sent: u64,
     reported: Instant,
+    stall: Stall,
 }
 
 impl<'r> Run<'r> {
@@ -39,16 +43,14 @@ impl<'r> Run<'r> {
         config: &'r ProducerConfig,
         stop: &'r CancellationToken,
         producer: BaseProducer<Deliveries>,
+        report: &'r mut dyn FnMut(ProduceEvent<'_>),
     ) -> Self {
         let now = Instant::now();
-        Self { config, stop, producer, started: now, sent: 0, reported: now }
+        let stall = Stall::new(config.stall_limit);
+        Self { config, stop, report, producer, started: now, sent: 0, reported: now, stall }
     }
 
-    pub(super) fn send_all(
-        mut self,
-        mut payloads: Payloads,
-        report: &mut dyn FnMut(ProduceEvent<'_>),
-    ) -> Result<ProduceSummary> {
+    pub(super) fn send_all(mut self, mut payloads: Payloads) -> Result<ProduceSummary> {
         let mut pacer = Pacer::new(self.config.pace);
         let mut event = ReplayedEvent::default();
         let result = loop {
@@ -64,13 +66,13 @@ impl<'r> Run<'r> {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            if let Err(error) = self.send(&event, 0, report) {
+            if let Err(error) = self.send(&event, 0) {
                 break Err(error);
             }
-            self.progress(report);
+            self.progress();
         };
         let summary = self.drain();
-        report(ProduceEvent::Progress(summary));
+        (self.report)(ProduceEvent::Progress(summary));
         result.map(|()| summary)
     }
 
@@ -80,7 +82,7 @@ impl<'r> Run<'r> {
     }
 
     /// Serves delivery reports for so long; false if told to stop.
-    fn wait(&self, time: Duration) -> bool {
+    fn wait(&mut self, time: Duration) -> bool {
         // Flat out, reading the clock for nothing is a twentieth of the time.
         if time.is_zero() {
             return true;
@@ -95,25 +97,49 @@ impl<'r> Run<'r> {
                 return false;
             }
             if left < WHOLE {
-                self.producer.poll(Duration::ZERO);
+                self.poll(Duration::ZERO);
                 thread::sleep(left);
             } else {
-                self.producer.poll(left.min(TICK));
+                self.poll(left.min(TICK));
             }
         }
     }
 
+    /// Serves delivery reports for so long, and sees to it that there will be some.
+    fn poll(&mut self, time: Duration) {
+        self.producer.poll(time);
+        let acknowledged = self.producer.context().acknowledged.load(Ordering::Relaxed);
+        let under_way = self.producer.in_flight_count() > 0;
+        let kafka = &self.config.kafka;
+        let ask = || {
+            let kafka = kafka.clone();
+            move || answers(&kafka)
+        };
+        if self.stall.is_one(acknowledged, under_way, ask) && !self.stop.is_cancelled() {
+            self.begin_anew();
+        }
+    }
+
     /// Hands one event to librdkafka, waiting while its queue is full.
-    pub(super) fn send(
-        &mut self,
-        event: &ReplayedEvent,
-        number: usize,
-        report: &mut dyn FnMut(ProduceEvent<'_>),
-    ) -> Result<()> {
+    pub(super) fn send(&mut self, event: &ReplayedEvent, number: usize) -> Result<()> {
         if self.is_watched() {
             *self.producer.context().last.lock().expect("no panic while it is held") = None;
-            report(ProduceEvent::Sending { number: self.sent, payload: &event.payload });
+            (self.report)(ProduceEvent::Sending { number: self.sent, payload: &event.payload });
         }
+        if !self.enqueue(event, number)? {
+            return Ok(());
+        }
+        self.sent += 1;
+        if self.is_watched() {
+            self.await_delivery();
+        } else if self.sent % 256 == 0 {
+            self.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    /// Puts one event into librdkafka's queue; false if told to stop while that is full.
+    fn enqueue(&mut self, event: &ReplayedEvent, number: usize) -> Result<bool> {
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(&self.config.kafka.topic, number).payload(event.payload.as_slice());
         if let Some(key) = &event.key {
@@ -121,18 +147,18 @@ impl<'r> Run<'r> {
         }
         loop {
             match self.producer.send(record) {
-                Ok(()) => break,
+                Ok(()) => return Ok(true),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
                     if self.stop.is_cancelled() {
-                        return Ok(());
+                        return Ok(false);
                     }
                     record = returned;
-                    self.producer.poll(TICK);
+                    self.poll(TICK);
                 }
                 Err((KafkaError::MessageProduction(code), _)) if code != RDKafkaErrorCode::Fatal => {
                     // Refused at once, a message above message.max.bytes say: counted, and on to the next.
                     self.producer.context().delivery_failed(&code.to_string());
-                    break;
+                    return Ok(true);
                 }
                 Err((source, _)) => {
                     let fatal = self.producer.client().fatal_error().map(|(_, reason)| reason);
@@ -141,33 +167,62 @@ impl<'r> Run<'r> {
                 }
             }
         }
-        self.sent += 1;
-        if self.is_watched() {
-            self.await_delivery(report);
-        } else if self.sent % 256 == 0 {
-            self.producer.poll(Duration::ZERO);
-        }
-        Ok(())
     }
 
     /// Waits for the one event under way and reports what became of it.
-    fn await_delivery(&self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+    fn await_delivery(&mut self) {
         while !self.stop.is_cancelled() {
-            self.producer.poll(SHORT);
-            match self.producer.context().last.lock().expect("no panic while it is held").take() {
-                Some(Ok((partition, offset))) => return report(ProduceEvent::Sent { partition, offset }),
-                Some(Err(error)) => return report(ProduceEvent::NotSent { error: &error }),
+            self.poll(SHORT);
+            let last = self.producer.context().last.lock().expect("no panic while it is held").take();
+            match last {
+                Some(Ok((partition, offset))) => return (self.report)(ProduceEvent::Sent { partition, offset }),
+                Some(Err(error)) => return (self.report)(ProduceEvent::NotSent { error: &error }),
                 None => {}
             }
         }
     }
 
-    fn progress(&mut self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+    /// Puts a new client in the place of one that stands still, and sends again what that has in hand. What it had sent
+    /// after all is then there twice: the consumer knows it by its id.
+    fn begin_anew(&mut self) {
+        let new = match connect(&self.config.kafka, self.producer.context().alike()) {
+            Ok(new) => new,
+            Err(error) => return (self.report)(ProduceEvent::Warning(&error.chain())),
+        };
+        self.producer.context().keep_failures();
+        self.take_back();
+        let old = mem::replace(&mut self.producer, new);
+        let deliveries = self.producer.context();
+        let events = old.context().hand_over(deliveries);
+        for _ in 0..old.in_flight_count() {
+            deliveries.delivery_failed("the client that stood still did not give it back");
+        }
+        // It may stand still in ending, too.
+        thread::spawn(move || drop(old));
+        let text = format!(
+            "nothing was acknowledged for {:?} though Kafka answers: {} events are sent again by a new client",
+            self.config.stall_limit,
+            events.len()
+        );
+        tracing::warn!(events = events.len(), "The client stood still: another takes over.");
+        (self.report)(ProduceEvent::Warning(&text));
+        for (event, number) in events {
+            let failure = match self.enqueue(&event, number) {
+                Ok(true) => continue,
+                Ok(false) => "a stop came before it was sent again".into(),
+                Err(error) => error.chain(),
+            };
+            self.producer.context().delivery_failed(&failure);
+        }
+    }
+
+    fn progress(&mut self) {
         if !self.is_watched() && (self.sent % 256 == 0 || self.config.pace != Pace::Max) {
             let now = Instant::now();
             if now.duration_since(self.reported) >= PROGRESS_EVERY {
                 self.reported = now;
-                report(ProduceEvent::Progress(self.summary()));
+                let summary = self.summary();
+                (self.report)(ProduceEvent::Progress(summary));
             }
         }
     }
@@ -183,25 +238,29 @@ impl<'r> Run<'r> {
     }
 
     /// Waits for what is under way; after a stop at most the drain limit, then gives it up as failed.
-    pub(super) fn drain(&self) -> ProduceSummary {
+    pub(super) fn drain(&mut self) -> ProduceSummary {
         let mut stopped: Option<Instant> = None;
         while self.producer.in_flight_count() > 0 {
-            self.producer.poll(SHORT);
+            self.poll(SHORT);
             if self.stop.is_cancelled() {
                 let since = *stopped.get_or_insert_with(Instant::now);
                 if since.elapsed() > self.config.drain_limit {
-                    self.producer.purge(PurgeConfig::default().queue().inflight());
-                    // Serves the reports of what was purged, each a failure.
-                    for _ in 0..20 {
-                        self.producer.poll(TICK);
-                        if self.producer.in_flight_count() == 0 {
-                            break;
-                        }
-                    }
+                    self.take_back();
                     break;
                 }
             }
         }
         self.summary()
+    }
+
+    /// Has librdkafka give up all that is not acknowledged, and serves the reports of it, each a failure.
+    fn take_back(&self) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        for _ in 0..20 {
+            self.producer.poll(TICK);
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
+        }
     }
 }

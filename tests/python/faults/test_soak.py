@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,12 +13,15 @@ import pytest
 from conftest import OTHER_SESSIONS, at_length, wait_until
 
 if TYPE_CHECKING:
+    from apache_kafka import ApacheKafka
     from conftest import Pipeline
 
 MEMORY_LIMIT = 150e6
 """Bytes, at any rate."""
 WARM_UP = 0.2
 """Of the time: buffers fill, the interpreter loads what it needs."""
+FILLS = (32 << 20) / 250
+"""Events that fill the producer's queue, and some more."""
 
 
 @dataclass
@@ -73,7 +77,7 @@ def stored(pipeline: Pipeline) -> int:
 
 
 @pytest.mark.timeout(3600)
-def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline) -> None:
+def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka) -> None:
     pipeline, seconds = apache_pipeline, at_length(40, 1800)
     # Kept for long enough to be read, not for ever: half an hour at half the rate is ten gigabytes.
     pipeline.create_topic(4, retention_bytes=str(1 << 30), segment_bytes=str(1 << 27))
@@ -85,6 +89,11 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline) -> None:
     rate, warm_up = most(pipeline, seconds / 10)
     rate /= 2
     producer = pipeline.produce(int(rate), int(rate * seconds))
+    wait_until("it sends", lambda: stored(pipeline) > backlog + warm_up)
+    # The same for the producer: while Kafka stands still its queue gets as full as it ever will.
+    apache.signal(signal.SIGSTOP)
+    time.sleep(min(FILLS / rate, 8))
+    apache.signal(signal.SIGCONT)
     watched = {"consumer": consumer, "producer": producer}
     samples = {name: Samples(psutil.Process(running.process.pid)) for name, running in watched.items()}
     sessions: list[int] = []
