@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import statistics
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,15 +13,12 @@ import pytest
 from conftest import OTHER_SESSIONS, at_length, wait_until
 
 if TYPE_CHECKING:
-    from apache_kafka import ApacheKafka
     from conftest import Pipeline
 
 MEMORY_LIMIT = 150e6
 """Bytes, at any rate."""
 WARM_UP = 0.2
 """Of the time: buffers fill, the interpreter loads what it needs."""
-FILLS = (32 << 20) / 250
-"""Events that fill the producer's queue, and some more."""
 
 
 @dataclass
@@ -38,14 +35,18 @@ class Samples:
         self.handles.append(self.process.num_fds())
 
     def check(self, name: str) -> None:
-        """Flat: the last third holds no more than the third after the warm-up, but for a twentieth."""
+        """Flat: the last third holds no more than the third after the warm-up, but for a twentieth.
+
+        By the middle of each: what waits in a queue while another program has the machine comes and goes (a producer of
+        30 MB holds 78 when Kafka has stood still for 5 s, and 30 again after), what is lost stays.
+        """
         memory = self.memory[int(len(self.memory) * WARM_UP) :]
         handles = self.handles[int(len(self.handles) * WARM_UP) :]
         third = len(memory) // 3
-        early, late = max(memory[:third]), max(memory[-third:])
+        early, late = statistics.median(memory[:third]), statistics.median(memory[-third:])
         print(
-            f"{name}: {early / 1e6:.0f} MB at most in the first third, {late / 1e6:.0f} MB in the last; "
-            f"{max(handles[:third])} handles, then {max(handles[-third:])}"
+            f"{name}: {early / 1e6:.1f} MB in the first third, {late / 1e6:.1f} MB in the last, "
+            f"{max(memory) / 1e6:.1f} MB at most; {max(handles[:third])} handles, then {max(handles[-third:])}"
         )
         assert max(memory) < MEMORY_LIMIT, name
         assert late < early * 1.05 + 1e6, name
@@ -77,7 +78,7 @@ def stored(pipeline: Pipeline) -> int:
 
 
 @pytest.mark.timeout(3600)
-def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka) -> None:
+def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline) -> None:
     pipeline, seconds = apache_pipeline, at_length(40, 1800)
     # Kept for long enough to be read, not for ever: half an hour at half the rate is ten gigabytes.
     pipeline.create_topic(4, retention_bytes=str(1 << 30), segment_bytes=str(1 << 27))
@@ -89,11 +90,6 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka)
     rate, warm_up = most(pipeline, seconds / 10)
     rate /= 2
     producer = pipeline.produce(int(rate), int(rate * seconds))
-    wait_until("it sends", lambda: stored(pipeline) > backlog + warm_up)
-    # The same for the producer: while Kafka stands still its queue gets as full as it ever will.
-    apache.signal(signal.SIGSTOP)
-    time.sleep(min(FILLS / rate, 8))
-    apache.signal(signal.SIGCONT)
     watched = {"consumer": consumer, "producer": producer}
     samples = {name: Samples(psutil.Process(running.process.pid)) for name, running in watched.items()}
     sessions: list[int] = []
