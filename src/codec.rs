@@ -202,8 +202,8 @@ pub(crate) static WIRE_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
 /// ```
 #[derive(Debug)]
 pub struct Encoder {
-    /// Places in [`FIELDS`] in the order of the wire, each with its `"key":`.
-    order: Vec<(usize, String)>,
+    /// Fields in the order of the wire, each with its `,"key":`.
+    order: Vec<(Kind, String)>,
 }
 
 impl Default for Encoder {
@@ -215,23 +215,21 @@ impl Default for Encoder {
 impl Encoder {
     /// An encoder, to be kept: it holds the keys ready.
     pub fn new() -> Self {
-        Self { order: WIRE_ORDER.iter().map(|&at| (at, format!("\"{}\":", FIELDS[at].key))).collect() }
+        Self { order: WIRE_ORDER.iter().map(|&at| (FIELDS[at].kind, format!(",\"{}\":", FIELDS[at].key))).collect() }
     }
 
     /// Appends the transaction's JSON to `out`.
     pub fn encode(&self, transaction: &Transaction<'_>, out: &mut Vec<u8>) {
-        out.push(b'{');
         let start = out.len();
-        for (at, key) in &self.order {
+        for (kind, key) in &self.order {
             let before = out.len();
-            if before > start {
-                out.push(b',');
-            }
             out.extend_from_slice(key.as_bytes());
-            if !push_value(FIELDS[*at].kind, transaction, out) {
+            if !push_value(*kind, transaction, out) {
                 out.truncate(before);
             }
         }
+        // In the first comma's place: the id, which comes first, is always there.
+        out[start] = b'{';
         out.push(b'}');
     }
 }
@@ -267,6 +265,7 @@ pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) {
     if plain::first_special(text.as_bytes()).is_some() {
         return serde_json::to_writer(out, text).expect("writing to memory");
     }
+    out.reserve(text.len() + 2);
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');

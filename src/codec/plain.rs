@@ -116,17 +116,23 @@ pub(super) fn first_special(bytes: &[u8]) -> Option<usize> {
     const HIGHS: u64 = ONES * 0x80;
     // The lowest bit that is set tells the first byte below a bound; higher ones may be false.
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
-    let first = |start: usize| {
-        let word = u64::from_le_bytes(bytes[start..start + 8].try_into().expect("eight bytes"));
+    let in_word = |word: u64| {
         let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
         let found = below(word, 0x20) | is(b'"') | is(b'\\');
-        (found != 0).then(|| start + found.trailing_zeros() as usize / 8)
+        (found != 0).then(|| found.trailing_zeros() as usize / 8)
     };
-    let Some(last) = bytes.len().checked_sub(8) else {
-        return bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'));
+    let eight = |start: usize| {
+        let word = u64::from_le_bytes(bytes[start..start + 8].try_into().expect("eight bytes"));
+        in_word(word).map(|at| start + at)
     };
-    // The last eight overlap with those before, in which there was none.
-    (0..last).step_by(8).find_map(first).or_else(|| first(last))
+    let four = |start: usize| u32::from_le_bytes(bytes[start..start + 4].try_into().expect("four bytes"));
+    // The last ones overlap with those before, in which there was none.
+    match bytes.len() {
+        length @ 8.. => (0..length - 8).step_by(8).find_map(eight).or_else(|| eight(length - 8)),
+        length @ 4.. => in_word(u64::from(four(0)) | u64::from(four(length - 4)) << 32)
+            .map(|at| if at < 4 { at } else { length + at - 8 }),
+        _ => bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ use crate::replay::ReplayedEvent;
 
 /// How often progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// Events, flat out, after which delivery reports are served and it is looked around.
+const LOOK_EVERY: u64 = 256;
 /// librdkafka waits for whole milliseconds: for less, not at all.
 const WHOLE: Duration = Duration::from_millis(1);
 /// A poll takes all of its time, whatever comes: where an answer is awaited it is short.
@@ -54,7 +56,9 @@ impl<'r> Run<'r> {
         let mut pacer = Pacer::new(self.config.pace);
         let mut event = ReplayedEvent::default();
         let result = loop {
-            if self.config.count.is_some_and(|count| self.sent >= count) || self.stop.is_cancelled() {
+            if self.config.count.is_some_and(|count| self.sent >= count)
+                || (self.is_time_to_look() && self.stop.is_cancelled())
+            {
                 break Ok(());
             }
             // First the wait: an event is made, and has its time, when it is due.
@@ -74,6 +78,11 @@ impl<'r> Run<'r> {
         let summary = self.drain();
         (self.report)(ProduceEvent::Progress(summary));
         result.map(|()| summary)
+    }
+
+    /// Flat out, a look at the clock or at what else there is costs more than it is worth with each event.
+    fn is_time_to_look(&self) -> bool {
+        self.sent % LOOK_EVERY == 0 || self.config.pace != Pace::Max
     }
 
     /// Each event is reported, and waited for.
@@ -132,7 +141,7 @@ impl<'r> Run<'r> {
         self.sent += 1;
         if self.is_watched() {
             self.await_delivery();
-        } else if self.sent % 256 == 0 {
+        } else if self.sent % LOOK_EVERY == 0 {
             self.poll(Duration::ZERO);
         }
         Ok(())
@@ -217,7 +226,7 @@ impl<'r> Run<'r> {
     }
 
     fn progress(&mut self) {
-        if !self.is_watched() && (self.sent % 256 == 0 || self.config.pace != Pace::Max) {
+        if !self.is_watched() && self.is_time_to_look() {
             let now = Instant::now();
             if now.duration_since(self.reported) >= PROGRESS_EVERY {
                 self.reported = now;
