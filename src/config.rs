@@ -151,9 +151,6 @@ pub struct ProducerConfig {
     pub partitions: u16,
     /// How long a stop waits for what is under way. Default 10 s.
     pub drain_limit: Duration,
-    /// How long nothing may be acknowledged though Kafka answers: then a new client sends again what the old one has in
-    /// hand. Default 60 s.
-    pub stall_limit: Duration,
 }
 
 impl Default for ProducerConfig {
@@ -165,7 +162,6 @@ impl Default for ProducerConfig {
             count: None,
             partitions: 1,
             drain_limit: Duration::from_secs(10),
-            stall_limit: Duration::from_secs(60),
         }
     }
 }

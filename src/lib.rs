@@ -30,9 +30,9 @@ pub mod replay;
 
 mod batch;
 mod kafka;
+mod librdkafka;
 pub mod produce;
 pub mod store;
-mod topic_id;
 
 pub mod consume;
 pub mod doctor;

@@ -79,8 +79,8 @@ class Producer:
         partitions: of the topic, where it has to be created. Default 1.
         librdkafka_options: pairs of librdkafka's own settings (TLS, SASL); one that ccstream owns is refused.
         on_event: called with an event's name and fields: ``connected``, ``sending``, ``sent``,
-            ``not_sent`` (up to 10 events a second), ``warning`` and ``progress``. If it raises, the run
-            stops and raises the same.
+            ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops and
+            raises the same.
 
     Raises:
         ConfigError: a setting is not usable.

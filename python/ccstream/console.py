@@ -64,7 +64,7 @@ class ProducerConsole:
 
     Args:
         count: how many events there will be, if that is known: a bar, on a terminal.
-        quiet: show only warnings and the last line.
+        quiet: show only the last line.
     """
 
     def __init__(self, count: int | None, *, quiet: bool) -> None:
@@ -76,9 +76,6 @@ class ProducerConsole:
 
     def on_event(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Takes one event of the producer."""
-        if kind == "warning":
-            self._line.end()
-            say("Producer", f"! {fields['text']}")
         if self._quiet:
             return
         if kind == "connected" and fields["topic_created"]:

@@ -16,7 +16,7 @@ use super::group::{Group, Rebalance, give_up, is_cooperative};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::{ASK_LIMIT, find_topic, refused, unreachable};
-use crate::topic_id::TopicIds;
+use crate::librdkafka::{Bootstrap, TopicIds};
 
 /// How long leaving may take. A broker that is there and silent is waited for no longer: it notices by itself, after the
 /// session timeout.
@@ -34,6 +34,7 @@ pub(super) struct Member {
     consumer: Option<Arc<BaseConsumer<Group>>>,
     topic: String,
     servers: String,
+    bootstrap: Bootstrap,
 }
 
 impl std::fmt::Debug for Member {
@@ -77,6 +78,7 @@ impl Member {
             consumer: Some(Arc::new(consumer)),
             topic: config.kafka.topic.clone(),
             servers: config.kafka.bootstrap_servers.clone(),
+            bootstrap: Bootstrap::new(&config.kafka.bootstrap_servers),
         })
     }
 
@@ -117,6 +119,13 @@ impl Member {
     /// The next message or news, waited for at most so long.
     pub(super) fn poll(&self, limit: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
         self.consumer().poll(limit)
+    }
+
+    /// Sees to it that the client has brokers.
+    pub(super) fn keep_brokers(&mut self) {
+        if let Some(consumer) = &self.consumer {
+            self.bootstrap.keep(consumer.client());
+        }
     }
 
     /// The changes of the assignment since the last call.

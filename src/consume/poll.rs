@@ -217,6 +217,7 @@ impl<'r> Poll<'r> {
             (self.shown, self.unshown) = (Instant::now(), false);
             self.member.show_offsets(self.ledger.committed());
         }
+        self.member.keep_brokers();
         let (mut is_in_order, mut any) = (true, false);
         let mut failed = None;
         for _ in 0..AT_ONCE {

@@ -19,7 +19,7 @@ use super::{ConsumeEvent, ConsumeSummary, consume};
 use crate::config::{ConsumerConfig, KafkaConfig, ProducerConfig};
 use crate::error::Result;
 use crate::generate::Pace;
-use crate::produce::{ProduceEvent, ProduceSummary, produce};
+use crate::produce::{ProduceSummary, produce};
 use crate::store::tests::Sandbox;
 
 const PARTITIONS: i32 = 4;
@@ -90,18 +90,14 @@ fn send(kafka: &KafkaConfig, pace: Pace, count: u64) -> Result<ProduceSummary> {
     produce(&config, &CancellationToken::new(), &mut |_| {})
 }
 
-/// Where nothing else ends a run, this does after two minutes, and what is then missing is for the caller to see.
-fn limit(stop: &CancellationToken) {
-    let stop = stop.clone();
+/// Reads until it is told to stop or an error ends it; what was told on the way. Where nothing ends it, this does
+/// after two minutes, and what is then missing is for the caller to see.
+fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSummary>, Vec<String>) {
+    let limit = stop.clone();
     thread::spawn(move || {
         thread::sleep(Duration::from_secs(120));
-        stop.cancel();
+        limit.cancel();
     });
-}
-
-/// Reads until it is told to stop or an error ends it; what was told on the way.
-fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSummary>, Vec<String>) {
-    limit(stop);
     let mut told = Vec::new();
     let ended = consume(config, stop, &mut |event| {
         if let ConsumeEvent::Warning(text) | ConsumeEvent::Waiting { reason: text } = event {
@@ -227,29 +223,6 @@ fn what_the_broker_refuses_for_good_is_counted_as_failed() {
     assert!(sent.failed > 0, "{sent:?}");
     let there = read_all(&kafka);
     assert_eq!(there.len() as u64, sent.acknowledged);
-}
-
-#[test]
-fn a_producer_that_stands_still_though_kafka_answers_begins_anew() {
-    let (cluster, kafka) = cluster();
-    // The client that is there at first gets nothing taken.
-    cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 10_000]);
-    let stall_limit = Duration::from_millis(600);
-    let config = ProducerConfig { count: Some(1000), pace: Pace::Max, kafka, stall_limit, ..ProducerConfig::default() };
-    let stop = CancellationToken::new();
-    limit(&stop);
-    let mut told = Vec::new();
-    let sent = produce(&config, &stop, &mut |event| {
-        if let ProduceEvent::Warning(text) = event {
-            told.push(text.to_owned());
-            cluster.clear_request_errors(Api::Produce);
-        }
-    });
-    let sent = sent.unwrap();
-    assert_eq!((sent.sent, sent.acknowledged, sent.failed), (1000, 1000, 0));
-    assert!(told.len() == 1 && told[0].contains("1000 events are sent again"), "{told:?}");
-    let ids: BTreeSet<String> = read_all(&config.kafka).into_values().collect();
-    assert_eq!(ids.len(), 1000);
 }
 
 /// Every message's place and the id in it, read by a client that is not ours.

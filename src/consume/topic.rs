@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::group::Group;
-use crate::topic_id::{TopicIds, TopicState};
+use crate::librdkafka::{TopicIds, TopicState};
 
 /// How often it is looked whether the topic was made anew.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

@@ -3,14 +3,12 @@
 //! ```text
 //! Generator | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
 //!                          ^ full: wait                | delivery report -> acknowledged | failed
-//!                                                      | none for long though Kafka answers -> a new client
 //! ```
 
 mod deliveries;
 mod pacer;
 mod payloads;
 mod run;
-mod stall;
 
 use std::time::Duration;
 
@@ -22,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::deliveries::Deliveries;
 use self::payloads::Payloads;
 use self::run::Run;
-use crate::config::{KafkaConfig, ProducerConfig};
+use crate::config::ProducerConfig;
 use crate::error::{Error, Result};
 use crate::generate::Pace;
 use crate::kafka::{ensure_topic, find_topic, refused, unreachable};
@@ -60,8 +58,6 @@ pub enum ProduceEvent<'a> {
         /// Why.
         error: &'a str,
     },
-    /// What whoever runs it has to know: a client that stood still was replaced.
-    Warning(&'a str),
     /// Where it stands, four times a second above watchable rates, and at the end.
     Progress(ProduceSummary),
 }
@@ -96,17 +92,17 @@ pub fn produce(
         Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
         Pace::Max => false,
     };
-    let producer = connect(&config.kafka, Deliveries::new(watched))?;
+    let producer = connect(config, Deliveries::new(watched))?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
     })?;
     report(ProduceEvent::Connected { created });
-    Run::new(config, stop, producer, report).send_all(payloads)
+    Run::new(config, stop, producer).send_all(payloads, report)
 }
 
-fn connect(kafka: &KafkaConfig, deliveries: Deliveries) -> Result<BaseProducer<Deliveries>> {
-    let client = kafka.client(&[
+fn connect(config: &ProducerConfig, deliveries: Deliveries) -> Result<BaseProducer<Deliveries>> {
+    let client = config.kafka.client(&[
         ("enable.idempotence", "true"),
         ("acks", "all"),
         // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
@@ -116,12 +112,6 @@ fn connect(kafka: &KafkaConfig, deliveries: Deliveries) -> Result<BaseProducer<D
         ("statistics.interval.ms", "0"),
     ])?;
     BaseProducer::from_config_and_context(&client, deliveries).map_err(refused)
-}
-
-/// Whether Kafka answers a client that asks for the first time, and has the topic.
-fn answers(kafka: &KafkaConfig) -> bool {
-    connect(kafka, Deliveries::default())
-        .is_ok_and(|client| matches!(find_topic(client.client(), &kafka.topic), Ok(Some(_))))
 }
 
 /// The error of a broker that did not answer.
@@ -136,16 +126,16 @@ fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, sourc
 /// Returns the places of those that the broker has, and why another was not delivered, if any was not.
 /// Errors: an unreachable broker, a topic that does not exist.
 pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
-    let producer = connect(&config.kafka, Deliveries::numbered())?;
+    let producer = connect(config, Deliveries::numbered())?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
         Err(source) => return Err(no_answer(config, &producer, source)),
     }
     let stop = CancellationToken::new();
-    let mut report = |_: ProduceEvent<'_>| {};
-    let mut run = Run::new(config, &stop, producer, &mut report);
-    let sent: Result<()> = messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number));
+    let mut run = Run::new(config, &stop, producer);
+    let sent: Result<()> =
+        messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number, &mut |_| {}));
     let summary = run.drain();
     let deliveries = run.producer.context();
     let failure = match sent {

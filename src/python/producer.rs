@@ -115,7 +115,6 @@ fn tell(listener: &mut Listener, event: ProduceEvent<'_>) {
             fields.set_item("offset", offset)
         }),
         ProduceEvent::NotSent { error } => listener.tell("not_sent", |fields| fields.set_item("error", error)),
-        ProduceEvent::Warning(text) => listener.tell("warning", |fields| fields.set_item("text", text)),
         ProduceEvent::Progress(summary) => {
             listener.tell("progress", |fields| fields.set_item("summary", PyProduceSummary(summary)));
         }

@@ -1,7 +1,7 @@
 //! A topic's id, which tells a topic made anew from the one before: librdkafka's `DescribeTopics`,
 //! which `rdkafka` does not wrap. The question is asked and the answer fetched without waiting.
 //!
-//! The one module with `unsafe` code. Why it is sound:
+//! Why the `unsafe` is sound:
 //! - `native_ptr` is a live `rd_kafka_t` for as long as the consumer lives, and `TopicIds` keeps the
 //!   consumer alive by its `Arc`; librdkafka's handles may be used from any thread.
 //! - `queue` comes from `rd_kafka_queue_new`, is owned here alone, and is destroyed once, in `drop`,
@@ -10,7 +10,6 @@
 //! - What `rd_kafka_event_DescribeTopics_result` and all below it return points into the event, which
 //!   lives until `rd_kafka_event_destroy`; it is read and copied before that, and null is looked for.
 //! - The topic's name, the collection and the options are only read during the call, which copies them.
-#![allow(unsafe_code, reason = "the one module for it, with the argument above")]
 
 use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
@@ -54,7 +53,7 @@ impl<C: ConsumerContext> TopicIds<C> {
     /// For a topic whose name is valid, and so has no NUL.
     pub(crate) fn new(consumer: &Arc<BaseConsumer<C>>, topic: &str) -> Self {
         let topic = CString::new(topic).expect("a valid topic's name has no NUL");
-        // SAFETY: a live client; see the module's head.
+        // SAFETY: a live client; see the file's head.
         let queue = unsafe { raw::rd_kafka_queue_new(consumer.client().native_ptr()) };
         let queue = NonNull::new(queue).expect("librdkafka returns a queue or aborts");
         Self { consumer: Arc::clone(consumer), queue, topic, asked: None }
