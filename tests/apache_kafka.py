@@ -22,7 +22,7 @@ import yaml
 from confluent_kafka.admin import AdminClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "4.3.1"
@@ -113,9 +113,12 @@ class ApacheKafka:
     Args:
         port: instead of the compose file's 9094; its controller then gets the port after it.
         advertised: the port that it sends clients to, where something stands before it.
+        settings: properties other than the compose file's.
     """
 
-    def __init__(self, port: int | None = None, advertised: int | None = None) -> None:
+    def __init__(
+        self, port: int | None = None, advertised: int | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.port = port or 9094
         self._advertised = advertised or self.port
         environment = compose_environment()
@@ -124,8 +127,8 @@ class ApacheKafka:
         self._jars = fetch()
         self._folder = Path(tempfile.mkdtemp(prefix="ccstream-kafka-"))
         self.log = self._folder / "kafka.log"
-        settings = {**properties(environment), "log.dirs": str(self._folder / "data")}
-        text = "".join(f"{key}={value}\n" for key, value in settings.items())
+        lines = {**properties(environment), "log.dirs": str(self._folder / "data"), **(settings or {})}
+        text = "".join(f"{key}={value}\n" for key, value in lines.items())
         if port is not None:
             text = text.replace("9094", str(port)).replace("9093", str(port + 1))
         # Where the container's ports are published on the loopback alone, so listens this one.
@@ -205,9 +208,11 @@ class ApacheKafka:
 
 
 @contextlib.contextmanager
-def running_kafka(port: int | None = None, advertised: int | None = None) -> Iterator[ApacheKafka]:
-    """A broker that answers, and goes at the end; the ports as :class:`ApacheKafka` takes them."""
-    kafka = ApacheKafka(port, advertised)
+def running_kafka(
+    port: int | None = None, advertised: int | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[ApacheKafka]:
+    """A broker that answers, and goes at the end; arguments as :class:`ApacheKafka` takes them."""
+    kafka = ApacheKafka(port, advertised, settings)
     try:
         kafka.format()
         kafka.start()

@@ -7,8 +7,8 @@
 //! after which the client asks nobody, for good.
 //!
 //! Why the `unsafe` is sound: `native_ptr` is a live `rd_kafka_t` while the client is borrowed, and may be used from any
-//! thread; the servers' text is only read during the call, which copies it; the ids are librdkafka's own allocation,
-//! which is not read, and freed once.
+//! thread; the servers' text is only read during the call, which copies it; what librdkafka returns is its own allocation,
+//! is not read, and is freed once.
 
 use std::ffi::CString;
 use std::ptr;
@@ -20,19 +20,17 @@ use rdkafka::client::{Client, ClientContext};
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// The servers, and whether they have led to the cluster yet.
+/// The servers, and when it was looked last whether the client needs them.
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
     servers: CString,
     looked: Instant,
-    found: bool,
 }
 
 impl Bootstrap {
     /// For servers that are valid, and so have no NUL.
     pub(crate) fn new(servers: &str) -> Self {
-        let servers = CString::new(servers).expect("valid servers have no NUL");
-        Self { servers, looked: Instant::now(), found: false }
+        Self { servers: CString::new(servers).expect("valid servers have no NUL"), looked: Instant::now() }
     }
 
     /// Looks, now and then, whether the client still has a broker, and names the servers to it if it has none.
@@ -41,9 +39,8 @@ impl Bootstrap {
             return;
         }
         self.looked = Instant::now();
-        if has_brokers(client) {
-            self.found = true;
-        } else if self.found {
+        // Before it has met the cluster it has the servers that it was made with, and keeps a copy of any that are added.
+        if !has_brokers(client) && has_met_cluster(client) {
             tracing::warn!("The cluster named no broker: asking the bootstrap servers again.");
             // SAFETY: a live client and a NUL-terminated text; see the file's head.
             unsafe { raw::rd_kafka_brokers_add(client.native_ptr(), self.servers.as_ptr()) };
@@ -60,4 +57,14 @@ fn has_brokers(client: &Client<impl ClientContext>) -> bool {
         raw::rd_kafka_mem_free(ptr::null_mut(), ids.cast());
     }
     count > 0
+}
+
+/// Whether the cluster has ever answered.
+fn has_met_cluster(client: &Client<impl ClientContext>) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        let id = raw::rd_kafka_clusterid(client.native_ptr(), 0);
+        raw::rd_kafka_mem_free(ptr::null_mut(), id.cast());
+        !id.is_null()
+    }
 }
