@@ -210,7 +210,9 @@ fn partitions_paused_and_placed_anew_are_read() {
         times += 1;
     }
     busy.cancel();
-    hogs.into_iter().for_each(|hog| hog.join().unwrap());
+    for hog in hogs {
+        hog.join().unwrap();
+    }
     println!("{times} times");
 }
 
