@@ -97,7 +97,8 @@ impl Member {
     }
 
     /// Whether the topic is there. Errors: no answer, with librdkafka's word on why.
-    pub(super) fn find_topic(&self) -> Result<bool> {
+    pub(super) fn find_topic(&mut self) -> Result<bool> {
+        self.keep_brokers();
         // Serves the log, which says why there is no answer.
         let _ = self.consumer().poll(Duration::ZERO);
         let found = find_topic(self.consumer().client(), &self.topic);

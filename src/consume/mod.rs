@@ -102,8 +102,8 @@ pub fn consume(
     report: &mut dyn FnMut(ConsumeEvent),
 ) -> Result<ConsumeSummary> {
     config.validate()?;
-    let member = Member::new(config)?;
-    let Some(topic_found) = await_broker(config, &member, stop, report)? else {
+    let mut member = Member::new(config)?;
+    let Some(topic_found) = await_broker(config, &mut member, stop, report)? else {
         return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
     };
     report(ConsumeEvent::ConnectedToKafka { topic_found });
@@ -120,7 +120,7 @@ pub fn consume(
 /// Asks until the broker answers: whether the topic is there. None if told to stop.
 fn await_broker(
     config: &ConsumerConfig,
-    member: &Member,
+    member: &mut Member,
     stop: &CancellationToken,
     report: &mut dyn FnMut(ConsumeEvent),
 ) -> Result<Option<bool>> {
