@@ -64,7 +64,8 @@ fn has_met_cluster(client: &Client<impl ClientContext>) -> bool {
     // SAFETY: as above.
     unsafe {
         let id = raw::rd_kafka_clusterid(client.native_ptr(), 0);
+        let has_met = !id.is_null();
         raw::rd_kafka_mem_free(ptr::null_mut(), id.cast());
-        !id.is_null()
+        has_met
     }
 }

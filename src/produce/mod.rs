@@ -135,7 +135,7 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Res
     let stop = CancellationToken::new();
     let mut run = Run::new(config, &stop, producer);
     let sent: Result<()> =
-        messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number, &mut |_| {}));
+        messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number, &mut |_| {}).map(drop));
     let summary = run.drain();
     let deliveries = run.producer.context();
     let failure = match sent {

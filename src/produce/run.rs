@@ -70,8 +70,10 @@ impl<'r> Run<'r> {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            if let Err(error) = self.send(&event, 0, report) {
-                break Err(error);
+            match self.send(&event, 0, report) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
             }
             self.progress(report);
         };
@@ -120,13 +122,13 @@ impl<'r> Run<'r> {
         self.bootstrap.keep(self.producer.client());
     }
 
-    /// Hands one event to librdkafka, waiting while its queue is full.
+    /// Hands one event to librdkafka, waiting while its queue is full; false if told to stop by then.
     pub(super) fn send(
         &mut self,
         event: &ReplayedEvent,
         number: usize,
         report: &mut dyn FnMut(ProduceEvent<'_>),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.is_watched() {
             *self.producer.context().last.lock().expect("no panic while it is held") = None;
             report(ProduceEvent::Sending { number: self.sent, payload: &event.payload });
@@ -141,7 +143,7 @@ impl<'r> Run<'r> {
                 Ok(()) => break,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
                     if self.stop.is_cancelled() {
-                        return Ok(());
+                        return Ok(false);
                     }
                     record = returned;
                     self.poll(TICK);
@@ -164,7 +166,7 @@ impl<'r> Run<'r> {
         } else if self.sent % LOOK_EVERY == 0 {
             self.poll(Duration::ZERO);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits for the one event under way and reports what became of it.
