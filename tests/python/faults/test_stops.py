@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -160,3 +161,23 @@ def test_a_stop_while_kafka_stands_still(
     assert producer.stop(limit=60) == 0, producer.output()
     pipeline.run("consume", "--until-caught-up")
     pipeline.recount()
+
+
+def test_a_producer_with_a_full_queue_stops(apache: ApacheKafka, apache_pipeline: Pipeline) -> None:
+    pipeline = apache_pipeline
+    pipeline.create_topic(4)
+    producer = pipeline.produce("max", 100_000_000)
+    pipeline.consume("--quiet")
+    wait_until("rows come", lambda: pipeline.count() > 0)
+    apache.signal(signal.SIGSTOP)
+    try:
+        # Its queue takes 32 MiB.
+        time.sleep(5)
+        status = producer.stop(limit=60)
+    finally:
+        apache.signal(signal.SIGCONT)
+    found = re.search(r"Sent ([\d,]+), acknowledged ([\d,]+), failed ([\d,]+) in", producer.output())
+    assert found is not None, producer.output()
+    sent, acknowledged, failed = (int(number.replace(",", "")) for number in found.groups())
+    # What was under way is given up after the drain limit, and told.
+    assert (status, failed > 0, sent) == (1, True, acknowledged + failed), producer.output()
