@@ -265,7 +265,6 @@ pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) {
     if plain::first_special(text.as_bytes()).is_some() {
         return serde_json::to_writer(out, text).expect("writing to memory");
     }
-    out.reserve(text.len() + 2);
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');

@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use crate::config::{DatabaseUrl, KafkaConfig};
 use crate::error::{Error, Result};
 use crate::kafka::{ASK_LIMIT, ClientLog, TopicInfo, find_topic, refused};
+use crate::librdkafka::cluster_id;
 use crate::store::connect::{connect, connect_within};
 
 /// The oldest PostgreSQL whose features are all that is used.
@@ -71,7 +72,7 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
     let _ = client.poll(Duration::from_millis(100));
     Ok(match answer {
         Ok(found) => {
-            let cluster = client.client().fetch_cluster_id(ASK_LIMIT).unwrap_or_else(|| "unknown".into());
+            let cluster = cluster_id(client.client(), ASK_LIMIT).unwrap_or_else(|| "unknown".into());
             let broker = Check::good("broker", format!("{servers} answers, cluster {cluster}"));
             let topic = match found {
                 Some(TopicInfo { partitions }) => {

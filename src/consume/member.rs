@@ -16,7 +16,7 @@ use super::group::{Group, Rebalance, give_up, is_cooperative};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::{ASK_LIMIT, find_topic, refused, unreachable};
-use crate::librdkafka::{Bootstrap, TopicIds};
+use crate::librdkafka::{Bootstrap, TopicIds, cluster_id};
 
 /// How long leaving may take. A broker that is there and silent is waited for no longer: it notices by itself, after the
 /// session timeout.
@@ -134,10 +134,9 @@ impl Member {
         self.group().take_rebalances()
     }
 
-    /// The cluster's id, if librdkafka knows it by now. Not for every turn of a loop: `rdkafka` never frees what librdkafka
-    /// answers with.
+    /// The cluster's id, if librdkafka knows it by now.
     pub(super) fn cluster_id(&self) -> Option<String> {
-        self.consumer().client().fetch_cluster_id(Duration::ZERO)
+        cluster_id(self.consumer().client(), Duration::ZERO)
     }
 
     fn list<'o>(&self, offsets: impl IntoIterator<Item = (&'o i32, &'o i64)>) -> Result<TopicPartitionList> {

@@ -7,8 +7,8 @@
 //! after which the client asks nobody, for good.
 //!
 //! Why the `unsafe` is sound: `native_ptr` is a live `rd_kafka_t` while the client is borrowed, and may be used from any
-//! thread; the servers' text is only read during the call, which copies it; what librdkafka returns is its own allocation,
-//! is not read, and is freed once.
+//! thread; the servers' text is only read during the call, which copies it; the ids are librdkafka's own allocation, are
+//! not read, and are freed once.
 
 use std::ffi::CString;
 use std::ptr;
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::bindings as raw;
 use rdkafka::client::{Client, ClientContext};
+
+use super::cluster_id;
 
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -40,7 +42,7 @@ impl Bootstrap {
         }
         self.looked = Instant::now();
         // Before it has met the cluster it has the servers that it was made with, and keeps a copy of any that are added.
-        if !has_brokers(client) && has_met_cluster(client) {
+        if !has_brokers(client) && cluster_id(client, Duration::ZERO).is_some() {
             tracing::warn!("The cluster named no broker: asking the bootstrap servers again.");
             // SAFETY: a live client and a NUL-terminated text; see the file's head.
             unsafe { raw::rd_kafka_brokers_add(client.native_ptr(), self.servers.as_ptr()) };
@@ -57,15 +59,4 @@ fn has_brokers(client: &Client<impl ClientContext>) -> bool {
         raw::rd_kafka_mem_free(ptr::null_mut(), ids.cast());
     }
     count > 0
-}
-
-/// Whether the cluster has ever answered.
-fn has_met_cluster(client: &Client<impl ClientContext>) -> bool {
-    // SAFETY: as above.
-    unsafe {
-        let id = raw::rd_kafka_clusterid(client.native_ptr(), 0);
-        let has_met = !id.is_null();
-        raw::rd_kafka_mem_free(ptr::null_mut(), id.cast());
-        has_met
-    }
 }

@@ -155,8 +155,8 @@ class Pipeline:
         return Running(child, log)
 
     @contextlib.contextmanager
-    def frozen(self, running: Running) -> Iterator[None]:
-        """The command stands still in here."""
+    def frozen(self, running: Running | ApacheKafka) -> Iterator[None]:
+        """The command, or the broker, stands still in here."""
         running.signal(signal.SIGSTOP)
         try:
             yield
@@ -248,12 +248,18 @@ class Running:
         self.signal(signal.SIGTERM)
         return self.process.wait(limit)
 
+    def accounts(self) -> tuple[int, int, int]:
+        """What a producer that has ended says that it sent, that Kafka has, and that failed."""
+        found = re.search(r"Sent ([\d,]+), acknowledged ([\d,]+), failed ([\d,]+) in", self.output())
+        assert found is not None, self.output()
+        sent, acknowledged, failed = (int(number.replace(",", "")) for number in found.groups())
+        return sent, acknowledged, failed
+
     def acknowledged(self) -> int:
         """What a producer that has ended says that Kafka has of it; all that it sent."""
-        found = re.search(r"Sent ([\d,]+), acknowledged ([\d,]+), failed 0 in", self.output())
-        assert found is not None, self.output()
-        assert found[1] == found[2], self.output()
-        return int(found[2].replace(",", ""))
+        sent, acknowledged, failed = self.accounts()
+        assert (acknowledged, failed) == (sent, 0), self.output()
+        return acknowledged
 
 
 @pytest.fixture

@@ -173,9 +173,8 @@ def kill_kafka(scene: Scene, chance: random.Random) -> None:
 
 
 def stop_kafka(scene: Scene, chance: random.Random) -> None:
-    scene.kafka.signal(signal.SIGSTOP)
-    time.sleep(chance.uniform(0.2, 8))
-    scene.kafka.signal(signal.SIGCONT)
+    with scene.pipeline.frozen(scene.kafka):
+        time.sleep(chance.uniform(0.2, 8))
 
 
 Fault = Callable[[Scene, random.Random], None]
