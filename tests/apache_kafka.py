@@ -113,13 +113,11 @@ class ApacheKafka:
     Args:
         port: instead of the compose file's 9094; its controller then gets the port after it.
         advertised: the port that it sends clients to, where something stands before it.
-        settings: properties other than the compose file's.
     """
 
-    def __init__(
-        self, port: int | None = None, advertised: int | None = None, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, port: int | None = None, advertised: int | None = None) -> None:
         self.port = port or 9094
+        self._controller_port = port + 1 if port else 9093
         self._advertised = advertised or self.port
         environment = compose_environment()
         self._cluster_id = environment["CLUSTER_ID"]
@@ -127,16 +125,19 @@ class ApacheKafka:
         self._jars = fetch()
         self._folder = Path(tempfile.mkdtemp(prefix="ccstream-kafka-"))
         self.log = self._folder / "kafka.log"
-        lines = {**properties(environment), "log.dirs": str(self._folder / "data"), **(settings or {})}
+        (self._folder / "log4j2.xml").write_text(LOG4J)
+        self._configure({})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _configure(self, settings: Mapping[str, str]) -> None:
+        """Writes the broker's properties; those given instead of the compose file's."""
+        lines = {**properties(compose_environment()), "log.dirs": str(self._folder / "data"), **settings}
         text = "".join(f"{key}={value}\n" for key, value in lines.items())
-        if port is not None:
-            text = text.replace("9094", str(port)).replace("9093", str(port + 1))
+        text = text.replace("9094", str(self.port)).replace("9093", str(self._controller_port))
         # Where the container's ports are published on the loopback alone, so listens this one.
         text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         text = re.sub(rf"(?m)^(advertised\.listeners=.*:){self.port}\b", rf"\g<1>{self._advertised}", text)
         (self._folder / "server.properties").write_text(text)
-        (self._folder / "log4j2.xml").write_text(LOG4J)
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -191,6 +192,12 @@ class ApacheKafka:
         assert self._process is not None
         self._process.wait()
 
+    def restart(self, settings: Mapping[str, str]) -> None:
+        """Kills the broker and starts it anew, with other properties than the compose file's."""
+        self.kill()
+        self._configure(settings)
+        self.start()
+
     def stop(self) -> None:
         """Ends the broker."""
         if self._process is not None and self._process.poll() is None:
@@ -208,11 +215,9 @@ class ApacheKafka:
 
 
 @contextlib.contextmanager
-def running_kafka(
-    port: int | None = None, advertised: int | None = None, settings: Mapping[str, str] | None = None
-) -> Iterator[ApacheKafka]:
+def running_kafka(port: int | None = None, advertised: int | None = None) -> Iterator[ApacheKafka]:
     """A broker that answers, and goes at the end; arguments as :class:`ApacheKafka` takes them."""
-    kafka = ApacheKafka(port, advertised, settings)
+    kafka = ApacheKafka(port, advertised)
     try:
         kafka.format()
         kafka.start()
