@@ -11,6 +11,13 @@ use crate::error::{Error, Result};
 use crate::event::Micros;
 use crate::generate::Pace;
 
+/// librdkafka's second names of settings that are ours.
+const OTHER_NAMES: [(&str, &str); 3] = [
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("request.required.acks", "acks"),
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+];
+
 /// Where Kafka is, and the topic.
 #[derive(Clone)]
 pub struct KafkaConfig {
@@ -69,7 +76,8 @@ impl KafkaConfig {
             client.set(*key, *value);
         }
         for (key, value) in &self.librdkafka_options {
-            if key == "bootstrap.servers" || ours.iter().any(|(owned, _)| owned == key) {
+            let name = OTHER_NAMES.iter().find(|(other, _)| other == key).map_or(key.as_str(), |(_, name)| name);
+            if name == "bootstrap.servers" || ours.iter().any(|(owned, _)| *owned == name) {
                 let reason = format!("{key} is set by ccstream itself and cannot be changed");
                 return Err(Error::config("librdkafka_options", reason));
             }

@@ -126,3 +126,14 @@ pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientCont
         Err(error) => Err(not_created(error.to_string())),
     }
 }
+
+/// The broker that tests use, if one was started for them.
+#[cfg(test)]
+pub(crate) fn test_broker() -> Option<String> {
+    let servers = std::env::var("CCSTREAM_TEST_BROKER").ok();
+    if servers.is_none() {
+        assert!(std::env::var("CCSTREAM_DEMAND").is_err(), "CCSTREAM_TEST_BROKER is not set");
+        eprintln!("left out: no CCSTREAM_TEST_BROKER; `make test` starts a broker");
+    }
+    servers
+}

@@ -112,7 +112,7 @@ def _produce(options: argparse.Namespace) -> int:
     finally:
         console.close()
     console.finish(summary)
-    return 1 if summary.failed else 0
+    return 0 if summary.acknowledged == summary.sent else 1
 
 
 def _consume(options: argparse.Namespace) -> int:

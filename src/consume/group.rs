@@ -59,6 +59,9 @@ impl Group {
     }
 
     fn note(&self, rebalance: Rebalance) {
+        if self.is_closing() {
+            return;
+        }
         tracing::info!(?rebalance, "The group was rebalanced.");
         self.rebalances.lock().expect("no panic while it is held").push(rebalance);
     }
@@ -132,7 +135,9 @@ impl ConsumerContext for Group {
                 give_up(consumer, &gone)
             }
         };
-        if let Err(error) = answered {
+        if let Err(error) = answered
+            && !self.is_closing()
+        {
             tracing::warn!(%error, "Answering a rebalance failed; the group will ask again.");
         }
     }

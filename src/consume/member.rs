@@ -162,7 +162,11 @@ impl Member {
             }
         }
         if cooperative {
-            give_up(self.consumer(), changed).map_err(step())?;
+            // Without any that is read, this would be taken for the answer to a revocation that nobody has seen yet.
+            let read = self.consumer().assignment().map_err(step())?;
+            if read.elements().iter().any(|element| changed.contains(&element.partition())) {
+                give_up(self.consumer(), changed).map_err(step())?;
+            }
             self.consumer().incremental_assign(&list).map_err(step())
         } else {
             self.consumer().assign(&list).map_err(step())

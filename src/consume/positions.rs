@@ -109,7 +109,9 @@ impl Poll<'_> {
                 }
             }
             News::Same | News::Silent => {
-                self.troubles.topic_is_there();
+                if news == News::Same {
+                    self.troubles.topic_is_there();
+                }
                 // To place a partition while others are to be given up would give them up.
                 if needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
                     self.mend_offsets()?;

@@ -19,34 +19,43 @@ use rdkafka::client::{Client, ClientContext};
 
 use super::cluster_id;
 
-/// How often it is looked.
+/// How often it is looked,
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// and while naming the servers does not help: librdkafka keeps each copy.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 
 /// The servers, and when it was looked last whether the client needs them.
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
     servers: CString,
     looked: Instant,
+    pause: Duration,
 }
 
 impl Bootstrap {
     /// For servers that are valid, and so have no NUL.
     pub(crate) fn new(servers: &str) -> Self {
-        Self { servers: CString::new(servers).expect("valid servers have no NUL"), looked: Instant::now() }
+        let servers = CString::new(servers).expect("valid servers have no NUL");
+        Self { servers, looked: Instant::now(), pause: LOOK_EVERY }
     }
 
     /// Looks, now and then, whether the client still has a broker, and names the servers to it if it has none.
     pub(crate) fn keep(&mut self, client: &Client<impl ClientContext>) {
-        if self.looked.elapsed() < LOOK_EVERY {
+        if self.looked.elapsed() < self.pause {
             return;
         }
         self.looked = Instant::now();
         // Before it has met the cluster it has the servers that it was made with, and keeps a copy of any that are added.
-        if !has_brokers(client) && cluster_id(client, Duration::ZERO).is_some() {
-            tracing::warn!("The cluster named no broker: asking the bootstrap servers again.");
-            // SAFETY: a live client and a NUL-terminated text; see the file's head.
-            unsafe { raw::rd_kafka_brokers_add(client.native_ptr(), self.servers.as_ptr()) };
+        if has_brokers(client) || cluster_id(client, Duration::ZERO).is_none() {
+            self.pause = LOOK_EVERY;
+            return;
         }
+        if self.pause == LOOK_EVERY {
+            tracing::warn!("The cluster named no broker: asking the bootstrap servers again.");
+        }
+        self.pause = (2 * self.pause).min(LOOK_AT_LEAST_EVERY);
+        // SAFETY: a live client and a NUL-terminated text; see the file's head.
+        unsafe { raw::rd_kafka_brokers_add(client.native_ptr(), self.servers.as_ptr()) };
     }
 }
 

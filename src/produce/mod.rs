@@ -145,3 +145,28 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Res
     };
     Ok((deliveries.take_delivered(), failure))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KafkaConfig;
+    use crate::kafka::test_broker;
+
+    #[test]
+    fn a_message_larger_than_the_queue_fails_and_the_others_are_sent() {
+        let Some(servers) = test_broker() else { return };
+        let kafka = KafkaConfig {
+            bootstrap_servers: servers,
+            topic: format!("large-{}", std::process::id()),
+            librdkafka_options: vec![("message.max.bytes".into(), "100000000".into())],
+        };
+        let config = ProducerConfig { kafka, ..ProducerConfig::default() };
+        let producer = connect(&config, Deliveries::numbered()).unwrap();
+        assert!(ensure_topic(&config.kafka, producer.client(), 1).unwrap());
+        let of_size = |size| ReplayedEvent { payload: vec![b'x'; size], ..ReplayedEvent::default() };
+        let (delivered, failure) = resend(&config, &[of_size(1), of_size(33 << 20), of_size(2)]).unwrap();
+        assert_eq!(delivered, [0, 2]);
+        let failure = failure.unwrap();
+        assert!(failure.contains("Queue full") && failure.contains("34603008 bytes"), "{failure}");
+    }
+}

@@ -138,19 +138,22 @@ impl<'r> Run<'r> {
         if let Some(key) = &event.key {
             record = record.key(key.as_slice());
         }
+        // The queue has nothing else: what has no room there never will.
+        let mut is_alone = false;
         loop {
             match self.producer.send(record) {
                 Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) if !is_alone => {
                     if self.stop.is_cancelled() {
                         return Ok(false);
                     }
                     record = returned;
                     self.poll(TICK);
+                    is_alone = self.producer.in_flight_count() == 0;
                 }
                 Err((KafkaError::MessageProduction(code), _)) if code != RDKafkaErrorCode::Fatal => {
                     // Refused at once, a message above message.max.bytes say: counted, and on to the next.
-                    self.producer.context().delivery_failed(&code.to_string());
+                    self.producer.context().delivery_failed(&format!("{code}, {} bytes", event.payload.len()));
                     break;
                 }
                 Err((source, _)) => {

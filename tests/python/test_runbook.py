@@ -97,6 +97,7 @@ def test_no_broker_and_no_database_are_said_plainly(embedded_pipeline: Pipeline)
         (("produce", "--replay", "x.csv", "--seed", "1"), "no seed"),
         (("produce", "--set", "currency=EUR"), "only a replayed file"),
         (("produce", "--kafka-option", "acks=0"), "set by ccstream itself"),
+        (("produce", "--kafka-option", "request.required.acks=0"), "set by ccstream itself"),
         (("produce", "--kafka-option", "sasl.pasword=hunter2"), "sasl.pasword: No such configuration property"),
         (("consume", "--linger", "90000"), "above one minute"),
         (("consume", "--batch-rows", "2000000"), "not from 1 to 1000000"),
