@@ -3,7 +3,7 @@
 In one run, on Apache Kafka and PostgreSQL of its own: the ceilings (a bare binary COPY of the same rows into the same
 table; a bare consume with librdkafka), ccstream with every guarantee on, what most people write first, and other
 programs, each in a virtual environment of its own. All read the same messages, made once; each run begins with empty
-tables, runs take turns, and medians are told, as rates and as shares of the bare COPY's.
+tables, runs take turns, and medians are told: of the rates, and of what each is of its own round's bare COPY.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ class Measured:
         print(f"{name:<40} {run.rate:>10,.0f} rows/s {run.rows:>10,} of {expected:,} rows", flush=True)
 
     def table(self, ceiling: str) -> list[dict[str, object]]:
-        """Medians, as shares of one of them."""
-        middle = {name: statistics.median(run.rate for run in runs) for name, runs in self.runs.items()}
+        """Medians: of the rates, and of what each is of one of them in its round (machines do not stay the same)."""
         return [
             {
                 "name": name,
-                "rate": middle[name],
-                "share": middle[name] / middle[ceiling],
+                "rate": statistics.median(run.rate for run in runs),
+                "share": statistics.median(
+                    run.rate / most.rate for run, most in zip(runs, self.runs[ceiling], strict=False)
+                ),
                 "expected": self.expected[name],
                 "runs": [asdict(run) for run in runs],
             }
