@@ -49,14 +49,13 @@ class Measured:
         print(f"{name:<40} {run.rate:>10,.0f} rows/s {run.rows:>10,} of {expected:,} rows", flush=True)
 
     def table(self, ceiling: str) -> list[dict[str, object]]:
-        """Medians: of the rates, and of what each is of one of them in its round (machines do not stay the same)."""
+        """Medians, and shares of one of them."""
+        rates = {name: [run.rate for run in runs] for name, runs in self.runs.items()}
         return [
             {
                 "name": name,
-                "rate": statistics.median(run.rate for run in runs),
-                "share": statistics.median(
-                    run.rate / most.rate for run, most in zip(runs, self.runs[ceiling], strict=False)
-                ),
+                "rate": statistics.median(rates[name]),
+                "share": results.share(rates[name], rates[ceiling]),
                 "expected": self.expected[name],
                 "runs": [asdict(run) for run in runs],
             }

@@ -117,8 +117,7 @@ def main() -> None:
         {
             "name": name,
             "rate": statistics.median(found),
-            # In the same round: machines are not the same for long.
-            "share": statistics.median(rate / most for rate, most in zip(found, ceiling, strict=True)),
+            "share": results.share(found, ceiling),
             "events": len(events) if "Python" in name else count,
         }
         for name, found in rates.items()

@@ -45,6 +45,11 @@ def machine() -> dict[str, object]:
     }
 
 
+def share(rates: list[float], ceiling: list[float]) -> float:
+    """The median of what each is of the ceiling in the same round, machines being what they are."""
+    return statistics.median(rate / most for rate, most in zip(rates, ceiling, strict=False))
+
+
 def keep(part: str, measured: dict[str, Any]) -> None:
     """Puts what one bench measured in place of what it measured before."""
     kept = json.loads(FILE.read_text()) if FILE.exists() else {}

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 import yaml
 from confluent_kafka.admin import AdminClient
 
+from services import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -111,17 +113,17 @@ class ApacheKafka:
     """A broker of its own, with data that goes at the end.
 
     Args:
-        port: instead of the compose file's 9094; its controller then gets the port after it.
+        port: instead of the compose file's 9094; its controller then gets a free one.
         advertised: the port that it sends clients to, where something stands before it.
     """
 
     def __init__(self, port: int | None = None, advertised: int | None = None) -> None:
         self.port = port or 9094
-        self._controller_port = port + 1 if port else 9093
+        self._controller_port = free_port() if port else 9093
         self._advertised = advertised or self.port
-        environment = compose_environment()
-        self._cluster_id = environment["CLUSTER_ID"]
-        self._heap = environment["KAFKA_HEAP_OPTS"].split()
+        self._environment = compose_environment()
+        self._cluster_id = self._environment["CLUSTER_ID"]
+        self._heap = self._environment["KAFKA_HEAP_OPTS"].split()
         self._jars = fetch()
         self._folder = Path(tempfile.mkdtemp(prefix="ccstream-kafka-"))
         self.log = self._folder / "kafka.log"
@@ -131,7 +133,7 @@ class ApacheKafka:
 
     def _configure(self, settings: Mapping[str, str]) -> None:
         """Writes the broker's properties; those given instead of the compose file's."""
-        lines = {**properties(compose_environment()), "log.dirs": str(self._folder / "data"), **settings}
+        lines = {**properties(self._environment), "log.dirs": str(self._folder / "data"), **settings}
         text = "".join(f"{key}={value}\n" for key, value in lines.items())
         text = text.replace("9094", str(self.port)).replace("9093", str(self._controller_port))
         # Where the container's ports are published on the loopback alone, so listens this one.

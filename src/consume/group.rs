@@ -72,17 +72,22 @@ pub(super) fn is_cooperative(consumer: &BaseConsumer<Group>) -> bool {
     matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
 }
 
-/// Stops reading partitions, which answers a revocation; of those that are not read yet, that is all.
-pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>) -> KafkaResult<()> {
-    if !is_cooperative(consumer) {
-        return consumer.unassign();
-    }
+/// Those of the partitions that are read.
+pub(super) fn read_of(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>) -> KafkaResult<TopicPartitionList> {
     let read = consumer.assignment()?;
     let mut list = TopicPartitionList::new();
     for element in read.elements().iter().filter(|element| partitions.contains(&element.partition())) {
         list.add_partition(element.topic(), element.partition());
     }
-    consumer.incremental_unassign(&list)
+    Ok(list)
+}
+
+/// Stops reading partitions, which answers a revocation; of those that are not read yet, that is all.
+pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>) -> KafkaResult<()> {
+    if !is_cooperative(consumer) {
+        return consumer.unassign();
+    }
+    consumer.incremental_unassign(&read_of(consumer, partitions)?)
 }
 
 /// What goes wrong while leaving is nobody's concern; the thread may outlive the interpreter, whose log it is.

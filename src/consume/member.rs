@@ -12,7 +12,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::group::{Group, Rebalance, give_up, is_cooperative};
+use super::group::{Group, Rebalance, give_up, is_cooperative, read_of};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::{ASK_LIMIT, find_topic, refused, unreachable};
@@ -162,10 +162,10 @@ impl Member {
             }
         }
         if cooperative {
-            // Without any that is read, this would be taken for the answer to a revocation that nobody has seen yet.
-            let read = self.consumer().assignment().map_err(step())?;
-            if read.elements().iter().any(|element| changed.contains(&element.partition())) {
-                give_up(self.consumer(), changed).map_err(step())?;
+            let read = read_of(self.consumer(), changed).map_err(step())?;
+            // Of none, this would be taken for the answer to a revocation that nobody has seen yet.
+            if read.count() > 0 {
+                self.consumer().incremental_unassign(&read).map_err(step())?;
             }
             self.consumer().incremental_assign(&list).map_err(step())
         } else {

@@ -94,8 +94,8 @@ pub struct ConsumeSummary {
 /// Reads the topic into PostgreSQL until told to stop, or to the end of every partition.
 ///
 /// Waits for a broker or database that is away; with `until_caught_up`, not for a broker that is away at the start.
-/// Errors: settings, tables that cannot be used, a refused login, an error of PostgreSQL that no waiting mends (nothing of the batch is stored, and
-/// nothing is lost: it is read again).
+/// Errors: settings, tables that cannot be used, a refused login, an error of PostgreSQL that no waiting mends (nothing of
+/// the batch is stored, and nothing is lost: it is read again).
 pub fn consume(
     config: &ConsumerConfig,
     stop: &CancellationToken,

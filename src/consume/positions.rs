@@ -96,22 +96,21 @@ impl Poll<'_> {
 
     pub(super) fn look_after_topic(&mut self) -> Result<()> {
         let Some((news, needed)) = self.watch.look() else { return Ok(()) };
+        if matches!(news, News::Same | News::Changed(_)) {
+            self.troubles.topic_is_there();
+        }
         match news {
             News::Missing => {
                 let told = self.troubles.topic_is_missing(self.config);
                 told.into_iter().for_each(&mut *self.report);
             }
             News::Changed(_) => {
-                self.troubles.topic_is_there();
                 (self.doubt, self.shorter) = (false, BTreeSet::new());
                 if !self.partitions.reading().is_empty() || !self.asked.is_empty() {
                     self.void();
                 }
             }
             News::Same | News::Silent => {
-                if news == News::Same {
-                    self.troubles.topic_is_there();
-                }
                 // To place a partition while others are to be given up would give them up.
                 if needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
                     self.mend_offsets()?;

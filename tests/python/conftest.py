@@ -325,11 +325,13 @@ def embedded_pipeline(services: dict[str, str], database: str) -> Iterator[Pipel
         yield made
 
 
-def wait_until(what: str, is_true: Callable[[], bool], limit: float = 60) -> None:
-    """Waits until something is true; ``what`` says it in the failure."""
+def wait_until(
+    what: str, is_true: Callable[[], bool], limit: float = 60, state: Callable[[], str] = lambda: ""
+) -> None:
+    """Waits until something is true; ``what`` says it in the failure, and ``state`` how far it was."""
     until = time.monotonic() + limit
     while not is_true():
-        assert time.monotonic() < until, f"not within {limit} s: {what}"
+        assert time.monotonic() < until, f"not within {limit} s: {what} {state()}"
         time.sleep(0.05)
 
 

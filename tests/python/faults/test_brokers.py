@@ -31,6 +31,7 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
         for producer in producers:
             assert producer.process.wait(120) == 0, producer.output()[-2000:]
             producer.acknowledged()
-        wait_until("all is stored", lambda: pipeline.count() == 2 * rate * seconds)
+        sent = 2 * rate * seconds
+        wait_until("all is stored", lambda: pipeline.count() == sent, state=lambda: consumer.output()[-2000:])
         assert consumer.stop() == 0
         pipeline.verify()

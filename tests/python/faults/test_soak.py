@@ -109,15 +109,18 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline) -> None:
             checks, longest = checks + 1, max(longest, time.monotonic() - checked)
             # It takes longer and longer, and the processors from the others.
             due = backlog + warm_up + int(rate * (time.monotonic() - began))
-            behind = max(behind, due - stored(pipeline))
-            print(f"{(checked - began) / 60:.0f} min: {due - stored(pipeline):,} behind", flush=True)
+            late = due - stored(pipeline)
+            behind = max(behind, late)
+            print(f"{(checked - began) / 60:.0f} min: {late:,} behind", flush=True)
         assert time.monotonic() < began + seconds * 2, "the producer does not keep its rate"
     assert producer.process.wait() == 0
     sent = backlog + warm_up + producer.acknowledged()
-    until = time.monotonic() + at_length(60, 600)
-    while (found := stored(pipeline)) != sent:
-        assert time.monotonic() < until, f"{found:,} of {sent:,} stored\n{consumer.output()[-2000:]}"
-        time.sleep(1)
+    wait_until(
+        "all is stored",
+        lambda: stored(pipeline) == sent,
+        limit=at_length(60, 600),
+        state=lambda: f"{stored(pipeline):,} of {sent:,}\n{consumer.output()[-2000:]}",
+    )
     print(
         f"{rate:,.0f} events/s for {time.monotonic() - began:.0f} s, {checks} times verified, "
         f"in {longest:.0f} s at most, with {behind:,} events behind at most"
