@@ -68,6 +68,7 @@ def try_out(bench: Workbench, program: Program, broker: str, ids: list[str]) -> 
         "bad stored": run.rows - good,
         "kept": [reason for (reason,) in kept],
         "duplicates counted": counted[0][0],
+        "dead letters": run.dead_letters,
         "alive": run.alive,
     }
 

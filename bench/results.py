@@ -118,6 +118,8 @@ def _poison(measured: dict[str, Any]) -> str:
             said.append(f"kept: {', '.join(reason.replace('_', ' ') for reason in line['kept'])}")
         if line["duplicates counted"]:
             said.append("the duplicate counted")
+        if line["dead letters"]:
+            said.append(f"{line['dead letters']:,} messages in its dead letters")
         if line["bad stored"]:
             said.append(f"{line['bad stored']} of them stored as rows")
         if not said:

@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from ccstream import embedded  # noqa: E402
 from services import embedded_services  # noqa: E402
+from topics import read_whole  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +70,8 @@ class Run:
     """Microseconds of processor a row, without PostgreSQL's and the broker's."""
     alive: bool = True
     """It ran until it was told to stop."""
+    dead_letters: int = 0
+    """Messages that it put aside."""
 
 
 @contextlib.contextmanager
@@ -127,15 +130,20 @@ class Workbench:
         if program.before:
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute(program.before)
+        name, folder = self.name(), ROOT / "target" / "bench"
+        dead = folder / f"{name}.dead"
         environment = {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": broker,
             "KAFKA_TOPIC": topic,
-            "KAFKA_GROUP_ID": self.name(),
+            "KAFKA_GROUP_ID": name,
             "DATABASE_URL": url,
+            # A file for them; or a topic of that file's name.
+            "DEAD_LETTERS": str(dead),
         }
-        log = ROOT / "target" / "bench" / f"{program.name.replace(' ', '-').replace('/', '-')}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        dead.unlink(missing_ok=True)
+        log = folder / f"{topic_name(program.name)}.log"
         with log.open("wb") as out:
             children = [
                 subprocess.Popen(program.command, cwd=ROOT, env=environment, stdout=out, stderr=out)
@@ -146,7 +154,9 @@ class Workbench:
         for child in children:
             _stop(child)
         rows, rate = committed(url)
-        return Run(rows, rate, memory / 1e6, processor / max(rows, 1) * 1e6, alive)
+        letters = len(dead.read_bytes().splitlines()) if dead.exists() else 0
+        letters += sum(1 for _ in read_whole(broker, dead.name))
+        return Run(rows, rate, memory / 1e6, processor / max(rows, 1) * 1e6, alive, letters)
 
 
 def make_tables(broker: str, topic: str, url: str) -> None:

@@ -8,6 +8,8 @@ Settings: ``unnest``, by which a batch is one statement and which its documentat
 fast; the reduction buffer, which keeps the last of the events with one key, as a statement cannot update a row twice;
 10,000 events a batch instead of 500, and as many a poll, as its documentation advises; a task a partition.
 
+What cannot be converted goes to a topic for dead letters (``errors.tolerance=all``): as much as Connect offers.
+
 The sink needs records with a schema. The messages have none, so JsonConverter gets one by ``schema.content``; a text
 with the name of Debezium's ZonedTimestamp is a time to it. ReplaceField renames the fields.
 """
@@ -69,6 +71,9 @@ def sink() -> dict[str, str]:
         "primary.key.mode": "record_value",
         "primary.key.fields": "order_id",
         "schema.evolution": "none",
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": Path(os.environ["DEAD_LETTERS"]).name,
+        "errors.deadletterqueue.topic.replication.factor": "1",
         "use.reduction.buffer": "true",
         "dialect.postgres.unnest.insert.enabled": "true",
         "transforms": "rename",

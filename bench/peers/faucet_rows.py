@@ -25,7 +25,7 @@ PAGE = 1000
 
 
 def pipeline(variant: str, folder: Path) -> dict[str, Any]:
-    """The pipeline's configuration; its state and dead letters are kept in the folder."""
+    """The pipeline's configuration; its state is kept in the folder."""
     source = {
         "brokers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         "topics": [os.environ["KAFKA_TOPIC"]],
@@ -60,7 +60,7 @@ def pipeline(variant: str, folder: Path) -> dict[str, Any]:
     if variant == "append":
         return {"version": 1, "name": "orders", "delivery": "exactly_once", "pipeline": steps}
     sink |= {"write_mode": "upsert", "key": ["order_id"]}
-    dead = {"type": "jsonl", "config": {"path": str(folder / "dead.jsonl")}}
+    dead = {"type": "jsonl", "config": {"path": os.environ["DEAD_LETTERS"]}}
     steps["dlq"] = {"sink": dead, "on_batch_error": "dlq_all"}
     return {"version": 1, "name": "orders", "pipeline": steps}
 

@@ -9,6 +9,8 @@ COPY cannot update, so ``deduplication`` drops the events whose id was there bef
 (at most 5,000,000 ids for a day, none after a restart). An id that is in the table nevertheless fails its batch, whose
 events are then dropped with an error in the log. 8192 rows a batch, from where on its tuning guide sees COPY pay off.
 
+What the sink refuses for good goes to a dead-letter file (``dlq``) in both.
+
 Four batches at a time in both: the default of its ``copy`` command for bulk, and one a partition.
 """
 
@@ -53,6 +55,9 @@ def route(variant: str) -> dict[str, Any]:
         table |= {"columns": "auto", "key": "order_id"}
         schema = {"type": "object", "properties": dict.fromkeys(("discount", "latitude", "longitude"), OPTIONAL)}
         sink["middlewares"] = [{"transform": {"mapping": FIELDS, "schema": schema}}]
+    # The last of them is the outermost.
+    dead = {"endpoint": {"file": {"path": os.environ["DEAD_LETTERS"]}}}
+    sink["middlewares"] = [*sink.get("middlewares", []), {"dlq": dead}]
     return {"input": source, "output": sink, "batch_size": 8192 if variant == "copy" else 1500, "concurrency": 4}
 
 
