@@ -29,7 +29,7 @@ from services import free_port  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVERY = 200
+EVERY = results.GOOD // results.BAD
 PATIENCE = 45.0
 """Seconds that a program has for so few messages."""
 

@@ -26,6 +26,8 @@ FILE = ROOT / "bench" / "results.json"
 README = ROOT / "README.md"
 GOOD = 1000
 """Good messages of the poison test."""
+BAD = 5
+"""Bad ones between them."""
 BEGAN = psutil.cpu_times()
 
 
@@ -77,8 +79,16 @@ def fill_in(kept: dict[str, Any]) -> None:
         before, _, rest = text.partition(begin)
         if not rest:
             raise RuntimeError(f"README.md has no place for {part}: {begin.strip()}")
-        text = f"{before}{begin}\n{TABLES[part](measured)}\n\n{end}{rest.partition(end)[2]}"
+        table = f"{TABLES[part](measured)}\n\n{_measured_on(measured)}"
+        text = f"{before}{begin}\n{table}\n\n{end}{rest.partition(end)[2]}"
     README.write_text(text)
+
+
+def _measured_on(measured: dict[str, Any]) -> str:
+    """One line under a table."""
+    said = f"{measured['cores']} cores of {measured['processor']}, {measured['at'].partition('T')[0]}"
+    taken_then = measured.get("taken by other machines, %")
+    return said + ("." if taken_then is None else f"; other machines had {taken_then} % of their time.")
 
 
 def _ingest(measured: dict[str, Any]) -> str:
@@ -118,8 +128,8 @@ def _poison(measured: dict[str, Any]) -> str:
             said.append(f"kept: {', '.join(reason.replace('_', ' ') for reason in line['kept'])}")
         if line["duplicates counted"]:
             said.append("the duplicate counted")
-        if line["dead letters"]:
-            said.append(f"{line['dead letters']:,} messages in its dead letters")
+        if letters := line["dead letters"]:
+            said.append(f"{letters:,} messages in its dead letters{', good ones among them' if letters > BAD else ''}")
         if line["bad stored"]:
             said.append(f"{line['bad stored']} of them stored as rows")
         if not said:
