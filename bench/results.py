@@ -67,21 +67,18 @@ def keep(part: str, measured: dict[str, Any]) -> None:
     kept = json.loads(FILE.read_text()) if FILE.exists() else {}
     kept[part] = {**machine(), **measured}
     FILE.write_text(json.dumps(kept, indent=1) + "\n")
-    print(TABLES[part](kept[part]))
-    fill_in(kept)
+    table = f"{TABLES[part](kept[part])}\n\n{_measured_on(kept[part])}"
+    print(table)
+    fill_in(part, table)
 
 
-def fill_in(kept: dict[str, Any]) -> None:
-    """Puts the tables into the README, each between its marks."""
-    text = README.read_text()
-    for part, measured in kept.items():
-        begin, end = f"<!-- bench: {part} -->\n", f"<!-- end: {part} -->"
-        before, _, rest = text.partition(begin)
-        if not rest:
-            raise RuntimeError(f"README.md has no place for {part}: {begin.strip()}")
-        table = f"{TABLES[part](measured)}\n\n{_measured_on(measured)}"
-        text = f"{before}{begin}\n{table}\n\n{end}{rest.partition(end)[2]}"
-    README.write_text(text)
+def fill_in(part: str, table: str) -> None:
+    """Puts a table into the README, between its marks; those of other parts, kept in an older form, are let be."""
+    begin, end = f"<!-- bench: {part} -->\n", f"<!-- end: {part} -->"
+    before, _, rest = README.read_text().partition(begin)
+    if not rest:
+        raise RuntimeError(f"README.md has no place for {part}: {begin.strip()}")
+    README.write_text(f"{before}{begin}\n{table}\n\n{end}{rest.partition(end)[2]}")
 
 
 def _measured_on(measured: dict[str, Any]) -> str:

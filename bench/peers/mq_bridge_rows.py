@@ -45,7 +45,8 @@ def route(variant: str) -> dict[str, Any]:
         }
     }
     table: dict[str, Any] = {"url": os.environ["DATABASE_URL"], "table": "orders"}
-    sink: dict[str, Any] = {"sqlx": table}
+    dead = {"endpoint": {"file": {"path": os.environ["DEAD_LETTERS"]}}}
+    sink: dict[str, Any] = {"sqlx": table, "middlewares": [{"dlq": dead}]}
     if variant == "copy":
         tokens = ", ".join(f"${{payload:{field}}}" for field in FIELDS.values())
         table |= {"bulk_copy": True, "insert_query": f"INSERT INTO orders ({', '.join(FIELDS)}) VALUES ({tokens})"}
@@ -54,10 +55,8 @@ def route(variant: str) -> dict[str, Any]:
     else:
         table |= {"columns": "auto", "key": "order_id"}
         schema = {"type": "object", "properties": dict.fromkeys(("discount", "latitude", "longitude"), OPTIONAL)}
-        sink["middlewares"] = [{"transform": {"mapping": FIELDS, "schema": schema}}]
-    # The last of them is the outermost.
-    dead = {"endpoint": {"file": {"path": os.environ["DEAD_LETTERS"]}}}
-    sink["middlewares"] = [*sink.get("middlewares", []), {"dlq": dead}]
+        # Within the other, which is the last.
+        sink["middlewares"].insert(0, {"transform": {"mapping": FIELDS, "schema": schema}})
     return {"input": source, "output": sink, "batch_size": 8192 if variant == "copy" else 1500, "concurrency": 4}
 
 

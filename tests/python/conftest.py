@@ -163,6 +163,13 @@ class Pipeline:
         finally:
             running.signal(signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A person's session has ``orders`` for itself in here."""
+        with self.connect() as person, person.transaction():
+            person.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+            yield person
+
     def create_topic(self, partitions: int, **config: str) -> None:
         """Creates the topic, with settings named as Kafka names them but for ``_``."""
         named = {name.replace("_", "."): value for name, value in config.items()}

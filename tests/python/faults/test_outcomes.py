@@ -81,13 +81,11 @@ def test_a_read_only_database_is_waited_for(ready: Pipeline) -> None:
 def test_a_lock_on_orders_is_waited_for(ready: Pipeline) -> None:
     consumer = ready.consume()
     consumer.wait_for("Reading partition")
-    with ready.connect() as person:
-        person.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+    with ready.locked() as person:
         send(ready)
         consumer.wait_for("SQLSTATE 55P03")
         # It is nobody's to end but the person's.
         assert person.execute("SELECT 1").fetchone() == (1,)
-        person.execute("COMMIT")
     wait_until("all rows are there", lambda: ready.count() == 1000)
     assert consumer.stop() == 0
     ready.recount()
@@ -110,12 +108,10 @@ def test_connections_that_are_used_up_are_waited_for(ready: Pipeline) -> None:
 def test_an_operators_cancel_is_tried_again(ready: Pipeline) -> None:
     consumer = ready.consume()
     consumer.wait_for("Reading partition")
-    with ready.connect() as person:
-        person.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+    with ready.locked():
         send(ready)
         waits = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'orders'::regclass AND NOT granted"
         wait_until("it is cancelled", lambda: bool(ready.query(waits)))
-        person.execute("COMMIT")
     wait_until("all rows are there", lambda: ready.count() == 1000)
     assert consumer.stop() == 0
     ready.recount()

@@ -86,8 +86,7 @@ def the_worst(pipeline: Pipeline, kafka: ApacheKafka) -> None:
     """
     with pipeline.frozen(kafka):
         time.sleep(4)
-    with pipeline.connect() as person:
-        person.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+    with pipeline.locked():
         time.sleep(8)
 
 

@@ -42,11 +42,10 @@ def test_a_stop_under_load_at_any_moment(apache_pipeline: Pipeline, chance: rand
 def test_a_second_signal_ends_it_at_once(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.run("produce", "--rate", "max", "--count", "50000", "--partitions", "2", "--quiet")
+    consumer = pipeline.consume()
+    consumer.wait_for("Listening")
     # A lock on the table keeps the batch from being written.
-    with pipeline.connect() as person:
-        consumer = pipeline.consume()
-        consumer.wait_for("Listening")
-        person.execute("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+    with pipeline.locked():
         consumer.wait_for("Waiting")
         consumer.signal(signal.SIGTERM)
         time.sleep(0.5)
@@ -55,7 +54,6 @@ def test_a_second_signal_ends_it_at_once(embedded_pipeline: Pipeline) -> None:
         consumer.signal(signal.SIGTERM)
         assert consumer.process.wait(5) == -signal.SIGTERM
         assert time.monotonic() - began < 2
-        person.execute("COMMIT")
     pipeline.run("consume", "--until-caught-up")
     pipeline.recount()
 
