@@ -1,4 +1,4 @@
-"""The attack, three times at once: ``python bench/attack.py`` (half an hour), for the README's table of faults.
+"""The attack, five times at once: ``python bench/attack.py`` (half an hour), for the README's table of faults.
 
 Each run is ``tests/python/faults/test_attack.py`` with services and a seed of its own, which it prints; one that fails
 fails this, and its figures are kept if it came to its recount.
@@ -46,7 +46,7 @@ def summed(runs: list[dict[str, Any]]) -> list[dict[str, object]]:
 def main() -> None:
     """Runs, sums up, and keeps what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     command = [sys.executable, "-m", "pytest", "-s", "tests/python/faults/test_attack.py"]
     with tempfile.TemporaryDirectory() as folder:

@@ -237,9 +237,12 @@ pub struct ConsumerConfig {
     pub group: String,
     /// Where `orders` is.
     pub database_url: DatabaseUrl,
-    /// Most messages in one transaction. Default 50,000.
+    /// Connections that write at the same time, each other partitions than the others. Default 2: one alone keeps
+    /// PostgreSQL busy on one processor.
+    pub connections: usize,
+    /// Most messages that are written at once. Default 50,000.
     pub batch_rows: usize,
-    /// Most bytes of encoded rows and kept payloads in one transaction. Default 16 MiB.
+    /// Most bytes of encoded rows and kept payloads that are written at once. Default 16 MiB.
     pub batch_bytes: usize,
     /// A message waits at most this long before it is visible, while the database keeps up. Default 200 ms.
     pub linger: Duration,
@@ -265,6 +268,7 @@ impl Default for ConsumerConfig {
             kafka: KafkaConfig::default(),
             group: "ccstream".into(),
             database_url: DatabaseUrl::default(),
+            connections: 2,
             batch_rows: 50_000,
             batch_bytes: 16 << 20,
             linger: Duration::from_millis(200),
@@ -284,6 +288,9 @@ impl ConsumerConfig {
         self.kafka.validate()?;
         if self.group.is_empty() || self.group.chars().count() > 200 {
             return Err(Error::config("group", "is not a name of 1 to 200 characters"));
+        }
+        if !(1..=16).contains(&self.connections) {
+            return Err(Error::config("connections", format!("{} is not from 1 to 16", self.connections)));
         }
         if !(1..=1_000_000).contains(&self.batch_rows) {
             return Err(Error::config("batch_rows", format!("{} is not from 1 to 1000000", self.batch_rows)));

@@ -163,7 +163,9 @@ class Consumer:
         group: the consumer group; each has its own offsets. Default ``ccstream``.
         database_url: Default ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
             ``sslmode`` means what it means to libpq.
-        batch_rows: most messages in one transaction, 1 to 1,000,000. Default 50,000.
+        connections: to PostgreSQL, 1 to 16. Under load they write at the same time, each other
+            partitions than the others, since one session of PostgreSQL has but one processor. Default 2.
+        batch_rows: most messages that are written at once, 1 to 1,000,000. Default 50,000.
         linger: a message waits at most this long before it is visible, while the database keeps up,
             up to a minute. Default 200 ms.
         until_caught_up: return once every partition has been read to its end.
@@ -195,6 +197,7 @@ class Consumer:
         topic: str | None = None,
         group: str | None = None,
         database_url: str | None = None,
+        connections: int | None = None,
         batch_rows: int | None = None,
         linger: timedelta | None = None,
         until_caught_up: bool = False,

@@ -122,6 +122,7 @@ def _consume(options: argparse.Namespace) -> int:
         topic=options.topic,
         group=options.group,
         database_url=options.database_url,
+        connections=options.connections,
         batch_rows=options.batch_rows,
         linger=None if options.linger is None else timedelta(milliseconds=options.linger),
         until_caught_up=options.until_caught_up,

@@ -148,10 +148,16 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
         help="the consumer group (KAFKA_GROUP_ID; default %(default)s)",
     )
     parser.add_argument(
+        "--connections",
+        type=count,
+        metavar="N",
+        help="to PostgreSQL, which write different partitions at the same time under load (default 2)",
+    )
+    parser.add_argument(
         "--batch-rows",
         type=count,
         metavar="N",
-        help="most messages in a transaction (default 50,000)",
+        help="most messages that are written at once (default 50,000)",
     )
     parser.add_argument(
         "--linger",

@@ -47,10 +47,10 @@ impl Ledger {
         }
     }
 
-    /// Counts a committed batch: what became of its messages.
-    pub(super) fn count(&mut self, batch: &Batch, positions: &Positions, took: Duration, group: &Group) -> BatchReport {
+    /// Counts what was committed at once: what became of its messages, and where its partitions stand.
+    pub(super) fn count(&mut self, committed: &[(&Batch, &Positions)], took: Duration, group: &Group) -> BatchReport {
         let mut counted = Counters::default();
-        for advance in batch.advances().values() {
+        for advance in committed.iter().flat_map(|(batch, _)| batch.advances().into_values()) {
             counted += Counters {
                 consumed: advance.consumed,
                 stored: advance.consumed - advance.duplicate - advance.rejected,
@@ -59,12 +59,13 @@ impl Ledger {
                 missing: advance.missing,
             };
         }
-        for message in batch.kept() {
+        for message in committed.iter().flat_map(|(batch, _)| batch.kept()) {
             *self.summary.rejected.entry(message.rejection.reason.as_str()).or_default() += 1;
         }
         self.summary.total += counted;
         // Not those that were given up meanwhile.
-        let ours: Vec<_> = positions.iter().filter(|(partition, _)| self.committed.contains_key(partition)).collect();
+        let reached = committed.iter().flat_map(|(_, positions)| *positions);
+        let ours: Vec<_> = reached.filter(|(partition, _)| self.committed.contains_key(partition)).collect();
         self.stand(ours);
         let behind = |(partition, next): (&i32, &i64)| group.end(*partition).map_or(0, |end| (end - next).max(0));
         let lag = self.committed.iter().map(behind).sum();

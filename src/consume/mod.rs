@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  poll thread                                          writer thread
-//!  poll -> validate -> Batch (rows encoded) --seal-->   one transaction (store::Store::write)
+//!  poll -> validate -> Batches (rows encoded) --seal--> a transaction each (store::Store::write)
 //!    ^        |  full, or lingered long enough             |
-//!    |        +-- and the one before is committed          |
+//!    |        +-- and those before are committed           |
 //!    +---- positions, counters, outages  <-----------------+
 //! ```
-//! One batch is written while the next is filled. With both full, polling goes on for the group's
-//! sake with every partition paused. What may be done when is decided in `state`, which has the
+//! Batches are written while the next are filled: one, or under load one for each connection, of other
+//! partitions than the others (`shares`). With both full, polling goes on for the group's sake with
+//! every partition paused. What may be done when is decided in `state`, which has the
 //! picture of it. Which part of a topic is stored is known from PostgreSQL's
 //! offset rows alone; offsets also go to Kafka, for tools that show lag, and are never read back.
 
@@ -17,6 +18,7 @@ mod ledger;
 mod member;
 mod poll;
 mod positions;
+mod shares;
 mod state;
 mod topic;
 mod trouble;
@@ -50,7 +52,7 @@ pub enum ConsumeEvent {
     Assigned(BTreeMap<i32, i64>),
     /// Something a person should know; nothing is lost.
     Warning(String),
-    /// A batch is committed.
+    /// What was written at once is committed.
     Batch(BatchReport),
     /// PostgreSQL or Kafka is away; it is tried again until it is back.
     Waiting {
@@ -64,7 +66,7 @@ pub enum ConsumeEvent {
     },
 }
 
-/// A committed batch.
+/// What was written at once: a batch, or one for each connection.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchReport {
     /// What became of its messages.
@@ -73,7 +75,7 @@ pub struct BatchReport {
     pub total: Counters,
     /// Messages that Kafka has and PostgreSQL has not yet, as of the last fetch.
     pub lag: i64,
-    /// How long the transaction took.
+    /// How long the longest transaction took.
     pub took: Duration,
 }
 

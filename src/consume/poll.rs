@@ -10,14 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
 use super::member::{LEAVE_LIMIT, Member};
+use super::shares::Shares;
 use super::state::{Drain, Fill, Partitions, Step, View, next};
 use super::topic::Watch;
 use super::trouble::{Trouble, Troubles};
 use super::writer::{Command, Reply, Writer};
 use super::{ConsumeEvent, ConsumeSummary};
-use crate::batch::Batch;
 use crate::config::ConsumerConfig;
 use crate::error::Result;
+use crate::store::{Outcome, Refusal};
 use crate::validate::validate;
 
 /// Messages taken between two looks at the clock and the writer.
@@ -47,10 +48,10 @@ pub(super) struct Poll<'r> {
     pub(super) shorter: BTreeSet<i32>,
     pub(super) ledger: Ledger,
     /// Being filled.
-    pub(super) batch: Box<Batch>,
-    /// Memory of the batch before, to be filled again.
-    spare: Option<Box<Batch>>,
-    /// The writer has a batch.
+    pub(super) shares: Shares,
+    /// Memory of the shares before, to be filled again.
+    spare: Option<Shares>,
+    /// The writer has shares.
     in_flight: bool,
     pub(super) paused: bool,
     /// PostgreSQL is away.
@@ -84,7 +85,7 @@ impl<'r> Poll<'r> {
             doubt: false,
             shorter: BTreeSet::new(),
             ledger: Ledger::new(),
-            batch: Box::default(),
+            shares: Shares::new(config.connections),
             spare: None,
             in_flight: false,
             paused: false,
@@ -112,7 +113,7 @@ impl<'r> Poll<'r> {
                 (Step::HandOver, _) => self.hand_over(),
                 (Step::Await(limit), _) => {
                     // While there is nothing else to do, and PostgreSQL does not wait for it.
-                    self.batch.seal();
+                    self.shares.seal();
                     match self.writer.reply(limit) {
                         Some(reply) => self.take_reply(reply)?,
                         None => self.pause()?,
@@ -145,7 +146,7 @@ impl<'r> Poll<'r> {
     }
 
     fn is_done(&self) -> bool {
-        self.config.until_caught_up && self.partitions.is_caught_up() && !self.in_flight && self.batch.is_empty()
+        self.config.until_caught_up && self.partitions.is_caught_up() && !self.in_flight && self.shares.is_empty()
     }
 
     /// The batch can take no more.
@@ -155,14 +156,14 @@ impl<'r> Poll<'r> {
 
     /// The batch is full, or this part of it.
     fn holds_part(&self, part: usize) -> bool {
-        self.batch.messages() >= self.config.batch_rows.div_ceil(part)
-            || self.batch.bytes() >= self.config.batch_bytes.div_ceil(part)
+        self.shares.messages() >= self.config.batch_rows.div_ceil(part)
+            || self.shares.bytes() >= self.config.batch_bytes.div_ceil(part)
     }
 
     fn view(&self) -> View {
         let limit = self.config.drain_limit;
         View {
-            fill: match self.batch.opened {
+            fill: match self.shares.opened() {
                 None => Fill::Empty,
                 Some(_) if self.is_full() => Fill::Full,
                 Some(_) if self.holds_part(AMPLE) => Fill::Ample,
@@ -183,17 +184,36 @@ impl<'r> Poll<'r> {
     }
 
     fn hand_over(&mut self) {
-        let mut batch = std::mem::replace(&mut self.batch, self.spare.take().unwrap_or_default());
-        batch.seal();
+        self.shares.seal();
+        let empty = self.spare.take().unwrap_or_else(|| Shares::new(self.config.connections));
+        let shares = self.shares.replace(empty);
         self.in_flight = true;
-        self.writer.send(Command::Write { generation: self.partitions.generation(), batch });
+        self.writer.send(Command::Write { generation: self.partitions.generation(), shares });
     }
 
-    /// The batch in flight is back.
-    fn keep_spare(&mut self, mut batch: Box<Batch>) {
+    /// What was in flight is back: counts what is committed of it. A share that was refused, if there is one.
+    fn take_back(&mut self, mut shares: Shares) -> Option<Refusal> {
+        let (mut committed, mut refused, mut took) = (Vec::new(), None, Duration::ZERO);
+        for share in shares.iter_mut() {
+            match &share.outcome {
+                Some(Outcome::Committed(positions)) => {
+                    committed.push((&share.batch, positions));
+                    took = took.max(share.took);
+                }
+                Some(Outcome::Refused(refusal)) => refused = Some(*refusal),
+                None => {}
+            }
+        }
+        let report = (!committed.is_empty()).then(|| self.ledger.count(&committed, took, self.member.group()));
         self.in_flight = false;
-        batch.clear();
-        self.spare = Some(batch);
+        shares.clear();
+        self.spare = Some(shares);
+        if let Some(report) = report {
+            self.last_took = took;
+            self.unshown = true;
+            (self.report)(ConsumeEvent::Batch(report));
+        }
+        refused
     }
 
     pub(super) fn pause(&mut self) -> Result<()> {
@@ -226,7 +246,7 @@ impl<'r> Poll<'r> {
                 Some(Err(error)) => Err(error),
                 Some(Ok(message)) => {
                     // A message of a partition that is read is never left out: its offset would be skipped.
-                    is_in_order &= take_message(&mut self.batch, &mut self.partitions, &message);
+                    is_in_order &= take_message(&mut self.shares, &mut self.partitions, &message);
                     any = true;
                     Ok(true)
                 }
@@ -273,9 +293,9 @@ impl<'r> Poll<'r> {
         match reply {
             Reply::Failed(error) => return Err(error),
             Reply::Prepared(_) | Reply::Connected => {}
-            Reply::Outdated(batch) => {
-                if let Some(batch) = batch {
-                    self.keep_spare(batch);
+            Reply::Outdated(shares) => {
+                if let Some(shares) = shares {
+                    self.take_back(shares);
                 }
                 if self.away {
                     // There may be nothing else to tell by that it is back.
@@ -296,31 +316,25 @@ impl<'r> Poll<'r> {
                     self.begin_reading(&taken)?;
                 }
             }
-            Reply::Written { batch, positions, took } => {
-                self.last_took = took;
-                let report = self.ledger.count(&batch, &positions, took, self.member.group());
-                self.keep_spare(batch);
-                self.unshown = true;
-                (self.report)(ConsumeEvent::Batch(report));
-            }
-            Reply::Refused { generation, batch, refusal } => {
-                self.keep_spare(batch);
-                self.recover_from(refusal, generation == self.partitions.generation())?;
+            Reply::Written { generation, shares } => {
+                if let Some(refusal) = self.take_back(shares) {
+                    self.recover_from(refusal, generation == self.partitions.generation())?;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Puts a message into the batch if its partition is read. False for an offset below the one that
+/// Puts a message into its batch if its partition is read. False for an offset below the one that
 /// is next: the log was cut, or the topic made anew.
-fn take_message(batch: &mut Batch, partitions: &mut Partitions, message: &BorrowedMessage<'_>) -> bool {
+fn take_message(shares: &mut Shares, partitions: &mut Partitions, message: &BorrowedMessage<'_>) -> bool {
     let (partition, offset) = (message.partition(), message.offset());
     let Some(cursor) = partitions.cursor(partition) else { return true };
     if offset < cursor.next {
         return false;
     }
     let payload = message.payload();
-    batch.push((partition, offset), cursor, message.key(), payload, validate(payload));
+    shares.batch_of(partition).push((partition, offset), cursor, message.key(), payload, validate(payload));
     true
 }

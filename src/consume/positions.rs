@@ -78,7 +78,7 @@ impl Poll<'_> {
 
     /// After what was read has become void.
     fn forget_what_was_read(&mut self) {
-        self.batch.clear();
+        self.shares.clear();
         self.begin_generation();
     }
 
@@ -138,7 +138,7 @@ impl Poll<'_> {
         for (partition, from, judged) in found {
             match (judged, self.partitions.cursor(partition)) {
                 (Offsets::Gap(to), Some(cursor)) => {
-                    self.batch.skip(partition, cursor, to);
+                    self.shares.batch_of(partition).skip(partition, cursor, to);
                     if from > 0 {
                         self.warn(format!(
                             "partition {partition}: offsets {from} to {} were deleted by the topic's retention before \

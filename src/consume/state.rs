@@ -11,9 +11,10 @@
 //!       └──────────── leaving <───────────────────── revoked ───────────────────────┘
 //!         drained, or the drain limit is over
 //! ```
-//! Beside them stand four facts of the whole consumer: a batch is in flight (PostgreSQL has it),
-//! fetching is paused (a batch is full and the one before is in flight), PostgreSQL is away, and it
-//! is draining (what was read is written before partitions are given up, or before the end).
+//! Beside them stand four facts of the whole consumer: a batch is in flight (PostgreSQL has it; those
+//! that are written at the same time count as one), fetching is paused (a batch is full and the one
+//! before is in flight), PostgreSQL is away, and it is draining (what was read is written before
+//! partitions are given up, or before the end).
 //!
 //! The *generation* counts the times that what was read before became void. A batch or take-over of
 //! an earlier one is not begun any more; one that is under way is stopped by the fence in PostgreSQL.

@@ -1,4 +1,4 @@
-//! The thread that owns the connection to PostgreSQL. It is given one command at a time and answers
+//! The thread that owns the connections to PostgreSQL. It is given one command at a time and answers
 //! each, however long the database is away; the poll loop never waits for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,13 +6,14 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc as commands;
 use tokio_util::sync::CancellationToken;
 
-use crate::batch::Batch;
+use super::shares::{Share, Shares};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
-use crate::store::{Origin, Outcome, Positions, Refusal, SchemaChange, Store, TakeOver};
+use crate::store::{Origin, SchemaChange, Store, TakeOver};
 
 /// Waits between tries to reach PostgreSQL: from this, doubling,
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -30,8 +31,8 @@ pub(super) enum Command {
     Connect,
     /// Make these partitions this consumer's own.
     TakeOver { generation: u64, partitions: Vec<i32>, origin: Origin, start_over: bool },
-    /// Write a sealed batch.
-    Write { generation: u64, batch: Box<Batch> },
+    /// Write sealed shares.
+    Write { generation: u64, shares: Shares },
 }
 
 /// What it answers, and what it says in between.
@@ -41,18 +42,16 @@ pub(super) enum Reply {
     Prepared(SchemaChange),
     /// The partitions are ours.
     TakenOver { generation: u64, taken: TakeOver },
-    /// The batch is committed; these partitions stand there now.
-    Written { batch: Box<Batch>, positions: Positions, took: Duration },
-    /// The batch is dropped.
-    Refused { generation: u64, batch: Box<Batch>, refusal: Refusal },
+    /// Each share is committed or refused.
+    Written { generation: u64, shares: Shares },
     /// PostgreSQL is not to be had; it is tried again until it is.
     Waiting { error: String },
     /// It is back.
     Recovered { after: Duration },
     /// There is a connection.
     Connected,
-    /// The command is of an assignment that is gone by now; it is done no more.
-    Outdated(Option<Box<Batch>>),
+    /// The command is of an assignment that is gone by now; it is done no more. Of shares, some may be written.
+    Outdated(Option<Shares>),
     /// It ended with an error that no waiting mends.
     Failed(Error),
 }
@@ -78,7 +77,7 @@ impl Writer {
         let runtime = crate::runtime()?;
         let mut work = Work {
             config: config.clone(),
-            store: None,
+            stores: std::iter::repeat_with(|| None).take(config.connections).collect(),
             replies: reply_sender,
             generation: Arc::clone(&generation),
             outage: Outage::default(),
@@ -153,7 +152,8 @@ impl Drop for Writer {
 
 struct Work {
     config: ConsumerConfig,
-    store: Option<Store>,
+    /// The first does all that is not writing; the others are opened when they have something to write.
+    stores: Vec<Option<Store>>,
     replies: mpsc::Sender<Reply>,
     generation: Arc<AtomicU64>,
     outage: Outage,
@@ -181,7 +181,7 @@ impl Work {
                 }
                 Err(error) if error.is_retriable() => {
                     // A new session: what the old one was told (read-only, say) need not be true any more.
-                    self.store = None;
+                    self.stores.fill_with(|| None);
                     self.note_outage(&error);
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -195,8 +195,8 @@ impl Work {
         let newest = self.generation.load(Ordering::Relaxed);
         match command {
             Command::TakeOver { generation, .. } if *generation < newest => Some(Reply::Outdated(None)),
-            Command::Write { generation, batch } if *generation < newest => {
-                Some(Reply::Outdated(Some(std::mem::take(batch))))
+            Command::Write { generation, shares } if *generation < newest => {
+                Some(Reply::Outdated(Some(std::mem::take(shares))))
             }
             _ => None,
         }
@@ -242,29 +242,49 @@ impl Work {
     }
 
     async fn attempt(&mut self, command: &mut Command) -> Result<Reply> {
-        let store = match &mut self.store {
-            Some(store) => store,
-            none => none.insert(Store::connect(&self.config).await?),
-        };
+        let (first, config) = (&mut self.stores[0], &self.config);
         Ok(match command {
-            Command::Prepare => Reply::Prepared(store.ensure_schema().await?),
-            Command::Connect => Reply::Connected,
+            Command::Prepare => Reply::Prepared(open(first, config).await?.ensure_schema().await?),
+            Command::Connect => {
+                open(first, config).await?;
+                Reply::Connected
+            }
             Command::TakeOver { generation, partitions, origin, start_over } => {
                 let is_wanted = || *generation >= self.generation.load(Ordering::Relaxed);
+                let store = open(first, config).await?;
                 match store.take_over(partitions, origin, *start_over, &is_wanted).await? {
                     Some(taken) => Reply::TakenOver { generation: *generation, taken },
                     None => Reply::Outdated(None),
                 }
             }
-            Command::Write { generation, batch } => {
-                let began = Instant::now();
-                let outcome = store.write(batch).await?;
-                let batch = std::mem::take(batch);
-                match outcome {
-                    Outcome::Committed(positions) => Reply::Written { batch, positions, took: began.elapsed() },
-                    Outcome::Refused(refusal) => Reply::Refused { generation: *generation, batch, refusal },
-                }
+            Command::Write { generation, shares } => {
+                self.write(shares).await?;
+                Reply::Written { generation: *generation, shares: std::mem::take(shares) }
             }
         })
     }
+
+    /// Writes, at the same time, what an earlier try has not.
+    async fn write(&mut self, shares: &mut Shares) -> Result<()> {
+        let config = &self.config;
+        let due = self.stores.iter_mut().zip(shares.iter_mut()).filter(|(_, share)| share.is_due());
+        let writes = due.map(|(store, share)| write(store, config, share));
+        // Each to its end: what one has committed is known, whatever becomes of the other.
+        join_all(writes).await.into_iter().collect()
+    }
+}
+
+async fn write(store: &mut Option<Store>, config: &ConsumerConfig, share: &mut Share) -> Result<()> {
+    let (began, store) = (Instant::now(), open(store, config).await?);
+    share.outcome = Some(store.write(&mut share.batch).await?);
+    share.took = began.elapsed();
+    Ok(())
+}
+
+/// The connection, opened where there is none.
+async fn open<'s>(store: &'s mut Option<Store>, config: &ConsumerConfig) -> Result<&'s mut Store> {
+    Ok(match store {
+        Some(store) => store,
+        none => none.insert(Store::connect(config).await?),
+    })
 }

@@ -37,8 +37,8 @@ impl PyConsumer {
 #[pymethods]
 impl PyConsumer {
     #[new]
-    #[pyo3(signature = (*, bootstrap_servers=None, topic=None, group=None, database_url=None, batch_rows=None,
-        linger=None, until_caught_up=false, drain_limit=None, assignment=None, always_stage=false,
+    #[pyo3(signature = (*, bootstrap_servers=None, topic=None, group=None, database_url=None, connections=None,
+        batch_rows=None, linger=None, until_caught_up=false, drain_limit=None, assignment=None, always_stage=false,
         synchronous_commit=true, librdkafka_options=None, on_event=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
     fn new(
@@ -46,6 +46,7 @@ impl PyConsumer {
         topic: Option<String>,
         group: Option<String>,
         database_url: Option<String>,
+        connections: Option<usize>,
         batch_rows: Option<usize>,
         linger: Option<Duration>,
         until_caught_up: bool,
@@ -61,6 +62,7 @@ impl PyConsumer {
             kafka: kafka_config(bootstrap_servers, topic, librdkafka_options),
             group: group.unwrap_or(default.group),
             database_url: database_url.map_or(default.database_url, DatabaseUrl),
+            connections: connections.unwrap_or(default.connections),
             batch_rows: batch_rows.unwrap_or(default.batch_rows),
             linger: linger.unwrap_or(default.linger),
             until_caught_up,

@@ -59,9 +59,10 @@ class Scene:
 
     def join(self, chance: random.Random) -> None:
         """One consumer more."""
-        rows = chance.choice(["200", "5000", "50000"])
+        rows, connections = chance.choice(["200", "5000", "50000"]), chance.choice(["1", "2", "3"])
         place = {"DATABASE_URL": self.to_postgres.url}
-        self.consumers.append(self.pipeline.consume("--batch-rows", rows, *self.flags, environment=place))
+        flags = ("--batch-rows", rows, "--connections", connections, *self.flags)
+        self.consumers.append(self.pipeline.consume(*flags, environment=place))
 
     def leave(self, chance: random.Random) -> None:
         """One consumer ends as it is asked to."""

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.timeout(600)
-def test_a_commit_that_is_cut_is_neither_doubled_nor_lost(pipeline: Pipeline, chance: random.Random) -> None:
-    count = at_length(20_000, 400_000)
+@pytest.mark.parametrize(("rows", "count"), [(200, 20_000), (2_500, 200_000)], ids=["one", "two at once"])
+def test_a_commit_that_is_cut_is_neither_doubled_nor_lost(
+    pipeline: Pipeline, chance: random.Random, rows: int, count: int
+) -> None:
+    count = at_length(count, 400_000)
     pipeline.run("produce", "--rate", "max", "--count", str(count), "--partitions", "4", "--quiet")
     with CommitCutter(pipeline.database_url, chance, share=0.3) as cutter:
-        consumer = pipeline.consume("--batch-rows", "200", environment={"DATABASE_URL": cutter.url})
+        consumer = pipeline.consume("--batch-rows", str(rows), environment={"DATABASE_URL": cutter.url})
         wait_until("all rows are there", lambda: pipeline.count() == count, limit=at_length(60, 500))
         assert consumer.stop() == 0
     print(f"{cutter.before} COMMITs were cut before PostgreSQL had them, {cutter.after} after")

@@ -142,7 +142,7 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka)
     for name, sample in samples.items():
         sample.check(name)
     # The consumer's.
-    assert set(sessions) == {1}, sessions
+    assert set(sessions) == {2}, sessions
     assert consumer.stop() == 0
     # Over half an hour's rows, the dashboard's figures too.
     pipeline.verify(limit=1200)
