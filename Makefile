@@ -84,7 +84,7 @@ bench: build ## all of it side by side, into bench/results.json and the README: 
 	$(BIN)/python bench/poison.py --peers target/peers
 	$(BIN)/python bench/startup.py
 
-bench-attack: build ## the attack five times at once, for the README's table of faults: half an hour
+bench-attack: build ## the attack six times, for the README's table of faults: an hour
 	$(BIN)/python bench/attack.py
 
 bench-duplicates: build ## what duplicates cost, beside a staging table

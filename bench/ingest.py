@@ -106,6 +106,8 @@ def main() -> None:
             measured.take("bare consume", Run(count, rate), count)
             cases = [(OURS, apache, "clean", "", count), (OURS, embedded, "clean", ", embedded broker", count)]
             cases += [(OURS, apache, topic_name(name), f", {name}", expected[name]) for name in variants]
+            alone = replace(OURS, command=(*OURS.command, "--connections", "1"))
+            cases += [(alone, apache, "clean", ", 1 connection", count)]
             cases += [(replace(OURS, copies=2), apache, "clean", ", 2 consumers", count)]
             for program, broker, topic, suffix, rows_expected in cases:
                 with bench.database() as place:

@@ -237,12 +237,12 @@ pub struct ConsumerConfig {
     pub group: String,
     /// Where `orders` is.
     pub database_url: DatabaseUrl,
-    /// Connections that write at the same time, each other partitions than the others. Default 2: one alone keeps
-    /// PostgreSQL busy on one processor.
+    /// Connections to PostgreSQL, of which under load each writes a part of the partitions, all at the same time: a
+    /// session has one processor. Default 2.
     pub connections: usize,
     /// Most messages that are written at once. Default 50,000.
     pub batch_rows: usize,
-    /// Most bytes of encoded rows and kept payloads that are written at once. Default 16 MiB.
+    /// Most bytes of encoded rows and kept payloads that are written at once. Default 12 MiB.
     pub batch_bytes: usize,
     /// A message waits at most this long before it is visible, while the database keeps up. Default 200 ms.
     pub linger: Duration,
@@ -270,7 +270,7 @@ impl Default for ConsumerConfig {
             database_url: DatabaseUrl::default(),
             connections: 2,
             batch_rows: 50_000,
-            batch_bytes: 16 << 20,
+            batch_bytes: 12 << 20,
             linger: Duration::from_millis(200),
             until_caught_up: false,
             drain_limit: Duration::from_secs(30),

@@ -155,7 +155,8 @@ class ConsumeSummary:
 class Consumer:
     """Reads card transactions from Kafka into PostgreSQL, exactly once.
 
-    One transaction per batch holds rows, rejected messages, minute totals and offsets.
+    One transaction per batch holds rows, rejected messages, minute totals and offsets. Under load there is a batch
+    for each connection.
 
     Args:
         bootstrap_servers: ``host:port``, several joined by commas. Default ``localhost:9094``.
@@ -163,9 +164,10 @@ class Consumer:
         group: the consumer group; each has its own offsets. Default ``ccstream``.
         database_url: Default ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
             ``sslmode`` means what it means to libpq.
-        connections: to PostgreSQL, 1 to 16. Under load they write at the same time, each other
-            partitions than the others, since one session of PostgreSQL has but one processor. Default 2.
-        batch_rows: most messages that are written at once, 1 to 1,000,000. Default 50,000.
+        connections: how many to PostgreSQL, 1 to 16; one more is opened for a moment where a lock is kept for
+            long. Under load each writes a part of the partitions, all at the same time, since a session of
+            PostgreSQL has one processor; those after the first are opened when there is such a load. Default 2.
+        batch_rows: most messages that are written at once, by all connections, 1 to 1,000,000. Default 50,000.
         linger: a message waits at most this long before it is visible, while the database keeps up,
             up to a minute. Default 200 ms.
         until_caught_up: return once every partition has been read to its end.

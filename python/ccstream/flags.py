@@ -151,7 +151,7 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
         "--connections",
         type=count,
         metavar="N",
-        help="to PostgreSQL, which write different partitions at the same time under load (default 2)",
+        help="connections to PostgreSQL, 1 to 16, among which partitions are shared under load (default 2)",
     )
     parser.add_argument(
         "--batch-rows",

@@ -8,6 +8,36 @@ use super::{BatchReport, ConsumeSummary};
 use crate::batch::Batch;
 use crate::store::{Counters, Position, Positions};
 
+/// What a committed batch came to.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    counted: Counters,
+    rejected: BTreeMap<&'static str, i64>,
+    /// Where its partitions stand now.
+    positions: Positions,
+    pub(super) took: Duration,
+}
+
+impl Receipt {
+    pub(super) fn new(batch: &Batch, positions: Positions, took: Duration) -> Self {
+        let mut counted = Counters::default();
+        for advance in batch.advances().values() {
+            counted += Counters {
+                consumed: advance.consumed,
+                stored: advance.consumed - advance.duplicate - advance.rejected,
+                duplicate: advance.duplicate,
+                rejected: advance.rejected,
+                missing: advance.missing,
+            };
+        }
+        let mut rejected = BTreeMap::new();
+        for message in batch.kept() {
+            *rejected.entry(message.rejection.reason.as_str()).or_default() += 1;
+        }
+        Self { counted, rejected, positions, took }
+    }
+}
+
 /// The accounting of one run.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -47,25 +77,15 @@ impl Ledger {
         }
     }
 
-    /// Counts what was committed at once: what became of its messages, and where its partitions stand.
-    pub(super) fn count(&mut self, committed: &[(&Batch, &Positions)], took: Duration, group: &Group) -> BatchReport {
-        let mut counted = Counters::default();
-        for advance in committed.iter().flat_map(|(batch, _)| batch.advances().into_values()) {
-            counted += Counters {
-                consumed: advance.consumed,
-                stored: advance.consumed - advance.duplicate - advance.rejected,
-                duplicate: advance.duplicate,
-                rejected: advance.rejected,
-                missing: advance.missing,
-            };
-        }
-        for message in committed.iter().flat_map(|(batch, _)| batch.kept()) {
-            *self.summary.rejected.entry(message.rejection.reason.as_str()).or_default() += 1;
+    /// Counts a committed batch.
+    pub(super) fn count(&mut self, receipt: Receipt, group: &Group) -> BatchReport {
+        let Receipt { counted, rejected, positions, took } = receipt;
+        for (reason, count) in rejected {
+            *self.summary.rejected.entry(reason).or_default() += count;
         }
         self.summary.total += counted;
         // Not those that were given up meanwhile.
-        let reached = committed.iter().flat_map(|(_, positions)| *positions);
-        let ours: Vec<_> = reached.filter(|(partition, _)| self.committed.contains_key(partition)).collect();
+        let ours: Vec<_> = positions.iter().filter(|(partition, _)| self.committed.contains_key(partition)).collect();
         self.stand(ours);
         let behind = |(partition, next): (&i32, &i64)| group.end(*partition).map_or(0, |end| (end - next).max(0));
         let lag = self.committed.iter().map(behind).sum();

@@ -52,7 +52,7 @@ pub enum ConsumeEvent {
     Assigned(BTreeMap<i32, i64>),
     /// Something a person should know; nothing is lost.
     Warning(String),
-    /// What was written at once is committed.
+    /// A batch is committed.
     Batch(BatchReport),
     /// PostgreSQL or Kafka is away; it is tried again until it is back.
     Waiting {
@@ -66,7 +66,7 @@ pub enum ConsumeEvent {
     },
 }
 
-/// What was written at once: a batch, or one for each connection.
+/// A committed batch.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchReport {
     /// What became of its messages.
@@ -75,7 +75,7 @@ pub struct BatchReport {
     pub total: Counters,
     /// Messages that Kafka has and PostgreSQL has not yet, as of the last fetch.
     pub lag: i64,
-    /// How long the longest transaction took.
+    /// How long the transaction took.
     pub took: Duration,
 }
 

@@ -18,7 +18,6 @@ use super::writer::{Command, Reply, Writer};
 use super::{ConsumeEvent, ConsumeSummary};
 use crate::config::ConsumerConfig;
 use crate::error::Result;
-use crate::store::{Outcome, Refusal};
 use crate::validate::validate;
 
 /// Messages taken between two looks at the clock and the writer.
@@ -85,7 +84,7 @@ impl<'r> Poll<'r> {
             doubt: false,
             shorter: BTreeSet::new(),
             ledger: Ledger::new(),
-            shares: Shares::new(config.connections),
+            shares: Shares::new(config),
             spare: None,
             in_flight: false,
             paused: false,
@@ -149,12 +148,12 @@ impl<'r> Poll<'r> {
         self.config.until_caught_up && self.partitions.is_caught_up() && !self.in_flight && self.shares.is_empty()
     }
 
-    /// The batch can take no more.
+    /// They can take no more.
     fn is_full(&self) -> bool {
         self.holds_part(1)
     }
 
-    /// The batch is full, or this part of it.
+    /// They are full, or this part of it.
     fn holds_part(&self, part: usize) -> bool {
         self.shares.messages() >= self.config.batch_rows.div_ceil(part)
             || self.shares.bytes() >= self.config.batch_bytes.div_ceil(part)
@@ -185,35 +184,17 @@ impl<'r> Poll<'r> {
 
     fn hand_over(&mut self) {
         self.shares.seal();
-        let empty = self.spare.take().unwrap_or_else(|| Shares::new(self.config.connections));
-        let shares = self.shares.replace(empty);
+        let empty = self.spare.take().unwrap_or_else(|| Shares::new(self.config));
+        let shares = self.shares.exchange(empty);
         self.in_flight = true;
         self.writer.send(Command::Write { generation: self.partitions.generation(), shares });
     }
 
-    /// What was in flight is back: counts what is committed of it. A share that was refused, if there is one.
-    fn take_back(&mut self, mut shares: Shares) -> Option<Refusal> {
-        let (mut committed, mut refused, mut took) = (Vec::new(), None, Duration::ZERO);
-        for share in shares.iter_mut() {
-            match &share.outcome {
-                Some(Outcome::Committed(positions)) => {
-                    committed.push((&share.batch, positions));
-                    took = took.max(share.took);
-                }
-                Some(Outcome::Refused(refusal)) => refused = Some(*refusal),
-                None => {}
-            }
-        }
-        let report = (!committed.is_empty()).then(|| self.ledger.count(&committed, took, self.member.group()));
+    /// What was in flight is back.
+    fn keep_spare(&mut self, mut shares: Shares) {
         self.in_flight = false;
         shares.clear();
         self.spare = Some(shares);
-        if let Some(report) = report {
-            self.last_took = took;
-            self.unshown = true;
-            (self.report)(ConsumeEvent::Batch(report));
-        }
-        refused
     }
 
     pub(super) fn pause(&mut self) -> Result<()> {
@@ -293,9 +274,10 @@ impl<'r> Poll<'r> {
         match reply {
             Reply::Failed(error) => return Err(error),
             Reply::Prepared(_) | Reply::Connected => {}
+            Reply::Warning(text) => self.warn(text),
             Reply::Outdated(shares) => {
                 if let Some(shares) = shares {
-                    self.take_back(shares);
+                    self.keep_spare(shares);
                 }
                 if self.away {
                     // There may be nothing else to tell by that it is back.
@@ -316,8 +298,16 @@ impl<'r> Poll<'r> {
                     self.begin_reading(&taken)?;
                 }
             }
+            Reply::Committed(receipt) => {
+                self.last_took = receipt.took;
+                self.unshown = true;
+                let report = self.ledger.count(receipt, self.member.group());
+                (self.report)(ConsumeEvent::Batch(report));
+            }
             Reply::Written { generation, shares } => {
-                if let Some(refusal) = self.take_back(shares) {
+                let refusal = shares.refusal();
+                self.keep_spare(shares);
+                if let Some(refusal) = refusal {
                     self.recover_from(refusal, generation == self.partitions.generation())?;
                 }
             }

@@ -1,10 +1,11 @@
 //! What is read for one hand-over: a batch for each connection, which write at the same time.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::batch::Batch;
-use crate::store::Outcome;
+use crate::config::ConsumerConfig;
+use crate::store::Refusal;
 
 /// From so many messages on, two transactions are sooner done than one; below, what each costs beside its rows is more
 /// than what is won.
@@ -14,16 +15,16 @@ const WORTH_SHARING: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Share {
     pub(super) batch: Batch,
-    /// What became of it; None while it is not written.
-    pub(super) outcome: Option<Outcome>,
-    /// How long its transaction took.
-    pub(super) took: Duration,
+    /// It is committed, or refused.
+    pub(super) is_done: bool,
+    /// Why it was not written.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Share {
     /// Whether it is to be written still.
     pub(super) fn is_due(&self) -> bool {
-        self.outcome.is_none() && !self.batch.is_empty()
+        !self.is_done && !self.batch.is_empty()
     }
 }
 
@@ -36,12 +37,16 @@ pub(super) struct Shares {
     places: BTreeMap<i32, usize>,
     /// The ones before were worth sharing, and so these will be.
     is_busy: bool,
+    /// Bytes of memory above which they begin anew.
+    most: usize,
 }
 
 impl Shares {
-    /// For so many connections.
-    pub(super) fn new(connections: usize) -> Self {
-        Self { each: std::iter::repeat_with(Share::default).take(connections).collect(), ..Self::default() }
+    /// One for each of the consumer's connections.
+    pub(super) fn new(config: &ConsumerConfig) -> Self {
+        let each = std::iter::repeat_with(Share::default).take(config.connections).collect();
+        // Vectors that grow by doubling hold up to twice what is in them.
+        Self { each, most: 2 * config.batch_bytes, ..Self::default() }
     }
 
     /// The batch of a partition: the first while there is little to write, else for a partition that is new the one with
@@ -87,17 +92,30 @@ impl Shares {
         self.each.iter_mut()
     }
 
-    /// Empties them, keeping their memory.
+    /// Why one of them was not written. That a partition is another's by now comes before all else.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        let refusals = || self.each.iter().filter_map(|share| share.refusal);
+        refusals().find(|refusal| matches!(refusal, Refusal::TakenOver { .. })).or_else(|| refusals().next())
+    }
+
+    /// Empties them, keeping their memory; but not what each has come to hold when it had more than its part.
     pub(super) fn clear(&mut self) {
         self.places.clear();
+        let held: usize = self.each.iter().map(|share| share.batch.capacity()).sum();
         for share in &mut self.each {
-            share.batch.clear();
-            share.outcome = None;
+            share.is_done = false;
+            share.refusal = None;
+            if held > self.most {
+                share.batch = Batch::default();
+            } else {
+                share.batch.clear();
+            }
         }
     }
 
-    /// These, filled, in exchange for empty ones, which are filled in their turn.
-    pub(super) fn replace(&mut self, mut empty: Self) -> Self {
+    /// These, filled, in exchange for empty ones, which are filled in their turn, and shared from the start if these were
+    /// worth it.
+    pub(super) fn exchange(&mut self, mut empty: Self) -> Self {
         empty.is_busy = self.messages() >= WORTH_SHARING;
         std::mem::replace(self, empty)
     }
@@ -107,6 +125,7 @@ impl Shares {
 mod tests {
     use super::*;
     use crate::batch::Cursor;
+    use crate::event::Transaction;
     use crate::rejection::{Reason, Rejection};
 
     fn fill(shares: &mut Shares, partition: i32, messages: usize) {
@@ -118,60 +137,102 @@ mod tests {
         }
     }
 
+    fn shares(connections: usize) -> Shares {
+        Shares::new(&ConsumerConfig { connections, batch_bytes: 4 << 20, ..ConsumerConfig::default() })
+    }
+
     fn messages(shares: &Shares) -> Vec<usize> {
         shares.each.iter().map(|share| share.batch.messages()).collect()
     }
 
     #[test]
     fn little_is_one_batch() {
-        let mut shares = Shares::new(3);
+        let mut shared = shares(3);
         for partition in 0..5 {
-            fill(&mut shares, partition, 100);
+            fill(&mut shared, partition, 100);
         }
-        assert_eq!(messages(&shares), [500, 0, 0]);
-        assert_eq!(shares.iter_mut().map(|share| share.is_due()).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(messages(&shared), [500, 0, 0]);
+        assert_eq!(shared.iter_mut().map(|share| share.is_due()).collect::<Vec<_>>(), [true, false, false]);
     }
 
     #[test]
     fn more_is_shared_by_partitions() {
-        let mut shares = Shares::new(2);
-        fill(&mut shares, 0, WORTH_SHARING);
-        fill(&mut shares, 1, 700);
-        fill(&mut shares, 2, 500);
-        fill(&mut shares, 3, 10);
-        assert_eq!(messages(&shares), [WORTH_SHARING + 10, 1200]);
+        let mut shared = shares(2);
+        fill(&mut shared, 0, WORTH_SHARING);
+        fill(&mut shared, 1, 700);
+        fill(&mut shared, 2, 500);
+        fill(&mut shared, 3, 10);
+        assert_eq!(messages(&shared), [WORTH_SHARING + 10, 1200]);
         // Where a partition is, there it stays.
-        fill(&mut shares, 0, 5_000);
-        fill(&mut shares, 1, 1);
-        assert_eq!(messages(&shares), [WORTH_SHARING + 5_010, 1201]);
-        assert_eq!(shares.messages(), WORTH_SHARING + 6_211);
-        assert_eq!(shares.bytes(), shares.messages());
+        fill(&mut shared, 0, 5_000);
+        fill(&mut shared, 1, 1);
+        assert_eq!(messages(&shared), [WORTH_SHARING + 5_010, 1201]);
+        assert_eq!(shared.messages(), WORTH_SHARING + 6_211);
+        assert_eq!(shared.bytes(), shared.messages());
     }
 
     #[test]
     fn after_many_they_are_shared_from_the_start() {
-        let mut shares = Shares::new(2);
-        fill(&mut shares, 0, WORTH_SHARING);
-        let mut full = shares.replace(Shares::new(2));
-        assert_eq!((full.messages(), shares.messages()), (WORTH_SHARING, 0));
-        fill(&mut shares, 0, 1);
-        fill(&mut shares, 1, 1);
-        assert_eq!(messages(&shares), [1, 1]);
+        let mut shared = shares(2);
+        fill(&mut shared, 0, WORTH_SHARING);
+        let mut full = shared.exchange(shares(2));
+        assert_eq!((full.messages(), shared.messages()), (WORTH_SHARING, 0));
+        fill(&mut shared, 0, 1);
+        fill(&mut shared, 1, 1);
+        assert_eq!(messages(&shared), [1, 1]);
         full.clear();
-        assert!(full.is_empty() && full.opened().is_none() && !shares.is_empty());
+        assert!(full.is_empty() && full.opened().is_none() && !shared.is_empty());
         // After few they are not.
-        shares.replace(full);
-        fill(&mut shares, 0, 1);
-        fill(&mut shares, 1, 1);
-        assert_eq!(messages(&shares), [2, 0]);
+        shared.exchange(full);
+        fill(&mut shared, 0, 1);
+        fill(&mut shared, 1, 1);
+        assert_eq!(messages(&shared), [2, 0]);
     }
 
     #[test]
     fn they_are_as_old_as_their_first_message() {
-        let mut shares = Shares::new(2);
-        fill(&mut shares, 0, WORTH_SHARING);
-        let opened = shares.opened();
-        fill(&mut shares, 1, 1);
-        assert!(opened.is_some() && shares.opened() == opened);
+        let mut shared = shares(2);
+        fill(&mut shared, 0, WORTH_SHARING);
+        let opened = shared.opened();
+        fill(&mut shared, 1, 1);
+        assert!(opened.is_some() && shared.opened() == opened);
+    }
+
+    #[test]
+    fn memory_of_more_than_a_part_is_given_back() {
+        let mut shared = shares(2);
+        let grow = |share: &mut Share| {
+            let mut cursor = Cursor { epoch: 1, next: 0 };
+            for _ in 0..4_000 {
+                let at = (0, cursor.next);
+                share.batch.push(at, &mut cursor, None, Some(&[b' '; 1_000]), Ok(Transaction::default()));
+            }
+        };
+        let held = |shared: &Shares| -> Vec<usize> { shared.each.iter().map(|share| share.batch.capacity()).collect() };
+        grow(&mut shared.each[0]);
+        let grown = held(&shared);
+        shared.clear();
+        assert_eq!(held(&shared), grown);
+        grow(&mut shared.each[0]);
+        grow(&mut shared.each[1]);
+        shared.clear();
+        assert_eq!(held(&shared), [0, 0]);
+    }
+
+    #[test]
+    fn that_a_partition_is_anothers_comes_first() {
+        let (moved, taken) = (Refusal::Moved { partition: 1 }, Refusal::TakenOver { partition: 0 });
+        for (first, second, expected) in [
+            (None, None, None),
+            (None, Some(moved), Some(moved)),
+            (Some(moved), Some(taken), Some(taken)),
+            (Some(taken), Some(moved), Some(taken)),
+        ] {
+            let mut shared = shares(2);
+            (shared.each[0].refusal, shared.each[1].refusal) = (first, second);
+            assert_eq!(shared.refusal(), expected);
+            shared.clear();
+            assert_eq!(shared.refusal(), None);
+        }
     }
 }

@@ -93,7 +93,7 @@ impl Partitions {
         self.arriving.retain(|partition| !self.leaving.contains(partition));
     }
 
-    /// Partitions are another's by now. What was read is void, of the kept ones too: it is one batch.
+    /// Partitions are another's by now. What was read is void, of the kept ones too: the generation is one for all.
     pub(super) fn lose(&mut self, partitions: &[i32]) {
         self.void();
         self.arriving.retain(|partition| !partitions.contains(partition));

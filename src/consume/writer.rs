@@ -10,10 +10,11 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc as commands;
 use tokio_util::sync::CancellationToken;
 
+use super::ledger::Receipt;
 use super::shares::{Share, Shares};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
-use crate::store::{Origin, SchemaChange, Store, TakeOver};
+use crate::store::{Origin, Outcome, SchemaChange, Store, TakeOver};
 
 /// Waits between tries to reach PostgreSQL: from this, doubling,
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -21,6 +22,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// A PostgreSQL that has not answered for so long, though the connection stands, is told of.
 const SILENCE: Duration = Duration::from_secs(20);
+/// A further connection that is not to be had is asked for again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the writer is told to do.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(super) enum Reply {
     Prepared(SchemaChange),
     /// The partitions are ours.
     TakenOver { generation: u64, taken: TakeOver },
+    /// A share is committed; of those that were given with it there may be more to come.
+    Committed(Receipt),
     /// Each share is committed or refused.
     Written { generation: u64, shares: Shares },
     /// PostgreSQL is not to be had; it is tried again until it is.
@@ -50,7 +55,9 @@ pub(super) enum Reply {
     Recovered { after: Duration },
     /// There is a connection.
     Connected,
-    /// The command is of an assignment that is gone by now; it is done no more. Of shares, some may be written.
+    /// Something a person should know.
+    Warning(String),
+    /// The command is of an assignment that is gone by now; it is done no more. Of shares, some may be committed.
     Outdated(Option<Shares>),
     /// It ended with an error that no waiting mends.
     Failed(Error),
@@ -78,6 +85,8 @@ impl Writer {
         let mut work = Work {
             config: config.clone(),
             stores: std::iter::repeat_with(|| None).take(config.connections).collect(),
+            scarce: None,
+            scarce_told: false,
             replies: reply_sender,
             generation: Arc::clone(&generation),
             outage: Outage::default(),
@@ -152,8 +161,11 @@ impl Drop for Writer {
 
 struct Work {
     config: ConsumerConfig,
-    /// The first does all that is not writing; the others are opened when they have something to write.
+    /// The first does all but writing too; the others are opened once they have something to write, and stay.
     stores: Vec<Option<Store>>,
+    /// When a further one was not to be had, and whether that has been told.
+    scarce: Option<Instant>,
+    scarce_told: bool,
     replies: mpsc::Sender<Reply>,
     generation: Arc<AtomicU64>,
     outage: Outage,
@@ -180,8 +192,9 @@ impl Work {
                     return Ok(reply);
                 }
                 Err(error) if error.is_retriable() => {
-                    // A new session: what the old one was told (read-only, say) need not be true any more.
-                    self.stores.fill_with(|| None);
+                    if !matches!(command, Command::Write { .. }) {
+                        self.stores[0] = None;
+                    }
                     self.note_outage(&error);
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -264,20 +277,72 @@ impl Work {
         })
     }
 
-    /// Writes, at the same time, what an earlier try has not.
+    /// Writes what an earlier try has not: each share by its own connection, at the same time. One whose connection is not
+    /// to be had goes by the first, after that one's own.
     async fn write(&mut self, shares: &mut Shares) -> Result<()> {
-        let config = &self.config;
-        let due = self.stores.iter_mut().zip(shares.iter_mut()).filter(|(_, share)| share.is_due());
-        let writes = due.map(|(store, share)| write(store, config, share));
+        let (config, replies) = (&self.config, &self.replies);
+        let may_open = self.scarce.is_none_or(|since| since.elapsed() > ASK_AGAIN);
+        let due = self.stores.iter_mut().zip(shares.iter_mut()).enumerate().filter(|(_, (_, share))| share.is_due());
+        let writes = due.map(|(place, (store, share))| async move {
+            if place > 0 && store.is_none() {
+                let opened = if may_open { Store::connect_another(config).await.map(Some) } else { Ok(None) };
+                match opened {
+                    Ok(Some(opened)) => *store = Some(opened),
+                    Ok(None) => return Ok(None),
+                    Err(error) => return Ok(Some(error)),
+                }
+            }
+            write(store, config, share, replies).await.map(|()| None)
+        });
         // Each to its end: what one has committed is known, whatever becomes of the other.
-        join_all(writes).await.into_iter().collect()
+        let (done, failed): (Vec<_>, Vec<_>) = join_all(writes).await.into_iter().partition(Result::is_ok);
+        worst(failed.into_iter().filter_map(Result::err))?;
+        for share in shares.iter_mut().filter(|share| share.is_due()) {
+            write(&mut self.stores[0], config, share, replies).await?;
+        }
+        // PostgreSQL is there, and would not have one more.
+        if let Some(error) = done.into_iter().filter_map(Result::ok).flatten().next() {
+            self.scarce = Some(Instant::now());
+            let error = error.chain();
+            tracing::warn!(error, "A further connection is not to be had.");
+            if !std::mem::replace(&mut self.scarce_told, true) {
+                let told = format!(
+                    "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is \
+                     asked for again each minute. --connections 1 does not ask"
+                );
+                let _ = self.replies.send(Reply::Warning(told));
+            }
+        }
+        Ok(())
     }
 }
 
-async fn write(store: &mut Option<Store>, config: &ConsumerConfig, share: &mut Share) -> Result<()> {
-    let (began, store) = (Instant::now(), open(store, config).await?);
-    share.outcome = Some(store.write(&mut share.batch).await?);
-    share.took = began.elapsed();
+/// An error that no waiting mends comes before one that passes.
+fn worst(errors: impl Iterator<Item = Error>) -> Result<()> {
+    errors.min_by_key(Error::is_retriable).map_or(Ok(()), Err)
+}
+
+/// Writes a share and sends the receipt. After an error that passes there is a new session: what the old one was told
+/// (read-only, say) need not be true any more.
+async fn write(
+    slot: &mut Option<Store>,
+    config: &ConsumerConfig,
+    share: &mut Share,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<()> {
+    let store = open(slot, config).await?;
+    let began = Instant::now();
+    match store.write(&mut share.batch).await {
+        Ok(Outcome::Committed(positions)) => {
+            let _ = replies.send(Reply::Committed(Receipt::new(&share.batch, positions, began.elapsed())));
+        }
+        Ok(Outcome::Refused(refusal)) => share.refusal = Some(refusal),
+        Err(error) => {
+            *slot = None;
+            return Err(error);
+        }
+    }
+    share.is_done = true;
     Ok(())
 }
 

@@ -17,13 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// And so long for each of the next, of whoever else stood behind the first.
 const NEXT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The advisory lock that every session of a consumer shares, by which the others know it: "ccwriter" in ASCII.
+/// The advisory lock that the first session of every consumer shares, by which the others know it, and consumers are
+/// counted: "ccwriter" in ASCII.
 pub(crate) const MARK: i64 = i64::from_be_bytes(*b"ccwriter");
+/// The one that its further sessions share: "cchelper".
+pub(super) const HELPER: i64 = i64::from_be_bytes(*b"cchelper");
 
-/// Marks the session as a consumer's.
-pub(super) async fn mark(client: &Client) -> Result<()> {
+/// Marks the session as a consumer's, by one of the two.
+pub(super) async fn mark(client: &Client, mark: i64) -> Result<()> {
     client
-        .execute("SELECT pg_advisory_lock_shared($1)", &[&MARK])
+        .execute("SELECT pg_advisory_lock_shared($1)", &[&mark])
         .await
         .map_err(Error::postgres("marking the session"))?;
     Ok(())
@@ -89,9 +92,9 @@ impl Claim<'_> {
                 "SELECT pid FROM (
                      SELECT DISTINCT b.pid FROM unnest(pg_blocking_pids($1)) AS b (pid)
                      JOIN pg_locks l ON l.pid = b.pid AND l.locktype = 'advisory' AND l.objsubid = 1
-                         AND l.classid::bigint = $2::bigint >> 32 AND l.objid::bigint = $2::bigint & 4294967295
+                         AND (l.classid::bigint << 32 | l.objid::bigint) = ANY ($2::bigint[])
                  ) AS consumers WHERE pg_terminate_backend(pid)",
-                &[&self.backend, &MARK],
+                &[&self.backend, &vec![MARK, HELPER]],
             )
             .await
             .map_err(step())?;

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
-use self::blockers::Claim;
 pub(crate) use self::blockers::MARK;
+use self::blockers::{Claim, HELPER};
 use self::insert::Caution;
 pub use self::offsets::Counters;
 use self::offsets::Standing;
@@ -47,7 +47,7 @@ pub(crate) enum Outcome {
     Refused(Refusal),
 }
 
-/// A connection that writes for one consumer.
+/// A connection that writes for one consumer, which may have several.
 #[derive(Debug)]
 pub(crate) struct Store {
     client: Client,
@@ -66,6 +66,15 @@ impl Store {
     /// Connects and sets the session up. No timeout of the server's own ends a transaction of ours: the
     /// same batch would run into it for ever. A server that hears nothing of us for long ends the session.
     pub(crate) async fn connect(config: &ConsumerConfig) -> Result<Self> {
+        Self::connect_as(config, MARK).await
+    }
+
+    /// The same, where the consumer has one already.
+    pub(crate) async fn connect_another(config: &ConsumerConfig) -> Result<Self> {
+        Self::connect_as(config, HELPER).await
+    }
+
+    async fn connect_as(config: &ConsumerConfig, mark: i64) -> Result<Self> {
         let url = config.database_url.clone();
         let client = connect::connect(&url).await?;
         let setup = format!(
@@ -81,7 +90,7 @@ impl Store {
         let step = || Error::postgres("setting up the connection");
         client.batch_execute(&setup).await.map_err(step())?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(step())?.get(0);
-        blockers::mark(&client).await?;
+        blockers::mark(&client, mark).await?;
         let source = Source { group: config.group.clone(), topic: config.kafka.topic.clone() };
         let caution = if config.always_stage { Caution::AlwaysStage } else { Caution::default() };
         Ok(Self { client, url, source, backend, statements: Statements::default(), caution, swept: None })

@@ -99,11 +99,11 @@ fn a_gap_is_counted_as_missing_and_not_as_consumed() {
 }
 
 /// A session that holds the offset rows' locks and does nothing more.
-fn hold(sandbox: &Sandbox, is_consumer: bool) -> Client {
+fn hold(sandbox: &Sandbox, mark: Option<i64>) -> Client {
     let client = sandbox.client();
     sandbox.runtime.block_on(async {
-        if is_consumer {
-            blockers::mark(&client).await.unwrap();
+        if let Some(mark) = mark {
+            blockers::mark(&client, mark).await.unwrap();
         }
         client.batch_execute("BEGIN; SELECT FROM kafka_offsets FOR NO KEY UPDATE").await.unwrap();
     });
@@ -114,12 +114,12 @@ fn hold(sandbox: &Sandbox, is_consumer: bool) -> Client {
 fn a_consumer_that_keeps_the_lock_is_ended_and_nobody_else() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, _) = sandbox.ready();
-    for is_consumer in [true, false] {
-        let holder = hold(&sandbox, is_consumer);
+    for mark in [Some(blockers::MARK), Some(blockers::HELPER), None] {
+        let holder = hold(&sandbox, mark);
         let began = Instant::now();
         let taken = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), false, &|| true));
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-        if is_consumer {
+        if mark.is_some() {
             assert_eq!(taken.unwrap().unwrap().ended.len(), 1);
             assert!(sandbox.runtime.block_on(holder.simple_query("SELECT")).is_err());
         } else {
@@ -133,12 +133,12 @@ fn a_consumer_that_keeps_the_lock_is_ended_and_nobody_else() {
 fn a_former_session_of_our_own_is_ended_and_the_new_owners_is_not() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
-    let former = hold(&sandbox, true);
+    let former = hold(&sandbox, Some(blockers::MARK));
     sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
     assert!(sandbox.runtime.block_on(former.simple_query("SELECT")).is_err());
     // The partition is another's, who is busy with it: a consumer that comes back late has no right to end it.
     let (_after, _) = sandbox.ready();
-    let owner = hold(&sandbox, true);
+    let owner = hold(&sandbox, Some(blockers::MARK));
     let late = Positions::from([(0, Position { next_offset: 1, ..positions[&0] })]);
     let error = sandbox.try_write(&mut store, &mut batch_of(&late, &["b"])).unwrap_err();
     assert_eq!(error.sql_state().unwrap().code(), "55P03");
@@ -151,7 +151,7 @@ fn a_former_session_of_our_own_is_ended_and_the_new_owners_is_not() {
 fn a_take_over_that_is_not_wanted_any_more_ends_nobody_and_changes_nothing() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
-    let owner = hold(&sandbox, true);
+    let owner = hold(&sandbox, Some(blockers::MARK));
     let late = sandbox.runtime.block_on(store.take_over(&[0], &Origin::default(), false, &|| false));
     assert_eq!(late.unwrap_err().sql_state().unwrap().code(), "55P03");
     sandbox.runtime.block_on(owner.batch_execute("COMMIT")).unwrap();

@@ -42,9 +42,9 @@ def role_of(pipeline: Pipeline) -> tuple[str, str]:
 
 
 @pytest.fixture
-def ready(embedded_pipeline: Pipeline) -> Iterator[Pipeline]:
-    """A pipeline whose tables are there, without a row."""
-    embedded_pipeline.create_topic(1)
+def ready(embedded_pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+    """A pipeline whose tables are there, without a row; of one partition, or as many as are asked for."""
+    embedded_pipeline.create_topic(getattr(request, "param", 1))
     embedded_pipeline.run("consume", "--until-caught-up")
     yield embedded_pipeline
     role = f"app_{embedded_pipeline.topic}"
@@ -102,6 +102,23 @@ def test_connections_that_are_used_up_are_waited_for(ready: Pipeline) -> None:
     ready.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
     wait_until("all rows are there", lambda: ready.count() == 1000)
     assert consumer.stop() == 0
+    ready.recount()
+
+
+@pytest.mark.parametrize("ready", [4], indirect=True)
+def test_a_further_connection_that_is_not_to_be_had_is_gone_without(ready: Pipeline) -> None:
+    role, url = role_of(ready)
+    ready.execute(f"ALTER ROLE {role} CONNECTION LIMIT 1")
+    send(ready, 20_000)
+    consumer = ready.consume(environment={"DATABASE_URL": url})
+    consumer.wait_for("no further connection to PostgreSQL")
+    session = ready.query(f"SELECT pid FROM pg_stat_activity WHERE {OTHER_SESSIONS}")
+    wait_until("all rows are there", lambda: ready.count() == 20_000)
+    # The one that it has is not given up for it, and what passes is told once.
+    assert ready.query(f"SELECT pid FROM pg_stat_activity WHERE {OTHER_SESSIONS}") == session
+    assert consumer.stop() == 0
+    assert consumer.output().count("!") == 1
+    assert "Waiting" not in consumer.output()
     ready.recount()
 
 

@@ -1,9 +1,11 @@
-"""Two connections that write at the same time: what becomes of one is nothing to the other."""
+"""Two connections that write at the same time: what one has committed stays, whatever becomes of the other."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,15 +13,30 @@ from conftest import OTHER_SESSIONS, wait_until
 from recount import read_topic
 
 if TYPE_CHECKING:
-    from conftest import Pipeline
+    from collections.abc import Iterator
 
-SESSIONS = f"SELECT pid, state, wait_event FROM pg_stat_activity WHERE {OTHER_SESSIONS} AND query !~ 'person'"
+    import psycopg
+
+    from conftest import Pipeline, Running
+
+SESSIONS = (
+    f"SELECT pid, state, wait_event FROM pg_stat_activity WHERE {OTHER_SESSIONS} AND query !~ 'person' "
+    "AND clock_timestamp() - state_change > interval '0.2 s'"
+)
+"""The consumer's, as they have been for a moment."""
+COUNTED = "SELECT sum(consumed), sum(stored), sum(duplicate) FROM kafka_offsets"
+OTHERS = "SELECT coalesce(max(next_offset), 0) FROM kafka_offsets WHERE partition <> 3"
 COUNT = 20_000
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("ending", ["it is let go on", "its session is ended", "the row is there"])
-def test_one_goes_on_while_the_other_waits(pipeline: Pipeline, ending: str) -> None:
+def waiting(pipeline: Pipeline) -> list[str]:
+    """What the consumer's sessions do."""
+    return sorted(event if event == "transactionid" else state for _, state, event in pipeline.query(SESSIONS))
+
+
+@contextlib.contextmanager
+def one_waits(pipeline: Pipeline, *flags: str) -> Iterator[tuple[Running, psycopg.Connection[tuple[Any, ...]]]]:
+    """A consumer of which one connection waits for a person's row, and the other has committed; and the person."""
     pipeline.create_topic(4)
     # Makes the tables.
     pipeline.run("consume", "--until-caught-up")
@@ -33,17 +50,19 @@ def test_one_goes_on_while_the_other_waits(pipeline: Pipeline, ending: str) -> N
     with pipeline.connect() as person:
         person.execute("BEGIN")
         person.execute(row, [event["transaction_id"]])
-        consumer = pipeline.consume()
-        # One waits for what becomes of the person's row, the other has committed and waits for us.
-        wait_until("one waits alone", lambda: waiting(pipeline) == ["idle", "transactionid"], limit=60)
-        [(stuck, others)] = pipeline.query(
-            "SELECT max(next_offset) FILTER (WHERE partition = 3), max(next_offset) FILTER (WHERE partition <> 3) "
-            "FROM kafka_offsets"
-        )
-        assert stuck <= 2000
-        assert others > 0
+        consumer = pipeline.consume(*flags)
+        wait_until("one has committed", lambda: pipeline.query(OTHERS)[0][0] > 0)
+        wait_until("one waits alone", lambda: waiting(pipeline) == ["idle", "transactionid"])
+        assert pipeline.query("SELECT next_offset FROM kafka_offsets WHERE partition = 3")[0][0] <= 2000
+        yield consumer, person
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("ending", ["it is let go on", "its session is ended", "the row is there"])
+def test_one_goes_on_while_the_other_waits(pipeline: Pipeline, ending: str) -> None:
+    with one_waits(pipeline) as (consumer, person):
         if ending == "its session is ended":
-            [(pid,)] = [(pid,) for pid, _, event in pipeline.query(SESSIONS) if event == "transactionid"]
+            [pid] = [pid for pid, _, event in pipeline.query(SESSIONS) if event == "transactionid"]
             pipeline.query("SELECT pg_terminate_backend(%s)", pid)
             wait_until("it waits again", lambda: waiting(pipeline)[-1:] == ["transactionid"], limit=60)
         person.execute("COMMIT" if ending == "the row is there" else "ROLLBACK")
@@ -52,12 +71,18 @@ def test_one_goes_on_while_the_other_waits(pipeline: Pipeline, ending: str) -> N
     assert consumer.stop() == 0
     # In its own words, and in the tables: each message once, whichever connection had it.
     assert f"Consumed {COUNT:,} = {COUNT - repeats:,} stored + {repeats} duplicate + 0 rejected" in consumer.output()
-    counted = "SELECT sum(consumed), sum(stored), sum(duplicate) FROM kafka_offsets"
-    assert pipeline.query(counted) == [(COUNT, COUNT - repeats, repeats)]
+    assert pipeline.query(COUNTED) == [(COUNT, COUNT - repeats, repeats)]
     if not repeats:
         pipeline.recount()
 
 
-def waiting(pipeline: Pipeline) -> list[str]:
-    """What the consumer's sessions do."""
-    return sorted(event if event == "transactionid" else state for _, state, event in pipeline.query(SESSIONS))
+@pytest.mark.timeout(300)
+def test_a_stop_that_cannot_wait_counts_what_the_other_has_committed(pipeline: Pipeline) -> None:
+    with one_waits(pipeline, "--drain-limit", "1") as (consumer, person):
+        assert consumer.stop() == 1
+        person.execute("ROLLBACK")
+    [told] = re.findall(r"Consumed ([\d,]+) =", consumer.output())
+    [(consumed, _, _)] = pipeline.query(COUNTED)
+    assert 0 < int(told.replace(",", "")) == consumed < COUNT
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.recount()
