@@ -141,11 +141,6 @@ impl Batch {
         self.buffer.len() + self.raw.len() + self.kept_bytes
     }
 
-    /// Bytes of memory that it keeps for its rows, empty or not.
-    pub(crate) fn capacity(&self) -> usize {
-        self.buffer.capacity() + self.raw.capacity()
-    }
-
     /// Whether it moves no partition.
     pub(crate) fn is_empty(&self) -> bool {
         self.read.is_empty()

@@ -37,16 +37,13 @@ pub(super) struct Shares {
     places: BTreeMap<i32, usize>,
     /// The ones before were worth sharing, and so these will be.
     is_busy: bool,
-    /// Bytes of memory above which they begin anew.
-    most: usize,
 }
 
 impl Shares {
     /// One for each of the consumer's connections.
     pub(super) fn new(config: &ConsumerConfig) -> Self {
         let each = std::iter::repeat_with(Share::default).take(config.connections).collect();
-        // Vectors that grow by doubling hold up to twice what is in them.
-        Self { each, most: 2 * config.batch_bytes, ..Self::default() }
+        Self { each, ..Self::default() }
     }
 
     /// The batch of a partition: the first while there is little to write, else for a partition that is new the one with
@@ -98,18 +95,13 @@ impl Shares {
         refusals().find(|refusal| matches!(refusal, Refusal::TakenOver { .. })).or_else(|| refusals().next())
     }
 
-    /// Empties them, keeping their memory; but not what each has come to hold when it had more than its part.
+    /// Empties them, keeping their memory.
     pub(super) fn clear(&mut self) {
         self.places.clear();
-        let held: usize = self.each.iter().map(|share| share.batch.capacity()).sum();
         for share in &mut self.each {
+            share.batch.clear();
             share.is_done = false;
             share.refusal = None;
-            if held > self.most {
-                share.batch = Batch::default();
-            } else {
-                share.batch.clear();
-            }
         }
     }
 
@@ -125,7 +117,6 @@ impl Shares {
 mod tests {
     use super::*;
     use crate::batch::Cursor;
-    use crate::event::Transaction;
     use crate::rejection::{Reason, Rejection};
 
     fn fill(shares: &mut Shares, partition: i32, messages: usize) {
@@ -138,7 +129,7 @@ mod tests {
     }
 
     fn shares(connections: usize) -> Shares {
-        Shares::new(&ConsumerConfig { connections, batch_bytes: 4 << 20, ..ConsumerConfig::default() })
+        Shares::new(&ConsumerConfig { connections, ..ConsumerConfig::default() })
     }
 
     fn messages(shares: &Shares) -> Vec<usize> {
@@ -196,27 +187,6 @@ mod tests {
         let opened = shared.opened();
         fill(&mut shared, 1, 1);
         assert!(opened.is_some() && shared.opened() == opened);
-    }
-
-    #[test]
-    fn memory_of_more_than_a_part_is_given_back() {
-        let mut shared = shares(2);
-        let grow = |share: &mut Share| {
-            let mut cursor = Cursor { epoch: 1, next: 0 };
-            for _ in 0..4_000 {
-                let at = (0, cursor.next);
-                share.batch.push(at, &mut cursor, None, Some(&[b' '; 1_000]), Ok(Transaction::default()));
-            }
-        };
-        let held = |shared: &Shares| -> Vec<usize> { shared.each.iter().map(|share| share.batch.capacity()).collect() };
-        grow(&mut shared.each[0]);
-        let grown = held(&shared);
-        shared.clear();
-        assert_eq!(held(&shared), grown);
-        grow(&mut shared.each[0]);
-        grow(&mut shared.each[1]);
-        shared.clear();
-        assert_eq!(held(&shared), [0, 0]);
     }
 
     #[test]
