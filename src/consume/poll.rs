@@ -148,12 +148,12 @@ impl<'r> Poll<'r> {
         self.config.until_caught_up && self.partitions.is_caught_up() && !self.in_flight && self.shares.is_empty()
     }
 
-    /// They can take no more.
+    /// The shares can take no more.
     fn is_full(&self) -> bool {
         self.holds_part(1)
     }
 
-    /// They are full, or this part of it.
+    /// The shares are full, or to this part.
     fn holds_part(&self, part: usize) -> bool {
         self.shares.messages() >= self.config.batch_rows.div_ceil(part)
             || self.shares.bytes() >= self.config.batch_bytes.div_ceil(part)

@@ -14,9 +14,8 @@ const WORTH_SHARING: usize = 1_000;
 /// One connection's part.
 #[derive(Debug, Default)]
 pub(super) struct Share {
+    /// Empty where there is nothing to write, or nothing any more.
     pub(super) batch: Batch,
-    /// It is committed, or refused.
-    pub(super) is_done: bool,
     /// Why it was not written.
     pub(super) refusal: Option<Refusal>,
 }
@@ -24,7 +23,7 @@ pub(super) struct Share {
 impl Share {
     /// Whether it is to be written still.
     pub(super) fn is_due(&self) -> bool {
-        !self.is_done && !self.batch.is_empty()
+        !self.batch.is_empty()
     }
 }
 
@@ -100,7 +99,6 @@ impl Shares {
         self.places.clear();
         for share in &mut self.each {
             share.batch.clear();
-            share.is_done = false;
             share.refusal = None;
         }
     }

@@ -85,11 +85,10 @@ impl Writer {
         let mut work = Work {
             config: config.clone(),
             stores: std::iter::repeat_with(|| None).take(config.connections).collect(),
-            scarce: None,
-            scarce_told: false,
             replies: reply_sender,
             generation: Arc::clone(&generation),
             outage: Outage::default(),
+            scarcity: Outage::default(),
         };
         let token = abandon.clone();
         let serve = async move {
@@ -163,15 +162,14 @@ struct Work {
     config: ConsumerConfig,
     /// The first does all but writing too; the others are opened once they have something to write, and stay.
     stores: Vec<Option<Store>>,
-    /// When a further one was not to be had, and whether that has been told.
-    scarce: Option<Instant>,
-    scarce_told: bool,
     replies: mpsc::Sender<Reply>,
     generation: Arc<AtomicU64>,
     outage: Outage,
+    /// Of a further connection, beside those that there are.
+    scarcity: Outage,
 }
 
-/// Since when PostgreSQL has been away, and whether that has been told.
+/// Since when something has not been to be had, and whether that has been told.
 #[derive(Debug, Default)]
 struct Outage {
     since: Option<Instant>,
@@ -192,9 +190,6 @@ impl Work {
                     return Ok(reply);
                 }
                 Err(error) if error.is_retriable() => {
-                    if !matches!(command, Command::Write { .. }) {
-                        self.stores[0] = None;
-                    }
                     self.note_outage(&error);
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
@@ -234,6 +229,19 @@ impl Work {
         }
     }
 
+    /// PostgreSQL is there, and would not have one connection more.
+    fn note_scarcity(&mut self, error: &Error) {
+        let error = error.chain();
+        tracing::warn!(error, "A further connection is not to be had.");
+        self.scarcity.since = Some(Instant::now());
+        if !std::mem::replace(&mut self.scarcity.told, true) {
+            let _ = self.replies.send(Reply::Warning(format!(
+                "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is asked \
+                 for again each minute. --connections 1 does not ask"
+            )));
+        }
+    }
+
     /// Tries once. There is no limit: what is under way may be long, and nothing is gained by doing it again.
     async fn attempt_aloud(&mut self, command: &mut Command) -> Result<Reply> {
         let (replies, began) = (self.replies.clone(), Instant::now());
@@ -257,15 +265,15 @@ impl Work {
     async fn attempt(&mut self, command: &mut Command) -> Result<Reply> {
         let (first, config) = (&mut self.stores[0], &self.config);
         Ok(match command {
-            Command::Prepare => Reply::Prepared(open(first, config).await?.ensure_schema().await?),
+            Command::Prepare => Reply::Prepared(by(first, config, async |store| store.ensure_schema().await).await?),
             Command::Connect => {
-                open(first, config).await?;
+                by(first, config, async |_| Ok(())).await?;
                 Reply::Connected
             }
             Command::TakeOver { generation, partitions, origin, start_over } => {
                 let is_wanted = || *generation >= self.generation.load(Ordering::Relaxed);
-                let store = open(first, config).await?;
-                match store.take_over(partitions, origin, *start_over, &is_wanted).await? {
+                let take = async |store: &mut Store| store.take_over(partitions, origin, *start_over, &is_wanted).await;
+                match by(first, config, take).await? {
                     Some(taken) => Reply::TakenOver { generation: *generation, taken },
                     None => Reply::Outdated(None),
                 }
@@ -281,75 +289,75 @@ impl Work {
     /// to be had goes by the first, after that one's own.
     async fn write(&mut self, shares: &mut Shares) -> Result<()> {
         let (config, replies) = (&self.config, &self.replies);
-        let may_open = self.scarce.is_none_or(|since| since.elapsed() > ASK_AGAIN);
+        let may_open = self.scarcity.since.is_none_or(|since| since.elapsed() > ASK_AGAIN);
         let due = self.stores.iter_mut().zip(shares.iter_mut()).enumerate().filter(|(_, (_, share))| share.is_due());
         let writes = due.map(|(place, (store, share))| async move {
             if place > 0 && store.is_none() {
-                let opened = if may_open { Store::connect_another(config).await.map(Some) } else { Ok(None) };
-                match opened {
-                    Ok(Some(opened)) => *store = Some(opened),
-                    Ok(None) => return Ok(None),
+                if !may_open {
+                    return Ok(None);
+                }
+                match Store::connect_another(config).await {
+                    Ok(opened) => *store = Some(opened),
                     Err(error) => return Ok(Some(error)),
                 }
             }
             write(store, config, share, replies).await.map(|()| None)
         });
         // Each to its end: what one has committed is known, whatever becomes of the other.
-        let (done, failed): (Vec<_>, Vec<_>) = join_all(writes).await.into_iter().partition(Result::is_ok);
-        worst(failed.into_iter().filter_map(Result::err))?;
+        let (mut unopened, mut failed) = (None, Vec::new());
+        for done in join_all(writes).await {
+            match done {
+                Ok(error) => unopened = error.or(unopened),
+                Err(error) => failed.push(error),
+            }
+        }
+        // One that no waiting mends comes before one that passes.
+        if let Some(error) = failed.into_iter().min_by_key(Error::is_retriable) {
+            return Err(error);
+        }
         for share in shares.iter_mut().filter(|share| share.is_due()) {
             write(&mut self.stores[0], config, share, replies).await?;
         }
-        // PostgreSQL is there, and would not have one more.
-        if let Some(error) = done.into_iter().filter_map(Result::ok).flatten().next() {
-            self.scarce = Some(Instant::now());
-            let error = error.chain();
-            tracing::warn!(error, "A further connection is not to be had.");
-            if !std::mem::replace(&mut self.scarce_told, true) {
-                let told = format!(
-                    "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is \
-                     asked for again each minute. --connections 1 does not ask"
-                );
-                let _ = self.replies.send(Reply::Warning(told));
-            }
+        if let Some(error) = unopened {
+            self.note_scarcity(&error);
         }
         Ok(())
     }
 }
 
-/// An error that no waiting mends comes before one that passes.
-fn worst(errors: impl Iterator<Item = Error>) -> Result<()> {
-    errors.min_by_key(Error::is_retriable).map_or(Ok(()), Err)
-}
-
-/// Writes a share and sends the receipt. After an error that passes there is a new session: what the old one was told
-/// (read-only, say) need not be true any more.
+/// Writes a share, and sends the receipt.
 async fn write(
     slot: &mut Option<Store>,
     config: &ConsumerConfig,
     share: &mut Share,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<()> {
-    let store = open(slot, config).await?;
-    let began = Instant::now();
-    match store.write(&mut share.batch).await {
-        Ok(Outcome::Committed(positions)) => {
-            let _ = replies.send(Reply::Committed(Receipt::new(&share.batch, positions, began.elapsed())));
+    by(slot, config, async |store| {
+        let began = Instant::now();
+        match store.write(&mut share.batch).await? {
+            Outcome::Committed(positions) => {
+                let _ = replies.send(Reply::Committed(Receipt::new(&share.batch, positions, began.elapsed())));
+            }
+            Outcome::Refused(refusal) => share.refusal = Some(refusal),
         }
-        Ok(Outcome::Refused(refusal)) => share.refusal = Some(refusal),
-        Err(error) => {
-            *slot = None;
-            return Err(error);
-        }
-    }
-    share.is_done = true;
-    Ok(())
+        share.batch.clear();
+        Ok(())
+    })
+    .await
 }
 
-/// The connection, opened where there is none.
-async fn open<'s>(store: &'s mut Option<Store>, config: &ConsumerConfig) -> Result<&'s mut Store> {
-    Ok(match store {
+/// Does something by a connection, opened where there is none. After an error the next gets a new one: what the session
+/// was told (read-only, say) need not be true any more.
+async fn by<T>(
+    slot: &mut Option<Store>,
+    config: &ConsumerConfig,
+    work: impl AsyncFnOnce(&mut Store) -> Result<T>,
+) -> Result<T> {
+    let mut store = match slot.take() {
         Some(store) => store,
-        none => none.insert(Store::connect(config).await?),
-    })
+        None => Store::connect(config).await?,
+    };
+    let done = work(&mut store).await?;
+    *slot = Some(store);
+    Ok(done)
 }
