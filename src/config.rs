@@ -242,7 +242,7 @@ pub struct ConsumerConfig {
     pub connections: usize,
     /// Most messages that are written at once. Default 50,000.
     pub batch_rows: usize,
-    /// Most bytes of encoded rows and kept payloads that are written at once. Default 12 MiB.
+    /// Most bytes of encoded rows and kept payloads that are written at once. Default 10 MiB.
     pub batch_bytes: usize,
     /// A message waits at most this long before it is visible, while the database keeps up. Default 200 ms.
     pub linger: Duration,
@@ -270,7 +270,7 @@ impl Default for ConsumerConfig {
             database_url: DatabaseUrl::default(),
             connections: 2,
             batch_rows: 50_000,
-            batch_bytes: 12 << 20,
+            batch_bytes: 10 << 20,
             linger: Duration::from_millis(200),
             until_caught_up: false,
             drain_limit: Duration::from_secs(30),
