@@ -77,7 +77,7 @@ $(FUZZ):
 test-faults: build ## the faults at length: two hours, seeds printed
 	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
 
-bench: build ## all of it side by side, into bench/results.json and the README: an hour
+bench: build ## all of it side by side, into bench/results.json and the README: three quarters of an hour
 	$(BIN)/python bench/ingest.py --peers target/peers
 	$(BIN)/python bench/producers.py
 	$(BIN)/python bench/latency.py

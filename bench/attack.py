@@ -1,7 +1,7 @@
 """The attack, six times: ``python bench/attack.py`` (an hour), for the README's table of faults.
 
 Each run is ``tests/python/faults/test_attack.py`` with services and a seed of its own, which it prints; one that fails
-fails this, and its figures are kept if it came to its recount.
+fails this, and its figures are kept if it came to its recount, whatever that found.
 Rows lost and doubled are those of the runs in which a fault was tried; how long until all is caught up is of the
 faults that came alone.
 """
@@ -65,7 +65,7 @@ def main() -> None:
             failed = sum(not passed for passed in pool.map(attack, files))
         runs = [json.loads(file.read_text()) for file in files if file.exists()]
     if runs:
-        told = [{**run, "recovery": None} for run in runs]
+        told = [{name: value for name, value in run.items() if name != "recovery"} for run in runs]
         results.keep("attack", {"runs": told, "failed": failed, "table": summed(runs)})
     if failed:
         sys.exit(f"runs that failed: {failed} of {options.runs}")

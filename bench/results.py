@@ -128,7 +128,7 @@ def _poison(measured: dict[str, Any]) -> str:
         if letters := line["dead letters"]:
             said.append(f"{letters:,} messages in its dead letters{', good ones among them' if letters > BAD else ''}")
         if line["bad stored"]:
-            said.append(f"{line['bad stored']} of them stored as rows")
+            said.append(f"{line['bad stored']} of the bad ones stored as a row")
         if not said:
             said.append("gone without a word" if line["good"] == GOOD else "not got past")
         alive = "yes" if line["alive"] else "no"
@@ -153,6 +153,8 @@ def _attack(measured: dict[str, Any]) -> str:
     runs = measured["runs"]
     total = sum(line["times"] for line in measured["table"])
     said = f"{total:,} faults in {len(runs)} runs, under {sum(run['messages'] for run in runs):,} messages"
+    if missed := sum(run["missed"] for run in runs):
+        said += f"; {missed} more met nothing, as no COMMIT when one was to be cut, and are not counted"
     if measured["failed"]:
         said += f"; {measured['failed']} of the runs begun did not end as it should"
     return "\n".join([*lines, "", f"{said}."])

@@ -88,7 +88,7 @@ impl Writer {
             replies: reply_sender,
             generation: Arc::clone(&generation),
             outage: Outage::default(),
-            scarcity: Outage::default(),
+            scarcity: None,
         };
         let token = abandon.clone();
         let serve = async move {
@@ -165,8 +165,8 @@ struct Work {
     replies: mpsc::Sender<Reply>,
     generation: Arc<AtomicU64>,
     outage: Outage,
-    /// Of a further connection, beside those that there are.
-    scarcity: Outage,
+    /// When a further connection was last not to be had; none once all are there.
+    scarcity: Option<Instant>,
 }
 
 /// Since when something has not been to be had, and whether that has been told.
@@ -233,8 +233,7 @@ impl Work {
     fn note_scarcity(&mut self, error: &Error) {
         let error = error.chain();
         tracing::warn!(error, "A further connection is not to be had.");
-        self.scarcity.since = Some(Instant::now());
-        if !std::mem::replace(&mut self.scarcity.told, true) {
+        if self.scarcity.replace(Instant::now()).is_none() {
             let _ = self.replies.send(Reply::Warning(format!(
                 "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is asked \
                  for again each minute. --connections 1 does not ask"
@@ -289,7 +288,7 @@ impl Work {
     /// to be had goes by the first, after that one's own.
     async fn write(&mut self, shares: &mut Shares) -> Result<()> {
         let (config, replies) = (&self.config, &self.replies);
-        let may_open = self.scarcity.since.is_none_or(|since| since.elapsed() > ASK_AGAIN);
+        let may_open = self.scarcity.is_none_or(|since| since.elapsed() > ASK_AGAIN);
         let due = self.stores.iter_mut().zip(shares.iter_mut()).enumerate().filter(|(_, (_, share))| share.is_due());
         let writes = due.map(|(place, (store, share))| async move {
             if place > 0 && store.is_none() {
@@ -320,6 +319,8 @@ impl Work {
         }
         if let Some(error) = unopened {
             self.note_scarcity(&error);
+        } else if self.stores.iter().all(Option::is_some) {
+            self.scarcity = None;
         }
         Ok(())
     }

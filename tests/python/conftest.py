@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import ccstream  # noqa: E402
 from apache_kafka import ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
-from recount import recount  # noqa: E402
+from recount import Recount  # noqa: E402
 from services import embedded_services, free_port  # noqa: E402
 
 if TYPE_CHECKING:
@@ -198,9 +198,9 @@ class Pipeline:
         with self.connect() as connection:
             connection.execute(statements)
 
-    def end_sessions(self) -> None:
-        """Ends every other session of the database, as an operator may."""
-        self.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHER_SESSIONS}")
+    def end_sessions(self) -> int:
+        """Ends every other session of the database, as an operator may: how many that were."""
+        return len(self.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHER_SESSIONS}"))
 
     def count(self) -> int:
         """Rows in ``orders``; 0 where there is no such table yet, or no database."""
@@ -222,9 +222,10 @@ class Pipeline:
             "SELECT count(*), coalesce(sum(value), 0) FROM orders"
         )
 
-    def recount(self, bad: Container[bytes | None] = ()) -> tuple[int, int]:
-        """Compares the topic with the tables, as :func:`recount.recount` does."""
-        return recount(self, bad)
+    def recount(self, bad: Container[bytes | None] = ()) -> None:
+        """``ccstream verify``, and the topic compared with the tables, message by message."""
+        self.verify()
+        Recount(self, bad).check()
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from topics import read_whole
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 Message = tuple[int, int, bytes | None]
 """Partition, offset, payload."""
+TEXTS = ("merchant", "category", "city", "country", "status", "payment_method", "mcc", "card_token", "entry_mode")
+"""Columns of an event's texts, under their own name or their sender's."""
+SENT_AS = {"city": "location"}
 KEPT = "SELECT kafka_partition, kafka_offset, payload FROM rejected_events"
 COUNTERS = "SELECT partition, consumed, rejected, next_offset FROM kafka_offsets ORDER BY 1"
 
@@ -24,45 +28,74 @@ def read_topic(broker: str, topic: str) -> list[Message]:
     return [(message.partition() or 0, message.offset() or 0, message.value()) for message in messages]
 
 
-def recount(pipeline: Pipeline, bad: Container[bytes | None] = ()) -> tuple[int, int]:
-    """Compares the topic with the tables, message by message, without the product's code.
+class Recount:
+    """What a topic holds, message by message, to be compared with the tables without the product's code.
 
-    For a topic read whole by one group, of valid events and of ``bad`` payloads: each id's row is there
-    once, with its amount, and comes from a place that has it; each bad message is kept as it was sent; the
-    counters say as many messages, duplicates and rejections as each partition holds.
+    For a topic read whole by one group, of valid events and of ``bad`` payloads.
 
-    Returns:
-        How many messages that were, and how many different events.
+    Args:
+        pipeline: whose topic, read at once, and whose tables.
+        bad: the payloads that are to be rejected.
+
+    Attributes:
+        messages: all of them.
+        events: each valid one by its id, as it was first sent.
+        places: the partitions and offsets of each.
+        kept: the bad ones.
     """
-    pipeline.verify()
-    messages = read_topic(pipeline.broker, pipeline.topic)
-    sent: dict[str, tuple[float, str | None]] = {}
-    places: dict[str, set[tuple[int, int]]] = {}
-    kept: set[Message] = set()
-    for partition, offset, payload in messages:
-        if payload in bad:
-            kept.add((partition, offset, payload))
-            continue
-        event = json.loads(payload or b"")
-        key = str(event.get("transaction_id", event.get("order_id")))
-        sent[key] = (float(event.get("amount", event.get("value", "nan"))), event.get("merchant"))
-        places.setdefault(key, set()).add((partition, offset))
-    columns = "order_id, value, merchant, kafka_partition, kafka_offset"
-    rows = {row[0]: row[1:] for row in pipeline.query(f"SELECT {columns} FROM orders")}
-    lost, extra = sent.keys() - rows.keys(), rows.keys() - sent.keys()
-    assert not lost, f"{len(lost)} events were lost, as {next(iter(lost))}"
-    assert not extra, f"{len(extra)} rows came from nowhere, as {next(iter(extra))}"
-    for key, (value, merchant, *place) in rows.items():
-        assert abs(float(value) - sent[key][0]) < 0.001, key
-        assert merchant == sent[key][1], key
-        assert tuple(place) in places[key], key
-    found = {(row[0], row[1], row[2] and bytes(row[2])) for row in pipeline.query(KEPT)}
-    assert found == kept, f"{len(found)} kept of {len(kept)} bad ones, as {next(iter(found ^ kept))}"
-    for partition, consumed, rejected, next_offset in pipeline.query(COUNTERS):
-        offsets = [offset for number, offset, _ in messages if number == partition]
-        assert consumed == len(offsets), f"partition {partition}"
-        assert rejected == sum(number == partition for number, _, _ in kept), f"partition {partition}"
-        assert not offsets or next_offset > max(offsets), f"partition {partition}"
-    [(consumed, duplicate)] = pipeline.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets")
-    assert (consumed, duplicate) == (len(messages), len(messages) - len(kept) - len(sent))
-    return len(messages), len(sent)
+
+    def __init__(self, pipeline: Pipeline, bad: Container[bytes | None] = ()) -> None:
+        self._pipeline = pipeline
+        self.messages = read_topic(pipeline.broker, pipeline.topic)
+        self.events: dict[str, dict[str, object]] = {}
+        self.places: dict[str, set[tuple[int, int]]] = {}
+        self.kept: set[Message] = set()
+        for partition, offset, payload in self.messages:
+            if payload in bad:
+                self.kept.add((partition, offset, payload))
+                continue
+            event = json.loads(payload or b"")
+            key = str(event.get("transaction_id", event.get("order_id")))
+            self.events.setdefault(key, event)
+            self.places.setdefault(key, set()).add((partition, offset))
+
+    def lost(self) -> set[str]:
+        """Events without a row."""
+        return self.events.keys() - self._ids()
+
+    def doubled(self) -> int:
+        """Messages that were counted more than once, and rows that no message accounts for."""
+        held = Counter(partition for partition, _, _ in self.messages)
+        counted = self._pipeline.query("SELECT partition, consumed FROM kafka_offsets")
+        twice = sum(max(0, int(consumed) - held[partition]) for partition, consumed in counted)
+        return twice + len(self._ids() - self.events.keys())
+
+    def check(self) -> None:
+        """Compares all of it.
+
+        Each id's row is there once, with what the event says, and comes from a place that has it; each bad message is
+        kept as it was sent; the counters say as many messages, duplicates and rejections as each partition holds.
+        """
+        lost, extra = self.lost(), self._ids() - self.events.keys()
+        assert not lost, f"{len(lost)} events were lost, as {next(iter(lost))}"
+        assert not extra, f"{len(extra)} rows came from nowhere, as {next(iter(extra))}"
+        columns = ("order_id", "value", "kafka_partition", "kafka_offset", *TEXTS)
+        for key, value, partition, offset, *texts in self._pipeline.query(f"SELECT {', '.join(columns)} FROM orders"):
+            event = self.events[key]
+            assert abs(float(value) - float(str(event.get("amount", event.get("value", "nan"))))) < 0.001, key
+            assert texts == [event.get(SENT_AS.get(name, name), event.get(name)) for name in TEXTS], key
+            assert (partition, offset) in self.places[key], key
+        found = {(row[0], row[1], row[2] and bytes(row[2])) for row in self._pipeline.query(KEPT)}
+        assert found == self.kept, f"{len(found)} kept of {len(self.kept)} bad ones, as {next(iter(found ^ self.kept))}"
+        counters = self._pipeline.query(COUNTERS)
+        for partition, consumed, rejected, next_offset in counters:
+            offsets = [offset for number, offset, _ in self.messages if number == partition]
+            assert consumed == len(offsets), f"partition {partition}"
+            assert rejected == sum(number == partition for number, _, _ in self.kept), f"partition {partition}"
+            assert not offsets or next_offset > max(offsets), f"partition {partition}"
+        assert sum(consumed for _, consumed, _, _ in counters) == len(self.messages)
+        [(duplicate,)] = self._pipeline.query("SELECT sum(duplicate) FROM kafka_offsets")
+        assert duplicate == len(self.messages) - len(self.kept) - len(self.events)
+
+    def _ids(self) -> set[str]:
+        return {key for (key,) in self._pipeline.query("SELECT order_id FROM orders")}

@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from ccstream import embedded
 from ccstream.errors import ServiceError
-from conftest import OTHER_SESSIONS, wait_until
+from conftest import wait_until
 
 if TYPE_CHECKING:
     from apache_kafka import ApacheKafka
@@ -34,6 +34,11 @@ PARTITIONS = 4
 RECOVERY_LIMIT = 90.0
 """Seconds within which all that was sent has to be committed after a fault."""
 MOST_CONSUMERS = 4
+HELPERS = f"""
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+AND (classid::bigint << 32 | objid::bigint) = {int.from_bytes(b"cchelper")}
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+"""A consumer's sessions but its first, by the advisory lock that they share."""
 
 
 @dataclass
@@ -76,13 +81,15 @@ class Scene:
         for running in (*self.consumers, *filter(None, [self.producer])):
             assert running.process.poll() is None, f"it ended by itself: {running.output()}"
 
-    def stands_still(self) -> bool:
-        """A transaction on ``orders`` does not get on."""
-        with contextlib.suppress(psycopg.OperationalError), self.pipeline.connect() as connection:
-            query = f"SELECT pid, xact_start, query FROM pg_stat_activity WHERE state <> 'idle' AND {OTHER_SESSIONS}"
-            before = connection.execute(query).fetchall()
+    def is_in_transaction(self, consumer: Running) -> bool:
+        """One of a stopped consumer's sessions is in the middle of a transaction, and does not get on."""
+        query = "SELECT pid, xact_start, query FROM pg_stat_activity WHERE state <> 'idle' AND client_port = ANY(%s)"
+        # A line that is cut meanwhile, or a server that goes.
+        with contextlib.suppress(psycopg.OperationalError, OSError), self.pipeline.connect() as connection:
+            ports = self.to_postgres.ports_of(psutil.Process(consumer.process.pid))
+            before = connection.execute(query, [ports]).fetchall()
             time.sleep(0.05)
-            return not set(before).isdisjoint(connection.execute(query).fetchall())
+            return not set(before).isdisjoint(connection.execute(query, [ports]).fetchall())
         return False
 
     def start_postgres(self) -> None:
@@ -106,6 +113,20 @@ class Scene:
         process.wait(30)
 
 
+class MetNothingError(Exception):
+    """What a fault was for did not come: it is none."""
+
+
+def must(happened: object) -> None:
+    """It did.
+
+    Raises:
+        MetNothingError: it did not.
+    """
+    if not happened:
+        raise MetNothingError
+
+
 def kill_consumer(scene: Scene, chance: random.Random) -> None:
     gone = scene.consumers.pop(chance.randrange(len(scene.consumers)))
     gone.signal(signal.SIGKILL)
@@ -124,10 +145,11 @@ def stop_in_transaction(scene: Scene, chance: random.Random) -> None:
     victim = chance.choice(scene.consumers)
     for _ in range(100):
         with scene.pipeline.frozen(victim):
-            if scene.stands_still():
+            if scene.is_in_transaction(victim):
                 time.sleep(chance.uniform(0.2, 12))
                 return
         time.sleep(chance.uniform(0, 0.02))
+    raise MetNothingError
 
 
 def consumer_joins(scene: Scene, chance: random.Random) -> None:
@@ -156,15 +178,19 @@ def kill_session(scene: Scene, chance: random.Random) -> None:
     process = scene.postgres.process()
     assert process is not None
     sessions = [child for child in process.children() if "kafka_user" in " ".join(child.cmdline())]
-    if sessions:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            chance.choice(sessions).kill()
+    must(sessions)
+    try:
+        chance.choice(sessions).kill()
+    except psutil.NoSuchProcess as gone:
+        raise MetNothingError from gone
     wait_until("PostgreSQL recovers", scene.postgres.answers, limit=30)
 
 
 def end_sessions(scene: Scene, _chance: random.Random) -> None:
-    with contextlib.suppress(psycopg.OperationalError):
-        scene.pipeline.end_sessions()
+    try:
+        must(scene.pipeline.end_sessions())
+    except psycopg.OperationalError as error:
+        raise MetNothingError from error
 
 
 def kill_kafka(scene: Scene, chance: random.Random) -> None:
@@ -187,7 +213,7 @@ def of_line(name: str, line: Callable[[Scene], Link]) -> dict[str, Fault]:
         f"{name} stalls for 0.2 to 10 s": lambda scene, chance: line(scene).stall(chance.uniform(0.2, 10)),
         f"{name} is slow": lambda scene, chance: line(scene).slow(chance.uniform(1, 5), chance.uniform(0.005, 0.2)),
         f"{name} is cut": lambda scene, _: line(scene).cut(),
-        f"{name} is cut in the middle of a message": lambda scene, _: line(scene).halve(),
+        f"{name} is cut in the middle of a message": lambda scene, _: must(line(scene).halve()),
     }
 
 
@@ -212,7 +238,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
     },
     "the line to PostgreSQL": {
         **of_line("the line to PostgreSQL", lambda scene: scene.to_postgres),
-        "the line to PostgreSQL is cut between a COMMIT and its answer": lambda scene, _: scene.to_postgres.silence(),
+        "the line to PostgreSQL is cut between a COMMIT and its answer": lambda scene, _: must(
+            scene.to_postgres.silence()
+        ),
     },
     "the line to Kafka": of_line("the line to Kafka", lambda scene: scene.to_kafka),
 }
@@ -319,10 +347,14 @@ class Progress:
 
     Args:
         scene: asked through lines that may be down.
+
+    Attributes:
+        helpers: sessions at most, seen while it waited, that were not their consumer's first.
     """
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self.helpers = 0
 
     def catch_up(self) -> float:
         """Waits until all that the topic holds now is committed.
@@ -339,6 +371,8 @@ class Progress:
             try:
                 ends = ends or self._ends()
                 reached = dict(self._scene.pipeline.query("SELECT partition, next_offset FROM kafka_offsets"))
+                [(helpers,)] = self._scene.pipeline.query(HELPERS)
+                self.helpers = max(self.helpers, helpers)
                 if all(reached.get(partition, 0) >= end for partition, end in ends.items()):
                     return time.monotonic() - began
             except (KafkaException, psycopg.OperationalError) as error:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import random
     from typing import Self
 
+    import psutil
+
 SSL_REQUEST = struct.pack("!i", 80877103)
 
 
@@ -201,21 +203,28 @@ class Link(Proxy):
                     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     stream.shutdown(socket.SHUT_RDWR)
 
-    def halve(self) -> None:
-        """Of the next large piece one half passes, then the connection ends; within 5 seconds."""
-        self._await(self._halve)
+    def halve(self) -> bool:
+        """Of the next large piece one half passes, then the connection ends: whether one came within 5 seconds."""
+        return self._await(self._halve)
 
-    def silence(self) -> None:
-        """The next COMMIT passes, then the connection ends without its answer; within 5 seconds."""
-        self._await(self._silence)
+    def silence(self) -> bool:
+        """The next COMMIT passes, then the connection ends without its answer: whether one came within 5 seconds."""
+        return self._await(self._silence)
+
+    def ports_of(self, process: psutil.Process) -> list[int]:
+        """The ports from which the service sees a client of this line."""
+        own = {connection.laddr.port for connection in process.net_connections("tcp")}
+        return [server.getsockname()[1] for client, server in list(self._pairs) if client.getpeername()[1] in own]
 
     @staticmethod
-    def _await(wish: threading.Event) -> None:
+    def _await(wish: threading.Event) -> bool:
         wish.set()
         until = time.monotonic() + 5
         while wish.is_set() and time.monotonic() < until:
             time.sleep(0.01)
+        came = not wish.is_set()
         wish.clear()
+        return came
 
     def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         """Forwards what the client says."""
