@@ -26,7 +26,9 @@ SESSIONS = (
 """The consumer's, as they have been for a moment."""
 COUNTED = "SELECT sum(consumed), sum(stored), sum(duplicate) FROM kafka_offsets"
 OTHERS = "SELECT coalesce(max(next_offset), 0) FROM kafka_offsets WHERE partition <> 3"
-COUNT = 20_000
+COUNT = 60_000
+HELD = 6_000
+"""The offset in partition 3 of the row that a person holds: what came before made the consumer busy, and it shares."""
 
 
 def waiting(pipeline: Pipeline) -> list[str]:
@@ -44,7 +46,7 @@ def one_waits(pipeline: Pipeline, *flags: str) -> Iterator[tuple[Running, psycop
     [event] = [
         json.loads(payload or b"")
         for partition, offset, payload in read_topic(pipeline.broker, pipeline.topic)
-        if (partition, offset) == (3, 2000)
+        if (partition, offset) == (3, HELD)
     ]
     row = "INSERT INTO orders (order_id, status, value, timestamp) VALUES (%s, 'person', 1, now())"
     with pipeline.connect() as person:
@@ -53,7 +55,7 @@ def one_waits(pipeline: Pipeline, *flags: str) -> Iterator[tuple[Running, psycop
         consumer = pipeline.consume(*flags)
         wait_until("one has committed", lambda: pipeline.query(OTHERS)[0][0] > 0)
         wait_until("one waits alone", lambda: waiting(pipeline) == ["idle", "transactionid"])
-        assert pipeline.query("SELECT next_offset FROM kafka_offsets WHERE partition = 3")[0][0] <= 2000
+        assert pipeline.query("SELECT next_offset FROM kafka_offsets WHERE partition = 3")[0][0] <= HELD
         yield consumer, person
 
 
