@@ -34,7 +34,7 @@ class Recount:
     For a topic read whole by one group, of valid events and of ``bad`` payloads.
 
     Args:
-        pipeline: whose topic, read at once, and whose tables.
+        pipeline: whose topic and tables, of which neither changes any more.
         bad: the payloads that are to be rejected.
 
     Attributes:
@@ -42,6 +42,8 @@ class Recount:
         events: each valid one by its id, as it was first sent.
         places: the partitions and offsets of each.
         kept: the bad ones.
+        lost: ids of events without a row.
+        extra: ids of rows without an event.
     """
 
     def __init__(self, pipeline: Pipeline, bad: Container[bytes | None] = ()) -> None:
@@ -58,17 +60,15 @@ class Recount:
             key = str(event.get("transaction_id", event.get("order_id")))
             self.events.setdefault(key, event)
             self.places.setdefault(key, set()).add((partition, offset))
-
-    def lost(self) -> set[str]:
-        """Events without a row."""
-        return self.events.keys() - self._ids()
+        ids = {key for (key,) in pipeline.query("SELECT order_id FROM orders")}
+        self.lost, self.extra = self.events.keys() - ids, ids - self.events.keys()
 
     def doubled(self) -> int:
         """Messages that were counted more than once, and rows that no message accounts for."""
         held = Counter(partition for partition, _, _ in self.messages)
         counted = self._pipeline.query("SELECT partition, consumed FROM kafka_offsets")
         twice = sum(max(0, int(consumed) - held[partition]) for partition, consumed in counted)
-        return twice + len(self._ids() - self.events.keys())
+        return twice + len(self.extra)
 
     def check(self) -> None:
         """Compares all of it.
@@ -76,9 +76,8 @@ class Recount:
         Each id's row is there once, with what the event says, and comes from a place that has it; each bad message is
         kept as it was sent; the counters say as many messages, duplicates and rejections as each partition holds.
         """
-        lost, extra = self.lost(), self._ids() - self.events.keys()
-        assert not lost, f"{len(lost)} events were lost, as {next(iter(lost))}"
-        assert not extra, f"{len(extra)} rows came from nowhere, as {next(iter(extra))}"
+        assert not self.lost, f"{len(self.lost)} events were lost, as {next(iter(self.lost))}"
+        assert not self.extra, f"{len(self.extra)} rows came from nowhere, as {next(iter(self.extra))}"
         columns = ("order_id", "value", "kafka_partition", "kafka_offset", *TEXTS)
         for key, value, partition, offset, *texts in self._pipeline.query(f"SELECT {', '.join(columns)} FROM orders"):
             event = self.events[key]
@@ -96,6 +95,3 @@ class Recount:
         assert sum(consumed for _, consumed, _, _ in counters) == len(self.messages)
         [(duplicate,)] = self._pipeline.query("SELECT sum(duplicate) FROM kafka_offsets")
         assert duplicate == len(self.messages) - len(self.kept) - len(self.events)
-
-    def _ids(self) -> set[str]:
-        return {key for (key,) in self._pipeline.query("SELECT order_id FROM orders")}

@@ -349,7 +349,7 @@ class Progress:
         scene: asked through lines that may be down.
 
     Attributes:
-        helpers: sessions at most, seen while it waited, that were not their consumer's first.
+        helpers: sessions at most, seen when all was caught up, that were not their consumer's first.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -371,10 +371,12 @@ class Progress:
             try:
                 ends = ends or self._ends()
                 reached = dict(self._scene.pipeline.query("SELECT partition, next_offset FROM kafka_offsets"))
-                [(helpers,)] = self._scene.pipeline.query(HELPERS)
-                self.helpers = max(self.helpers, helpers)
                 if all(reached.get(partition, 0) >= end for partition, end in ends.items()):
-                    return time.monotonic() - began
+                    took = time.monotonic() - began
+                    # Once opened they stay.
+                    [(helpers,)] = self._scene.pipeline.query(HELPERS)
+                    self.helpers = max(self.helpers, helpers)
+                    return took
             except (KafkaException, psycopg.OperationalError) as error:
                 failed = error
             self._scene.check()

@@ -163,7 +163,7 @@ def record(pipeline: Pipeline, attack: Attack, seconds: int, counted: Recount) -
         "messages": len(counted.messages),
         "duplicate": int(duplicate),
         "rejected": int(rejected),
-        "lost": len(counted.lost()),
+        "lost": len(counted.lost),
         "doubled": counted.doubled(),
         "helpers": attack.progress.helpers,
         "missed": sum(attack.missed.values()),
