@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 import ccstream  # noqa: E402
+import crashes  # noqa: E402
 from apache_kafka import ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
 from recount import Recount  # noqa: E402
@@ -100,6 +101,7 @@ class Pipeline:
             "KAFKA_GROUP_ID": self.topic,
             "DATABASE_URL": self.database_url,
             "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
         }
 
     def run(self, *arguments: str, status: int | None = 0, limit: float = 120) -> str:
@@ -145,12 +147,14 @@ class Pipeline:
         with log.open("wb") as out:
             child = subprocess.Popen(
                 [sys.executable, "-m", "ccstream", *arguments],
+                cwd=self.folder.name,
                 env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
             )
+        crashes.keep_core(child)
         self.children.append(child)
         return Running(child, log)
 
@@ -309,6 +313,8 @@ def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
             child.wait()
             if child.stdout:
                 child.stdout.close()
+            if crash := crashes.trace(child, Path(made.folder.name)):
+                print(crash)
         made.folder.cleanup()
 
 
