@@ -31,8 +31,8 @@ from confluent_kafka.cimpl import NewTopic
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import calls  # noqa: E402
 import ccstream  # noqa: E402
-import crashes  # noqa: E402
 from apache_kafka import ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
 from recount import Recount  # noqa: E402
@@ -154,7 +154,7 @@ class Pipeline:
                 stderr=out,
                 start_new_session=True,
             )
-        crashes.keep_core(child)
+        calls.keep_core(child)
         self.children.append(child)
         return Running(child, log)
 
@@ -313,7 +313,7 @@ def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
             child.wait()
             if child.stdout:
                 child.stdout.close()
-            if crash := crashes.trace(child, Path(made.folder.name)):
+            if crash := calls.of_crash(child, Path(made.folder.name)):
                 print(crash)
         made.folder.cleanup()
 

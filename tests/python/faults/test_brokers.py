@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import calls
 from apache_kafka import missing_tools, running_kafka
 from conftest import leave_out, make_pipeline, wait_until
 from services import free_port
@@ -32,6 +33,10 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
             assert producer.process.wait(120) == 0, producer.output()[-2000:]
             producer.acknowledged()
         sent = 2 * rate * seconds
-        wait_until("all is stored", lambda: pipeline.count() == sent, state=lambda: consumer.output()[-2000:])
+
+        def state() -> str:
+            return f"{pipeline.count()} of {sent}: {consumer.output()[-4000:]}\n{calls.of_running(consumer.process)}"
+
+        wait_until("all is stored", lambda: pipeline.count() == sent, state=state)
         assert consumer.stop() == 0
         pipeline.verify()
