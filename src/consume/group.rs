@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
@@ -14,6 +15,9 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::kafka::ClientLog;
+
+/// For so long nothing has been asked of a consumer that leaves: nothing more comes.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// A change of what this consumer reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub(super) struct Group {
     ends: Mutex<HashMap<i32, i64>>,
     /// The poll loop is over: nobody will give up a partition later.
     closing: AtomicBool,
+    /// The group has asked for a change.
+    asked: AtomicBool,
 }
 
 impl Group {
@@ -52,6 +58,11 @@ impl Group {
     /// From here on partitions are given up as soon as they are asked for, and nothing is said.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the group has asked for a change since the last call.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
     }
 
     fn is_closing(&self) -> bool {
@@ -90,6 +101,22 @@ pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>
     consumer.incremental_unassign(&read_of(consumer, partitions)?)
 }
 
+/// Ends the subscription, and answers what the group asks for on the way.
+///
+/// Not left to the end of the client: a member of a cooperative group that is ended between joining and its assignment says
+/// no goodbye, so that the others wait out its session, and crashes if its assignment still comes (librdkafka 2.12:
+/// `rd_kafka_cgrp_terminate0` then leaves nothing to `rd_kafka_cgrp_leave` but a coordinator that is gone; issue 5347).
+pub(super) fn end_subscription(consumer: &BaseConsumer<Group>) {
+    consumer.unsubscribe();
+    let mut quiet = Instant::now();
+    while let Some(rest) = QUIET.checked_sub(quiet.elapsed()) {
+        let _ = consumer.poll(rest);
+        if consumer.context().was_asked() {
+            quiet = Instant::now();
+        }
+    }
+}
+
 /// What goes wrong while leaving is nobody's concern; the thread may outlive the interpreter, whose log it is.
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -121,6 +148,7 @@ impl ConsumerContext for Group {
     /// here and another there, it may go back to the first.) Those that are to go are given up later,
     /// when what was read of them is written; until then librdkafka waits.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        self.asked.store(true, Ordering::Relaxed);
         let numbers: Vec<i32> = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
         let answered = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {

@@ -12,7 +12,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::group::{Group, Rebalance, give_up, is_cooperative, read_of};
+use super::group::{Group, Rebalance, end_subscription, give_up, is_cooperative, read_of};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::{ASK_LIMIT, find_topic, refused, unreachable};
@@ -219,6 +219,7 @@ impl Member {
         let (sender, left) = mpsc::channel::<()>();
         // Refused a thread, it ends right here.
         let _ = thread::Builder::new().name("ccstream-leave".into()).spawn(move || {
+            end_subscription(&consumer);
             drop(consumer);
             drop(sender);
         });

@@ -213,6 +213,11 @@ class Pipeline:
         except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
             return 0
 
+    def members(self) -> int:
+        """How many the consumers' group has, as Kafka says."""
+        admin = AdminClient({"bootstrap.servers": self.broker})
+        return len(admin.describe_consumer_groups([self.topic])[self.topic].result().members)
+
     def verify(self, limit: float = 120) -> None:
         """``ccstream verify``, and the same recounted here."""
         self.run("verify", limit=limit)

@@ -128,6 +128,8 @@ def test_a_stop_during_a_rebalance(apache_pipeline: Pipeline, chance: random.Ran
         stopped, stays = (comes, stays) if chance.random() < 0.5 else (stays, comes)
         assert stopped.stop() == 0, stopped.output()
         assert time.monotonic() - began < 10
+        # It has said goodbye: the group does not wait for its session, 6 s, to end.
+        wait_until("it is no member any more", lambda: pipeline.members() <= 1, limit=3)
     assert producer.stop(limit=30) == 0
     assert stays.stop() == 0
     pipeline.run("consume", "--until-caught-up", "--assignment", assignment)
