@@ -306,11 +306,12 @@ def database(services: dict[str, str]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
-    """A pipeline whose children end with it."""
+    """A pipeline whose children end with it, and not by a crash."""
     made = Pipeline(broker, f"orders_{uuid.uuid4().hex[:12]}", database)
     try:
         yield made
     finally:
+        crashes = []
         for child in made.children:
             if child.poll() is None:
                 # A stopped one too.
@@ -319,8 +320,9 @@ def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
             if child.stdout:
                 child.stdout.close()
             if crash := calls.of_crash(child, Path(made.folder.name)):
-                print(crash)
+                crashes.append(crash)
         made.folder.cleanup()
+        assert not crashes, "\n".join(crashes)
 
 
 @pytest.fixture
