@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from topics import read_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterator, Sequence
+    from decimal import Decimal
 
     from conftest import Pipeline
 
@@ -31,16 +32,16 @@ def read_topic(broker: str, topic: str) -> list[Message]:
 class Recount:
     """What a topic holds, message by message, to be compared with the tables without the product's code.
 
-    For a topic read whole by one group, of valid events and of ``bad`` payloads.
+    For a topic read whole by one group, of valid events and of ``bad`` payloads. Of millions: no event is kept whole.
 
     Args:
         pipeline: whose topic and tables, of which neither changes any more.
         bad: the payloads that are to be rejected.
 
     Attributes:
-        messages: all of them.
-        events: each valid one by its id, as it was first sent.
-        places: the partitions and offsets of each.
+        held: how many messages each partition has.
+        events: what each valid event says, by its id, as it was first sent: see :func:`said`.
+        places: where each stands, as often as it was sent: see :func:`place`.
         kept: the bad ones.
         lost: ids of events without a row.
         extra: ids of rows without an event.
@@ -48,26 +49,36 @@ class Recount:
 
     def __init__(self, pipeline: Pipeline, bad: Container[bytes | None] = ()) -> None:
         self._pipeline = pipeline
-        self.messages = read_topic(pipeline.broker, pipeline.topic)
-        self.events: dict[str, dict[str, object]] = {}
-        self.places: dict[str, set[tuple[int, int]]] = {}
+        self._last: dict[int, int] = {}
+        self.held: Counter[int] = Counter()
+        self.events: dict[str, int] = {}
+        self.places: dict[str, tuple[int, ...]] = {}
         self.kept: set[Message] = set()
-        for partition, offset, payload in self.messages:
+        for message in read_whole(pipeline.broker, pipeline.topic):
+            partition, offset, payload = message.partition() or 0, message.offset() or 0, message.value()
+            self.held[partition] += 1
+            self._last[partition] = offset
             if payload in bad:
                 self.kept.add((partition, offset, payload))
                 continue
             event = json.loads(payload or b"")
             key = str(event.get("transaction_id", event.get("order_id")))
-            self.events.setdefault(key, event)
-            self.places.setdefault(key, set()).add((partition, offset))
-        ids = {key for (key,) in pipeline.query("SELECT order_id FROM orders")}
+            texts = [event.get(SENT_AS.get(name, name), event.get(name)) for name in TEXTS]
+            self.events.setdefault(key, said(event.get("amount", event.get("value")), texts))
+            self.places[key] = (*self.places.get(key, ()), place(partition, offset))
+        ids = {key for (key,) in self._rows("order_id")}
         self.lost, self.extra = self.events.keys() - ids, ids - self.events.keys()
+
+    def _rows(self, *columns: str) -> Iterator[tuple[Any, ...]]:
+        """Those columns of ``orders``, row by row."""
+        with self._pipeline.connect() as connection, connection.transaction(), connection.cursor("rows") as rows:
+            rows.itersize = 10_000
+            yield from rows.execute(f"SELECT {', '.join(columns)} FROM orders")
 
     def doubled(self) -> int:
         """Messages that were counted more than once, and rows that no message accounts for."""
-        held = Counter(partition for partition, _, _ in self.messages)
         counted = self._pipeline.query("SELECT partition, consumed FROM kafka_offsets")
-        twice = sum(max(0, int(consumed) - held[partition]) for partition, consumed in counted)
+        twice = sum(max(0, int(consumed) - self.held[partition]) for partition, consumed in counted)
         return twice + len(self.extra)
 
     def check(self) -> None:
@@ -78,20 +89,27 @@ class Recount:
         """
         assert not self.lost, f"{len(self.lost)} events were lost, as {next(iter(self.lost))}"
         assert not self.extra, f"{len(self.extra)} rows came from nowhere, as {next(iter(self.extra))}"
-        columns = ("order_id", "value", "kafka_partition", "kafka_offset", *TEXTS)
-        for key, value, partition, offset, *texts in self._pipeline.query(f"SELECT {', '.join(columns)} FROM orders"):
-            event = self.events[key]
-            assert abs(float(value) - float(str(event.get("amount", event.get("value", "nan"))))) < 0.001, key
-            assert texts == [event.get(SENT_AS.get(name, name), event.get(name)) for name in TEXTS], key
-            assert (partition, offset) in self.places[key], key
+        for row in self._rows("order_id", "kafka_partition", "kafka_offset", "value", *TEXTS):
+            key, partition, offset, value, *texts = row
+            assert said(value, texts) == self.events[key], row
+            assert place(partition, offset) in self.places[key], row
         found = {(row[0], row[1], row[2] and bytes(row[2])) for row in self._pipeline.query(KEPT)}
         assert found == self.kept, f"{len(found)} kept of {len(self.kept)} bad ones, as {next(iter(found ^ self.kept))}"
         counters = self._pipeline.query(COUNTERS)
         for partition, consumed, rejected, next_offset in counters:
-            offsets = [offset for number, offset, _ in self.messages if number == partition]
-            assert consumed == len(offsets), f"partition {partition}"
+            assert consumed == self.held[partition], f"partition {partition}"
             assert rejected == sum(number == partition for number, _, _ in self.kept), f"partition {partition}"
-            assert not offsets or next_offset > max(offsets), f"partition {partition}"
-        assert sum(consumed for _, consumed, _, _ in counters) == len(self.messages)
+            assert next_offset > self._last.get(partition, -1), f"partition {partition}"
+        assert sum(consumed for _, consumed, _, _ in counters) == self.held.total()
         [(duplicate,)] = self._pipeline.query("SELECT sum(duplicate) FROM kafka_offsets")
-        assert duplicate == len(self.messages) - len(self.kept) - len(self.events)
+        assert duplicate == self.held.total() - len(self.kept) - len(self.events)
+
+
+def said(value: float | str | Decimal, texts: Sequence[str | None]) -> int:
+    """What an event or a row says, as one number: its amount in cents, and its texts."""
+    return hash((round(float(value) * 100), *texts))
+
+
+def place(partition: int, offset: int) -> int:
+    """A partition and an offset, as one number."""
+    return offset << 10 | partition

@@ -160,7 +160,7 @@ def record(pipeline: Pipeline, attack: Attack, seconds: int, counted: Recount) -
     [(duplicate, rejected)] = pipeline.query("SELECT sum(duplicate), sum(rejected) FROM kafka_offsets")
     found = {
         "seconds": seconds,
-        "messages": len(counted.messages),
+        "messages": counted.held.total(),
         "duplicate": int(duplicate),
         "rejected": int(rejected),
         "lost": len(counted.lost),
