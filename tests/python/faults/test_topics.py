@@ -139,7 +139,8 @@ def test_a_topic_made_anew_whose_old_log_did_not_begin_at_0(apache_pipeline: Pip
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", ["restarted empty", "topic deleted"])
 def test_the_embedded_brokers_topic_vanishes_under_a_live_consumer(embedded_pipeline: Pipeline, how: str) -> None:
-    # There librdkafka may end the process (upstream): nothing is lost, and a new start reads on.
+    # There librdkafka may crash (2.12, upstream: `rd_kafka_metadata_update_op` looks for a topic that this broker's
+    # answer to a fetch does not name): nothing is lost, and a new start reads on.
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     pipeline.send(events(range(100)))
@@ -157,6 +158,7 @@ def test_the_embedded_brokers_topic_vanishes_under_a_live_consumer(embedded_pipe
     ended = consumer.process.poll()
     print(f"{how}: the live consumer {'lived on' if ended is None else f'ended with status {ended}'}")
     if ended is not None:
+        pipeline.children.remove(consumer.process)
         consumer = pipeline.consume()
     wait_until("all are there", lambda: stored_ids(pipeline) == ids(range(300)))
     assert "so partition [0] is read from the beginning" in consumer.output()
