@@ -5,9 +5,9 @@ every case in turn, ROUNDS times, and prints medians. Each case begins with an e
 rows are put into first, so that there is something to be a duplicate of.
 
 Each share of duplicates is read twice: as the consumer does it, and with ``--always-stage``, which writes every batch
-by way of a staging table. The last line is not ccstream: the same rows, encoded beforehand, in batches of 50,000 (about
-what ccstream writes at once), by COPY straight into the table, and by COPY into a staging table with INSERT ... ON
-CONFLICT DO NOTHING from there. It does not read Kafka, parse, check, or keep offsets and totals.
+by way of a staging table. The last line is not ccstream: the same rows, encoded beforehand, 50,000 to a transaction,
+by COPY straight into the table, and by COPY into a staging table with INSERT ... ON CONFLICT DO NOTHING from there. It
+does not read Kafka, parse, check, or keep offsets and totals.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ class Recount:
 
 
 def said(value: float | str | Decimal, texts: Sequence[str | None]) -> int:
-    """What an event or a row says, as one number: its amount in cents, and its texts."""
-    return hash((round(float(value) * 100), *texts))
+    """What an event or a row says, as one number: its amount to a thousandth, a tenth of a cent, and its texts."""
+    return hash((round(float(value) * 1000), *texts))
 
 
 def place(partition: int, offset: int) -> int:
