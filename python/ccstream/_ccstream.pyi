@@ -695,7 +695,7 @@ class KpiEngine:
                 ``trend:`` and a dimension (counts by time). Measures: ``min``, ``max``, ``p50``, ``p95``, ``p99``,
                 ``cards``, ``approved``.
             currency: whose amounts are added up; ``""``: those without one. Default: the one that most rows have.
-            width: of a bucket of time. Default: one that makes about 50.
+            width: of a bucket of time. Default: the least easily read one that makes some 60 at most.
             utc_offset: seconds east of UTC, for hours of the week and for where days begin. Default 0.
             before: totals of the range of equal length before, too.
             top: of each dimension only so many groups with the most rows. Default: all.

@@ -33,7 +33,7 @@ const WIDTHS: [i64; 24] = [
     365 * 86_400,
     3650 * 86_400,
 ];
-/// A range chosen by length has at most so many buckets, and one of all time so many at first.
+/// Where no width is asked for there are no more buckets than this and the two at the edges.
 const WANTED: i64 = 60;
 /// Slots that a card's 64 bits have beside the one for rows outside of every bucket.
 pub(crate) const FEW: usize = 63;
@@ -63,9 +63,7 @@ impl Buckets {
             Window::Between(from, to) => (from, to - 1),
             Window::All => span.unwrap_or((now, now)),
         };
-        // All time goes on growing: there is room for it.
-        let wanted = if query.window == Window::All { WANTED - 12 } else { WANTED };
-        let width = query.width.unwrap_or_else(|| width_for(to - from, wanted));
+        let width = query.width.unwrap_or_else(|| width_for(to - from, WANTED));
         let (first, last) = ((from + shift).div_euclid(width), (to + shift).div_euclid(width));
         let count = match query.window {
             // As many wherever in a bucket the range begins: it moves on.
@@ -79,6 +77,7 @@ impl Buckets {
             ));
         }
         let len = match query.window {
+            // All time goes on growing: there is room for it.
             Window::All => (count as usize).max(if query.width.is_none() { FEW } else { count as usize * 5 / 4 + 8 }),
             _ => count as usize,
         };

@@ -216,7 +216,7 @@ pub struct Query {
     pub currency: Option<Option<String>>,
     /// The groupings; the totals come with every answer.
     pub groupings: Vec<Grouping>,
-    /// Width of a bucket of time in microseconds; None for one that makes some 50 buckets.
+    /// Width of a bucket of time in microseconds; None for the least easily read one that makes some 60 buckets at most.
     pub width: Option<i64>,
     /// Seconds east of UTC: where buckets of a day begin, and for the hours of [`By::Week`].
     pub utc_offset: i32,

@@ -162,13 +162,17 @@ mod tests {
         let time = prop_oneof![0..200 * MINUTE, (0..200i64).prop_map(|minute| minute * MINUTE)];
         let odd = prop_oneof![Just(i64::from(i32::MIN)), Just(i64::from(i32::MAX)), Just(-3_000_000_000)];
         let cents = prop_oneof![40 => -500_000i64..20_000_000, 1 => odd];
-        let row = (
-            prop::option::weighted(0.95, time),
-            prop::option::weighted(0.95, cents),
-            any::<u8>(),
-            any::<Option<bool>>(),
-        );
-        prop::collection::vec(prop::collection::vec(row, 0..80), 1..8)
+        let row = || {
+            (
+                prop::option::weighted(0.95, time.clone()),
+                prop::option::weighted(0.95, cents.clone()),
+                any::<u8>(),
+                any::<Option<bool>>(),
+            )
+        };
+        // Few rows span little time, and those that follow make buckets wider.
+        let step = prop_oneof![prop::collection::vec(row(), 0..4), prop::collection::vec(row(), 0..80)];
+        prop::collection::vec(step, 1..8)
     }
 
     /// The rows that a query is about, one by one.

@@ -126,7 +126,8 @@ impl State {
     }
 
     /// Brings it up to the rows that are there now, and to a range that may have moved on. False where it
-    /// cannot be and has to be counted anew: rows left, or what is counted cannot be taken out again.
+    /// cannot be and has to be counted anew: rows left, or those that came make its buckets wider, or what is
+    /// counted cannot be taken out again.
     pub(crate) fn advance(
         &mut self,
         asked: &Asked<'_>,
@@ -134,7 +135,8 @@ impl State {
         buckets: Option<Buckets>,
         columns: &Columns,
     ) -> bool {
-        if self.generation != columns.generation {
+        let width = |buckets: Option<Buckets>| buckets.map(|buckets| buckets.width);
+        if self.generation != columns.generation || width(self.buckets) != width(buckets) {
             return false;
         }
         let mut chunk = Chunk::default();
