@@ -177,7 +177,12 @@ def kill_session(scene: Scene, chance: random.Random) -> None:
     # PostgreSQL takes the death of one for damage to all: it ends every session and recovers.
     process = scene.postgres.process()
     assert process is not None
-    sessions = [child for child in process.children() if "kafka_user" in " ".join(child.cmdline())]
+
+    def is_session(one: psutil.Process) -> bool:
+        return one.info["ppid"] == process.pid and "kafka_user" in " ".join(one.info["cmdline"] or ())
+
+    # Not its `children()`, which may end before they are asked what they are.
+    sessions = [one for one in psutil.process_iter(["ppid", "cmdline"]) if is_session(one)]
     must(sessions)
     try:
         chance.choice(sessions).kill()
