@@ -27,6 +27,9 @@ PLACES = "#D55E00"
 USUAL = "#CC79A7"
 PICK = "pick"
 """The name of a chart's selection."""
+ORDER = "order"
+"""A column that numbers a frame's rows: a chart that is brought up to date keeps no other order of what it has seen."""
+_ORDER = alt.EncodingSortField(ORDER, op="min")
 
 
 def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
@@ -84,17 +87,17 @@ def time_form(width: timedelta, buckets: int) -> str:
 
 @cache
 def bars(column: str) -> Spec:
-    """Transactions by the values of a column, in the frame's order; a click picks one."""
+    """Transactions by the values of a column, in their :data:`ORDER`; a click picks one."""
     pick = alt.selection_point(name=PICK, fields=[column])
     chart = (
-        alt.Chart(_empty(column, "transactions", "value"))
+        alt.Chart(_empty(column, "transactions", "value", ORDER))
         .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2, cursor="pointer")
         .encode(
             x=alt.X("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
             y=alt.Y(
                 f"{column}:N",
                 title=None,
-                sort=None,
+                sort=_ORDER,
                 axis=alt.Axis(labelLimit=150, labelOverlap=False, labelFlush=False),
             ),
             tooltip=[
@@ -133,12 +136,12 @@ def week() -> Spec:
 
 @cache
 def amounts() -> Spec:
-    """Transactions by amount: ``label``, ``transactions``."""
+    """Transactions by amount: ``label``, ``transactions``, their :data:`ORDER`."""
     chart = (
-        alt.Chart(_empty("label", "transactions"))
+        alt.Chart(_empty("label", "transactions", ORDER))
         .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2)
         .encode(
-            x=alt.X("label:O", title=None, sort=None, axis=alt.Axis(labelAngle=-45, labelOverlap=False)),
+            x=alt.X("label:O", title=None, sort=_ORDER, axis=alt.Axis(labelAngle=-45, labelOverlap=False)),
             y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
             tooltip=[alt.Tooltip("label:O", title="amount"), alt.Tooltip("transactions:Q", format=",")],
         )

@@ -64,7 +64,7 @@ def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks
     with left.container(border=True, height="stretch"):
         _over_time(figures)
         st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
-        _chart(figures.amount_bins, charts.amounts(), "amounts", "Transactions by the size of their amounts")
+        _chart(_numbered(figures.amount_bins), charts.amounts(), "amounts", "Transactions by the size of their amounts")
     with right.container(border=True, height="stretch"):
         st.markdown("##### Busiest merchants")
         _merchants(figures)
@@ -100,6 +100,10 @@ def _chart(frame: pd.DataFrame, spec: charts.Spec, key: str, alt: str) -> None:
     st.vega_lite_chart(frame, spec, key=key, alt=alt)
 
 
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{charts.ORDER: range(len(frame))})
+
+
 def _over_time(figures: Figures) -> None:
     if figures.width is None or figures.series.empty:
         st.caption("These transactions have no time.")
@@ -121,7 +125,7 @@ def _bars(frame: pd.DataFrame, name: str, pick: Callable[[str, str], None], clic
     key = f"{name}-{clicks}"
     with st.container(key=f"bars-{name}"):
         st.vega_lite_chart(
-            frame,
+            _numbered(frame),
             charts.bars(name),
             key=key,
             on_select=lambda: pick(name, key),
