@@ -338,7 +338,9 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
         # The last of the charts.
         browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=30_000)
         yield browser_page
-        assert set(lands) == {200}
+        # After a reload it may be the browser's own copy.
+        assert 200 in lands
+        assert set(lands) <= {200, 304}
     finally:
         server.terminate()
         server.wait()
