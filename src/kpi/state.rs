@@ -163,7 +163,7 @@ impl State {
             return false;
         };
         let keeps = |grouping: &Grouping| matches!(grouping.by, By::Time) || !(grouping.extremes || grouping.cards);
-        let same_ring = was.width == is.width && was.len == is.len && is.len <= FEW;
+        let same_ring = was.len == is.len && is.len <= FEW;
         if !same_ring || new.0 < old.0 || new.0 >= old.1 || !asked.groupings.iter().all(keeps) {
             return false;
         }

@@ -346,6 +346,15 @@ def embedded_pipeline(services: dict[str, str], database: str) -> Iterator[Pipel
         yield made
 
 
+@pytest.fixture
+def filled(embedded_pipeline: Pipeline) -> Pipeline:
+    """2,000 transactions of 2026-01-01."""
+    flags = ("--seed", "5", "--start-time", "2026-01-01T10:00:00Z", "--rate", "max", "--count", "2000")
+    embedded_pipeline.run("produce", *flags)
+    embedded_pipeline.run("consume", "--until-caught-up")
+    return embedded_pipeline
+
+
 def wait_until(
     what: str, is_true: Callable[[], bool], limit: float = 60, state: Callable[[], str] = lambda: ""
 ) -> None:

@@ -1,14 +1,10 @@
-"""The page: by Streamlit's own test runner, and by a real browser that compares its figures with SQL."""
+"""The page by Streamlit's own test runner, and the figures that it shows."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -17,31 +13,19 @@ import ccstream
 from ccstream import embedded
 from ccstream.dashboard.custom import Custom, read_file
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.figures import TOP, change_text, load, to_csv
+from ccstream.dashboard.figures import change_text, load, to_csv
 from ccstream.dashboard.view import View
-from conftest import ROOT, leave_out, wait_until
+from conftest import ROOT, wait_until
 from services import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-    from playwright.sync_api import FloatRect, Locator, Page
 
     from ccstream.dashboard.figures import Figures
     from conftest import Pipeline
 
 # Streamlit's and Altair's own; and the threads of cached engines end with the process.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-
-
-@pytest.fixture
-def filled(embedded_pipeline: Pipeline) -> Pipeline:
-    """2,000 transactions of 2026-01-01."""
-    flags = ("--seed", "5", "--start-time", "2026-01-01T10:00:00Z", "--rate", "max", "--count", "2000")
-    embedded_pipeline.run("produce", *flags)
-    embedded_pipeline.run("consume", "--until-caught-up")
-    return embedded_pipeline
 
 
 def app(
@@ -284,131 +268,6 @@ def test_a_table_made_by_somebody_else(
         assert "(unknown)" in everything.categories["category"].tolist()
         unknown = load(engine, View(span="all", filters={"category": ("(unknown)",)}), 0)
         assert unknown.count == 1
-
-
-@pytest.fixture
-def browser_page() -> Iterator[Page]:
-    """A page of Debian's Chromium."""
-    path = shutil.which("chromium")
-    if path is None:
-        leave_out("browser", "there is no chromium (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    flags += ["--disable-background-networking", "--no-first-run"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=flags)
-        page = browser.new_page(viewport={"width": 1440, "height": 2400})
-        yield page
-        browser.close()
-
-
-def number(page: Page, label: str) -> str:
-    """A metric's value as a person reads it."""
-    metric = page.locator('[data-testid="stMetric"]', has_text=label)
-    return metric.locator('[data-testid="stMetricValue"]').first.inner_text()
-
-
-def box_of(element: Locator) -> FloatRect:
-    """Where an element is on the page."""
-    box = element.bounding_box()
-    assert box is not None
-    return box
-
-
-@pytest.fixture
-def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]:
-    """All of the pipeline's time, in the browser."""
-    port = free_port()
-    served = [f"--server.port={port}", "--server.headless=true"]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "dashboard.py", *served],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": filled.database_url, "CCSTREAM_KPI_FILE": str(tmp_path / "columns")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_until("the page is served", lambda: embedded.is_taken(port))
-        lands: list[int] = []
-        browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
-        browser_page.goto(f"http://localhost:{port}/?range=all")
-        browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=30_000)
-        # The last of the charts.
-        browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=30_000)
-        yield browser_page
-        # After a reload it may be the browser's own copy.
-        assert 200 in lands
-        assert set(lands) <= {200, 304}
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def bars(page: Page) -> tuple[list[str], list[float]]:
-    """The categories' names and the lengths of their bars, from the top, as they are at one moment."""
-
-    def from_top(what: str, value: str) -> str:
-        of = f"chart.querySelectorAll(`{what}`)"
-        return f"[...{of}].map(one => [one.getBoundingClientRect().y, one.{value}]).sort((a, b) => a[0] - b[0])"
-
-    names = from_top("[aria-label^='Y-axis'] .role-axis-label text", "textContent")
-    lengths = from_top(".mark-rect.role-mark path", "getBoundingClientRect().width")
-    chart = page.locator(".st-key-bars-category svg.marks")
-    found: list[list[tuple[float, Any]]] = chart.evaluate(f"chart => [{names}, {lengths}]")
-    return [name for _, name in found[0]], [length for _, length in found[1]]
-
-
-def test_a_browser_reads_what_sql_says(filled: Pipeline, page: Page) -> None:
-    [(count, approved)] = filled.query("SELECT count(*), count(*) FILTER (WHERE status = 'approved') FROM orders")
-    [(value, average)] = filled.query("SELECT sum(value), avg(value) FROM orders WHERE currency = 'USD'")
-    assert number(page, "Transactions") == f"{count:,}"
-    assert number(page, "Value (USD)") == f"{value:,.2f}"
-    assert number(page, "Average (USD)") == f"{average:,.2f}"
-    assert number(page, "Conversion rate") == f"{approved / count:.1%}"
-    assert page.locator('[data-testid="stException"]').count() == 0
-    # New rows show by themselves, without a reload.
-    filled.run("produce", "--rate", "max", "--count", "321")
-    filled.run("consume", "--until-caught-up")
-    wait_until("the page follows", lambda: number(page, "Transactions") == "2,321", limit=20)
-    # The database goes away and comes back; so does the page, and its figures stay meanwhile.
-    postgres = embedded.Postgres()
-    postgres.stop()
-    page.wait_for_selector("text=PostgreSQL has not answered", timeout=30_000)
-    assert number(page, "Transactions") == "2,321"
-    postgres.start()
-    page.wait_for_selector("text=PostgreSQL has not answered", state="detached", timeout=30_000)
-    assert number(page, "Transactions") == "2,321"
-    # A click on the longest bar of the categories filters by it, and the address says so.
-    [(category, rows)] = filled.query("SELECT category, count(*) FROM orders GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1")
-    page.locator(".st-key-bars-category svg.marks").first.click(position={"x": 180, "y": 12})
-    wait_until("it is filtered", lambda: number(page, "Transactions") == f"{rows:,}", limit=20)
-    assert f"category={category}" in page.url
-    # On a phone two figures fit side by side, and nothing is wider than the screen.
-    page.set_viewport_size({"width": 390, "height": 900})
-    cards = page.locator('[data-testid="stMetric"]')
-    wait_until("two fit", lambda: len({round(box["y"]) for box in map(box_of, cards.all()[:4])}) == 2)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.reload()
-    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=30_000)
-    assert number(page, "Transactions") == f"{rows:,}"
-
-
-def test_bars_stay_in_order_while_rows_come(filled: Pipeline, page: Page) -> None:
-    filled.consume("--quiet")
-    filled.produce(100, 4000, "--seed", "6")
-    wait_until("rows come", lambda: filled.count() > 2500)
-    page.goto(page.url.replace("range=all", "range=5m"))
-    page.wait_for_selector(".st-key-bars-category svg.marks", timeout=30_000)
-    orders = set()
-    while filled.count() < 6000:
-        names, lengths = bars(page)
-        orders.add(tuple(names))
-        assert lengths[:TOP] == sorted(lengths[:TOP], reverse=True), names
-        assert [name for name in names if name.endswith(" others")] == names[TOP:]
-        page.wait_for_timeout(300)
-    assert len(orders) > 1, "their order did not change"
 
 
 def readme_blocks(language: str) -> list[str]:
