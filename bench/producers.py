@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SETTINGS = {"enable.idempotence": "true", "linger.ms": "5", "queue.buffering.max.messages": "1000000"}
-OURS = {"queue.buffering.max.kbytes": "32768", "max.in.flight": "3"}
+OURS = {"queue.buffering.max.kbytes": "32768", "max.in.flight": "1"}
 """What ccstream's producer has otherwise than librdkafka by itself."""
 
 
@@ -99,7 +99,7 @@ def main() -> None:
             "rdkafka_performance, ready-made payloads": lambda topic: librdkafka.produce(
                 broker, topic, count, size, SETTINGS
             ),
-            "rdkafka_performance, with our buffer of 32 MiB and three requests": lambda topic: librdkafka.produce(
+            "rdkafka_performance, with our buffer of 32 MiB and one request": lambda topic: librdkafka.produce(
                 broker, topic, count, size, SETTINGS | OURS
             ),
             "ccstream, transactions and JSON made": lambda topic: ours(broker, topic, count),

@@ -54,6 +54,12 @@ class ProduceSummary:
     def failed(self) -> int:
         """Events that were given up."""
     @property
+    def sent_again(self) -> int:
+        """How often an event was sent again by a new client, as Kafka had lost track of the one before.
+
+        At most so many more are in the topic. The other counts have each event once.
+        """
+    @property
     def elapsed(self) -> timedelta:
         """Since the first event."""
 
@@ -87,7 +93,7 @@ class Producer:
 
     Example:
         >>> Producer(rate=1000, count=5000, seed=7).run()  # doctest: +SKIP
-        ProduceSummary(sent=5000, acknowledged=5000, failed=0, elapsed=5.0s)
+        ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=5.0s)
     """
 
     def __new__(

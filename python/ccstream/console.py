@@ -124,6 +124,12 @@ class ProducerConsole:
             f"Sent {summary.sent:,}, acknowledged {summary.acknowledged:,}, failed {summary.failed:,} "
             f"in {seconds:.1f} s ({_per_second(summary.acknowledged, seconds)} events/s)",
         )
+        if summary.sent_again:
+            say(
+                "Producer",
+                f"! {summary.sent_again:,} were sent again, as Kafka no longer knew how far the producer had come: "
+                "some may be in the topic twice, and the consumer stores one of each id",
+            )
 
 
 class ConsumerConsole:

@@ -19,7 +19,7 @@ use super::{ConsumeEvent, ConsumeSummary, consume};
 use crate::config::{ConsumerConfig, KafkaConfig, ProducerConfig};
 use crate::error::Result;
 use crate::generate::Pace;
-use crate::produce::{ProduceSummary, produce};
+use crate::produce::{ProduceEvent, ProduceSummary, produce};
 use crate::store::tests::Sandbox;
 
 const PARTITIONS: i32 = 4;
@@ -225,6 +225,52 @@ fn what_the_broker_refuses_for_good_is_counted_as_failed() {
     assert!(sent.failed > 0, "{sent:?}");
     let there = read_all(&kafka);
     assert_eq!(there.len() as u64, sent.acknowledged);
+}
+
+#[test]
+fn a_producer_that_the_broker_has_forgotten_begins_anew() {
+    let (cluster, kafka) = cluster();
+    let (count, pace) = (20_000, Pace::PerSecond(5_000.0));
+    let codes = [Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 2];
+    let config = ProducerConfig { kafka: kafka.clone(), pace, count: Some(count), ..ProducerConfig::default() };
+    let (mut acknowledged, mut times) = (0, 0);
+    let sent = produce(&config, &CancellationToken::new(), &mut |event| match event {
+        // Not so often that a busy machine gets nothing acknowledged in between.
+        ProduceEvent::Progress(now) if now.acknowledged > acknowledged && now.sent < count => {
+            acknowledged = now.acknowledged;
+            cluster.request_errors(Api::Produce, &codes);
+            times += 1;
+        }
+        _ => {}
+    });
+    let sent = sent.unwrap();
+    println!("{times} times: {sent:?}");
+    assert_eq!((sent.sent, sent.acknowledged, sent.failed), (count, count, 0));
+    assert!(sent.sent_again >= times && times > 1, "{times} times: {sent:?}");
+    let there = read_all(&kafka);
+    let ids: BTreeSet<&String> = there.values().collect();
+    assert_eq!(ids.len() as u64, count);
+    assert!(there.len() as u64 <= count + sent.sent_again, "{}", there.len());
+
+    // Where each is waited for, what is told of it is what became of it in the end.
+    cluster.request_errors(Api::Produce, &codes[..1]);
+    let config = ProducerConfig { kafka, pace: Pace::PerSecond(10.0), count: Some(3), ..ProducerConfig::default() };
+    let mut told = Vec::new();
+    let sent = produce(&config, &CancellationToken::new(), &mut |event| match event {
+        ProduceEvent::Sent { .. } => told.push("sent"),
+        ProduceEvent::NotSent { .. } => told.push("not sent"),
+        _ => {}
+    });
+    assert_eq!(told, ["sent"; 3]);
+    assert_eq!(sent.unwrap().sent_again, 1);
+}
+
+#[test]
+fn a_producer_that_the_broker_forgets_each_time_ends() {
+    let (cluster, kafka) = cluster();
+    cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 1000]);
+    let error = send(&kafka, Pace::PerSecond(100.0), 1000).unwrap_err().chain();
+    assert!(error.contains("sequence desynchronization"), "{error}");
 }
 
 /// Every message's place and the id in it, read by a client that is not ours.

@@ -1,5 +1,6 @@
-//! What became of each message, as librdkafka calls back.
+//! What became of each message, as librdkafka calls back: kept here until the sender takes it.
 
+use std::mem::take;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,20 +11,32 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
 use crate::kafka::ClientLog;
+use crate::replay::ReplayedEvent;
 
-/// What became of the messages so far.
+/// A message that the broker has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delivered {
+    pub(super) number: usize,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+/// A message that the broker has not, or of which nobody knows.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    pub(super) number: usize,
+    pub(super) message: ReplayedEvent,
+    pub(super) error: KafkaError,
+}
+
+/// What became of messages and was not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     pub(super) log: ClientLog,
-    pub(super) acknowledged: AtomicU64,
-    pub(super) failed: AtomicU64,
-    failure: Mutex<Option<String>>,
-    /// The numbers of the messages that the broker has, where each is of interest.
-    delivered: Option<Mutex<Vec<usize>>>,
-    /// Each delivery is waited for,
-    pub(super) watched: bool,
-    /// and this is the last one's partition and offset, or why there was none.
-    pub(super) last: Mutex<Option<Result<(i32, i64), String>>>,
+    acknowledged: AtomicU64,
+    undelivered: Mutex<Vec<Undelivered>>,
+    /// Each that was acknowledged, where each is of interest.
+    delivered: Option<Mutex<Vec<Delivered>>>,
 }
 
 impl ClientContext for Deliveries {
@@ -36,7 +49,7 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    /// A message's number among those that are sent again; 0 for others.
+    /// A message's number, from 0.
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
@@ -44,50 +57,44 @@ impl ProducerContext for Deliveries {
             Ok(message) => {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
                 if let Some(delivered) = &self.delivered {
-                    delivered.lock().expect("no panic while it is held").push(number);
+                    let (partition, offset) = (message.partition(), message.offset());
+                    delivered.lock().expect("no panic while it is held").push(Delivered { number, partition, offset });
                 }
-                self.note(|| Ok((message.partition(), message.offset())));
             }
-            Err((error, _)) => self.delivery_failed(&error.to_string()),
+            Err((error, message)) => {
+                let key = message.key().map(<[u8]>::to_vec);
+                let payload = message.payload().unwrap_or_default().to_vec();
+                let message = ReplayedEvent { key, payload };
+                let mut undelivered = self.undelivered.lock().expect("no panic while it is held");
+                undelivered.push(Undelivered { number, message, error: error.clone() });
+            }
         }
     }
 }
 
 impl Deliveries {
-    /// Of messages that are each waited for, if `watched`.
-    pub(super) fn new(watched: bool) -> Self {
-        Self { watched, ..Self::default() }
+    /// Keeps which messages are acknowledged, if `each`, or only how many.
+    pub(super) fn new(each: bool) -> Self {
+        Self { delivered: each.then(Mutex::default), ..Self::default() }
     }
 
-    /// Of messages that have numbers, which tell those that the broker has.
-    pub(super) fn numbered() -> Self {
-        Self { delivered: Some(Mutex::default()), ..Self::default() }
+    /// Whether it keeps which messages are acknowledged.
+    pub(super) fn keeps_each(&self) -> bool {
+        self.delivered.is_some()
     }
 
-    /// The numbers of the messages that the broker has.
-    pub(super) fn take_delivered(&self) -> Vec<usize> {
-        let Some(delivered) = &self.delivered else { return Vec::new() };
-        std::mem::take(&mut *delivered.lock().expect("no panic while it is held"))
+    pub(super) fn take_acknowledged(&self) -> u64 {
+        self.acknowledged.swap(0, Ordering::Relaxed)
     }
 
-    /// Why the first message that was not delivered was not.
-    pub(super) fn first_failure(&self) -> String {
-        let failure = self.failure.lock().expect("no panic while it is held").clone();
-        failure.unwrap_or_else(|| "no reason given".into())
+    pub(super) fn take_delivered(&self) -> Vec<Delivered> {
+        self.delivered
+            .as_ref()
+            .map(|kept| take(&mut *kept.lock().expect("no panic while it is held")))
+            .unwrap_or_default()
     }
 
-    pub(super) fn delivery_failed(&self, error: &str) {
-        if self.failed.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::error!(error, "A message was not delivered; further ones are only counted.");
-            *self.failure.lock().expect("no panic while it is held") = Some(error.to_owned());
-        }
-        self.note(|| Err(error.to_owned()));
-    }
-
-    /// Keeps what became of a message for whoever waits for it.
-    fn note(&self, outcome: impl FnOnce() -> Result<(i32, i64), String>) {
-        if self.watched {
-            *self.last.lock().expect("no panic while it is held") = Some(outcome());
-        }
+    pub(super) fn take_undelivered(&self) -> Vec<Undelivered> {
+        take(&mut *self.undelivered.lock().expect("no panic while it is held"))
     }
 }

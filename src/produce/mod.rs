@@ -3,16 +3,17 @@
 //! ```text
 //! Generator | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
 //!                          ^ full: wait                | delivery report -> acknowledged | failed
+//!                          ^ by a new client ----------| fatal: the broker no longer knows how far we had come
 //! ```
 
 mod deliveries;
 mod pacer;
 mod payloads;
 mod run;
+mod sender;
 
 use std::time::Duration;
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio_util::sync::CancellationToken;
@@ -20,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use self::deliveries::Deliveries;
 use self::payloads::Payloads;
 use self::run::Run;
+use self::sender::{Sender, connect};
 use crate::config::ProducerConfig;
 use crate::error::{Error, Result};
 use crate::generate::Pace;
-use crate::kafka::{ensure_topic, find_topic, refused, unreachable};
+use crate::kafka::{ensure_topic, find_topic, unreachable};
 use crate::replay::ReplayedEvent;
 
 /// Events a second up to which each is reported; above, only progress is.
@@ -71,6 +73,9 @@ pub struct ProduceSummary {
     pub acknowledged: u64,
     /// Events that were given up.
     pub failed: u64,
+    /// How often an event was sent again by a new client, as Kafka had lost track of the one before: at most so many
+    /// more are in the topic. The other counts have each event once.
+    pub sent_again: u64,
     /// Since the first event.
     pub elapsed: Duration,
 }
@@ -79,7 +84,7 @@ pub struct ProduceSummary {
 ///
 /// Every event is counted as acknowledged or failed; failures are no error here, the summary has
 /// them. Errors: settings, an unreachable broker, a topic that is missing and cannot be created,
-/// an unreadable file, a fatal error of the idempotent producer.
+/// an unreadable file, a fatal error of the idempotent producer that a new one would have too.
 pub fn produce(
     config: &ProducerConfig,
     stop: &CancellationToken,
@@ -92,26 +97,13 @@ pub fn produce(
         Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
         Pace::Max => false,
     };
-    let producer = connect(config, Deliveries::new(watched))?;
+    let producer = connect(config, watched)?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
     })?;
     report(ProduceEvent::Connected { created });
-    Run::new(config, stop, producer).send_all(payloads, report)
-}
-
-fn connect(config: &ProducerConfig, deliveries: Deliveries) -> Result<BaseProducer<Deliveries>> {
-    let client = config.kafka.client(&[
-        ("enable.idempotence", "true"),
-        ("acks", "all"),
-        // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
-        ("queue.buffering.max.kbytes", "32768"),
-        // With 5 librdkafka polls its socket 400,000 times for a million events: a fifth of the processor's time.
-        ("max.in.flight", "3"),
-        ("statistics.interval.ms", "0"),
-    ])?;
-    BaseProducer::from_config_and_context(&client, deliveries).map_err(refused)
+    Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, report)
 }
 
 /// The error of a broker that did not answer.
@@ -126,24 +118,22 @@ fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, sourc
 /// Returns the places of those that the broker has, and why another was not delivered, if any was not.
 /// Errors: an unreachable broker, a topic that does not exist.
 pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
-    let producer = connect(config, Deliveries::numbered())?;
+    let producer = connect(config, true)?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
         Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
         Err(source) => return Err(no_answer(config, &producer, source)),
     }
     let stop = CancellationToken::new();
-    let mut run = Run::new(config, &stop, producer);
-    let sent: Result<()> =
-        messages.iter().enumerate().try_for_each(|(number, message)| run.send(message, number, &mut |_| {}).map(drop));
-    let summary = run.drain();
-    let deliveries = run.producer.context();
+    let mut sender = Sender::new(config, &stop, producer);
+    let sent = messages.iter().try_for_each(|message| sender.send(message).map(drop));
+    let summary = sender.drain();
     let failure = match sent {
         // What it has is told nevertheless: it must not be sent again.
         Err(error) => Some(error.chain()),
-        Ok(()) => (summary.failed > 0).then(|| deliveries.first_failure()),
+        Ok(()) => (summary.failed > 0).then(|| sender.failure.clone()),
     };
-    Ok((deliveries.take_delivered(), failure))
+    Ok((sender.take_delivered().iter().map(|delivered| delivered.number).collect(), failure))
 }
 
 #[cfg(test)]
@@ -161,7 +151,7 @@ mod tests {
             librdkafka_options: vec![("message.max.bytes".into(), "100000000".into())],
         };
         let config = ProducerConfig { kafka, ..ProducerConfig::default() };
-        let producer = connect(&config, Deliveries::numbered()).unwrap();
+        let producer = connect(&config, true).unwrap();
         assert!(ensure_topic(&config.kafka, producer.client(), 1).unwrap());
         let of_size = |size| ReplayedEvent { payload: vec![b'x'; size], ..ReplayedEvent::default() };
         let (delivered, failure) = resend(&config, &[of_size(1), of_size(33 << 20), of_size(2)]).unwrap();

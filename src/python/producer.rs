@@ -141,11 +141,18 @@ impl PyProduceSummary {
         self.0.failed
     }
     #[getter]
+    fn sent_again(&self) -> u64 {
+        self.0.sent_again
+    }
+    #[getter]
     fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
     fn __repr__(&self) -> String {
-        let ProduceSummary { sent, acknowledged, failed, elapsed } = self.0;
-        format!("ProduceSummary(sent={sent}, acknowledged={acknowledged}, failed={failed}, elapsed={elapsed:?})")
+        let ProduceSummary { sent, acknowledged, failed, sent_again, elapsed } = self.0;
+        format!(
+            "ProduceSummary(sent={sent}, acknowledged={acknowledged}, failed={failed}, sent_again={sent_again}, \
+             elapsed={elapsed:?})"
+        )
     }
 }

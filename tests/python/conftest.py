@@ -272,6 +272,11 @@ class Running:
         sent, acknowledged, failed = (int(number.replace(",", "")) for number in found.groups())
         return sent, acknowledged, failed
 
+    def sent_again(self) -> int:
+        """What a producer that has ended says that it sent again, and may be in the topic more than once."""
+        found = re.search(r"\] ! ([\d,]+) were sent again", self.output())
+        return int(found.group(1).replace(",", "")) if found else 0
+
     def acknowledged(self) -> int:
         """What a producer that has ended says that Kafka has of it; all that it sent."""
         sent, acknowledged, failed = self.accounts()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
     from typing import Self
 
     import psutil
@@ -178,6 +179,8 @@ class Link(Proxy):
         self._open = threading.Event()
         self._open.set()
         self._delay = 0.0
+        self._answering = threading.Event()
+        self._answering.set()
         self._halve = threading.Event()
         self._silence = threading.Event()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
@@ -202,6 +205,16 @@ class Link(Proxy):
                     # A reset, not a farewell.
                     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     stream.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def unanswered(self) -> Iterator[None]:
+        """What is asked passes, and no answer does; in the end the connections are cut, and the answers are lost."""
+        self._answering.clear()
+        try:
+            yield
+        finally:
+            self.cut()
+            self._answering.set()
 
     def halve(self) -> bool:
         """Of the next large piece one half passes, then the connection ends: whether one came within 5 seconds."""
@@ -228,26 +241,26 @@ class Link(Proxy):
 
     def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         """Forwards what the client says."""
-        self._forward(client, server, muted, COMMIT)
+        self._forward(client, server, muted, asks=True)
 
     def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         """Forwards what the service says, unless it is muted."""
-        # PostgreSQL's answer has the same word in it.
-        self._forward(server, client, muted, None)
+        self._forward(server, client, muted, asks=False)
 
-    def _forward(
-        self, source: socket.socket, target: socket.socket, muted: threading.Event, commit: bytes | None
-    ) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, muted: threading.Event, *, asks: bool) -> None:
         pair = (source, target)
         self._pairs.add(pair)
         try:
             while data := source.recv(1 << 16):
                 self._open.wait()
+                if not asks:
+                    self._answering.wait()
                 if self._delay:
                     time.sleep(self._delay)
                 if muted.is_set():
                     return
-                if commit is not None and commit in data and self._silence.is_set():
+                # PostgreSQL's answer has the same word in it.
+                if asks and COMMIT in data and self._silence.is_set():
                     self._silence.clear()
                     muted.set()
                     target.sendall(data)

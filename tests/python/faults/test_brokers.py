@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import calls
 from apache_kafka import missing_tools, running_kafka
-from conftest import leave_out, make_pipeline, wait_until
+from conftest import at_length, leave_out, make_pipeline, wait_until
+from faults.proxy import Link
+from recount import Recount
 from services import free_port
+
+if TYPE_CHECKING:
+    import random
+
+    from conftest import Pipeline
 
 FENCED = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "1500"}
 """Each heartbeat comes after the session has ended: the controller takes the broker out, and in again."""
@@ -39,4 +47,41 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
 
         wait_until("all is stored", lambda: pipeline.count() == sent, state=state)
         assert consumer.stop() == 0
+        pipeline.verify()
+
+
+def wait_for_rows(pipeline: Pipeline, number: int) -> None:
+    """So many more."""
+    before = pipeline.count()
+    wait_until("rows come", lambda: pipeline.count() >= before + number)
+
+
+def test_a_broker_killed_before_it_acknowledges(database: str, chance: random.Random) -> None:
+    if missing := missing_tools():
+        leave_out("kafka", f"Apache Kafka needs {missing}")
+    # So slow that each message is a batch of its own.
+    rate = 100
+    port = free_port()
+    with (
+        Link(f"kafka://localhost:{port}") as line,
+        running_kafka(port, advertised=line.port) as kafka,
+        make_pipeline(kafka.address, database) as pipeline,
+    ):
+        pipeline.create_topic(1)
+        consumer = pipeline.consume()
+        producer = pipeline.produce(rate, rate * 3600)
+        for _ in range(at_length(3, 20)):
+            wait_for_rows(pipeline, rate)
+            with line.unanswered():
+                # As many as may be under way are written by then, and the producer knows of none.
+                time.sleep(chance.uniform(1, 2))
+                kafka.kill()
+            kafka.start()
+        assert producer.stop() == 0, producer.output()
+        sent = producer.acknowledged()
+        wait_until("all is stored", lambda: pipeline.count() == sent, state=consumer.output)
+        assert consumer.stop() == 0
+        counted = Recount(pipeline)
+        assert (len(counted.events), counted.held.total(), producer.sent_again()) == (sent, sent, 0)
+        counted.check()
         pipeline.verify()
