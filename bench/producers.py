@@ -86,7 +86,7 @@ def main() -> None:
     """Measures each in turn, and keeps medians of the rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
     count, rates = options.events, dict[str, list[float]]()
     with embedded_services(), running_kafka(free_port()) as kafka:

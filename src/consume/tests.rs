@@ -86,8 +86,17 @@ fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaConfig) {
 }
 
 fn send(kafka: &KafkaConfig, pace: Pace, count: u64) -> Result<ProduceSummary> {
+    send_telling(kafka, pace, count, &mut |_| {})
+}
+
+fn send_telling(
+    kafka: &KafkaConfig,
+    pace: Pace,
+    count: u64,
+    report: &mut dyn FnMut(ProduceEvent<'_>),
+) -> Result<ProduceSummary> {
     let config = ProducerConfig { kafka: kafka.clone(), pace, count: Some(count), ..ProducerConfig::default() };
-    produce(&config, &CancellationToken::new(), &mut |_| {})
+    produce(&config, &CancellationToken::new(), report)
 }
 
 /// Reads until it is told to stop or an error ends it; what was told on the way. Where nothing ends it, this does
@@ -230,11 +239,10 @@ fn what_the_broker_refuses_for_good_is_counted_as_failed() {
 #[test]
 fn a_producer_that_the_broker_has_forgotten_begins_anew() {
     let (cluster, kafka) = cluster();
-    let (count, pace) = (20_000, Pace::PerSecond(5_000.0));
+    let count = 20_000;
     let codes = [Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 2];
-    let config = ProducerConfig { kafka: kafka.clone(), pace, count: Some(count), ..ProducerConfig::default() };
     let (mut acknowledged, mut times) = (0, 0);
-    let sent = produce(&config, &CancellationToken::new(), &mut |event| match event {
+    let sent = send_telling(&kafka, Pace::PerSecond(5_000.0), count, &mut |event| match event {
         // Not so often that a busy machine gets nothing acknowledged in between.
         ProduceEvent::Progress(now) if now.acknowledged > acknowledged && now.sent < count => {
             acknowledged = now.acknowledged;
@@ -254,9 +262,8 @@ fn a_producer_that_the_broker_has_forgotten_begins_anew() {
 
     // Where each is waited for, what is told of it is what became of it in the end.
     cluster.request_errors(Api::Produce, &codes[..1]);
-    let config = ProducerConfig { kafka, pace: Pace::PerSecond(10.0), count: Some(3), ..ProducerConfig::default() };
     let mut told = Vec::new();
-    let sent = produce(&config, &CancellationToken::new(), &mut |event| match event {
+    let sent = send_telling(&kafka, Pace::PerSecond(10.0), 3, &mut |event| match event {
         ProduceEvent::Sent { .. } => told.push("sent"),
         ProduceEvent::NotSent { .. } => told.push("not sent"),
         _ => {}

@@ -105,13 +105,15 @@ impl<'r> Sender<'r> {
                     self.poll(TICK);
                     is_alone = self.producer.in_flight_count() == 0;
                 }
-                KafkaError::MessageProduction(RDKafkaErrorCode::Fatal) if self.settle() => {}
                 KafkaError::MessageProduction(code) if code != RDKafkaErrorCode::Fatal => {
                     // Refused at once, a message above message.max.bytes say: counted, and on to the next.
                     self.give_up(format!("{code}, {} bytes", message.payload.len()));
                     return Ok(true);
                 }
                 _ => {
+                    if self.settle() {
+                        continue;
+                    }
                     let fatal = self.producer.client().fatal_error().map(|(_, reason)| reason);
                     let context = format!("sending: {}", fatal.unwrap_or_else(|| "refused".into()));
                     return Err(Error::Kafka { context, source });
@@ -168,8 +170,7 @@ impl<'r> Sender<'r> {
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
             self.producer.poll(SHORT);
         }
-        self.purge();
-        self.count();
+        self.take_back();
         self.in_vain = if self.acknowledged > self.acknowledged_before { 0 } else { self.in_vain + 1 };
         let next = connect(self.config, self.producer.context().keeps_each())
             .inspect_err(|error| tracing::error!(error = error.chain(), "There is no new Kafka client."));
@@ -197,8 +198,8 @@ impl<'r> Sender<'r> {
         true
     }
 
-    /// Takes back all that is under way; each is reported as not delivered.
-    fn purge(&self) {
+    /// Takes back all that is under way: undelivered, but for what was acknowledged just before.
+    fn take_back(&mut self) {
         self.producer.purge(PurgeConfig::default().queue().inflight());
         for _ in 0..20 {
             if self.producer.in_flight_count() == 0 {
@@ -206,6 +207,7 @@ impl<'r> Sender<'r> {
             }
             self.producer.poll(TICK);
         }
+        self.count();
     }
 
     /// Waits for what is under way; after a stop at most the drain limit, then gives it up as failed.
@@ -216,8 +218,7 @@ impl<'r> Sender<'r> {
             if self.stop.is_cancelled() {
                 let since = *stopped.get_or_insert_with(Instant::now);
                 if since.elapsed() > self.config.drain_limit {
-                    self.purge();
-                    self.count();
+                    self.take_back();
                     self.give_up_undelivered();
                     break;
                 }

@@ -19,7 +19,8 @@ import pytest
 
 from apache_kafka import missing_tools, running_kafka
 from conftest import at_length, leave_out, make_pipeline, wait_until
-from faults.attack import FAULTS, PARTITIONS, MetNothingError, Mixer, Progress, Scene
+from faults.attack import FAULTS, PARTITIONS, MetNothingError, Progress, Scene
+from faults.mixer import Mixer
 from faults.proxy import Link
 from recount import Recount
 from services import free_port
