@@ -126,22 +126,35 @@ class Slow(Proxy):
 
 
 class CommitCutter(Proxy):
-    """Cuts a share of the connections at their COMMIT: half before PostgreSQL has it, half after.
+    """Cuts three in ten of the connections at their COMMIT: half before PostgreSQL has it, half after.
+
+    What becomes of a COMMIT is dealt from a shuffled deck, so that of every twenty there are three of each sort.
 
     Args:
         url: the database's, on this machine.
-        chance: what decides.
-        share: of the COMMITs that are cut.
+        chance: what shuffles.
 
     Attributes:
         before: how many were cut before PostgreSQL had them.
         after: how many were committed, and nobody heard of it.
     """
 
-    def __init__(self, url: str, chance: random.Random, share: float) -> None:
+    DECK = ("before",) * 3 + ("after",) * 3 + ("whole",) * 14
+
+    def __init__(self, url: str, chance: random.Random) -> None:
         super().__init__(url)
-        self._chance, self._share = chance, share
+        self._chance = chance
+        self._deck: list[str] = []
+        self._dealing = threading.Lock()
         self.before = self.after = 0
+
+    def _deal(self) -> str:
+        with self._dealing:
+            self._deck = self._deck or self._chance.sample(self.DECK, len(self.DECK))
+            fate = self._deck.pop()
+            self.before += fate == "before"
+            self.after += fate == "after"
+            return fate
 
     def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         """Reads message by message, and cuts at a COMMIT."""
@@ -152,15 +165,14 @@ class CommitCutter(Proxy):
             body = _read(client, struct.unpack("!i", length)[0] - 4)
             if is_starting:
                 is_starting = body[:4] == SSL_REQUEST
-            if kind == b"Q" and body == b"COMMIT\0" and self._chance.random() < self._share:
-                if self._chance.random() < 0.5:
-                    self.before += 1
-                    return
-                self.after += 1
-                muted.set()
-                server.sendall(kind + length + body)
+            fate = self._deal() if kind == b"Q" and body == b"COMMIT\0" else "whole"
+            if fate == "before":
                 return
+            if fate == "after":
+                muted.set()
             server.sendall(kind + length + body)
+            if muted.is_set():
+                return
 
 
 COMMIT = b"Q\0\0\0\x0bCOMMIT\0"

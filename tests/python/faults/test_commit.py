@@ -22,7 +22,7 @@ def test_a_commit_that_is_cut_is_neither_doubled_nor_lost(
 ) -> None:
     count = at_length(count, 400_000)
     pipeline.run("produce", "--rate", "max", "--count", str(count), "--partitions", "4", "--quiet")
-    with CommitCutter(pipeline.database_url, chance, share=0.3) as cutter:
+    with CommitCutter(pipeline.database_url, chance) as cutter:
         consumer = pipeline.consume("--batch-rows", str(rows), environment={"DATABASE_URL": cutter.url})
         wait_until("all rows are there", lambda: pipeline.count() == count, limit=at_length(60, 500))
         assert consumer.stop() == 0

@@ -164,7 +164,12 @@ def test_the_embedded_brokers_topic_vanishes_under_a_live_consumer(embedded_pipe
     assert "so partition [0] is read from the beginning" in consumer.output()
     consumer.signal(signal.SIGTERM)
     consumer.process.wait(40)
-    assert pipeline.query(COUNTERS) == [(310, 300, 10, 0)]
+    # Back soon enough, librdkafka goes on at offset 100, where the new topic has messages too. They are read again once
+    # the topic is seen to be another, and each reading is counted.
+    ((consumed, stored, duplicate, missing),) = pipeline.query(COUNTERS)
+    again = consumed - 310
+    assert (stored, duplicate, missing) == (300, 10 + again, 0)
+    assert 0 <= again <= 110
     pipeline.verify()
 
 
