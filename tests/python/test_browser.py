@@ -126,6 +126,11 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, page: Page) -> None:
     page.locator(".st-key-bars-category svg.marks").first.click(position={"x": 180, "y": 12})
     wait_until("it is filtered", lambda: number(page, "Transactions") == f"{rows:,}", limit=20)
     assert f"category={category}" in page.url
+    # On a small laptop the merchants' amounts, the last column, are there without scrolling.
+    page.set_viewport_size({"width": 1280, "height": 900})
+    merchants = page.locator('[data-testid="stDataFrame"] .dvn-scroller').first
+    wait_until("the page is narrower", lambda: box_of(merchants)["width"] < 380)
+    assert merchants.evaluate("table => table.scrollWidth <= table.clientWidth")
     # On a phone two figures fit side by side, and nothing is wider than the screen.
     page.set_viewport_size({"width": 390, "height": 900})
     cards = page.locator('[data-testid="stMetric"]')

@@ -135,6 +135,7 @@ def _bars(frame: pd.DataFrame, name: str, pick: Callable[[str, str], None], clic
 
 
 def _merchants(figures: Figures) -> None:
+    # 368 pixels together, which a page of 1,280 has for them; on a wider one they grow.
     st.dataframe(
         figures.merchants,
         hide_index=True,
@@ -142,10 +143,10 @@ def _merchants(figures: Figures) -> None:
         placeholder="-",
         alt="The busiest merchants with their trends",
         column_config={
-            "merchant": st.column_config.TextColumn("Merchant", width="medium"),
-            "trend": st.column_config.AreaChartColumn("Trend", width="small", y_min=0, color=charts.TRANSACTIONS),
+            "merchant": st.column_config.TextColumn("Merchant", width=133),
+            "trend": st.column_config.AreaChartColumn("Trend", width=60, y_min=0, color=charts.TRANSACTIONS),
             "transactions": st.column_config.NumberColumn("Count", width=70, format="localized"),
-            "value": st.column_config.NumberColumn(figures.currency or "Value", width=110, format="accounting"),
+            "value": st.column_config.NumberColumn(figures.currency or "Value", width=105, format="accounting"),
         },
     )
 

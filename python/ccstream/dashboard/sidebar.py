@@ -55,7 +55,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
     """
     with st.sidebar:
         names = {key: label for key, (label, _) in SPANS.items()} | {FROM_TO: "From-to"}
-        span = st.segmented_control(
+        span = st.pills(
             "Time range",
             list(names),
             key="range",
