@@ -391,6 +391,8 @@ class Resent:
 def verify(*, database_url: str | None = None, counters_only: bool = False) -> VerifyReport:
     """Counts again, in one snapshot, all that the counters and totals say; exact while consumers run.
 
+    The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL (from 14 on) gives up too.
+
     Args:
         database_url: Default: the one of ``docker-compose.yml``.
         counters_only: Leave out the figures of the dashboard's engine, which take the longest.

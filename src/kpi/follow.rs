@@ -16,7 +16,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 
 use super::columns::Columns;
 use super::decode::{Decoder, Found, READ, strange};
-use super::search::{self, Spots};
+use super::search::Spots;
 use super::seen::Seen;
 use super::session::{Identity, Session, Snapshot, look};
 use crate::error::{Error, Result};
@@ -273,7 +273,7 @@ async fn follow(
     let wanted = snapshot.stored() - known.stored;
     let (mut taken, mut gathered, mut places) = (0, Vec::new(), Seen::new(known.page_bytes));
     let end = known.pages;
-    for step in search::steps(known, snapshot) {
+    for step in known.spots.steps(known.pages, known.horizon, snapshot) {
         if taken >= wanted {
             break;
         }

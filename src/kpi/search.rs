@@ -1,7 +1,6 @@
 //! Where rows that were stored since may lie: mostly at the table's end, but PostgreSQL also puts a row wherever its
 //! free space map knows of enough room, one such page after another.
 
-use super::follow::Known;
 use super::session::Snapshot;
 
 /// Pages before the end of what is known that are searched at first, and pages around a spot.
@@ -25,31 +24,30 @@ impl Spots {
         self.0.insert(0, page);
         self.0.truncate(KEPT);
     }
+
+    /// What to read in search of new rows, step by step, each further than the one before: for each step conditions on
+    /// `orders`, which leave out most of the rows that are known: of the first `pages`, by a snapshot with this horizon.
+    pub(crate) fn steps(&self, pages: u32, horizon: i64, snapshot: &Snapshot) -> Vec<Vec<String>> {
+        let since = since(horizon, snapshot);
+        let conditions = |step: Vec<Stretch>| step.into_iter().map(|stretch| within(stretch, &since)).collect();
+        self.places(pages, snapshot.seeks).into_iter().map(conditions).collect()
+    }
+
+    /// Where to look, step by step.
+    fn places(&self, known: u32, seeks: bool) -> Vec<Vec<Stretch>> {
+        let end = |pages: u32| (known.saturating_sub(pages), None);
+        let spots =
+            |pages: u32| self.0.iter().map(move |spot| (spot.saturating_sub(pages), Some(spot.saturating_add(pages))));
+        let everywhere = vec![end(u32::MAX)];
+        if !seeks {
+            return vec![everywhere];
+        }
+        vec![vec![end(NEAR)], spots(NEAR).collect(), spots(FAR).chain([end(FAR)]).collect(), everywhere]
+    }
 }
 
 /// From which page to before which; without the latter, to the end, however far it has moved.
 type Stretch = (u32, Option<u32>);
-
-/// What to read in search of new rows, step by step, each further than the one before: for each step conditions on
-/// `orders`, which leave out most of the rows that are known.
-pub(crate) fn steps(known: &Known, snapshot: &Snapshot) -> Vec<Vec<String>> {
-    let since = since(known, snapshot);
-    let conditions = |step: Vec<Stretch>| step.into_iter().map(|pages| within(pages, &since)).collect();
-    places(known, snapshot.seeks).into_iter().map(conditions).collect()
-}
-
-/// Where to look, step by step.
-fn places(known: &Known, seeks: bool) -> Vec<Vec<Stretch>> {
-    let end = |pages: u32| (known.pages.saturating_sub(pages), None);
-    let spots = |pages: u32| {
-        known.spots.0.iter().map(move |spot| (spot.saturating_sub(pages), Some(spot.saturating_add(pages))))
-    };
-    let everywhere = vec![end(u32::MAX)];
-    if !seeks {
-        return vec![everywhere];
-    }
-    vec![vec![end(NEAR)], spots(NEAR).collect(), spots(FAR).chain([end(FAR)]).collect(), everywhere]
-}
 
 /// Of a range of pages, rows that meet a condition.
 fn within((from, until): Stretch, condition: &str) -> String {
@@ -58,10 +56,10 @@ fn within((from, until): Stretch, condition: &str) -> String {
 }
 
 /// Rows that came from Kafka and were written by transactions that were open at the snapshot before, or are later.
-fn since(known: &Known, snapshot: &Snapshot) -> String {
+fn since(horizon: i64, snapshot: &Snapshot) -> String {
     // Numbers of transactions come again after four billion; to compare them their distance must be less than half.
-    let since = if snapshot.horizon - known.horizon < 1 << 30 {
-        format!(" AND age(xmin) <= age('{}'::xid)", known.horizon & 0xFFFF_FFFF)
+    let since = if snapshot.horizon - horizon < 1 << 30 {
+        format!(" AND age(xmin) <= age('{}'::xid)", horizon & 0xFFFF_FFFF)
     } else {
         String::new()
     };

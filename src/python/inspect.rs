@@ -3,10 +3,11 @@
 use pyo3::prelude::*;
 
 use super::producer::kafka_config;
+use super::run::ask;
 use crate::config::DatabaseUrl;
 use crate::doctor::{Check, doctor};
 use crate::rejections::{self, KeptMessage, ReasonCount, Resent, Selection};
-use crate::verify::{PartitionReport, VerifyReport, verify as verify_database};
+use crate::verify::{PartitionReport, VerifyReport, count_again};
 
 fn url(database_url: Option<String>) -> DatabaseUrl {
     database_url.map(DatabaseUrl).unwrap_or_default()
@@ -110,7 +111,8 @@ record!(
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None, counters_only=false))]
 pub(super) fn verify(py: Python<'_>, database_url: Option<String>, counters_only: bool) -> PyResult<PyVerifyReport> {
-    Ok(py.detach(|| verify_database(&url(database_url), counters_only).map(PyVerifyReport))?)
+    let url = url(database_url);
+    ask(py, || count_again(&url, counters_only)).map(PyVerifyReport)
 }
 
 #[pyfunction]

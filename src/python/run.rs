@@ -84,3 +84,27 @@ pub(super) fn run_blocking<T: Send>(
         })
     })
 }
+
+/// Drives a question to its answer, detached. A signal whose handler raises (Ctrl-C) drops the question, and then raises.
+#[allow(clippy::redundant_closure_for_method_calls, reason = "the method itself is not general enough a closure")]
+pub(super) fn ask<T: Send, F: Future<Output = Result<T>>>(
+    py: Python<'_>,
+    question: impl FnOnce() -> F + Send,
+) -> PyResult<T> {
+    py.detach(|| {
+        let interrupted = async {
+            loop {
+                tokio::time::sleep(TICK).await;
+                if let Err(error) = Python::attach(|py| py.check_signals()) {
+                    return error;
+                }
+            }
+        };
+        crate::runtime()?.block_on(async {
+            tokio::select! {
+                answer = question() => Ok(answer?),
+                error = interrupted => Err(error),
+            }
+        })
+    })
+}

@@ -153,6 +153,14 @@ pub(crate) async fn connect_within(url: &DatabaseUrl, limit: Duration) -> Result
     Ok(client)
 }
 
+/// Has the server give up a query that takes minutes once nobody is there to hear its answer. Before PostgreSQL 14, and on
+/// Windows, it goes on to the query's end.
+pub(crate) async fn end_when_left(client: &Client) {
+    if let Err(error) = client.batch_execute("SET client_connection_check_interval = '1s'").await {
+        tracing::debug!(%error, "PostgreSQL does not look whether its client is there.");
+    }
+}
+
 /// Connects for reading only, with the reading role's rights where there is one that may read all of it; that
 /// role.
 pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<(Client, Option<String>)> {

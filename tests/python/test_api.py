@@ -137,6 +137,22 @@ def test_ctrl_c_drains_and_raises(embedded_pipeline: Pipeline) -> None:
     signal.signal(signal.SIGINT, before)
 
 
+def test_ctrl_c_ends_a_verification_here_and_in_postgres(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    producer(pipeline, rate=math.inf, count=100).run()
+    consumer(pipeline, until_caught_up=True).run()
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    # Its own handler: where tests run in the background, children are told to ignore it.
+    handled = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"import os, signal, ccstream; {handled}; ccstream.verify(database_url=os.environ['DATABASE_URL'])"
+    with pipeline.locked():
+        child = pipeline.spawn("-c", script)
+        wait_until("it waits for the table", lambda: bool(pipeline.query(waiting)))
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=20)[0].endswith("KeyboardInterrupt\n")
+        wait_until("PostgreSQL has given it up", lambda: not pipeline.query(waiting), limit=20)
+
+
 def test_errors_are_of_their_kind(embedded_pipeline: Pipeline) -> None:
     with pytest.raises(ccstream.ConfigError, match="rate: -1 is not") as caught:
         ccstream.Producer(rate=-1)
