@@ -98,16 +98,18 @@ def main() -> None:
             bench.run(OURS, apache, "clean", place)
             rows = encoded(place, count)
         for number in range(options.rounds):
-            with bench.database() as place:
-                make_tables(apache, "clean", place)
-                rate = write(place, rows)
-            measured.take("bare COPY", Run(count, rate), count)
+            for connections, name in ((1, "bare COPY"), (2, "bare COPY, 2 connections")):
+                with bench.database() as place:
+                    make_tables(apache, "clean", place)
+                    rate = write(place, rows, connections=connections)
+                measured.take(name, Run(count, rate), count)
             rate = librdkafka.consume(apache, "clean", count, messages.PARTITIONS)
             measured.take("bare consume", Run(count, rate), count)
             cases = [(OURS, apache, "clean", "", count), (OURS, embedded, "clean", ", embedded broker", count)]
             cases += [(OURS, apache, topic_name(name), f", {name}", expected[name]) for name in variants]
-            alone = replace(OURS, command=(*OURS.command, "--connections", "1"))
-            cases += [(alone, apache, "clean", ", 1 connection", count)]
+            flags = {", 1 connection": ("--connections", "1"), ", no synchronous commits": ("--no-synchronous-commit",)}
+            for suffix, more in flags.items():
+                cases.append((replace(OURS, command=(*OURS.command, *more)), apache, "clean", suffix, count))
             cases += [(replace(OURS, copies=2), apache, "clean", ", 2 consumers", count)]
             for program, broker, topic, suffix, rows_expected in cases:
                 with bench.database() as place:
