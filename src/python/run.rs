@@ -49,9 +49,14 @@ impl Listener {
     }
 }
 
+/// What a signal's handler raises, if one came since the last look.
+#[allow(clippy::redundant_closure_for_method_calls, reason = "the method itself is not general enough a closure")]
+fn check_signals() -> PyResult<()> {
+    Python::attach(|py| py.check_signals())
+}
+
 /// Runs `work` on a thread of its own until it ends, detached. A signal whose handler raises
 /// (Ctrl-C) stops the work, waits for it to drain, and then raises.
-#[allow(clippy::redundant_closure_for_method_calls, reason = "the method itself is not general enough a closure")]
 pub(super) fn run_blocking<T: Send>(
     py: Python<'_>,
     stop: &CancellationToken,
@@ -74,7 +79,7 @@ pub(super) fn run_blocking<T: Send>(
                         return Err(pyo3::exceptions::PyRuntimeError::new_err("the run panicked; see its log"));
                     }
                     Err(mpsc::RecvTimeoutError::Timeout) => {
-                        if let Err(error) = Python::attach(|py| py.check_signals()) {
+                        if let Err(error) = check_signals() {
                             stop.cancel();
                             interrupted.get_or_insert(error);
                         }
@@ -86,7 +91,6 @@ pub(super) fn run_blocking<T: Send>(
 }
 
 /// Drives a question to its answer, detached. A signal whose handler raises (Ctrl-C) drops the question, and then raises.
-#[allow(clippy::redundant_closure_for_method_calls, reason = "the method itself is not general enough a closure")]
 pub(super) fn ask<T: Send, F: Future<Output = Result<T>>>(
     py: Python<'_>,
     question: impl FnOnce() -> F + Send,
@@ -95,7 +99,7 @@ pub(super) fn ask<T: Send, F: Future<Output = Result<T>>>(
         let interrupted = async {
             loop {
                 tokio::time::sleep(TICK).await;
-                if let Err(error) = Python::attach(|py| py.check_signals()) {
+                if let Err(error) = check_signals() {
                     return error;
                 }
             }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import psutil
 
 SSL_REQUEST = struct.pack("!i", 80877103)
+COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
+"""The message that asks for it."""
 
 
 def _read(stream: socket.socket, size: int) -> bytes:
@@ -165,18 +167,15 @@ class CommitCutter(Proxy):
             body = _read(client, struct.unpack("!i", length)[0] - 4)
             if is_starting:
                 is_starting = body[:4] == SSL_REQUEST
-            fate = self._deal() if kind == b"Q" and body == b"COMMIT\0" else "whole"
+            message = kind + length + body
+            fate = self._deal() if message == COMMIT else "whole"
             if fate == "before":
                 return
             if fate == "after":
                 muted.set()
-            server.sendall(kind + length + body)
+            server.sendall(message)
             if muted.is_set():
                 return
-
-
-COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
-"""The message that asks for it."""
 
 
 class Link(Proxy):
