@@ -1,55 +1,44 @@
-//! Credit-card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, bad messages kept.
-//!
-//! ```text
-//! generate ─┐                         ┌─> validate ─> batch ─> store ─> PostgreSQL
-//! replay  ──┴─> codec ─> produce ─> Kafka ─> consume ──────────┘           │
-//!                                                verify, doctor, rejections ┘
-//! ```
-//! Data flows down the list of modules below; each uses only what stands above it. `tests/structure.rs`
-//! holds the crate to that.
+//! The Python module `ccstream._ccstream`: the one place that knows of Python.
 
-pub mod sqlstate;
+mod aggregate;
+mod answer;
+mod consumer;
+mod ends;
+mod errors;
+mod inspect;
+mod kpi;
+mod logging;
+mod producer;
+mod run;
 
-pub mod error;
+use pyo3::prelude::*;
 
-pub mod event;
+/// The compiled half of the package; `ccstream/__init__.py` exports its names.
+#[pymodule(name = "_ccstream")]
+mod extension {
+    #[pymodule_export]
+    use super::aggregate::aggregate;
+    #[pymodule_export]
+    use super::consumer::{PyConsumeSummary, PyConsumer};
+    #[pymodule_export]
+    use super::ends::topic_ends;
+    #[pymodule_export]
+    use super::kpi::{PyKpiEngine, PyKpiStatus, PyPartitionState};
+    #[pymodule_export]
+    use crate::answer::PyKpiAnswer;
+    #[pymodule_export]
+    use crate::inspect::{
+        PyCheck, PyKeptMessage, PyPartitionReport, PyReasonCount, PyResent, PyVerifyReport, count_rejected, diagnose,
+        ping, replay_rejected, select_rejected, verify,
+    };
+    #[pymodule_export]
+    use crate::producer::{PyProduceSummary, PyProducer};
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 
-pub mod card_number;
-pub mod decimal;
-pub mod generate;
-
-pub mod config;
-
-pub mod codec;
-pub mod rejection;
-
-pub mod validate;
-
-mod columns;
-pub mod replay;
-
-mod batch;
-mod kafka;
-mod librdkafka;
-pub mod produce;
-pub mod store;
-
-pub mod consume;
-pub mod doctor;
-pub mod ends;
-pub mod kpi;
-pub mod rejections;
-pub mod verify;
-
-#[cfg(feature = "python")]
-mod python;
-
-pub use error::{Error, Result};
-
-/// A small runtime of one thread, for the asynchronous clients (PostgreSQL, Kafka's admin).
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Inconsistent(format!("the system refused a runtime: {error}")))
+    #[pymodule_init]
+    fn init() {
+        super::logging::install();
+    }
 }

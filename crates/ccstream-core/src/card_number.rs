@@ -1,0 +1,266 @@
+//! Finding and masking card numbers (PANs), which must never be stored (pure).
+//!
+//! A card number is a whole run of 13 to 19 digits, or groups of four parted by one space or
+//! hyphen, that has an issuer's prefix and length and passes the Luhn check (ISO/IEC 7812-1,
+//! annex B). Ignoring separators altogether would take one UUID in six hundred for a card.
+
+use std::borrow::Cow;
+
+/// Issuer prefixes: from, to, their digits, and the lengths in use. Source: the issuers' published
+/// ranges under ISO/IEC 7812.
+const ISSUERS: &[(u32, u32, u32, &[usize])] = &[
+    (4, 4, 1, &[13, 16, 19]),                       // Visa
+    (51, 55, 2, &[16]),                             // Mastercard
+    (2221, 2720, 4, &[16]),                         // Mastercard
+    (34, 34, 2, &[15]),                             // American Express
+    (37, 37, 2, &[15]),                             // American Express
+    (6011, 6011, 4, &[16, 17, 18, 19]),             // Discover
+    (644, 649, 3, &[16, 17, 18, 19]),               // Discover
+    (65, 65, 2, &[16, 17, 18, 19]),                 // Discover
+    (62, 62, 2, &[16, 17, 18, 19]),                 // UnionPay
+    (3528, 3589, 4, &[16, 17, 18, 19]),             // JCB
+    (300, 305, 3, &[14, 16, 17, 18, 19]),           // Diners Club
+    (3095, 3095, 4, &[14, 16, 17, 18, 19]),         // Diners Club
+    (36, 36, 2, &[14, 15, 16, 17, 18, 19]),         // Diners Club
+    (38, 39, 2, &[14, 16, 17, 18, 19]),             // Diners Club
+    (5018, 5018, 4, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
+    (5020, 5020, 4, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
+    (5038, 5038, 4, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
+    (5893, 5893, 4, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
+    (6304, 6304, 4, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
+    (6759, 6763, 4, &[13, 14, 15, 16, 17, 18, 19]), // Maestro
+];
+
+const MIN_DIGITS: usize = 13;
+const MAX_DIGITS: usize = 19;
+/// Digits that stay readable when a number is masked (PCI DSS 3.4 allows the last four).
+const SHOWN: usize = 4;
+
+/// A digit of the text and the bytes that stand for it (`\u0034` stands for a 4 in JSON).
+#[derive(Clone, Copy)]
+struct Digit {
+    value: u8,
+    at: usize,
+    len: usize,
+}
+
+/// What one character is to a search for card numbers.
+enum Glyph {
+    Digit(u8),
+    Separator,
+    Other,
+}
+
+/// The character at `at`, seen through JSON's `\u00XX`, and its length in bytes.
+fn glyph(bytes: &[u8], at: usize) -> (Glyph, usize) {
+    let (byte, len) = match bytes[at..] {
+        [b'\\', b'u', b'0', b'0', high, low, ..] => match (hex(high), hex(low)) {
+            (Some(high), Some(low)) => (high * 16 + low, 6),
+            _ => (b'\\', 1),
+        },
+        _ => (bytes[at], 1),
+    };
+    let glyph = match byte {
+        b'0'..=b'9' => Glyph::Digit(byte - b'0'),
+        b' ' | b'-' => Glyph::Separator,
+        _ => Glyph::Other,
+    };
+    (glyph, len)
+}
+
+fn hex(byte: u8) -> Option<u8> {
+    (byte as char).to_digit(16).map(|digit| digit as u8)
+}
+
+/// Calls `found` with the digits of each card number in `bytes`, first to last, until it says stop.
+fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
+    let mut digits: Vec<Digit> = Vec::new();
+    // Where each group of the current run begins in `digits`; groups are parted by one separator.
+    let mut groups: Vec<usize> = Vec::new();
+    let (mut at, mut separated) = (0, true);
+    loop {
+        let (glyph, len) = if at < bytes.len() { glyph(bytes, at) } else { (Glyph::Other, 0) };
+        match glyph {
+            Glyph::Digit(value) => {
+                if separated {
+                    groups.push(digits.len());
+                    separated = false;
+                }
+                digits.push(Digit { value, at, len });
+            }
+            Glyph::Separator if !separated => separated = true,
+            _ => {
+                if digits.len() >= MIN_DIGITS && search_run(&digits, &groups, &mut found) {
+                    return;
+                }
+                digits.clear();
+                groups.clear();
+                separated = true;
+            }
+        }
+        if at >= bytes.len() {
+            return;
+        }
+        at += len;
+    }
+}
+
+/// The card numbers in one run of groups: a group alone, or fours with a shorter last one.
+fn search_run(digits: &[Digit], groups: &[usize], found: &mut impl FnMut(&[Digit]) -> bool) -> bool {
+    let end_of = |group: usize| groups.get(group + 1).copied().unwrap_or(digits.len());
+    let mut first = 0;
+    while first < groups.len() {
+        let start = groups[first];
+        let mut last = first;
+        let mut hit = None;
+        loop {
+            let number = &digits[start..end_of(last)];
+            if is_card_number(number) {
+                hit = Some(last);
+            }
+            let four = end_of(last) - groups[last] == 4;
+            let more = last + 1 < groups.len() && end_of(last + 1) - groups[last + 1] <= 4;
+            if !(four && more && number.len() < MAX_DIGITS) {
+                break;
+            }
+            last += 1;
+        }
+        if let Some(last) = hit {
+            if found(&digits[start..end_of(last)]) {
+                return true;
+            }
+            first = last;
+        }
+        first += 1;
+    }
+    false
+}
+
+fn is_card_number(digits: &[Digit]) -> bool {
+    (MIN_DIGITS..=MAX_DIGITS).contains(&digits.len()) && has_issuer(digits) && passes_luhn(digits)
+}
+
+fn has_issuer(digits: &[Digit]) -> bool {
+    ISSUERS.iter().any(|&(from, to, prefix, lengths)| {
+        let start = digits[..prefix as usize].iter().fold(0, |value, digit| value * 10 + u32::from(digit.value));
+        (from..=to).contains(&start) && lengths.contains(&digits.len())
+    })
+}
+
+fn passes_luhn(digits: &[Digit]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| match (place % 2, u32::from(digit.value)) {
+            (0, value) => value,
+            (_, value) if value > 4 => value * 2 - 9,
+            (_, value) => value * 2,
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+/// Whether a text holds a card number.
+///
+/// ```
+/// use ccstream_core::card_number::is_in;
+/// assert!(is_in("paid with 4111 1111 1111 1111"));
+/// assert!(!is_in("0199f0c2-6d5e-7c3a-9d55-0a4b6c1d2e3f"));
+/// assert!(!is_in("order 4111111111111112"), "fails the Luhn check");
+/// ```
+pub fn is_in(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Most texts are too short or hold too few digits; only the rest is looked at in earnest.
+    if bytes.len() < MIN_DIGITS || bytes.iter().filter(|byte| byte.is_ascii_digit()).count() < MIN_DIGITS {
+        return false;
+    }
+    let mut hit = false;
+    search(bytes, |_| {
+        hit = true;
+        true
+    });
+    hit
+}
+
+/// The bytes with every card number in them masked but for its last four digits.
+/// Borrowed where there was none.
+///
+/// ```
+/// use ccstream_core::card_number::mask;
+/// assert_eq!(&*mask(b"card 4111-1111-1111-1111."), b"card ****-****-****-1111.");
+/// ```
+pub fn mask(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut masked = Cow::Borrowed(bytes);
+    search(bytes, |digits| {
+        let target = masked.to_mut();
+        for digit in &digits[..digits.len() - SHOWN] {
+            target[digit.at..digit.at + digit.len].fill(b'*');
+        }
+        false
+    });
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn found() {
+        for text in [
+            "4111111111111111",
+            "4222222222222",
+            "5555555555554444",
+            "2223003122003222",
+            "378282246310005",
+            "6011111111111117",
+            "3530111333300000",
+            "30569309025904",
+            "tok_4111111111111111x",
+            "4111 1111 1111 1111",
+            "4111-1111-1111-1111",
+            "3782 8224 6310 005",
+            "call 12 4111 1111 1111 1111 now",
+            "1234 4111 1111 1111 1111",
+            "a 4111111111111112 then 4111111111111111",
+        ] {
+            assert!(is_in(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn not_found() {
+        for text in [
+            "",
+            "4111111111111112",
+            "41111111111111111111",
+            "411111111111111",
+            "0000000000000000",
+            "1111 1111 1111 1117",
+            "4111  1111  1111  1111",
+            "41111111-1111-1111",
+            "12345678-4111-1111-1111-123456789012",
+            "0199f0c2-6d5e-7c3a-9d55-0a4b6c1d2e3f",
+            "2026-11-22T10:15:30.123456Z",
+            "1732271730123",
+            "tok_8f3c",
+        ] {
+            assert!(!is_in(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn masked() {
+        for (text, expected) in [
+            ("4111111111111111", "************1111"),
+            ("a 4111 1111 1111 1111 b 378282246310005", "a **** **** **** 1111 b ***********0005"),
+            ("clean", "clean"),
+            (r#"{"m":"\u0034111111111111111"}"#, r#"{"m":"*****************1111"}"#),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&mask(text.as_bytes())), expected, "{text}");
+        }
+        assert!(matches!(mask(b"clean \xff bytes"), Cow::Borrowed(_)));
+        assert_eq!(&*mask(b"\xff4111111111111111\xfe"), b"\xff************1111\xfe");
+    }
+}

@@ -1,0 +1,27 @@
+//! What a card transaction is, how it is checked, and how it is written: no service, no clock but the one given, no C.
+//!
+//! ```text
+//! generate ─┐
+//! replay  ──┴─> codec ─> (Kafka) ─> validate ─> batch ─> table: rows as PostgreSQL's binary COPY takes them
+//! ```
+//! Data flows down the list of modules below; each uses only those above it.
+
+pub mod error;
+
+pub mod event;
+
+pub mod card_number;
+pub mod decimal;
+pub mod generate;
+
+pub mod codec;
+pub mod rejection;
+
+pub mod validate;
+
+pub mod replay;
+pub mod table;
+
+pub mod batch;
+
+pub use error::{Error, Result};

@@ -1,0 +1,303 @@
+//! A message's bytes to a [`Transaction`] or a [`Rejection`] (pure): every message is exactly one.
+//!
+//! Of all that is wrong with a message, the first in the order of [`Reason`] is told, and of that the first field.
+//! Nothing is mended and nothing rounded: what is valid is stored as it was sent.
+
+use crate::card_number;
+use crate::codec::{self, RawEvent, Value};
+use crate::decimal::{DecimalError, scaled, scaled_floor};
+use crate::event::{Cents, FIELDS, Field, Kind, Micros, Transaction};
+use crate::rejection::{Reason, Rejection};
+
+/// The largest payload that is read: 1 MiB, Kafka's own default for a message.
+pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+/// The deepest nesting that is read.
+pub const MAX_DEPTH: usize = 32;
+/// A timestamp in milliseconds below this is one in seconds: 10^11 ms is March 1973, 10^11 s the year 5138.
+const MIN_MILLISECONDS: i64 = 100_000_000_000;
+
+/// Checks one message's payload; `None` is a tombstone.
+///
+/// ```
+/// use ccstream_core::event::Cents;
+/// use ccstream_core::rejection::Reason;
+/// use ccstream_core::validate::validate;
+/// let payload = br#"{"order_id":"a1","value":"12.50","timestamp":"2026-11-22T10:15:30Z"}"#;
+/// assert_eq!(validate(Some(payload)).unwrap().value, Cents(1250));
+/// assert_eq!(validate(Some(b"[]")).unwrap_err().reason, Reason::NotAnObject);
+/// assert_eq!(validate(None).unwrap_err().reason, Reason::Tombstone);
+/// ```
+pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
+    let text = check_envelope(payload)?;
+    let event = codec::decode(text).map_err(|error| invalid_json(&error))?;
+    let mut first = check_keys(&event).err();
+    let mut transaction = Transaction::default();
+    for (field, raw) in FIELDS.iter().zip(&event.values) {
+        let Some(raw) = raw else { continue };
+        if let Err(rejection) = read_field(field, raw, event.plain, &mut transaction)
+            && first.as_ref().is_none_or(|first| rejection.reason < first.reason)
+        {
+            first = Some(rejection);
+        }
+    }
+    match first {
+        None => Ok(transaction),
+        Some(rejection) => Err(rejection),
+    }
+}
+
+fn invalid_json(error: &serde_json::Error) -> Rejection {
+    Rejection::new(Reason::InvalidJson, error.to_string())
+}
+
+/// Size, presence, UTF-8, the first byte, depth.
+fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
+    let bytes = payload.ok_or_else(|| Rejection::new(Reason::Tombstone, "the payload is null"))?;
+    if bytes.len() > MAX_PAYLOAD_BYTES {
+        let detail = format!("{} bytes, at most {MAX_PAYLOAD_BYTES} are read", bytes.len());
+        return Err(Rejection::new(Reason::TooLarge, detail));
+    }
+    if bytes.is_empty() {
+        return Err(Rejection::new(Reason::Empty, "the payload has no bytes"));
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Rejection::new(Reason::InvalidUtf8, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
+    if bytes[0] != b'{' {
+        let first = text.chars().next().unwrap_or_default();
+        let detail = format!("the first character is {first:?}, not '{{'");
+        return Err(Rejection::new(Reason::NotAnObject, detail));
+    }
+    if is_too_deep(bytes) {
+        let detail = format!("nested deeper than {MAX_DEPTH} levels");
+        return Err(Rejection::new(Reason::TooDeep, detail));
+    }
+    Ok(text)
+}
+
+fn is_too_deep(bytes: &[u8]) -> bool {
+    // Depth cannot exceed the number of opening brackets, and nearly every message has one.
+    if memchr::memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH).is_none() {
+        return false;
+    }
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Keys that stand there twice, two names that disagree, required fields that are absent.
+fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
+    if let Some(key) = event.repeated_key {
+        return Err(Rejection::new(Reason::RepeatedKey, format!("{key:?} stands there twice")));
+    }
+    for ((field, value), other) in FIELDS.iter().zip(&event.values).zip(&event.other_values) {
+        let (Some(value), Some(other)) = (value, other) else { continue };
+        let read = |raw| codec::read_value(raw, event.plain).map_err(|error| invalid_json(&error));
+        if !is_same(field, &read(value)?, &read(other)?) {
+            let other_key = field.other_key.unwrap_or_default();
+            let detail = format!("{:?} and {other_key:?} name the same field and differ", field.key);
+            return Err(Rejection::new(Reason::ConflictingNames, detail));
+        }
+    }
+    for (field, value) in FIELDS.iter().zip(&event.values) {
+        if field.required() && matches!(value, None | Some("null")) {
+            let detail = match field.other_key {
+                Some(other) => format!("{:?} (or {other:?}) is absent or null", field.key),
+                None => format!("{:?} is absent or null", field.key),
+            };
+            return Err(Rejection::new(Reason::MissingField, detail));
+        }
+    }
+    Ok(())
+}
+
+fn is_same(field: &Field, value: &Value<'_>, other: &Value<'_>) -> bool {
+    value == other
+        // Null is absent.
+        || matches!((value, other), (Value::Null, _) | (_, Value::Null))
+        || field.kind == Kind::Amount
+            && matches!((amount_text(value), amount_text(other)),
+                (Some(one), Some(two)) if amount(one).is_ok() && amount(one) == amount(two))
+}
+
+fn amount_text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::Number(text) => Some(text),
+        Value::Text(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn amount(text: &str) -> Result<i64, DecimalError> {
+    scaled(text, 2, Cents::MAX.0 as u64)
+}
+
+/// Reads one field's value into the transaction; null is absent.
+fn read_field<'a>(
+    field: &Field,
+    raw: &'a str,
+    plain: bool,
+    transaction: &mut Transaction<'a>,
+) -> Result<(), Rejection> {
+    match (field.kind, codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?) {
+        (_, Value::Null) => {}
+        (Kind::Id, Value::Text(text)) => {
+            check_text(field, &text, plain)?;
+            transaction.order_id = text;
+        }
+        (Kind::Text(place), Value::Text(text)) => {
+            check_text(field, &text, plain)?;
+            if card_number::is_in(&text) {
+                return Err(Rejection::new(Reason::CardNumber, format!("{:?} holds a card number", field.key)));
+            }
+            transaction.texts[place as usize] = Some(text);
+        }
+        (Kind::Amount, ref value @ (Value::Number(_) | Value::Text(_))) => {
+            let text = amount_text(value).unwrap_or_default();
+            transaction.value = Cents(amount(text).map_err(|error| bad_amount(field, text, error))?);
+        }
+        (Kind::Discount, ref value @ (Value::Number(_) | Value::Text(_))) => {
+            transaction.discount = Some(read_discount(field, amount_text(value).unwrap_or_default())?);
+        }
+        (Kind::Timestamp, Value::Number(text)) => transaction.timestamp = read_timestamp(text, parse_milliseconds)?,
+        (Kind::Timestamp, Value::Text(text)) => transaction.timestamp = read_timestamp(&text, parse_moment)?,
+        (Kind::Latitude, Value::Number(text)) => transaction.latitude = Some(read_degrees(field, text, 90.0)?),
+        (Kind::Longitude, Value::Number(text)) => transaction.longitude = Some(read_degrees(field, text, 180.0)?),
+        (Kind::Flag, Value::Bool(flag)) => transaction.risk_flag = Some(flag),
+        (Kind::Flag, Value::Number(text @ ("0" | "1"))) => transaction.risk_flag = Some(text == "1"),
+        (kind, value) => return Err(wrong_type(field.key, kind, &value)),
+    }
+    Ok(())
+}
+
+fn wrong_type(key: &str, kind: Kind, value: &Value<'_>) -> Rejection {
+    let wanted = match kind {
+        Kind::Id | Kind::Text(_) => "a text",
+        Kind::Amount | Kind::Discount => "a number, or a text that is one",
+        Kind::Timestamp => "a text (RFC 3339) or a number (milliseconds)",
+        Kind::Latitude | Kind::Longitude => "a number",
+        Kind::Flag => "true, false, 0 or 1",
+    };
+    Rejection::new(Reason::WrongType, format!("{key:?} is {}, not {wanted}", value.type_name()))
+}
+
+fn check_text(field: &Field, text: &str, plain: bool) -> Result<(), Rejection> {
+    if field.not_empty && text.is_empty() {
+        return Err(Rejection::new(Reason::EmptyText, format!("{:?} is empty", field.key)));
+    }
+    // Bytes are never fewer than characters, so most texts need no counting.
+    if text.len() > field.max_chars {
+        let chars = text.chars().count();
+        if chars > field.max_chars {
+            let detail = format!("{:?} has {chars} characters, at most {} are stored", field.key, field.max_chars);
+            return Err(Rejection::new(Reason::TextTooLong, detail));
+        }
+    }
+    // Only an escape can stand for NUL.
+    if !plain && memchr::memchr(0, text.as_bytes()).is_some() {
+        return Err(Rejection::new(Reason::NulCharacter, format!("{:?} holds a NUL character", field.key)));
+    }
+    Ok(())
+}
+
+/// At most this much of a bad value is quoted in a detail.
+const QUOTED_CHARS: usize = 40;
+
+fn quote(text: &str) -> String {
+    // Masked before it is cut: what is left of a card number must not escape the mask.
+    let masked = card_number::mask(text.as_bytes());
+    let text = &*String::from_utf8_lossy(&masked);
+    if text.chars().nth(QUOTED_CHARS).is_none() {
+        return format!("{text:?}");
+    }
+    format!("{:?}...", text.chars().take(QUOTED_CHARS).collect::<String>())
+}
+
+fn bad_amount(field: &Field, text: &str, error: DecimalError) -> Rejection {
+    let why = match error {
+        DecimalError::NotANumber => "is not a number",
+        DecimalError::TooFine => "has more than two decimals",
+        DecimalError::TooLarge => "is beyond 99999999.99",
+    };
+    Rejection::new(Reason::InvalidAmount, format!("{:?} {} {why}", field.key, quote(text)))
+}
+
+fn read_discount(field: &Field, text: &str) -> Result<u8, Rejection> {
+    let refuse = |why: &str| Rejection::new(Reason::InvalidDiscount, format!("{:?} {} {why}", field.key, quote(text)));
+    match scaled(text, 2, 100) {
+        Ok(hundredths) => u8::try_from(hundredths).map_err(|_| refuse("is below 0")),
+        Err(DecimalError::NotANumber) => Err(refuse("is not a number")),
+        Err(DecimalError::TooFine) => Err(refuse("has more than two decimals")),
+        Err(DecimalError::TooLarge) => Err(refuse("is above 1")),
+    }
+}
+
+fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection> {
+    match text.parse::<f64>() {
+        Ok(degrees) if degrees.abs() <= limit => Ok(degrees),
+        _ => {
+            let detail = format!("{:?} {} is not within {limit} degrees of 0", field.key, quote(text));
+            Err(Rejection::new(Reason::InvalidCoordinate, detail))
+        }
+    }
+}
+
+fn read_timestamp(text: &str, parse: fn(&str) -> Result<Micros, &'static str>) -> Result<Micros, Rejection> {
+    parse(text).map_err(|why| Rejection::new(Reason::InvalidTimestamp, format!("\"timestamp\" {} {why}", quote(text))))
+}
+
+const NO_MOMENT: &str = "is not a moment as RFC 3339 or ISO 8601 writes it";
+
+fn in_range(micros: i64) -> Result<Micros, &'static str> {
+    if (0..Micros::END.0).contains(&micros) { Ok(Micros(micros)) } else { Err("is not from 1970 to before 2100") }
+}
+
+fn parse_milliseconds(text: &str) -> Result<Micros, &'static str> {
+    let micros = scaled_floor(text, 3, i64::MAX as u64).map_err(|_| "is not from 1970 to before 2100")?;
+    if (0..MIN_MILLISECONDS * 1000).contains(&micros) {
+        return Err("is too small for milliseconds; are these seconds?");
+    }
+    in_range(micros)
+}
+
+/// Reads a moment as RFC 3339 (any offset) or ISO 8601 writes it; without an offset it is UTC, a
+/// date alone is its midnight. Digits beyond the microsecond are cut off.
+///
+/// ```
+/// use ccstream_core::event::Micros;
+/// use ccstream_core::validate::parse_moment;
+/// assert_eq!(parse_moment("1970-01-01T01:00:01+01:00"), Ok(Micros(1_000_000)));
+/// assert!(parse_moment("2100-01-01").is_err());
+/// ```
+pub fn parse_moment(text: &str) -> Result<Micros, &'static str> {
+    // YYYY-MM-DD must stand first; ISO's other forms (week dates, no hyphens) are not read.
+    let bytes = text.as_bytes();
+    // Nor is a time zone in brackets, which the calendar part alone would ignore.
+    if bytes.len() < 10 || bytes.contains(&b'[') || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
+        return Err(NO_MOMENT);
+    }
+    let parser = jiff::fmt::temporal::DateTimeParser::new();
+    let moment = if let Ok(moment) = parser.parse_timestamp(bytes) {
+        moment
+    } else {
+        let naive = parser.parse_datetime(bytes).map_err(|_| NO_MOMENT)?;
+        jiff::tz::Offset::UTC.to_timestamp(naive).map_err(|_| NO_MOMENT)?
+    };
+    in_range(moment.as_nanosecond().div_euclid(1000) as i64)
+}
+
+#[cfg(test)]
+mod tests;

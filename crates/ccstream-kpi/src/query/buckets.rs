@@ -1,0 +1,204 @@
+//! Time in buckets of one width. The buckets of a range lie in a ring, each in a slot of its own, so that a
+//! range that moves on reuses the slots of those that leave.
+
+use std::ops::Range;
+
+use super::question::{DAY, MAX_BUCKETS, Query, SECOND, Window};
+use crate::rows::cards::FEW;
+use ccstream_core::error::{Error, Result};
+
+/// Widths that people read easily, in seconds.
+const WIDTHS: [i64; 24] = [
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10_800,
+    21_600,
+    43_200,
+    86_400,
+    2 * 86_400,
+    7 * 86_400,
+    30 * 86_400,
+    91 * 86_400,
+    365 * 86_400,
+    3650 * 86_400,
+];
+/// Where no width is asked for there are no more buckets than this and the two at the edges.
+const WANTED: i64 = 60;
+
+/// A run of buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Buckets {
+    /// Microseconds.
+    pub(crate) width: i64,
+    /// Microseconds that buckets are shifted by against UTC.
+    shift: i64,
+    /// The number of the first bucket.
+    pub(crate) first: i64,
+    /// How many there are: the size of the ring.
+    pub(crate) len: usize,
+}
+
+impl Buckets {
+    /// Those of a query, at a moment, over rows of that span; None where it has no need of them.
+    pub(crate) fn of(query: &Query, now: i64, span: Option<(i64, i64)>) -> Result<Option<Self>> {
+        if !query.needs_time() {
+            return Ok(None);
+        }
+        let shift = i64::from(query.utc_offset) * SECOND;
+        let (from, to) = match query.window {
+            Window::Last(length) => (now - length, now - 1),
+            Window::Between(from, to) => (from, to - 1),
+            Window::All => span.unwrap_or((now, now)),
+        };
+        let width = query.width.unwrap_or_else(|| width_for(to - from, WANTED));
+        let (first, last) = ((from + shift).div_euclid(width), (to + shift).div_euclid(width));
+        let count = match query.window {
+            // As many wherever in a bucket the range begins: it moves on.
+            Window::Last(length) => (length + width - 1) / width + 1,
+            _ => last - first + 1,
+        };
+        if count > MAX_BUCKETS {
+            return Err(Error::config(
+                "width",
+                format!("{count} buckets are more than {MAX_BUCKETS}; take a greater width or a shorter range"),
+            ));
+        }
+        let len = match query.window {
+            // All time goes on growing: there is room for it.
+            Window::All => (count as usize).max(if query.width.is_none() { FEW } else { count as usize * 5 / 4 + 8 }),
+            _ => count as usize,
+        };
+        let first = if matches!(query.window, Window::Last(_)) { last + 1 - count } else { first };
+        Ok(Some(Self { width, shift, first, len }))
+    }
+
+    /// The bucket of a time.
+    pub(crate) fn number(&self, time: i64) -> i64 {
+        (time + self.shift).div_euclid(self.width)
+    }
+
+    pub(crate) fn numbers(&self) -> Range<i64> {
+        self.first..self.first + self.len as i64
+    }
+
+    /// A bucket's place in the ring.
+    pub(crate) fn slot(&self, number: i64) -> usize {
+        number.rem_euclid(self.len as i64) as usize
+    }
+
+    /// When a bucket begins.
+    pub(crate) fn start(&self, number: i64) -> i64 {
+        number * self.width - self.shift
+    }
+
+    /// As many buckets, that end with the one just before a time.
+    pub(crate) fn before(self, time: i64) -> Self {
+        Self { first: self.number(time - 1) + 1 - self.len as i64, ..self }
+    }
+}
+
+/// The least width that makes no more than so many buckets.
+pub(crate) fn width_for(length: i64, buckets: i64) -> i64 {
+    let fits = |width: &i64| length / (width * SECOND) <= buckets;
+    WIDTHS.into_iter().find(fits).map_or(length / buckets + DAY, |width| width * SECOND)
+}
+
+/// Finds the slots of times that mostly follow each other: the last answer is tried first.
+#[derive(Debug)]
+pub(crate) struct Finder {
+    buckets: Buckets,
+    from: i64,
+    to: i64,
+    slot: u32,
+}
+
+impl Finder {
+    pub(crate) fn new(buckets: Buckets) -> Self {
+        Self { buckets, from: i64::MAX, to: i64::MIN, slot: 0 }
+    }
+
+    /// From when to before when the last slot was.
+    pub(crate) fn current(&self) -> (i64, i64) {
+        (self.from, self.to)
+    }
+
+    /// A time's slot; None outside of all buckets.
+    pub(crate) fn slot(&mut self, time: i64) -> Option<u32> {
+        if time < self.from || time >= self.to {
+            let number = self.buckets.number(time);
+            if !self.buckets.numbers().contains(&number) {
+                return None;
+            }
+            self.from = self.buckets.start(number);
+            self.to = self.from + self.buckets.width;
+            self.slot = self.buckets.slot(number) as u32;
+        }
+        Some(self.slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::question::{By, Grouping};
+    use super::*;
+
+    const HOUR: i64 = 3600 * SECOND;
+
+    #[test]
+    fn widths() {
+        assert_eq!(width_for(300 * SECOND, 60), 5 * SECOND);
+        assert_eq!(width_for(HOUR, 60), 60 * SECOND);
+        assert_eq!(width_for(DAY, 60), 1800 * SECOND);
+        assert_eq!(width_for(7 * DAY, 60), 3 * HOUR);
+        assert_eq!(width_for(0, 60), SECOND);
+        assert!(60 * 365 * DAY / width_for(60 * 365 * DAY, 48) <= 48);
+    }
+
+    #[test]
+    fn a_last_hour() {
+        let query = Query { window: Window::Last(HOUR), utc_offset: 1800, ..Query::default() };
+        let now = 1_000_000 * HOUR + 90 * SECOND + 7;
+        let buckets = Buckets::of(&query, now, None).unwrap().unwrap();
+        assert_eq!((buckets.width, buckets.len), (60 * SECOND, 61));
+        let (from, to) = (buckets.start(buckets.first), buckets.start(buckets.first + 61));
+        assert_eq!((from, to), (1_000_000 * HOUR + 60 * SECOND - HOUR, 1_000_000 * HOUR + 120 * SECOND));
+        let mut finder = Finder::new(buckets);
+        let slots: std::collections::BTreeSet<_> =
+            (0..61).map(|n| finder.slot(from + n * 60 * SECOND + 5).unwrap()).collect();
+        assert_eq!(slots, (0..61).collect());
+        assert_eq!((finder.slot(from - 1), finder.slot(to)), (None, None));
+        // Where a bucket ends just now there are as many, and the first of them is not needed.
+        let sharp = Buckets::of(&query, 1_000_000 * HOUR, None).unwrap().unwrap();
+        assert_eq!((sharp.len, sharp.start(sharp.first + 61)), (61, 1_000_000 * HOUR));
+        assert_eq!(sharp.before(999_999 * HOUR).numbers().end, sharp.number(999_999 * HOUR));
+        let between = Query { window: Window::Between(0, 2 * HOUR), width: Some(HOUR), utc_offset: 0, ..query.clone() };
+        let between = Query { groupings: vec![Grouping::new(By::Time)], ..between };
+        assert_eq!(Buckets::of(&between, 0, None).unwrap().unwrap().numbers(), 0..2);
+        // The hour before ends in the bucket in which this one begins.
+        let begin = now - HOUR;
+        assert_eq!(buckets.before(begin).numbers().end, buckets.number(begin) + 1);
+    }
+
+    #[test]
+    fn days_begin_where_people_are() {
+        let query =
+            Query { width: Some(DAY), utc_offset: 7200, groupings: vec![Grouping::new(By::Time)], ..Query::default() };
+        let buckets = Buckets::of(&query, 0, Some((10 * DAY, 12 * DAY))).unwrap().unwrap();
+        assert_eq!(buckets.start(buckets.number(10 * DAY + 23 * HOUR)), 11 * DAY - 2 * HOUR);
+        let absurd = Query { width: Some(SECOND), ..query };
+        let error = Buckets::of(&absurd, 0, Some((0, 100 * DAY))).unwrap_err();
+        assert!(error.to_string().contains("take a greater width"), "{error}");
+    }
+}

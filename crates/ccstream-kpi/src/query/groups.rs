@@ -1,0 +1,131 @@
+//! What one grouping has counted, group by group.
+
+use super::chunk::{Cell, Chunk, NOWHERE, Terms, add};
+use super::question::{By, Grouping};
+use crate::rows::block::Column;
+use crate::rows::cards::Pairs;
+use crate::rows::outcome::OUTCOMES;
+use crate::rows::sketch::Sketch;
+
+/// Counts of one grouping. Groups are numbered by code, slot of time or hour of the week.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Groups {
+    /// Of each group, or of each of its outcomes; empty for a part of the kind.
+    pub(crate) cells: Vec<Cell>,
+    /// Smallest and greatest amount of each; empty unless wanted.
+    pub(crate) extremes: Vec<(i64, i64)>,
+    /// Empty unless wanted.
+    pub(crate) sketches: Vec<Sketch>,
+    /// Empty unless wanted, and for groups of few slots, whose cards the state itself knows.
+    pub(crate) pairs: Pairs,
+    /// Of a trend: rows by code, then slot.
+    pub(crate) trend: Vec<u32>,
+}
+
+/// Whether all that is wanted of a grouping but what is rare is a sum over kinds.
+pub(crate) fn is_of_kind(grouping: &Grouping) -> bool {
+    matches!(grouping.by, By::Dimension(dimension) if dimension.column() == Column::Kind)
+}
+
+/// Of a group without amounts.
+pub(crate) const EMPTY: (i64, i64) = (i64::MAX, i64::MIN);
+
+impl Groups {
+    pub(crate) fn reserve(&mut self, len: usize, grouping: &Grouping) {
+        if !is_of_kind(grouping) {
+            self.cells.resize(len * if grouping.outcomes { OUTCOMES } else { 1 }, Cell::default());
+        }
+        if grouping.extremes {
+            self.extremes.resize(len, EMPTY);
+        }
+        if grouping.percentiles {
+            self.sketches.resize(len, Sketch::default());
+        }
+    }
+
+    /// Adds each row of a chunk to the cell of its group, or of its group and outcome.
+    pub(crate) fn add_cells(&mut self, chunk: &mut Chunk, outcomes: Option<&Terms>) {
+        if let Some(group) = chunk.one_group {
+            let mut sums = [Cell::default(); OUTCOMES];
+            let parts = outcomes.map_or(1, |_| OUTCOMES);
+            match outcomes {
+                None => chunk.cells.iter().for_each(|cell| add(&mut sums[0], *cell)),
+                Some(terms) => {
+                    for (kind, cell) in chunk.kinds.iter().zip(&chunk.cells) {
+                        add(&mut sums[usize::from(terms.outcomes[*kind as usize]) % OUTCOMES], *cell);
+                    }
+                }
+            }
+            let cells = &mut self.cells[group as usize * parts..][..parts];
+            return cells.iter_mut().zip(sums).for_each(|(cell, sum)| add(cell, sum));
+        }
+        if let Some(terms) = outcomes {
+            chunk.split(terms);
+        }
+        for (group, cell) in chunk.members.iter().zip(&chunk.cells) {
+            if *group != NOWHERE {
+                add(&mut self.cells[*group as usize], *cell);
+            }
+        }
+    }
+
+    pub(crate) fn add_trend(&mut self, chunk: &Chunk, slots: usize, by: i32) {
+        let mut change = |group: u32, slot: u32| {
+            let count = &mut self.trend[group as usize * slots + slot as usize];
+            *count = count.wrapping_add_signed(by);
+        };
+        if let Some(slot) = chunk.one_slot {
+            return chunk.members.iter().for_each(|group| change(*group, slot));
+        }
+        for (group, slot) in chunk.members.iter().zip(&chunk.slots) {
+            if *slot != NOWHERE {
+                change(*group, *slot);
+            }
+        }
+    }
+
+    /// Adds what is wanted beyond counts and sums.
+    pub(crate) fn add_more(&mut self, chunk: &Chunk, by: i32, cards: bool) {
+        if let (Some(group), false) = (chunk.one_group, self.sketches.is_empty()) {
+            let sketch = &mut self.sketches[group as usize];
+            chunk.paid.iter().for_each(|at| sketch.change(chunk.cents[usize::from(*at)], by));
+        } else if !self.sketches.is_empty() {
+            chunk.amounts().for_each(|(group, cents)| self.sketches[group].change(cents, by));
+        }
+        if !self.extremes.is_empty() && by > 0 {
+            self.add_extremes(chunk);
+        }
+        if cards && by > 0 {
+            for (group, card) in chunk.cards_by_group() {
+                self.pairs.add(card, group);
+            }
+        }
+    }
+
+    pub(crate) fn add_extremes(&mut self, chunk: &Chunk) {
+        for (group, cents) in chunk.amounts() {
+            let (min, max) = &mut self.extremes[group];
+            *min = (*min).min(cents);
+            *max = (*max).max(cents);
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.cells.as_slice())
+            + size_of_val(self.extremes.as_slice())
+            + self.sketches.iter().map(Sketch::bytes).sum::<usize>()
+            + size_of_val(self.trend.as_slice())
+            + self.pairs.bytes()
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.cells.iter_mut().zip(&other.cells).for_each(|(mine, theirs)| add(mine, *theirs));
+        self.sketches.iter_mut().zip(&other.sketches).for_each(|(mine, theirs)| mine.merge(theirs));
+        for (mine, theirs) in self.extremes.iter_mut().zip(&other.extremes) {
+            *mine = (mine.0.min(theirs.0), mine.1.max(theirs.1));
+        }
+        self.pairs.merge(&other.pairs);
+        self.trend.iter_mut().zip(&other.trend).for_each(|(mine, theirs)| *mine += theirs);
+    }
+}

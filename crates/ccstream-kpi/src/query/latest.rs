@@ -1,0 +1,75 @@
+//! The rows that came last.
+
+use super::chunk::{Chunk, ROWS, Terms};
+use super::question::Filter;
+use crate::rows::block::Block;
+use crate::rows::codes::ABSENT;
+use crate::rows::columns::{Attribute, Columns};
+
+/// A row with its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LatestRow {
+    /// Microseconds since 1970 UTC.
+    pub time: Option<i64>,
+    /// The amount in cents.
+    pub cents: Option<i64>,
+    /// Currency, merchant, category, city, country, payment method and status; None is unknown.
+    pub names: [Option<String>; 7],
+}
+
+/// The last rows that pass, the newest first. Those that were followed came last; those of the first reading came in
+/// pieces from the end of the table to its beginning, each in its own order.
+pub fn latest(
+    columns: &Columns,
+    pieces: &[u64],
+    followed: Option<u64>,
+    filter: &Filter,
+    count: usize,
+) -> Vec<LatestRow> {
+    let terms = Terms::new(filter, None, columns);
+    let mut found = Vec::new();
+    if count == 0 {
+        return found;
+    }
+    let followed = followed.unwrap_or(columns.next_row);
+    let mut chunk = Chunk::default();
+    let ends = pieces.iter().skip(1).copied().chain([followed]);
+    let pieces = pieces.iter().copied().zip(ends);
+    for (begin, end) in [(followed, columns.next_row)].into_iter().chain(pieces) {
+        for block in columns.blocks.iter().rev().filter(|block| block.start < end) {
+            let inside = |row: u64| row.saturating_sub(block.start).min(block.len() as u64) as usize;
+            let (first, mut last) = (inside(begin), inside(end));
+            while last > first {
+                let from = first.max(last.saturating_sub(ROWS));
+                chunk.select(block, from..last, None, &terms);
+                for row in chunk.rows.iter().rev() {
+                    found.push(named(columns, block, usize::from(*row)));
+                    if found.len() == count {
+                        return found;
+                    }
+                }
+                last = from;
+            }
+        }
+    }
+    found
+}
+
+fn named(columns: &Columns, block: &Block, row: usize) -> LatestRow {
+    let name =
+        |attribute: Attribute| columns.name(attribute, block.codes(attribute.column()).get(row)).map(str::to_owned);
+    let present = |value: i64| (value != ABSENT).then_some(value);
+    LatestRow {
+        time: present(block.time[row]),
+        cents: present(block.amount.get(row)),
+        names: [
+            name(Attribute::Currency),
+            name(Attribute::Merchant),
+            name(Attribute::Category),
+            name(Attribute::City),
+            name(Attribute::Country),
+            name(Attribute::PaymentMethod),
+            name(Attribute::Status),
+        ],
+    }
+}

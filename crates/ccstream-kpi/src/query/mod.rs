@@ -1,0 +1,11 @@
+//! Questions over the columns, and their answers.
+
+pub mod aggregate;
+pub mod answer;
+pub(crate) mod buckets;
+pub mod chunk;
+pub(crate) mod groups;
+pub mod latest;
+pub mod question;
+pub mod standing;
+pub(crate) mod state;

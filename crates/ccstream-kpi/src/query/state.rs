@@ -1,0 +1,362 @@
+//! What a query has counted so far. It is carried forward by new rows alone, late ones included; where its
+//! time moves on, the rows that leave are taken out again and those that enter are put in.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::buckets::Buckets;
+use super::chunk::{Cell, Chunk, NOWHERE, ROWS, Terms, add};
+use super::groups::{EMPTY, Groups, is_of_kind};
+use super::question::{By, Dimension, Grouping, Query, Window};
+use crate::rows::block::{Block, Column};
+use crate::rows::cards::{Cards, FEW, OUTSIDE};
+use crate::rows::codes::ABSENT;
+use crate::rows::columns::{Attribute, Columns};
+use crate::rows::multiset::Multiset;
+use ccstream_core::error::{Error, Result};
+
+/// What the rows of a range add up to.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    /// Which time; None for all.
+    pub(crate) range: Option<(i64, i64)>,
+    pub(crate) buckets: Option<Buckets>,
+    /// By kind: every part of it, and the totals, are sums of these.
+    pub(crate) kinds: Vec<Cell>,
+    pub(crate) amounts: Multiset,
+    pub(crate) cards: Cards,
+    /// As the query's groupings.
+    pub(crate) groups: Vec<Groups>,
+    /// The first row that is not counted yet.
+    next_row: u64,
+    generation: u64,
+    /// A row lay outside of the buckets of all time.
+    outgrown: bool,
+}
+
+/// What is done with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Add,
+    Remove,
+    /// Adds to what nothing can be taken out of, and which was emptied instead: a slot's cards and extremes.
+    Refill,
+}
+
+/// A query in terms of codes.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    groupings: &'a [Grouping],
+    utc_offset: i32,
+    terms: &'a Terms,
+    /// For each grouping the group of each code of its column; empty where that is the code itself.
+    maps: Vec<Vec<u32>>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(query: &Query, groupings: &'a [Grouping], terms: &'a Terms, columns: &Columns) -> Self {
+        let map = |grouping: &Grouping| match grouping.by {
+            By::Dimension(dimension) | By::Trend(dimension) => dimension.attribute(),
+            By::Time | By::Week | By::Amount => None,
+        };
+        let map = |grouping: &Grouping| match map(grouping) {
+            // Sums over kinds need none.
+            _ if is_of_kind(grouping) && !grouping.needs_rows() => Vec::new(),
+            None | Some(Attribute::Merchant | Attribute::Card) => Vec::new(),
+            Some(attribute) => {
+                let codes = 0..columns.codes(attribute.column()) as u32;
+                codes.map(|code| columns.part(attribute, code)).collect()
+            }
+        };
+        Self { groupings, utc_offset: query.utc_offset, terms, maps: groupings.iter().map(map).collect() }
+    }
+}
+
+/// How many groups a dimension may have.
+fn group_count(dimension: Dimension, columns: &Columns) -> usize {
+    dimension.attribute().map_or_else(|| columns.codes(Column::Place), |attribute| columns.dictionary(attribute).len())
+}
+
+impl State {
+    /// An empty one for a range that is seen in such buckets.
+    fn new(groupings: &[Grouping], range: Option<(i64, i64)>, buckets: Option<Buckets>, columns: &Columns) -> Self {
+        Self {
+            range,
+            buckets,
+            kinds: Vec::new(),
+            amounts: Multiset::default(),
+            cards: Cards::default(),
+            groups: vec![Groups::default(); groupings.len()],
+            next_row: columns.next_row,
+            generation: columns.generation,
+            outgrown: false,
+        }
+    }
+
+    /// Counts all rows, on so many threads.
+    pub(crate) fn count(
+        asked: &Asked<'_>,
+        range: Option<(i64, i64)>,
+        buckets: Option<Buckets>,
+        columns: &Columns,
+        threads: usize,
+    ) -> Self {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut state = Self::new(asked.groupings, range, buckets, columns);
+            let mut chunk = Chunk::default();
+            state.reserve(asked, columns);
+            while let Some(block) = columns.blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                state.add_rows(asked, block, 0..block.len(), range, Change::Add, &mut chunk);
+            }
+            state
+        };
+        let threads = threads.min(columns.blocks.len()).max(1);
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut state = work();
+            for other in others {
+                // A panic there is a panic here.
+                state.merge(&other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            state.amounts.settle();
+            state
+        })
+    }
+
+    /// Brings it up to the rows that are there now, and to a range that may have moved on. False where it
+    /// cannot be and has to be counted anew: rows left, or those that came make its buckets wider, or what is
+    /// counted cannot be taken out again.
+    pub(crate) fn advance(
+        &mut self,
+        asked: &Asked<'_>,
+        range: Option<(i64, i64)>,
+        buckets: Option<Buckets>,
+        columns: &Columns,
+    ) -> bool {
+        let width = |buckets: Option<Buckets>| buckets.map(|buckets| buckets.width);
+        if self.generation != columns.generation || width(self.buckets) != width(buckets) {
+            return false;
+        }
+        let mut chunk = Chunk::default();
+        self.reserve(asked, columns);
+        if self.range != range && !self.slide(asked, range, buckets, columns, &mut chunk) {
+            return false;
+        }
+        self.add_since(asked, columns, self.next_row..columns.next_row, self.range, Change::Add, &mut chunk);
+        self.next_row = columns.next_row;
+        self.amounts.settle();
+        !self.outgrown
+    }
+
+    /// Moves the range on over rows that are counted already.
+    fn slide(
+        &mut self,
+        asked: &Asked<'_>,
+        range: Option<(i64, i64)>,
+        buckets: Option<Buckets>,
+        columns: &Columns,
+        chunk: &mut Chunk,
+    ) -> bool {
+        let (Some(old), Some(new), Some(was), Some(is)) = (self.range, range, self.buckets, buckets) else {
+            return false;
+        };
+        let keeps = |grouping: &Grouping| matches!(grouping.by, By::Time) || !(grouping.extremes || grouping.cards);
+        let same_ring = was.len == is.len && is.len <= FEW;
+        if !same_ring || new.0 < old.0 || new.0 >= old.1 || !asked.groupings.iter().all(keeps) {
+            return false;
+        }
+        let counted = 0..self.next_row;
+        self.add_since(asked, columns, counted.clone(), Some((old.0, new.0)), Change::Remove, chunk);
+        // Of the bucket in which the range now begins a part has left.
+        let begins = is.number(new.0);
+        for number in was.first..=begins {
+            let slot = was.slot(number);
+            self.cards.clear(slot);
+            for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
+                if grouping.by == By::Time && grouping.extremes {
+                    groups.extremes[slot] = EMPTY;
+                }
+            }
+        }
+        (self.range, self.buckets) = (range, buckets);
+        let rest = (new.0, is.start(begins + 1).min(old.1));
+        self.add_since(asked, columns, counted.clone(), Some(rest), Change::Refill, chunk);
+        self.add_since(asked, columns, counted, Some((old.1, new.1)), Change::Add, chunk);
+        true
+    }
+
+    /// Adds or takes out rows by their numbers that lie in a range of time.
+    fn add_since(
+        &mut self,
+        asked: &Asked<'_>,
+        columns: &Columns,
+        rows: Range<u64>,
+        range: Option<(i64, i64)>,
+        change: Change,
+        chunk: &mut Chunk,
+    ) {
+        for block in columns.blocks.iter().filter(|block| block.start < rows.end) {
+            let end = (rows.end - block.start).min(block.len() as u64) as usize;
+            let begin = rows.start.saturating_sub(block.start).min(end as u64) as usize;
+            self.add_rows(asked, block, begin..end, range, change, chunk);
+        }
+    }
+
+    fn add_rows(
+        &mut self,
+        asked: &Asked<'_>,
+        block: &Block,
+        rows: Range<usize>,
+        range: Option<(i64, i64)>,
+        change: Change,
+        chunk: &mut Chunk,
+    ) {
+        if range.is_some_and(|(from, to)| block.last < from || block.first >= to) {
+            return;
+        }
+        for begin in rows.clone().step_by(ROWS) {
+            chunk.select(block, begin..rows.end.min(begin + ROWS), range, asked.terms);
+            if !chunk.rows.is_empty() {
+                chunk.measure(block, asked.terms, change == Change::Remove);
+                chunk.place_in_time(block, self.buckets);
+                match change {
+                    Change::Add => self.add_chunk(asked, block, chunk, 1),
+                    Change::Remove => self.add_chunk(asked, block, chunk, -1),
+                    Change::Refill => self.refill(asked, block, chunk),
+                }
+            }
+        }
+    }
+
+    fn add_chunk(&mut self, asked: &Asked<'_>, block: &Block, chunk: &mut Chunk, by: i32) {
+        for (kind, cell) in chunk.kinds.iter().zip(&chunk.cells) {
+            add(&mut self.kinds[*kind as usize], *cell);
+        }
+        for at in &chunk.paid {
+            self.amounts.change(chunk.cents[usize::from(*at)], by);
+        }
+        if by > 0 {
+            self.add_cards(block, chunk);
+            // Those outside of a limited range were not chosen: these lie outside of all time's buckets.
+            let untimed = |row: &u16| block.time[usize::from(*row)] == ABSENT;
+            self.outgrown |= (self.range.is_none() && self.buckets.is_some() && chunk.one_slot.is_none())
+                && chunk.slots.iter().zip(&chunk.rows).any(|(slot, row)| *slot == NOWHERE && !untimed(row));
+        }
+        let few = self.has_few_slots();
+        for ((groups, grouping), map) in self.groups.iter_mut().zip(asked.groupings).zip(&asked.maps) {
+            match grouping.by {
+                By::Amount => continue,
+                By::Dimension(_) if is_of_kind(grouping) && !grouping.needs_rows() => continue,
+                By::Dimension(dimension) | By::Trend(dimension) => chunk.group(block, dimension.column(), map),
+                By::Time => chunk.group_by_slot(),
+                By::Week => chunk.place_in_week(block, asked.utc_offset),
+            }
+            if let By::Trend(_) = grouping.by {
+                let Some(buckets) = self.buckets else { continue };
+                groups.add_trend(chunk, buckets.len, by);
+                continue;
+            }
+            groups.add_more(chunk, by, grouping.cards && !(few && grouping.by == By::Time));
+            if !is_of_kind(grouping) {
+                groups.add_cells(chunk, grouping.outcomes.then_some(asked.terms));
+            }
+        }
+    }
+
+    /// Whether a card's word has a bit for each slot of time.
+    fn has_few_slots(&self) -> bool {
+        self.buckets.is_none_or(|buckets| buckets.len <= FEW)
+    }
+
+    fn add_cards(&mut self, block: &Block, chunk: &mut Chunk) {
+        let few = self.has_few_slots();
+        chunk.find_cards(block);
+        let bit = |slot: u32| if few { slot.min(OUTSIDE) } else { 0 };
+        if let Some(slot) = chunk.one_slot {
+            return chunk.cards.iter().for_each(|card| self.cards.add(*card, bit(slot)));
+        }
+        for (card, slot) in chunk.cards.iter().zip(&chunk.slots) {
+            self.cards.add(*card, bit(*slot));
+        }
+    }
+
+    fn refill(&mut self, asked: &Asked<'_>, block: &Block, chunk: &mut Chunk) {
+        self.add_cards(block, chunk);
+        for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
+            if grouping.by == By::Time && grouping.extremes {
+                chunk.group_by_slot();
+                groups.add_extremes(chunk);
+            }
+        }
+    }
+
+    /// Room for every code that is there.
+    fn reserve(&mut self, asked: &Asked<'_>, columns: &Columns) {
+        self.cards.reserve(columns.codes(Column::Card));
+        self.kinds.resize(columns.codes(Column::Kind), Cell::default());
+        let slots = self.buckets.map_or(0, |buckets| buckets.len);
+        for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
+            let len = match grouping.by {
+                By::Dimension(dimension) => group_count(dimension, columns),
+                By::Time => slots,
+                By::Week => 168,
+                By::Amount => 0,
+                By::Trend(dimension) => {
+                    groups.trend.resize(group_count(dimension, columns) * slots, 0);
+                    0
+                }
+            };
+            groups.reserve(len, grouping);
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let own = size_of_val(self.kinds.as_slice()) + self.amounts.bytes() + self.cards.bytes();
+        own + self.groups.iter().map(Groups::bytes).sum::<usize>()
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.kinds.iter_mut().zip(&other.kinds).for_each(|(mine, theirs)| add(mine, *theirs));
+        self.amounts.merge(&other.amounts);
+        self.cards.merge(&other.cards);
+        for (mine, theirs) in self.groups.iter_mut().zip(&other.groups) {
+            mine.merge(theirs);
+        }
+    }
+}
+
+/// Whether what a query counts fits in memory. Errors: groups by so many buckets do not.
+pub(crate) fn fits(query: &Query, buckets: Option<Buckets>, columns: &Columns) -> Result<()> {
+    /// 256 MB of counts.
+    const MOST: usize = 1 << 26;
+    let slots = buckets.map_or(0, |buckets| buckets.len);
+    for grouping in &query.groupings {
+        if let By::Trend(dimension) = grouping.by
+            && group_count(dimension, columns) * slots > MOST
+        {
+            let groups = group_count(dimension, columns);
+            return Err(Error::config(
+                "width",
+                format!("a trend of {groups} groups in {slots} buckets is too much; take a greater width"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A range, None for all of time, and its buckets.
+pub(crate) type Time = (Option<(i64, i64)>, Option<Buckets>);
+
+/// A query's own time at a moment.
+pub(crate) fn time_of(query: &Query, now: i64, columns: &Columns) -> Result<Time> {
+    let buckets = Buckets::of(query, now, columns.span())?;
+    let range = match query.window {
+        Window::All => None,
+        Window::Between(from, to) => Some((from, to)),
+        Window::Last(length) => Some((now - length, now)),
+    };
+    Ok((range, buckets))
+}

@@ -1,0 +1,476 @@
+//! The rows in memory: dictionary-coded columns in blocks, about 20 bytes a row.
+//!
+//! Blocks are appended in the order of loading (newest first, then what follows) and each knows its first and
+//! last time, so that a range of time touches few of them. A row's number never changes while it stays.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::Utf8Error;
+
+use hashbrown::DefaultHashBuilder;
+
+use super::block::{BLOCK_ROWS, Block, Column};
+use super::codes::with_codes;
+use super::dictionary::{Dictionary, Memo, UNKNOWN};
+use super::outcome::{Outcome, outcome};
+
+/// What has names of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Attribute {
+    /// `orders.category`.
+    Category,
+    /// `orders.payment_method`.
+    PaymentMethod,
+    /// `orders.status`.
+    Status,
+    /// `orders.currency`.
+    Currency,
+    /// `orders.entry_mode`.
+    EntryMode,
+    /// `orders.risk_flag`.
+    Risk,
+    /// `orders.city`.
+    City,
+    /// `orders.country`.
+    Country,
+    /// `orders.merchant`.
+    Merchant,
+    /// `orders.card_token`.
+    Card,
+}
+
+/// How many attributes there are.
+pub const ATTRIBUTES: usize = 10;
+
+impl Attribute {
+    /// The coded column that holds it.
+    pub fn column(self) -> Column {
+        match self {
+            Self::City | Self::Country => Column::Place,
+            Self::Merchant => Column::Merchant,
+            Self::Card => Column::Card,
+            _ => Column::Kind,
+        }
+    }
+}
+
+/// Codes of several attributes that come together, as one code.
+#[derive(Debug)]
+struct Composite<const N: usize> {
+    codes: HashMap<[u32; N], u32, DefaultHashBuilder>,
+    parts: Vec<[u32; N]>,
+}
+
+impl<const N: usize> Default for Composite<N> {
+    fn default() -> Self {
+        Self { codes: HashMap::default(), parts: Vec::new() }
+    }
+}
+
+impl<const N: usize> Composite<N> {
+    fn code(&mut self, parts: [u32; N]) -> u32 {
+        *self.codes.entry(parts).or_insert_with(|| {
+            self.parts.push(parts);
+            self.parts.len() as u32 - 1
+        })
+    }
+}
+
+/// A row as it comes from the database. Texts are bytes until they turn out to be new.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Row<'a> {
+    /// Microseconds since 1970 UTC, or `ABSENT`.
+    pub time: i64,
+    /// The amount in cents, or `ABSENT`.
+    pub cents: i64,
+    /// Degrees north.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
+    /// The merchant's name.
+    pub merchant: Option<&'a [u8]>,
+    /// The card's token.
+    pub card: Option<&'a [u8]>,
+    /// City and country, as COPY has fields: each after its length. What is missing is absent.
+    pub place: &'a [u8],
+    /// Category, payment method, status, currency, entry mode and risk, likewise.
+    pub kind: &'a [u8],
+}
+
+/// The first field of several; None for an absent one, and where there is none.
+pub fn split_field<'a>(fields: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (len, rest) = fields.split_first_chunk::<4>()?;
+    let len = i32::from_be_bytes(*len);
+    let (field, rest) = rest.split_at_checked(usize::try_from(len).unwrap_or(0))?;
+    *fields = rest;
+    (len >= 0).then_some(field)
+}
+
+/// Where a place lies, in degrees, as the first row that said so has it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Coordinates {
+    /// Degrees north.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
+}
+
+/// All rows.
+#[derive(Debug, Default)]
+pub struct Columns {
+    dictionaries: [Dictionary; ATTRIBUTES],
+    kinds: Composite<6>,
+    kinds_met: Memo,
+    /// By the code of the kind.
+    outcomes: Vec<Outcome>,
+    places: Composite<2>,
+    places_met: Memo,
+    /// By the code of the place.
+    coordinates: Vec<Coordinates>,
+    /// In the order of loading; only the last may take rows.
+    pub blocks: Vec<Block>,
+    /// The number that the next row gets.
+    pub next_row: u64,
+    /// Grows whenever rows leave.
+    pub generation: u64,
+    /// The latest time of a row that left for lack of room: what is older is not all here.
+    pub dropped_until: Option<i64>,
+    /// Rows of each kind.
+    kind_rows: Vec<u64>,
+    /// Names of merchants and of cards when they were last found to be in use.
+    in_use: [usize; 2],
+}
+
+impl Columns {
+    pub(crate) fn dictionary(&self, attribute: Attribute) -> &Dictionary {
+        &self.dictionaries[attribute as usize]
+    }
+
+    /// How many codes a column has.
+    pub fn codes(&self, column: Column) -> usize {
+        match column {
+            Column::Kind => self.kinds.parts.len(),
+            Column::Place => self.places.parts.len(),
+            Column::Merchant => self.dictionary(Attribute::Merchant).len(),
+            Column::Card => self.dictionary(Attribute::Card).len(),
+        }
+    }
+
+    /// The attribute's own code that a code of its column holds.
+    pub fn part(&self, attribute: Attribute, code: u32) -> u32 {
+        match attribute {
+            Attribute::Merchant | Attribute::Card => code,
+            Attribute::City | Attribute::Country => {
+                self.places.parts[code as usize][attribute as usize - Attribute::City as usize]
+            }
+            _ => self.kinds.parts[code as usize][attribute as usize],
+        }
+    }
+
+    /// The attribute's name that a code of its column holds; None is unknown.
+    pub fn name(&self, attribute: Attribute, code: u32) -> Option<&str> {
+        self.dictionary(attribute).name(self.part(attribute, code))
+    }
+
+    /// Rows held.
+    pub fn rows(&self) -> usize {
+        self.blocks.iter().map(Block::len).sum()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(Block::bytes).sum();
+        let met = self.kinds_met.bytes() + self.places_met.bytes();
+        blocks + met + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
+    }
+
+    /// Where a place lies.
+    pub fn coordinates(&self, place: u32) -> Coordinates {
+        self.coordinates.get(place as usize).copied().unwrap_or_default()
+    }
+
+    /// The names of an attribute, in the order of the alphabet; then None, for unknown.
+    pub fn values(&self, attribute: Attribute) -> Vec<Option<String>> {
+        let names: BTreeSet<&str> = self.dictionary(attribute).names().collect();
+        names.into_iter().map(|name| Some(name.to_owned())).chain([None]).collect()
+    }
+
+    /// Appends a row. Errors: a text is no UTF-8.
+    ///
+    /// # Panics
+    /// Never: there is always a block with room.
+    pub fn push(&mut self, row: &Row<'_>) -> Result<(), Utf8Error> {
+        let kind = self.kinds_met.get(row.kind).map_or_else(|| self.meet_kind(row.kind), Ok)?;
+        let place = self.places_met.get(row.place).map_or_else(|| self.meet_place(row.place), Ok)?;
+        let merchant = self.dictionaries[Attribute::Merchant as usize].code_of_bytes(row.merchant)?;
+        let card = self.dictionaries[Attribute::Card as usize].code_of_bytes(row.card)?;
+        self.locate(place, row);
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
+            self.blocks.push(Block::new(self.next_row));
+        }
+        count_kind(&mut self.kind_rows, kind as usize);
+        let block = self.blocks.last_mut().expect("one was made above where none had room");
+        block.push(row.time, row.cents, [kind, place, merchant, card]);
+        self.next_row += 1;
+        Ok(())
+    }
+
+    /// The code of a kind that was not met before in these bytes.
+    fn meet_kind(&mut self, fields: &[u8]) -> Result<u32, Utf8Error> {
+        let mut rest = fields;
+        let mut parts = [UNKNOWN; 6];
+        for (at, part) in parts.iter_mut().enumerate() {
+            let mut field = split_field(&mut rest);
+            if at == Attribute::Risk as usize {
+                field = field.map(|risk| if risk == [0] { b"false".as_slice() } else { b"true" });
+            }
+            *part = self.dictionaries[at].code_of_bytes(field)?;
+        }
+        let kind = self.code_kind(parts);
+        self.kinds_met.put(fields, kind);
+        Ok(kind)
+    }
+
+    fn meet_place(&mut self, fields: &[u8]) -> Result<u32, Utf8Error> {
+        let mut rest = fields;
+        let mut part =
+            |attribute: Attribute| self.dictionaries[attribute as usize].code_of_bytes(split_field(&mut rest));
+        let parts = [part(Attribute::City)?, part(Attribute::Country)?];
+        let place = self.places.code(parts);
+        self.places_met.put(fields, place);
+        Ok(place)
+    }
+
+    fn code_kind(&mut self, parts: [u32; 6]) -> u32 {
+        let kind = self.kinds.code(parts);
+        if self.outcomes.len() <= kind as usize {
+            let name = |attribute: Attribute| self.dictionary(attribute).name(parts[attribute as usize]);
+            self.outcomes.push(outcome(name(Attribute::Status), name(Attribute::Risk) == Some("true")));
+        }
+        kind
+    }
+
+    /// What became of rows of a kind.
+    pub fn outcome(&self, kind: u32) -> Outcome {
+        self.outcomes[kind as usize]
+    }
+
+    /// Notes where a place lies, if a row says so for the first time.
+    fn locate(&mut self, place: u32, row: &Row<'_>) {
+        let at = place as usize;
+        if self.coordinates.len() <= at {
+            self.coordinates.resize(at + 1, Coordinates::default());
+        }
+        let known = &mut self.coordinates[at];
+        if known.latitude.is_none() && row.latitude.is_some() && row.longitude.is_some() {
+            *known = Coordinates { latitude: row.latitude, longitude: row.longitude };
+        }
+    }
+
+    /// The currency that most rows have, None being one too; of several the first by name.
+    pub fn main_currency(&self) -> Option<&str> {
+        let mut rows: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+        for (kind, count) in self.kind_rows.iter().enumerate() {
+            *rows.entry(self.name(Attribute::Currency, kind as u32)).or_default() += count;
+        }
+        rows.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name))).and_then(|(name, _)| name)
+    }
+
+    /// The first and last time of all rows that have one.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let first = self.blocks.iter().map(|block| block.first).min()?;
+        let last = self.blocks.iter().map(|block| block.last).max()?;
+        (first <= last).then_some((first, last))
+    }
+
+    /// Makes room at a moment: full blocks leave, the oldest first, once more than so many rows are held (and then a
+    /// thirty-second part more, as every query is counted anew after it), and those that are older than `oldest` but for
+    /// a hundredth. The block that still takes rows stays.
+    pub fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {
+        let mut rows = self.rows();
+        let before = self.generation;
+        let wanted = if rows > max_rows { max_rows - max_rows / 32 } else { max_rows };
+        loop {
+            let full = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
+            let Some((at, block)) = full.min_by_key(|(_, block)| block.late) else { break };
+            if rows <= wanted && oldest.is_none_or(|oldest| block.late >= oldest) {
+                break;
+            }
+            rows -= block.len();
+            // What a wrong clock dated into the future is missing from there on, but nobody looks at that.
+            self.dropped_until = self.dropped_until.max(Some(block.last.min(now)));
+            let block = self.blocks.remove(at);
+            with_codes!(block.codes(Column::Kind), codes => {
+                for code in codes {
+                    self.kind_rows[*code as usize] -= 1;
+                }
+            });
+            self.generation += 1;
+        }
+        if self.generation > before {
+            self.forget_names(Column::Merchant, Attribute::Merchant, 0);
+            self.forget_names(Column::Card, Attribute::Card, 1);
+        }
+    }
+
+    /// Forgets the names that no row has any more, once there are twice as many names as were last in use: other
+    /// attributes have few.
+    fn forget_names(&mut self, column: Column, attribute: Attribute, at: usize) {
+        let names = self.codes(column);
+        if names < 2 * self.in_use[at].max(BLOCK_ROWS) {
+            return;
+        }
+        let mut used = vec![false; names];
+        used[UNKNOWN as usize] = true;
+        for block in &self.blocks {
+            with_codes!(block.codes(column), codes => codes.iter().for_each(|code| used[*code as usize] = true));
+        }
+        let mut kept = Dictionary::default();
+        let code =
+            |(code, used): (u32, &bool)| if *used { kept.code(self.dictionary(attribute).name(code)) } else { 0 };
+        let new: Vec<u32> = (0..).zip(&used).map(code).collect();
+        self.in_use[at] = kept.len();
+        self.dictionaries[attribute as usize] = kept;
+        self.blocks.iter_mut().for_each(|block| block.codes[column as usize].recode(&new));
+    }
+}
+
+fn count_kind(rows: &mut Vec<u64>, kind: usize) {
+    if rows.len() <= kind {
+        rows.resize(kind + 1, 0);
+    }
+    rows[kind] += 1;
+}
+
+/// Columns in parts, as they are saved and read again.
+impl Columns {
+    /// Every attribute's names in the order of their codes, [`Attribute`] by attribute; the unknown, code 0, has none.
+    pub fn names(&self) -> impl Iterator<Item = impl Iterator<Item = &str>> {
+        self.dictionaries.iter().map(Dictionary::names)
+    }
+
+    /// The parts of each kind, by its code.
+    pub fn kinds(&self) -> &[[u32; 6]] {
+        &self.kinds.parts
+    }
+
+    /// The parts of each place, by its code, and where it lies.
+    pub fn places(&self) -> (&[[u32; 2]], &[Coordinates]) {
+        (&self.places.parts, &self.coordinates)
+    }
+
+    /// Gives an attribute its next name.
+    pub fn push_name(&mut self, attribute: usize, name: &str) {
+        self.dictionaries[attribute].code(Some(name));
+    }
+
+    /// Adds a kind; None if a part of it has no name.
+    pub fn push_kind(&mut self, parts: [u32; 6]) -> Option<()> {
+        let has_name = |(dictionary, code): (&Dictionary, u32)| (code as usize) < dictionary.len();
+        self.dictionaries.iter().zip(parts).all(has_name).then(|| self.code_kind(parts)).map(drop)
+    }
+
+    /// Adds a place, likewise.
+    pub fn push_place(&mut self, parts: [u32; 2], coordinates: Coordinates) -> Option<()> {
+        let [city, country] = parts.map(|code| code as usize);
+        if city >= self.dictionary(Attribute::City).len() || country >= self.dictionary(Attribute::Country).len() {
+            return None;
+        }
+        self.places.code(parts);
+        self.coordinates.push(coordinates);
+        Some(())
+    }
+
+    /// Adds a block; None if it has a code that there is no name for.
+    pub fn push_block(&mut self, block: Block) -> Option<()> {
+        for column in [Column::Kind, Column::Place, Column::Merchant, Column::Card] {
+            if block.codes(column).max().is_some_and(|code| code as usize >= self.codes(column)) {
+                return None;
+            }
+        }
+        with_codes!(block.codes(Column::Kind), codes => {
+            for code in codes {
+                count_kind(&mut self.kind_rows, *code as usize);
+            }
+        });
+        self.blocks.push(block);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::codes::ABSENT;
+    use super::*;
+
+    /// Names of cards by the rows that have them, in the order of time.
+    fn cards(columns: &Columns) -> Vec<String> {
+        let of = |block: &Block, row: usize| columns.name(Attribute::Card, block.codes(Column::Card).get(row));
+        let rows = columns.blocks.iter().flat_map(|block| (0..block.len()).map(move |row| (block, row)));
+        rows.map(|(block, row)| of(block, row).unwrap_or("none").to_owned()).collect()
+    }
+
+    #[test]
+    fn names_leave_with_their_rows() {
+        let mut columns = Columns::default();
+        let all: Vec<String> = (0..=6 * BLOCK_ROWS).map(|row| format!("card {}", row / 2)).collect();
+        for (time, card) in (0..).zip(&all) {
+            let card = (time % 10 != 0).then_some(card.as_bytes());
+            columns.push(&Row { time, card, merchant: Some(b"m"), ..Row::default() }).unwrap();
+        }
+        let (names, bytes) = (columns.codes(Column::Card), columns.bytes());
+        let before = cards(&columns);
+        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
+        assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
+        assert!(columns.codes(Column::Card) < names / 2 && columns.bytes() < bytes / 2);
+        assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
+        // Few names are not worth looking for.
+        columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
+        assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
+        assert_eq!(columns.dictionary(Attribute::Card).find(Some("card 5")), None);
+        columns.push(&Row { card: Some(b"card 5"), ..Row::default() }).unwrap();
+        assert_eq!(cards(&columns).last().map(String::as_str), Some("card 5"));
+    }
+
+    #[test]
+    fn a_place_lies_where_a_row_first_says() {
+        let mut columns = Columns::default();
+        for (latitude, longitude) in [(None, None), (Some(1.0), None), (Some(2.0), Some(3.0)), (Some(4.0), Some(5.0))] {
+            columns.push(&Row { latitude, longitude, ..Row::default() }).unwrap();
+        }
+        assert_eq!(columns.coordinates(0), Coordinates { latitude: Some(2.0), longitude: Some(3.0) });
+    }
+
+    #[test]
+    fn what_is_older_than_some_days_leaves() {
+        let mut columns = Columns::default();
+        // The first reading goes backwards in time.
+        for block in [3, 2, 1, 0] {
+            for row in 0..BLOCK_ROWS as i64 {
+                columns.push(&Row { time: block * 1_000_000 + row, ..Row::default() }).unwrap();
+            }
+        }
+        let late = 1_000_000 + (BLOCK_ROWS - 1 - BLOCK_ROWS / 100) as i64;
+        columns.drop_oldest(usize::MAX, Some(late), 9_000_000);
+        let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
+        assert_eq!(first, [3_000_000, 2_000_000, 1_000_000]);
+        assert_eq!(columns.dropped_until, Some(BLOCK_ROWS as i64 - 1));
+        columns.drop_oldest(usize::MAX, Some(late + 1), 9_000_000);
+        assert_eq!(columns.blocks.len(), 2);
+    }
+
+    #[test]
+    fn a_wrong_clock_keeps_no_block() {
+        let mut columns = Columns::default();
+        for row in 0..3 * BLOCK_ROWS as i64 {
+            let time = if row == 7 { 1 << 50 } else { row };
+            let time = if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time };
+            columns.push(&Row { time, ..Row::default() }).unwrap();
+        }
+        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, 1 << 40);
+        assert_eq!(
+            columns.blocks.iter().map(|block| block.start).collect::<Vec<_>>(),
+            [1, 2].map(|block| block * BLOCK_ROWS as u64)
+        );
+        assert_eq!(columns.dropped_until, Some(1 << 40));
+    }
+}

@@ -1,0 +1,11 @@
+//! Rows of `orders` as columns in memory, and what is counted of single columns.
+
+pub mod block;
+pub(crate) mod cards;
+pub mod codes;
+pub mod columns;
+pub mod decode;
+pub(crate) mod dictionary;
+pub mod multiset;
+pub mod outcome;
+pub(crate) mod sketch;

@@ -1,0 +1,330 @@
+//! The poll loop itself: fills batches, hands them to the writer, and takes its replies. What concerns
+//! where partitions are read is in `positions`.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::Ledger;
+use super::member::{LEAVE_LIMIT, Member};
+use super::shares::Shares;
+use super::state::{Drain, Fill, Partitions, Step, View, next};
+use super::topic::Watch;
+use super::trouble::{Trouble, Troubles};
+use super::writer::{Command, Reply, Writer};
+use super::{ConsumeEvent, ConsumeSummary};
+use crate::config::ConsumerConfig;
+use crate::error::Result;
+use ccstream_core::validate::validate;
+
+/// Messages taken between two looks at the clock and the writer.
+const AT_ONCE: usize = 256;
+/// This part of a full batch is ample: what a transaction costs beside its rows, 5 ms or so, is little of it by then.
+const AMPLE: usize = 8;
+/// How often offsets go to Kafka, for tools that show lag.
+const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
+
+/// One run of the consumer.
+pub(super) struct Poll<'r> {
+    pub(super) config: &'r ConsumerConfig,
+    /// Shares the member's client, and so goes first.
+    pub(super) watch: Watch,
+    /// Ends before the group is left: what it writes is ours until then.
+    pub(super) writer: Writer,
+    pub(super) member: Member,
+    pub(super) report: &'r mut dyn FnMut(ConsumeEvent),
+    pub(super) partitions: Partitions,
+    /// Arriving partitions that the writer was told to take over, under this generation.
+    pub(super) asked: BTreeSet<i32>,
+    /// The partitions are another consumer's, as PostgreSQL says; the group is to say whose they are.
+    pub(super) disowned: bool,
+    /// The broker does not have an offset that is next; looked into once the topic's id is known.
+    pub(super) doubt: bool,
+    /// Partitions whose log ends before the offset that is next.
+    pub(super) shorter: BTreeSet<i32>,
+    pub(super) ledger: Ledger,
+    /// Being filled.
+    pub(super) shares: Shares,
+    /// Memory of the shares before, to be filled again.
+    spare: Option<Shares>,
+    /// The writer has shares.
+    in_flight: bool,
+    pub(super) paused: bool,
+    /// PostgreSQL is away.
+    away: bool,
+    /// Since when nothing more is to be read, and why.
+    pub(super) drain: Option<(Drain, Instant)>,
+    last_took: Duration,
+    /// When Kafka was last shown where PostgreSQL stands, and whether it has moved since.
+    shown: Instant,
+    unshown: bool,
+    pub(super) troubles: Troubles,
+}
+
+impl<'r> Poll<'r> {
+    pub(super) fn new(
+        config: &'r ConsumerConfig,
+        member: Member,
+        writer: Writer,
+        topic_found: bool,
+        report: &'r mut dyn FnMut(ConsumeEvent),
+    ) -> Self {
+        Self {
+            config,
+            watch: Watch::new(member.topic_ids()),
+            member,
+            writer,
+            report,
+            partitions: Partitions::default(),
+            asked: BTreeSet::new(),
+            disowned: false,
+            doubt: false,
+            shorter: BTreeSet::new(),
+            ledger: Ledger::new(),
+            shares: Shares::new(config),
+            spare: None,
+            in_flight: false,
+            paused: false,
+            away: false,
+            drain: None,
+            last_took: Duration::ZERO,
+            shown: Instant::now(),
+            unshown: false,
+            troubles: Troubles::new(topic_found),
+        }
+    }
+
+    /// Runs to the end, writes what was read, and leaves the group.
+    pub(super) fn run(mut self, stop: &CancellationToken) -> Result<ConsumeSummary> {
+        let drained = loop {
+            if self.drain.is_none_or(|(drain, _)| drain != Drain::Stop) && (stop.is_cancelled() || self.is_done()) {
+                self.drain = Some((Drain::Stop, Instant::now()));
+            }
+            while let Some(reply) = self.writer.reply(Duration::ZERO) {
+                self.take_reply(reply)?;
+            }
+            self.look_after_topic()?;
+            self.take_over();
+            match (next(&self.view()), self.drain) {
+                (Step::HandOver, _) => self.hand_over(),
+                (Step::Await(limit), _) => {
+                    // While there is nothing else to do, and PostgreSQL does not wait for it.
+                    self.shares.seal();
+                    match self.writer.reply(limit) {
+                        Some(reply) => self.take_reply(reply)?,
+                        None => self.pause()?,
+                    }
+                }
+                (Step::Pause, _) => self.pause()?,
+                (Step::Resume, _) => self.resume()?,
+                (Step::Poll(limit), _) => self.poll(limit)?,
+                (ended @ (Step::Drained | Step::GiveUp), Some((Drain::Stop, _))) => break ended == Step::Drained,
+                (ended @ (Step::Drained | Step::GiveUp), _) => self.let_go(ended == Step::GiveUp)?,
+            }
+        };
+        if drained {
+            self.member.show_offsets(self.ledger.committed());
+        } else {
+            self.warn(
+                "the drain limit is over before the last batch was committed; it is read again by the next run".into(),
+            );
+        }
+        let Self { watch, writer, mut member, report, ledger, config, .. } = self;
+        drop(writer);
+        drop(watch);
+        if !member.leave() {
+            let (limit, session) = (LEAVE_LIMIT.as_secs(), config.session_timeout.as_secs());
+            report(ConsumeEvent::Warning(format!(
+                "Kafka did not answer within {limit} s; the group notices after the session timeout of {session} s"
+            )));
+        }
+        Ok(ledger.close(drained))
+    }
+
+    fn is_done(&self) -> bool {
+        self.config.until_caught_up && self.partitions.is_caught_up() && !self.in_flight && self.shares.is_empty()
+    }
+
+    /// The shares can take no more.
+    fn is_full(&self) -> bool {
+        self.holds_part(1)
+    }
+
+    /// The shares are full, or to this part.
+    fn holds_part(&self, part: usize) -> bool {
+        self.shares.messages() >= self.config.batch_rows.div_ceil(part)
+            || self.shares.bytes() >= self.config.batch_bytes.div_ceil(part)
+    }
+
+    fn view(&self) -> View {
+        let limit = self.config.drain_limit;
+        View {
+            fill: match self.shares.opened() {
+                None => Fill::Empty,
+                Some(_) if self.is_full() => Fill::Full,
+                Some(_) if self.holds_part(AMPLE) => Fill::Ample,
+                Some(opened) => Fill::Open(opened.elapsed()),
+            },
+            in_flight: self.in_flight,
+            paused: self.paused,
+            away: self.away,
+            drain: self.drain.map(|(drain, since)| (drain, limit.saturating_sub(since.elapsed()))),
+            at_the_end: self.config.until_caught_up && self.partitions.is_caught_up(),
+            last_took: self.last_took,
+            linger: self.config.linger,
+        }
+    }
+
+    pub(super) fn warn(&mut self, text: String) {
+        (self.report)(ConsumeEvent::Warning(text));
+    }
+
+    fn hand_over(&mut self) {
+        self.shares.seal();
+        let empty = self.spare.take().unwrap_or_else(|| Shares::new(self.config));
+        let shares = self.shares.exchange(empty);
+        self.in_flight = true;
+        self.writer.send(Command::Write { generation: self.partitions.generation(), shares });
+    }
+
+    /// What was in flight is back.
+    fn keep_spare(&mut self, mut shares: Shares) {
+        self.in_flight = false;
+        shares.clear();
+        self.spare = Some(shares);
+    }
+
+    pub(super) fn pause(&mut self) -> Result<()> {
+        self.paused = true;
+        self.member.pause()
+    }
+
+    /// By placing all anew: a pause also drops librdkafka's word that an offset is gone, after which it
+    /// would fetch no more.
+    fn resume(&mut self) -> Result<()> {
+        self.paused = false;
+        self.place(&self.partitions.reading().keys().copied().collect())
+    }
+
+    /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
+    fn poll(&mut self, mut limit: Duration) -> Result<()> {
+        if let Some(event) = self.troubles.long_wait(self.config) {
+            (self.report)(event);
+        }
+        if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
+            (self.shown, self.unshown) = (Instant::now(), false);
+            self.member.show_offsets(self.ledger.committed());
+        }
+        self.member.keep_brokers();
+        let (mut is_in_order, mut any) = (true, false);
+        let mut failed = None;
+        for _ in 0..AT_ONCE {
+            let polled = match self.member.poll(limit) {
+                None => Ok(false),
+                Some(Err(error)) => Err(error),
+                Some(Ok(message)) => {
+                    // A message of a partition that is read is never left out: its offset would be skipped.
+                    is_in_order &= take_message(&mut self.shares, &mut self.partitions, &message);
+                    any = true;
+                    Ok(true)
+                }
+            };
+            for rebalance in self.member.take_rebalances() {
+                self.follow(rebalance);
+            }
+            match polled {
+                Ok(true) if !self.is_full() => limit = Duration::ZERO,
+                Ok(_) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if any && self.paused {
+            // librdkafka did not hear of it: see `member`.
+            self.pause()?;
+        }
+        if !is_in_order {
+            self.look_into_offsets();
+        }
+        failed.map_or(Ok(()), |error| self.take_error(error))
+    }
+
+    fn take_error(&mut self, error: KafkaError) -> Result<()> {
+        if let KafkaError::PartitionEOF(partition) = error {
+            self.partitions.end(partition);
+            return Ok(());
+        }
+        match self.troubles.judge(error, self.config)? {
+            Trouble::Passing(told) => told.into_iter().for_each(&mut *self.report),
+            Trouble::NoTopic(told) => {
+                told.into_iter().for_each(&mut *self.report);
+                self.watch.need();
+            }
+            Trouble::NoOffset => self.look_into_offsets(),
+        }
+        Ok(())
+    }
+
+    fn take_reply(&mut self, reply: Reply) -> Result<()> {
+        match reply {
+            Reply::Failed(error) => return Err(error),
+            Reply::Prepared(_) | Reply::Connected => {}
+            Reply::Warning(text) => self.warn(text),
+            Reply::Outdated(shares) => {
+                if let Some(shares) = shares {
+                    self.keep_spare(shares);
+                }
+                if self.away {
+                    // There may be nothing else to tell by that it is back.
+                    self.writer.send(Command::Connect);
+                }
+            }
+            Reply::Waiting { error } => {
+                self.away = true;
+                (self.report)(ConsumeEvent::Waiting { reason: error });
+            }
+            Reply::Recovered { after } => {
+                self.away = false;
+                (self.report)(ConsumeEvent::Recovered { after });
+            }
+            Reply::TakenOver { generation, taken } => {
+                // While partitions are to be given up, placing others would give them up; asked again after.
+                if generation == self.partitions.generation() && self.partitions.leaving().is_empty() {
+                    self.begin_reading(&taken)?;
+                }
+            }
+            Reply::Committed(receipt) => {
+                self.last_took = receipt.took;
+                self.unshown = true;
+                let report = self.ledger.count(receipt, self.member.group());
+                (self.report)(ConsumeEvent::Batch(report));
+            }
+            Reply::Written { generation, shares } => {
+                let refusal = shares.refusal();
+                self.keep_spare(shares);
+                if let Some(refusal) = refusal {
+                    self.recover_from(refusal, generation == self.partitions.generation())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a message into its batch if its partition is read. False for an offset below the one that
+/// is next: the log was cut, or the topic made anew.
+fn take_message(shares: &mut Shares, partitions: &mut Partitions, message: &BorrowedMessage<'_>) -> bool {
+    let (partition, offset) = (message.partition(), message.offset());
+    let Some(cursor) = partitions.cursor(partition) else { return true };
+    if offset < cursor.next {
+        return false;
+    }
+    let payload = message.payload();
+    shares.batch_of(partition).push((partition, offset), cursor, message.key(), payload, validate(payload));
+    true
+}

@@ -1,0 +1,260 @@
+//! Where each partition is read: the poll loop's part that follows the group, watches the topic, and
+//! places partitions where PostgreSQL says. The states are those of `state`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::ConsumeEvent;
+use super::group::Rebalance;
+use super::poll::Poll;
+use super::state::Drain;
+use super::topic::{News, Offsets, judge_offsets};
+use super::writer::Command;
+use crate::error::Result;
+use crate::postgres::{Origin, Refusal, Restart, TakeOver};
+use ccstream_core::batch::Cursor;
+
+impl Poll<'_> {
+    pub(super) fn follow(&mut self, rebalance: Rebalance) {
+        self.troubles.group_answered();
+        // Whom the fence refused knows that its partitions are another's: that is told once.
+        let told = std::mem::take(&mut self.disowned);
+        match rebalance {
+            Rebalance::Assigned(partitions) => {
+                self.partitions.assign(partitions);
+                self.watch.need();
+            }
+            Rebalance::Revoked(partitions) => {
+                self.partitions.revoke(partitions);
+                self.drain.get_or_insert_with(|| (Drain::Leaving, Instant::now()));
+            }
+            Rebalance::Lost(partitions) => {
+                let ours: Vec<i32> = self.partitions.all().filter(|ours| partitions.contains(ours)).collect();
+                if !ours.is_empty() && !told {
+                    self.warn(format!(
+                        "partition {ours:?} was taken away by the group, which heard nothing of this consumer for too \
+                         long; what was read here and is not committed is dropped"
+                    ));
+                }
+                self.partitions.lose(&partitions);
+                self.ledger.forget(partitions);
+                self.forget_what_was_read();
+                if self.partitions.leaving().is_empty() {
+                    self.drain.take_if(|(drain, _)| *drain == Drain::Leaving);
+                }
+            }
+        }
+    }
+
+    /// The leaving partitions are given up; with `void`, what was read and is not written is not written any more.
+    pub(super) fn let_go(&mut self, void: bool) -> Result<()> {
+        if void {
+            self.warn(format!(
+                "partition {:?} goes to another consumer before all that was read is committed; it is read again there",
+                self.partitions.leaving()
+            ));
+            self.partitions.void();
+        }
+        let gone = self.partitions.leave();
+        if void {
+            self.forget_what_was_read();
+        } else {
+            self.member.show_offsets(self.ledger.committed());
+            self.begin_generation();
+        }
+        self.ledger.forget(gone.iter().copied());
+        self.drain = None;
+        self.member.give_up(&gone)
+    }
+
+    /// After the generation has grown.
+    fn begin_generation(&mut self) {
+        self.writer.set_generation(self.partitions.generation());
+        self.asked.clear();
+        if self.doubt || !self.partitions.arriving().is_empty() {
+            self.watch.need();
+        }
+    }
+
+    /// After what was read has become void.
+    fn forget_what_was_read(&mut self) {
+        self.shares.clear();
+        self.begin_generation();
+    }
+
+    /// Positions every partition anew: what was read and is not written counts no more.
+    pub(super) fn void(&mut self) {
+        self.partitions.void();
+        self.forget_what_was_read();
+    }
+
+    pub(super) fn look_into_offsets(&mut self) {
+        if !std::mem::replace(&mut self.doubt, true) {
+            self.watch.need();
+        }
+    }
+
+    pub(super) fn look_after_topic(&mut self) -> Result<()> {
+        let Some((news, needed)) = self.watch.look() else { return Ok(()) };
+        if matches!(news, News::Same | News::Changed(_)) {
+            self.troubles.topic_is_there();
+        }
+        match news {
+            News::Missing => {
+                let told = self.troubles.topic_is_missing(self.config);
+                told.into_iter().for_each(&mut *self.report);
+            }
+            News::Changed(_) => {
+                (self.doubt, self.shorter) = (false, BTreeSet::new());
+                if !self.partitions.reading().is_empty() || !self.asked.is_empty() {
+                    self.void();
+                }
+            }
+            News::Same | News::Silent => {
+                // To place a partition while others are to be given up would give them up.
+                if needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
+                    self.mend_offsets()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// It is the same topic, and a partition does not have the offset that is next, or has come out of
+    /// order: what retention took is counted as missing, a log that was cut is read from its beginning.
+    fn mend_offsets(&mut self) -> Result<()> {
+        let mut found = Vec::new();
+        for (partition, cursor) in self.partitions.reading() {
+            match self.member.bounds(*partition) {
+                Ok(bounds) => found.push((*partition, cursor.next, judge_offsets(cursor.next, bounds))),
+                Err(error) => {
+                    tracing::warn!(%error, partition, "The broker did not say where a partition begins; asking again.");
+                    self.look_into_offsets();
+                    return Ok(());
+                }
+            }
+        }
+        self.shorter.clear();
+        for (partition, from, judged) in found {
+            match (judged, self.partitions.cursor(partition)) {
+                (Offsets::Gap(to), Some(cursor)) => {
+                    self.shares.batch_of(partition).skip(partition, cursor, to);
+                    if from > 0 {
+                        self.warn(format!(
+                            "partition {partition}: offsets {from} to {} were deleted by the topic's retention before \
+                             they were read; {} are counted as missing",
+                            to - 1,
+                            to - from
+                        ));
+                    }
+                }
+                (Offsets::Shorter, _) => drop(self.shorter.insert(partition)),
+                _ => {}
+            }
+        }
+        if self.shorter.is_empty() {
+            return self.place(&self.partitions.reading().keys().copied().collect());
+        }
+        self.void();
+        Ok(())
+    }
+
+    /// Has the writer take over what arrives, once the topic's id is known.
+    pub(super) fn take_over(&mut self) {
+        if self.partitions.arriving().is_subset(&self.asked) {
+            return;
+        }
+        if self.watch.is_needed() || self.disowned || !self.partitions.leaving().is_empty() {
+            return;
+        }
+        let arriving = self.partitions.arriving().difference(&self.asked).copied();
+        let (shorter, others): (Vec<i32>, Vec<i32>) = arriving.partition(|partition| self.shorter.contains(partition));
+        let origin = Origin { cluster_id: self.member.cluster_id(), topic_id: self.watch.id().map(ToOwned::to_owned) };
+        for (partitions, start_over) in [(shorter, true), (others, false)] {
+            if !partitions.is_empty() {
+                self.asked.extend(&partitions);
+                let generation = self.partitions.generation();
+                self.writer.send(Command::TakeOver { generation, partitions, origin: origin.clone(), start_over });
+            }
+        }
+    }
+
+    /// Reads partitions from where PostgreSQL says.
+    pub(super) fn begin_reading(&mut self, taken: &TakeOver) -> Result<()> {
+        if !taken.ended.is_empty() {
+            self.warn(format!(
+                "ended session {:?} of PostgreSQL: a consumer that does not answer kept the partitions locked",
+                taken.ended
+            ));
+        }
+        for why in [Restart::Cluster, Restart::Topic, Restart::Shorter] {
+            let partitions: Vec<i32> = taken
+                .restarted
+                .iter()
+                .filter(|(_, restart)| *restart == why)
+                .map(|(partition, _)| *partition)
+                .collect();
+            if !partitions.is_empty() {
+                self.warn(format!(
+                    "{}, so partition {partitions:?} is read from the beginning; what is stored already counts as \
+                     duplicate",
+                    match why {
+                        Restart::Cluster => "the cluster is another one than before".to_owned(),
+                        Restart::Topic => format!("topic {:?} was deleted and made anew", self.config.kafka.topic),
+                        Restart::Shorter => "the log ends before the offset that is next".to_owned(),
+                    }
+                ));
+            }
+        }
+        let mut cursors = BTreeMap::new();
+        for (partition, position) in &taken.positions {
+            self.shorter.remove(partition);
+            cursors.insert(*partition, Cursor { epoch: position.epoch, next: position.next_offset });
+        }
+        let placed = self.partitions.place(cursors);
+        self.asked.retain(|partition| !placed.contains(partition));
+        self.ledger.open(taken.positions.iter().filter(|(partition, _)| placed.contains(partition)));
+        if placed.is_empty() {
+            return Ok(());
+        }
+        let reading = self.partitions.reading();
+        let from = placed.iter().map(|partition| (*partition, reading[partition].next)).collect();
+        (self.report)(ConsumeEvent::Assigned(from));
+        self.place(&placed)
+    }
+
+    /// Tells librdkafka from where to read. Never from "the beginning", which it remembers of a topic
+    /// that was deleted; an offset 0 that is not there is looked into like any other.
+    pub(super) fn place(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
+        let offsets = self.partitions.reading().iter().map(|(partition, cursor)| (*partition, cursor.next)).collect();
+        self.member.place(&offsets, changed, self.paused)
+    }
+
+    /// A batch was dropped by the fence. `current`: it was of what is still read.
+    pub(super) fn recover_from(&mut self, refusal: Refusal, current: bool) -> Result<()> {
+        if !current {
+            // That the partition is gone has been told.
+            return Ok(());
+        }
+        match refusal {
+            Refusal::Moved { partition } => {
+                self.warn(format!(
+                    "partition {partition} stands elsewhere in PostgreSQL than this consumer left it; reading on from \
+                     there"
+                ));
+                self.void();
+                Ok(())
+            }
+            Refusal::TakenOver { partition } => {
+                self.warn(format!(
+                    "partition {partition} was taken over by another consumer; what was read here and is not committed \
+                     is dropped"
+                ));
+                // To take them over would fence out their owner: the group says anew whose they are.
+                self.disowned = true;
+                self.void();
+                self.member.rejoin()
+            }
+        }
+    }
+}

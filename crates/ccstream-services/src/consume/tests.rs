@@ -1,0 +1,309 @@
+//! What real brokers will not do on demand: the errors of librdkafka's mock cluster, given to producer and consumer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+
+use super::member::Member;
+use super::{ConsumeEvent, ConsumeSummary, consume};
+use crate::config::{ConsumerConfig, KafkaConfig, ProducerConfig};
+use crate::error::Result;
+use crate::postgres::tests::Sandbox;
+use crate::produce::{ProduceEvent, ProduceSummary, produce};
+use ccstream_core::generate::Pace;
+
+const PARTITIONS: i32 = 4;
+const BROKERS: i32 = 3;
+
+/// Errors that pass, by what was asked: librdkafka or we try again.
+const PASSING: &[(Api, &[Code])] = &[
+    (
+        Api::Produce,
+        &[
+            Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            Code::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+            Code::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+            Code::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+            Code::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+            Code::RD_KAFKA_RESP_ERR__TRANSPORT,
+        ],
+    ),
+    (
+        Api::Fetch,
+        &[
+            Code::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+            Code::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+            Code::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+            Code::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+            Code::RD_KAFKA_RESP_ERR__TRANSPORT,
+        ],
+    ),
+    (Api::Metadata, &[Code::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, Code::RD_KAFKA_RESP_ERR__TRANSPORT]),
+    (Api::FindCoordinator, &[Code::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, Code::RD_KAFKA_RESP_ERR__TRANSPORT]),
+    (
+        Api::JoinGroup,
+        &[
+            Code::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+        ],
+    ),
+    (Api::SyncGroup, &[Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS, Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION]),
+    (
+        Api::Heartbeat,
+        &[
+            Code::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS,
+            Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+            Code::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+            Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        ],
+    ),
+    // Kafka's own offsets are for show: nothing depends on them.
+    (
+        Api::OffsetCommit,
+        &[Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED],
+    ),
+];
+
+/// A cluster with an empty topic, and where it is.
+fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaConfig) {
+    let cluster = MockCluster::new(BROKERS).unwrap();
+    let kafka = KafkaConfig { bootstrap_servers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
+    cluster.create_topic(&kafka.topic, PARTITIONS, 1).unwrap();
+    (cluster, kafka)
+}
+
+fn send(kafka: &KafkaConfig, pace: Pace, count: u64) -> Result<ProduceSummary> {
+    send_telling(kafka, pace, count, &mut |_| {})
+}
+
+fn send_telling(
+    kafka: &KafkaConfig,
+    pace: Pace,
+    count: u64,
+    report: &mut dyn FnMut(ProduceEvent<'_>),
+) -> Result<ProduceSummary> {
+    let config = ProducerConfig { kafka: kafka.clone(), pace, count: Some(count), ..ProducerConfig::default() };
+    produce(&config, &CancellationToken::new(), report)
+}
+
+/// Reads until it is told to stop or an error ends it; what was told on the way. Where nothing ends it, this does
+/// after two minutes, and what is then missing is for the caller to see.
+fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSummary>, Vec<String>) {
+    let limit = stop.clone();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(120));
+        limit.cancel();
+    });
+    let mut told = Vec::new();
+    let ended = consume(config, stop, &mut |event| {
+        if let ConsumeEvent::Warning(text) | ConsumeEvent::Waiting { reason: text } = event {
+            told.push(text);
+        }
+    });
+    (ended, told)
+}
+
+#[test]
+fn errors_that_pass_cost_no_message() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (cluster, kafka) = cluster();
+    let seed = std::env::var("CCSTREAM_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("CCSTREAM_TEST_SEED={seed}");
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    let (count, rate) = (20_000, 4_000.0);
+    let config = ConsumerConfig { kafka: kafka.clone(), batch_rows: 500, ..sandbox.config() };
+    let stop = CancellationToken::new();
+    let told_to = stop.clone();
+    let consumer = thread::spawn(move || read(&config, &told_to));
+    let to = kafka.clone();
+    let producer = thread::spawn(move || send(&to, Pace::PerSecond(rate), count));
+    let mut errors = 0;
+    while !producer.is_finished() {
+        if chance.random_range(0..5) == 0 {
+            let leader = chance.random_range(1..=BROKERS);
+            cluster.partition_leader(&kafka.topic, chance.random_range(0..PARTITIONS), Some(leader)).unwrap();
+        } else {
+            let (api, codes) = PASSING[chance.random_range(0..PASSING.len())];
+            cluster.request_errors(api, &[codes[chance.random_range(0..codes.len())]]);
+            errors += 1;
+        }
+        thread::sleep(Duration::from_millis(chance.random_range(0..100)));
+    }
+    for (api, _) in PASSING {
+        cluster.clear_request_errors(*api);
+    }
+    let sent = producer.join().unwrap().unwrap();
+    assert_eq!((sent.acknowledged, sent.failed), (count, 0));
+    // The mock cluster knows no sequence numbers: of what a lost connection leaves uncertain it has some twice and some
+    // not at all, so that what it has is the measure. That the acknowledged is there once, a real broker must show.
+    let there = read_all(&kafka);
+    let ids: BTreeSet<&String> = there.values().collect();
+    let counted = || sandbox.number("SELECT coalesce(sum(consumed), 0)::bigint FROM kafka_offsets");
+    while counted() < there.len() as i64 && !stop.is_cancelled() {
+        thread::sleep(Duration::from_millis(50));
+    }
+    stop.cancel();
+    let (read, told) = consumer.join().unwrap();
+    println!("{errors} errors; sent in {:?}; told: {told:?}", sent.elapsed);
+    let total = read.unwrap().total;
+    let (messages, events) = (there.len() as i64, ids.len() as i64);
+    assert_eq!((counted(), total.consumed, total.missing), (messages, messages, 0));
+    assert_eq!((total.stored, total.duplicate), (events, messages - events));
+    let wanted = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(",");
+    assert_eq!(sandbox.number(&format!("SELECT count(*) FROM orders WHERE order_id IN ({wanted})")), events);
+    sandbox.verify();
+}
+
+#[test]
+fn errors_that_do_not_pass_end_the_consumer() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    for (api, code, word) in [
+        (Api::JoinGroup, Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, "GroupAuthorizationFailed"),
+        (Api::JoinGroup, Code::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT, "InvalidSessionTimeout"),
+        (Api::JoinGroup, Code::RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL, "InconsistentGroupProtocol"),
+        (Api::Fetch, Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, "TopicAuthorizationFailed"),
+    ] {
+        let (cluster, kafka) = cluster();
+        send(&kafka, Pace::Max, 100).unwrap();
+        cluster.request_errors(api, &[code; 20]);
+        let config = ConsumerConfig { kafka, group: word.into(), ..sandbox.config() };
+        let error = read(&config, &CancellationToken::new()).0.unwrap_err();
+        assert_eq!(error.exit_code(), 3, "{word}");
+        assert!(error.chain().contains(word), "{word}: {}", error.chain());
+    }
+}
+
+#[test]
+fn partitions_paused_and_placed_anew_are_read() {
+    let (_cluster, kafka) = cluster();
+    send(&kafka, Pace::Max, 1000).unwrap();
+    let member = Member::new(&ConsumerConfig { kafka, ..ConsumerConfig::default() }).unwrap();
+    let places: BTreeMap<i32, i64> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+    let changed = places.keys().copied().collect();
+    // What librdkafka's threads are given has to be done in the order in which it is given, on a busy machine too.
+    let busy = CancellationToken::new();
+    let hogs: Vec<_> = (0..8)
+        .map(|_| {
+            let busy = busy.clone();
+            thread::spawn(move || while !busy.is_cancelled() {})
+        })
+        .collect();
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut times = 0;
+    while Instant::now() < until {
+        for _ in 0..[1, 10][times % 2] {
+            member.pause().unwrap();
+            member.place(&places, &changed, false).unwrap();
+        }
+        let mut missing = changed.clone();
+        let limit = Instant::now() + Duration::from_secs(10);
+        while !missing.is_empty() {
+            assert!(Instant::now() < limit, "after {times} times: nothing of {missing:?}");
+            if let Some(Ok(message)) = member.poll(Duration::from_millis(10)) {
+                missing.remove(&message.partition());
+            }
+        }
+        times += 1;
+    }
+    busy.cancel();
+    for hog in hogs {
+        hog.join().unwrap();
+    }
+    println!("{times} times");
+}
+
+#[test]
+fn what_the_broker_refuses_for_good_is_counted_as_failed() {
+    let (cluster, kafka) = cluster();
+    cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    let sent = send(&kafka, Pace::Max, 1000).unwrap();
+    assert_eq!((sent.sent, sent.acknowledged + sent.failed), (1000, 1000));
+    assert!(sent.failed > 0, "{sent:?}");
+    let there = read_all(&kafka);
+    assert_eq!(there.len() as u64, sent.acknowledged);
+}
+
+#[test]
+fn a_producer_that_the_broker_has_forgotten_begins_anew() {
+    let (cluster, kafka) = cluster();
+    let count = 20_000;
+    let codes = [Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 2];
+    let (mut acknowledged, mut times) = (0, 0);
+    let sent = send_telling(&kafka, Pace::PerSecond(5_000.0), count, &mut |event| match event {
+        // Not so often that a busy machine gets nothing acknowledged in between.
+        ProduceEvent::Progress(now) if now.acknowledged > acknowledged && now.sent < count => {
+            acknowledged = now.acknowledged;
+            cluster.request_errors(Api::Produce, &codes);
+            times += 1;
+        }
+        _ => {}
+    });
+    let sent = sent.unwrap();
+    println!("{times} times: {sent:?}");
+    assert_eq!((sent.sent, sent.acknowledged, sent.failed), (count, count, 0));
+    assert!(sent.sent_again >= times && times > 1, "{times} times: {sent:?}");
+    let there = read_all(&kafka);
+    let ids: BTreeSet<&String> = there.values().collect();
+    assert_eq!(ids.len() as u64, count);
+    assert!(there.len() as u64 <= count + sent.sent_again, "{}", there.len());
+
+    // Where each is waited for, what is told of it is what became of it in the end.
+    cluster.request_errors(Api::Produce, &codes[..1]);
+    let mut told = Vec::new();
+    let sent = send_telling(&kafka, Pace::PerSecond(10.0), 3, &mut |event| match event {
+        ProduceEvent::Sent { .. } => told.push("sent"),
+        ProduceEvent::NotSent { .. } => told.push("not sent"),
+        _ => {}
+    });
+    assert_eq!(told, ["sent"; 3]);
+    assert_eq!(sent.unwrap().sent_again, 1);
+}
+
+#[test]
+fn a_producer_that_the_broker_forgets_each_time_ends() {
+    let (cluster, kafka) = cluster();
+    cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 1000]);
+    let error = send(&kafka, Pace::PerSecond(100.0), 1000).unwrap_err().chain();
+    assert!(error.contains("sequence desynchronization"), "{error}");
+}
+
+/// Every message's place and the id in it, read by a client that is not ours.
+fn read_all(kafka: &KafkaConfig) -> BTreeMap<(i32, i64), String> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &kafka.bootstrap_servers)
+        .set("group.id", "reads-all")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(&kafka.topic, partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+    let (mut found, mut ended) = (BTreeMap::new(), BTreeSet::new());
+    while ended.len() < PARTITIONS as usize {
+        match consumer.poll(Duration::from_secs(30)).expect("a message or an end") {
+            Ok(message) => {
+                let event: serde_json::Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+                let id = event["transaction_id"].as_str().unwrap().to_owned();
+                assert!(found.insert((message.partition(), message.offset()), id).is_none());
+            }
+            Err(KafkaError::PartitionEOF(partition)) => assert!(ended.insert(partition)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    found
+}

@@ -1,0 +1,364 @@
+//! The thread that owns the connections to PostgreSQL. It is given one command at a time and answers
+//! each, however long the database is away; the poll loop never waits for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::sync::mpsc as commands;
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::Receipt;
+use super::shares::{Share, Shares};
+use crate::config::ConsumerConfig;
+use crate::error::{Error, Result};
+use crate::postgres::{Origin, Outcome, SchemaChange, Store, TakeOver};
+
+/// Waits between tries to reach PostgreSQL: from this, doubling,
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// A PostgreSQL that has not answered for so long, though the connection stands, is told of.
+const SILENCE: Duration = Duration::from_secs(20);
+/// A further connection that is not to be had is asked for again after so long.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What the writer is told to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Connect, and make and check the tables.
+    Prepare,
+    /// Only connect: an outage is told of until it is over.
+    Connect,
+    /// Make these partitions this consumer's own.
+    TakeOver { generation: u64, partitions: Vec<i32>, origin: Origin, start_over: bool },
+    /// Write sealed shares.
+    Write { generation: u64, shares: Shares },
+}
+
+/// What it answers, and what it says in between.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// The tables are there.
+    Prepared(SchemaChange),
+    /// The partitions are ours.
+    TakenOver { generation: u64, taken: TakeOver },
+    /// A share is committed; of those that were given with it there may be more to come.
+    Committed(Receipt),
+    /// Each share is committed or refused.
+    Written { generation: u64, shares: Shares },
+    /// PostgreSQL is not to be had; it is tried again until it is.
+    Waiting { error: String },
+    /// It is back.
+    Recovered { after: Duration },
+    /// There is a connection.
+    Connected,
+    /// Something a person should know.
+    Warning(String),
+    /// The command is of an assignment that is gone by now; it is done no more. Of shares, some may be committed.
+    Outdated(Option<Shares>),
+    /// It ended with an error that no waiting mends.
+    Failed(Error),
+}
+
+/// The poll loop's end of it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    commands: Option<commands::UnboundedSender<Command>>,
+    replies: mpsc::Receiver<Reply>,
+    abandon: CancellationToken,
+    /// What is of an older one is not begun: a take-over would fence out the partitions' owner.
+    generation: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(config: &ConsumerConfig) -> Result<Self> {
+        let (command_sender, mut command_receiver) = commands::unbounded_channel();
+        let (reply_sender, replies) = mpsc::channel();
+        let abandon = CancellationToken::new();
+        let generation = Arc::new(AtomicU64::new(0));
+        let runtime = crate::runtime()?;
+        let mut work = Work {
+            config: config.clone(),
+            stores: std::iter::repeat_with(|| None).take(config.connections).collect(),
+            replies: reply_sender,
+            generation: Arc::clone(&generation),
+            outage: Outage::default(),
+            scarcity: None,
+        };
+        let token = abandon.clone();
+        let serve = async move {
+            while let Some(command) = command_receiver.recv().await {
+                let reply = work.execute(command).await.unwrap_or_else(Reply::Failed);
+                let failed = matches!(reply, Reply::Failed(_));
+                // The poll loop gone means that nobody waits for the answer.
+                if work.replies.send(reply).is_err() || failed {
+                    break;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("ccstream-writer".into())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = token.cancelled() => {}
+                        () = serve => {}
+                    }
+                });
+                // A name that is being looked up keeps nobody waiting.
+                runtime.shutdown_background();
+            })
+            .map_err(|error| Error::inconsistent(format!("the system refused a thread: {error}")))?;
+        Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
+    }
+
+    /// What was given to it under an earlier generation is void.
+    pub(super) fn set_generation(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+
+    /// Gives it a command. One that has ended has said why in its last reply.
+    pub(super) fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            let _ = commands.send(command);
+        }
+    }
+
+    /// Its next reply, waited for at most so long.
+    pub(super) fn reply(&self, wait: Duration) -> Option<Reply> {
+        let reply = if wait.is_zero() {
+            self.replies.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
+        } else {
+            self.replies.recv_timeout(wait).map_err(|error| error == mpsc::RecvTimeoutError::Disconnected)
+        };
+        match reply {
+            Ok(reply) => Some(reply),
+            Err(false) => None,
+            // It answers every command, and says so when it fails: it can only have panicked.
+            Err(true) => Some(Reply::Failed(Error::inconsistent("the writer thread ended without a word"))),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Gives up what is under way (PostgreSQL rolls it back) and waits for the thread.
+    fn drop(&mut self) {
+        self.commands = None;
+        self.abandon.cancel();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("The writer thread panicked.");
+        }
+    }
+}
+
+struct Work {
+    config: ConsumerConfig,
+    /// The first does all but writing too; the others are opened once they have something to write, and stay.
+    stores: Vec<Option<Store>>,
+    replies: mpsc::Sender<Reply>,
+    generation: Arc<AtomicU64>,
+    outage: Outage,
+    /// When a further connection was last not to be had; none once all are there.
+    scarcity: Option<Instant>,
+}
+
+/// Since when something has not been to be had, and whether that has been told.
+#[derive(Debug, Default)]
+struct Outage {
+    since: Option<Instant>,
+    told: bool,
+}
+
+impl Work {
+    /// Does one command, for as long as it takes while the error is one that passes.
+    async fn execute(&mut self, mut command: Command) -> Result<Reply> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            if let Some(outdated) = self.give_up_if_outdated(&mut command) {
+                return Ok(outdated);
+            }
+            match self.attempt_aloud(&mut command).await {
+                Ok(reply) => {
+                    self.end_outage();
+                    return Ok(reply);
+                }
+                Err(error) if error.is_retriable() => {
+                    self.note_outage(&error);
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn give_up_if_outdated(&self, command: &mut Command) -> Option<Reply> {
+        let newest = self.generation.load(Ordering::Relaxed);
+        match command {
+            Command::TakeOver { generation, .. } if *generation < newest => Some(Reply::Outdated(None)),
+            Command::Write { generation, shares } if *generation < newest => {
+                Some(Reply::Outdated(Some(std::mem::take(shares))))
+            }
+            _ => None,
+        }
+    }
+
+    /// A first failure is not told: a session that was ended, or one lock, is had again at once.
+    fn note_outage(&mut self, error: &Error) {
+        let error = error.chain();
+        if self.outage.since.is_none() {
+            self.outage.since = Some(Instant::now());
+            tracing::warn!(error, "PostgreSQL is away; trying again until it is back.");
+        } else if !std::mem::replace(&mut self.outage.told, true) {
+            let _ = self.replies.send(Reply::Waiting { error });
+        }
+    }
+
+    fn end_outage(&mut self) {
+        let Outage { since: Some(since), told } = std::mem::take(&mut self.outage) else { return };
+        tracing::warn!(after = ?since.elapsed(), "PostgreSQL is back.");
+        if told {
+            let _ = self.replies.send(Reply::Recovered { after: since.elapsed() });
+        }
+    }
+
+    /// PostgreSQL is there, and would not have one connection more.
+    fn note_scarcity(&mut self, error: &Error) {
+        let error = error.chain();
+        tracing::warn!(error, "A further connection is not to be had.");
+        if self.scarcity.replace(Instant::now()).is_none() {
+            let _ = self.replies.send(Reply::Warning(format!(
+                "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is asked \
+                 for again each minute. --connections 1 does not ask"
+            )));
+        }
+    }
+
+    /// Tries once. There is no limit: what is under way may be long, and nothing is gained by doing it again.
+    async fn attempt_aloud(&mut self, command: &mut Command) -> Result<Reply> {
+        let (replies, began) = (self.replies.clone(), Instant::now());
+        let (done, was_silent) = {
+            let mut attempt = std::pin::pin!(self.attempt(command));
+            if let Ok(done) = tokio::time::timeout(SILENCE, &mut attempt).await {
+                (done, false)
+            } else {
+                let error = format!("PostgreSQL has not answered for {} s", SILENCE.as_secs());
+                let _ = replies.send(Reply::Waiting { error });
+                (attempt.await, true)
+            }
+        };
+        if was_silent {
+            self.outage.since.get_or_insert(began);
+            self.outage.told = true;
+        }
+        done
+    }
+
+    async fn attempt(&mut self, command: &mut Command) -> Result<Reply> {
+        let (first, config) = (&mut self.stores[0], &self.config);
+        Ok(match command {
+            Command::Prepare => Reply::Prepared(by(first, config, async |store| store.ensure_schema().await).await?),
+            Command::Connect => {
+                by(first, config, async |_| Ok(())).await?;
+                Reply::Connected
+            }
+            Command::TakeOver { generation, partitions, origin, start_over } => {
+                let is_wanted = || *generation >= self.generation.load(Ordering::Relaxed);
+                let take = async |store: &mut Store| store.take_over(partitions, origin, *start_over, &is_wanted).await;
+                match by(first, config, take).await? {
+                    Some(taken) => Reply::TakenOver { generation: *generation, taken },
+                    None => Reply::Outdated(None),
+                }
+            }
+            Command::Write { generation, shares } => {
+                self.write(shares).await?;
+                Reply::Written { generation: *generation, shares: std::mem::take(shares) }
+            }
+        })
+    }
+
+    /// Writes what an earlier try has not: each share by its own connection, at the same time. One whose connection is not
+    /// to be had goes by the first, after that one's own.
+    async fn write(&mut self, shares: &mut Shares) -> Result<()> {
+        let (config, replies) = (&self.config, &self.replies);
+        let may_open = self.scarcity.is_none_or(|since| since.elapsed() > ASK_AGAIN);
+        let due = self.stores.iter_mut().zip(shares.iter_mut()).enumerate().filter(|(_, (_, share))| share.is_due());
+        let writes = due.map(|(place, (store, share))| async move {
+            if place > 0 && store.is_none() {
+                if !may_open {
+                    return Ok(None);
+                }
+                match Store::connect_another(config).await {
+                    Ok(opened) => *store = Some(opened),
+                    Err(error) => return Ok(Some(error)),
+                }
+            }
+            write(store, config, share, replies).await.map(|()| None)
+        });
+        // Each to its end: what one has committed is known, whatever becomes of the other.
+        let (mut unopened, mut failed) = (None, Vec::new());
+        for done in join_all(writes).await {
+            match done {
+                Ok(error) => unopened = error.or(unopened),
+                Err(error) => failed.push(error),
+            }
+        }
+        // One that no waiting mends comes before one that passes.
+        if let Some(error) = failed.into_iter().min_by_key(Error::is_retriable) {
+            return Err(error);
+        }
+        for share in shares.iter_mut().filter(|share| share.is_due()) {
+            write(&mut self.stores[0], config, share, replies).await?;
+        }
+        if let Some(error) = unopened {
+            self.note_scarcity(&error);
+        } else if self.stores.iter().all(Option::is_some) {
+            self.scarcity = None;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a share, and sends the receipt.
+async fn write(
+    slot: &mut Option<Store>,
+    config: &ConsumerConfig,
+    share: &mut Share,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<()> {
+    by(slot, config, async |store| {
+        let began = Instant::now();
+        match store.write(&mut share.batch).await? {
+            Outcome::Committed(positions) => {
+                let _ = replies.send(Reply::Committed(Receipt::new(&share.batch, positions, began.elapsed())));
+            }
+            Outcome::Refused(refusal) => share.refusal = Some(refusal),
+        }
+        share.batch.clear();
+        Ok(())
+    })
+    .await
+}
+
+/// Does something by a connection, opened where there is none. After an error the next gets a new one: what the session
+/// was told (read-only, say) need not be true any more.
+async fn by<T>(
+    slot: &mut Option<Store>,
+    config: &ConsumerConfig,
+    work: impl AsyncFnOnce(&mut Store) -> Result<T>,
+) -> Result<T> {
+    let mut store = match slot.take() {
+        Some(store) => store,
+        None => Store::connect(config).await?,
+    };
+    let done = work(&mut store).await?;
+    *slot = Some(store);
+    Ok(done)
+}

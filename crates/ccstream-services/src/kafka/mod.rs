@@ -1,0 +1,5 @@
+//! Kafka's clients: what producer, consumer and doctor share of them.
+
+pub(crate) mod client;
+pub mod ends;
+pub(crate) mod ffi;

@@ -1,0 +1,110 @@
+//! The engine held to SQL: both count the same snapshot.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Transaction;
+
+use super::follow::{Sink, load};
+use super::session::{Snapshot, look};
+use crate::error::{Error, Result};
+use ccstream_kpi::query::answer::{Keys, Table};
+use ccstream_kpi::query::chunk::Figures;
+use ccstream_kpi::query::question::{By, Dimension, Grouping, Query};
+use ccstream_kpi::query::standing::Standing;
+use ccstream_kpi::rows::columns::Columns;
+use ccstream_kpi::rows::outcome::APPROVED;
+
+/// Rows for one question, in memory of their own.
+#[derive(Default)]
+struct Rows(Columns);
+
+impl Sink for Rows {
+    fn restart(&mut self) {}
+    fn write(&mut self, _: Option<i64>, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()> {
+        change(&mut self.0)
+    }
+    fn progress(&mut self, _: &Snapshot, _: f64) -> bool {
+        true
+    }
+    fn catching_up(&mut self, _: f64) {}
+}
+
+/// Reads all of `orders` in the snapshot and compares the engine's figures with PostgreSQL's: how many were
+/// compared, and those that differ.
+pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<String>)> {
+    let at = look(snapshot, 0).await?;
+    let mut rows = Rows::default();
+    load(snapshot, &at, &mut rows).await?;
+    let grouped = Dimension::ALL.into_iter().filter(|dimension| dimension.attribute().is_some());
+    let grouped: Vec<Dimension> = grouped.collect();
+    let groupings = grouped.iter().map(|by| Grouping { outcomes: true, ..Grouping::new(By::Dimension(*by)) });
+    let query = Query { groupings: groupings.collect(), ..Query::default() };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let answer = Standing::default().answer(&query, at.at, &rows.0, threads)?;
+    let (mut compared, mut problems) = (0, Vec::new());
+    let totals = snapshot
+        .query_one(
+            "SELECT count(*), (min(v) * 100)::bigint, (max(v) * 100)::bigint,
+                    (percentile_disc(0.5) WITHIN GROUP (ORDER BY v) * 100)::bigint,
+                    (percentile_disc(0.95) WITHIN GROUP (ORDER BY v) * 100)::bigint,
+                    (percentile_disc(0.99) WITHIN GROUP (ORDER BY v) * 100)::bigint, count(DISTINCT card_token)
+             FROM (SELECT CASE WHEN currency IS NOT DISTINCT FROM $1::text THEN round(value, 2) END AS v, card_token
+                   FROM orders) AS o",
+            &[&answer.currency],
+        )
+        .await
+        .map_err(Error::postgres("counting orders"))?;
+    let [p50, p95, p99] = answer.totals.percentiles;
+    let own = [answer.totals.min, answer.totals.max, p50, p95, p99];
+    let counts = (answer.totals.figures.count as i64, answer.totals.cards as i64);
+    let theirs: Vec<Option<i64>> = (1..6).map(|at| totals.get(at)).collect();
+    compared += 7;
+    if theirs != own || counts != (totals.get(0), totals.get(6)) {
+        problems.push(format!(
+            "the dashboard's totals are {counts:?} rows and cards, {own:?} cents; PostgreSQL's {:?}, {theirs:?}",
+            (totals.get::<_, i64>(0), totals.get::<_, i64>(6))
+        ));
+    }
+    for (dimension, table) in grouped.into_iter().zip(&answer.tables) {
+        compared += compare_groups(snapshot, dimension, table, answer.currency.as_deref(), &mut problems).await?;
+    }
+    Ok((compared, problems))
+}
+
+/// Compares the groups of one dimension; how many figures these are.
+async fn compare_groups(
+    snapshot: &Transaction<'_>,
+    dimension: Dimension,
+    table: &Table,
+    currency: Option<&str>,
+    problems: &mut Vec<String>,
+) -> Result<u64> {
+    let Keys::Names(names) = &table.keys else { return Ok(0) };
+    let of_engine = |figures: &Figures| [figures.count as i64, figures.sum, figures.approved as i64];
+    let ours: BTreeMap<Option<&str>, [i64; 3]> =
+        names.iter().map(Option::as_deref).zip(table.figures.iter().map(of_engine)).collect();
+    let column = if dimension == Dimension::Risk { "risk_flag" } else { dimension.name() };
+    let rows = snapshot
+        .query(
+            &format!(
+                "SELECT {column}::text, count(*),
+                        coalesce(sum(round(value, 2)) FILTER (WHERE currency IS NOT DISTINCT FROM $1::text) * 100, 0)::bigint,
+                        count(*) FILTER (WHERE status = ANY ($2::text[]))
+                 FROM orders GROUP BY 1"
+            ),
+            &[&currency, &APPROVED.as_slice()],
+        )
+        .await
+        .map_err(Error::postgres("counting orders"))?;
+    let theirs: BTreeMap<Option<&str>, [i64; 3]> =
+        rows.iter().map(|row| (row.get(0), [row.get(1), row.get(2), row.get(3)])).collect();
+    if let Some(name) = ours.keys().chain(theirs.keys()).find(|name| ours.get(*name) != theirs.get(*name)) {
+        problems.push(format!(
+            "the dashboard's figures of {} {name:?} are {:?} (rows, cents, approved), PostgreSQL's {:?}",
+            dimension.name(),
+            ours.get(name),
+            theirs.get(name)
+        ));
+    }
+    Ok(3 * ours.len() as u64)
+}

@@ -1,0 +1,266 @@
+//! The columns in a file, so that a restart reads only what came since. It is of use to the same table alone
+//! (its identity is in it), and to the same processor's byte order; anything else is read anew.
+
+use std::fs;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+
+use flate2::Crc;
+
+use super::follow::Known;
+use super::search::Spots;
+use super::seen::{Pages, Seen};
+use super::session::Identity;
+use crate::error::{Error, Result};
+use ccstream_kpi::rows::block::{Block, COLUMNS};
+use ccstream_kpi::rows::codes::{Amounts, Codes};
+use ccstream_kpi::rows::columns::{ATTRIBUTES, Columns, Coordinates};
+
+/// Changes with the format.
+const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x03");
+
+/// What a file holds.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    pub(crate) known: Known,
+    pub(crate) columns: Columns,
+    /// The moment that they are true for.
+    pub(crate) at: i64,
+    pub(crate) pieces: Vec<u64>,
+    pub(crate) followed: u64,
+}
+
+/// Writes the file, readable to its owner alone; the one before stays until the new one is whole.
+pub(crate) fn write(
+    path: &Path,
+    known: &Known,
+    columns: &Columns,
+    at: i64,
+    pieces: &[u64],
+    followed: u64,
+) -> Result<()> {
+    let refuse = |error: std::io::Error| broken(path, &format!("it cannot be written: {error}"));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(refuse)?;
+    }
+    // A name of its own: another engine may be writing the same file, and nobody is to have laid one there.
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{:016x}", rand::random::<u64>()));
+    let new = Path::new(&name);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(new).map_err(refuse)?;
+    let mut out = Writer { file: BufWriter::with_capacity(1 << 20, file), sum: Crc::new() };
+    let written = out.all(known, columns, at, pieces, followed).and_then(|()| fs::rename(new, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(new);
+        refuse(error)
+    })
+}
+
+/// Reads the file; None where there is none. Errors: it is damaged, of another version, or others may write it.
+pub(crate) fn read(path: &Path) -> Result<Option<Saved>> {
+    let refuse = |error: std::io::Error| broken(path, &format!("it cannot be read: {error}"));
+    let mut file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refuse(error)),
+    };
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(refuse)?) & 0o022 != 0 {
+        return Err(broken(path, "others may write it; only its owner should (chmod 600)"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(refuse)?;
+    let damaged = || broken(path, "it is damaged, or of another version");
+    let (body, sum) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
+    let mut crc = Crc::new();
+    crc.update(body);
+    if crc.sum() != u32::from_ne_bytes(*sum) {
+        return Err(damaged());
+    }
+    Reader { bytes: body }.all().map(Some).ok_or_else(damaged)
+}
+
+fn broken(path: &Path, reason: &str) -> Error {
+    ccstream_core::Error::File { path: path.display().to_string(), reason: reason.to_owned() }.into()
+}
+
+struct Writer {
+    file: BufWriter<fs::File>,
+    sum: Crc,
+}
+
+impl Writer {
+    fn bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.sum.update(bytes);
+        self.file.write_all(bytes)
+    }
+
+    fn number(&mut self, number: u64) -> std::io::Result<()> {
+        self.bytes(&number.to_ne_bytes())
+    }
+
+    fn list<T: bytemuck::NoUninit>(&mut self, list: &[T]) -> std::io::Result<()> {
+        self.number(list.len() as u64)?;
+        self.bytes(bytemuck::cast_slice(list))
+    }
+
+    fn all(&mut self, known: &Known, columns: &Columns, at: i64, pieces: &[u64], followed: u64) -> std::io::Result<()> {
+        let Identity { system, database, table, file } = known.identity;
+        for number in [
+            MAGIC,
+            u64::from(system.is_some()),
+            system.unwrap_or_default() as u64,
+            u64::from(database),
+            u64::from(table),
+            u64::from(file),
+            known.changed as u64,
+            known.stored as u64,
+            known.horizon as u64,
+            u64::from(known.pages),
+            known.page_bytes as u64,
+            known.foreign,
+            known.odd_amounts,
+            at as u64,
+            followed,
+            columns.next_row,
+            columns.dropped_until.unwrap_or(i64::MIN) as u64,
+        ] {
+            self.number(number)?;
+        }
+        self.number(known.seen.stretches().len() as u64)?;
+        for stretch in known.seen.stretches() {
+            self.number(u64::from(stretch.is_some()))?;
+            if let Some(pages) = stretch {
+                self.list(&pages.words)?;
+                self.list(&pages.sums)?;
+            }
+        }
+        self.list(pieces)?;
+        for names in columns.names() {
+            let names: Vec<&str> = names.collect();
+            self.list(&names.iter().map(|name| name.len() as u64).collect::<Vec<_>>())?;
+            for name in names {
+                self.bytes(name.as_bytes())?;
+            }
+        }
+        self.list(columns.kinds())?;
+        let (places, coordinates) = columns.places();
+        self.list(places)?;
+        let degrees = |one: &Coordinates| [one.latitude.unwrap_or(f64::NAN), one.longitude.unwrap_or(f64::NAN)];
+        self.list(&coordinates.iter().map(degrees).collect::<Vec<[f64; 2]>>())?;
+        self.number(columns.blocks.len() as u64)?;
+        for block in &columns.blocks {
+            self.number(block.start)?;
+            self.list(&block.time)?;
+            match &block.amount {
+                Amounts::Narrow(cents) => self.number(0).and_then(|()| self.list(cents))?,
+                Amounts::Wide(cents) => self.number(1).and_then(|()| self.list(cents))?,
+            }
+            for codes in &block.codes {
+                match codes {
+                    Codes::Byte(codes) => self.number(0).and_then(|()| self.list(codes))?,
+                    Codes::Short(codes) => self.number(1).and_then(|()| self.list(codes))?,
+                    Codes::Long(codes) => self.number(2).and_then(|()| self.list(codes))?,
+                }
+            }
+        }
+        let sum = self.sum.sum();
+        self.file.write_all(&sum.to_ne_bytes())?;
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+}
+
+/// Every step is None where the bytes end too early; the checksum has vouched for what they say.
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        Some(u64::from_ne_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn list<T: bytemuck::Pod>(&mut self) -> Option<Vec<T>> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let bytes = self.take(len.checked_mul(size_of::<T>())?)?;
+        Some(bytemuck::allocation::pod_collect_to_vec(bytes))
+    }
+
+    fn all(&mut self) -> Option<Saved> {
+        if self.number()? != MAGIC {
+            return None;
+        }
+        let has_system = self.number()? == 1;
+        let mut number = || self.number();
+        let identity = Identity {
+            system: Some(number()? as i64).filter(|_| has_system),
+            database: number()? as u32,
+            table: number()? as u32,
+            file: number()? as u32,
+        };
+        let (changed, stored, horizon) = (number()? as i64, number()? as i64, number()? as i64);
+        let (pages, page_bytes) = (number()? as u32, number()? as usize);
+        let (foreign, odd_amounts, at) = (number()?, number()?, number()? as i64);
+        let (followed, next_row) = (number()?, number()?);
+        let dropped_until = Some(number()? as i64).filter(|time| *time != i64::MIN);
+        let mut stretches = Vec::new();
+        for _ in 0..self.number()? {
+            let pages = |reader: &mut Self| Some(Pages { words: reader.list()?, sums: reader.list()? });
+            stretches.push(if self.number()? == 1 { Some(pages(self)?) } else { None });
+        }
+        let seen = Seen::restore(page_bytes, stretches)?;
+        let pieces = self.list()?;
+        let mut columns = Columns::default();
+        (columns.next_row, columns.dropped_until) = (next_row, dropped_until);
+        for attribute in 0..ATTRIBUTES {
+            for len in self.list::<u64>()? {
+                let name = std::str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()?;
+                columns.push_name(attribute, name);
+            }
+        }
+        for parts in self.list::<[u32; 6]>()? {
+            columns.push_kind(parts)?;
+        }
+        let (places, degrees) = (self.list::<[u32; 2]>()?, self.list::<[f64; 2]>()?);
+        let known = |degrees: f64| Some(degrees).filter(|degrees| degrees.is_finite());
+        for (parts, [latitude, longitude]) in places.into_iter().zip(degrees) {
+            columns.push_place(parts, Coordinates { latitude: known(latitude), longitude: known(longitude) })?;
+        }
+        for _ in 0..self.number()? {
+            let block = self.block()?;
+            columns.push_block(block)?;
+        }
+        let spots = Spots::default();
+        let known = Known { identity, changed, stored, horizon, pages, page_bytes, seen, spots, foreign, odd_amounts };
+        Some(Saved { known, columns, at, pieces, followed })
+    }
+
+    fn block(&mut self) -> Option<Block> {
+        let start = self.number()?;
+        let time = self.list()?;
+        let amount = match self.number()? {
+            0 => Amounts::Narrow(self.list()?),
+            _ => Amounts::Wide(self.list()?),
+        };
+        let mut codes = Vec::with_capacity(COLUMNS);
+        for _ in 0..COLUMNS {
+            codes.push(match self.number()? {
+                0 => Codes::Byte(self.list()?),
+                1 => Codes::Short(self.list()?),
+                _ => Codes::Long(self.list()?),
+            });
+        }
+        Block::restore(start, time, amount, codes.try_into().ok()?)
+    }
+}

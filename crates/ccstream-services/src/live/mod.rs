@@ -1,0 +1,23 @@
+//! The rows of `orders` in memory, followed live: an engine that answers any question at once.
+//!
+//! ```text
+//! PostgreSQL ── binary COPY ──> follow ─> ccstream_kpi's columns <── file (a restart)
+//!   one snapshot a refresh                      │
+//! page <────────────────── engine <── answers ──┘
+//! ```
+
+pub(crate) mod check;
+mod engine;
+mod file;
+mod follow;
+mod search;
+mod seen;
+mod session;
+mod status;
+mod trust;
+
+pub use self::engine::{Engine, EngineConfig};
+pub use self::follow::Reload;
+pub use self::session::PartitionState;
+pub use self::status::Status;
+pub use self::trust::Trust;

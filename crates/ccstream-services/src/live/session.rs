@@ -1,0 +1,154 @@
+//! A session that only reads, and what one snapshot of it says about the table.
+
+use tokio_postgres::{Client, Row as SqlRow, Transaction};
+
+use crate::config::DatabaseUrl;
+use crate::error::{Error, Result};
+use crate::postgres::Counters;
+use crate::postgres::connect::connect_to_read;
+
+/// A partition as its offset row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionState {
+    /// The consumer group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// The offset that is read next.
+    pub next_offset: i64,
+    /// What became of its messages.
+    pub counters: Counters,
+    /// When it was last committed, microseconds since 1970 UTC.
+    pub updated_at: i64,
+}
+
+/// Which table this is; another one is read from the beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Of the server, where it tells.
+    pub(crate) system: Option<i64>,
+    pub(crate) database: u32,
+    pub(crate) table: u32,
+    /// New after TRUNCATE, VACUUM FULL or CLUSTER, when places mean something else.
+    pub(crate) file: u32,
+}
+
+/// One moment of the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// Microseconds since 1970 UTC, by PostgreSQL's clock.
+    pub(crate) at: i64,
+    pub(crate) identity: Identity,
+    pub(crate) pages: u32,
+    pub(crate) page_bytes: i32,
+    /// Rows deleted or changed, as the statistics counted just before.
+    pub(crate) changed: i64,
+    /// The oldest transaction that was open: what it and later ones write, this snapshot has not all of.
+    pub(crate) horizon: i64,
+    pub(crate) partitions: Vec<PartitionState>,
+    /// Consumers with a session.
+    pub(crate) consumers: i64,
+    /// Before version 14 a range of places is searched by reading the whole table.
+    pub(crate) seeks: bool,
+}
+
+impl Snapshot {
+    pub(crate) fn stored(&self) -> i64 {
+        self.partitions.iter().map(|partition| partition.counters.stored).sum()
+    }
+}
+
+/// A session that reads.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(super) client: Client,
+    /// The role whose rights it has, where the schema step could make one.
+    pub(crate) role: Option<String>,
+}
+
+impl Session {
+    /// Connects for reading only, with the reading role's rights where there is one that may read all of it.
+    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self> {
+        let (client, role) = connect_to_read(url).await?;
+        Ok(Self { client, role })
+    }
+
+    /// Rows of a small question, in a transaction of its own.
+    pub(crate) async fn query(&self, what: &str, sql: &str) -> Result<Vec<SqlRow>> {
+        self.client.query(sql, &[]).await.map_err(Error::postgres(what))
+    }
+
+    /// Rows of `orders` that were deleted or changed so far, aborted ones among them, as the statistics count.
+    pub(super) async fn changed(&self) -> Result<i64> {
+        let sql = "SELECT coalesce(pg_stat_get_tuples_deleted(t) + pg_stat_get_tuples_updated(t), 0)
+                   FROM (SELECT to_regclass('orders')::oid AS t) AS o";
+        Ok(self.query("reading the statistics of orders", sql).await?.first().map_or(0, |row| row.get(0)))
+    }
+}
+
+/// The snapshot's own figures. `changed` is from before it: what is counted there, it sees.
+pub(super) async fn look(transaction: &Transaction<'_>, changed: i64) -> Result<Snapshot> {
+    let step = || Error::postgres("looking at orders and kafka_offsets");
+    let there = transaction
+        .query_one("SELECT to_regclass('orders') IS NOT NULL AND to_regclass('kafka_offsets') IS NOT NULL", &[])
+        .await
+        .map_err(step())?;
+    if !there.get::<_, bool>(0) {
+        return Err(Error::Schema("there is no table orders yet; start the consumer once".into()));
+    }
+    let row = transaction
+        .query_one(
+            "SELECT (extract(epoch FROM now()) * 1000000)::bigint,
+                    CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
+                         THEN (SELECT system_identifier FROM pg_control_system()) END,
+                    (SELECT oid FROM pg_database WHERE datname = current_database()), c.oid,
+                    coalesce(pg_relation_filenode(c.oid), 0::oid),
+                    (pg_relation_size(c.oid) / current_setting('block_size')::int)::int,
+                    current_setting('block_size')::int,
+                    txid_snapshot_xmin(txid_current_snapshot()),
+                    (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+                         AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295
+                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+                    current_setting('server_version_num')::int >= 140000
+             FROM pg_class c WHERE c.oid = to_regclass('orders')",
+            &[&crate::postgres::MARK],
+        )
+        .await
+        .map_err(step())?;
+    let partitions = transaction
+        .query(
+            "SELECT consumer_group, topic, partition, next_offset, consumed, stored, duplicate, rejected, missing,
+                    (extract(epoch FROM updated_at) * 1000000)::bigint
+             FROM kafka_offsets ORDER BY 1, 2, 3",
+            &[],
+        )
+        .await
+        .map_err(step())?;
+    let partition = |row: &SqlRow| PartitionState {
+        group: row.get(0),
+        topic: row.get(1),
+        partition: row.get(2),
+        next_offset: row.get(3),
+        counters: Counters {
+            consumed: row.get(4),
+            stored: row.get(5),
+            duplicate: row.get(6),
+            rejected: row.get(7),
+            missing: row.get(8),
+        },
+        updated_at: row.get(9),
+    };
+    Ok(Snapshot {
+        at: row.get(0),
+        identity: Identity { system: row.get(1), database: row.get(2), table: row.get(3), file: row.get(4) },
+        pages: row.get::<_, i32>(5) as u32,
+        page_bytes: row.get(6),
+        changed,
+        horizon: row.get(7),
+        partitions: partitions.iter().map(partition).collect(),
+        consumers: row.get(8),
+        seeks: row.get(9),
+    })
+}

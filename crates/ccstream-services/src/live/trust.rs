@@ -1,0 +1,56 @@
+//! What became of messages that are no rows, and how long events took: small questions beside the snapshot.
+
+use super::session::{Session, Snapshot};
+use crate::error::Result;
+
+/// Minutes of storing over which latency is shown.
+const MINUTES: i32 = 5;
+
+/// What a page shows beside the KPIs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trust {
+    /// Rejected messages by reason, the most frequent first.
+    pub rejected: Vec<(String, i64)>,
+    /// The counters' sum when they were counted.
+    pub rejected_total: Option<i64>,
+    /// From event to stored in milliseconds, p50, p95 and p99 over the last five minutes of storing, each the upper
+    /// end of its bin; None without events in that time.
+    pub latency_ms: Option<[i64; 3]>,
+    /// How many events these are.
+    pub latency_events: i64,
+}
+
+/// Asks what has changed since.
+pub(crate) async fn ask_trust(session: &Session, snapshot: &Snapshot, before: Trust) -> Result<Trust> {
+    let total = Some(snapshot.partitions.iter().map(|partition| partition.counters.rejected).sum());
+    let mut trust = before;
+    if trust.rejected_total != total {
+        let rows = session
+            .query(
+                "counting rejected_events",
+                "SELECT reason, count(*) FROM rejected_events GROUP BY 1 ORDER BY 2 DESC, 1",
+            )
+            .await?;
+        trust.rejected = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        trust.rejected_total = total;
+    }
+    let sql = format!(
+        "SELECT up_to_ms, sum(count)::bigint FROM latency_minute
+         WHERE minute > (now() AT TIME ZONE 'UTC') - interval '{MINUTES} minutes' GROUP BY 1 ORDER BY 1"
+    );
+    let bins: Vec<(i64, i64)> =
+        session.query("reading latency_minute", &sql).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
+    trust.latency_events = bins.iter().map(|(_, count)| count).sum();
+    trust.latency_ms = (trust.latency_events > 0).then(|| {
+        [0.5, 0.95, 0.99].map(|fraction| {
+            let rank = ccstream_kpi::rows::multiset::rank(fraction, trust.latency_events as u64) as i64;
+            let mut below = 0;
+            let reached = bins.iter().find(|(_, count)| {
+                below += count;
+                below >= rank
+            });
+            reached.map_or(0, |(up_to, _)| *up_to)
+        })
+    });
+    Ok(trust)
+}

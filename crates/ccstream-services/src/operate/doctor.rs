@@ -1,0 +1,183 @@
+//! What `ccstream doctor` does: looks at broker, topic, database, tables and privileges, and says
+//! how to mend what is wrong. It changes nothing.
+
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tokio_postgres::Client;
+
+use crate::config::{DatabaseUrl, KafkaConfig};
+use crate::error::{Error, Result};
+use crate::kafka::client::{ASK_LIMIT, ClientLog, TopicInfo, find_topic, refused};
+use crate::kafka::ffi::cluster_id;
+use crate::postgres::connect::{connect, connect_within};
+
+/// The oldest PostgreSQL whose features are all that is used.
+const OLDEST_POSTGRES: i32 = 13;
+/// How long a database on this machine may take to answer.
+const PING_LIMIT: Duration = Duration::from_secs(3);
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What: broker, topic, database, tables, privileges, versions.
+    pub name: &'static str,
+    /// Whether it is as it must be.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; empty where nothing is.
+    pub mend: String,
+}
+
+impl Check {
+    fn good(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, ok: true, found: found.into(), mend: String::new() }
+    }
+    fn bad(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { name, ok: false, found: found.into(), mend: mend.into() }
+    }
+}
+
+/// Looks at everything, in the order in which it is needed. Errors: only unusable settings.
+pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl) -> Result<Vec<Check>> {
+    kafka.validate()?;
+    let mut checks = check_kafka(kafka)?;
+    crate::runtime()?.block_on(check_database(url, &mut checks));
+    let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+    checks.push(Check::good("versions", format!("ccstream {}, librdkafka {librdkafka}", env!("CARGO_PKG_VERSION"))));
+    Ok(checks)
+}
+
+/// Whether the database lets us in and answers. Errors: only an unusable URL.
+pub fn ping(url: &DatabaseUrl) -> Result<bool> {
+    crate::runtime()?.block_on(async {
+        match connect_within(url, PING_LIMIT).await {
+            Ok(client) => {
+                let answer = tokio::time::timeout(PING_LIMIT, client.simple_query("SELECT 1")).await;
+                Ok(answer.is_ok_and(|rows| rows.is_ok()))
+            }
+            Err(error) if error.exit_code() == 2 => Err(error),
+            Err(_) => Ok(false),
+        }
+    })
+}
+
+fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
+    let servers = &kafka.bootstrap_servers;
+    let client = BaseConsumer::from_config_and_context(&kafka.client(&[])?, ClientLog::default()).map_err(refused)?;
+    let answer = find_topic(client.client(), &kafka.topic);
+    // librdkafka tells why there is no answer only to a client that polls.
+    let _ = client.poll(Duration::from_millis(100));
+    Ok(match answer {
+        Ok(found) => {
+            let cluster = cluster_id(client.client(), ASK_LIMIT).unwrap_or_else(|| "unknown".into());
+            let broker = Check::good("broker", format!("{servers} answers, cluster {cluster}"));
+            let topic = match found {
+                Some(TopicInfo { partitions }) => {
+                    Check::good("topic", format!("{} has {partitions} partition(s)", kafka.topic))
+                }
+                None => Check::bad(
+                    "topic",
+                    format!("{} does not exist", kafka.topic),
+                    format!(
+                        "the producer creates it where the broker allows; or: kafka-topics --create --topic {} \
+                         --bootstrap-server {servers} --partitions 1 --replication-factor 1",
+                        kafka.topic
+                    ),
+                ),
+            };
+            vec![broker, topic]
+        }
+        Err(error) => {
+            let why = client.context().last_error().unwrap_or_else(|| error.to_string());
+            let mend =
+                "start it with 'docker-compose up -d' or 'ccstream up', or name another with --bootstrap-servers";
+            vec![Check::bad("broker", format!("{servers} does not answer: {why}"), mend)]
+        }
+    })
+}
+
+async fn check_database(url: &DatabaseUrl, checks: &mut Vec<Check>) {
+    let client = match connect(url).await {
+        Ok(client) => client,
+        Err(error) => {
+            let mend = match error.sql_state().map(tokio_postgres::error::SqlState::code) {
+                Some("28P01" | "28000") => "give the right user and password in --database-url or DATABASE_URL",
+                Some("3D000") => "create it: CREATE DATABASE, with ENCODING 'UTF8'",
+                _ => "start it with 'docker-compose up -d' or 'ccstream up', or name another with --database-url",
+            };
+            checks.push(Check::bad("database", error.chain(), mend));
+            return;
+        }
+    };
+    match look(&client, url).await {
+        Ok(mut found) => checks.append(&mut found),
+        Err(error) => checks.push(Check::bad("database", error.chain(), "see the server's log")),
+    }
+}
+
+async fn look(client: &Client, url: &DatabaseUrl) -> Result<Vec<Check>> {
+    let ask = || Error::postgres("asking the database");
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version'),
+                    current_setting('server_encoding'), pg_is_in_recovery(),
+                    has_schema_privilege(current_schema(), 'CREATE'),
+                    has_database_privilege(current_database(), 'TEMPORARY'), current_user::text",
+            &[],
+        )
+        .await
+        .map_err(ask())?;
+    let (major, version, encoding): (i32, String, String) = (row.get(0), row.get(1), row.get(2));
+    let (standby, may_create, may_stage): (bool, Option<bool>, bool) = (row.get(3), row.get(4), row.get(5));
+    let user: String = row.get(6);
+    let found = format!("{url} answers, PostgreSQL {version}, {encoding}");
+    let database = if major < OLDEST_POSTGRES {
+        Check::bad("database", found, format!("PostgreSQL {OLDEST_POSTGRES} or later is needed"))
+    } else if encoding != "UTF8" {
+        Check::bad("database", found, "make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0")
+    } else if standby {
+        Check::bad("database", format!("{found}, read-only (a standby)"), "name the primary with --database-url")
+    } else {
+        Check::good("database", found)
+    };
+    let tables = client
+        .query(
+            "SELECT t, to_regclass(t) IS NOT NULL,
+                    CASE WHEN to_regclass(t) IS NULL THEN '' ELSE (
+                        SELECT coalesce(string_agg(p, ', '), '') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p
+                        WHERE NOT has_table_privilege(to_regclass(t), p)) END
+             FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute', 'latency_minute']) AS t",
+            &[],
+        )
+        .await
+        .map_err(ask())?;
+    let missing: Vec<String> = tables.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
+    let tables_check = if missing.is_empty() {
+        Check::good("tables", "orders, kafka_offsets, rejected_events, kpi_minute and latency_minute are there")
+    } else {
+        Check::good("tables", format!("the consumer will create {}", missing.join(", ")))
+    };
+    let mut lacking: Vec<String> = Vec::new();
+    if !missing.is_empty() && may_create != Some(true) {
+        lacking.push("CREATE on the schema".into());
+    }
+    if !may_stage {
+        lacking.push("TEMPORARY on the database".into());
+    }
+    for row in &tables {
+        let (table, refused): (&str, &str) = (row.get(0), row.get(2));
+        if !refused.is_empty() {
+            lacking.push(format!("{refused} on {table}"));
+        }
+    }
+    let privileges = if lacking.is_empty() {
+        Check::good("privileges", format!("{user} may do all that is needed"))
+    } else {
+        let lacking = lacking.join("; ");
+        Check::bad("privileges", format!("{user} lacks {lacking}"), format!("GRANT to {user}: {lacking}"))
+    };
+    Ok(vec![database, tables_check, privileges])
+}

@@ -1,0 +1,75 @@
+//! What `ccstream rejected` does: counts, shows and sends again the messages that were kept.
+
+use std::collections::BTreeMap;
+
+use crate::config::{DatabaseUrl, KafkaConfig, ProducerConfig};
+use crate::error::{Error, Result};
+use crate::postgres::connect::{connect, connect_to_read};
+use crate::postgres::derived::rejected;
+pub use crate::postgres::derived::rejected::{KeptMessage, ReasonCount, Selection};
+use crate::produce::resend;
+use ccstream_core::replay::ReplayedEvent;
+
+/// What became of a selection that was to be sent again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resent {
+    /// Messages that the broker has again.
+    pub sent: u64,
+    /// Left out: a card number in them was masked, so they are not what they were.
+    pub masked: u64,
+    /// Left out: they have no payload.
+    pub empty: u64,
+    /// Left out: they were sent again before.
+    pub replayed: u64,
+}
+
+/// Counts the kept messages by reason, the most frequent first.
+pub fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
+    crate::runtime()?.block_on(async { rejected::count(&connect_to_read(url).await?.0).await })
+}
+
+/// The selected messages, the newest first.
+pub fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<KeptMessage>> {
+    crate::runtime()?.block_on(async { rejected::select(&connect_to_read(url).await?.0, selection).await })
+}
+
+/// So many messages are held at once.
+const PAGE: i64 = 500;
+
+/// Sends the selected messages to the topic they came from again, oldest first, and notes each that the
+/// broker has. They stay in the table: one that is rejected again is kept again, one that is valid now
+/// is stored. Errors: no broker or database; a message that was not delivered, after trying the others.
+pub fn replay(url: &DatabaseUrl, kafka: &KafkaConfig, selection: &Selection) -> Result<Resent> {
+    let runtime = crate::runtime()?;
+    let client = runtime.block_on(connect(url))?;
+    let (masked, empty, replayed, newest) = runtime.block_on(rejected::count_left_out(&client, selection))?;
+    let mut resent = Resent { sent: 0, masked: masked as u64, empty: empty as u64, replayed: replayed as u64 };
+    // Up to what is there now: a message that is rejected again meanwhile must not go round for ever.
+    let mut last = 0;
+    let mut failures = Vec::new();
+    loop {
+        let page = runtime.block_on(rejected::sendable(&client, selection, (last, newest), PAGE))?;
+        let Some(end) = page.last() else { break };
+        last = end.0;
+        let mut by_topic: BTreeMap<String, (Vec<i64>, Vec<ReplayedEvent>)> = BTreeMap::new();
+        for (id, topic, key, payload) in page {
+            let (ids, events) = by_topic.entry(topic).or_default();
+            ids.push(id);
+            events.push(ReplayedEvent { key, payload });
+        }
+        for (topic, (ids, events)) in by_topic {
+            let kafka = KafkaConfig { topic, ..kafka.clone() };
+            let (delivered, failure) = resend(&ProducerConfig { kafka, ..ProducerConfig::default() }, &events)?;
+            let delivered: Vec<i64> = delivered.into_iter().map(|place| ids[place]).collect();
+            runtime.block_on(rejected::mark_replayed(&client, &delivered))?;
+            resent.sent += delivered.len() as u64;
+            failures.extend(failure);
+        }
+    }
+    match failures.first() {
+        None => Ok(resent),
+        Some(why) => {
+            Err(Error::Broker(format!("{} messages were sent again, others could not be: {why}", resent.sent)))
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Rows into a table by binary COPY, and the slower ways around rows that are there already.
+
+use std::collections::HashSet;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::SinkExt;
+use tokio_postgres::Transaction;
+
+use super::statements::Statements;
+use crate::error::{Error, Result};
+use ccstream_core::batch::Batch;
+use ccstream_core::table::{COLUMN_LIST, COPY_HEADER, COPY_TRAILER};
+
+/// COPY's bytes go out in pieces of this size.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Copies rows of the batch into a table; how many PostgreSQL says are there now, which are fewer
+/// where a trigger left some out.
+pub(super) async fn copy_into(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    table: &str,
+    batch: &Batch,
+    rows: &[u32],
+) -> Result<usize> {
+    let step = || Error::postgres(format!("copying rows into {table}"));
+    let statement = format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", *COLUMN_LIST);
+    let statement = statements.get(transaction, &statement).await.map_err(step())?;
+    let sink = transaction.copy_in::<_, Bytes>(&statement).await.map_err(step())?;
+    let mut sink = std::pin::pin!(sink);
+    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+    chunk.extend_from_slice(COPY_HEADER);
+    for index in rows {
+        let row = batch.row(*index);
+        if chunk.len() + row.len() > CHUNK_BYTES {
+            sink.send(chunk.split().freeze()).await.map_err(step())?;
+            chunk.reserve(CHUNK_BYTES);
+        }
+        chunk.extend_from_slice(row);
+    }
+    chunk.extend_from_slice(COPY_TRAILER);
+    sink.send(chunk.freeze()).await.map_err(step())?;
+    Ok(sink.finish().await.map_err(step())? as usize)
+}
+
+/// Copies rows into a staging table and inserts from there those whose id `orders` does not have;
+/// the ids that were inserted.
+pub(super) async fn insert_new(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    batch: &Batch,
+    rows: &[u32],
+) -> Result<HashSet<String>> {
+    let step = || Error::postgres("inserting rows into orders");
+    transaction
+        .batch_execute(&format!(
+            "CREATE TEMPORARY TABLE orders_staging ON COMMIT DROP AS SELECT {} FROM orders WITH NO DATA",
+            *COLUMN_LIST
+        ))
+        .await
+        .map_err(step())?;
+    let staged = copy_into(transaction, statements, "orders_staging", batch, rows).await?;
+    if staged != rows.len() {
+        return Err(Error::inconsistent(format!("{} rows were sent to a staging table, {staged} arrived", rows.len())));
+    }
+    let inserted = transaction
+        .query(
+            &format!(
+                "INSERT INTO orders ({columns}) SELECT {columns} FROM orders_staging ORDER BY order_id
+                 ON CONFLICT (order_id) DO NOTHING RETURNING order_id::text",
+                columns = *COLUMN_LIST
+            ),
+            &[],
+        )
+        .await
+        .map_err(step())?;
+    transaction.batch_execute("DROP TABLE orders_staging").await.map_err(step())?;
+    Ok(inserted.iter().map(|row| row.get(0)).collect())
+}
+
+/// Those of the rows' ids that `orders` has. Ids above its greatest are not looked for: with ids that
+/// grow in time, as UUIDv7 do, that spares nearly all. Compared by PostgreSQL, in the column's own order.
+pub(super) async fn find_existing(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    batch: &Batch,
+    rows: &[u32],
+) -> Result<HashSet<String>> {
+    let ids: Vec<&str> = rows.iter().map(|index| batch.id(*index)).collect();
+    let found = statements
+        .query(
+            transaction,
+            "SELECT order_id::text FROM orders WHERE order_id = ANY (ARRAY(
+                 SELECT id FROM unnest($1::varchar[]) AS id WHERE id <= (SELECT max(order_id) FROM orders)))",
+            &[&ids],
+        )
+        .await
+        .map_err(Error::postgres("looking for ids in orders"))?;
+    Ok(found.iter().map(|row| row.get(0)).collect())
+}
+
+/// Whether a violated constraint is `orders`' primary key.
+pub(super) async fn is_primary_key(transaction: &Transaction<'_>, constraint: &str) -> Result<bool> {
+    let row = transaction
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                            WHERE i.indrelid = to_regclass('orders') AND i.indisprimary AND c.relname = $1)",
+            &[&constraint],
+        )
+        .await
+        .map_err(Error::postgres("looking for the primary key of orders"))?;
+    Ok(row.get(0))
+}

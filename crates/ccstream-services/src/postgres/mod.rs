@@ -1,0 +1,172 @@
+//! The only writer to PostgreSQL. One transaction per batch holds all that it brings:
+//!
+//! ```text
+//! BEGIN -> lock the offset rows, check them (the fence)
+//!       -> rows into orders, each try in a savepoint (insert)
+//!       -> rejected_events -> kpi_minute, latency_minute -> kafka_offsets -> COMMIT
+//! ```
+
+mod blockers;
+pub(crate) mod connect;
+mod copy;
+pub(crate) mod derived;
+mod insert;
+mod offsets;
+pub(crate) mod schema;
+mod statements;
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::{Client, IsolationLevel, Transaction};
+
+pub(crate) use self::blockers::MARK;
+use self::blockers::{Claim, HELPER};
+use self::derived::{latency, rejected, totals};
+use self::insert::Caution;
+pub use self::offsets::Counters;
+use self::offsets::Standing;
+pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, Source, TakeOver};
+pub use self::schema::SchemaChange;
+use self::statements::Statements;
+use crate::config::{ConsumerConfig, DatabaseUrl};
+use crate::error::{Error, Result};
+use ccstream_core::batch::Batch;
+
+/// How long a lock is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often old latencies are dropped.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Committed, now or by a try whose answer was lost: where its partitions stand.
+    Committed(Positions),
+    /// Not written: a partition is not where this consumer left it.
+    Refused(Refusal),
+}
+
+/// A connection that writes for one consumer, which may have several.
+#[derive(Debug)]
+pub(crate) struct Store {
+    client: Client,
+    url: DatabaseUrl,
+    source: Source,
+    /// Its session's process id in PostgreSQL.
+    backend: i32,
+    statements: Statements,
+    /// How the next batch's rows go in.
+    caution: Caution,
+    /// When old latencies were last dropped.
+    swept: Option<Instant>,
+}
+
+impl Store {
+    /// Connects and sets the session up. No timeout of the server's own ends a transaction of ours: the
+    /// same batch would run into it for ever. A server that hears nothing of us for long ends the session.
+    pub(crate) async fn connect(config: &ConsumerConfig) -> Result<Self> {
+        Self::connect_as(config, MARK).await
+    }
+
+    /// The same, where the consumer has one already.
+    pub(crate) async fn connect_another(config: &ConsumerConfig) -> Result<Self> {
+        Self::connect_as(config, HELPER).await
+    }
+
+    async fn connect_as(config: &ConsumerConfig, mark: i64) -> Result<Self> {
+        let url = config.database_url.clone();
+        let client = connect::connect(&url).await?;
+        let setup = format!(
+            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
+             SET synchronous_commit = {}; SET timezone = 'UTC'; SET client_encoding = 'UTF8';
+             SELECT set_config(name, value, false) FROM (VALUES
+                 ('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '10'),
+                 ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '5'), ('tcp_user_timeout', '20000')
+             ) AS wanted (name, value) WHERE current_setting(name, true) IS NOT NULL",
+            LOCK_TIMEOUT.as_millis(),
+            if config.synchronous_commit { "on" } else { "off" },
+        );
+        let step = || Error::postgres("setting up the connection");
+        client.batch_execute(&setup).await.map_err(step())?;
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(step())?.get(0);
+        blockers::mark(&client, mark).await?;
+        let source = Source { group: config.group.clone(), topic: config.kafka.topic.clone() };
+        let caution = if config.always_stage { Caution::AlwaysStage } else { Caution::default() };
+        Ok(Self { client, url, source, backend, statements: Statements::default(), caution, swept: None })
+    }
+
+    /// Makes and checks the tables.
+    pub(crate) async fn ensure_schema(&mut self) -> Result<SchemaChange> {
+        schema::ensure(&mut self.client).await
+    }
+
+    /// Makes partitions this consumer's own, ending consumers that were stopped while they held them.
+    /// None, with nothing done, where that is not wanted any more: it would fence out their new owner.
+    pub(crate) async fn take_over(
+        &mut self,
+        partitions: &[i32],
+        origin: &Origin,
+        start_over: bool,
+        is_wanted: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<TakeOver>> {
+        let (source, url) = (self.source.clone(), self.url.clone());
+        let claim = Claim { url: &url, source: &source, backend: self.backend, epochs: Vec::new(), is_wanted };
+        let transaction = begin(&mut self.client).await?;
+        let work = offsets::take_over(&transaction, &mut self.statements, &source, partitions, origin, start_over);
+        let (taken, ended) = claim.wait(work).await?;
+        if !is_wanted() {
+            return Ok(None);
+        }
+        transaction.commit().await.map_err(Error::postgres("taking the offset rows over"))?;
+        Ok(Some(TakeOver { ended, ..taken }))
+    }
+
+    /// Writes a sealed batch in one transaction, or nothing of it.
+    pub(crate) async fn write(&mut self, batch: &mut Batch) -> Result<Outcome> {
+        let advances = batch.advances();
+        let epochs = advances.iter().map(|(partition, advance)| (*partition, advance.epoch)).collect();
+        let claim = Claim { url: &self.url, source: &self.source, backend: self.backend, epochs, is_wanted: &|| true };
+        let (mut transaction, statements) = (begin(&mut self.client).await?, &mut self.statements);
+        let (standing, ended) = claim.wait(offsets::fence(&transaction, statements, &self.source, &advances)).await?;
+        if !ended.is_empty() {
+            tracing::warn!(?ended, "Sessions that kept our partitions locked were ended.");
+        }
+        match standing {
+            Standing::Ready => {}
+            Standing::Committed(positions) => return Ok(Outcome::Committed(positions)),
+            Standing::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
+        }
+        batch.begin_writing();
+        // A deferred constraint would speak only at COMMIT, of no row.
+        transaction
+            .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+            .await
+            .map_err(Error::postgres("preparing to write"))?;
+        let caution = insert::insert(&mut transaction, statements, batch, self.caution).await?;
+        rejected::keep(&transaction, statements, &self.source, batch.kept()).await?;
+        totals::add(&transaction, statements, batch).await?;
+        latency::add(&transaction, statements, batch).await?;
+        let sweeps = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_EVERY);
+        if sweeps {
+            latency::sweep(&transaction, &advances.keys().copied().collect::<Vec<_>>()).await?;
+        }
+        let reached = offsets::advance(&transaction, statements, &self.source, &batch.advances()).await?;
+        if reached.len() != advances.len() {
+            return Err(Error::inconsistent("an offset row vanished while it was locked"));
+        }
+        transaction.commit().await.map_err(Error::postgres("committing a batch"))?;
+        self.caution = caution;
+        if sweeps {
+            self.swept = Some(Instant::now());
+        }
+        Ok(Outcome::Committed(reached))
+    }
+}
+
+async fn begin(client: &mut Client) -> Result<Transaction<'_>> {
+    let begin = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
+    begin.await.map_err(Error::postgres("beginning a transaction"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

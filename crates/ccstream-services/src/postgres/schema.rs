@@ -1,0 +1,399 @@
+//! The schema step: makes the tables, brings up an `orders` that somebody else made, and says what
+//! is wrong with one that cannot be used. One transaction under an advisory lock, since racing
+//! `CREATE TABLE IF NOT EXISTS` fail; it reads the catalogue and alters only what is missing, since
+//! `ADD COLUMN IF NOT EXISTS` waits behind every reader even where the column is there.
+
+use std::collections::HashMap;
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Transaction};
+
+use super::begin;
+use crate::error::{Error, Result};
+use ccstream_core::table::{COLUMNS, Column};
+
+/// The key of the advisory lock: "ccstream" in ASCII.
+const LOCK_KEY: i64 = i64::from_be_bytes(*b"ccstream");
+
+const CREATE_OFFSETS: &str = "\
+CREATE TABLE kafka_offsets (
+    consumer_group TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    cluster_id TEXT,
+    topic_id TEXT,
+    epoch BIGINT NOT NULL,
+    next_offset BIGINT NOT NULL,
+    consumed BIGINT NOT NULL DEFAULT 0,
+    stored BIGINT NOT NULL DEFAULT 0,
+    duplicate BIGINT NOT NULL DEFAULT 0,
+    rejected BIGINT NOT NULL DEFAULT 0,
+    missing BIGINT NOT NULL DEFAULT 0,
+    owner_pid INTEGER,
+    owner_start TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer_group, topic, partition),
+    CONSTRAINT kafka_offsets_identity CHECK (consumed = stored + duplicate + rejected)
+);
+COMMENT ON TABLE kafka_offsets IS
+    'ccstream: how far each partition of a topic is stored, and what became of its messages';";
+
+const CREATE_REJECTED: &str = "\
+CREATE TABLE rejected_events (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer_group TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    kafka_offset BIGINT NOT NULL,
+    message_key BYTEA,
+    payload BYTEA,
+    masked BOOLEAN NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    rejected_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    replayed_at TIMESTAMPTZ
+);
+COMMENT ON TABLE rejected_events IS
+    'ccstream: messages that are no valid transaction, as they came (card numbers masked), and why';";
+
+const CREATE_TOTALS: &str = "\
+CREATE TABLE kpi_minute (
+    minute TIMESTAMP NOT NULL,
+    currency VARCHAR(3) NOT NULL,
+    status VARCHAR(50) NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    count BIGINT NOT NULL,
+    sum NUMERIC(20,2) NOT NULL,
+    min NUMERIC(10,2) NOT NULL,
+    max NUMERIC(10,2) NOT NULL,
+    PRIMARY KEY (minute, currency, status, kafka_partition)
+);
+COMMENT ON TABLE kpi_minute IS
+    'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';
+COMMENT ON COLUMN kpi_minute.minute IS 'begin of the minute of orders.timestamp, UTC';
+COMMENT ON COLUMN kpi_minute.kafka_partition IS 'add these up: each consumer writes cells of its own partitions';
+COMMENT ON COLUMN kpi_minute.count IS 'transactions';
+COMMENT ON COLUMN kpi_minute.sum IS 'sum of value in this currency; its mean is sum(sum) / sum(count)';
+COMMENT ON COLUMN kpi_minute.min IS 'the smallest value';
+COMMENT ON COLUMN kpi_minute.max IS 'the greatest value';";
+
+const CREATE_LATENCY: &str = "\
+CREATE TABLE latency_minute (
+    minute TIMESTAMP NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    up_to_ms BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (minute, kafka_partition, up_to_ms)
+);
+COMMENT ON TABLE latency_minute IS
+    'ccstream: how many events were stored in a minute (UTC) up to so many milliseconds after their own time; one day';";
+
+/// The role that dashboards read with: no login, nothing but SELECT.
+pub(crate) const READER: &str = "ccstream_reader";
+
+/// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
+/// beginning. The rejected messages are still kept, and still counted.
+const START_OVER_OFFSETS: &str = "\
+UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected, stored = 0, duplicate = 0,
+    missing = 0, updated_at = now();";
+const START_OVER_TOTALS: &str = "DELETE FROM kpi_minute;";
+
+/// What the schema step did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SchemaChange {
+    /// `orders` was not there.
+    pub created_orders: bool,
+    /// Columns that were added to an `orders` that was.
+    pub added_columns: Vec<String>,
+    /// `orders` was new but offsets were not: every partition is read from its beginning again.
+    pub started_over: bool,
+}
+
+/// What the step is about to do, all of it known before the first statement runs.
+#[derive(Debug, Default)]
+struct Plan {
+    change: SchemaChange,
+    /// What each does, and the statements.
+    steps: Vec<(String, String)>,
+}
+
+/// Makes and checks the tables. Errors: [`Error::Schema`] with what is wrong and how to mend it; for a
+/// role that may not make them, the statements for somebody who may.
+pub(crate) async fn ensure(client: &mut Client) -> Result<SchemaChange> {
+    let step = || Error::postgres("preparing the tables");
+    // A snapshot of before the lock would not show what the one before us made.
+    let mut transaction = begin(client).await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK_KEY]).await.map_err(step())?;
+    check_encoding(&transaction).await?;
+    let plan = plan(&transaction).await?;
+    for (what, statements) in &plan.steps {
+        match transaction.batch_execute(statements).await.map_err(Error::postgres(what)) {
+            Err(error) if error.sql_state() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                drop(transaction);
+                return Err(for_an_administrator(client, &plan.steps, &error).await?);
+            }
+            done => done?,
+        }
+    }
+    offer_reader(&mut transaction).await?;
+    transaction.commit().await.map_err(step())?;
+    Ok(plan.change)
+}
+
+/// Makes the reading role and lets this one take it on, where that is allowed; whoever reads does without it else.
+async fn offer_reader(transaction: &mut Transaction<'_>) -> Result<()> {
+    let step = || Error::postgres("looking for the reading role");
+    let row = transaction
+        .query_one(
+            "SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
+                    AND NOT coalesce((SELECT pg_has_role(oid, 'MEMBER') AND (
+                            SELECT bool_and(has_table_privilege(r.oid, t, 'SELECT'))
+                            FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute',
+                                              'latency_minute']) AS t)
+                        FROM pg_roles r WHERE rolname = $1), false),
+                    quote_ident(current_schema())",
+            &[&READER],
+        )
+        .await
+        .map_err(step())?;
+    if !row.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let schema = row.get::<_, Option<String>>(1).unwrap_or_else(|| "public".into());
+    let savepoint = transaction.transaction().await.map_err(step())?;
+    // Another database's consumer may make it at the same time: roles belong to the whole server.
+    let statements = format!(
+        "DO $$ BEGIN CREATE ROLE {READER} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
+         GRANT USAGE ON SCHEMA {schema} TO {READER};
+         GRANT SELECT ON orders, kafka_offsets, rejected_events, kpi_minute, latency_minute TO {READER};
+         GRANT {READER} TO CURRENT_USER"
+    );
+    match savepoint.batch_execute(&statements).await {
+        Ok(()) => savepoint.commit().await.map_err(step()),
+        Err(error) => {
+            tracing::debug!(%error, "There will be no reading role.");
+            savepoint.rollback().await.map_err(step())
+        }
+    }
+}
+
+async fn plan(transaction: &Transaction<'_>) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let orders_exist = exists(transaction, "orders").await?;
+    if orders_exist {
+        let missing = check_orders(transaction).await?;
+        if !missing.is_empty() {
+            let add: Vec<String> =
+                missing.iter().map(|column| format!("ADD COLUMN {} {}", column.name, column.sql_type)).collect();
+            let comments: Vec<String> = missing.iter().map(|column| comment(column)).collect();
+            let statements = format!("ALTER TABLE orders {};\n{}", add.join(", "), comments.join("\n"));
+            plan.steps.push(("adding columns to orders".into(), statements));
+        }
+        plan.change.added_columns = missing.iter().map(|column| column.name.to_owned()).collect();
+    } else {
+        plan.steps.push(("creating the table orders".into(), create_orders()));
+        plan.change.created_orders = true;
+    }
+    for (table, create) in [
+        ("kafka_offsets", CREATE_OFFSETS),
+        ("rejected_events", CREATE_REJECTED),
+        ("kpi_minute", CREATE_TOTALS),
+        ("latency_minute", CREATE_LATENCY),
+    ] {
+        let there = exists(transaction, table).await?;
+        if !there {
+            plan.steps.push((format!("creating the table {table}"), create.to_owned()));
+        }
+        let start_over = match table {
+            "kafka_offsets" => START_OVER_OFFSETS,
+            "kpi_minute" => START_OVER_TOTALS,
+            _ => continue,
+        };
+        if there && !orders_exist {
+            plan.steps.push((format!("starting {table} over with a new table orders"), start_over.to_owned()));
+        }
+        plan.change.started_over |= table == "kafka_offsets" && there && !orders_exist && has_rows(transaction).await?;
+    }
+    Ok(plan)
+}
+
+/// The refusal of a role that may not do it, with all that somebody who may has to run.
+async fn for_an_administrator(client: &Client, steps: &[(String, String)], error: &Error) -> Result<Error> {
+    let names = client
+        .query_one(
+            "SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema())",
+            &[],
+        )
+        .await
+        .map_err(Error::postgres("asking for the role's name"))?;
+    let (role, database): (String, String) = (names.get(0), names.get(1));
+    let schema = names.get::<_, Option<String>>(2).unwrap_or_else(|| "public".into());
+    let statements: Vec<&str> = steps.iter().map(|(_, statements)| statements.as_str()).collect();
+    Ok(Error::Schema(format!(
+        "the role {role} may not prepare the tables: {}; have an administrator run in the database {database}:\n\
+         SET search_path = {schema};\n{}\n\
+         GRANT USAGE ON SCHEMA {schema} TO {role};\n\
+         GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, kpi_minute TO {role};\n\
+         GRANT SELECT, INSERT, UPDATE, DELETE ON latency_minute TO {role};\n\
+         GRANT TEMPORARY ON DATABASE {database} TO {role};",
+        error.chain().split("; what to do").next().unwrap_or_default(),
+        statements.join("\n"),
+    )))
+}
+
+async fn has_rows(transaction: &Transaction<'_>) -> Result<bool> {
+    let row = transaction.query_one("SELECT EXISTS (SELECT FROM kafka_offsets)", &[]).await;
+    Ok(row.map_err(Error::postgres("reading kafka_offsets"))?.get(0))
+}
+
+fn create_orders() -> String {
+    let columns: Vec<String> =
+        COLUMNS.iter().map(|column| format!("    {} {}", column.name, column.sql_type)).collect();
+    let columns = columns.join(",\n").replacen(" COLLATE \"C\"", " COLLATE \"C\" PRIMARY KEY", 1);
+    format!(
+        "CREATE TABLE orders (\n{columns}\n);\n\
+         COMMENT ON TABLE orders IS 'ccstream: one row per card transaction; timestamp is UTC, \
+         a negative value is a refund';\n{}",
+        COLUMNS.iter().map(comment).collect::<Vec<_>>().join("\n")
+    )
+}
+
+fn comment(column: &Column) -> String {
+    format!("COMMENT ON COLUMN orders.{} IS '{}';", column.name, column.comment)
+}
+
+async fn exists(transaction: &Transaction<'_>, table: &str) -> Result<bool> {
+    let row = transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await;
+    Ok(row.map_err(Error::postgres("looking for the tables"))?.get(0))
+}
+
+async fn check_encoding(transaction: &Transaction<'_>) -> Result<()> {
+    let row =
+        transaction.query_one("SHOW server_encoding", &[]).await.map_err(Error::postgres("asking the encoding"))?;
+    let encoding: &str = row.get(0);
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(Error::Schema(format!(
+        "the database's encoding is {encoding}, which cannot hold every text; make one with \
+         CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+    )))
+}
+
+/// A column of the `orders` that is there.
+struct Found {
+    type_name: String,
+    /// `atttypmod`: VARCHAR's length or NUMERIC's precision and scale, -1 for none.
+    modifier: i32,
+}
+
+/// Checks an `orders` that is there; the columns that it lacks.
+async fn check_orders(transaction: &Transaction<'_>) -> Result<Vec<&'static Column>> {
+    let look = || Error::postgres("reading the shape of orders");
+    let rows = transaction
+        .query(
+            "SELECT a.attname::text, t.typname::text, a.atttypmod
+             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+             WHERE a.attrelid = to_regclass('orders') AND a.attnum > 0 AND NOT a.attisdropped",
+            &[],
+        )
+        .await
+        .map_err(look())?;
+    let found: HashMap<String, Found> =
+        rows.iter().map(|row| (row.get(0), Found { type_name: row.get(1), modifier: row.get(2) })).collect();
+    let keys = transaction
+        .query(
+            "SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+             WHERE i.indrelid = to_regclass('orders') AND i.indisprimary AND i.indnkeyatts = 1
+               AND i.indimmediate AND a.attname = 'order_id'",
+            &[],
+        )
+        .await
+        .map_err(look())?;
+    let mut wrong = Vec::new();
+    if keys.is_empty() {
+        wrong.push(
+            "order_id is not its primary key (not deferrable), without which repeats cannot be told; \
+             ALTER TABLE orders ADD PRIMARY KEY (order_id)"
+                .to_owned(),
+        );
+    }
+    let mut missing = Vec::new();
+    for column in COLUMNS.iter() {
+        match found.get(column.name) {
+            None => missing.push(column),
+            Some(found) => wrong.extend(complaint(column, found)),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(Error::Schema(format!("the table orders cannot be used: {}", wrong.join("; "))));
+    }
+    Ok(missing)
+}
+
+/// What is wrong with a column that is there, if anything: its type, or too short for what is accepted.
+fn complaint(column: &Column, found: &Found) -> Option<String> {
+    /// `atttypmod` counts a header of four bytes.
+    const HEADER: i32 = 4;
+    let name = column.name;
+    let fits = match column.type_name {
+        "varchar" if found.type_name == "text" => true,
+        "varchar" => {
+            let roomy = found.modifier < 0 || found.modifier - HEADER >= column.max_chars as i32;
+            found.type_name == "varchar" && roomy
+        }
+        "numeric" => {
+            let (precision, scale) = (((found.modifier - HEADER) >> 16) & 0xffff, (found.modifier - HEADER) & 0x7ff);
+            let wanted = if name == "value" { 10 } else { 3 };
+            let roomy = found.modifier < 0 || scale >= 2 && precision - scale >= wanted - 2;
+            found.type_name == "numeric" && roomy
+        }
+        wanted => found.type_name == wanted,
+    };
+    if fits {
+        return None;
+    }
+    let wanted = column.sql_type.trim_end_matches(" COLLATE \"C\"");
+    Some(format!(
+        "its column {name} ({}) does not hold what {wanted} holds; ALTER TABLE orders ALTER COLUMN {name} TYPE {wanted}",
+        found.type_name
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(name: &str, type_name: &str, modifier: i32) -> bool {
+        let column = COLUMNS.iter().find(|column| column.name == name).unwrap();
+        complaint(column, &Found { type_name: type_name.into(), modifier }).is_none()
+    }
+
+    #[test]
+    fn columns_that_hold_what_is_accepted() {
+        for (name, type_name, modifier) in [
+            ("order_id", "varchar", 54),
+            ("order_id", "varchar", 104),
+            ("order_id", "varchar", -1),
+            ("order_id", "text", -1),
+            ("value", "numeric", (10 << 16 | 2) + 4),
+            ("value", "numeric", (12 << 16 | 4) + 4),
+            ("value", "numeric", -1),
+            ("discount", "numeric", (4 << 16 | 2) + 4),
+            ("timestamp", "timestamp", -1),
+        ] {
+            assert!(verdict(name, type_name, modifier), "{name} {type_name} {modifier}");
+        }
+        for (name, type_name, modifier) in [
+            ("order_id", "varchar", 44),
+            ("order_id", "uuid", -1),
+            ("value", "float8", -1),
+            ("value", "numeric", (10 << 16) + 4),
+            ("value", "numeric", (10 << 16 | 3) + 4),
+            ("timestamp", "timestamptz", -1),
+            ("risk_flag", "int4", -1),
+        ] {
+            assert!(!verdict(name, type_name, modifier), "{name} {type_name} {modifier}");
+        }
+    }
+}

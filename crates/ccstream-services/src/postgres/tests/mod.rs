@@ -1,0 +1,126 @@
+//! On a real PostgreSQL: `CCSTREAM_TEST_DATABASE_URL`, which `make test` sets.
+
+mod duplicates;
+mod fence;
+mod refusals;
+mod roundtrip;
+mod schema;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::runtime::Runtime;
+
+use super::*;
+use ccstream_core::batch::Cursor;
+use ccstream_core::event::{Cents, Micros, Transaction as Event};
+
+/// A schema of its own in the test database; None, with a line that says so, where there is none.
+pub(crate) struct Sandbox {
+    runtime: Runtime,
+    url: DatabaseUrl,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Ok(base) = std::env::var("CCSTREAM_TEST_DATABASE_URL") else {
+            assert!(std::env::var("CCSTREAM_DEMAND").is_err(), "CCSTREAM_TEST_DATABASE_URL is not set");
+            eprintln!("left out: no CCSTREAM_TEST_DATABASE_URL; `make test` starts a PostgreSQL");
+            return None;
+        };
+        let runtime = crate::runtime().unwrap();
+        let schema = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let sandbox = Self { runtime, url: DatabaseUrl(format!("{base}?options=-c%20search_path%3D{schema}")) };
+        sandbox.execute(&format!("CREATE SCHEMA {schema}"));
+        Some(sandbox)
+    }
+
+    fn client(&self) -> Client {
+        self.runtime.block_on(connect::connect(&self.url)).unwrap()
+    }
+
+    fn execute(&self, statement: &str) {
+        let client = self.client();
+        self.runtime.block_on(client.batch_execute(statement)).unwrap();
+    }
+
+    pub(crate) fn number(&self, query: &str) -> i64 {
+        let client = self.client();
+        self.runtime.block_on(client.query_one(query, &[])).unwrap().get(0)
+    }
+
+    pub(crate) fn config(&self) -> ConsumerConfig {
+        ConsumerConfig { database_url: self.url.clone(), ..ConsumerConfig::default() }
+    }
+
+    fn store(&self) -> Store {
+        self.runtime.block_on(Store::connect(&self.config())).unwrap()
+    }
+
+    /// A store with its tables, and partition 0 taken over.
+    fn ready(&self) -> (Store, Positions) {
+        let mut store = self.store();
+        self.runtime.block_on(store.ensure_schema()).unwrap();
+        let positions = self.take_over(&mut store, &Origin::default()).positions;
+        (store, positions)
+    }
+
+    fn take_over(&self, store: &mut Store, origin: &Origin) -> TakeOver {
+        self.runtime.block_on(store.take_over(&[0], origin, false, &|| true)).unwrap().unwrap()
+    }
+
+    fn try_write(&self, store: &mut Store, batch: &mut Batch) -> Result<Outcome> {
+        batch.seal();
+        self.runtime.block_on(store.write(batch))
+    }
+
+    fn write(&self, store: &mut Store, batch: &mut Batch) -> Positions {
+        match self.try_write(store, batch).unwrap() {
+            Outcome::Committed(positions) => positions,
+            Outcome::Refused(refusal) => panic!("{refusal:?}"),
+        }
+    }
+
+    /// `verify` finds nothing.
+    pub(crate) fn verify(&self) {
+        assert_eq!(crate::operate::verify::verify(&self.url, false).unwrap().problems, Vec::<String>::new());
+    }
+}
+
+fn event(id: &str) -> Event<'_> {
+    Event { order_id: id.into(), timestamp: Micros(60_000_000), value: Cents(100), ..Event::default() }
+}
+
+/// A batch of partition 0, which stands there.
+fn batch_at(positions: &Positions, events: impl IntoIterator<Item = Event<'static>>) -> Batch {
+    let mut batch = Batch::default();
+    let mut cursor = Cursor { epoch: positions[&0].epoch, next: positions[&0].next_offset };
+    for event in events {
+        let payload = format!("{{\"order_id\":\"{}\"}}", event.order_id);
+        batch.push((0, cursor.next), &mut cursor, Some(b"key"), Some(payload.as_bytes()), Ok(event));
+    }
+    batch
+}
+
+fn batch_of(positions: &Positions, ids: &[&'static str]) -> Batch {
+    batch_at(positions, ids.iter().map(|id| event(id)))
+}
+
+fn counters(consumed: i64, stored: i64, duplicate: i64, rejected: i64) -> Counters {
+    Counters { consumed, stored, duplicate, rejected, missing: 0 }
+}
+
+/// By how much counters grew.
+impl std::ops::Sub for Counters {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            consumed: self.consumed - other.consumed,
+            stored: self.stored - other.stored,
+            duplicate: self.duplicate - other.duplicate,
+            rejected: self.rejected - other.rejected,
+            missing: self.missing - other.missing,
+        }
+    }
+}

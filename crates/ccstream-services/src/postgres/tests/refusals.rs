@@ -1,0 +1,193 @@
+//! Rows that PostgreSQL itself refuses: each alone is rejected, with PostgreSQL's reason.
+
+use super::*;
+use ccstream_core::event::TextField;
+
+/// Rows whose category is "bad" where it says so.
+fn rows(count: usize, bad: &[usize], first: usize) -> Vec<Event<'static>> {
+    (0..count)
+        .map(|number| {
+            let id: &'static str = Box::leak(format!("id-{:05}", first + number).into_boxed_str());
+            let mut event = event(id);
+            let category = if bad.contains(&number) { "bad" } else { "good" };
+            event.texts[TextField::Category as usize] = Some(category.into());
+            event.texts[TextField::Merchant as usize] = Some(format!("shop {number}").into());
+            event
+        })
+        .collect()
+}
+
+/// The tables, the change of `orders`, and what is then kept of 50 rows with these bad ones.
+fn kept_of(change: &str, bad: &[usize]) -> Option<Vec<(i64, String)>> {
+    let sandbox = Sandbox::new()?;
+    let (mut store, positions) = sandbox.ready();
+    // Some are there already, so that both ways into the table are tried.
+    let positions = sandbox.write(&mut store, &mut batch_at(&positions, rows(10, &[], 0)));
+    sandbox.execute(change);
+    store.caution = insert::Caution::default();
+    // Rows 5 to 9 are there already; those of them that are bad now were good when they came.
+    for (first, there) in [(100, 0), (5, 5)] {
+        let at = sandbox.take_over(&mut store, &Origin::default()).positions;
+        let after = sandbox.write(&mut store, &mut batch_at(&at, rows(50, bad, first)));
+        let grown = after[&0].counters - at[&0].counters;
+        let rejected = bad.iter().filter(|number| **number >= there).count() as i64;
+        assert_eq!((grown.duplicate, grown.rejected), (there as i64, rejected), "{change}");
+        sandbox.verify();
+    }
+    assert_eq!(positions[&0].counters, counters(10, 10, 0, 0));
+    let client = sandbox.client();
+    let query = "SELECT kafka_offset - 10, detail FROM rejected_events
+                 WHERE reason = 'refused_by_postgres' AND message_key = 'key' AND payload LIKE '{\"order_id\":\"id-001%'
+                 ORDER BY 1";
+    let kept = sandbox.runtime.block_on(client.query(query, &[])).unwrap();
+    Some(kept.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Each with the part of the detail that says why. The last and the first row are among the bad.
+#[test]
+fn the_row_alone_is_rejected() {
+    for (change, part) in [
+        ("ALTER TABLE orders ADD CONSTRAINT only_good CHECK (category <> 'bad')", "only_good"),
+        (
+            "CREATE FUNCTION bad_is_null() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN IF new.category = 'bad' THEN new.category := NULL; END IF; RETURN new; END $$;
+             CREATE TRIGGER bad_is_null BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION bad_is_null();
+             ALTER TABLE orders ALTER COLUMN category SET NOT NULL",
+            "23502",
+        ),
+        (
+            "CREATE TABLE categories (category TEXT PRIMARY KEY); INSERT INTO categories VALUES ('good');
+             ALTER TABLE orders ADD FOREIGN KEY (category) REFERENCES categories",
+            "is not present in table \"categories\"",
+        ),
+        (
+            "CREATE TABLE categories (category TEXT PRIMARY KEY); INSERT INTO categories VALUES ('good');
+             ALTER TABLE orders ADD FOREIGN KEY (category) REFERENCES categories DEFERRABLE INITIALLY DEFERRED",
+            "23503",
+        ),
+        (
+            "CREATE FUNCTION no_bad() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN IF new.category = 'bad' THEN RETURN NULL; END IF; RETURN new; END $$;
+             CREATE TRIGGER no_bad BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION no_bad()",
+            "without a word",
+        ),
+        (
+            "CREATE FUNCTION no_bad() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN IF new.category = 'bad' THEN
+                     RAISE EXCEPTION 'not this one' USING ERRCODE = 'check_violation'; END IF; RETURN new; END $$;
+             CREATE TRIGGER no_bad BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION no_bad()",
+            "not this one",
+        ),
+    ] {
+        let Some(kept) = kept_of(change, &[0, 1, 30, 49]) else { return };
+        let places: Vec<i64> = kept.iter().map(|(place, _)| *place).collect();
+        assert_eq!(places, [0, 1, 30, 49], "{change}");
+        assert!(kept.iter().all(|(_, detail)| detail.contains(part)), "{change}: {kept:?}");
+    }
+}
+
+#[test]
+fn a_narrower_column_refuses_only_what_is_too_long() {
+    let Some(kept) = kept_of("ALTER TABLE orders ALTER COLUMN category TYPE VARCHAR(4)", &[]) else { return };
+    assert!(kept.is_empty(), "{kept:?}");
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    sandbox.execute("ALTER TABLE orders ALTER COLUMN category TYPE VARCHAR(3)");
+    let good: Vec<usize> = (1..50).collect();
+    let positions = sandbox.write(&mut store, &mut batch_at(&positions, rows(50, &good, 0)));
+    assert_eq!(positions[&0].counters, counters(50, 49, 0, 1));
+    assert_eq!(sandbox.number("SELECT count(*) FROM rejected_events WHERE detail LIKE '%22001%'"), 1);
+    sandbox.verify();
+}
+
+#[test]
+fn a_second_unique_index_refuses_a_row_and_the_primary_key_makes_a_duplicate() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    let positions = sandbox.write(&mut store, &mut batch_at(&positions, rows(3, &[], 0)));
+    sandbox.execute("CREATE UNIQUE INDEX one_merchant ON orders (merchant)");
+    // Merchants of shops 0 to 2 are there; ids 0 to 2 are new, or are repeats.
+    for (first, duplicate, rejected) in [(10, 0, 3), (0, 3, 0)] {
+        store.caution = insert::Caution::default();
+        let at = sandbox.take_over(&mut store, &Origin::default()).positions;
+        let after = sandbox.write(&mut store, &mut batch_at(&at, rows(3, &[], first)));
+        let grown = after[&0].counters - at[&0].counters;
+        assert_eq!((grown.duplicate, grown.rejected), (duplicate, rejected));
+    }
+    assert_eq!(positions[&0].counters, counters(3, 3, 0, 0));
+    assert_eq!(sandbox.number("SELECT count(*) FROM rejected_events WHERE detail LIKE '%one_merchant%'"), 3);
+    sandbox.verify();
+}
+
+#[test]
+fn a_hundred_are_rejected_and_one_more_is_the_tables_fault() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    sandbox.execute("ALTER TABLE orders ADD CONSTRAINT only_good CHECK (category <> 'bad')");
+    let hundred: Vec<usize> = (0..100).collect();
+    let positions = sandbox.write(&mut store, &mut batch_at(&positions, rows(300, &hundred, 0)));
+    assert_eq!(positions[&0].counters, counters(300, 200, 0, 100));
+    let more: Vec<usize> = (0..101).collect();
+    let error = sandbox.try_write(&mut store, &mut batch_at(&positions, rows(300, &more, 300))).unwrap_err();
+    assert_eq!(error.exit_code(), 5);
+    let text = error.chain();
+    assert!(text.contains("more than 100 rows") && text.contains("23514") && text.contains("only_good"), "{text}");
+    assert_eq!(sandbox.number("SELECT count(*) FROM orders"), 200);
+    sandbox.verify();
+}
+
+#[test]
+fn a_trigger_that_leaves_all_out_is_the_tables_fault() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    sandbox.execute(
+        "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER leave_out BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION leave_out()",
+    );
+    let error = sandbox.try_write(&mut store, &mut batch_at(&positions, rows(101, &[], 0))).unwrap_err();
+    assert!(error.exit_code() == 5 && error.chain().contains("left the row out"), "{error}");
+}
+
+#[test]
+fn an_error_that_blames_no_row_is_the_batchs() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    sandbox.execute(
+        "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'out of order'; END $$;
+         CREATE TRIGGER fails BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION fails()",
+    );
+    let error = sandbox.try_write(&mut store, &mut batch_at(&positions, rows(2, &[], 0))).unwrap_err();
+    assert!(!error.is_retriable() && error.exit_code() == 4, "{error}");
+    assert!(error.chain().contains("mend the trigger"), "{}", error.chain());
+    assert_eq!(sandbox.number("SELECT sum(consumed)::bigint FROM kafka_offsets"), 0);
+}
+
+#[test]
+fn a_repeat_of_a_refused_row_is_tried_in_its_place() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    for (change, bad) in [
+        ("ALTER TABLE orders ADD CONSTRAINT only_good CHECK (category <> 'bad')", "bad"),
+        (
+            "CREATE FUNCTION no_ugly() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN IF new.category = 'ugly' THEN RETURN NULL; END IF; RETURN new; END $$;
+             CREATE TRIGGER no_ugly BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION no_ugly()",
+            "ugly",
+        ),
+    ] {
+        let (mut store, positions) = sandbox.ready();
+        sandbox.execute(change);
+        let before = positions[&0].counters;
+        let one = |category: &'static str| {
+            let mut event = event(if bad == "bad" { "x" } else { "y" });
+            event.texts[TextField::Category as usize] = Some(category.into());
+            event
+        };
+        // Twice refused, then corrected, then a repeat of that.
+        let events = [bad, bad, "good", "good"].map(one);
+        let after = sandbox.write(&mut store, &mut batch_at(&positions, events));
+        let grown = after[&0].counters - before;
+        assert_eq!((grown.stored, grown.duplicate, grown.rejected), (1, 1, 2), "{bad}");
+        sandbox.verify();
+    }
+    assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE category = 'good'"), 2);
+}

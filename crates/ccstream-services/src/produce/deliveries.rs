@@ -1,0 +1,100 @@
+//! What became of each message, as librdkafka calls back: kept here until the sender takes it.
+
+use std::mem::take;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::ProducerContext;
+
+use crate::kafka::client::ClientLog;
+use ccstream_core::replay::ReplayedEvent;
+
+/// A message that the broker has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delivered {
+    pub(super) number: usize,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+/// A message that the broker has not, or of which nobody knows.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    pub(super) number: usize,
+    pub(super) message: ReplayedEvent,
+    pub(super) error: KafkaError,
+}
+
+/// What became of messages and was not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    pub(super) log: ClientLog,
+    acknowledged: AtomicU64,
+    undelivered: Mutex<Vec<Undelivered>>,
+    /// Each that was acknowledged, where each is of interest.
+    delivered: Option<Mutex<Vec<Delivered>>>,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.log(level, facility, message);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    /// A message's number, from 0.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        match result {
+            Ok(message) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                if let Some(delivered) = &self.delivered {
+                    let (partition, offset) = (message.partition(), message.offset());
+                    delivered.lock().expect("no panic while it is held").push(Delivered { number, partition, offset });
+                }
+            }
+            Err((error, message)) => {
+                let key = message.key().map(<[u8]>::to_vec);
+                let payload = message.payload().unwrap_or_default().to_vec();
+                let message = ReplayedEvent { key, payload };
+                let mut undelivered = self.undelivered.lock().expect("no panic while it is held");
+                undelivered.push(Undelivered { number, message, error: error.clone() });
+            }
+        }
+    }
+}
+
+impl Deliveries {
+    /// Keeps which messages are acknowledged, if `each`, or only how many.
+    pub(super) fn new(each: bool) -> Self {
+        Self { delivered: each.then(Mutex::default), ..Self::default() }
+    }
+
+    /// Whether it keeps which messages are acknowledged.
+    pub(super) fn keeps_each(&self) -> bool {
+        self.delivered.is_some()
+    }
+
+    pub(super) fn take_acknowledged(&self) -> u64 {
+        self.acknowledged.swap(0, Ordering::Relaxed)
+    }
+
+    pub(super) fn take_delivered(&self) -> Vec<Delivered> {
+        self.delivered
+            .as_ref()
+            .map(|kept| take(&mut *kept.lock().expect("no panic while it is held")))
+            .unwrap_or_default()
+    }
+
+    pub(super) fn take_undelivered(&self) -> Vec<Undelivered> {
+        take(&mut *self.undelivered.lock().expect("no panic while it is held"))
+    }
+}

@@ -1,0 +1,162 @@
+//! Transactions to Kafka: pacing, delivery reports, back-pressure.
+//!
+//! ```text
+//! Generator | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
+//!                          ^ full: wait                | delivery report -> acknowledged | failed
+//!                          ^ by a new client ----------| fatal: the broker no longer knows how far we had come
+//! ```
+
+mod deliveries;
+mod pacer;
+mod payloads;
+mod run;
+mod sender;
+
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
+use tokio_util::sync::CancellationToken;
+
+use self::deliveries::Deliveries;
+use self::payloads::Payloads;
+use self::run::Run;
+use self::sender::{Sender, connect};
+use crate::config::ProducerConfig;
+use crate::error::{Error, Result};
+use crate::kafka::client::{ensure_topic, find_topic, unreachable};
+use ccstream_core::generate::Pace;
+use ccstream_core::replay::ReplayedEvent;
+
+/// Events a second up to which each is reported; above, only progress is.
+pub const WATCHABLE_RATE: f64 = 10.0;
+/// Longest wait without looking whether to stop.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the producer tells whoever watches it.
+#[derive(Debug, Clone, Copy)]
+pub enum ProduceEvent<'a> {
+    /// The broker answered; the topic is there, `created` by us if it was not.
+    Connected {
+        /// Whether the topic had to be created.
+        created: bool,
+    },
+    /// An event is handed to Kafka (at watchable rates only).
+    Sending {
+        /// Its number, from 0.
+        number: u64,
+        /// Its JSON.
+        payload: &'a [u8],
+    },
+    /// Kafka has it (at watchable rates only).
+    Sent {
+        /// Its partition.
+        partition: i32,
+        /// Its place there.
+        offset: i64,
+    },
+    /// Kafka does not have it (at watchable rates only).
+    NotSent {
+        /// Why.
+        error: &'a str,
+    },
+    /// Where it stands, four times a second above watchable rates, and at the end.
+    Progress(ProduceSummary),
+}
+
+/// What was sent and what became of it. `sent = acknowledged + failed` at the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProduceSummary {
+    /// Events handed to librdkafka.
+    pub sent: u64,
+    /// Events that the broker acknowledged.
+    pub acknowledged: u64,
+    /// Events that were given up.
+    pub failed: u64,
+    /// How often an event was sent again by a new client, as Kafka had lost track of the one before: at most so many
+    /// more are in the topic. The other counts have each event once.
+    pub sent_again: u64,
+    /// Since the first event.
+    pub elapsed: Duration,
+}
+
+/// Sends until the count, the end of the file or a stop, and waits for the delivery reports.
+///
+/// Every event is counted as acknowledged or failed; failures are no error here, the summary has
+/// them. Errors: settings, an unreachable broker, a topic that is missing and cannot be created,
+/// an unreadable file, a fatal error of the idempotent producer that a new one would have too.
+pub fn produce(
+    config: &ProducerConfig,
+    stop: &CancellationToken,
+    report: &mut dyn FnMut(ProduceEvent<'_>),
+) -> Result<ProduceSummary> {
+    config.validate()?;
+    let payloads = Payloads::open(config)?;
+    let watched = match config.pace {
+        Pace::Human => true,
+        Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
+        Pace::Max => false,
+    };
+    let producer = connect(config, watched)?;
+    let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
+        Error::Kafka { source, .. } => no_answer(config, &producer, source),
+        error => error,
+    })?;
+    report(ProduceEvent::Connected { created });
+    Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, report)
+}
+
+/// The error of a broker that did not answer.
+fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, source: KafkaError) -> Error {
+    // librdkafka tells why only to a client that polls.
+    producer.poll(TICK);
+    unreachable(&config.kafka.bootstrap_servers, &producer.context().log, source)
+}
+
+/// Sends ready-made messages again and waits for their delivery.
+///
+/// Returns the places of those that the broker has, and why another was not delivered, if any was not.
+/// Errors: an unreachable broker, a topic that does not exist.
+pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
+    let producer = connect(config, true)?;
+    match find_topic(producer.client(), &config.kafka.topic) {
+        Ok(Some(_)) => {}
+        Ok(None) => return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic))),
+        Err(source) => return Err(no_answer(config, &producer, source)),
+    }
+    let stop = CancellationToken::new();
+    let mut sender = Sender::new(config, &stop, producer);
+    let sent = messages.iter().try_for_each(|message| sender.send(message).map(drop));
+    let summary = sender.drain();
+    let failure = match sent {
+        // What it has is told nevertheless: it must not be sent again.
+        Err(error) => Some(error.chain()),
+        Ok(()) => (summary.failed > 0).then(|| sender.failure.clone()),
+    };
+    Ok((sender.take_delivered().iter().map(|delivered| delivered.number).collect(), failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KafkaConfig;
+    use crate::kafka::client::test_broker;
+
+    #[test]
+    fn a_message_larger_than_the_queue_fails_and_the_others_are_sent() {
+        let Some(servers) = test_broker() else { return };
+        let kafka = KafkaConfig {
+            bootstrap_servers: servers,
+            topic: format!("large-{}", std::process::id()),
+            librdkafka_options: vec![("message.max.bytes".into(), "100000000".into())],
+        };
+        let config = ProducerConfig { kafka, ..ProducerConfig::default() };
+        let producer = connect(&config, true).unwrap();
+        assert!(ensure_topic(&config.kafka, producer.client(), 1).unwrap());
+        let of_size = |size| ReplayedEvent { payload: vec![b'x'; size], ..ReplayedEvent::default() };
+        let (delivered, failure) = resend(&config, &[of_size(1), of_size(33 << 20), of_size(2)]).unwrap();
+        assert_eq!(delivered, [0, 2]);
+        let failure = failure.unwrap();
+        assert!(failure.contains("Queue full") && failure.contains("34603008 bytes"), "{failure}");
+    }
+}

@@ -1,0 +1,145 @@
+//! One run: payloads to the sender, at their pace, until the end or a stop.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::pacer::Pacer;
+use super::payloads::Payloads;
+use super::sender::{SHORT, Sender};
+use super::{ProduceEvent, ProduceSummary, TICK};
+use crate::config::ProducerConfig;
+use crate::error::Result;
+use ccstream_core::generate::Pace;
+use ccstream_core::replay::ReplayedEvent;
+
+/// How often progress is reported.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// Events, flat out, after which delivery reports are served and it is looked around.
+const LOOK_EVERY: u64 = 256;
+/// librdkafka waits for whole milliseconds: for less, not at all.
+const WHOLE: Duration = Duration::from_millis(1);
+
+/// What a run has, and how far it is.
+pub(super) struct Run<'r> {
+    config: &'r ProducerConfig,
+    stop: &'r CancellationToken,
+    /// Each event is reported, and waited for.
+    watched: bool,
+    sender: Sender<'r>,
+    reported: Instant,
+}
+
+impl<'r> Run<'r> {
+    pub(super) fn new(
+        config: &'r ProducerConfig,
+        stop: &'r CancellationToken,
+        watched: bool,
+        sender: Sender<'r>,
+    ) -> Self {
+        Self { config, stop, watched, sender, reported: Instant::now() }
+    }
+
+    pub(super) fn send_all(
+        mut self,
+        mut payloads: Payloads,
+        report: &mut dyn FnMut(ProduceEvent<'_>),
+    ) -> Result<ProduceSummary> {
+        let mut pacer = Pacer::new(self.config.pace);
+        let mut event = ReplayedEvent::default();
+        let result = loop {
+            let is_done = self.config.count.is_some_and(|count| self.sender.sent >= count);
+            if is_done || (self.is_time_to_look() && self.stop.is_cancelled()) {
+                break Ok(());
+            }
+            // First the wait: an event is made, and has its time, when it is due.
+            if !self.wait(pacer.wait()) {
+                break Ok(());
+            }
+            match payloads.next(&mut event) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            match self.send(&event, report) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            self.progress(report);
+        };
+        let summary = self.sender.drain();
+        report(ProduceEvent::Progress(summary));
+        result.map(|()| summary)
+    }
+
+    /// Flat out, a look at the clock or at a stop costs more than it is worth with each event.
+    fn is_time_to_look(&self) -> bool {
+        self.sender.sent.is_multiple_of(LOOK_EVERY) || self.config.pace != Pace::Max
+    }
+
+    /// Serves delivery reports for so long; false if told to stop.
+    fn wait(&mut self, time: Duration) -> bool {
+        // Flat out, reading the clock for nothing is a twentieth of the time.
+        if time.is_zero() {
+            return true;
+        }
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            if self.stop.is_cancelled() {
+                return false;
+            }
+            if left < WHOLE {
+                self.sender.poll(Duration::ZERO);
+                thread::sleep(left);
+            } else {
+                self.sender.poll(left.min(TICK));
+            }
+        }
+    }
+
+    /// Sends one event; false if told to stop before there was room for it.
+    fn send(&mut self, event: &ReplayedEvent, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<bool> {
+        let failed = self.sender.failed;
+        if self.watched {
+            report(ProduceEvent::Sending { number: self.sender.sent, payload: &event.payload });
+        }
+        if !self.sender.send(event)? {
+            return Ok(false);
+        }
+        if self.watched {
+            self.await_delivery(failed, report);
+        } else if self.sender.sent.is_multiple_of(LOOK_EVERY) {
+            self.sender.poll(Duration::ZERO);
+        }
+        Ok(true)
+    }
+
+    /// Waits for the one event under way and reports what became of it; `failed`: how many had failed before it.
+    fn await_delivery(&mut self, failed: u64, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+        while !self.stop.is_cancelled() {
+            self.sender.poll(SHORT);
+            if let Some(delivered) = self.sender.take_delivered().pop() {
+                return report(ProduceEvent::Sent { partition: delivered.partition, offset: delivered.offset });
+            }
+            if self.sender.failed > failed {
+                return report(ProduceEvent::NotSent { error: &self.sender.failure });
+            }
+        }
+    }
+
+    fn progress(&mut self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+        if !self.watched && self.is_time_to_look() {
+            let now = Instant::now();
+            if now.duration_since(self.reported) >= PROGRESS_EVERY {
+                self.reported = now;
+                report(ProduceEvent::Progress(self.sender.summary()));
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Data flows one way: within each crate a module uses only those above it in `src/lib.rs`. Between crates the compiler
+//! sees to it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates whose order of modules counts, from this crate's folder.
+const CRATES: [&str; 3] = ["../ccstream-core", "../ccstream-kpi", "."];
+
+/// The modules in the order of `src/lib.rs`.
+fn order(source: &Path) -> Vec<String> {
+    let text = fs::read_to_string(source.join("lib.rs")).unwrap();
+    let name = |line: &str| {
+        let rest = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ")?;
+        rest.strip_suffix(';').map(str::to_owned)
+    };
+    text.lines().filter_map(name).collect()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn is_test(file: &Path) -> bool {
+    file.ends_with("tests.rs") || file.iter().any(|part| part == "tests")
+}
+
+/// The modules that a line names after `crate::`.
+fn named(line: &str) -> Vec<String> {
+    let word = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
+    line.match_indices("crate::").map(|(at, found)| word(&line[at + found.len()..])).collect()
+}
+
+/// Checks one crate, and counts the uses that were looked at.
+fn check(source: &Path) -> usize {
+    let order = order(source);
+    assert!(order.len() > 1, "{} was not read: {order:?}", source.display());
+    let place: BTreeMap<&str, usize> = order.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let mut checked = 0;
+    for file in sources(source).iter().filter(|file| !file.ends_with("lib.rs") && !is_test(file)) {
+        let own = file.strip_prefix(source).unwrap().iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            for used in named(line).iter().filter(|used| *used != own) {
+                // What is not a module is one of lib.rs's own few names.
+                let Some(at) = place.get(used.as_str()) else { continue };
+                assert!(*at < place[own], "{}: {own} must not use {used}, which comes below it", file.display());
+                checked += 1;
+            }
+        }
+    }
+    checked
+}
+
+#[test]
+fn modules_use_only_what_comes_above_them() {
+    let checked: usize = CRATES.iter().map(|folder| check(&Path::new(folder).join("src"))).sum();
+    assert!(checked > 50, "only {checked} uses were found");
+}
+
+#[test]
+fn only_one_module_is_unsafe() {
+    let files = CRATES.iter().chain(&["../.."]).flat_map(|folder| sources(&Path::new(folder).join("src")));
+    let is_unsafe = |file: &PathBuf| fs::read_to_string(file).unwrap().contains("allow(unsafe_code");
+    let found: Vec<PathBuf> = files.filter(is_unsafe).collect();
+    assert_eq!(found, [Path::new("./src/kafka/ffi/mod.rs")]);
+}

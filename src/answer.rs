@@ -1,0 +1,178 @@
+//! `ccstream.KpiAnswer`: what a query found, as `NumPy` arrays.
+
+use std::time::Duration;
+
+use numpy::datetime::{Datetime, units::Microseconds};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
+use pyo3::prelude::*;
+
+use pyo3::types::{PyDict, PyList};
+
+use ccstream_kpi::{Answer, By, Figures, Grouping, Keys, Table, Totals};
+
+/// What a query found.
+#[pyclass(frozen, name = "KpiAnswer", module = "ccstream")]
+pub(crate) struct PyKpiAnswer {
+    pub(crate) answer: Answer,
+    pub(crate) groupings: Vec<(String, Grouping)>,
+}
+
+#[pymethods]
+impl PyKpiAnswer {
+    #[getter]
+    fn at(&self) -> i64 {
+        self.answer.at
+    }
+
+    #[getter]
+    fn start(&self) -> Option<i64> {
+        self.answer.range.map(|range| range.0)
+    }
+
+    #[getter]
+    fn end(&self) -> Option<i64> {
+        self.answer.range.map(|range| range.1)
+    }
+
+    #[getter]
+    fn width(&self) -> Option<Duration> {
+        self.answer.width.map(|width| Duration::from_micros(width as u64))
+    }
+
+    #[getter]
+    fn currency(&self) -> Option<&str> {
+        self.answer.currency.as_deref()
+    }
+
+    #[getter]
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        totals(py, &self.answer.totals, self.answer.range)
+    }
+
+    #[getter]
+    fn before<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.answer.before.as_ref().map(|before| totals(py, before, self.answer.range)).transpose()
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
+        let at = self.groupings.iter().position(|(own, _)| own == name);
+        let at = at.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))?;
+        table(py, &self.answer.tables[at], self.answer.width, &self.groupings[at].1)
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.groupings.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("KpiAnswer(count={}, by={:?})", self.answer.totals.figures.count, self.keys())
+    }
+}
+
+fn share(part: u64, of: u64) -> f64 {
+    if of == 0 { f64::NAN } else { part as f64 / of as f64 }
+}
+
+fn mean(figures: &Figures) -> f64 {
+    if figures.amounts == 0 { f64::NAN } else { figures.sum as f64 / figures.amounts as f64 }
+}
+
+fn totals<'py>(py: Python<'py>, totals: &Totals, range: Option<(i64, i64)>) -> PyResult<Bound<'py, PyDict>> {
+    let figures = &totals.figures;
+    let found = PyDict::new(py);
+    for (name, count) in [
+        ("count", figures.count),
+        ("amounts", figures.amounts),
+        ("approved", figures.approved),
+        ("with_status", figures.with_status),
+        ("declined", figures.declined),
+        ("risky", figures.risky),
+        ("cards", totals.cards),
+    ] {
+        found.set_item(name, count)?;
+    }
+    found.set_item("sum", figures.sum)?;
+    let [p50, p95, p99] = totals.percentiles;
+    for (name, cents) in [("min", totals.min), ("max", totals.max), ("p50", p50), ("p95", p95), ("p99", p99)] {
+        found.set_item(name, cents)?;
+    }
+    let known = |value: f64| Some(value).filter(|value| !value.is_nan());
+    found.set_item("mean", known(mean(figures)))?;
+    found.set_item("approved_share", known(share(figures.approved, figures.with_status)))?;
+    let seconds = range.map(|(from, to)| (to - from) as f64 / 1e6);
+    found.set_item("rate", seconds.map(|seconds| figures.count as f64 / seconds))?;
+    Ok(found)
+}
+
+fn times<'py>(py: Python<'py>, times: &[i64]) -> Bound<'py, PyArray1<Datetime<Microseconds>>> {
+    times.iter().map(|time| Datetime::from(*time)).collect::<Vec<Datetime<Microseconds>>>().into_pyarray(py)
+}
+
+fn keys<'py>(py: Python<'py>, keys: &Keys, found: &Bound<'py, PyDict>) -> PyResult<()> {
+    match keys {
+        Keys::Names(names) => found.set_item("key", PyList::new(py, names)?),
+        Keys::Times(starts) => found.set_item("key", times(py, starts)),
+        Keys::Numbers(numbers) => found.set_item("key", PyArray1::from_slice(py, numbers)),
+        Keys::Places(places) => {
+            let cities = places.iter().map(|place| place.city.as_deref());
+            found.set_item("key", PyList::new(py, cities.collect::<Vec<_>>())?)?;
+            let countries = places.iter().map(|place| place.country.as_deref());
+            found.set_item("country", PyList::new(py, countries.collect::<Vec<_>>())?)?;
+            let degrees = |of: fn(&ccstream_kpi::Place) -> Option<f64>| {
+                places.iter().map(|place| of(place).unwrap_or(f64::NAN)).collect::<Vec<f64>>().into_pyarray(py)
+            };
+            found.set_item("latitude", degrees(|place| place.latitude))?;
+            found.set_item("longitude", degrees(|place| place.longitude))
+        }
+    }
+}
+
+fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, asked: &Grouping) -> PyResult<Bound<'py, PyDict>> {
+    let found = PyDict::new(py);
+    keys(py, &table.keys, &found)?;
+    let column = |of: fn(&Figures) -> i64| table.figures.iter().map(of).collect::<Vec<i64>>().into_pyarray(py);
+    let ratio = |of: fn(&Figures) -> f64| table.figures.iter().map(of).collect::<Vec<f64>>().into_pyarray(py);
+    found.set_item("count", column(|figures| figures.count as i64))?;
+    if let By::Trend(_) = table.by {
+        found.set_item("time", times(py, &table.times))?;
+        let shape = [table.figures.len(), table.times.len()];
+        let counts: Bound<'py, PyArray2<u32>> = PyArray1::from_slice(py, &table.trend).reshape(shape)?;
+        found.set_item("counts", counts)?;
+    } else {
+        found.set_item("amounts", column(|figures| figures.amounts as i64))?;
+        found.set_item("sum", column(|figures| figures.sum))?;
+        found.set_item("mean", ratio(mean))?;
+    }
+    if asked.outcomes {
+        found.set_item("approved", column(|figures| figures.approved as i64))?;
+        found.set_item("with_status", column(|figures| figures.with_status as i64))?;
+        found.set_item("declined", column(|figures| figures.declined as i64))?;
+        found.set_item("risky", column(|figures| figures.risky as i64))?;
+        found.set_item("approved_share", ratio(|figures| share(figures.approved, figures.with_status)))?;
+    }
+    if let (By::Time, Some(width)) = (table.by, width) {
+        let seconds = width as f64 / 1e6;
+        let rates = table.figures.iter().map(|figures| figures.count as f64 / seconds);
+        found.set_item("rate", rates.collect::<Vec<f64>>().into_pyarray(py))?;
+    }
+    let cents = |values: Vec<Option<i64>>| {
+        values.iter().map(|cents| cents.map_or(f64::NAN, |cents| cents as f64)).collect::<Vec<f64>>().into_pyarray(py)
+    };
+    if asked.extremes {
+        found.set_item("min", cents(table.extremes.iter().map(|pair| pair.map(|pair| pair.0)).collect()))?;
+        found.set_item("max", cents(table.extremes.iter().map(|pair| pair.map(|pair| pair.1)).collect()))?;
+    }
+    if asked.percentiles {
+        for (at, name) in ["p50", "p95", "p99"].into_iter().enumerate() {
+            found.set_item(name, cents(table.percentiles.iter().map(|three| three[at]).collect()))?;
+        }
+    }
+    if asked.cards {
+        found.set_item("cards", table.cards.iter().map(|cards| *cards as i64).collect::<Vec<_>>().into_pyarray(py))?;
+    }
+    let (groups, figures) = &table.other;
+    found.set_item("other_groups", groups)?;
+    found.set_item("other_count", figures.count)?;
+    found.set_item("other_sum", figures.sum)?;
+    Ok(found)
+}

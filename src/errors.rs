@@ -1,0 +1,41 @@
+//! Errors of the crates below as Python's exceptions, which `ccstream/errors.py` defines.
+
+use ccstream_core::Error as CoreError;
+use ccstream_services::Error;
+use pyo3::prelude::*;
+
+pyo3::import_exception!(ccstream.errors, CcstreamError);
+pyo3::import_exception!(ccstream.errors, ConfigError);
+pyo3::import_exception!(ccstream.errors, KafkaError);
+pyo3::import_exception!(ccstream.errors, PostgresError);
+pyo3::import_exception!(ccstream.errors, SchemaError);
+
+/// The exception for an error of ours.
+pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
+    let error = error.into();
+    let (text, code) = (error.chain(), error.exit_code());
+    match error {
+        Error::Core(CoreError::Config { .. } | CoreError::File { .. }) => ConfigError::new_err((text, code)),
+        Error::Kafka { .. } | Error::Broker(_) => KafkaError::new_err((text, code)),
+        Error::Postgres { .. } | Error::PostgresTimeout { .. } => PostgresError::new_err((text, code)),
+        Error::Schema(_) => SchemaError::new_err((text, code)),
+        _ => CcstreamError::new_err((text, code)),
+    }
+}
+
+/// The exception for an argument that is not usable.
+pub(crate) fn bad_argument(name: &'static str, reason: impl Into<String>) -> PyErr {
+    exception(CoreError::config(name, reason))
+}
+
+/// Results of the crates below on their way into Python.
+pub(crate) trait Raise<T> {
+    /// The value, or the exception for the error.
+    fn raise(self) -> PyResult<T>;
+}
+
+impl<T, E: Into<Error>> Raise<T> for Result<T, E> {
+    fn raise(self) -> PyResult<T> {
+        self.map_err(exception)
+    }
+}

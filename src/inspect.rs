@@ -1,0 +1,174 @@
+//! `ccstream.verify`, `ccstream.diagnose` and the reading of rejected messages.
+
+use crate::errors::Raise;
+use pyo3::prelude::*;
+
+use crate::producer::kafka_config;
+use crate::run::ask;
+use ccstream_services::config::DatabaseUrl;
+use ccstream_services::operate::doctor::{Check, doctor};
+use ccstream_services::operate::rejections::{self, KeptMessage, ReasonCount, Resent, Selection};
+use ccstream_services::operate::verify::{PartitionReport, VerifyReport, count_again};
+
+fn url(database_url: Option<String>) -> DatabaseUrl {
+    database_url.map(DatabaseUrl).unwrap_or_default()
+}
+
+/// A frozen class whose attributes are the fields of a record of the crate.
+macro_rules! record {
+    ($(#[$doc:meta])+ $class:ident, $name:literal, $inner:ty, { $($field:ident: $kind:ty = $read:expr),+ $(,)? }) => {
+        $(#[$doc])+
+        #[pyclass(frozen, name = $name, module = "ccstream")]
+        pub(crate) struct $class($inner);
+
+        #[pymethods]
+        impl $class {
+            $(
+                #[getter]
+                fn $field(&self) -> $kind {
+                    let read: fn(&$inner) -> $kind = $read;
+                    read(&self.0)
+                }
+            )+
+            fn __repr__(&self) -> String {
+                format!("{:?}", self.0)
+            }
+        }
+    };
+}
+pub(crate) use record;
+
+record!(
+    /// One partition's counters and recount.
+    PyPartitionReport, "PartitionReport", PartitionReport, {
+        group: String = |one| one.group.clone(),
+        topic: String = |one| one.topic.clone(),
+        partition: i32 = |one| one.partition,
+        next_offset: i64 = |one| one.next_offset,
+        consumed: i64 = |one| one.counters.consumed,
+        stored: i64 = |one| one.counters.stored,
+        duplicate: i64 = |one| one.counters.duplicate,
+        rejected: i64 = |one| one.counters.rejected,
+        missing: i64 = |one| one.counters.missing,
+        rows: i64 = |one| one.rows,
+        kept: i64 = |one| one.kept,
+    }
+);
+record!(
+    /// What `verify` found.
+    PyVerifyReport, "VerifyReport", VerifyReport, {
+        partitions: Vec<PyPartitionReport> = |report| report.partitions.iter().cloned().map(PyPartitionReport).collect(),
+        cells: i64 = |report| report.cells,
+        figures: u64 = |report| report.figures,
+        foreign_rows: i64 = |report| report.foreign_rows,
+        problems: Vec<String> = |report| report.problems.clone(),
+    }
+);
+record!(
+    /// One thing that `diagnose` looked at.
+    PyCheck, "Check", Check, {
+        name: &'static str = |check| check.name,
+        ok: bool = |check| check.ok,
+        found: String = |check| check.found.clone(),
+        mend: String = |check| check.mend.clone(),
+    }
+);
+record!(
+    /// Rejected messages of one reason.
+    PyReasonCount, "ReasonCount", ReasonCount, {
+        reason: String = |one| one.reason.clone(),
+        count: i64 = |one| one.count,
+        replayed: i64 = |one| one.replayed,
+        masked: i64 = |one| one.masked,
+        last: String = |one| one.last.clone(),
+    }
+);
+record!(
+    /// One rejected message.
+    PyKeptMessage, "KeptMessage", KeptMessage, {
+        id: i64 = |one| one.id,
+        topic: String = |one| one.topic.clone(),
+        partition: i32 = |one| one.partition,
+        offset: i64 = |one| one.offset,
+        key: Option<Vec<u8>> = |one| one.key.clone(),
+        payload: Option<Vec<u8>> = |one| one.payload.clone(),
+        masked: bool = |one| one.masked,
+        reason: String = |one| one.reason.clone(),
+        detail: String = |one| one.detail.clone(),
+        rejected_at: String = |one| one.rejected_at.clone(),
+        replayed_at: Option<String> = |one| one.replayed_at.clone(),
+    }
+);
+record!(
+    /// What became of messages that were to be sent again.
+    PyResent, "Resent", Resent, {
+        sent: u64 = |resent| resent.sent,
+        masked: u64 = |resent| resent.masked,
+        empty: u64 = |resent| resent.empty,
+        replayed: u64 = |resent| resent.replayed,
+    }
+);
+
+#[pyfunction]
+#[pyo3(signature = (*, database_url=None, counters_only=false))]
+pub(crate) fn verify(py: Python<'_>, database_url: Option<String>, counters_only: bool) -> PyResult<PyVerifyReport> {
+    let url = url(database_url);
+    ask(py, || count_again(&url, counters_only)).map(PyVerifyReport)
+}
+
+#[pyfunction]
+#[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None))]
+pub(crate) fn diagnose(
+    py: Python<'_>,
+    bootstrap_servers: Option<String>,
+    topic: Option<String>,
+    database_url: Option<String>,
+    librdkafka_options: Option<Vec<(String, String)>>,
+) -> PyResult<Vec<PyCheck>> {
+    let kafka = kafka_config(bootstrap_servers, topic, librdkafka_options);
+    Ok(py.detach(|| doctor(&kafka, &url(database_url))).raise()?.into_iter().map(PyCheck).collect())
+}
+
+#[pyfunction]
+#[pyo3(signature = (*, database_url=None))]
+pub(crate) fn count_rejected(py: Python<'_>, database_url: Option<String>) -> PyResult<Vec<PyReasonCount>> {
+    Ok(py.detach(|| rejections::count(&url(database_url))).raise()?.into_iter().map(PyReasonCount).collect())
+}
+
+#[pyfunction]
+#[pyo3(signature = (*, database_url=None, id=None, reason=None, limit=None))]
+pub(crate) fn select_rejected(
+    py: Python<'_>,
+    database_url: Option<String>,
+    id: Option<i64>,
+    reason: Option<String>,
+    limit: Option<i64>,
+) -> PyResult<Vec<PyKeptMessage>> {
+    let selection = Selection { id, reason, limit };
+    Ok(py
+        .detach(|| rejections::select(&url(database_url), &selection))
+        .raise()?
+        .into_iter()
+        .map(PyKeptMessage)
+        .collect())
+}
+
+#[pyfunction]
+#[pyo3(signature = (*, database_url=None, bootstrap_servers=None, id=None, reason=None, librdkafka_options=None))]
+pub(crate) fn replay_rejected(
+    py: Python<'_>,
+    database_url: Option<String>,
+    bootstrap_servers: Option<String>,
+    id: Option<i64>,
+    reason: Option<String>,
+    librdkafka_options: Option<Vec<(String, String)>>,
+) -> PyResult<PyResent> {
+    let kafka = kafka_config(bootstrap_servers, None, librdkafka_options);
+    let selection = Selection { id, reason, limit: None };
+    Ok(PyResent(py.detach(|| rejections::replay(&url(database_url), &kafka, &selection)).raise()?))
+}
+
+#[pyfunction]
+pub(crate) fn ping(py: Python<'_>, database_url: String) -> PyResult<bool> {
+    py.detach(|| ccstream_services::operate::doctor::ping(&DatabaseUrl(database_url))).raise()
+}

@@ -1,0 +1,48 @@
+//! Rust's log lines as records of Python's `logging`, below the one logger `ccstream`.
+
+use log::{Log, Metadata, Record};
+
+/// Passes lines on to Python. A crate's name is no part of the logger's: `ccstream_services::consume` is
+/// `ccstream.consume` to whoever configures logging.
+struct OneTree(pyo3_log::Logger);
+
+impl OneTree {
+    fn target(target: &str) -> String {
+        match target.strip_prefix("ccstream_").and_then(|rest| rest.split_once("::")) {
+            Some((_, module)) => format!("ccstream::{module}"),
+            None => target.to_owned(),
+        }
+    }
+}
+
+impl Log for OneTree {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let target = Self::target(record.target());
+        self.0.log(
+            &Record::builder()
+                .args(*record.args())
+                .level(record.level())
+                .target(&target)
+                .module_path(record.module_path())
+                .file(record.file())
+                .line(record.line())
+                .build(),
+        );
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// Installs it, unless an embedding program has a logger already; then that one stays.
+pub(crate) fn install() {
+    let logger = pyo3_log::Logger::default();
+    if log::set_boxed_logger(Box::new(OneTree(logger))).is_ok() {
+        log::set_max_level(log::LevelFilter::Debug);
+    }
+}
