@@ -4,7 +4,8 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find src python -type f -not -name '*.so' -not -name '*.pyc' 2>/dev/null) Cargo.toml Cargo.lock pyproject.toml
+SOURCES := $(shell find src crates python -type f \( -name '*.rs' -o -name '*.py' -o -name Cargo.toml \) 2>/dev/null) \
+    Cargo.toml Cargo.lock pyproject.toml
 
 # maturin would fetch a whole Rust toolchain by itself; we say that one is missing instead.
 export MATURIN_NO_INSTALL_RUST := 1
@@ -19,51 +20,99 @@ export OPENSSL_NO_VENDOR
 ifneq ($(words $(CURDIR)),1)
 export CARGO_TARGET_DIR := $(HOME)/.cache/ccstream/target-$(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 endif
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test test-rust test-python test-fuzz test-faults bench bench-attack bench-duplicates bench-dashboard bench-engine lint kafka screenshots wheel clean
+# One profile and one set of features for check, clippy, test and maturin: the C libraries are built once.
+CARGO_FLAGS := --locked --profile dev-fast
+ALL := --workspace --features ccstream/vendored
+# What maturin sets for pyo3's build script: with other values, cargo would build pyo3 again each time.
+PYO3 = PYO3_PYTHON=$(abspath $(BIN)/python) PYO3_BUILD_EXTENSION_MODULE=1 \
+    PYO3_ENVIRONMENT_SIGNATURE=$$($(BIN)/python -c 'import sys; print("cpython-%d.%d-64bit" % sys.version_info[:2])')
+PURE := -p ccstream-core -p ccstream-kpi
+TIMED := python3 tools/timed.py
+
+.PHONY: help build release demo generate check check-all lint test test-parts test-rust test-fuzz test-python wheel-test \
+    test-faults bench bench-attack bench-duplicates bench-dashboard bench-engine kafka screenshots wheel clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-build: $(VENV)/.built ## .venv with ccstream and all that the demo and the tests need
-
-$(VENV)/.built: $(SOURCES) tools/check-tools.sh
+$(VENV)/.made: pyproject.toml tools/check-tools.sh
 	@python=$$(tools/check-tools.sh) || exit 1; \
 	if ! [ -x $(BIN)/python ]; then echo "Making $(VENV) with $$python"; "$$python" -m venv $(VENV); fi
 	@$(BIN)/python -m pip install -q 'maturin>=1.9.4,<2'
-	@[ -f $@ ] || echo "Building ccstream: 5 to 7 minutes on 2 cores, once"
+	@touch $@
+
+build: $(VENV)/.built ## .venv with ccstream and all that the demo and the tests need
+
+$(VENV)/.built: $(VENV)/.made $(SOURCES)
+	@[ -f $@ ] || echo "Building ccstream: 3 to 6 minutes on 2 cores, once"
+	@. $(BIN)/activate && PIP_QUIET=1 maturin develop $(CARGO_FLAGS) --extras embedded,dashboard,dev
+	@rm -f $(VENV)/.release; touch $@
+
+release: $(VENV)/.release ## the same, as fast as a wheel: what the benches measure
+
+$(VENV)/.release: $(VENV)/.made $(SOURCES)
 	@. $(BIN)/activate && PIP_QUIET=1 maturin develop --release --locked --extras embedded,dashboard,dev
-	@echo $(OPENSSL_NO_VENDOR) > $@
+	@rm -f $(VENV)/.built; touch $@
 
 demo: build ## everything at once, with a dashboard; Ctrl-C ends it
 	@$(BIN)/ccstream demo
 
-test: build lint test-rust test-fuzz test-python ## every check and every test, on services of its own
-
-lint: build ## formatting, clippy, ruff, mypy, stubtest
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	PYO3_PYTHON=$(abspath $(BIN)/python) cargo clippy --locked --all-targets --features python -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items -q
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+# Python's half of the checks, of all files: seconds.
+define check-python
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
 	$(BIN)/mypy
+	$(BIN)/typos
+	@cat $$(git ls-files '*Cargo.toml' pyproject.toml) | $(BIN)/typos -
+	$(BIN)/python tools/check_words.py
+endef
+
+check: $(VENV)/.made ## while you write: is it right? A minute at most, after a touch of one file
+	@[ -x $(BIN)/pytest ] || $(MAKE) --no-print-directory build
+	cargo fmt --check
+	cargo clippy $(CARGO_FLAGS) $(PURE) --all-targets -q -- -D warnings
+	cargo test $(CARGO_FLAGS) $(PURE) --lib -q
+	$(PYO3) cargo check $(CARGO_FLAGS) $(ALL) -q
+	$(check-python)
+	$(BIN)/pytest -q -m 'not services and not extension and not release' -p no:cacheprovider
+	@$(BIN)/python tools/stale.py
+
+check-all: build lint ## every check, and every test that needs no service: three minutes at most, after a touch of any file
+	cargo test $(CARGO_FLAGS) $(PURE) -q
+	$(BIN)/pytest -q -m 'not services and not release'
+
+lint: build ## formatting, clippy, documentation, ruff, mypy, stubtest, spelling, words
+	cargo fmt --check
+	$(PYO3) cargo clippy $(CARGO_FLAGS) $(ALL) --all-targets -- -D warnings
+	$(PYO3) RUSTDOCFLAGS='-D warnings' cargo doc $(CARGO_FLAGS) $(ALL) --no-deps --document-private-items -q
+	$(check-python)
 	$(BIN)/stubtest ccstream._ccstream
 
+test: ## every check and every test but those of the release build, on services of its own
+	@$(TIMED) 'make test' $(MAKE) --no-print-directory test-parts
+
+test-parts:
+	@$(TIMED) build $(MAKE) --no-print-directory build
+	@$(TIMED) lint $(MAKE) --no-print-directory lint
+	@$(TIMED) test-rust $(MAKE) --no-print-directory test-rust
+	@$(TIMED) test-fuzz $(MAKE) --no-print-directory test-fuzz
+	@$(TIMED) test-python $(MAKE) --no-print-directory test-python
+
 test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
-	$(BIN)/python tests/with_services.py cargo test --locked
+	$(PYO3) $(BIN)/python tests/with_services.py cargo test $(CARGO_FLAGS) $(ALL)
 
 test-python: build ## the Python tests, on the embedded services and on Apache Kafka
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not release'
 
 # Seconds for each target; without a sanitizer, which stable Rust does not have and safe code does not need.
 FUZZ_SECONDS ?= 20
-FUZZ := target/tools/bin/cargo-fuzz
 # Beside the other builds, wherever they are.
-FUZZ_OUT := $(or $(CARGO_TARGET_DIR),target)/fuzz
-FUZZ_RUN := $(FUZZ) run --sanitizer none --fuzz-dir fuzz --target-dir $(FUZZ_OUT)
+FUZZ_OUT := $(TARGET)/fuzz
+FUZZ_RUN := $(BIN)/cargo-fuzz run --sanitizer none --fuzz-dir fuzz --target-dir $(FUZZ_OUT)
 
-test-fuzz: $(FUZZ) ## any bytes into validate and codec, from the corpus kept; FUZZ_SECONDS=20 each
+test-fuzz: build ## any bytes into validate and codec, from the corpus kept; FUZZ_SECONDS=20 each
 	@for target in validate codec; do \
 	  mkdir -p $(FUZZ_OUT)/new-$$target; \
 	  $(FUZZ_RUN) $$target $(FUZZ_OUT)/new-$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
@@ -71,29 +120,33 @@ test-fuzz: $(FUZZ) ## any bytes into validate and codec, from the corpus kept; F
 	  || { tail -n 60 $(FUZZ_OUT)/$$target.log; exit 1; }; \
 	  echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(FUZZ_OUT)/$$target.log) inputs, no failure"; done
 
-$(FUZZ):
-	cargo install --quiet --locked --root target/tools cargo-fuzz
+wheel-test: $(VENV)/.made ## the release wheel and sdist, and the tests of what is in them
+	@$(TIMED) 'make wheel-test' $(MAKE) --no-print-directory wheel-parts
+
+wheel-parts: wheel
+	$(BIN)/maturin sdist --out dist
+	CCSTREAM_DIST=$(abspath dist) $(BIN)/pytest -m release
 
 test-faults: build ## the faults at length: two hours, seeds printed
 	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
 
-bench: build ## all of it side by side, into bench/results.json and the README: three quarters of an hour
+bench: release ## all of it side by side, into bench/results.json and the README: three quarters of an hour
 	$(BIN)/python bench/ingest.py --peers target/peers
 	$(BIN)/python bench/producers.py
 	$(BIN)/python bench/latency.py
 	$(BIN)/python bench/poison.py --peers target/peers
 	$(BIN)/python bench/startup.py
 
-bench-attack: build ## the attack six times, for the README's table of faults: an hour
+bench-attack: release ## the attack six times, for the README's table of faults: an hour
 	$(BIN)/python bench/attack.py
 
-bench-duplicates: build ## what duplicates cost, beside a staging table
+bench-duplicates: release ## what duplicates cost, beside a staging table
 	$(BIN)/python bench/duplicates.py
 
-bench-dashboard: build ## the page and its engine at 100 thousand to 10 million rows: half an hour
+bench-dashboard: release ## the page and its engine at 100 thousand to 10 million rows: half an hour
 	$(BIN)/python bench/page.py
 
-bench-engine: build ## the engine beside pandas, polars and DuckDB on the same rows
+bench-engine: release ## the engine beside pandas, polars and DuckDB on the same rows
 	$(BIN)/python -m pip install -q polars duckdb pyarrow
 	$(BIN)/python bench/engine.py
 
@@ -103,8 +156,9 @@ kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configur
 screenshots: build ## the README's pictures, from a real run (needs chromium)
 	$(BIN)/python tools/screenshots.py
 
-wheel: build ## a wheel for any machine of this kind, in dist/
+wheel: $(VENV)/.made ## a wheel for any machine of this kind, in dist/
+	rm -rf dist
 	OPENSSL_NO_VENDOR=0 $(BIN)/maturin build --release --locked --out dist
 
 clean: ## what builds have made; not the services' data
-	rm -rf $(VENV) target dist
+	rm -rf $(VENV) $(TARGET) dist

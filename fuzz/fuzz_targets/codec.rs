@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use ccstream::codec::{Encoder, decode};
-use ccstream::event::{Cents, FIELDS, Micros, TextField, Transaction};
-use ccstream::validate::validate;
+use ccstream_core::codec::{Encoder, decode};
+use ccstream_core::event::{Cents, FIELDS, Micros, TextField, Transaction};
+use ccstream_core::validate::validate;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;

@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use ccstream::card_number;
-use ccstream::codec::Encoder;
-use ccstream::event::{Cents, FIELDS, Kind, Micros, Transaction};
-use ccstream::validate::validate;
+use ccstream_core::card_number;
+use ccstream_core::codec::Encoder;
+use ccstream_core::event::{Cents, FIELDS, Kind, Micros, Transaction};
+use ccstream_core::validate::validate;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|payload: &[u8]| match validate(Some(payload)) {

@@ -9,8 +9,9 @@
 //!                   answer <── standing <────────┘
 //! ```
 
-pub mod query;
 pub mod rows;
+
+pub mod query;
 
 pub use self::query::answer::{Answer, Keys, Place, Table, Totals};
 pub use self::query::chunk::Figures;

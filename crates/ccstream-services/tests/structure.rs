@@ -43,7 +43,7 @@ fn named(line: &str) -> Vec<String> {
     line.match_indices("crate::").map(|(at, found)| word(&line[at + found.len()..])).collect()
 }
 
-/// Checks one crate, and counts the uses that were looked at.
+/// Checks one crate, and counts the uses that were inspected.
 fn check(source: &Path) -> usize {
     let order = order(source);
     assert!(order.len() > 1, "{} was not read: {order:?}", source.display());
