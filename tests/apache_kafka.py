@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING
 import yaml
 from confluent_kafka.admin import AdminClient
 
-from services import free_port
+from services import ROOT, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ROOT = Path(__file__).resolve().parent.parent
 VERSION = "4.3.1"
 """The newest 4.x whose command-line tools are published too."""
 START_LIMIT = 90.0

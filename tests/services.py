@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import psycopg
 
 from ccstream import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).resolve().parent.parent
+PORTS = range(20_000, 32_000)
+"""Ports below those that Linux and macOS give to clients, so that no connection takes one before its service does."""
+CRASH_SAFETY = ("fsync", "full_page_writes")
+"""PostgreSQL's settings that matter only when it or the machine crashes."""
+_claims: list[socket.socket] = []
+
 
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on, and that no other process of tests gets while this one runs.
+
+    The claim to a TCP port is the UDP port of the same number, which is held until this process ends.
+    """
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError):
+            claim.bind(("127.0.0.1", port))
+            if not embedded.is_taken(port):
+                _claims.append(claim)
+                return port
+        claim.close()
 
 
 @contextlib.contextmanager
@@ -58,3 +77,14 @@ def embedded_services() -> Iterator[dict[str, str]]:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+def set_durable(url: str, *, durable: bool) -> None:
+    """Lets a PostgreSQL of the tests' own survive a crash, as it does by default, or save the time for that."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting in CRASH_SAFETY:
+            connection.execute(f"ALTER SYSTEM {f'RESET {setting}' if durable else f'SET {setting} = off'}")
+        connection.execute("SELECT pg_reload_conf()")
+        wanted = {"on" if durable else "off"}
+        while {row[0] for setting in CRASH_SAFETY for row in connection.execute(f"SHOW {setting}")} != wanted:
+            time.sleep(0.01)

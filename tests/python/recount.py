@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
     from decimal import Decimal
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 Message = tuple[int, int, bytes | None]
 """Partition, offset, payload."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ccstream
-from conftest import wait_until
+from waiting import wait_until
 
 if TYPE_CHECKING:
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 
 def consumer(pipeline: Pipeline, **settings: Any) -> ccstream.Consumer:  # noqa: ANN401

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 if TYPE_CHECKING:
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 BASE = {"transaction_id": "t", "amount": 1.5, "timestamp": "2026-01-01T00:00:00Z"}
 

@@ -12,8 +12,9 @@ import pytest
 
 from ccstream import embedded
 from ccstream.dashboard.figures import TOP
-from conftest import ROOT, leave_out, wait_until
-from services import free_port
+from conftest import leave_out
+from services import ROOT, free_port
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import FloatRect, Locator, Page
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 # Streamlit's and Altair's own; and the threads of cached engines end with the process.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -101,7 +102,7 @@ def bars(page: Page) -> tuple[list[str], list[float]]:
     return [name for _, name in found[0]], [length for _, length in found[1]]
 
 
-def test_a_browser_reads_what_sql_says(filled: Pipeline, page: Page) -> None:
+def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Postgres, page: Page) -> None:
     [(count, approved)] = filled.query("SELECT count(*), count(*) FILTER (WHERE status = 'approved') FROM orders")
     [(value, average)] = filled.query("SELECT sum(value), avg(value) FROM orders WHERE currency = 'USD'")
     assert number(page, "Transactions") == f"{count:,}"
@@ -114,7 +115,6 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, page: Page) -> None:
     filled.run("consume", "--until-caught-up")
     wait_until("the page follows", lambda: number(page, "Transactions") == "2,321", limit=20)
     # The database goes away and comes back; so does the page, and its figures stay meanwhile.
-    postgres = embedded.Postgres()
     postgres.stop()
     page.wait_for_selector("text=PostgreSQL has not answered", timeout=30_000)
     assert number(page, "Transactions") == "2,321"

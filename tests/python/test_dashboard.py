@@ -15,14 +15,14 @@ from ccstream.dashboard.custom import Custom, read_file
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import change_text, load, to_csv
 from ccstream.dashboard.view import View
-from conftest import ROOT, wait_until
-from services import free_port
+from services import ROOT, free_port
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ccstream.dashboard.figures import Figures
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 # Streamlit's and Altair's own; and the threads of cached engines end with the process.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -135,11 +135,10 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_a_start_without_the_database_shows_what_is_kept(
-    filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    filled: Pipeline, postgres: embedded.Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with ccstream.KpiEngine.from_database(filled.database_url, file=tmp_path / "columns") as engine:
         assert engine.refresh()
-    postgres = embedded.Postgres()
     postgres.stop()
     try:
         page = settled(app(monkeypatch, filled.database_url, tmp_path, range="all"))

@@ -13,12 +13,11 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from ccstream import embedded
-from conftest import make_pipeline, wait_for_line, wait_until
+from waiting import wait_for_line, wait_until
 
 if TYPE_CHECKING:
-    from apache_kafka import ApacheKafka
-    from conftest import Pipeline
+    from ccstream import embedded
+    from pipeline import Pipeline
 
 CONSUME = ("-m", "ccstream", "consume")
 
@@ -47,12 +46,11 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_an_outage_of_postgres_needs_no_restart(pipeline: Pipeline) -> None:
+def test_an_outage_of_postgres_needs_no_restart(pipeline: Pipeline, postgres: embedded.Postgres) -> None:
     count = 60_000
     consumer = pipeline.spawn(*CONSUME)
     pipeline.spawn("-m", "ccstream", "produce", "--rate", "5000", "--count", str(count), "--quiet")
     wait_until("rows arrive", lambda: pipeline.count() > 1000)
-    postgres = embedded.Postgres()
     assert postgres.stop()
     time.sleep(20)
     assert postgres.start()
@@ -140,13 +138,13 @@ def test_a_dead_member_is_replaced(pipeline: Pipeline) -> None:
     pipeline.verify()
 
 
-def test_a_new_group_starts_where_the_log_begins(apache: ApacheKafka, database: str) -> None:
+def test_a_new_group_starts_where_the_log_begins(apache_pipeline: Pipeline) -> None:
     # On Apache Kafka alone: the embedded broker deletes no records.
-    with make_pipeline(apache.address, database) as pipeline:
-        pipeline.create_topic(1)
-        pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % n for n in range(10)])
-        admin = AdminClient({"bootstrap.servers": pipeline.broker})
-        for future in admin.delete_records([TopicPartition(pipeline.topic, 0, 6)]).values():
-            future.result()
-        assert "Consumed 4 = 4 stored" in pipeline.run("consume", "--until-caught-up")
-        pipeline.verify()
+    pipeline = apache_pipeline
+    pipeline.create_topic(1)
+    pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % n for n in range(10)])
+    admin = AdminClient({"bootstrap.servers": pipeline.broker})
+    for future in admin.delete_records([TopicPartition(pipeline.topic, 0, 6)]).values():
+        future.result()
+    assert "Consumed 4 = 4 stored" in pipeline.run("consume", "--until-caught-up")
+    pipeline.verify()

@@ -15,11 +15,14 @@ import psutil
 import psycopg
 import pytest
 
-from conftest import ROOT, wait_for_line
-from services import free_places, free_port
+from services import ROOT, free_places, free_port
+from waiting import wait_for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture

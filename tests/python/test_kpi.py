@@ -18,7 +18,7 @@ from conftest import micros
 if TYPE_CHECKING:
     import random
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 BEGIN = datetime(2026, 3, 1, tzinfo=timezone.utc)
 NAMES = {

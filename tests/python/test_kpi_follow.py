@@ -17,10 +17,11 @@ import pytest
 
 import ccstream
 from ccstream import embedded
-from conftest import micros, wait_until
+from conftest import micros
+from waiting import wait_until
 
 if TYPE_CHECKING:
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 
 def totals(pipeline: Pipeline) -> tuple[int, int, int]:
@@ -227,9 +228,10 @@ def test_rows_that_come_to_lie_in_old_pages(embedded_pipeline: Pipeline) -> None
         assert engine.status.reloads == 1
 
 
-def test_a_server_that_lost_its_last_commits(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_server_that_lost_its_last_commits(
+    embedded_pipeline: Pipeline, postgres: embedded.Postgres, tmp_path: Path
+) -> None:
     pipeline, file = embedded_pipeline, tmp_path / "columns"
-    postgres = embedded.Postgres()
     pipeline.run("produce", "--rate", "max", "--count", "5000", "--partitions", "1")
     pipeline.run("consume", "--until-caught-up")
     postgres.stop()
@@ -306,7 +308,9 @@ def test_an_engine_that_is_dropped_ends(embedded_pipeline: Pipeline) -> None:
     assert done.stdout.endswith("done\n")
 
 
-def test_the_database_goes_and_comes_back(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
+def test_the_database_goes_and_comes_back(
+    embedded_pipeline: Pipeline, postgres: embedded.Postgres, engine: ccstream.KpiEngine
+) -> None:
     pipeline = embedded_pipeline
     assert not engine.refresh(timedelta(seconds=2))
     assert engine.status.no_tables
@@ -314,7 +318,6 @@ def test_the_database_goes_and_comes_back(embedded_pipeline: Pipeline, engine: c
     pipeline.run("consume", "--until-caught-up")
     before = figures(engine)
     assert before == totals(pipeline)
-    postgres = embedded.Postgres()
     postgres.stop()
     wait_until("it says so", lambda: engine.status.trouble is not None)
     assert engine.query(currency="USD").totals["count"] == before[0]

@@ -14,12 +14,14 @@ import yaml
 
 from apache_kafka import compose_environment, properties
 from ccstream import settings
-from conftest import ROOT, leave_out
+from conftest import leave_out
+from services import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.release
 @pytest.mark.timeout(900)
 def test_the_wheel_works_in_a_clean_venv_without_rust(tmp_path: Path) -> None:
     # With the OpenSSL that `make build` took: built anew, it is minutes. The system's is not put into the wheel.

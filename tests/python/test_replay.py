@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 ROWS = """\
 trans_date,card_masked,merchant_name,amount,currency

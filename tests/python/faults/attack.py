@@ -19,14 +19,15 @@ import psutil
 import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from ccstream import embedded
 from ccstream.errors import ServiceError
-from conftest import wait_until
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from apache_kafka import ApacheKafka
-    from conftest import Pipeline, Running
+    from ccstream import embedded
     from faults.proxy import Link
+    from pipeline import Pipeline
+    from running import Running
 
 PARTITIONS = 4
 RECOVERY_LIMIT = 90.0
@@ -48,6 +49,7 @@ class Scene:
         kafka: behind ``to_kafka``.
         to_kafka: the line to the broker.
         to_postgres: the consumers' line to the database.
+        postgres: behind ``to_postgres``.
         flags: every consumer's.
     """
 
@@ -55,8 +57,8 @@ class Scene:
     kafka: ApacheKafka
     to_kafka: Link
     to_postgres: Link
+    postgres: embedded.Postgres
     flags: tuple[str, ...]
-    postgres: embedded.Postgres = field(default_factory=embedded.Postgres)
     consumers: list[Running] = field(default_factory=list)
     producer: Running | None = None
 

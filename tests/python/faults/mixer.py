@@ -14,7 +14,7 @@ from faults.attack import PARTITIONS
 if TYPE_CHECKING:
     import random
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 
 class Mixer:

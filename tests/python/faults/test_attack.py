@@ -18,24 +18,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apache_kafka import missing_tools, running_kafka
-from conftest import at_length, leave_out, make_pipeline, wait_until
+from conftest import at_length, leave_out
 from faults.attack import FAULTS, PARTITIONS, MetNothingError, Progress, Scene
 from faults.mixer import Mixer
 from faults.proxy import Link
+from pipeline import make_pipeline
 from recount import Recount
 from services import free_port
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Pipeline
+    from ccstream import embedded
+    from pipeline import Pipeline
 
 RATE = 1000
 """Events a second, and a tenth of that from the mixer."""
 
 
 @pytest.fixture
-def scene(database: str, chance: random.Random) -> Iterator[Scene]:
+def scene(database: str, postgres: embedded.Postgres, chance: random.Random) -> Iterator[Scene]:
     """A broker of the test's own behind a line that can fail, and another line before PostgreSQL."""
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
@@ -51,7 +54,7 @@ def scene(database: str, chance: random.Random) -> Iterator[Scene]:
         # A database that forgets its last commits as it is killed must not be told apart in the end.
         flags += chance.choice([[], ["--no-synchronous-commit"]])
         print(f"every consumer has {' '.join(flags)}")
-        yield Scene(pipeline, kafka, to_kafka, to_postgres, tuple(flags))
+        yield Scene(pipeline, kafka, to_kafka, to_postgres, postgres, tuple(flags))
 
 
 class Attack:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import calls
 from apache_kafka import missing_tools, running_kafka
-from conftest import at_length, leave_out, make_pipeline, wait_until
+from conftest import at_length, leave_out
 from faults.proxy import Link
+from pipeline import make_pipeline
 from recount import Recount
 from services import free_port
+from waiting import wait_until
 
 if TYPE_CHECKING:
     import random
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 FENCED = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "1500"}
 """Each heartbeat comes after the session has ended: the controller takes the broker out, and in again."""

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import at_length, wait_until
+from conftest import at_length
 from faults.proxy import CommitCutter
+from waiting import wait_until
 
 if TYPE_CHECKING:
     import random
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 
 @pytest.mark.timeout(600)

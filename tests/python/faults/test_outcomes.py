@@ -18,13 +18,15 @@ import psutil
 import psycopg
 import pytest
 
-from conftest import OTHER_SESSIONS, leave_out, wait_until
+from conftest import leave_out
+from pipeline import OTHER_SESSIONS
 from recount import read_topic
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 TABLES = "orders, kafka_offsets, rejected_events, kpi_minute, latency_minute"
 

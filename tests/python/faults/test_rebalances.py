@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ccstream import embedded
-from conftest import at_length, wait_until
+from conftest import at_length
+from waiting import wait_until
 
 if TYPE_CHECKING:
     import random
 
-    from conftest import Pipeline, Running
+    from ccstream import embedded
+    from pipeline import Pipeline
+    from running import Running
 
 SUMS = "SELECT sum(consumed), sum(duplicate) FROM kafka_offsets"
 
@@ -75,7 +77,9 @@ def test_the_embedded_broker_has_both_ways_too(embedded_pipeline: Pipeline) -> N
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("assignment", ["eager", "cooperative"])
-def test_a_rebalance_during_an_outage_of_postgres(apache_pipeline: Pipeline, assignment: str) -> None:
+def test_a_rebalance_during_an_outage_of_postgres(
+    apache_pipeline: Pipeline, postgres: embedded.Postgres, assignment: str
+) -> None:
     pipeline = apache_pipeline
     pipeline.create_topic(4)
     # Longer away than a consumer may go without polling: it must never come to that.
@@ -84,7 +88,6 @@ def test_a_rebalance_during_an_outage_of_postgres(apache_pipeline: Pipeline, ass
     first.wait_for("Reading partition")
     producer = pipeline.produce(3000, 90_000)
     wait_until("rows arrive", lambda: pipeline.count() > 1000)
-    postgres = embedded.Postgres()
     assert postgres.stop()
     try:
         first.wait_for("Waiting")
@@ -108,7 +111,7 @@ def test_a_rebalance_during_an_outage_of_postgres(apache_pipeline: Pipeline, ass
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("assignment", ["eager", "cooperative"])
 def test_partitions_that_come_during_an_outage_start_once_it_is_over(
-    apache_pipeline: Pipeline, assignment: str
+    apache_pipeline: Pipeline, postgres: embedded.Postgres, assignment: str
 ) -> None:
     pipeline = apache_pipeline
     pipeline.create_topic(4)
@@ -118,7 +121,6 @@ def test_partitions_that_come_during_an_outage_start_once_it_is_over(
     for consumer in (first, second):
         consumer.wait_for("Reading partition")
     wait_until("all rows are there", lambda: pipeline.count() == 20_000)
-    postgres = embedded.Postgres()
     assert postgres.stop()
     try:
         # The other's partitions come to the first, which cannot know where they stand.

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conftest import OTHER_SESSIONS, wait_until
+from pipeline import OTHER_SESSIONS
 from recount import read_topic
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
 
-    from conftest import Pipeline, Running
+    from pipeline import Pipeline
+    from running import Running
 
 SESSIONS = (
     f"SELECT pid, state, wait_event FROM pg_stat_activity WHERE {OTHER_SESSIONS} AND query !~ 'person' "

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from conftest import OTHER_SESSIONS, at_length, wait_until
+from conftest import at_length
+from pipeline import OTHER_SESSIONS
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from apache_kafka import ApacheKafka
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 MEMORY_LIMIT = 150e6
 """Bytes, at any rate."""

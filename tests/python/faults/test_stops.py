@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ccstream import embedded
-from conftest import at_length, wait_until
+from conftest import at_length
+from waiting import wait_until
 
 if TYPE_CHECKING:
     import random
 
     from apache_kafka import ApacheKafka
-    from conftest import Pipeline
+    from ccstream import embedded
+    from pipeline import Pipeline
 
 
 @pytest.mark.timeout(400)
@@ -60,7 +61,7 @@ def test_a_second_signal_ends_it_at_once(embedded_pipeline: Pipeline) -> None:
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("has_rows", [True, False])
-def test_a_stop_during_an_outage(embedded_pipeline: Pipeline, has_rows: bool) -> None:
+def test_a_stop_during_an_outage(embedded_pipeline: Pipeline, postgres: embedded.Postgres, has_rows: bool) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(2)
     consumer = pipeline.consume("--drain-limit", "3")
@@ -68,7 +69,6 @@ def test_a_stop_during_an_outage(embedded_pipeline: Pipeline, has_rows: bool) ->
     if has_rows:
         pipeline.run("produce", "--rate", "max", "--count", "5000", "--quiet")
         wait_until("rows arrive", lambda: pipeline.count() == 5000)
-    postgres = embedded.Postgres()
     assert postgres.stop()
     try:
         if has_rows:
@@ -88,12 +88,13 @@ def test_a_stop_during_an_outage(embedded_pipeline: Pipeline, has_rows: bool) ->
 
 
 @pytest.mark.timeout(200)
-def test_a_stop_in_an_outage_that_ends_in_time_commits(embedded_pipeline: Pipeline) -> None:
+def test_a_stop_in_an_outage_that_ends_in_time_commits(
+    embedded_pipeline: Pipeline, postgres: embedded.Postgres
+) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(2)
     consumer = pipeline.consume()
     consumer.wait_for("Reading partition")
-    postgres = embedded.Postgres()
     assert postgres.stop()
     try:
         pipeline.run("produce", "--rate", "max", "--count", "5000", "--quiet")

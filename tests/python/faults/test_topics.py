@@ -16,13 +16,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from ccstream import embedded
-from conftest import wait_until
 from recount import read_topic
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 COUNTERS = "SELECT sum(consumed), sum(stored), sum(duplicate), sum(missing) FROM kafka_offsets"
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import at_length, wait_until
+from conftest import at_length
 from faults.proxy import Slow
+from waiting import wait_until
 
 if TYPE_CHECKING:
     import random
 
-    from conftest import Pipeline, Running
+    from pipeline import Pipeline
+    from running import Running
 
 IN_COPY = """SELECT pid FROM pg_stat_activity
              WHERE datname = current_database() AND state = 'active' AND query LIKE 'COPY orders %%'"""

@@ -1,0 +1,212 @@
+"""A topic and a database of a test's own, and the commands of ccstream upon them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+import calls
+from recount import Recount
+from running import Running
+from services import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Sequence
+
+    from apache_kafka import ApacheKafka
+
+OTHER_SESSIONS = "backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"
+"""What tells other programs' sessions of the same database in ``pg_stat_activity``."""
+
+
+@dataclass
+class Pipeline:
+    """A topic and a database of a test's own, and the commands upon them."""
+
+    broker: str
+    topic: str
+    database_url: str
+    children: list[subprocess.Popen[Any]] = field(default_factory=list)
+    folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="ccstream-tests-")
+    )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads the commands here."""
+        return {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": self.broker,
+            "KAFKA_TOPIC": self.topic,
+            # Its own group too: what one test does to its group is no other's matter.
+            "KAFKA_GROUP_ID": self.topic,
+            "DATABASE_URL": self.database_url,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+        }
+
+    def run(self, *arguments: str, status: int | None = 0, limit: float = 120) -> str:
+        """Runs ``ccstream ARGUMENTS`` and returns what it printed; ``status`` None takes any."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ccstream", *arguments],
+            capture_output=True,
+            check=False,
+            env=self.environment,
+            text=True,
+            timeout=limit,
+        )
+        output = done.stdout + done.stderr
+        assert status is None or done.returncode == status, output
+        return output
+
+    def spawn(self, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
+        """Starts ``python ARGUMENTS``; its output is read with :func:`wait_for_line`."""
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+        self.children.append(child)
+        return child
+
+    def consume(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
+        """Starts ``ccstream consume ARGUMENTS``, its output in a file."""
+        return self._start("consume", *arguments, environment=environment)
+
+    def produce(self, rate: float | str, count: int, *arguments: str) -> Running:
+        """Starts ``ccstream produce`` at a rate, for so many events."""
+        return self._start("produce", "--quiet", "--rate", str(rate), "--count", str(count), *arguments)
+
+    def _start(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
+        # In the pipeline's own folder, and no pipe, which would fill while nobody reads it.
+        log = Path(self.folder.name) / f"{arguments[0]}-{len(self.children)}.log"
+        with log.open("wb") as out:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "ccstream", *arguments],
+                cwd=self.folder.name,
+                env={**self.environment, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        calls.keep_core(child)
+        self.children.append(child)
+        return Running(child, log)
+
+    @contextlib.contextmanager
+    def frozen(self, running: Running | ApacheKafka) -> Iterator[None]:
+        """The command, or the broker, stands still in here."""
+        running.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            running.signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A person's session has ``orders`` for itself in here."""
+        with self.connect() as person, person.transaction():
+            person.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+            yield person
+
+    def create_topic(self, partitions: int, **config: str) -> None:
+        """Creates the topic, with settings named as Kafka names them but for ``_``."""
+        named = {name.replace("_", "."): value for name, value in config.items()}
+        admin = AdminClient({"bootstrap.servers": self.broker})
+        for future in admin.create_topics([NewTopic(self.topic, partitions, 1, config=named)]).values():
+            future.result()
+
+    def send(self, payloads: Sequence[bytes | None], **config: Any) -> None:  # noqa: ANN401
+        """Sends payloads to partition 0, in order, by a client that is not ours."""
+        producer = Producer({"bootstrap.servers": self.broker, "message.max.bytes": 5_000_000, **config})
+        for payload in payloads:
+            producer.produce(self.topic, payload, partition=0)
+        assert producer.flush(30) == 0
+
+    def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Asks the database."""
+        with self.connect() as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A session of a person's."""
+        return psycopg.connect(self.database_url, autocommit=True)
+
+    def execute(self, statements: str) -> None:
+        """Runs statements in the database."""
+        with self.connect() as connection:
+            connection.execute(statements)
+
+    def end_sessions(self) -> int:
+        """Ends every other session of the database, as an operator may: how many that were."""
+        return len(self.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHER_SESSIONS}"))
+
+    def count(self) -> int:
+        """Rows in ``orders``; 0 where there is no such table yet, or no database."""
+        try:
+            return int(self.query("SELECT count(*) FROM orders")[0][0])
+        except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+            return 0
+
+    def members(self) -> int:
+        """How many the consumers' group has, as Kafka says."""
+        admin = AdminClient({"bootstrap.servers": self.broker})
+        return len(admin.describe_consumer_groups([self.topic])[self.topic].result().members)
+
+    def verify(self, limit: float = 120) -> None:
+        """``ccstream verify``, and the same recounted here."""
+        self.run("verify", limit=limit)
+        [(consumed, stored, duplicate, rejected)] = self.query(
+            "SELECT sum(consumed), sum(stored), sum(duplicate), sum(rejected) FROM kafka_offsets"
+        )
+        assert consumed == stored + duplicate + rejected
+        assert self.query("SELECT count(*), count(DISTINCT order_id) FROM orders") == [(stored, stored)]
+        assert self.query("SELECT count(*) FROM rejected_events") == [(rejected,)]
+        assert self.query("SELECT coalesce(sum(count), 0), coalesce(sum(sum), 0) FROM kpi_minute") == self.query(
+            "SELECT count(*), coalesce(sum(value), 0) FROM orders"
+        )
+
+    def recount(self, bad: Container[bytes | None] = ()) -> None:
+        """``ccstream verify``, and the topic compared with the tables, message by message."""
+        self.verify()
+        Recount(self, bad).check()
+
+
+@contextlib.contextmanager
+def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
+    """A pipeline whose children end with it, and not by a crash."""
+    made = Pipeline(broker, f"orders_{uuid.uuid4().hex[:12]}", database)
+    try:
+        yield made
+    finally:
+        crashes = []
+        for child in made.children:
+            if child.poll() is None:
+                # A stopped one too.
+                child.kill()
+            child.wait()
+            if child.stdout:
+                child.stdout.close()
+            if crash := calls.of_crash(child, Path(made.folder.name)):
+                crashes.append(crash)
+        made.folder.cleanup()
+        assert not crashes, "\n".join(crashes)

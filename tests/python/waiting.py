@@ -1,0 +1,31 @@
+"""Waiting for what must come, however busy the machine is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+
+def wait_until(
+    what: str, is_true: Callable[[], bool], limit: float = 60, state: Callable[[], str] = lambda: ""
+) -> None:
+    """Waits until something is true; ``what`` says it in the failure, and ``state`` how far it was."""
+    until = time.monotonic() + limit
+    while not is_true():
+        assert time.monotonic() < until, f"not within {limit} s: {what} {state()}"
+        time.sleep(0.05)
+
+
+def wait_for_line(child: subprocess.Popen[str], part: str) -> list[str]:
+    """Reads a child's lines up to one that holds ``part``; fails where it ends before."""
+    assert child.stdout is not None
+    lines = []
+    for line in child.stdout:
+        lines.append(line.rstrip("\n"))
+        if part in line:
+            return lines
+    raise AssertionError(f"ended before {part!r}: {lines}")
