@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::errors::Raise;
+use ccstream_services::config::ConsumerConfig;
+use ccstream_services::consume::{ConsumeEvent, ConsumeSummary, check, consume};
+use ccstream_services::postgres::Counters;
 use pyo3::prelude::*;
-
 use pyo3::types::PyDict;
 use tokio_util::sync::CancellationToken;
 
-use crate::producer::kafka_config;
+use crate::errors::Raise;
 use crate::run::{Listener, run_blocking};
-use ccstream_services::config::{ConsumerConfig, DatabaseUrl};
-use ccstream_services::consume::{ConsumeEvent, ConsumeSummary, consume};
-use ccstream_services::postgres::Counters;
+use crate::settings::{Pairs, database_url as url_of, kafka_config, setting};
 
 /// Reads a topic into PostgreSQL.
 #[pyclass(frozen, name = "Consumer", module = "ccstream")]
@@ -44,6 +43,7 @@ impl PyConsumer {
         synchronous_commit=true, librdkafka_options=None, on_event=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
     fn new(
+        py: Python<'_>,
         bootstrap_servers: Option<String>,
         topic: Option<String>,
         group: Option<String>,
@@ -56,14 +56,14 @@ impl PyConsumer {
         assignment: Option<&str>,
         always_stage: bool,
         synchronous_commit: bool,
-        librdkafka_options: Option<Vec<(String, String)>>,
+        librdkafka_options: Option<Pairs>,
         on_event: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let default = ConsumerConfig::default();
         let config = ConsumerConfig {
-            kafka: kafka_config(bootstrap_servers, topic, librdkafka_options),
-            group: group.unwrap_or(default.group),
-            database_url: database_url.map_or(default.database_url, DatabaseUrl),
+            kafka: kafka_config(py, bootstrap_servers, topic, librdkafka_options)?,
+            group: setting(py, "group", group)?,
+            database_url: url_of(py, database_url)?,
             connections: connections.unwrap_or(default.connections),
             batch_rows: batch_rows.unwrap_or(default.batch_rows),
             linger: linger.unwrap_or(default.linger),
@@ -74,7 +74,7 @@ impl PyConsumer {
             synchronous_commit,
             ..ConsumerConfig::default()
         };
-        config.validate().raise()?;
+        check(&config).raise()?;
         Ok(Self { config, on_event, stop: CancellationToken::new() })
     }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::errors::Raise;
+use ccstream_services::kafka::ends::topic_ends as ask_ends;
 use pyo3::prelude::*;
 
-use crate::producer::kafka_config;
-use ccstream_services::kafka::ends::topic_ends as ask_ends;
+use crate::errors::Raise;
+use crate::settings::{Pairs, kafka_config};
 
 #[pyfunction]
 #[pyo3(signature = (*, bootstrap_servers=None, topic=None, librdkafka_options=None))]
@@ -14,8 +14,8 @@ pub(crate) fn topic_ends(
     py: Python<'_>,
     bootstrap_servers: Option<String>,
     topic: Option<String>,
-    librdkafka_options: Option<Vec<(String, String)>>,
+    librdkafka_options: Option<Pairs>,
 ) -> PyResult<BTreeMap<i32, i64>> {
-    let config = kafka_config(bootstrap_servers, topic, librdkafka_options);
+    let config = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
     py.detach(|| ask_ends(&config)).raise()
 }

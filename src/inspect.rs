@@ -1,18 +1,14 @@
 //! `ccstream.verify`, `ccstream.diagnose` and the reading of rejected messages.
 
-use crate::errors::Raise;
-use pyo3::prelude::*;
-
-use crate::producer::kafka_config;
-use crate::run::ask;
 use ccstream_services::config::DatabaseUrl;
 use ccstream_services::operate::doctor::{Check, doctor};
 use ccstream_services::operate::rejections::{self, KeptMessage, ReasonCount, Resent, Selection};
 use ccstream_services::operate::verify::{PartitionReport, VerifyReport, count_again};
+use pyo3::prelude::*;
 
-fn url(database_url: Option<String>) -> DatabaseUrl {
-    database_url.map(DatabaseUrl).unwrap_or_default()
-}
+use crate::errors::Raise;
+use crate::run::ask;
+use crate::settings::{Pairs, database_url as url_of, kafka_config};
 
 /// A frozen class whose attributes are the fields of a record of the crate.
 macro_rules! record {
@@ -112,7 +108,7 @@ record!(
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None, counters_only=false))]
 pub(crate) fn verify(py: Python<'_>, database_url: Option<String>, counters_only: bool) -> PyResult<PyVerifyReport> {
-    let url = url(database_url);
+    let url = url_of(py, database_url)?;
     ask(py, || count_again(&url, counters_only)).map(PyVerifyReport)
 }
 
@@ -123,16 +119,18 @@ pub(crate) fn diagnose(
     bootstrap_servers: Option<String>,
     topic: Option<String>,
     database_url: Option<String>,
-    librdkafka_options: Option<Vec<(String, String)>>,
+    librdkafka_options: Option<Pairs>,
 ) -> PyResult<Vec<PyCheck>> {
-    let kafka = kafka_config(bootstrap_servers, topic, librdkafka_options);
-    Ok(py.detach(|| doctor(&kafka, &url(database_url))).raise()?.into_iter().map(PyCheck).collect())
+    let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
+    let url = url_of(py, database_url)?;
+    Ok(py.detach(|| doctor(&kafka, &url)).raise()?.into_iter().map(PyCheck).collect())
 }
 
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None))]
 pub(crate) fn count_rejected(py: Python<'_>, database_url: Option<String>) -> PyResult<Vec<PyReasonCount>> {
-    Ok(py.detach(|| rejections::count(&url(database_url))).raise()?.into_iter().map(PyReasonCount).collect())
+    let url = url_of(py, database_url)?;
+    Ok(py.detach(|| rejections::count(&url)).raise()?.into_iter().map(PyReasonCount).collect())
 }
 
 #[pyfunction]
@@ -145,12 +143,8 @@ pub(crate) fn select_rejected(
     limit: Option<i64>,
 ) -> PyResult<Vec<PyKeptMessage>> {
     let selection = Selection { id, reason, limit };
-    Ok(py
-        .detach(|| rejections::select(&url(database_url), &selection))
-        .raise()?
-        .into_iter()
-        .map(PyKeptMessage)
-        .collect())
+    let url = url_of(py, database_url)?;
+    Ok(py.detach(|| rejections::select(&url, &selection)).raise()?.into_iter().map(PyKeptMessage).collect())
 }
 
 #[pyfunction]
@@ -161,11 +155,12 @@ pub(crate) fn replay_rejected(
     bootstrap_servers: Option<String>,
     id: Option<i64>,
     reason: Option<String>,
-    librdkafka_options: Option<Vec<(String, String)>>,
+    librdkafka_options: Option<Pairs>,
 ) -> PyResult<PyResent> {
-    let kafka = kafka_config(bootstrap_servers, None, librdkafka_options);
+    let kafka = kafka_config(py, bootstrap_servers, None, librdkafka_options)?;
     let selection = Selection { id, reason, limit: None };
-    Ok(PyResent(py.detach(|| rejections::replay(&url(database_url), &kafka, &selection)).raise()?))
+    let url = url_of(py, database_url)?;
+    Ok(PyResent(py.detach(|| rejections::replay(&url, &kafka, &selection)).raise()?))
 }
 
 #[pyfunction]

@@ -4,19 +4,17 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::errors::{Raise, bad_argument};
-use ccstream_services::live::{Engine, EngineConfig, PartitionState, Reload, Status};
-use pyo3::prelude::*;
-
-use pyo3::types::PyDict;
-
-use crate::answer::PyKpiAnswer;
-use crate::inspect::record;
-
 use ccstream_core::decimal;
 use ccstream_core::event::Cents;
 use ccstream_kpi::{By, Dimension, Filter, Grouping, Query, Window};
-use ccstream_services::config::DatabaseUrl;
+use ccstream_services::live::{Engine, EngineConfig, PartitionState, Reload, Status};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::answer::PyKpiAnswer;
+use crate::errors::{Raise, bad_argument};
+use crate::inspect::record;
+use crate::settings::database_url as url_of;
 
 type Filters = HashMap<String, Vec<Option<String>>>;
 
@@ -50,7 +48,7 @@ impl PyKpiEngine {
     ) -> PyResult<Self> {
         let default = EngineConfig::default();
         let config = EngineConfig {
-            database_url: database_url.map(DatabaseUrl).unwrap_or_default(),
+            database_url: url_of(py, database_url)?,
             max_rows: max_rows.unwrap_or(default.max_rows),
             max_days,
             interval: interval.unwrap_or(default.interval),

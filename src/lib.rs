@@ -10,6 +10,7 @@ mod kpi;
 mod logging;
 mod producer;
 mod run;
+mod settings;
 
 use pyo3::prelude::*;
 

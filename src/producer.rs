@@ -3,32 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::errors::{Raise, bad_argument};
+use ccstream_core::generate::Pace;
 use ccstream_core::replay::ReplayConfig;
+use ccstream_core::validate::parse_moment;
+use ccstream_services::config::{ProducerConfig, Source};
+use ccstream_services::produce::{ProduceEvent, ProduceSummary, check, produce};
 use pyo3::prelude::*;
-
 use tokio_util::sync::CancellationToken;
 
+use crate::errors::{Raise, bad_argument};
 use crate::run::{Listener, run_blocking};
-
-use ccstream_core::generate::Pace;
-use ccstream_core::validate::parse_moment;
-use ccstream_services::config::{KafkaConfig, ProducerConfig, Source};
-use ccstream_services::produce::{ProduceEvent, ProduceSummary, produce};
-
-/// Broker, topic and librdkafka's own options, defaults filled in.
-pub(crate) fn kafka_config(
-    bootstrap_servers: Option<String>,
-    topic: Option<String>,
-    options: Option<Vec<(String, String)>>,
-) -> KafkaConfig {
-    let default = KafkaConfig::default();
-    KafkaConfig {
-        bootstrap_servers: bootstrap_servers.unwrap_or(default.bootstrap_servers),
-        topic: topic.unwrap_or(default.topic),
-        librdkafka_options: options.unwrap_or_default(),
-    }
-}
+use crate::settings::{Pairs, kafka_config};
 
 /// Sends transactions to Kafka.
 #[pyclass(frozen, name = "Producer", module = "ccstream")]
@@ -45,6 +30,7 @@ impl PyProducer {
         replay=None, map=None, set=None, partitions=1, librdkafka_options=None, on_event=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
     fn new(
+        py: Python<'_>,
         bootstrap_servers: Option<String>,
         topic: Option<String>,
         rate: Option<f64>,
@@ -52,10 +38,10 @@ impl PyProducer {
         seed: Option<u64>,
         start_time: Option<&str>,
         replay: Option<PathBuf>,
-        map: Option<Vec<(String, String)>>,
-        set: Option<Vec<(String, String)>>,
+        map: Option<Pairs>,
+        set: Option<Pairs>,
         partitions: u16,
-        librdkafka_options: Option<Vec<(String, String)>>,
+        librdkafka_options: Option<Pairs>,
         on_event: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let source = match replay {
@@ -63,7 +49,7 @@ impl PyProducer {
                 return Err(bad_argument("replay", "a file's rows have no seed and no start time"));
             }
             Some(path) => {
-                Source::Replay(ReplayConfig { path, map: map.unwrap_or_default(), set: set.unwrap_or_default() })
+                Source::Replay(ReplayConfig { path, map: map.unwrap_or_default().0, set: set.unwrap_or_default().0 })
             }
             None if map.is_some() || set.is_some() => {
                 return Err(bad_argument("map", "only a replayed file has columns to map or values to set"));
@@ -80,9 +66,9 @@ impl PyProducer {
             Some(rate) if rate == f64::INFINITY => Pace::Max,
             Some(rate) => Pace::PerSecond(rate),
         };
-        let kafka = kafka_config(bootstrap_servers, topic, librdkafka_options);
+        let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
         let config = ProducerConfig { kafka, source, pace, count, partitions, ..ProducerConfig::default() };
-        config.validate().raise()?;
+        check(&config).raise()?;
         Ok(Self { config, on_event, stop: CancellationToken::new() })
     }
 

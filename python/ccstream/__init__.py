@@ -7,29 +7,11 @@ Example:
     ConsumeSummary(consumed=100000, stored=100000, duplicate=0, rejected=0)
 """
 
-from ccstream._ccstream import (
-    Check,
-    Consumer,
-    ConsumeSummary,
-    KeptMessage,
-    KpiAnswer,
-    KpiEngine,
-    KpiStatus,
-    PartitionReport,
-    PartitionState,
-    Producer,
-    ProduceSummary,
-    ReasonCount,
-    Resent,
-    VerifyReport,
-    __version__,
-    count_rejected,
-    diagnose,
-    replay_rejected,
-    select_rejected,
-    topic_ends,
-    verify,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
 from ccstream.errors import (
     CcstreamError,
     ConfigError,
@@ -38,6 +20,31 @@ from ccstream.errors import (
     SchemaError,
     ServiceError,
 )
+
+if TYPE_CHECKING:
+    from ccstream._ccstream import (
+        Check,
+        Consumer,
+        ConsumeSummary,
+        KeptMessage,
+        KpiAnswer,
+        KpiEngine,
+        KpiStatus,
+        PartitionReport,
+        PartitionState,
+        Producer,
+        ProduceSummary,
+        ReasonCount,
+        Resent,
+        VerifyReport,
+        __version__,
+        count_rejected,
+        diagnose,
+        replay_rejected,
+        select_rejected,
+        topic_ends,
+        verify,
+    )
 
 __all__ = [
     "CcstreamError",
@@ -68,3 +75,20 @@ __all__ = [
     "topic_ends",
     "verify",
 ]
+
+if not TYPE_CHECKING:  # a type checker takes the names from above, and finds those that do not exist
+
+    def __getattr__(name: str) -> object:
+        """Loads the compiled extension when one of its names is first used (PEP 562).
+
+        Everything written in Python (settings, flags, the dashboard's view) can be imported without it.
+        """
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module("ccstream._ccstream"), name)
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        """Lists the names of the extension too, loaded or not."""
+        return sorted({*globals(), *__all__})

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], object]
+_Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]]
 
 @final
 class ProduceSummary:
@@ -70,8 +71,9 @@ class Producer:
     librdkafka is idempotent with ``acks=all``; a full queue slows the source, nothing is dropped.
 
     Args:
-        bootstrap_servers: ``host:port``, several joined by commas. Default ``localhost:9094``.
-        topic: created if it is missing and the broker allows. Default ``orders_json``.
+        bootstrap_servers: ``host:port``, several joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+            ``localhost:9094``.
+        topic: created if it is missing and the broker allows. Default: ``KAFKA_TOPIC``, else ``orders_json``.
         rate: events a second, from 0.001; ``math.inf`` for as fast as possible. Default: a random
             0.5 to 2 seconds between events.
         count: stop after so many events. Default: never, or at the file's end.
@@ -80,16 +82,18 @@ class Producer:
             names no offset). Default: each event happens now.
         replay: a CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is
             sent as it is, for the consumer to reject and explain.
-        map: pairs of a field and the column that fills it; a column with the field's own name needs none.
-        set: pairs of a field and its value where the file has none or leaves it empty.
+        map: for a field the column that fills it, as a mapping or pairs; a column with the field's own name needs
+            none.
+        set: for a field its value where the file has none or leaves it empty, as a mapping or pairs.
         partitions: of the topic, where it has to be created. Default 1.
-        librdkafka_options: pairs of librdkafka's own settings (TLS, SASL); one that ccstream owns is refused.
+        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets
+            itself is refused.
         on_event: called with an event's name and fields: ``connected``, ``sending``, ``sent``,
             ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops and
             raises the same.
 
     Raises:
-        ConfigError: a setting is not usable.
+        ConfigError: a setting is not usable, the file cannot be read, or its columns do not fill the fields.
 
     Example:
         >>> Producer(rate=1000, count=5000, seed=7).run()  # doctest: +SKIP
@@ -106,10 +110,10 @@ class Producer:
         seed: int | None = None,
         start_time: str | None = None,
         replay: str | PathLike[str] | None = None,
-        map: Sequence[tuple[str, str]] | None = None,
-        set: Sequence[tuple[str, str]] | None = None,
+        map: _Pairs | None = None,
+        set: _Pairs | None = None,
         partitions: int = 1,
-        librdkafka_options: Sequence[tuple[str, str]] | None = None,
+        librdkafka_options: _Pairs | None = None,
         on_event: _OnEvent | None = None,
     ) -> Producer: ...
     def run(self) -> ProduceSummary:
@@ -165,11 +169,13 @@ class Consumer:
     for each connection.
 
     Args:
-        bootstrap_servers: ``host:port``, several joined by commas. Default ``localhost:9094``.
-        topic: Default ``orders_json``; waited for if it is missing.
-        group: the consumer group; each has its own offsets. Default ``ccstream``.
-        database_url: Default ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
-            ``sslmode`` means what it means to libpq.
+        bootstrap_servers: ``host:port``, several joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+            ``localhost:9094``.
+        topic: waited for if it is missing. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        group: the consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
+        database_url: where the rows go. Default: ``DATABASE_URL``, else
+            ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``. ``sslmode`` means what it means to
+            libpq.
         connections: how many to PostgreSQL, 1 to 16; one more is opened for a moment where a lock is kept for
             long. Under load each writes a part of the partitions, all at the same time, since a session of
             PostgreSQL has one processor; those after the first are opened when there is such a load. Default 2.
@@ -185,7 +191,8 @@ class Consumer:
             comparison. Default False.
         synchronous_commit: PostgreSQL's setting; False is safe here too, since rows and offsets are
             lost together and read again. Default True.
-        librdkafka_options: pairs of librdkafka's own settings (TLS, SASL); one that ccstream owns is refused.
+        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets
+            itself is refused.
         on_event: called with an event's name and fields: ``connected_to_kafka``,
             ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``, ``waiting``
             and ``recovered``. If it raises, the run stops and raises the same.
@@ -213,7 +220,7 @@ class Consumer:
         assignment: Literal["eager", "cooperative"] | None = None,
         always_stage: bool = False,
         synchronous_commit: bool = True,
-        librdkafka_options: Sequence[tuple[str, str]] | None = None,
+        librdkafka_options: _Pairs | None = None,
         on_event: _OnEvent | None = None,
     ) -> Consumer: ...
     def run(self) -> ConsumeSummary:
@@ -394,7 +401,7 @@ def verify(*, database_url: str | None = None, counters_only: bool = False) -> V
     The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL (from 14 on) gives up too.
 
     Args:
-        database_url: Default: the one of ``docker-compose.yml``.
+        database_url: Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
         counters_only: Leave out the figures of the dashboard's engine, which take the longest.
 
     Raises:
@@ -407,7 +414,7 @@ def diagnose(
     bootstrap_servers: str | None = None,
     topic: str | None = None,
     database_url: str | None = None,
-    librdkafka_options: Sequence[tuple[str, str]] | None = None,
+    librdkafka_options: _Pairs | None = None,
 ) -> list[Check]:
     """Looks at broker, topic, database, tables, privileges and versions; changes nothing.
 
@@ -433,7 +440,7 @@ def replay_rejected(
     bootstrap_servers: str | None = None,
     id: int | None = None,
     reason: str | None = None,
-    librdkafka_options: Sequence[tuple[str, str]] | None = None,
+    librdkafka_options: _Pairs | None = None,
 ) -> Resent:
     """Sends rejected messages to the topic they came from again, oldest first, and notes it.
 
@@ -446,7 +453,7 @@ def topic_ends(
     *,
     bootstrap_servers: str | None = None,
     topic: str | None = None,
-    librdkafka_options: Sequence[tuple[str, str]] | None = None,
+    librdkafka_options: _Pairs | None = None,
 ) -> dict[int, int]:
     """The offset that the next message of each partition gets; empty where there is no such topic.
 
@@ -662,7 +669,8 @@ class KpiEngine:
         """Begins to read; returns at once.
 
         Args:
-            database_url: default ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
+            database_url: default ``DATABASE_URL``, else
+                ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
             max_rows: at most so many rows are held, the oldest leave first. Default 20,000,000, at least 65,536.
             max_days: only rows of so many days, by their own time; they leave in blocks of 65,536. Default: all.
             interval: between two looks at the database. Default 0.5 s, at least 10 ms.

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ccstream._ccstream import aggregate as _aggregate
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,8 +43,10 @@ def aggregate(
     Raises:
         ConfigError: a column is missing, or of another type or length; a measure is unknown.
     """
+    from ccstream._ccstream import aggregate as aggregate_columns  # noqa: PLC0415
+
     wanted = [(name, *(("", what) if isinstance(what, str) else what)) for name, what in measures.items()]
-    return _aggregate(dict(columns), by, wanted)
+    return aggregate_columns(dict(columns), by, wanted)
 
 
 def change(now: float | None, before: float | None) -> float | None:

@@ -1,4 +1,8 @@
-"""Environment variables and defaults, once for every command and for the dashboard."""
+"""Environment variables and defaults, once for the commands, the dashboard and the extension.
+
+For an argument that is not given the extension calls :func:`bootstrap_servers`, :func:`database_url`, :func:`group`
+or :func:`topic`.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+import ccstream
 from apache_kafka import compose_environment, properties
 from ccstream import settings
 from conftest import leave_out
@@ -75,6 +76,30 @@ def test_import_needs_no_heavy_module() -> None:
     code = f"import sys, ccstream, ccstream.cli; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_python_code_imports_without_the_extension() -> None:
+    # Where it cannot be loaded at all: None in sys.modules makes its import fail. The page draws when it is imported.
+    code = (
+        "import importlib, pkgutil, sys; sys.modules['ccstream._ccstream'] = None\n"
+        "import ccstream\n"
+        "for found in pkgutil.walk_packages(ccstream.__path__, 'ccstream.'):\n"
+        "    if found.name not in {'ccstream._ccstream', 'ccstream.dashboard.page'}:\n"
+        "        importlib.import_module(found.name)\n"
+        "print(ccstream.dashboard.view.read({}), 'Producer' in dir(ccstream))\n"
+        "ccstream.nothing"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert done.stdout.startswith("(View("), done.stderr
+    assert done.stdout.endswith("True\n")
+    assert "AttributeError: module 'ccstream' has no attribute 'nothing'" in done.stderr
+
+
+def test_every_public_name_is_there() -> None:
+    for name in ccstream.__all__:
+        assert getattr(ccstream, name) is not None
+    assert ccstream.Producer is ccstream.Producer
+    assert ccstream.Producer.__module__ == "ccstream"
 
 
 def test_the_compose_file_is_sound_and_has_the_defaults_ports() -> None:

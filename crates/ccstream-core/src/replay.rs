@@ -34,10 +34,12 @@ struct FieldSource {
     fallback: Option<String>,
 }
 
+type Reader = csv::Reader<Box<dyn Read + Send>>;
+
 /// A file being replayed: one event a row, in its order.
 pub struct Replay {
     path: String,
-    reader: csv::Reader<Box<dyn Read + Send>>,
+    reader: Reader,
     record: ByteRecord,
     sources: Vec<FieldSource>,
     /// The start of every id made here: the file's hash.
@@ -68,12 +70,23 @@ impl Replay {
     pub fn open(config: &ReplayConfig) -> Result<Self> {
         let path = config.path.display().to_string();
         let id_prefix = hash(&config.path).map_err(|error| file_error(&path, &error))?;
+        let (reader, sources) = Self::read_header(config)?;
+        Ok(Self { path, reader, record: ByteRecord::new(), sources, id_prefix, row: 0 })
+    }
+
+    /// Errors: the file cannot be read, or its columns do not fill the fields. Only its header is read.
+    pub fn check(config: &ReplayConfig) -> Result<()> {
+        Self::read_header(config).map(drop)
+    }
+
+    fn read_header(config: &ReplayConfig) -> Result<(Reader, Vec<FieldSource>)> {
+        let path = config.path.display().to_string();
         let input = open_text(&config.path).map_err(|error| file_error(&path, &error))?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
         let header = reader.headers().map_err(|error| file_error(&path, &error))?.clone();
         let columns: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
         let sources = field_sources(config, &columns)?;
-        Ok(Self { path, reader, record: ByteRecord::new(), sources, id_prefix, row: 0 })
+        Ok((reader, sources))
     }
 
     /// The next row's event; None at the end of the file.

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ccstream import settings
-from ccstream._ccstream import ping
 from ccstream.embedded.service import Service, home, is_root, is_taken, package_folder
 from ccstream.errors import ServiceError
 
@@ -109,15 +108,22 @@ class Postgres(Service):
         parts = self._database
         return f"postgresql://{parts.user}:{parts.password}@{self.address.host}:{self.address.port}/{database}"
 
+    def _lets_in(self, database: str) -> bool:
+        """Whether PostgreSQL lets the user into a database and answers there."""
+        # The extension is loaded when a service is asked, not when this module is imported.
+        from ccstream._ccstream import ping  # noqa: PLC0415
+
+        return ping(self._url(database))
+
     def answers(self) -> bool:
         """Whether PostgreSQL answers, lets the user in and has the database."""
-        return is_taken(self.address.port) and ping(self._url(self._database.name))
+        return is_taken(self.address.port) and self._lets_in(self._database.name)
 
     def _is_ready(self) -> bool:
         """Whether it answers; the database is made first."""
         if self.answers():
             return True
-        if ping(self._url("postgres")):
+        if self._lets_in("postgres"):
             self._create_database()
         return False
 

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::group::{Group, Rebalance, end_subscription, give_up, is_cooperative, read_of};
 use crate::config::ConsumerConfig;
@@ -27,6 +27,37 @@ pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 /// stop, to begin, or to pause while the group is rebalanced): then the partition would be paused for good. Each of
 /// these happens at most once between two of our calls; asking once more costs nothing where it was heard.
 const RESUMES: usize = 4;
+
+/// The client's settings.
+pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientConfig> {
+    let session = config.session_timeout.as_millis().to_string();
+    let heartbeat = (config.session_timeout / 6).as_millis().to_string();
+    config.kafka.client(&[
+        ("group.id", config.group.as_str()),
+        ("session.timeout.ms", &session),
+        ("heartbeat.interval.ms", &heartbeat),
+        ("partition.assignment.strategy", config.assignment.strategy()),
+        // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("auto.offset.reset", "error"),
+        ("isolation.level", "read_committed"),
+        ("enable.partition.eof", "true"),
+        // A broker that is there and silent is given up after this.
+        ("socket.timeout.ms", "10000"),
+        ("allow.auto.create.topics", "false"),
+        // For the end of each partition, and so the lag.
+        ("statistics.interval.ms", "1000"),
+        // The embedded broker looks for new messages only so often while a fetch waits: 24 ms at the median. With
+        // 50 (4 ms) it gives a fetch of small batches up before it has any: 37 s for 400,000 messages, not 3.
+        ("fetch.wait.max.ms", "100"),
+        // Read ahead of us: enough for the next batch, bounded. Once that is reached librdkafka would by itself fetch
+        // nothing for a second, in which we run dry: 90,000 messages a second instead of 140,000.
+        ("fetch.queue.backoff.ms", "10"),
+        ("queued.min.messages", "100000"),
+        ("queued.max.messages.kbytes", "16384"),
+    ])
+}
 
 /// The client. Dropped, it leaves the group; what it was shared with has to be dropped before.
 pub(super) struct Member {
@@ -46,34 +77,7 @@ impl std::fmt::Debug for Member {
 impl Member {
     /// Makes the client; it talks to nobody yet.
     pub(super) fn new(config: &ConsumerConfig) -> Result<Self> {
-        let session = config.session_timeout.as_millis().to_string();
-        let heartbeat = (config.session_timeout / 6).as_millis().to_string();
-        let client = config.kafka.client(&[
-            ("group.id", config.group.as_str()),
-            ("session.timeout.ms", &session),
-            ("heartbeat.interval.ms", &heartbeat),
-            ("partition.assignment.strategy", config.assignment.strategy()),
-            // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-            ("auto.offset.reset", "error"),
-            ("isolation.level", "read_committed"),
-            ("enable.partition.eof", "true"),
-            // A broker that is there and silent is given up after this.
-            ("socket.timeout.ms", "10000"),
-            ("allow.auto.create.topics", "false"),
-            // For the end of each partition, and so the lag.
-            ("statistics.interval.ms", "1000"),
-            // The embedded broker looks for new messages only so often while a fetch waits: 24 ms at the median. With
-            // 50 (4 ms) it gives a fetch of small batches up before it has any: 37 s for 400,000 messages, not 3.
-            ("fetch.wait.max.ms", "100"),
-            // Read ahead of us: enough for the next batch, bounded. Once that is reached librdkafka would by itself fetch
-            // nothing for a second, in which we run dry: 90,000 messages a second instead of 140,000.
-            ("fetch.queue.backoff.ms", "10"),
-            ("queued.min.messages", "100000"),
-            ("queued.max.messages.kbytes", "16384"),
-        ])?;
-        let consumer = BaseConsumer::from_config_and_context(&client, Group::default()).map_err(refused)?;
+        let consumer = BaseConsumer::from_config_and_context(&client(config)?, Group::default()).map_err(refused)?;
         Ok(Self {
             consumer: Some(Arc::new(consumer)),
             topic: config.kafka.topic.clone(),

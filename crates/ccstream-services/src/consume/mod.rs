@@ -34,7 +34,8 @@ use self::poll::Poll;
 use self::writer::{Command, Reply, Writer};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
-use crate::postgres::{Counters, SchemaChange};
+use crate::kafka::client::check_options;
+use crate::postgres::{self, Counters, SchemaChange};
 
 /// What the consumer tells whoever watches it.
 #[derive(Debug, Clone)]
@@ -91,6 +92,13 @@ pub struct ConsumeSummary {
     /// False where the drain limit ended the run with messages read and not committed; they are
     /// read again by the next.
     pub drained: bool,
+}
+
+/// Checks the settings as a run would, librdkafka's options and the database's URL among them; connects to nothing.
+pub fn check(config: &ConsumerConfig) -> Result<()> {
+    config.validate()?;
+    check_options(&member::client(config)?)?;
+    postgres::connect::check(&config.database_url)
 }
 
 /// Reads the topic into PostgreSQL until told to stop, or to the end of every partition.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -71,6 +72,11 @@ pub(crate) fn refused(error: KafkaError) -> Error {
         }
         source => Error::Kafka { context: "starting a Kafka client".into(), source },
     }
+}
+
+/// Errors: an option that librdkafka does not know, or a value that it does not take. Nothing is connected.
+pub(crate) fn check_options(client: &ClientConfig) -> Result<()> {
+    client.create_native_config().map(drop).map_err(refused)
 }
 
 /// A topic as the broker describes it.

@@ -21,12 +21,12 @@ use tokio_util::sync::CancellationToken;
 use self::deliveries::Deliveries;
 use self::payloads::Payloads;
 use self::run::Run;
-use self::sender::{Sender, connect};
-use crate::config::ProducerConfig;
+use self::sender::{Sender, client, connect};
+use crate::config::{ProducerConfig, Source};
 use crate::error::{Error, Result};
-use crate::kafka::client::{ensure_topic, find_topic, unreachable};
+use crate::kafka::client::{check_options, ensure_topic, find_topic, unreachable};
 use ccstream_core::generate::Pace;
-use ccstream_core::replay::ReplayedEvent;
+use ccstream_core::replay::{Replay, ReplayedEvent};
 
 /// Events a second up to which each is reported; above, only progress is.
 pub const WATCHABLE_RATE: f64 = 10.0;
@@ -78,6 +78,15 @@ pub struct ProduceSummary {
     pub sent_again: u64,
     /// Since the first event.
     pub elapsed: Duration,
+}
+
+/// Checks the settings as a run would, a file's columns and librdkafka's options among them; connects to nothing.
+pub fn check(config: &ProducerConfig) -> Result<()> {
+    config.validate()?;
+    if let Source::Replay(replay) = &config.source {
+        Replay::check(replay)?;
+    }
+    check_options(&client(config)?)
 }
 
 /// Sends until the count, the end of the file or a stop, and waits for the delivery reports.

@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
@@ -238,9 +239,9 @@ impl<'r> Sender<'r> {
     }
 }
 
-/// An idempotent client; `each`: it keeps which messages are acknowledged.
-pub(super) fn connect(config: &ProducerConfig, each: bool) -> Result<BaseProducer<Deliveries>> {
-    let client = config.kafka.client(&[
+/// The settings of an idempotent client.
+pub(super) fn client(config: &ProducerConfig) -> ccstream_core::Result<ClientConfig> {
+    config.kafka.client(&[
         ("enable.idempotence", "true"),
         ("acks", "all"),
         // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
@@ -249,6 +250,10 @@ pub(super) fn connect(config: &ProducerConfig, each: bool) -> Result<BaseProduce
         // alone (its `ProducerStateManager`): of several under way the first would be out of sequence.
         ("max.in.flight", "1"),
         ("statistics.interval.ms", "0"),
-    ])?;
-    BaseProducer::from_config_and_context(&client, Deliveries::new(each)).map_err(refused)
+    ])
+}
+
+/// An idempotent client; `each`: it keeps which messages are acknowledged.
+pub(super) fn connect(config: &ProducerConfig, each: bool) -> Result<BaseProducer<Deliveries>> {
+    BaseProducer::from_config_and_context(&client(config)?, Deliveries::new(each)).map_err(refused)
 }
