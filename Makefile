@@ -76,7 +76,7 @@ check: $(VENV)/.made ## while you write: is it right? A minute at most, after a 
 	cargo test $(CARGO_FLAGS) $(PURE) --lib -q
 	$(PYO3) cargo check $(CARGO_FLAGS) $(ALL) -q
 	$(check-python)
-	$(BIN)/pytest -q -m 'not services and not extension and not release' -p no:cacheprovider
+	$(BIN)/pytest -q -p no:cacheprovider tests/python/test_view.py tests/python/test_words.py
 	@$(BIN)/python tools/stale.py
 
 check-all: build lint ## every check, and every test that needs no service: three minutes at most, after a touch of any file
@@ -104,7 +104,7 @@ test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
 	$(PYO3) $(BIN)/python tests/with_services.py cargo test $(CARGO_FLAGS) $(ALL)
 
 test-python: build ## the Python tests, on the embedded services and on Apache Kafka
-	$(BIN)/pytest -m 'not release'
+	$(BIN)/pytest -n 6 -m 'not release'
 
 # Seconds for each target; without a sanitizer, which stable Rust does not have and safe code does not need.
 FUZZ_SECONDS ?= 20

@@ -12,7 +12,7 @@ import ccstream
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Pipeline
+    from pipeline import Pipeline
 
 CSV = "when,amount\n2026-01-02,12.50\n"
 

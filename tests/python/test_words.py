@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import ROOT
+from services import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
