@@ -2,7 +2,7 @@
 
 ``CCSTREAM_DEMAND`` (a comma-separated list of ``kafka``, ``browser``, ``compose``, ``root``) makes a missing part a
 failure instead of a line that says what was left out; CI demands all. ``CCSTREAM_FAULTS=long`` (``make test-faults``)
-makes the faults' tests long. Each worker of ``pytest -n N`` has services of its own.
+makes the faults' tests long. Each worker of ``pytest -n N`` has separate services.
 """
 
 from __future__ import annotations
