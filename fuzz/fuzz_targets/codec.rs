@@ -2,11 +2,13 @@
 
 #![no_main]
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use ccstream_core::codec::{Encoder, decode};
-use ccstream_core::event::{Cents, FIELDS, Micros, TextField, Transaction};
+use ccstream_core::datum::Datum;
+use ccstream_core::event::{Cents, Micros, Transaction};
+use ccstream_core::fields::{COUNT, FIELDS, Place};
+use ccstream_core::sql_type::SqlType;
 use ccstream_core::validate::validate;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -18,16 +20,17 @@ enum Input {
     Written(Written),
 }
 
+/// A value for each field, of which its type takes what it can.
 #[derive(Debug, Arbitrary)]
 struct Written {
-    order_id: String,
-    timestamp: i64,
-    value: i64,
-    discount: Option<u8>,
-    latitude: Option<f64>,
-    longitude: Option<f64>,
-    risk_flag: Option<bool>,
-    texts: [Option<String>; TextField::COUNT],
+    values: [Option<Any>; COUNT],
+}
+
+#[derive(Debug, Arbitrary)]
+struct Any {
+    text: String,
+    number: i64,
+    real: f64,
 }
 
 fuzz_target!(|input: Input| match input {
@@ -53,17 +56,20 @@ fn check_text(text: &str) {
 
 /// A transaction that we write is read as the same, or refused for what is in it.
 fn check_written(written: Written) {
-    let finite = |degrees: Option<f64>| degrees.filter(|degrees| degrees.is_finite());
-    let transaction = Transaction {
-        order_id: Cow::Owned(written.order_id),
-        timestamp: Micros(written.timestamp.rem_euclid(Micros::END.0)),
-        value: Cents(written.value % (Cents::MAX.0 + 1)),
-        discount: written.discount,
-        latitude: finite(written.latitude),
-        longitude: finite(written.longitude),
-        risk_flag: written.risk_flag,
-        texts: written.texts.map(|text| text.map(Cow::Owned)),
-    };
+    let mut transaction = Transaction::default();
+    for (place, any) in Place::all().zip(written.values) {
+        let Some(Any { text, number, real }) = any else { continue };
+        let value = match place.field().sql_type {
+            SqlType::Id(_) | SqlType::Text(_) => Datum::Text(text.into()),
+            SqlType::Cents => Datum::Cents(Cents(number % (Cents::MAX.0 + 1))),
+            SqlType::Share => Datum::Share(number as u8),
+            SqlType::Instant => Datum::Instant(Micros(number.rem_euclid(Micros::END.0))),
+            SqlType::Flag => Datum::Flag(number % 2 == 0),
+            _ if real.is_finite() => Datum::Real(real),
+            _ => continue,
+        };
+        transaction.set(place, value);
+    }
     let mut payload = Vec::new();
     Encoder::new().encode(&transaction, &mut payload);
     assert!(decode(std::str::from_utf8(&payload).expect("we write UTF-8")).is_ok());

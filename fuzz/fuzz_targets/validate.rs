@@ -4,7 +4,10 @@
 
 use ccstream_core::card_number;
 use ccstream_core::codec::Encoder;
-use ccstream_core::event::{Cents, FIELDS, Kind, Micros, Transaction};
+use ccstream_core::datum::Datum;
+use ccstream_core::event::{Cents, Micros, Transaction};
+use ccstream_core::fields::Place;
+use ccstream_core::sql_type::SqlType;
 use ccstream_core::validate::validate;
 use libfuzzer_sys::fuzz_target;
 
@@ -26,18 +29,25 @@ fuzz_target!(|payload: &[u8]| match validate(Some(payload)) {
 fn check_limits(transaction: &Transaction<'_>) {
     assert!(transaction.value.0.abs() <= Cents::MAX.0);
     assert!((0..Micros::END.0).contains(&transaction.timestamp.0));
-    assert!(transaction.discount.is_none_or(|discount| discount <= 100));
-    assert!(transaction.latitude.is_none_or(|degrees| degrees.abs() <= 90.0));
-    assert!(transaction.longitude.is_none_or(|degrees| degrees.abs() <= 180.0));
-    for field in &FIELDS {
-        let text = match field.kind {
-            Kind::Id => Some(&*transaction.order_id),
-            Kind::Text(text) => transaction.text(text),
-            _ => None,
+    for place in Place::all() {
+        let field = place.field();
+        let Some(value) = transaction.get(place) else {
+            assert!(!field.required, "{}", field.key);
+            continue;
         };
-        let Some(text) = text else { continue };
-        assert!(text.chars().count() <= field.max_chars, "{}", field.key);
-        assert!(!text.contains('\0'), "{}", field.key);
-        assert!(!(field.not_empty && text.is_empty()), "{}", field.key);
+        match (field.sql_type, value) {
+            (SqlType::Id(chars) | SqlType::Text(chars), Datum::Text(text)) => {
+                assert!(text.chars().count() <= chars, "{}", field.key);
+                assert!(!text.contains('\0'), "{}", field.key);
+                assert!(!(field.not_empty && text.is_empty()), "{}", field.key);
+            }
+            (SqlType::Cents, Datum::Cents(cents)) => assert!(cents.0.abs() <= Cents::MAX.0),
+            (SqlType::Share, Datum::Share(share)) => assert!(share <= 100),
+            (SqlType::Instant, Datum::Instant(instant)) => assert!((0..Micros::END.0).contains(&instant.0)),
+            (SqlType::Degrees(limit), Datum::Real(degrees)) => assert!(degrees.abs() <= limit),
+            (SqlType::Score, Datum::Real(score)) => assert!((0.0..=1.0).contains(&score)),
+            (SqlType::Flag, Datum::Flag(_)) => {}
+            (wanted, value) => panic!("{}: {value:?} is no {wanted:?}", field.key),
+        }
     }
 }

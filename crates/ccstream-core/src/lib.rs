@@ -8,6 +8,15 @@
 
 pub mod error;
 
+pub mod sql_type;
+pub mod units;
+
+pub mod binary;
+pub mod fields;
+pub(crate) mod json;
+
+pub mod datum;
+
 pub mod event;
 
 pub mod card_number;

@@ -59,6 +59,8 @@ reasons! {
     InvalidTimestamp = "invalid_timestamp",
     /// Not degrees of latitude or longitude.
     InvalidCoordinate = "invalid_coordinate",
+    /// Not a score of 0 to 1.
+    InvalidScore = "invalid_score",
     /// A text other than the id holds a card number.
     CardNumber = "card_number",
     /// PostgreSQL refused the row: a constraint, a trigger, a column made narrower.

@@ -10,9 +10,11 @@ use csv::ByteRecord;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use crate::codec::{WIRE_ORDER, push_text};
+use crate::codec::WIRE_ORDER;
 use crate::error::{Error, Result};
-use crate::event::{FIELDS, Field, Kind, TextField, field_of_key};
+use crate::fields::{FIELDS, Field, Place, place_of_key};
+use crate::json::push_text;
+use crate::sql_type::SqlType;
 
 /// How a file's rows become events.
 #[derive(Debug, Clone, Default)]
@@ -101,18 +103,18 @@ impl Replay {
         self.row += 1;
         let mut event = ReplayedEvent::default();
         event.payload.push(b'{');
-        for &at in WIRE_ORDER.iter() {
-            let field = &FIELDS[at];
+        for &place in WIRE_ORDER.iter() {
+            let field = place.field();
             let made_id;
-            let value = match self.value(at) {
+            let value = match self.value(place) {
                 Some(value) => value,
-                None if field.kind == Kind::Id => {
+                None if place == Place::ORDER_ID => {
                     made_id = format!("{}-{:09}", self.id_prefix, self.row);
                     made_id.as_bytes()
                 }
                 None => continue,
             };
-            if field.kind == Kind::Text(TextField::CardToken) {
+            if place == Place::CARD_TOKEN {
                 event.key = Some(value.to_vec());
             }
             if event.payload.len() > 1 {
@@ -126,8 +128,8 @@ impl Replay {
         Ok(Some(event))
     }
 
-    fn value(&self, at: usize) -> Option<&[u8]> {
-        let source = &self.sources[at];
+    fn value(&self, place: Place) -> Option<&[u8]> {
+        let source = &self.sources[place.index()];
         let cell = source.column.and_then(|column| self.record.get(column)).filter(|cell| !cell.is_empty());
         cell.or(source.fallback.as_deref().map(str::as_bytes))
     }
@@ -179,9 +181,9 @@ fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSou
     for (name, value) in &config.set {
         sources[place("set", name)?].fallback = Some(value.clone());
     }
-    let filled = |at: usize| sources[at].column.is_some() || sources[at].fallback.is_some();
-    for (at, field) in FIELDS.iter().enumerate() {
-        if field.required() && field.kind != Kind::Id && !filled(at) {
+    for (source, field) in sources.iter().zip(FIELDS) {
+        let filled = source.column.is_some() || source.fallback.is_some();
+        if field.required && !matches!(field.sql_type, SqlType::Id(_)) && !filled {
             let reason = format!(
                 "no column fills {:?}; name one with --map {}=COLUMN (the file has {})",
                 field.key,
@@ -195,7 +197,7 @@ fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSou
 }
 
 fn place(setting: &'static str, name: &str) -> Result<usize> {
-    field_of_key(name).map(|(at, _)| at).ok_or_else(|| {
+    place_of_key(name).map(|(place, _)| place.index()).ok_or_else(|| {
         let known: Vec<&str> = FIELDS.iter().map(|field| field.key).collect();
         Error::config(setting, format!("{name:?} is not a field; the fields are {}", known.join(", ")))
     })
@@ -207,17 +209,17 @@ fn push_cell(field: &Field, cell: &[u8], out: &mut Vec<u8>) {
         push_bytes(cell, out);
         return;
     };
-    let is_plain = match field.kind {
-        Kind::Amount | Kind::Discount | Kind::Latitude | Kind::Longitude => serde_json::from_str::<
+    let is_plain = match field.sql_type {
+        SqlType::Cents | SqlType::Share | SqlType::Degrees(_) | SqlType::Score => serde_json::from_str::<
             &serde_json::value::RawValue,
         >(text)
         .is_ok_and(|raw| raw.get() == text && text.starts_with(|first: char| first == '-' || first.is_ascii_digit())),
-        Kind::Flag => matches!(text, "true" | "false" | "0" | "1"),
-        Kind::Id | Kind::Text(_) | Kind::Timestamp => false,
+        SqlType::Flag => matches!(text, "true" | "false" | "0" | "1"),
+        _ => false,
     };
     if is_plain {
         out.extend_from_slice(cell);
-    } else if field.kind == Kind::Flag && matches!(text, "True" | "TRUE" | "False" | "FALSE") {
+    } else if field.sql_type == SqlType::Flag && matches!(text, "True" | "TRUE" | "False" | "FALSE") {
         out.extend_from_slice(text.to_ascii_lowercase().as_bytes());
     } else {
         push_text(text, out);
@@ -275,9 +277,9 @@ mod tests {
         assert_eq!(events.len(), 3);
         let first = validate(Some(&events[0].payload)).unwrap();
         assert_eq!((first.value, first.timestamp), (Cents(1250), Micros(1_394_064_000_000_000)));
-        assert_eq!(first.text(TextField::Merchant), Some("Shop \"A\""));
+        assert_eq!(first.text(Place::MERCHANT), Some("Shop \"A\""));
         let second = validate(Some(&events[1].payload)).unwrap();
-        assert_eq!((second.value, second.text(TextField::Merchant)), (Cents(-300), Some("unknown")));
+        assert_eq!((second.value, second.text(Place::MERCHANT)), (Cents(-300), Some("unknown")));
         assert_ne!(first.order_id, second.order_id);
         assert_eq!(validate(Some(&events[2].payload)).unwrap_err().reason, Reason::MissingField);
     }

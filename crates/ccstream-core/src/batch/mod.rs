@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use crate::card_number;
-use crate::event::{Micros, TextField, Transaction};
+use crate::event::{Micros, Transaction};
+use crate::fields::Place;
 use crate::rejection::Rejection;
 use crate::table::{ID_AT, encode_row};
 
@@ -249,8 +250,8 @@ impl Batch {
     }
 
     fn label(&mut self, transaction: &Transaction<'_>) -> u32 {
-        let currency = transaction.text(TextField::Currency).unwrap_or_default();
-        let status = transaction.text(TextField::Status).unwrap_or_default();
+        let currency = transaction.text(Place::CURRENCY).unwrap_or_default();
+        let status = transaction.text(Place::STATUS).unwrap_or_default();
         if let Some(place) = self.label_places.get(currency).and_then(|by_status| by_status.get(status)) {
             return *place;
         }

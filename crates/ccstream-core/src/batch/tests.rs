@@ -6,14 +6,7 @@ use crate::rejection::Reason;
 use crate::validate::validate;
 
 fn transaction(id: &str, cents: i64) -> Transaction<'_> {
-    let mut transaction = Transaction {
-        order_id: id.into(),
-        value: Cents(cents),
-        timestamp: Micros(61_000_000),
-        ..Transaction::default()
-    };
-    transaction.texts[TextField::Currency as usize] = Some("EUR".into());
-    transaction
+    Transaction::new(id, Micros(61_000_000), Cents(cents)).with(Place::CURRENCY, "EUR")
 }
 
 fn at(next: i64) -> Cursor {

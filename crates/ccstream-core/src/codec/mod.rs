@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::event::{FIELDS, Kind, Micros, Transaction, field_of_key};
+use crate::event::Transaction;
+use crate::fields::{COUNT, Place, place_of_key};
 
 /// A field's value as the message has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,13 +44,13 @@ impl Value<'_> {
     }
 }
 
-/// The known fields of one message, in the order of [`FIELDS`], each value as its own text.
+/// The known fields of one message, in the order of [`FIELDS`](crate::fields::FIELDS), each value as its own text.
 #[derive(Debug, Default)]
 pub struct RawEvent<'a> {
     /// By the field's name, or by its other name where only that is given.
-    pub values: [Option<&'a str>; FIELDS.len()],
+    pub values: [Option<&'a str>; COUNT],
     /// By the field's other name, where both are given.
-    pub other_values: [Option<&'a str>; FIELDS.len()],
+    pub other_values: [Option<&'a str>; COUNT],
     /// The first known key that stands there twice.
     pub repeated_key: Option<&'static str>,
     /// No text in it has escapes.
@@ -59,15 +60,15 @@ pub struct RawEvent<'a> {
 impl<'a> RawEvent<'a> {
     /// Takes a key's value, if it is a known one.
     fn note(&mut self, key: &str, raw: &'a str) {
-        if let Some(place) = field_of_key(key) {
+        if let Some(place) = place_of_key(key) {
             self.put(place, raw);
         }
     }
 
-    fn put(&mut self, (at, other): (usize, bool), raw: &'a str) {
-        let place = if other { &mut self.other_values[at] } else { &mut self.values[at] };
-        if place.replace(raw).is_some() && self.repeated_key.is_none() {
-            let field = &FIELDS[at];
+    fn put(&mut self, (place, other): (Place, bool), raw: &'a str) {
+        let values = if other { &mut self.other_values } else { &mut self.values };
+        if values[place.index()].replace(raw).is_some() && self.repeated_key.is_none() {
+            let field = place.field();
             self.repeated_key = Some(if other { field.column } else { field.key });
         }
     }
@@ -139,8 +140,8 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
     }
 }
 
-/// A key's place in [`FIELDS`]; None for a key that is not ours.
-struct Key(Option<(usize, bool)>);
+/// A key's place; None for a key that is not ours.
+struct Key(Option<(Place, bool)>);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -158,13 +159,13 @@ impl Visitor<'_> for KeyVisitor {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(Key(field_of_key(key)))
+        Ok(Key(place_of_key(key)))
     }
 }
 
-/// Places in [`FIELDS`] in the order in which we write an event.
-pub(crate) static WIRE_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
-    let keys = [
+/// The fields in the order in which we write an event: these first, then all others as [`FIELDS`](crate::fields::FIELDS) has them.
+pub(crate) static WIRE_ORDER: LazyLock<Vec<Place>> = LazyLock::new(|| {
+    let first = [
         "transaction_id",
         "timestamp",
         "card_token",
@@ -185,7 +186,9 @@ pub(crate) static WIRE_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
         "response_code",
         "risk_flag",
     ];
-    keys.iter().filter_map(|key| field_of_key(key).map(|(at, _)| at)).collect()
+    let first: Vec<Place> = first.iter().filter_map(|key| place_of_key(key).map(|(place, _)| place)).collect();
+    let others = Place::all().filter(|place| !first.contains(place));
+    first.iter().copied().chain(others).collect()
 });
 
 /// Writes one transaction as a JSON object; absent fields are left out.
@@ -193,9 +196,7 @@ pub(crate) static WIRE_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
 /// ```
 /// use ccstream_core::codec::Encoder;
 /// use ccstream_core::event::{Cents, Micros, Transaction};
-/// let transaction = Transaction {
-///     order_id: "a".into(), timestamp: Micros(1_000_001), value: Cents(1250), ..Transaction::default()
-/// };
+/// let transaction = Transaction::new("a", Micros(1_000_001), Cents(1250));
 /// let mut payload = Vec::new();
 /// Encoder::new().encode(&transaction, &mut payload);
 /// assert_eq!(payload, br#"{"transaction_id":"a","timestamp":"1970-01-01T00:00:01.000001Z","amount":12.50}"#);
@@ -203,7 +204,7 @@ pub(crate) static WIRE_ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
 #[derive(Debug)]
 pub struct Encoder {
     /// Fields in the order of the wire, each with its `,"key":`.
-    order: Vec<(Kind, String)>,
+    order: Vec<(Place, String)>,
 }
 
 impl Default for Encoder {
@@ -215,89 +216,21 @@ impl Default for Encoder {
 impl Encoder {
     /// An encoder, to be kept: it holds the keys ready.
     pub fn new() -> Self {
-        Self { order: WIRE_ORDER.iter().map(|&at| (FIELDS[at].kind, format!(",\"{}\":", FIELDS[at].key))).collect() }
+        Self { order: WIRE_ORDER.iter().map(|&place| (place, format!(",\"{}\":", place.field().key))).collect() }
     }
 
     /// Appends the transaction's JSON to `out`.
     pub fn encode(&self, transaction: &Transaction<'_>, out: &mut Vec<u8>) {
         let start = out.len();
-        for (kind, key) in &self.order {
-            let before = out.len();
-            out.extend_from_slice(key.as_bytes());
-            if !push_value(*kind, transaction, out) {
-                out.truncate(before);
+        for (place, key) in &self.order {
+            if let Some(value) = transaction.get(*place) {
+                out.extend_from_slice(key.as_bytes());
+                value.push_json(out);
             }
         }
         // In the first comma's place: the id, which comes first, is always there.
         out[start] = b'{';
         out.push(b'}');
-    }
-}
-
-/// Appends a field's value; false (and nothing appended) where it is absent.
-fn push_value(kind: Kind, transaction: &Transaction<'_>, out: &mut Vec<u8>) -> bool {
-    match kind {
-        Kind::Id => push_text(&transaction.order_id, out),
-        Kind::Text(field) => match transaction.text(field) {
-            Some(text) => push_text(text, out),
-            None => return false,
-        },
-        Kind::Amount => push_hundredths(transaction.value.0, out),
-        Kind::Discount => match transaction.discount {
-            Some(discount) => push_hundredths(i64::from(discount), out),
-            None => return false,
-        },
-        Kind::Timestamp => push_timestamp(transaction.timestamp, out),
-        Kind::Latitude | Kind::Longitude => match transaction.degrees(kind) {
-            Some(degrees) => serde_json::to_writer(out, &degrees).expect("writing to memory"),
-            None => return false,
-        },
-        Kind::Flag => match transaction.risk_flag {
-            Some(flag) => out.extend_from_slice(if flag { b"true" } else { b"false" }),
-            None => return false,
-        },
-    }
-    true
-}
-
-/// Appends a text as a JSON string.
-pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) {
-    if plain::first_special(text.as_bytes()).is_some() {
-        return serde_json::to_writer(out, text).expect("writing to memory");
-    }
-    out.push(b'"');
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
-}
-
-fn push_hundredths(value: i64, out: &mut Vec<u8>) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    let size = value.unsigned_abs();
-    out.extend_from_slice(itoa::Buffer::new().format(size / 100).as_bytes());
-    let cents = (size % 100) as u8;
-    out.extend_from_slice(&[b'.', b'0' + cents / 10, b'0' + cents % 10]);
-}
-
-/// Appends `"2026-11-22T10:15:30.123456Z"`.
-fn push_timestamp(timestamp: Micros, out: &mut Vec<u8>) {
-    let moment = timestamp.to_utc();
-    let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
-    put_digits(&mut text[1..5], moment.year().into());
-    put_digits(&mut text[6..8], moment.month().into());
-    put_digits(&mut text[9..11], moment.day().into());
-    put_digits(&mut text[12..14], moment.hour().into());
-    put_digits(&mut text[15..17], moment.minute().into());
-    put_digits(&mut text[18..20], moment.second().into());
-    put_digits(&mut text[21..27], timestamp.0.rem_euclid(1_000_000));
-    out.extend_from_slice(&text);
-}
-
-fn put_digits(place: &mut [u8], mut value: i64) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
     }
 }
 
@@ -307,9 +240,9 @@ mod tests {
 
     #[test]
     fn every_field_has_its_place_on_the_wire() {
-        let mut places: Vec<usize> = WIRE_ORDER.clone();
+        let mut places: Vec<Place> = WIRE_ORDER.clone();
         places.sort_unstable();
-        assert_eq!(places, (0..FIELDS.len()).collect::<Vec<_>>());
+        assert_eq!(places, Place::all().collect::<Vec<_>>());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! a text as the general reader does, and says of any other only that it is not for it.
 
 use super::RawEvent;
+use crate::json::first_special;
 
 /// Reads an object into an event that is empty. False where it is for the general reader to say what the text is:
 /// it has escapes, nested values, or is no JSON at all; the event then holds whatever came before.
@@ -110,31 +111,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Where the first quote, backslash or control character stands, which JSON has as escapes: eight bytes at a time.
-pub(super) fn first_special(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES * 0x80;
-    // The lowest bit that is set tells the first byte below a bound; higher ones may be false.
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
-    let in_word = |word: u64| {
-        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-        let found = below(word, 0x20) | is(b'"') | is(b'\\');
-        (found != 0).then(|| found.trailing_zeros() as usize / 8)
-    };
-    let eight = |start: usize| {
-        let word = u64::from_le_bytes(bytes[start..start + 8].try_into().expect("eight bytes"));
-        in_word(word).map(|at| start + at)
-    };
-    let four = |start: usize| u32::from_le_bytes(bytes[start..start + 4].try_into().expect("four bytes"));
-    // The last ones overlap with those before, in which there was none.
-    match bytes.len() {
-        length @ 8.. => (0..length - 8).step_by(8).find_map(eight).or_else(|| eight(length - 8)),
-        length @ 4.. => in_word(u64::from(four(0)) | u64::from(four(length - 4)) << 32)
-            .map(|at| if at < 4 { at } else { length + at - 8 }),
-        _ => bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,21 +148,5 @@ mod tests {
         ] {
             assert!(!is_plain(text), "{text}");
         }
-    }
-
-    #[test]
-    fn the_first_special_byte() {
-        for special in [b'"', b'\\', b'\n', 0, 0x1f] {
-            for (len, at) in (2..=20).flat_map(|len| (0..len).map(move |at| (len, at))) {
-                let mut text = vec![b'~'; len];
-                text[at] = special;
-                // Bytes beyond ASCII, and those one above a bound, are none.
-                for other in [0xff, 0x80, 0x20, b'#', b'!', b']', b'['] {
-                    text[(at + 1) % len] = other;
-                    assert_eq!(first_special(&text), Some(at), "{special} at {at} before {other}");
-                }
-            }
-        }
-        assert_eq!(first_special(&[b'a'; 30]), None);
     }
 }

@@ -20,7 +20,9 @@ use rand_distr::{Distribution, LogNormal};
 use self::cards::{Card, NETWORKS};
 use self::cities::{CITIES, City};
 use self::merchants::{CATEGORIES, Category, MERCHANTS_PER_CATEGORY, Merchant, POPULARITY, merchants};
-use crate::event::{Cents, Micros, TextField, Transaction};
+use crate::datum::Datum;
+use crate::event::{Cents, Micros, Transaction};
+use crate::fields::Place;
 
 /// How far apart events are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -188,33 +190,30 @@ impl Generator {
         let merchant = &self.merchants[draw.merchant];
         let category = &CATEGORIES[merchant.category];
         let city = &CITIES[draw.city];
-        let mut transaction = Transaction {
-            order_id: self.id.as_str().into(),
-            timestamp,
-            value: draw.value,
-            discount: Some(draw.discount),
-            // An online sale has no place of its own.
-            latitude: (!draw.online).then_some(city.latitude),
-            longitude: (!draw.online).then_some(city.longitude),
-            risk_flag: Some(draw.risky),
-            ..Transaction::default()
-        };
+        let mut transaction = Transaction::new(self.id.as_str(), timestamp, draw.value);
+        transaction.set(Place::DISCOUNT, Datum::Share(draw.discount));
+        transaction.set(Place::RISK_FLAG, Datum::Flag(draw.risky));
+        // An online sale happens nowhere.
+        if !draw.online {
+            transaction.set(Place::LATITUDE, Datum::Real(city.latitude));
+            transaction.set(Place::LONGITUDE, Datum::Real(city.longitude));
+        }
         let status = if draw.response_code == APPROVED_CODE { "approved" } else { "declined" };
-        for (field, text) in [
-            (TextField::Status, status),
-            (TextField::Category, category.name),
-            (TextField::City, city.name),
-            (TextField::PaymentMethod, NETWORKS[card.network].0),
-            (TextField::Merchant, merchant.name.as_str()),
-            (TextField::Mcc, category.mcc),
-            (TextField::Country, city.country.code),
-            (TextField::Currency, city.country.currency),
-            (TextField::CardToken, card.token.as_str()),
-            (TextField::CardLast4, card.last4.as_str()),
-            (TextField::EntryMode, draw.entry_mode),
-            (TextField::ResponseCode, draw.response_code),
+        for (place, text) in [
+            (Place::STATUS, status),
+            (Place::CATEGORY, category.name),
+            (Place::CITY, city.name),
+            (Place::PAYMENT_METHOD, NETWORKS[card.network].0),
+            (Place::MERCHANT, merchant.name.as_str()),
+            (Place::MCC, category.mcc),
+            (Place::COUNTRY, city.country.code),
+            (Place::CURRENCY, city.country.currency),
+            (Place::CARD_TOKEN, card.token.as_str()),
+            (Place::CARD_LAST4, card.last4.as_str()),
+            (Place::ENTRY_MODE, draw.entry_mode),
+            (Place::RESPONSE_CODE, draw.response_code),
         ] {
-            transaction.texts[field as usize] = Some(text.into());
+            transaction.set(place, Datum::Text(text.into()));
         }
         transaction
     }

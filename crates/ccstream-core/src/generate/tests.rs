@@ -2,6 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::codec::Encoder;
+use crate::datum::Datum;
 use crate::validate::validate;
 
 const START: Clock = Clock::From(Micros(1_795_342_530_000_000));
@@ -54,18 +55,18 @@ fn the_mix_is_as_documented() {
     const COUNT: usize = 100_000;
     let mut generator = Generator::new(5, START, Pace::Max);
     let (mut refunds, mut declined, mut risky, mut discounted) = (0, 0, 0, 0);
-    let mut seen: HashMap<TextField, HashMap<String, usize>> = HashMap::new();
+    let mut seen: HashMap<Place, HashMap<String, usize>> = HashMap::new();
     for _ in 0..COUNT {
         let transaction = generator.next_transaction();
         refunds += usize::from(transaction.value < Cents(0));
-        declined += usize::from(transaction.text(TextField::Status) == Some("declined"));
+        declined += usize::from(transaction.text(Place::STATUS) == Some("declined"));
         assert_eq!(
-            transaction.text(TextField::Status) == Some("approved"),
-            transaction.text(TextField::ResponseCode) == Some("00")
+            transaction.text(Place::STATUS) == Some("approved"),
+            transaction.text(Place::RESPONSE_CODE) == Some("00")
         );
-        risky += usize::from(transaction.risk_flag == Some(true));
-        discounted += usize::from(transaction.discount != Some(0));
-        for field in [TextField::Category, TextField::Mcc, TextField::Merchant, TextField::City, TextField::Country] {
+        risky += usize::from(transaction.flag(Place::RISK_FLAG) == Some(true));
+        discounted += usize::from(transaction.get(Place::DISCOUNT) != Some(Datum::Share(0)));
+        for field in [Place::CATEGORY, Place::MCC, Place::MERCHANT, Place::CITY, Place::COUNTRY] {
             let text = transaction.text(field).unwrap().to_owned();
             *seen.entry(field).or_default().entry(text).or_default() += 1;
         }
@@ -75,11 +76,11 @@ fn the_mix_is_as_documented() {
     assert!((0.03..0.10).contains(&share(declined)), "declined {}", share(declined));
     assert!((0.005..0.03).contains(&share(risky)), "risky {}", share(risky));
     assert!((0.12..0.17).contains(&share(discounted)), "discounted {}", share(discounted));
-    assert!(seen[&TextField::Category].len() >= 14);
-    assert_eq!(seen[&TextField::Mcc].len(), seen[&TextField::Category].len());
-    assert!(seen[&TextField::City].len() >= 50);
-    assert!(seen[&TextField::Country].len() >= 10);
-    let mut popularity: Vec<usize> = seen[&TextField::Merchant].values().copied().collect();
+    assert!(seen[&Place::CATEGORY].len() >= 14);
+    assert_eq!(seen[&Place::MCC].len(), seen[&Place::CATEGORY].len());
+    assert!(seen[&Place::CITY].len() >= 50);
+    assert!(seen[&Place::COUNTRY].len() >= 10);
+    let mut popularity: Vec<usize> = seen[&Place::MERCHANT].values().copied().collect();
     popularity.sort_unstable_by_key(|count| std::cmp::Reverse(*count));
     assert!(popularity.len() >= 300, "{} merchants", popularity.len());
     let top_tenth: usize = popularity[..popularity.len() / 10].iter().sum();
@@ -93,7 +94,7 @@ fn amounts_are_log_normal_by_category() {
     for _ in 0..100_000 {
         let transaction = generator.next_transaction();
         let is = |field, text| transaction.text(field) == Some(text);
-        if is(TextField::Category, "food_dining") && is(TextField::Currency, "USD") {
+        if is(Place::CATEGORY, "food_dining") && is(Place::CURRENCY, "USD") {
             coffee.push(transaction.value.0.abs());
         }
     }

@@ -5,9 +5,12 @@
 
 use crate::card_number;
 use crate::codec::{self, RawEvent, Value};
+use crate::datum::Datum;
 use crate::decimal::{DecimalError, scaled, scaled_floor};
-use crate::event::{Cents, FIELDS, Field, Kind, Micros, Transaction};
+use crate::event::{Cents, Micros, Transaction};
+use crate::fields::{FIELDS, Field, Place};
 use crate::rejection::{Reason, Rejection};
+use crate::sql_type::SqlType;
 
 /// The largest payload that is read: 1 MiB, Kafka's own default for a message.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
@@ -32,12 +35,14 @@ pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
     let event = codec::decode(text).map_err(|error| invalid_json(&error))?;
     let mut first = check_keys(&event).err();
     let mut transaction = Transaction::default();
-    for (field, raw) in FIELDS.iter().zip(&event.values) {
+    for (place, raw) in Place::all().zip(&event.values) {
         let Some(raw) = raw else { continue };
-        if let Err(rejection) = read_field(field, raw, event.plain, &mut transaction)
-            && first.as_ref().is_none_or(|first| rejection.reason < first.reason)
-        {
-            first = Some(rejection);
+        match read_field(place.field(), raw, event.plain) {
+            Ok(Some(value)) => transaction.set(place, value),
+            Err(rejection) if first.as_ref().is_none_or(|first| rejection.reason < first.reason) => {
+                first = Some(rejection);
+            }
+            Ok(None) | Err(_) => {}
         }
     }
     match first {
@@ -113,7 +118,7 @@ fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
         }
     }
     for (field, value) in FIELDS.iter().zip(&event.values) {
-        if field.required() && matches!(value, None | Some("null")) {
+        if field.required && matches!(value, None | Some("null")) {
             let detail = match field.other_key {
                 Some(other) => format!("{:?} (or {other:?}) is absent or null", field.key),
                 None => format!("{:?} is absent or null", field.key),
@@ -128,7 +133,7 @@ fn is_same(field: &Field, value: &Value<'_>, other: &Value<'_>) -> bool {
     value == other
         // Null is absent.
         || matches!((value, other), (Value::Null, _) | (_, Value::Null))
-        || field.kind == Kind::Amount
+        || field.sql_type == SqlType::Cents
             && matches!((amount_text(value), amount_text(other)),
                 (Some(one), Some(two)) if amount(one).is_ok() && amount(one) == amount(two))
 }
@@ -145,64 +150,51 @@ fn amount(text: &str) -> Result<i64, DecimalError> {
     scaled(text, 2, Cents::MAX.0 as u64)
 }
 
-/// Reads one field's value into the transaction; null is absent.
-fn read_field<'a>(
-    field: &Field,
-    raw: &'a str,
-    plain: bool,
-    transaction: &mut Transaction<'a>,
-) -> Result<(), Rejection> {
-    match (field.kind, codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?) {
-        (_, Value::Null) => {}
-        (Kind::Id, Value::Text(text)) => {
-            check_text(field, &text, plain)?;
-            transaction.order_id = text;
+/// Reads one field's value; null is absent.
+fn read_field<'a>(field: &Field, raw: &'a str, plain: bool) -> Result<Option<Datum<'a>>, Rejection> {
+    let value = codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?;
+    Ok(Some(match (field.sql_type, value) {
+        (_, Value::Null) => return Ok(None),
+        (SqlType::Id(chars), Value::Text(text)) => {
+            check_text(field, chars, &text, plain)?;
+            Datum::Text(text)
         }
-        (Kind::Text(place), Value::Text(text)) => {
-            check_text(field, &text, plain)?;
+        (SqlType::Text(chars), Value::Text(text)) => {
+            check_text(field, chars, &text, plain)?;
             if card_number::is_in(&text) {
                 return Err(Rejection::new(Reason::CardNumber, format!("{:?} holds a card number", field.key)));
             }
-            transaction.texts[place as usize] = Some(text);
+            Datum::Text(text)
         }
-        (Kind::Amount, ref value @ (Value::Number(_) | Value::Text(_))) => {
+        (SqlType::Cents, ref value @ (Value::Number(_) | Value::Text(_))) => {
             let text = amount_text(value).unwrap_or_default();
-            transaction.value = Cents(amount(text).map_err(|error| bad_amount(field, text, error))?);
+            Datum::Cents(Cents(amount(text).map_err(|error| bad_amount(field, text, error))?))
         }
-        (Kind::Discount, ref value @ (Value::Number(_) | Value::Text(_))) => {
-            transaction.discount = Some(read_discount(field, amount_text(value).unwrap_or_default())?);
+        (SqlType::Share, ref value @ (Value::Number(_) | Value::Text(_))) => {
+            Datum::Share(read_share(field, amount_text(value).unwrap_or_default())?)
         }
-        (Kind::Timestamp, Value::Number(text)) => transaction.timestamp = read_timestamp(text, parse_milliseconds)?,
-        (Kind::Timestamp, Value::Text(text)) => transaction.timestamp = read_timestamp(&text, parse_moment)?,
-        (Kind::Latitude, Value::Number(text)) => transaction.latitude = Some(read_degrees(field, text, 90.0)?),
-        (Kind::Longitude, Value::Number(text)) => transaction.longitude = Some(read_degrees(field, text, 180.0)?),
-        (Kind::Flag, Value::Bool(flag)) => transaction.risk_flag = Some(flag),
-        (Kind::Flag, Value::Number(text @ ("0" | "1"))) => transaction.risk_flag = Some(text == "1"),
-        (kind, value) => return Err(wrong_type(field.key, kind, &value)),
-    }
-    Ok(())
+        (SqlType::Instant, Value::Number(text)) => Datum::Instant(read_instant(field, text, parse_milliseconds)?),
+        (SqlType::Instant, Value::Text(text)) => Datum::Instant(read_instant(field, &text, parse_moment)?),
+        (SqlType::Degrees(limit), Value::Number(text)) => Datum::Real(read_degrees(field, text, limit)?),
+        (SqlType::Score, Value::Number(text)) => Datum::Real(read_score(field, text)?),
+        (SqlType::Flag, Value::Bool(flag)) => Datum::Flag(flag),
+        (SqlType::Flag, Value::Number(text @ ("0" | "1"))) => Datum::Flag(text == "1"),
+        (wanted, value) => {
+            let detail = format!("{:?} is {}, not {}", field.key, value.type_name(), wanted.wanted());
+            return Err(Rejection::new(Reason::WrongType, detail));
+        }
+    }))
 }
 
-fn wrong_type(key: &str, kind: Kind, value: &Value<'_>) -> Rejection {
-    let wanted = match kind {
-        Kind::Id | Kind::Text(_) => "a text",
-        Kind::Amount | Kind::Discount => "a number, or a text that is one",
-        Kind::Timestamp => "a text (RFC 3339) or a number (milliseconds)",
-        Kind::Latitude | Kind::Longitude => "a number",
-        Kind::Flag => "true, false, 0 or 1",
-    };
-    Rejection::new(Reason::WrongType, format!("{key:?} is {}, not {wanted}", value.type_name()))
-}
-
-fn check_text(field: &Field, text: &str, plain: bool) -> Result<(), Rejection> {
+fn check_text(field: &Field, max_chars: usize, text: &str, plain: bool) -> Result<(), Rejection> {
     if field.not_empty && text.is_empty() {
         return Err(Rejection::new(Reason::EmptyText, format!("{:?} is empty", field.key)));
     }
     // Bytes are never fewer than characters, so most texts need no counting.
-    if text.len() > field.max_chars {
+    if text.len() > max_chars {
         let chars = text.chars().count();
-        if chars > field.max_chars {
-            let detail = format!("{:?} has {chars} characters, at most {} are stored", field.key, field.max_chars);
+        if chars > max_chars {
+            let detail = format!("{:?} has {chars} characters, at most {max_chars} are stored", field.key);
             return Err(Rejection::new(Reason::TextTooLong, detail));
         }
     }
@@ -235,7 +227,7 @@ fn bad_amount(field: &Field, text: &str, error: DecimalError) -> Rejection {
     Rejection::new(Reason::InvalidAmount, format!("{:?} {} {why}", field.key, quote(text)))
 }
 
-fn read_discount(field: &Field, text: &str) -> Result<u8, Rejection> {
+fn read_share(field: &Field, text: &str) -> Result<u8, Rejection> {
     let refuse = |why: &str| Rejection::new(Reason::InvalidDiscount, format!("{:?} {} {why}", field.key, quote(text)));
     match scaled(text, 2, 100) {
         Ok(hundredths) => u8::try_from(hundredths).map_err(|_| refuse("is below 0")),
@@ -255,8 +247,20 @@ fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection>
     }
 }
 
-fn read_timestamp(text: &str, parse: fn(&str) -> Result<Micros, &'static str>) -> Result<Micros, Rejection> {
-    parse(text).map_err(|why| Rejection::new(Reason::InvalidTimestamp, format!("\"timestamp\" {} {why}", quote(text))))
+fn read_score(field: &Field, text: &str) -> Result<f64, Rejection> {
+    match text.parse::<f64>() {
+        Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
+        _ => Err(Rejection::new(Reason::InvalidScore, format!("{:?} {} is not from 0 to 1", field.key, quote(text)))),
+    }
+}
+
+fn read_instant(
+    field: &Field,
+    text: &str,
+    parse: fn(&str) -> Result<Micros, &'static str>,
+) -> Result<Micros, Rejection> {
+    parse(text)
+        .map_err(|why| Rejection::new(Reason::InvalidTimestamp, format!("{:?} {} {why}", field.key, quote(text))))
 }
 
 const NO_MOMENT: &str = "is not a moment as RFC 3339 or ISO 8601 writes it";

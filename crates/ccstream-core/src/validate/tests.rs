@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::TextField;
+use crate::fields::Place;
 
 fn reason(payload: &str) -> Reason {
     validate(Some(payload.as_bytes())).expect_err(payload).reason
@@ -115,7 +115,7 @@ fn both_names_with_equal_values() {
     let payload = with(r#""order_id":"a1","value":"1.50","city":"Bonn","location":"Bonn""#);
     let transaction = validate(Some(payload.as_bytes())).unwrap();
     assert_eq!((&*transaction.order_id, transaction.value), ("a1", Cents(150)));
-    assert_eq!(transaction.text(TextField::City), Some("Bonn"));
+    assert_eq!(transaction.text(Place::CITY), Some("Bonn"));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_null_is_as_good_as_absent_under_either_name() {
     ] {
         let payload = with(fields);
         let transaction = validate(Some(payload.as_bytes())).unwrap();
-        assert_eq!((&*transaction.order_id, transaction.text(TextField::City)), ("a1", Some(city)));
+        assert_eq!((&*transaction.order_id, transaction.text(Place::CITY)), ("a1", Some(city)));
     }
 }
 
@@ -134,7 +134,7 @@ fn a_null_is_as_good_as_absent_under_either_name() {
 fn unknown_fields_are_ignored_and_nulls_are_absent() {
     let payload = with(r#""fraud":{"a":[1,"4111111111111111"]},"merchant":null,"risk_flag":1"#);
     let transaction = validate(Some(payload.as_bytes())).unwrap();
-    assert_eq!((transaction.text(TextField::Merchant), transaction.risk_flag), (None, Some(true)));
+    assert_eq!((transaction.text(Place::MERCHANT), transaction.flag(Place::RISK_FLAG)), (None, Some(true)));
 }
 
 #[test]
@@ -167,4 +167,17 @@ proptest::proptest! {
     fn any_jsonish(text in r#"\{("(order_id|value|timestamp|city|x)":("[a\\u0"]{0,3}"|[-0-9.eE]{0,6}|[\[\]{}]{0,3}|null|true),?){0,6}\}?"#) {
         let _ = validate(Some(text.as_bytes()));
     }
+}
+
+#[test]
+fn a_score_is_a_number_from_0_to_1() {
+    let field = Field { sql_type: SqlType::Score, ..*Place::LATITUDE.field() };
+    for (raw, expected) in [("0", 0.0), ("1.0", 1.0), ("0.125", 0.125)] {
+        assert_eq!(read_field(&field, raw, true), Ok(Some(Datum::Real(expected))), "{raw}");
+    }
+    for raw in ["-0.1", "1.5", "1e400"] {
+        assert_eq!(read_field(&field, raw, true).unwrap_err().reason, Reason::InvalidScore, "{raw}");
+    }
+    assert_eq!(read_field(&field, "\"0.5\"", true).unwrap_err().reason, Reason::WrongType);
+    assert_eq!(read_field(&field, "null", true), Ok(None));
 }

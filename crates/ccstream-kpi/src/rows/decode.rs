@@ -3,8 +3,8 @@
 use super::codes::ABSENT;
 use super::codes::FAR;
 use super::columns::Row;
+use ccstream_core::binary::{COPY_HEADER, POSTGRES_EPOCH};
 use ccstream_core::error::{Error, Result};
-use ccstream_core::table::{COPY_HEADER, POSTGRES_EPOCH};
 
 /// What is read of `orders`, in this order: what goes into a column of the engine together lies together.
 pub const READ: &str = "ctid, kafka_partition, timestamp, value, latitude, longitude, merchant, card_token, \
@@ -198,7 +198,7 @@ fn cents_of(field: &[u8]) -> Result<Option<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ccstream_core::table::push_numeric;
+    use ccstream_core::binary::push_numeric;
 
     #[test]
     fn numbers() {

@@ -9,7 +9,8 @@ use tokio_postgres::Transaction;
 use super::statements::Statements;
 use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
-use ccstream_core::table::{COLUMN_LIST, COPY_HEADER, COPY_TRAILER};
+use ccstream_core::binary::{COPY_HEADER, COPY_TRAILER};
+use ccstream_core::table::COLUMN_LIST;
 
 /// COPY's bytes go out in pieces of this size.
 const CHUNK_BYTES: usize = 256 * 1024;

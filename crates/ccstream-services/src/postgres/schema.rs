@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Transaction};
 
 use super::begin;
 use crate::error::{Error, Result};
+use ccstream_core::sql_type::SqlType;
 use ccstream_core::table::{COLUMNS, Column};
 
 /// The key of the advisory lock: "ccstream" in ASCII.
@@ -183,8 +184,10 @@ async fn plan(transaction: &Transaction<'_>) -> Result<Plan> {
     if orders_exist {
         let missing = check_orders(transaction).await?;
         if !missing.is_empty() {
-            let add: Vec<String> =
-                missing.iter().map(|column| format!("ADD COLUMN {} {}", column.name, column.sql_type)).collect();
+            let add: Vec<String> = missing
+                .iter()
+                .map(|column| format!("ADD COLUMN {} {}", column.name, column.sql_type.declaration()))
+                .collect();
             let comments: Vec<String> = missing.iter().map(|column| comment(column)).collect();
             let statements = format!("ALTER TABLE orders {};\n{}", add.join(", "), comments.join("\n"));
             plan.steps.push(("adding columns to orders".into(), statements));
@@ -247,19 +250,21 @@ async fn has_rows(transaction: &Transaction<'_>) -> Result<bool> {
 }
 
 fn create_orders() -> String {
-    let columns: Vec<String> =
-        COLUMNS.iter().map(|column| format!("    {} {}", column.name, column.sql_type)).collect();
-    let columns = columns.join(",\n").replacen(" COLLATE \"C\"", " COLLATE \"C\" PRIMARY KEY", 1);
+    let declare = |column: &Column| {
+        let key = if matches!(column.sql_type, SqlType::Id(_)) { " PRIMARY KEY" } else { "" };
+        format!("    {} {}{key}", column.name, column.sql_type.declaration())
+    };
     format!(
-        "CREATE TABLE orders (\n{columns}\n);\n\
+        "CREATE TABLE orders (\n{}\n);\n\
          COMMENT ON TABLE orders IS 'ccstream: one row per card transaction; timestamp is UTC, \
          a negative value is a refund';\n{}",
+        COLUMNS.iter().map(declare).collect::<Vec<_>>().join(",\n"),
         COLUMNS.iter().map(comment).collect::<Vec<_>>().join("\n")
     )
 }
 
 fn comment(column: &Column) -> String {
-    format!("COMMENT ON COLUMN orders.{} IS '{}';", column.name, column.comment)
+    format!("COMMENT ON COLUMN orders.{} IS '{}';", column.name, column.comment.replace('\'', "''"))
 }
 
 async fn exists(transaction: &Transaction<'_>, table: &str) -> Result<bool> {
@@ -333,67 +338,12 @@ async fn check_orders(transaction: &Transaction<'_>) -> Result<Vec<&'static Colu
 
 /// What is wrong with a column that is there, if anything: its type, or too short for what is accepted.
 fn complaint(column: &Column, found: &Found) -> Option<String> {
-    /// `atttypmod` counts a header of four bytes.
-    const HEADER: i32 = 4;
-    let name = column.name;
-    let fits = match column.type_name {
-        "varchar" if found.type_name == "text" => true,
-        "varchar" => {
-            let roomy = found.modifier < 0 || found.modifier - HEADER >= column.max_chars as i32;
-            found.type_name == "varchar" && roomy
-        }
-        "numeric" => {
-            let (precision, scale) = (((found.modifier - HEADER) >> 16) & 0xffff, (found.modifier - HEADER) & 0x7ff);
-            let wanted = if name == "value" { 10 } else { 3 };
-            let roomy = found.modifier < 0 || scale >= 2 && precision - scale >= wanted - 2;
-            found.type_name == "numeric" && roomy
-        }
-        wanted => found.type_name == wanted,
-    };
-    if fits {
+    if column.sql_type.fits(&found.type_name, found.modifier) {
         return None;
     }
-    let wanted = column.sql_type.trim_end_matches(" COLLATE \"C\"");
+    let (name, wanted) = (column.name, column.sql_type.name());
     Some(format!(
         "its column {name} ({}) does not hold what {wanted} holds; ALTER TABLE orders ALTER COLUMN {name} TYPE {wanted}",
         found.type_name
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn verdict(name: &str, type_name: &str, modifier: i32) -> bool {
-        let column = COLUMNS.iter().find(|column| column.name == name).unwrap();
-        complaint(column, &Found { type_name: type_name.into(), modifier }).is_none()
-    }
-
-    #[test]
-    fn columns_that_hold_what_is_accepted() {
-        for (name, type_name, modifier) in [
-            ("order_id", "varchar", 54),
-            ("order_id", "varchar", 104),
-            ("order_id", "varchar", -1),
-            ("order_id", "text", -1),
-            ("value", "numeric", (10 << 16 | 2) + 4),
-            ("value", "numeric", (12 << 16 | 4) + 4),
-            ("value", "numeric", -1),
-            ("discount", "numeric", (4 << 16 | 2) + 4),
-            ("timestamp", "timestamp", -1),
-        ] {
-            assert!(verdict(name, type_name, modifier), "{name} {type_name} {modifier}");
-        }
-        for (name, type_name, modifier) in [
-            ("order_id", "varchar", 44),
-            ("order_id", "uuid", -1),
-            ("value", "float8", -1),
-            ("value", "numeric", (10 << 16) + 4),
-            ("value", "numeric", (10 << 16 | 3) + 4),
-            ("timestamp", "timestamptz", -1),
-            ("risk_flag", "int4", -1),
-        ] {
-            assert!(!verdict(name, type_name, modifier), "{name} {type_name} {modifier}");
-        }
-    }
 }

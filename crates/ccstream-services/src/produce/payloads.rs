@@ -3,7 +3,7 @@
 use crate::config::{ProducerConfig, Source};
 use crate::error::Result;
 use ccstream_core::codec::Encoder;
-use ccstream_core::event::TextField;
+use ccstream_core::fields::Place;
 use ccstream_core::generate::{Clock, Generator};
 use ccstream_core::replay::{Replay, ReplayedEvent};
 
@@ -34,7 +34,7 @@ impl Payloads {
                 encoder.encode(&transaction, &mut event.payload);
                 let key = event.key.get_or_insert_default();
                 key.clear();
-                key.extend_from_slice(transaction.text(TextField::CardToken).unwrap_or_default().as_bytes());
+                key.extend_from_slice(transaction.text(Place::CARD_TOKEN).unwrap_or_default().as_bytes());
                 Ok(true)
             }
             Self::Replayed(replay) => Ok(replay.next_event()?.map(|next| *event = next).is_some()),

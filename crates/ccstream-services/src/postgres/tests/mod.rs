@@ -88,7 +88,7 @@ impl Sandbox {
 }
 
 fn event(id: &str) -> Event<'_> {
-    Event { order_id: id.into(), timestamp: Micros(60_000_000), value: Cents(100), ..Event::default() }
+    Event::new(id, Micros(60_000_000), Cents(100))
 }
 
 /// A batch of partition 0, which stands there.

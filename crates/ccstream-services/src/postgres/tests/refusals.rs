@@ -1,18 +1,15 @@
 //! Rows that PostgreSQL itself refuses: each alone is rejected, with PostgreSQL's reason.
 
 use super::*;
-use ccstream_core::event::TextField;
+use ccstream_core::fields::Place;
 
 /// Rows whose category is "bad" where it says so.
 fn rows(count: usize, bad: &[usize], first: usize) -> Vec<Event<'static>> {
     (0..count)
         .map(|number| {
             let id: &'static str = Box::leak(format!("id-{:05}", first + number).into_boxed_str());
-            let mut event = event(id);
             let category = if bad.contains(&number) { "bad" } else { "good" };
-            event.texts[TextField::Category as usize] = Some(category.into());
-            event.texts[TextField::Merchant as usize] = Some(format!("shop {number}").into());
-            event
+            event(id).with(Place::CATEGORY, category).with(Place::MERCHANT, format!("shop {number}"))
         })
         .collect()
 }
@@ -179,7 +176,7 @@ fn a_repeat_of_a_refused_row_is_tried_in_its_place() {
         let before = positions[&0].counters;
         let one = |category: &'static str| {
             let mut event = event(if bad == "bad" { "x" } else { "y" });
-            event.texts[TextField::Category as usize] = Some(category.into());
+            event = event.with(Place::CATEGORY, category);
             event
         };
         // Twice refused, then corrected, then a repeat of that.

@@ -9,8 +9,10 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
 use ccstream_core::codec::Encoder;
-use ccstream_core::event::{FIELDS, Kind, TextField};
+use ccstream_core::datum::Datum;
+use ccstream_core::fields::{FIELDS, Place};
 use ccstream_core::rejection::Reason;
+use ccstream_core::sql_type::SqlType;
 use ccstream_core::validate::validate;
 
 /// Texts with what breaks naive writers: quotes, backslashes, COPY's own marks, every plane of Unicode. One in four is as
@@ -25,74 +27,67 @@ fn text(max_chars: usize) -> impl Strategy<Value = String> {
     length.prop_flat_map(move |length| vec(character.clone(), length)).prop_map(String::from_iter)
 }
 
-fn degrees(limit: f64) -> impl Strategy<Value = Option<f64>> {
-    proptest::option::of((-limit..=limit).prop_map(|degrees| degrees + 0.0))
+/// Any value of a field; the id apart.
+fn any_value(place: Place) -> BoxedStrategy<Option<Datum<'static>>> {
+    let field = place.field();
+    let value = match field.sql_type {
+        SqlType::Id(_) => Just(Datum::Text("".into())).boxed(),
+        SqlType::Text(chars) => {
+            let not_empty = field.not_empty;
+            let text =
+                text(chars).prop_filter("not empty where it must not be", move |text| !(not_empty && text.is_empty()));
+            text.prop_map(|text| Datum::Text(text.into())).boxed()
+        }
+        SqlType::Cents => (-Cents::MAX.0..=Cents::MAX.0).prop_map(|cents| Datum::Cents(Cents(cents))).boxed(),
+        SqlType::Share => (0u8..=100).prop_map(Datum::Share).boxed(),
+        SqlType::Instant => (0..Micros::END.0).prop_map(|micros| Datum::Instant(Micros(micros))).boxed(),
+        // -0.0 reads back as 0.0.
+        SqlType::Degrees(limit) => (-limit..=limit).prop_map(|degrees| Datum::Real(degrees + 0.0)).boxed(),
+        SqlType::Score => (0.0..=1.0).prop_map(Datum::Real).boxed(),
+        SqlType::Flag => any::<bool>().prop_map(Datum::Flag).boxed(),
+        SqlType::Integer | SqlType::BigInt => unreachable!("no field's"),
+    };
+    if field.required { value.prop_map(Some).boxed() } else { proptest::option::of(value).boxed() }
 }
 
 fn any_event() -> impl Strategy<Value = Event<'static>> {
-    let texts: Vec<_> = FIELDS
-        .iter()
-        .filter_map(|field| match field.kind {
-            Kind::Text(place) => {
-                let not_empty = field.not_empty;
-                let text = text(field.max_chars)
-                    .prop_filter("not empty where it must not be", move |text| !(not_empty && text.is_empty()));
-                Some(proptest::option::of(text).prop_map(move |text| (place, text)))
+    let values: Vec<_> = Place::all().map(any_value).collect();
+    (text(49), values).prop_map(|(id, values)| {
+        let mut event = Event::default();
+        for (place, value) in Place::all().zip(values) {
+            if let Some(value) = value {
+                event.set(place, value);
             }
-            _ => None,
-        })
-        .collect();
-    (
-        text(49),
-        0..Micros::END.0,
-        -Cents::MAX.0..=Cents::MAX.0,
-        proptest::option::of(0u8..=100),
-        (degrees(90.0), degrees(180.0)),
-        any::<Option<bool>>(),
-        texts,
-    )
-        .prop_map(|(id, timestamp, value, discount, (latitude, longitude), risk_flag, texts)| {
-            let mut event = Event {
-                order_id: format!("{id}x").into(),
-                timestamp: Micros(timestamp),
-                value: Cents(value),
-                discount,
-                latitude,
-                longitude,
-                risk_flag,
-                ..Event::default()
-            };
-            for (place, text) in texts {
-                event.texts[place as usize] = text.map(Into::into);
-            }
-            event
-        })
+        }
+        event.order_id = format!("{id}x").into();
+        event
+    })
 }
 
 /// Reads one row back, by SQL that knows nothing of our encoding.
 fn read_back(runtime: &Runtime, client: &Client, offset: i64) -> Event<'static> {
-    let texts = ["status", "category", "city", "payment_method", "merchant", "mcc", "country", "currency"];
-    let more = ["card_token", "card_last4", "entry_mode", "response_code"];
-    let query = format!(
-        "SELECT order_id::text, (extract(epoch FROM timestamp) * 1000000)::bigint, (value * 100)::bigint,
-                (discount * 100)::int, latitude, longitude, risk_flag, {}::text, {}::text
-         FROM orders WHERE kafka_offset = $1",
-        texts.join("::text, "),
-        more.join("::text, ")
-    );
+    let columns = FIELDS.iter().map(|field| match field.sql_type {
+        SqlType::Id(_) | SqlType::Text(_) => format!("{}::text", field.column),
+        SqlType::Cents | SqlType::Share => format!("({} * 100)::bigint", field.column),
+        SqlType::Instant => format!("(extract(epoch FROM {}) * 1000000)::bigint", field.column),
+        _ => field.column.to_owned(),
+    });
+    let query = format!("SELECT {} FROM orders WHERE kafka_offset = $1", columns.collect::<Vec<_>>().join(", "));
     let row = runtime.block_on(client.query_one(&query, &[&offset])).unwrap();
-    let mut event = Event {
-        order_id: row.get::<_, String>(0).into(),
-        timestamp: Micros(row.get(1)),
-        value: Cents(row.get(2)),
-        discount: row.get::<_, Option<i32>>(3).map(|discount| discount as u8),
-        latitude: row.get(4),
-        longitude: row.get(5),
-        risk_flag: row.get(6),
-        ..Event::default()
-    };
-    for place in TextField::ALL {
-        event.texts[*place as usize] = row.get::<_, Option<String>>(7 + *place as usize).map(Into::into);
+    let mut event = Event::default();
+    for place in Place::all() {
+        let at = place.index();
+        let value = match place.field().sql_type {
+            SqlType::Id(_) | SqlType::Text(_) => row.get::<_, Option<String>>(at).map(|text| Datum::Text(text.into())),
+            SqlType::Cents => row.get::<_, Option<i64>>(at).map(|cents| Datum::Cents(Cents(cents))),
+            SqlType::Share => row.get::<_, Option<i64>>(at).map(|share| Datum::Share(share as u8)),
+            SqlType::Instant => row.get::<_, Option<i64>>(at).map(|micros| Datum::Instant(Micros(micros))),
+            SqlType::Flag => row.get::<_, Option<bool>>(at).map(Datum::Flag),
+            _ => row.get::<_, Option<f64>>(at).map(Datum::Real),
+        };
+        if let Some(value) = value {
+            event.set(place, value);
+        }
     }
     event
 }

@@ -1,7 +1,7 @@
 //! The schema step: tables made, brought up, refused.
 
 use super::*;
-use ccstream_core::event::FIELDS;
+use ccstream_core::fields::FIELDS;
 use ccstream_core::validate::validate;
 
 #[test]

@@ -1,0 +1,246 @@
+//! The fields of a transaction: their names on the wire and in `orders`, their types and limits. [`FIELDS`] is the one
+//! table that reading, writing and storing are driven by; a new optional field is one line of it.
+
+use crate::sql_type::SqlType;
+
+/// A field: its names, its type, and what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The column of `orders`.
+    pub column: &'static str,
+    /// The key on the wire, as we write it.
+    pub key: &'static str,
+    /// Another key that is read as the same.
+    pub other_key: Option<&'static str>,
+    /// What it holds.
+    pub sql_type: SqlType,
+    /// Whether an empty text is refused: an id or a currency that is "" means nothing.
+    pub not_empty: bool,
+    /// Whether a message without it is rejected.
+    pub required: bool,
+    /// What the column means, as the catalogue of PostgreSQL says it.
+    pub comment: &'static str,
+}
+
+impl Field {
+    const fn new(column: &'static str, sql_type: SqlType, comment: &'static str) -> Self {
+        Self { column, key: column, other_key: None, sql_type, not_empty: false, required: false, comment }
+    }
+    const fn sent_as(self, key: &'static str) -> Self {
+        Self { key, other_key: Some(self.column), ..self }
+    }
+    const fn not_empty(self) -> Self {
+        Self { not_empty: true, ..self }
+    }
+    const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+}
+
+use SqlType::{Cents, Degrees, Flag, Id, Instant, Share, Text};
+
+/// Every field, in the order of the columns of `orders`; the first eight are the classic table.
+pub const FIELDS: &[Field] = &[
+    Field::new("order_id", Id(50), "the transaction's id; duplicates of it are dropped")
+        .sent_as("transaction_id")
+        .not_empty()
+        .required(),
+    Field::new("status", Text(50), "approved or declined, as the event says"),
+    Field::new("category", Text(50), "what kind of merchant"),
+    Field::new("value", Cents, "the amount in its currency; negative is a refund. Never add different currencies up")
+        .sent_as("amount")
+        .required(),
+    Field::new("timestamp", Instant, "when it happened, UTC").required(),
+    Field::new("city", Text(100), "where it happened").sent_as("location"),
+    Field::new("payment_method", Text(50), "the card's brand, or another way to pay"),
+    Field::new("discount", Share, "share of the price, 0 to 1"),
+    Field::new("merchant", Text(200), "who was paid"),
+    Field::new("mcc", Text(4), "merchant category code, ISO 18245"),
+    Field::new("country", Text(60), "country of the city, ISO 3166-1 alpha-2"),
+    Field::new("currency", Text(3), "of value, ISO 4217").not_empty(),
+    Field::new("card_token", Text(64), "stands for the card; never its number"),
+    Field::new("card_last4", Text(4), "the card number's last four digits"),
+    Field::new("entry_mode", Text(30), "how the card was read"),
+    Field::new("response_code", Text(10), "the issuer's answer, ISO 8583; 00 is approved"),
+    Field::new("latitude", Degrees(90.0), "of the city, degrees north"),
+    Field::new("longitude", Degrees(180.0), "of the city, degrees east"),
+    Field::new("risk_flag", Flag, "whether the issuer found it suspicious"),
+];
+
+/// How many fields there are.
+pub const COUNT: usize = FIELDS.len();
+
+/// A field's place in [`FIELDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place(u8);
+
+#[allow(missing_docs, reason = "each is its column's name; FIELDS says the rest")]
+impl Place {
+    pub const ORDER_ID: Self = Self::of("order_id");
+    pub const STATUS: Self = Self::of("status");
+    pub const CATEGORY: Self = Self::of("category");
+    pub const VALUE: Self = Self::of("value");
+    pub const TIMESTAMP: Self = Self::of("timestamp");
+    pub const CITY: Self = Self::of("city");
+    pub const PAYMENT_METHOD: Self = Self::of("payment_method");
+    pub const DISCOUNT: Self = Self::of("discount");
+    pub const MERCHANT: Self = Self::of("merchant");
+    pub const MCC: Self = Self::of("mcc");
+    pub const COUNTRY: Self = Self::of("country");
+    pub const CURRENCY: Self = Self::of("currency");
+    pub const CARD_TOKEN: Self = Self::of("card_token");
+    pub const CARD_LAST4: Self = Self::of("card_last4");
+    pub const ENTRY_MODE: Self = Self::of("entry_mode");
+    pub const RESPONSE_CODE: Self = Self::of("response_code");
+    pub const LATITUDE: Self = Self::of("latitude");
+    pub const LONGITUDE: Self = Self::of("longitude");
+    pub const RISK_FLAG: Self = Self::of("risk_flag");
+
+    /// The place of a column; of a name that is none, a constant does not compile.
+    const fn of(column: &str) -> Self {
+        let mut at = 0;
+        while at < COUNT {
+            if is_same(FIELDS[at].column, column) {
+                return Self(at as u8);
+            }
+            at += 1;
+        }
+        panic!("there is no such column")
+    }
+
+    /// Every place, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..COUNT as u8).map(Self)
+    }
+
+    /// As an index of [`FIELDS`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The field itself.
+    pub const fn field(self) -> &'static Field {
+        &FIELDS[self.0 as usize]
+    }
+}
+
+/// The place of a key on the wire, and whether it is the field's other name.
+///
+/// ```
+/// use ccstream_core::fields::place_of_key;
+/// let (place, other) = place_of_key("order_id").unwrap();
+/// assert_eq!((place.field().key, other), ("transaction_id", true));
+/// assert!(place_of_key("fraud").is_none());
+/// ```
+pub fn place_of_key(key: &str) -> Option<(Place, bool)> {
+    let (place, other) = SLOTS[slot(key.as_bytes(), FACTOR)]?;
+    let name = if other { place.field().other_key } else { Some(place.field().key) };
+    (name == Some(key)).then_some((place, other))
+}
+
+/// For each slot the key that is in it: one comparison tells whether a key is ours.
+static SLOTS: [Option<(Place, bool)>; SLOT_COUNT] = slots(FACTOR);
+const SLOT_COUNT: usize = 128;
+/// The least factor with which no two keys meet in a slot.
+const FACTOR: usize = factor();
+
+const fn slot(key: &[u8], factor: usize) -> usize {
+    if key.is_empty() {
+        return 0;
+    }
+    let (first, middle, last) = (key[0] as usize, key[key.len() / 2] as usize, key[key.len() - 1] as usize);
+    (key.len() + factor * (first + factor * (middle + factor * last))) % SLOT_COUNT
+}
+
+const fn factor() -> usize {
+    let mut factor = 3;
+    while !is_free(factor) {
+        factor += 2;
+        assert!(factor < 1 << 12, "two keys have the same length and the same first, middle and last letter");
+    }
+    factor
+}
+
+/// Whether no two keys meet.
+const fn is_free(factor: usize) -> bool {
+    let (mut taken, mut at) = ([false; SLOT_COUNT], 0);
+    while at < 2 * COUNT {
+        let field = &FIELDS[at / 2];
+        let key = if at % 2 == 0 { Some(field.key) } else { field.other_key };
+        if let Some(key) = key {
+            let slot = slot(key.as_bytes(), factor);
+            if taken[slot] {
+                return false;
+            }
+            taken[slot] = true;
+        }
+        at += 1;
+    }
+    true
+}
+
+const fn slots(factor: usize) -> [Option<(Place, bool)>; SLOT_COUNT] {
+    let (mut table, mut at) = ([None; SLOT_COUNT], 0);
+    while at < COUNT {
+        let (field, place) = (&FIELDS[at], Place(at as u8));
+        table[slot(field.key.as_bytes(), factor)] = Some((place, false));
+        if let Some(other) = field.other_key {
+            table[slot(other.as_bytes(), factor)] = Some((place, true));
+        }
+        at += 1;
+    }
+    table
+}
+
+const fn is_same(one: &str, two: &str) -> bool {
+    let (one, two) = (one.as_bytes(), two.as_bytes());
+    if one.len() != two.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != two[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_and_no_other() {
+        for place in Place::all() {
+            let field = place.field();
+            assert_eq!(place_of_key(field.key), Some((place, false)));
+            if let Some(other) = field.other_key {
+                assert_eq!(place_of_key(other), Some((place, true)));
+            }
+        }
+        for other in ["", "a", "order_ix", "Amount", "amounts", "fraud"] {
+            assert_eq!(place_of_key(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_first_eight_columns_are_the_classic_table() {
+        let first: Vec<String> =
+            FIELDS[..8].iter().map(|one| format!("{} {}", one.column, one.sql_type.declaration())).collect();
+        assert_eq!(
+            first,
+            [
+                "order_id VARCHAR(50) COLLATE \"C\"",
+                "status VARCHAR(50)",
+                "category VARCHAR(50)",
+                "value NUMERIC(10,2)",
+                "timestamp TIMESTAMP",
+                "city VARCHAR(100)",
+                "payment_method VARCHAR(50)",
+                "discount NUMERIC(4,2)",
+            ]
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! The types that fields and columns have: each one's SQL name, and which existing columns hold it.
+
+use std::borrow::Cow;
+
+/// What a field holds, and so how it is checked, written and stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SqlType {
+    /// The primary key: a text of at most this many characters.
+    Id(usize),
+    /// A text of at most this many characters.
+    Text(usize),
+    /// Money in hundredths.
+    Cents,
+    /// A share of 0 to 1 with two decimals.
+    Share,
+    /// A moment, UTC.
+    Instant,
+    /// Degrees from minus this to this.
+    Degrees(f64),
+    /// true or false.
+    Flag,
+    /// A number of 0 to 1 of any precision, as a probability.
+    Score,
+    /// A number of 32 bits that ccstream itself sets; never on the wire.
+    Integer,
+    /// A number of 64 bits, likewise.
+    BigInt,
+}
+
+impl SqlType {
+    /// Its SQL name.
+    ///
+    /// ```
+    /// use ccstream_core::sql_type::SqlType;
+    /// assert_eq!(SqlType::Text(50).name(), "VARCHAR(50)");
+    /// assert_eq!(SqlType::Cents.name(), "NUMERIC(10,2)");
+    /// ```
+    pub fn name(self) -> Cow<'static, str> {
+        match self {
+            Self::Id(chars) | Self::Text(chars) => format!("VARCHAR({chars})").into(),
+            Self::Cents => "NUMERIC(10,2)".into(),
+            Self::Share => "NUMERIC(4,2)".into(),
+            Self::Instant => "TIMESTAMP".into(),
+            Self::Degrees(_) | Self::Score => "DOUBLE PRECISION".into(),
+            Self::Flag => "BOOLEAN".into(),
+            Self::Integer => "INTEGER".into(),
+            Self::BigInt => "BIGINT".into(),
+        }
+    }
+
+    /// How a column of it is declared where we create it.
+    pub fn declaration(self) -> String {
+        match self {
+            // Bytewise comparison: cheaper, and the order in which rows are sorted here.
+            Self::Id(_) => format!("{} COLLATE \"C\"", self.name()),
+            _ => self.name().into_owned(),
+        }
+    }
+
+    /// Its type's name in `pg_type`.
+    pub fn pg_type(self) -> &'static str {
+        match self {
+            Self::Id(_) | Self::Text(_) => "varchar",
+            Self::Cents | Self::Share => "numeric",
+            Self::Instant => "timestamp",
+            Self::Degrees(_) | Self::Score => "float8",
+            Self::Flag => "bool",
+            Self::Integer => "int4",
+            Self::BigInt => "int8",
+        }
+    }
+
+    /// Whether a column that exists holds every value of it.
+    ///
+    /// `type_name` is the column's name in `pg_type`, `modifier` its `atttypmod`: a VARCHAR's length or a NUMERIC's
+    /// precision and scale, -1 for none.
+    pub fn fits(self, type_name: &str, modifier: i32) -> bool {
+        /// `atttypmod` counts a header of four bytes.
+        const HEADER: i32 = 4;
+        // Digits before the decimal point; two follow it.
+        let numeric = |digits: i32| {
+            let (precision, scale) = (((modifier - HEADER) >> 16) & 0xffff, (modifier - HEADER) & 0x7ff);
+            type_name == "numeric" && (modifier < 0 || scale >= 2 && precision - scale >= digits)
+        };
+        match self {
+            Self::Id(chars) | Self::Text(chars) => match type_name {
+                "text" => true,
+                "varchar" => modifier < 0 || modifier - HEADER >= chars as i32,
+                _ => false,
+            },
+            Self::Cents => numeric(8),
+            Self::Share => numeric(1),
+            _ => type_name == self.pg_type(),
+        }
+    }
+
+    /// What a message has to have for it, in a message to a person.
+    pub(crate) fn wanted(self) -> &'static str {
+        match self {
+            Self::Id(_) | Self::Text(_) => "a text",
+            Self::Cents | Self::Share => "a number, or a text that is one",
+            Self::Instant => "a text (RFC 3339) or a number (milliseconds)",
+            Self::Degrees(_) | Self::Score => "a number",
+            Self::Flag => "true, false, 0 or 1",
+            Self::Integer | Self::BigInt => "absent",
+        }
+    }
+
+    /// Its most characters; None where it is no text.
+    pub fn max_chars(self) -> Option<usize> {
+        match self {
+            Self::Id(chars) | Self::Text(chars) => Some(chars),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_hold_what_is_accepted() {
+        let numeric = |precision: i32, scale: i32| (precision << 16 | scale) + 4;
+        for (sql_type, type_name, modifier, expected) in [
+            (SqlType::Id(50), "varchar", 54, true),
+            (SqlType::Id(50), "varchar", 104, true),
+            (SqlType::Id(50), "varchar", -1, true),
+            (SqlType::Id(50), "text", -1, true),
+            (SqlType::Id(50), "varchar", 44, false),
+            (SqlType::Id(50), "uuid", -1, false),
+            (SqlType::Text(4), "varchar", 8, true),
+            (SqlType::Text(4), "varchar", 7, false),
+            (SqlType::Text(4), "bpchar", 8, false),
+            (SqlType::Cents, "numeric", numeric(10, 2), true),
+            (SqlType::Cents, "numeric", numeric(12, 4), true),
+            (SqlType::Cents, "numeric", -1, true),
+            (SqlType::Cents, "float8", -1, false),
+            (SqlType::Cents, "numeric", numeric(10, 0), false),
+            (SqlType::Cents, "numeric", numeric(10, 3), false),
+            (SqlType::Share, "numeric", numeric(4, 2), true),
+            (SqlType::Share, "numeric", numeric(3, 2), true),
+            (SqlType::Share, "numeric", numeric(2, 2), false),
+            (SqlType::Instant, "timestamp", -1, true),
+            (SqlType::Instant, "timestamptz", -1, false),
+            (SqlType::Degrees(90.0), "float8", -1, true),
+            (SqlType::Degrees(90.0), "float4", -1, false),
+            (SqlType::Score, "float8", -1, true),
+            (SqlType::Flag, "bool", -1, true),
+            (SqlType::Flag, "int4", -1, false),
+            (SqlType::BigInt, "int8", -1, true),
+            (SqlType::BigInt, "int4", -1, false),
+        ] {
+            assert_eq!(sql_type.fits(type_name, modifier), expected, "{sql_type:?} in {type_name} {modifier}");
+        }
+    }
+
+    #[test]
+    fn what_we_create_fits() {
+        for (sql_type, modifier) in [
+            (SqlType::Id(7), 11),
+            (SqlType::Text(7), 11),
+            (SqlType::Cents, (10 << 16 | 2) + 4),
+            (SqlType::Share, (4 << 16 | 2) + 4),
+            (SqlType::Instant, -1),
+            (SqlType::Degrees(1.0), -1),
+            (SqlType::Flag, -1),
+            (SqlType::Score, -1),
+            (SqlType::Integer, -1),
+            (SqlType::BigInt, -1),
+        ] {
+            assert!(sql_type.fits(sql_type.pg_type(), modifier), "{}", sql_type.declaration());
+        }
+    }
+}
