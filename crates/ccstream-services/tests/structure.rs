@@ -14,7 +14,7 @@ const CRATES: [&str; 3] = ["../ccstream-core", "../ccstream-kpi", "."];
 fn order(source: &Path) -> Vec<String> {
     let text = fs::read_to_string(source.join("lib.rs")).unwrap();
     let name = |line: &str| {
-        let rest = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ")?;
+        let rest = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix("mod ")?;
         rest.strip_suffix(';').map(str::to_owned)
     };
     text.lines().filter_map(name).collect()
