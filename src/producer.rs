@@ -6,7 +6,7 @@ use std::time::Duration;
 use ccstream_core::generate::Pace;
 use ccstream_core::replay::ReplayConfig;
 use ccstream_core::validate::parse_moment;
-use ccstream_services::config::{ProducerConfig, Source};
+use ccstream_services::config::{EventSource, ProducerConfig};
 use ccstream_services::produce::{ProduceEvent, ProduceSummary, check, produce};
 use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
@@ -48,13 +48,15 @@ impl PyProducer {
             Some(_) if seed.is_some() || start_time.is_some() => {
                 return Err(bad_argument("replay", "a file's rows have no seed and no start time"));
             }
-            Some(path) => {
-                Source::Replay(ReplayConfig { path, map: map.unwrap_or_default().0, set: set.unwrap_or_default().0 })
-            }
+            Some(path) => EventSource::Replay(ReplayConfig {
+                path,
+                map: map.unwrap_or_default().0,
+                set: set.unwrap_or_default().0,
+            }),
             None if map.is_some() || set.is_some() => {
                 return Err(bad_argument("map", "only a replayed file has columns to map or values to set"));
             }
-            None => Source::Generate {
+            None => EventSource::Generate {
                 seed,
                 start_time: start_time
                     .map(|text| parse_moment(text).map_err(|why| bad_argument("start_time", why)))

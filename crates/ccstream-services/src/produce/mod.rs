@@ -22,11 +22,12 @@ use self::deliveries::Deliveries;
 use self::payloads::Payloads;
 use self::run::Run;
 use self::sender::{Sender, client, connect};
-use crate::config::{ProducerConfig, Source};
+use crate::config::{EventSource, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_options, ensure_topic, find_topic, unreachable};
 use ccstream_core::generate::Pace;
-use ccstream_core::replay::{Replay, ReplayedEvent};
+use ccstream_core::record::Record;
+use ccstream_core::replay::Replay;
 
 /// Events a second up to which each is reported; above, only progress is.
 pub const WATCHABLE_RATE: f64 = 10.0;
@@ -83,7 +84,7 @@ pub struct ProduceSummary {
 /// Checks the settings as a run would, a file's columns and librdkafka's options among them; connects to nothing.
 pub fn check(config: &ProducerConfig) -> Result<()> {
     config.validate()?;
-    if let Source::Replay(replay) = &config.source {
+    if let EventSource::Replay(replay) = &config.source {
         Replay::check(replay)?;
     }
     check_options(&client(config)?)
@@ -126,7 +127,7 @@ fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, sourc
 ///
 /// Returns the places of those that the broker has, and why another was not delivered, if any was not.
 /// Errors: an unreachable broker, a topic that does not exist.
-pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
+pub(crate) fn resend(config: &ProducerConfig, messages: &[Record]) -> Result<(Vec<usize>, Option<String>)> {
     let producer = connect(config, true)?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
@@ -162,7 +163,7 @@ mod tests {
         let config = ProducerConfig { kafka, ..ProducerConfig::default() };
         let producer = connect(&config, true).unwrap();
         assert!(ensure_topic(&config.kafka, producer.client(), 1).unwrap());
-        let of_size = |size| ReplayedEvent { payload: vec![b'x'; size], ..ReplayedEvent::default() };
+        let of_size = |size| Record { payload: vec![b'x'; size], ..Record::default() };
         let (delivered, failure) = resend(&config, &[of_size(1), of_size(33 << 20), of_size(2)]).unwrap();
         assert_eq!(delivered, [0, 2]);
         let failure = failure.unwrap();

@@ -12,7 +12,7 @@ use super::{ProduceEvent, ProduceSummary, TICK};
 use crate::config::ProducerConfig;
 use crate::error::Result;
 use ccstream_core::generate::Pace;
-use ccstream_core::replay::ReplayedEvent;
+use ccstream_core::record::Record;
 
 /// How often progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -47,7 +47,7 @@ impl<'r> Run<'r> {
         report: &mut dyn FnMut(ProduceEvent<'_>),
     ) -> Result<ProduceSummary> {
         let mut pacer = Pacer::new(self.config.pace);
-        let mut event = ReplayedEvent::default();
+        let mut event = Record::default();
         let result = loop {
             let is_done = self.config.count.is_some_and(|count| self.sender.sent >= count);
             if is_done || (self.is_time_to_look() && self.stop.is_cancelled()) {
@@ -104,7 +104,7 @@ impl<'r> Run<'r> {
     }
 
     /// Sends one event; false if told to stop before there was room for it.
-    fn send(&mut self, event: &ReplayedEvent, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<bool> {
+    fn send(&mut self, event: &Record, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<bool> {
         let failed = self.sender.failed;
         if self.watched {
             report(ProduceEvent::Sending { number: self.sender.sent, payload: &event.payload });
