@@ -9,6 +9,7 @@
 mod deliveries;
 mod pacer;
 mod payloads;
+mod report;
 mod run;
 mod sender;
 
@@ -20,11 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::deliveries::Deliveries;
 use self::payloads::Payloads;
+pub use self::report::{ProduceEvent, ProduceSummary};
 use self::run::Run;
 use self::sender::{Sender, client, connect};
 use crate::config::{EventSource, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_options, ensure_topic, find_topic, unreachable};
+use crate::report::Observers;
 use ccstream_core::generate::Pace;
 use ccstream_core::record::Record;
 use ccstream_core::replay::Replay;
@@ -33,53 +36,6 @@ use ccstream_core::replay::Replay;
 pub const WATCHABLE_RATE: f64 = 10.0;
 /// Longest wait without looking whether to stop.
 const TICK: Duration = Duration::from_millis(100);
-
-/// What the producer tells whoever watches it.
-#[derive(Debug, Clone, Copy)]
-pub enum ProduceEvent<'a> {
-    /// The broker answered; the topic is there, `created` by us if it was not.
-    Connected {
-        /// Whether the topic had to be created.
-        created: bool,
-    },
-    /// An event is handed to Kafka (at watchable rates only).
-    Sending {
-        /// Its number, from 0.
-        number: u64,
-        /// Its JSON.
-        payload: &'a [u8],
-    },
-    /// Kafka has it (at watchable rates only).
-    Sent {
-        /// Its partition.
-        partition: i32,
-        /// Its place there.
-        offset: i64,
-    },
-    /// Kafka does not have it (at watchable rates only).
-    NotSent {
-        /// Why.
-        error: &'a str,
-    },
-    /// Where it stands, four times a second above watchable rates, and at the end.
-    Progress(ProduceSummary),
-}
-
-/// What was sent and what became of it. `sent = acknowledged + failed` at the end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ProduceSummary {
-    /// Events handed to librdkafka.
-    pub sent: u64,
-    /// Events that the broker acknowledged.
-    pub acknowledged: u64,
-    /// Events that were given up.
-    pub failed: u64,
-    /// How often an event was sent again by a new client, as Kafka had lost track of the one before: at most so many
-    /// more are in the topic. The other counts have each event once.
-    pub sent_again: u64,
-    /// Since the first event.
-    pub elapsed: Duration,
-}
 
 /// Checks the settings as a run would, a file's columns and librdkafka's options among them; connects to nothing.
 pub fn check(config: &ProducerConfig) -> Result<()> {
@@ -98,7 +54,7 @@ pub fn check(config: &ProducerConfig) -> Result<()> {
 pub fn produce(
     config: &ProducerConfig,
     stop: &CancellationToken,
-    report: &mut dyn FnMut(ProduceEvent<'_>),
+    observers: &mut Observers<'_, ProduceEvent>,
 ) -> Result<ProduceSummary> {
     config.validate()?;
     let payloads = Payloads::open(config)?;
@@ -112,8 +68,8 @@ pub fn produce(
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
     })?;
-    report(ProduceEvent::Connected { created });
-    Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, report)
+    observers.report(&ProduceEvent::Connected { created });
+    Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, observers)
 }
 
 /// The error of a broker that did not answer.
