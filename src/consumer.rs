@@ -1,18 +1,21 @@
 //! `ccstream.Consumer`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ccstream_services::config::ConsumerConfig;
-use ccstream_services::consume::{ConsumeEvent, ConsumeSummary, check, consume};
+use ccstream_services::consume::{ConsumeSummary, PublishedStatus, check, consume};
 use ccstream_services::postgres::Counters;
+use ccstream_services::report::Observers;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
+use crate::events::tell_of_consumer;
 use crate::run::{Listener, run_blocking};
 use crate::settings::{Pairs, database_url as url_of, kafka_config, setting};
+use crate::status::PyConsumeStatus;
 
 /// Reads a topic into PostgreSQL.
 #[pyclass(frozen, name = "Consumer", module = "ccstream")]
@@ -20,16 +23,22 @@ pub(crate) struct PyConsumer {
     config: ConsumerConfig,
     on_event: Option<Py<PyAny>>,
     stop: CancellationToken,
+    status: Arc<PublishedStatus>,
 }
 
 impl PyConsumer {
     /// The run itself, on whatever thread it is put.
     fn work(&self, py: Python<'_>) -> impl FnOnce() -> PyResult<PyConsumeSummary> + Send + 'static {
         let callback = self.on_event.as_ref().map(|callback| callback.clone_ref(py));
-        let (config, stop) = (self.config.clone(), self.stop.clone());
+        let (config, stop, status) = (self.config.clone(), self.stop.clone(), Arc::clone(&self.status));
         move || {
             let mut listener = Listener::new(callback, stop.clone());
-            let result = consume(&config, &stop, &mut |event| tell(&mut listener, event));
+            status.begin();
+            let mut observers = Observers::default()
+                .with(|event| status.observe(event))
+                .with(|event| tell_of_consumer(&mut listener, event));
+            let result = consume(&config, &stop, &mut observers);
+            drop(observers);
             listener.finish(result).map(PyConsumeSummary)
         }
     }
@@ -75,7 +84,7 @@ impl PyConsumer {
             ..ConsumerConfig::default()
         };
         check(&config).raise()?;
-        Ok(Self { config, on_event, stop: CancellationToken::new() })
+        Ok(Self { config, on_event, stop: CancellationToken::new(), status: Arc::default() })
     }
 
     fn run(&self, py: Python<'_>) -> PyResult<PyConsumeSummary> {
@@ -98,48 +107,18 @@ impl PyConsumer {
         self.stop.cancel();
     }
 
+    fn status(&self) -> PyConsumeStatus {
+        PyConsumeStatus(self.status.snapshot())
+    }
+
     fn __repr__(&self) -> String {
         format!("Consumer({:?})", self.config)
     }
 }
 
-fn set_counters(fields: &Bound<'_, PyDict>, prefix: &str, counters: &Counters) -> PyResult<()> {
-    fields.set_item(format!("{prefix}consumed"), counters.consumed)?;
-    fields.set_item(format!("{prefix}stored"), counters.stored)?;
-    fields.set_item(format!("{prefix}duplicate"), counters.duplicate)?;
-    fields.set_item(format!("{prefix}rejected"), counters.rejected)?;
-    fields.set_item(format!("{prefix}missing"), counters.missing)
-}
-
-fn tell(listener: &mut Listener, event: ConsumeEvent) {
-    match event {
-        ConsumeEvent::ConnectedToKafka { topic_found } => {
-            listener.tell("connected_to_kafka", |fields| fields.set_item("topic_found", topic_found));
-        }
-        ConsumeEvent::ConnectedToPostgres(change) => listener.tell("connected_to_postgres", |fields| {
-            fields.set_item("created_orders", change.created_orders)?;
-            fields.set_item("added_columns", change.added_columns)?;
-            fields.set_item("started_over", change.started_over)
-        }),
-        ConsumeEvent::Listening => listener.tell("listening", |_| Ok(())),
-        ConsumeEvent::Assigned(offsets) => {
-            listener.tell("assigned", |fields| fields.set_item("offsets", offsets));
-        }
-        ConsumeEvent::Warning(text) => listener.tell("warning", |fields| fields.set_item("text", text)),
-        ConsumeEvent::Batch(batch) => listener.tell("batch", |fields| {
-            set_counters(fields, "", &batch.counted)?;
-            set_counters(fields, "total_", &batch.total)?;
-            fields.set_item("lag", batch.lag)?;
-            fields.set_item("took", batch.took)
-        }),
-        ConsumeEvent::Waiting { reason } => listener.tell("waiting", |fields| fields.set_item("reason", reason)),
-        ConsumeEvent::Recovered { after } => listener.tell("recovered", |fields| fields.set_item("after", after)),
-    }
-}
-
 /// What one run did.
 #[pyclass(frozen, name = "ConsumeSummary", module = "ccstream")]
-pub(crate) struct PyConsumeSummary(ConsumeSummary);
+pub(crate) struct PyConsumeSummary(pub(crate) ConsumeSummary);
 
 #[pymethods]
 impl PyConsumeSummary {

@@ -5,12 +5,14 @@ mod answer;
 mod consumer;
 mod ends;
 mod errors;
+mod events;
 mod inspect;
 mod kpi;
 mod logging;
 mod producer;
 mod run;
 mod settings;
+mod status;
 
 use pyo3::prelude::*;
 
@@ -34,6 +36,8 @@ mod extension {
     };
     #[pymodule_export]
     use crate::producer::{PyProduceSummary, PyProducer};
+    #[pymodule_export]
+    use crate::status::PyConsumeStatus;
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");

@@ -6,12 +6,14 @@ use std::time::Duration;
 use ccstream_core::generate::Pace;
 use ccstream_core::replay::ReplayConfig;
 use ccstream_core::validate::parse_moment;
-use ccstream_services::config::{ProducerConfig, Source};
-use ccstream_services::produce::{ProduceEvent, ProduceSummary, check, produce};
+use ccstream_services::config::{EventSource, ProducerConfig};
+use ccstream_services::produce::{ProduceSummary, check, produce};
+use ccstream_services::report::Observers;
 use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::{Raise, bad_argument};
+use crate::events::tell_of_producer;
 use crate::run::{Listener, run_blocking};
 use crate::settings::{Pairs, kafka_config};
 
@@ -48,13 +50,15 @@ impl PyProducer {
             Some(_) if seed.is_some() || start_time.is_some() => {
                 return Err(bad_argument("replay", "a file's rows have no seed and no start time"));
             }
-            Some(path) => {
-                Source::Replay(ReplayConfig { path, map: map.unwrap_or_default().0, set: set.unwrap_or_default().0 })
-            }
+            Some(path) => EventSource::Replay(ReplayConfig {
+                path,
+                map: map.unwrap_or_default().0,
+                set: set.unwrap_or_default().0,
+            }),
             None if map.is_some() || set.is_some() => {
                 return Err(bad_argument("map", "only a replayed file has columns to map or values to set"));
             }
-            None => Source::Generate {
+            None => EventSource::Generate {
                 seed,
                 start_time: start_time
                     .map(|text| parse_moment(text).map_err(|why| bad_argument("start_time", why)))
@@ -76,7 +80,9 @@ impl PyProducer {
         let callback = self.on_event.as_ref().map(|callback| callback.clone_ref(py));
         let mut listener = Listener::new(callback, self.stop.clone());
         run_blocking(py, &self.stop, || {
-            let result = produce(&self.config, &self.stop, &mut |event| tell(&mut listener, event));
+            let mut observers = Observers::default().with(|event| tell_of_producer(&mut listener, event));
+            let result = produce(&self.config, &self.stop, &mut observers);
+            drop(observers);
             listener.finish(result).map(PyProduceSummary)
         })
     }
@@ -90,30 +96,10 @@ impl PyProducer {
     }
 }
 
-fn tell(listener: &mut Listener, event: ProduceEvent<'_>) {
-    match event {
-        ProduceEvent::Connected { created } => {
-            listener.tell("connected", |fields| fields.set_item("topic_created", created));
-        }
-        ProduceEvent::Sending { number, payload } => listener.tell("sending", |fields| {
-            fields.set_item("number", number)?;
-            fields.set_item("payload", String::from_utf8_lossy(payload))
-        }),
-        ProduceEvent::Sent { partition, offset } => listener.tell("sent", |fields| {
-            fields.set_item("partition", partition)?;
-            fields.set_item("offset", offset)
-        }),
-        ProduceEvent::NotSent { error } => listener.tell("not_sent", |fields| fields.set_item("error", error)),
-        ProduceEvent::Progress(summary) => {
-            listener.tell("progress", |fields| fields.set_item("summary", PyProduceSummary(summary)));
-        }
-    }
-}
-
 /// What was sent and what became of it.
 #[pyclass(frozen, name = "ProduceSummary", module = "ccstream")]
 #[derive(Clone)]
-pub(crate) struct PyProduceSummary(ProduceSummary);
+pub(crate) struct PyProduceSummary(pub(crate) ProduceSummary);
 
 #[pymethods]
 impl PyProduceSummary {

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ccstream._ccstream import (
         Check,
         Consumer,
+        ConsumeStatus,
         ConsumeSummary,
         KeptMessage,
         KpiAnswer,
@@ -50,6 +51,7 @@ __all__ = [
     "CcstreamError",
     "Check",
     "ConfigError",
+    "ConsumeStatus",
     "ConsumeSummary",
     "Consumer",
     "KafkaError",

@@ -2,7 +2,7 @@
 
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from os import PathLike
 from types import TracebackType
@@ -10,10 +10,13 @@ from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import Self
 
+from ccstream.events import WaitingKind
+
 __version__: str
 
 __all__ = [
     "Check",
+    "ConsumeStatus",
     "ConsumeSummary",
     "Consumer",
     "KeptMessage",
@@ -88,9 +91,9 @@ class Producer:
         partitions: of the topic, where it has to be created. Default 1.
         librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets
             itself is refused.
-        on_event: called with an event's name and fields: ``connected``, ``sending``, ``sent``,
-            ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops and
-            raises the same.
+        on_event: called with an event's name and fields, which :mod:`ccstream.events` types: ``connected``,
+            ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run
+            stops and raises the same.
 
     Raises:
         ConfigError: a setting is not usable, the file cannot be read, or its columns do not fill the fields.
@@ -162,6 +165,45 @@ class ConsumeSummary:
         """False where the drain limit ended the run with messages not committed; the next run reads them again."""
 
 @final
+class ConsumeStatus:
+    """Where a consumer's run is."""
+
+    @property
+    def state(self) -> Literal["starting", "joining", "reading", "ended", "failed"]:
+        """How far the run has come.
+
+        ``"starting"`` until both services have answered, ``"joining"`` while the group has assigned no partition,
+        ``"reading"``, then ``"ended"``, or ``"failed"`` if it raised.
+        """
+    @property
+    def offsets(self) -> dict[int, int]:
+        """This consumer's partitions, and the offset up to which each is committed."""
+    @property
+    def lag(self) -> int | None:
+        """Messages that Kafka has and PostgreSQL does not have yet, as of the last commit; None before one."""
+    @property
+    def consumed(self) -> int:
+        """Messages delivered and dealt with since the start."""
+    @property
+    def stored(self) -> int:
+        """Rows inserted into ``orders`` since the start."""
+    @property
+    def duplicate(self) -> int:
+        """Messages since the start whose id was there already."""
+    @property
+    def rejected(self) -> int:
+        """Messages since the start that are in ``rejected_events``."""
+    @property
+    def missing(self) -> int:
+        """Messages since the start that the broker had deleted before they were read."""
+    @property
+    def last_commit(self) -> datetime | None:
+        """When the last batch was committed, in UTC; None before one."""
+    @property
+    def waiting_for(self) -> list[WaitingKind]:
+        """What is unavailable, at most one entry for each service; empty where both answer."""
+
+@final
 class Consumer:
     """Reads card transactions from Kafka into PostgreSQL, exactly once.
 
@@ -193,9 +235,10 @@ class Consumer:
             lost together and read again. Default True.
         librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets
             itself is refused.
-        on_event: called with an event's name and fields: ``connected_to_kafka``,
-            ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``, ``waiting``
-            and ``recovered``. If it raises, the run stops and raises the same.
+        on_event: called with an event's name and fields, which :mod:`ccstream.events` types:
+            ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``revoked``, ``batch``,
+            ``warning``, ``waiting``, ``recovered``, ``ended`` and ``failed``. If it raises, the run stops and raises
+            the same.
 
     Raises:
         ConfigError: a setting is not usable.
@@ -244,6 +287,8 @@ class Consumer:
         """The same, to be awaited; call it where an event loop runs. Cancelling it stops the run."""
     def stop(self) -> None:
         """Ends the run soon, after committing what was read; from any thread, or a signal's handler."""
+    def status(self) -> ConsumeStatus:
+        """Where the run is now; from any thread, also before and after it."""
 
 @final
 class PartitionReport:

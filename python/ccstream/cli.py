@@ -10,15 +10,18 @@ import signal
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import ccstream
 from ccstream import flags
 from ccstream.console import ConsumerConsole, ProducerConsole
 from ccstream.errors import CcstreamError
+from ccstream.event_log import EventLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -90,54 +93,68 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _produce(options: argparse.Namespace) -> int:
-    console = ProducerConsole(options.count, quiet=options.quiet)
-    producer = ccstream.Producer(
-        bootstrap_servers=options.bootstrap_servers,
-        topic=options.topic,
-        rate=options.rate,
-        count=options.count,
-        seed=options.seed,
-        start_time=options.start_time,
-        replay=options.replay,
-        map=options.map,
-        set=options.set,
-        partitions=options.partitions,
-        librdkafka_options=options.kafka_option,
-        on_event=console.on_event,
-    )
+@contextlib.contextmanager
+def _observed(console: ProducerConsole | ConsumerConsole, path: str | None) -> Iterator[OnEvent]:
+    """Yields what takes a run's events: the console, after the file of ``--events`` where there is one."""
+    log = None if path is None else EventLog(path)
+
+    def on_event(name: str, fields: Mapping[str, Any]) -> None:
+        if log is not None:
+            log.on_event(name, fields)
+        console.on_event(name, fields)
+
     try:
-        with _stopped_by_signals(producer.stop):
-            summary = producer.run()
+        yield on_event
     finally:
         console.close()
+        if log is not None:
+            log.close()
+
+
+def _produce(options: argparse.Namespace) -> int:
+    console = ProducerConsole(options.count, quiet=options.quiet)
+    with _observed(console, options.events) as on_event:
+        producer = ccstream.Producer(
+            bootstrap_servers=options.bootstrap_servers,
+            topic=options.topic,
+            rate=options.rate,
+            count=options.count,
+            seed=options.seed,
+            start_time=options.start_time,
+            replay=options.replay,
+            map=options.map,
+            set=options.set,
+            partitions=options.partitions,
+            librdkafka_options=options.kafka_option,
+            on_event=on_event,
+        )
+        with _stopped_by_signals(producer.stop):
+            summary = producer.run()
     console.finish(summary)
     return 0 if summary.acknowledged == summary.sent else 1
 
 
 def _consume(options: argparse.Namespace) -> int:
     console = ConsumerConsole(quiet=options.quiet)
-    consumer = ccstream.Consumer(
-        bootstrap_servers=options.bootstrap_servers,
-        topic=options.topic,
-        group=options.group,
-        database_url=options.database_url,
-        connections=options.connections,
-        batch_rows=options.batch_rows,
-        linger=None if options.linger is None else timedelta(milliseconds=options.linger),
-        until_caught_up=options.until_caught_up,
-        drain_limit=None if options.drain_limit is None else timedelta(seconds=options.drain_limit),
-        assignment=options.assignment,
-        always_stage=options.always_stage,
-        synchronous_commit=not options.no_synchronous_commit,
-        librdkafka_options=options.kafka_option,
-        on_event=console.on_event,
-    )
-    try:
+    with _observed(console, options.events) as on_event:
+        consumer = ccstream.Consumer(
+            bootstrap_servers=options.bootstrap_servers,
+            topic=options.topic,
+            group=options.group,
+            database_url=options.database_url,
+            connections=options.connections,
+            batch_rows=options.batch_rows,
+            linger=None if options.linger is None else timedelta(milliseconds=options.linger),
+            until_caught_up=options.until_caught_up,
+            drain_limit=None if options.drain_limit is None else timedelta(seconds=options.drain_limit),
+            assignment=options.assignment,
+            always_stage=options.always_stage,
+            synchronous_commit=not options.no_synchronous_commit,
+            librdkafka_options=options.kafka_option,
+            on_event=on_event,
+        )
         with _stopped_by_signals(consumer.stop):
             summary = consumer.run()
-    finally:
-        console.close()
     console.finish(summary)
     return 0 if summary.drained else 1
 

@@ -179,7 +179,8 @@ class ConsumerConsole:
         if kind == "waiting":
             return f"! Waiting, and trying again: {fields['reason']}"
         if kind == "recovered":
-            return f"✓ PostgreSQL is back after {fields['after'].total_seconds():.1f} s; nothing was lost"
+            service = "PostgreSQL" if fields["service"] == "postgres" else "Kafka"
+            return f"✓ {service} is back after {fields['after'].total_seconds():.1f} s; nothing was lost"
         return ""
 
     def _batch(self, fields: Mapping[str, Any]) -> None:

@@ -102,6 +102,11 @@ def count(text: str) -> int:
     return value
 
 
+def add_events(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag that says where events go."""
+    parser.add_argument("--events", metavar="FILE", help="append each event to a file, as one line of JSON")
+
+
 def add_produce(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``produce``."""
     parser.add_argument(
@@ -136,6 +141,7 @@ def add_produce(parser: argparse.ArgumentParser) -> None:
         help="of the topic, if it is missing (default 1)",
     )
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
+    add_events(parser)
     add_kafka(parser)
 
 
@@ -192,6 +198,7 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
         help="do not wait for PostgreSQL's disk: safe here, rows and offsets are lost together and read again",
     )
     parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")
+    add_events(parser)
     add_kafka(parser)
     add_database(parser)
 

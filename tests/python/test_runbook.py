@@ -201,13 +201,13 @@ def test_help_names_every_flag_and_no_password() -> None:
     for script, flags in (
         (
             "producer.py",
-            "--rate --count --seed --start-time --replay --map --set --partitions --quiet --verbose",
+            "--rate --count --seed --start-time --replay --map --set --partitions --quiet --events --verbose",
         ),
         (
             "consumer.py",
             (
                 "--group --connections --batch-rows --linger --until-caught-up --drain-limit --assignment "
-                "--always-stage --no-synchronous-commit --quiet --verbose --database-url"
+                "--always-stage --no-synchronous-commit --quiet --events --verbose --database-url"
             ),
         ),
     ):

@@ -28,6 +28,8 @@ pub mod rejection;
 
 pub mod validate;
 
+pub mod record;
+
 pub mod replay;
 pub mod table;
 

@@ -14,6 +14,7 @@ use crate::codec::WIRE_ORDER;
 use crate::error::{Error, Result};
 use crate::fields::{FIELDS, Field, Place, place_of_key};
 use crate::json::push_text;
+use crate::record::Record;
 use crate::sql_type::SqlType;
 
 /// How a file's rows become events.
@@ -36,12 +37,12 @@ struct FieldSource {
     fallback: Option<String>,
 }
 
-type Reader = csv::Reader<Box<dyn Read + Send>>;
+type CsvReader = csv::Reader<Box<dyn Read + Send>>;
 
 /// A file being replayed: one event a row, in its order.
 pub struct Replay {
     path: String,
-    reader: Reader,
+    reader: CsvReader,
     record: ByteRecord,
     sources: Vec<FieldSource>,
     /// The start of every id made here: the file's hash.
@@ -53,15 +54,6 @@ impl fmt::Debug for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replay").field("path", &self.path).field("row", &self.row).finish_non_exhaustive()
     }
-}
-
-/// One row's event.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct ReplayedEvent {
-    /// The card token, if the row has one.
-    pub key: Option<Vec<u8>>,
-    /// The JSON.
-    pub payload: Vec<u8>,
 }
 
 impl Replay {
@@ -81,7 +73,7 @@ impl Replay {
         Self::read_header(config).map(drop)
     }
 
-    fn read_header(config: &ReplayConfig) -> Result<(Reader, Vec<FieldSource>)> {
+    fn read_header(config: &ReplayConfig) -> Result<(CsvReader, Vec<FieldSource>)> {
         let path = config.path.display().to_string();
         let input = open_text(&config.path).map_err(|error| file_error(&path, &error))?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
@@ -92,7 +84,7 @@ impl Replay {
     }
 
     /// The next row's event; None at the end of the file.
-    pub fn next_event(&mut self) -> Result<Option<ReplayedEvent>> {
+    pub fn next_event(&mut self) -> Result<Option<Record>> {
         let more = self.reader.read_byte_record(&mut self.record).map_err(|error| Error::File {
             path: self.path.clone(),
             reason: format!("row {}: {error}", self.row + 1),
@@ -101,7 +93,7 @@ impl Replay {
             return Ok(None);
         }
         self.row += 1;
-        let mut event = ReplayedEvent::default();
+        let mut event = Record::default();
         event.payload.push(b'{');
         for &place in WIRE_ORDER.iter() {
             let field = place.field();
@@ -253,7 +245,7 @@ mod tests {
 
     const TEXT: &str = "when,who,amount,note\n2014-03-06,Shop \"A\",12.5,x\n2014-03-06,,-3,\n,Shop,abc,\n";
 
-    fn replay(name: &str, bytes: &[u8], map: &[(&str, &str)], set: &[(&str, &str)]) -> Result<Vec<ReplayedEvent>> {
+    fn replay(name: &str, bytes: &[u8], map: &[(&str, &str)], set: &[(&str, &str)]) -> Result<Vec<Record>> {
         let path = std::env::temp_dir().join(format!("ccstream-{}-{name}", std::process::id()));
         std::fs::write(&path, bytes).unwrap();
         let own = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();

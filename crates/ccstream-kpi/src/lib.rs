@@ -6,7 +6,7 @@
 //!                                   │
 //!                                   ├─> query: chunk: filter, what each row adds
 //!                                   │          state: totals and groups, carried forward by new rows alone
-//!                   answer <── standing <────────┘
+//!                   answer <── kept queries <────┘
 //! ```
 
 pub mod rows;

@@ -121,7 +121,7 @@ impl fmt::Debug for DatabaseUrl {
 
 /// Where the producer's transactions come from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum EventSource {
     /// Made up.
     Generate {
         /// The same seed and start time give the same bytes. None: a random seed.
@@ -139,7 +139,7 @@ pub struct ProducerConfig {
     /// Broker and topic.
     pub kafka: KafkaConfig,
     /// Default: generated, random, now.
-    pub source: Source,
+    pub source: EventSource,
     /// Default: the runbook's random 0.5 to 2 seconds.
     pub pace: Pace,
     /// Stop after so many events. Default: never, or at the file's end.
@@ -154,7 +154,7 @@ impl Default for ProducerConfig {
     fn default() -> Self {
         Self {
             kafka: KafkaConfig::default(),
-            source: Source::Generate { seed: None, start_time: None },
+            source: EventSource::Generate { seed: None, start_time: None },
             pace: Pace::Human,
             count: None,
             partitions: 1,
@@ -175,7 +175,7 @@ impl ProducerConfig {
         if self.partitions == 0 {
             return Err(Error::config("partitions", "0 is not at least 1"));
         }
-        if let Source::Generate { start_time: Some(start), .. } = self.source
+        if let EventSource::Generate { start_time: Some(start), .. } = self.source
             && !(0..Micros::END.0).contains(&start.0)
         {
             return Err(Error::config("start_time", "is not from 1970 to before 2100"));

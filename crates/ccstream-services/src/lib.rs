@@ -11,6 +11,7 @@ pub mod sqlstate;
 pub mod error;
 
 pub mod config;
+pub mod report;
 
 pub mod kafka;
 pub mod produce;

@@ -1,7 +1,7 @@
 //! What was counted, in the words of the question: names for codes, times for slots, the first few and the rest.
 
 use super::buckets::Buckets;
-use super::chunk::{Cell, Figures};
+use super::chunk::{CountAndSum, Figures};
 use super::groups::{Groups, is_of_kind};
 use super::question::{AMOUNT_EDGES, By, Dimension, Grouping, Query, Window};
 use super::state::State;
@@ -142,7 +142,7 @@ fn table(grouping: &Grouping, groups: &Groups, state: &State, query: &Query, col
 /// The figures of every group.
 fn figures_of(grouping: &Grouping, groups: &Groups) -> Vec<Figures> {
     let outcomes = if grouping.outcomes { OUTCOMES } else { 1 };
-    let figures = |cells: &[Cell]| {
+    let figures = |cells: &[CountAndSum]| {
         let mut figures = Figures::default();
         for (outcome, cell) in (0..).zip(cells) {
             figures.count_in(*cell, outcome);

@@ -6,10 +6,10 @@ use std::ops::Range;
 
 use super::buckets::{Buckets, Finder};
 use super::question::{Filter, SECOND};
-use crate::rows::block::{Block, Column};
+use crate::rows::block::{Block, CodedColumn};
 use crate::rows::codes::{ABSENT, Amounts, with_codes};
 use crate::rows::columns::{Attribute, Columns};
-use crate::rows::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, Outcome};
+use crate::rows::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
 
 /// Rows looked at together.
 pub(crate) const ROWS: usize = crate::rows::block::SPAN;
@@ -17,7 +17,7 @@ pub(crate) const ROWS: usize = crate::rows::block::SPAN;
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// What rows add up to: how many they are, and in the upper half how many amounts; and the sum in cents.
-pub(crate) type Cell = [u64; 2];
+pub(crate) type CountAndSum = [u64; 2];
 
 /// What rows add up to, by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,12 +40,12 @@ pub struct Figures {
 
 impl Figures {
     /// Adds rows of one outcome.
-    pub(crate) fn count_in(&mut self, [rows, sum]: Cell, outcome: Outcome) {
+    pub(crate) fn count_in(&mut self, [rows, sum]: CountAndSum, outcome: OutcomeBits) {
         let count = rows & u64::from(u32::MAX);
         self.count += count;
         self.amounts += rows >> 32;
         self.sum += sum as i64;
-        let counted = |bit: Outcome| if outcome & bit == 0 { 0 } else { count };
+        let counted = |bit: OutcomeBits| if outcome & bit == 0 { 0 } else { count };
         self.approved += counted(IS_APPROVED);
         self.with_status += counted(HAS_STATUS);
         self.declined += counted(IS_DECLINED);
@@ -69,7 +69,7 @@ impl std::ops::Add for Figures {
     }
 }
 
-pub(crate) fn add(cell: &mut Cell, other: Cell) {
+pub(crate) fn add(cell: &mut CountAndSum, other: CountAndSum) {
     cell[0] = cell[0].wrapping_add(other[0]);
     cell[1] = cell[1].wrapping_add(other[1]);
 }
@@ -78,17 +78,17 @@ pub(crate) fn add(cell: &mut Cell, other: Cell) {
 #[derive(Debug)]
 pub(crate) struct Terms {
     /// For each column that is filtered, whether a code passes.
-    masks: Vec<(Column, Vec<bool>)>,
+    masks: Vec<(CodedColumn, Vec<bool>)>,
     amounts: Option<(i64, i64)>,
     /// By kind, all bits where it is in the currency whose amounts are added up, else none.
     in_currency: Vec<i8>,
     /// By kind.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<OutcomeBits>,
 }
 
 impl Terms {
     pub(crate) fn new(filter: &Filter, currency: Option<&str>, columns: &Columns) -> Self {
-        let mut masks: Vec<(Column, Vec<bool>)> = Vec::new();
+        let mut masks: Vec<(CodedColumn, Vec<bool>)> = Vec::new();
         for (dimension, values) in &filter.only {
             let Some(attribute) = dimension.attribute() else { continue };
             let names = columns.dictionary(attribute);
@@ -104,7 +104,7 @@ impl Terms {
         }
         let amounts = (filter.min_cents.is_some() || filter.max_cents.is_some())
             .then(|| (filter.min_cents.unwrap_or(ABSENT + 1), filter.max_cents.unwrap_or(i64::MAX)));
-        let kinds = 0..columns.codes(Column::Kind) as u32;
+        let kinds = 0..columns.codes(CodedColumn::Kind) as u32;
         let currency = columns.dictionary(Attribute::Currency).find(currency);
         let is_in = |kind: u32| Some(columns.part(Attribute::Currency, kind)) == currency;
         Self {
@@ -124,7 +124,7 @@ pub(crate) struct Chunk {
     /// The same where they follow each other.
     run: Option<Range<usize>>,
     pub(crate) kinds: Vec<u32>,
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Vec<CountAndSum>,
     /// The amount of each in cents; [`ABSENT`] without one in the query's currency.
     pub(crate) cents: Vec<i64>,
     /// Which of them have one.
@@ -141,7 +141,7 @@ pub(crate) struct Chunk {
     /// The group that all are in, where that is known.
     pub(crate) one_group: Option<u32>,
     /// The column whose codes the groups are.
-    grouped: Option<Column>,
+    grouped: Option<CodedColumn>,
 }
 
 impl Chunk {
@@ -177,7 +177,7 @@ impl Chunk {
 
     /// Fills in what each chosen row adds, or takes away.
     pub(crate) fn measure(&mut self, block: &Block, terms: &Terms, subtract: bool) {
-        decode(block, Column::Kind, self.run.clone(), &self.rows, &mut self.kinds);
+        decode(block, CodedColumn::Kind, self.run.clone(), &self.rows, &mut self.kinds);
         block.amount.gather(&self.rows, &mut self.cents);
         // Which row has which currency cannot be predicted: no branches here.
         for (cents, kind) in self.cents.iter_mut().zip(&self.kinds) {
@@ -251,11 +251,11 @@ impl Chunk {
 
     /// Fills in cards.
     pub(crate) fn find_cards(&mut self, block: &Block) {
-        decode(block, Column::Card, self.run.clone(), &self.rows, &mut self.cards);
+        decode(block, CodedColumn::Card, self.run.clone(), &self.rows, &mut self.cards);
     }
 
     /// Fills in groups: a column's codes, or what a map makes of them.
-    pub(crate) fn group(&mut self, block: &Block, column: Column, map: &[u32]) {
+    pub(crate) fn group(&mut self, block: &Block, column: CodedColumn, map: &[u32]) {
         self.one_group = None;
         if self.grouped != Some(column) {
             decode(block, column, self.run.clone(), &self.rows, &mut self.members);
@@ -296,7 +296,7 @@ impl Chunk {
     }
 }
 
-fn decode(block: &Block, column: Column, run: Option<Range<usize>>, rows: &[u16], out: &mut Vec<u32>) {
+fn decode(block: &Block, column: CodedColumn, run: Option<Range<usize>>, rows: &[u16], out: &mut Vec<u32>) {
     match run {
         Some(run) => block.codes(column).copy(run, out),
         None => block.codes(column).gather(rows, out),
@@ -317,13 +317,13 @@ fn retain(rows: &mut Vec<u16>, mut passes: impl FnMut(usize) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::columns::Row;
+    use crate::rows::columns::OrderRow;
 
     #[test]
     fn rows_of_a_range() {
         let mut columns = Columns::default();
         for time in [20, 10, 30] {
-            columns.push(&Row { time, ..Row::default() }).unwrap();
+            columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
         }
         let terms = Terms::new(&Filter::default(), None, &columns);
         let mut chunk = Chunk::default();
@@ -338,7 +338,7 @@ mod tests {
         for (range, rows) in [((30, 40), vec![2]), ((31, 40), vec![]), ((0, 10), vec![]), ((0, 11), vec![1])] {
             assert_eq!(of(&columns, Some(range)), rows, "{range:?}");
         }
-        columns.push(&Row { time: ABSENT, ..Row::default() }).unwrap();
+        columns.push(&OrderRow { time: ABSENT, ..OrderRow::default() }).unwrap();
         assert_eq!(of(&columns, None), [0, 1, 2, 3]);
         assert_eq!(of(&columns, Some((0, 40))), [0, 1, 2]);
     }

@@ -1,8 +1,8 @@
 //! What one grouping has counted, group by group.
 
-use super::chunk::{Cell, Chunk, NOWHERE, Terms, add};
+use super::chunk::{Chunk, CountAndSum, NOWHERE, Terms, add};
 use super::question::{By, Grouping};
-use crate::rows::block::Column;
+use crate::rows::block::CodedColumn;
 use crate::rows::cards::Pairs;
 use crate::rows::outcome::OUTCOMES;
 use crate::rows::sketch::Sketch;
@@ -11,7 +11,7 @@ use crate::rows::sketch::Sketch;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Groups {
     /// Of each group, or of each of its outcomes; empty for a part of the kind.
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) cells: Vec<CountAndSum>,
     /// Smallest and greatest amount of each; empty unless wanted.
     pub(crate) extremes: Vec<(i64, i64)>,
     /// Empty unless wanted.
@@ -24,7 +24,7 @@ pub(crate) struct Groups {
 
 /// Whether all that is wanted of a grouping but what is rare is a sum over kinds.
 pub(crate) fn is_of_kind(grouping: &Grouping) -> bool {
-    matches!(grouping.by, By::Dimension(dimension) if dimension.column() == Column::Kind)
+    matches!(grouping.by, By::Dimension(dimension) if dimension.column() == CodedColumn::Kind)
 }
 
 /// Of a group without amounts.
@@ -33,7 +33,7 @@ pub(crate) const EMPTY: (i64, i64) = (i64::MAX, i64::MIN);
 impl Groups {
     pub(crate) fn reserve(&mut self, len: usize, grouping: &Grouping) {
         if !is_of_kind(grouping) {
-            self.cells.resize(len * if grouping.outcomes { OUTCOMES } else { 1 }, Cell::default());
+            self.cells.resize(len * if grouping.outcomes { OUTCOMES } else { 1 }, CountAndSum::default());
         }
         if grouping.extremes {
             self.extremes.resize(len, EMPTY);
@@ -46,7 +46,7 @@ impl Groups {
     /// Adds each row of a chunk to the cell of its group, or of its group and outcome.
     pub(crate) fn add_cells(&mut self, chunk: &mut Chunk, outcomes: Option<&Terms>) {
         if let Some(group) = chunk.one_group {
-            let mut sums = [Cell::default(); OUTCOMES];
+            let mut sums = [CountAndSum::default(); OUTCOMES];
             let parts = outcomes.map_or(1, |_| OUTCOMES);
             match outcomes {
                 None => chunk.cells.iter().for_each(|cell| add(&mut sums[0], *cell)),

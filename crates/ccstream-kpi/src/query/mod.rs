@@ -5,7 +5,7 @@ pub mod answer;
 pub(crate) mod buckets;
 pub mod chunk;
 pub(crate) mod groups;
+pub mod kept;
 pub mod latest;
 pub mod question;
-pub mod standing;
 pub(crate) mod state;

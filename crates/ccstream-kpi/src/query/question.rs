@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rows::block::Column;
+use crate::rows::block::CodedColumn;
 use crate::rows::codes::FAR;
 use crate::rows::columns::Attribute;
 use ccstream_core::error::{Error, Result};
@@ -91,8 +91,8 @@ impl Dimension {
         })
     }
 
-    pub(crate) fn column(self) -> Column {
-        self.attribute().map_or(Column::Place, Attribute::column)
+    pub(crate) fn column(self) -> CodedColumn {
+        self.attribute().map_or(CodedColumn::Place, Attribute::column)
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::buckets::Buckets;
-use super::chunk::{Cell, Chunk, NOWHERE, ROWS, Terms, add};
+use super::chunk::{Chunk, CountAndSum, NOWHERE, ROWS, Terms, add};
 use super::groups::{EMPTY, Groups, is_of_kind};
 use super::question::{By, Dimension, Grouping, Query, Window};
-use crate::rows::block::{Block, Column};
+use crate::rows::block::{Block, CodedColumn};
 use crate::rows::cards::{Cards, FEW, OUTSIDE};
 use crate::rows::codes::ABSENT;
 use crate::rows::columns::{Attribute, Columns};
@@ -23,7 +23,7 @@ pub(crate) struct State {
     pub(crate) range: Option<(i64, i64)>,
     pub(crate) buckets: Option<Buckets>,
     /// By kind: every part of it, and the totals, are sums of these.
-    pub(crate) kinds: Vec<Cell>,
+    pub(crate) kinds: Vec<CountAndSum>,
     pub(crate) amounts: Multiset,
     pub(crate) cards: Cards,
     /// As the query's groupings.
@@ -75,7 +75,9 @@ impl<'a> Asked<'a> {
 
 /// How many groups a dimension may have.
 fn group_count(dimension: Dimension, columns: &Columns) -> usize {
-    dimension.attribute().map_or_else(|| columns.codes(Column::Place), |attribute| columns.dictionary(attribute).len())
+    dimension
+        .attribute()
+        .map_or_else(|| columns.codes(CodedColumn::Place), |attribute| columns.dictionary(attribute).len())
 }
 
 impl State {
@@ -294,8 +296,8 @@ impl State {
 
     /// Room for every code that is there.
     fn reserve(&mut self, asked: &Asked<'_>, columns: &Columns) {
-        self.cards.reserve(columns.codes(Column::Card));
-        self.kinds.resize(columns.codes(Column::Kind), Cell::default());
+        self.cards.reserve(columns.codes(CodedColumn::Card));
+        self.kinds.resize(columns.codes(CodedColumn::Kind), CountAndSum::default());
         let slots = self.buckets.map_or(0, |buckets| buckets.len);
         for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
             let len = match grouping.by {

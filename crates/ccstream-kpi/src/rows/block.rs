@@ -12,7 +12,7 @@ pub const SPAN: usize = if cfg!(test) { 16 } else { 1024 };
 /// The coded columns. What has few values goes together in one: rows have some thousand different kinds, and what
 /// is counted by kind is counted by each part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Column {
+pub enum CodedColumn {
     /// Category, payment method, status, currency, entry mode and risk.
     Kind,
     /// City and country.
@@ -35,7 +35,7 @@ pub struct Block {
     pub time: Vec<i64>,
     /// Cents, or [`ABSENT`].
     pub amount: Amounts,
-    /// By [`Column`].
+    /// By [`CodedColumn`].
     pub codes: [Codes; COLUMNS],
     /// The first and last time of its rows that have one; `first > last` where none has.
     pub first: i64,
@@ -126,7 +126,7 @@ impl Block {
     }
 
     /// The codes of a column.
-    pub fn codes(&self, column: Column) -> &Codes {
+    pub fn codes(&self, column: CodedColumn) -> &Codes {
         &self.codes[column as usize]
     }
 

@@ -8,10 +8,10 @@ use std::str::Utf8Error;
 
 use hashbrown::DefaultHashBuilder;
 
-use super::block::{BLOCK_ROWS, Block, Column};
+use super::block::{BLOCK_ROWS, Block, CodedColumn};
 use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
-use super::outcome::{Outcome, outcome};
+use super::outcome::{OutcomeBits, outcome};
 
 /// What has names of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,12 +43,12 @@ pub const ATTRIBUTES: usize = 10;
 
 impl Attribute {
     /// The coded column that holds it.
-    pub fn column(self) -> Column {
+    pub fn column(self) -> CodedColumn {
         match self {
-            Self::City | Self::Country => Column::Place,
-            Self::Merchant => Column::Merchant,
-            Self::Card => Column::Card,
-            _ => Column::Kind,
+            Self::City | Self::Country => CodedColumn::Place,
+            Self::Merchant => CodedColumn::Merchant,
+            Self::Card => CodedColumn::Card,
+            _ => CodedColumn::Kind,
         }
     }
 }
@@ -77,7 +77,7 @@ impl<const N: usize> Composite<N> {
 
 /// A row as it comes from the database. Texts are bytes until they turn out to be new.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Row<'a> {
+pub struct OrderRow<'a> {
     /// Microseconds since 1970 UTC, or `ABSENT`.
     pub time: i64,
     /// The amount in cents, or `ABSENT`.
@@ -121,7 +121,7 @@ pub struct Columns {
     kinds: Composite<6>,
     kinds_met: Memo,
     /// By the code of the kind.
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<OutcomeBits>,
     places: Composite<2>,
     places_met: Memo,
     /// By the code of the place.
@@ -146,12 +146,12 @@ impl Columns {
     }
 
     /// How many codes a column has.
-    pub fn codes(&self, column: Column) -> usize {
+    pub fn codes(&self, column: CodedColumn) -> usize {
         match column {
-            Column::Kind => self.kinds.parts.len(),
-            Column::Place => self.places.parts.len(),
-            Column::Merchant => self.dictionary(Attribute::Merchant).len(),
-            Column::Card => self.dictionary(Attribute::Card).len(),
+            CodedColumn::Kind => self.kinds.parts.len(),
+            CodedColumn::Place => self.places.parts.len(),
+            CodedColumn::Merchant => self.dictionary(Attribute::Merchant).len(),
+            CodedColumn::Card => self.dictionary(Attribute::Card).len(),
         }
     }
 
@@ -198,7 +198,7 @@ impl Columns {
     ///
     /// # Panics
     /// Never: there is always a block with room.
-    pub fn push(&mut self, row: &Row<'_>) -> Result<(), Utf8Error> {
+    pub fn push(&mut self, row: &OrderRow<'_>) -> Result<(), Utf8Error> {
         let kind = self.kinds_met.get(row.kind).map_or_else(|| self.meet_kind(row.kind), Ok)?;
         let place = self.places_met.get(row.place).map_or_else(|| self.meet_place(row.place), Ok)?;
         let merchant = self.dictionaries[Attribute::Merchant as usize].code_of_bytes(row.merchant)?;
@@ -250,12 +250,12 @@ impl Columns {
     }
 
     /// What became of rows of a kind.
-    pub fn outcome(&self, kind: u32) -> Outcome {
+    pub fn outcome(&self, kind: u32) -> OutcomeBits {
         self.outcomes[kind as usize]
     }
 
     /// Notes where a place lies, if a row says so for the first time.
-    fn locate(&mut self, place: u32, row: &Row<'_>) {
+    fn locate(&mut self, place: u32, row: &OrderRow<'_>) {
         let at = place as usize;
         if self.coordinates.len() <= at {
             self.coordinates.resize(at + 1, Coordinates::default());
@@ -299,7 +299,7 @@ impl Columns {
             // What a wrong clock dated into the future is missing from there on, but nobody looks at that.
             self.dropped_until = self.dropped_until.max(Some(block.last.min(now)));
             let block = self.blocks.remove(at);
-            with_codes!(block.codes(Column::Kind), codes => {
+            with_codes!(block.codes(CodedColumn::Kind), codes => {
                 for code in codes {
                     self.kind_rows[*code as usize] -= 1;
                 }
@@ -307,14 +307,14 @@ impl Columns {
             self.generation += 1;
         }
         if self.generation > before {
-            self.forget_names(Column::Merchant, Attribute::Merchant, 0);
-            self.forget_names(Column::Card, Attribute::Card, 1);
+            self.forget_names(CodedColumn::Merchant, Attribute::Merchant, 0);
+            self.forget_names(CodedColumn::Card, Attribute::Card, 1);
         }
     }
 
     /// Forgets the names that no row has any more, once there are twice as many names as were last in use: other
     /// attributes have few.
-    fn forget_names(&mut self, column: Column, attribute: Attribute, at: usize) {
+    fn forget_names(&mut self, column: CodedColumn, attribute: Attribute, at: usize) {
         let names = self.codes(column);
         if names < 2 * self.in_use[at].max(BLOCK_ROWS) {
             return;
@@ -382,12 +382,12 @@ impl Columns {
 
     /// Adds a block; None if it has a code that there is no name for.
     pub fn push_block(&mut self, block: Block) -> Option<()> {
-        for column in [Column::Kind, Column::Place, Column::Merchant, Column::Card] {
+        for column in [CodedColumn::Kind, CodedColumn::Place, CodedColumn::Merchant, CodedColumn::Card] {
             if block.codes(column).max().is_some_and(|code| code as usize >= self.codes(column)) {
                 return None;
             }
         }
-        with_codes!(block.codes(Column::Kind), codes => {
+        with_codes!(block.codes(CodedColumn::Kind), codes => {
             for code in codes {
                 count_kind(&mut self.kind_rows, *code as usize);
             }
@@ -404,7 +404,7 @@ mod tests {
 
     /// Names of cards by the rows that have them, in the order of time.
     fn cards(columns: &Columns) -> Vec<String> {
-        let of = |block: &Block, row: usize| columns.name(Attribute::Card, block.codes(Column::Card).get(row));
+        let of = |block: &Block, row: usize| columns.name(Attribute::Card, block.codes(CodedColumn::Card).get(row));
         let rows = columns.blocks.iter().flat_map(|block| (0..block.len()).map(move |row| (block, row)));
         rows.map(|(block, row)| of(block, row).unwrap_or("none").to_owned()).collect()
     }
@@ -415,19 +415,19 @@ mod tests {
         let all: Vec<String> = (0..=6 * BLOCK_ROWS).map(|row| format!("card {}", row / 2)).collect();
         for (time, card) in (0..).zip(&all) {
             let card = (time % 10 != 0).then_some(card.as_bytes());
-            columns.push(&Row { time, card, merchant: Some(b"m"), ..Row::default() }).unwrap();
+            columns.push(&OrderRow { time, card, merchant: Some(b"m"), ..OrderRow::default() }).unwrap();
         }
-        let (names, bytes) = (columns.codes(Column::Card), columns.bytes());
+        let (names, bytes) = (columns.codes(CodedColumn::Card), columns.bytes());
         let before = cards(&columns);
         columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
-        assert!(columns.codes(Column::Card) < names / 2 && columns.bytes() < bytes / 2);
+        assert!(columns.codes(CodedColumn::Card) < names / 2 && columns.bytes() < bytes / 2);
         assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
         // Few names are not worth looking for.
         columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
         assert_eq!(columns.dictionary(Attribute::Card).find(Some("card 5")), None);
-        columns.push(&Row { card: Some(b"card 5"), ..Row::default() }).unwrap();
+        columns.push(&OrderRow { card: Some(b"card 5"), ..OrderRow::default() }).unwrap();
         assert_eq!(cards(&columns).last().map(String::as_str), Some("card 5"));
     }
 
@@ -435,7 +435,7 @@ mod tests {
     fn a_place_lies_where_a_row_first_says() {
         let mut columns = Columns::default();
         for (latitude, longitude) in [(None, None), (Some(1.0), None), (Some(2.0), Some(3.0)), (Some(4.0), Some(5.0))] {
-            columns.push(&Row { latitude, longitude, ..Row::default() }).unwrap();
+            columns.push(&OrderRow { latitude, longitude, ..OrderRow::default() }).unwrap();
         }
         assert_eq!(columns.coordinates(0), Coordinates { latitude: Some(2.0), longitude: Some(3.0) });
     }
@@ -446,7 +446,7 @@ mod tests {
         // The first reading goes backwards in time.
         for block in [3, 2, 1, 0] {
             for row in 0..BLOCK_ROWS as i64 {
-                columns.push(&Row { time: block * 1_000_000 + row, ..Row::default() }).unwrap();
+                columns.push(&OrderRow { time: block * 1_000_000 + row, ..OrderRow::default() }).unwrap();
             }
         }
         let late = 1_000_000 + (BLOCK_ROWS - 1 - BLOCK_ROWS / 100) as i64;
@@ -464,7 +464,7 @@ mod tests {
         for row in 0..3 * BLOCK_ROWS as i64 {
             let time = if row == 7 { 1 << 50 } else { row };
             let time = if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time };
-            columns.push(&Row { time, ..Row::default() }).unwrap();
+            columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
         }
         columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, 1 << 40);
         assert_eq!(

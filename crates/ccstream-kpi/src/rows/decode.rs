@@ -2,7 +2,7 @@
 
 use super::codes::ABSENT;
 use super::codes::FAR;
-use super::columns::Row;
+use super::columns::OrderRow;
 use ccstream_core::binary::{COPY_HEADER, POSTGRES_EPOCH};
 use ccstream_core::error::{Error, Result};
 
@@ -15,7 +15,7 @@ const MOST_CENTS: i64 = 100_000_000_000;
 
 /// A row with where it lies.
 #[derive(Debug, Clone, Copy)]
-pub struct Found<'a> {
+pub struct LocatedRow<'a> {
     /// Page and place in it: PostgreSQL's `ctid`.
     pub page: u32,
     /// See `page`.
@@ -23,7 +23,7 @@ pub struct Found<'a> {
     /// It came from Kafka: another program's rows name no partition.
     pub ours: bool,
     /// What it holds.
-    pub row: Row<'a>,
+    pub row: OrderRow<'a>,
     /// All of its bytes, as they came.
     pub raw: &'a [u8],
     /// It has an amount that is no number of cents; it counts as one without.
@@ -47,7 +47,7 @@ impl Decoder {
     pub fn feed<E: From<Error>>(
         &mut self,
         bytes: &[u8],
-        mut take: impl FnMut(Found<'_>) -> Result<(), E>,
+        mut take: impl FnMut(LocatedRow<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let owned;
         let mut input = if self.rest.is_empty() {
@@ -66,11 +66,11 @@ impl Decoder {
             self.begun = true;
         }
         while !input.is_empty() {
-            let mut reader = Reader { input };
+            let mut reader = RowReader { input };
             match reader.row()? {
-                Step::Row(found) => take(found)?,
-                Step::End => return Ok(()),
-                Step::More => break,
+                Decoded::Row(found) => take(found)?,
+                Decoded::End => return Ok(()),
+                Decoded::More => break,
             }
             input = reader.input;
         }
@@ -85,17 +85,17 @@ pub fn strange(what: &str) -> Error {
 }
 
 #[allow(clippy::large_enum_variant, reason = "a row lives for one call")]
-enum Step<'a> {
-    Row(Found<'a>),
+enum Decoded<'a> {
+    Row(LocatedRow<'a>),
     End,
     More,
 }
 
-struct Reader<'a> {
+struct RowReader<'a> {
     input: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> RowReader<'a> {
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.input.split_at_checked(len)?;
         self.input = rest;
@@ -118,30 +118,30 @@ impl<'a> Reader<'a> {
         Some(&whole[..whole.len() - self.input.len()])
     }
 
-    fn row(&mut self) -> Result<Step<'a>> {
+    fn row(&mut self) -> Result<Decoded<'a>> {
         let whole = self.input;
-        let Some(count) = self.take(2) else { return Ok(Step::More) };
+        let Some(count) = self.take(2) else { return Ok(Decoded::More) };
         match i16::from_be_bytes([count[0], count[1]]) {
             FIELDS => {}
-            -1 => return Ok(Step::End),
+            -1 => return Ok(Decoded::End),
             _ => return Err(strange("it has another number of columns")),
         }
         let mut single = [None; 8];
         for field in &mut single {
-            let Some(found) = self.field() else { return Ok(Step::More) };
+            let Some(found) = self.field() else { return Ok(Decoded::More) };
             *field = found;
         }
-        let (Some(place), Some(kind)) = (self.fields(2), self.fields(6)) else { return Ok(Step::More) };
+        let (Some(place), Some(kind)) = (self.fields(2), self.fields(6)) else { return Ok(Decoded::More) };
         let [ctid, partition, time, value, latitude, longitude, merchant, card] = single;
         let ctid: [u8; 6] = ctid.and_then(|ctid| ctid.try_into().ok()).ok_or_else(|| strange("a row has no place"))?;
         let cents = value.map(cents_of).transpose()?;
-        Ok(Step::Row(Found {
+        Ok(Decoded::Row(LocatedRow {
             page: u32::from_be_bytes([ctid[0], ctid[1], ctid[2], ctid[3]]),
             place: u16::from_be_bytes([ctid[4], ctid[5]]),
             ours: partition.is_some(),
             odd_amount: cents == Some(None),
             raw: &whole[..whole.len() - self.input.len()],
-            row: Row {
+            row: OrderRow {
                 time: time.map(time_of).transpose()?.unwrap_or(ABSENT),
                 cents: cents.flatten().unwrap_or(ABSENT),
                 latitude: degrees(latitude),
@@ -261,7 +261,7 @@ mod tests {
             let mut decoder = Decoder::default();
             let mut seen = Vec::new();
             for piece in bytes.chunks(size) {
-                let take = |found: Found<'_>| {
+                let take = |found: LocatedRow<'_>| {
                     let row = found.row;
                     let merchant = row.merchant.map(<[u8]>::to_vec);
                     seen.push((found.page, found.place, found.ours, row.time, merchant, row.kind.last().copied()));

@@ -6,17 +6,17 @@ pub const APPROVED: [&str; 2] = ["approved", "completed"];
 pub const DECLINED: [&str; 2] = ["declined", "failed"];
 
 /// What became of a row, in bits; with none of them it has no status and no risk.
-pub type Outcome = u8;
+pub type OutcomeBits = u8;
 /// How many outcomes there are.
 pub const OUTCOMES: usize = 16;
-pub(crate) const IS_APPROVED: Outcome = 1;
-pub(crate) const HAS_STATUS: Outcome = 2;
-pub(crate) const IS_DECLINED: Outcome = 4;
-pub(crate) const IS_RISKY: Outcome = 8;
+pub(crate) const IS_APPROVED: OutcomeBits = 1;
+pub(crate) const HAS_STATUS: OutcomeBits = 2;
+pub(crate) const IS_DECLINED: OutcomeBits = 4;
+pub(crate) const IS_RISKY: OutcomeBits = 8;
 
 /// The outcome of a row with that status and risk flag.
-pub fn outcome(status: Option<&str>, is_risky: bool) -> Outcome {
-    let bit = |is: bool, bit: Outcome| if is { bit } else { 0 };
+pub fn outcome(status: Option<&str>, is_risky: bool) -> OutcomeBits {
+    let bit = |is: bool, bit: OutcomeBits| if is { bit } else { 0 };
     let risky = bit(is_risky, IS_RISKY);
     let Some(status) = status else { return risky };
     let (approved, declined) = (APPROVED.contains(&status), DECLINED.contains(&status));

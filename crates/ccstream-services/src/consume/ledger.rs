@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::group::Group;
-use super::{BatchReport, ConsumeSummary};
+use super::report::{BatchReport, ConsumeSummary};
 use crate::postgres::{Counters, Position, Positions};
 use ccstream_core::batch::Batch;
 
@@ -63,10 +63,6 @@ impl Ledger {
         if self.summary.total == Counters::default() {
             self.began = Instant::now();
         }
-        self.stand(positions);
-    }
-
-    fn stand<'p>(&mut self, positions: impl IntoIterator<Item = (&'p i32, &'p Position)>) {
         self.committed.extend(positions.into_iter().map(|(partition, position)| (*partition, position.next_offset)));
     }
 
@@ -85,11 +81,12 @@ impl Ledger {
         }
         self.summary.total += counted;
         // Not those that were given up meanwhile.
-        let ours: Vec<_> = positions.iter().filter(|(partition, _)| self.committed.contains_key(partition)).collect();
-        self.stand(ours);
+        let ours = positions.into_iter().filter(|(partition, _)| self.committed.contains_key(partition));
+        let offsets: BTreeMap<i32, i64> = ours.map(|(partition, position)| (partition, position.next_offset)).collect();
+        self.committed.extend(&offsets);
         let behind = |(partition, next): (&i32, &i64)| group.end(*partition).map_or(0, |end| (end - next).max(0));
         let lag = self.committed.iter().map(behind).sum();
-        BatchReport { counted, total: self.summary.total, lag, took }
+        BatchReport { counted, total: self.summary.total, offsets, lag, took }
     }
 
     /// The run is over; `drained` says whether all that was read is committed.

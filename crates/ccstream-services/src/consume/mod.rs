@@ -18,81 +18,30 @@ mod ledger;
 mod member;
 mod poll;
 mod positions;
+mod report;
 mod shares;
 mod state;
+mod status;
 mod topic;
 mod trouble;
+mod warning;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use self::member::Member;
 use self::poll::Poll;
+pub use self::report::{BatchReport, ConsumeEvent, ConsumeSummary};
+pub use self::status::{ConsumeStatus, PublishedStatus, RunState};
+pub use self::warning::{Service, Waiting, WaitingKind, Warning, WarningKind};
 use self::writer::{Command, Reply, Writer};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::client::check_options;
-use crate::postgres::{self, Counters, SchemaChange};
-
-/// What the consumer tells whoever watches it.
-#[derive(Debug, Clone)]
-pub enum ConsumeEvent {
-    /// The broker answered. Without the topic, it is waited for.
-    ConnectedToKafka {
-        /// Whether the topic is there.
-        topic_found: bool,
-    },
-    /// PostgreSQL answered, and the tables are there.
-    ConnectedToPostgres(SchemaChange),
-    /// Joining the group.
-    Listening,
-    /// These partitions are read, from these offsets.
-    Assigned(BTreeMap<i32, i64>),
-    /// Something a person should know; nothing is lost.
-    Warning(String),
-    /// A batch is committed.
-    Batch(BatchReport),
-    /// PostgreSQL or Kafka is away; it is tried again until it is back.
-    Waiting {
-        /// Which, and why.
-        reason: String,
-    },
-    /// It is back.
-    Recovered {
-        /// After so long.
-        after: Duration,
-    },
-}
-
-/// A committed batch.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchReport {
-    /// What became of its messages.
-    pub counted: Counters,
-    /// All since the start.
-    pub total: Counters,
-    /// Messages that Kafka has and PostgreSQL has not yet, as of the last fetch.
-    pub lag: i64,
-    /// How long the transaction took.
-    pub took: Duration,
-}
-
-/// What one run did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ConsumeSummary {
-    /// What became of the messages.
-    pub total: Counters,
-    /// The rejected ones by reason.
-    pub rejected: BTreeMap<&'static str, i64>,
-    /// Since the first assignment.
-    pub elapsed: Duration,
-    /// False where the drain limit ended the run with messages read and not committed; they are
-    /// read again by the next.
-    pub drained: bool,
-}
+use crate::postgres::{self, SchemaChange};
+use crate::report::Observers;
 
 /// Checks the settings as a run would, librdkafka's options and the database's URL among them; connects to nothing.
 pub fn check(config: &ConsumerConfig) -> Result<()> {
@@ -109,22 +58,35 @@ pub fn check(config: &ConsumerConfig) -> Result<()> {
 pub fn consume(
     config: &ConsumerConfig,
     stop: &CancellationToken,
-    report: &mut dyn FnMut(ConsumeEvent),
+    observers: &mut Observers<'_, ConsumeEvent>,
+) -> Result<ConsumeSummary> {
+    let ended = run(config, stop, observers);
+    observers.report(&match &ended {
+        Ok(summary) => ConsumeEvent::Ended(summary.clone()),
+        Err(error) => ConsumeEvent::Failed { exit_code: error.exit_code(), error: error.chain() },
+    });
+    ended
+}
+
+fn run(
+    config: &ConsumerConfig,
+    stop: &CancellationToken,
+    observers: &mut Observers<'_, ConsumeEvent>,
 ) -> Result<ConsumeSummary> {
     config.validate()?;
     let mut member = Member::new(config)?;
-    let Some(topic_found) = await_broker(config, &mut member, stop, report)? else {
+    let Some(topic_found) = await_broker(config, &mut member, stop, observers)? else {
         return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
     };
-    report(ConsumeEvent::ConnectedToKafka { topic_found });
+    observers.report(&ConsumeEvent::ConnectedToKafka { topic_found });
     let writer = Writer::start(config)?;
-    let Some(schema) = await_tables(&writer, stop, report)? else {
+    let Some(schema) = await_tables(&writer, stop, observers)? else {
         return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
     };
-    report(ConsumeEvent::ConnectedToPostgres(schema));
+    observers.report(&ConsumeEvent::ConnectedToPostgres(schema));
     member.join()?;
-    report(ConsumeEvent::Listening);
-    Poll::new(config, member, writer, topic_found, report).run(stop)
+    observers.report(&ConsumeEvent::Listening);
+    Poll::new(config, member, writer, topic_found, observers).run(stop)
 }
 
 /// Asks until the broker answers: whether the topic is there. None if told to stop.
@@ -132,7 +94,7 @@ fn await_broker(
     config: &ConsumerConfig,
     member: &mut Member,
     stop: &CancellationToken,
-    report: &mut dyn FnMut(ConsumeEvent),
+    observers: &mut Observers<'_, ConsumeEvent>,
 ) -> Result<Option<bool>> {
     let mut waiting = false;
     while !stop.is_cancelled() {
@@ -144,7 +106,8 @@ fn await_broker(
             Err(error) if config.until_caught_up => return Err(error),
             Err(error) => {
                 if !std::mem::replace(&mut waiting, true) {
-                    report(ConsumeEvent::Waiting { reason: error.to_string() });
+                    let waiting = Waiting::new(WaitingKind::KafkaUnavailable, error.to_string());
+                    observers.report(&ConsumeEvent::Waiting(waiting));
                 }
             }
         }
@@ -156,15 +119,17 @@ fn await_broker(
 fn await_tables(
     writer: &Writer,
     stop: &CancellationToken,
-    report: &mut dyn FnMut(ConsumeEvent),
+    observers: &mut Observers<'_, ConsumeEvent>,
 ) -> Result<Option<SchemaChange>> {
     writer.send(Command::Prepare);
     while !stop.is_cancelled() {
         match writer.reply(Duration::from_millis(100)) {
             Some(Reply::Prepared(change)) => return Ok(Some(change)),
             Some(Reply::Failed(error)) => return Err(error),
-            Some(Reply::Waiting { error }) => report(ConsumeEvent::Waiting { reason: error }),
-            Some(Reply::Recovered { after }) => report(ConsumeEvent::Recovered { after }),
+            Some(Reply::Waiting(waiting)) => observers.report(&ConsumeEvent::Waiting(waiting)),
+            Some(Reply::Recovered { after }) => {
+                observers.report(&ConsumeEvent::Recovered { service: Service::Postgres, after });
+            }
             _ => {}
         }
     }

@@ -10,14 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
 use super::member::{LEAVE_LIMIT, Member};
+use super::report::{ConsumeEvent, ConsumeSummary};
 use super::shares::Shares;
 use super::state::{Drain, Fill, Partitions, Step, View, next};
 use super::topic::Watch;
 use super::trouble::{Trouble, Troubles};
+use super::warning::{Service, Warning, WarningKind};
 use super::writer::{Command, Reply, Writer};
-use super::{ConsumeEvent, ConsumeSummary};
 use crate::config::ConsumerConfig;
 use crate::error::Result;
+use crate::report::Observers;
 use ccstream_core::validate::validate;
 
 /// Messages taken between two looks at the clock and the writer.
@@ -28,14 +30,14 @@ const AMPLE: usize = 8;
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 
 /// One run of the consumer.
-pub(super) struct Poll<'r> {
+pub(super) struct Poll<'r, 'o> {
     pub(super) config: &'r ConsumerConfig,
     /// Shares the member's client, and so goes first.
     pub(super) watch: Watch,
     /// Ends before the group is left: what it writes is ours until then.
     pub(super) writer: Writer,
     pub(super) member: Member,
-    pub(super) report: &'r mut dyn FnMut(ConsumeEvent),
+    pub(super) observers: &'r mut Observers<'o, ConsumeEvent>,
     pub(super) partitions: Partitions,
     /// Arriving partitions that the writer was told to take over, under this generation.
     pub(super) asked: BTreeSet<i32>,
@@ -64,20 +66,20 @@ pub(super) struct Poll<'r> {
     pub(super) troubles: Troubles,
 }
 
-impl<'r> Poll<'r> {
+impl<'r, 'o> Poll<'r, 'o> {
     pub(super) fn new(
         config: &'r ConsumerConfig,
         member: Member,
         writer: Writer,
         topic_found: bool,
-        report: &'r mut dyn FnMut(ConsumeEvent),
+        observers: &'r mut Observers<'o, ConsumeEvent>,
     ) -> Self {
         Self {
             config,
             watch: Watch::new(member.topic_ids()),
             member,
             writer,
-            report,
+            observers,
             partitions: Partitions::default(),
             asked: BTreeSet::new(),
             disowned: false,
@@ -128,18 +130,20 @@ impl<'r> Poll<'r> {
         if drained {
             self.member.show_offsets(self.ledger.committed());
         } else {
-            self.warn(
-                "the drain limit is over before the last batch was committed; it is read again by the next run".into(),
-            );
+            self.warn(Warning::new(
+                WarningKind::DrainLimit,
+                "the drain limit is over before the last batch was committed; it is read again by the next run",
+            ));
         }
-        let Self { watch, writer, mut member, report, ledger, config, .. } = self;
+        let Self { watch, writer, mut member, observers, ledger, config, .. } = self;
         drop(writer);
         drop(watch);
         if !member.leave() {
             let (limit, session) = (LEAVE_LIMIT.as_secs(), config.session_timeout.as_secs());
-            report(ConsumeEvent::Warning(format!(
+            let text = format!(
                 "Kafka did not answer within {limit} s; the group notices after the session timeout of {session} s"
-            )));
+            );
+            observers.report(&ConsumeEvent::Warning(Warning::new(WarningKind::LeaveUnanswered, text)));
         }
         Ok(ledger.close(drained))
     }
@@ -178,8 +182,15 @@ impl<'r> Poll<'r> {
         }
     }
 
-    pub(super) fn warn(&mut self, text: String) {
-        (self.report)(ConsumeEvent::Warning(text));
+    pub(super) fn warn(&mut self, warning: Warning) {
+        self.observers.report(&ConsumeEvent::Warning(warning));
+    }
+
+    /// Reports an event, if there is one.
+    pub(super) fn report(&mut self, event: Option<ConsumeEvent>) {
+        if let Some(event) = event {
+            self.observers.report(&event);
+        }
     }
 
     fn hand_over(&mut self) {
@@ -211,9 +222,8 @@ impl<'r> Poll<'r> {
 
     /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
     fn poll(&mut self, mut limit: Duration) -> Result<()> {
-        if let Some(event) = self.troubles.long_wait(self.config) {
-            (self.report)(event);
-        }
+        let long_wait = self.troubles.long_wait(self.config);
+        self.report(long_wait);
         if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
             (self.shown, self.unshown) = (Instant::now(), false);
             self.member.show_offsets(self.ledger.committed());
@@ -260,9 +270,9 @@ impl<'r> Poll<'r> {
             return Ok(());
         }
         match self.troubles.judge(error, self.config)? {
-            Trouble::Passing(told) => told.into_iter().for_each(&mut *self.report),
-            Trouble::NoTopic(told) => {
-                told.into_iter().for_each(&mut *self.report);
+            Trouble::Passing(event) => self.report(event),
+            Trouble::NoTopic(event) => {
+                self.report(event);
                 self.watch.need();
             }
             Trouble::NoOffset => self.look_into_offsets(),
@@ -274,7 +284,7 @@ impl<'r> Poll<'r> {
         match reply {
             Reply::Failed(error) => return Err(error),
             Reply::Prepared(_) | Reply::Connected => {}
-            Reply::Warning(text) => self.warn(text),
+            Reply::Warning(warning) => self.warn(warning),
             Reply::Outdated(shares) => {
                 if let Some(shares) = shares {
                     self.keep_spare(shares);
@@ -284,13 +294,13 @@ impl<'r> Poll<'r> {
                     self.writer.send(Command::Connect);
                 }
             }
-            Reply::Waiting { error } => {
+            Reply::Waiting(waiting) => {
                 self.away = true;
-                (self.report)(ConsumeEvent::Waiting { reason: error });
+                self.observers.report(&ConsumeEvent::Waiting(waiting));
             }
             Reply::Recovered { after } => {
                 self.away = false;
-                (self.report)(ConsumeEvent::Recovered { after });
+                self.observers.report(&ConsumeEvent::Recovered { service: Service::Postgres, after });
             }
             Reply::TakenOver { generation, taken } => {
                 // While partitions are to be given up, placing others would give them up; asked again after.
@@ -302,7 +312,7 @@ impl<'r> Poll<'r> {
                 self.last_took = receipt.took;
                 self.unshown = true;
                 let report = self.ledger.count(receipt, self.member.group());
-                (self.report)(ConsumeEvent::Batch(report));
+                self.observers.report(&ConsumeEvent::Batch(report));
             }
             Reply::Written { generation, shares } => {
                 let refusal = shares.refusal();

@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::ConsumeEvent;
 use super::group::Rebalance;
 use super::poll::Poll;
+use super::report::ConsumeEvent;
 use super::state::Drain;
-use super::topic::{News, Offsets, judge_offsets};
+use super::topic::{Answer, News, Offsets, judge_offsets};
+use super::warning::{Warning, WarningKind};
 use super::writer::Command;
 use crate::error::Result;
 use crate::postgres::{Origin, Refusal, Restart, TakeOver};
 use ccstream_core::batch::Cursor;
 
-impl Poll<'_> {
+impl Poll<'_, '_> {
     pub(super) fn follow(&mut self, rebalance: Rebalance) {
         self.troubles.group_answered();
         // Whom the fence refused knows that its partitions are another's: that is told once.
@@ -31,11 +32,13 @@ impl Poll<'_> {
             Rebalance::Lost(partitions) => {
                 let ours: Vec<i32> = self.partitions.all().filter(|ours| partitions.contains(ours)).collect();
                 if !ours.is_empty() && !told {
-                    self.warn(format!(
+                    let text = format!(
                         "partition {ours:?} was taken away by the group, which heard nothing of this consumer for too \
                          long; what was read here and is not committed is dropped"
-                    ));
+                    );
+                    self.warn(Warning::of(WarningKind::PartitionsLost, ours.iter().copied(), text));
                 }
+                self.report_revoked(partitions.iter().copied());
                 self.partitions.lose(&partitions);
                 self.ledger.forget(partitions);
                 self.forget_what_was_read();
@@ -49,10 +52,12 @@ impl Poll<'_> {
     /// The leaving partitions are given up; with `void`, what was read and is not written is not written any more.
     pub(super) fn let_go(&mut self, void: bool) -> Result<()> {
         if void {
-            self.warn(format!(
-                "partition {:?} goes to another consumer before all that was read is committed; it is read again there",
-                self.partitions.leaving()
-            ));
+            let leaving = self.partitions.leaving();
+            let text = format!(
+                "partition {leaving:?} goes to another consumer before all that was read is committed; it is read again \
+                 there"
+            );
+            self.warn(Warning::of(WarningKind::RevokedUncommitted, leaving.clone(), text));
             self.partitions.void();
         }
         let gone = self.partitions.leave();
@@ -64,7 +69,15 @@ impl Poll<'_> {
         }
         self.ledger.forget(gone.iter().copied());
         self.drain = None;
+        self.report_revoked(gone.iter().copied());
         self.member.give_up(&gone)
+    }
+
+    fn report_revoked(&mut self, partitions: impl IntoIterator<Item = i32>) {
+        let partitions: BTreeSet<i32> = partitions.into_iter().collect();
+        if !partitions.is_empty() {
+            self.observers.report(&ConsumeEvent::Revoked(partitions));
+        }
     }
 
     /// After the generation has grown.
@@ -95,14 +108,18 @@ impl Poll<'_> {
     }
 
     pub(super) fn look_after_topic(&mut self) -> Result<()> {
-        let Some((news, needed)) = self.watch.look() else { return Ok(()) };
+        let Some(Answer { news, is_needed, asked }) = self.watch.look() else { return Ok(()) };
         if matches!(news, News::Same | News::Changed(_)) {
             self.troubles.topic_is_there();
         }
+        if news != News::Silent {
+            let recovered = self.troubles.kafka_answered(asked);
+            self.report(recovered);
+        }
         match news {
             News::Missing => {
-                let told = self.troubles.topic_is_missing(self.config);
-                told.into_iter().for_each(&mut *self.report);
+                let missing = self.troubles.topic_is_missing(self.config);
+                self.report(missing);
             }
             News::Changed(_) => {
                 (self.doubt, self.shorter) = (false, BTreeSet::new());
@@ -112,7 +129,7 @@ impl Poll<'_> {
             }
             News::Same | News::Silent => {
                 // To place a partition while others are to be given up would give them up.
-                if needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
+                if is_needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
                     self.mend_offsets()?;
                 }
             }
@@ -140,12 +157,13 @@ impl Poll<'_> {
                 (Offsets::Gap(to), Some(cursor)) => {
                     self.shares.batch_of(partition).skip(partition, cursor, to);
                     if from > 0 {
-                        self.warn(format!(
+                        let text = format!(
                             "partition {partition}: offsets {from} to {} were deleted by the topic's retention before \
                              they were read; {} are counted as missing",
                             to - 1,
                             to - from
-                        ));
+                        );
+                        self.warn(Warning::of(WarningKind::Gap, [partition], text));
                     }
                 }
                 (Offsets::Shorter, _) => drop(self.shorter.insert(partition)),
@@ -182,12 +200,17 @@ impl Poll<'_> {
     /// Reads partitions from where PostgreSQL says.
     pub(super) fn begin_reading(&mut self, taken: &TakeOver) -> Result<()> {
         if !taken.ended.is_empty() {
-            self.warn(format!(
+            let text = format!(
                 "ended session {:?} of PostgreSQL: a consumer that does not answer kept the partitions locked",
                 taken.ended
-            ));
+            );
+            self.warn(Warning::new(WarningKind::SessionEnded, text));
         }
-        for why in [Restart::Cluster, Restart::Topic, Restart::Shorter] {
+        for (why, kind) in [
+            (Restart::Cluster, WarningKind::ClusterChanged),
+            (Restart::Topic, WarningKind::TopicRecreated),
+            (Restart::Shorter, WarningKind::LogTruncated),
+        ] {
             let partitions: Vec<i32> = taken
                 .restarted
                 .iter()
@@ -195,7 +218,7 @@ impl Poll<'_> {
                 .map(|(partition, _)| *partition)
                 .collect();
             if !partitions.is_empty() {
-                self.warn(format!(
+                let text = format!(
                     "{}, so partition {partitions:?} is read from the beginning; what is stored already counts as \
                      duplicate",
                     match why {
@@ -203,7 +226,8 @@ impl Poll<'_> {
                         Restart::Topic => format!("topic {:?} was deleted and made anew", self.config.kafka.topic),
                         Restart::Shorter => "the log ends before the offset that is next".to_owned(),
                     }
-                ));
+                );
+                self.warn(Warning::of(kind, partitions, text));
             }
         }
         let mut cursors = BTreeMap::new();
@@ -219,7 +243,7 @@ impl Poll<'_> {
         }
         let reading = self.partitions.reading();
         let from = placed.iter().map(|partition| (*partition, reading[partition].next)).collect();
-        (self.report)(ConsumeEvent::Assigned(from));
+        self.observers.report(&ConsumeEvent::Assigned(from));
         self.place(&placed)
     }
 
@@ -238,18 +262,20 @@ impl Poll<'_> {
         }
         match refusal {
             Refusal::Moved { partition } => {
-                self.warn(format!(
+                let text = format!(
                     "partition {partition} stands elsewhere in PostgreSQL than this consumer left it; reading on from \
                      there"
-                ));
+                );
+                self.warn(Warning::of(WarningKind::PositionMoved, [partition], text));
                 self.void();
                 Ok(())
             }
             Refusal::TakenOver { partition } => {
-                self.warn(format!(
+                let text = format!(
                     "partition {partition} was taken over by another consumer; what was read here and is not committed \
                      is dropped"
-                ));
+                );
+                self.warn(Warning::of(WarningKind::TakenOver, [partition], text));
                 // To take them over would fence out their owner: the group says anew whose they are.
                 self.disowned = true;
                 self.void();

@@ -15,11 +15,12 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
-use super::{ConsumeEvent, ConsumeSummary, consume};
+use super::{ConsumeEvent, ConsumeSummary, Waiting, Warning, consume};
 use crate::config::{ConsumerConfig, KafkaConfig, ProducerConfig};
 use crate::error::Result;
 use crate::postgres::tests::Sandbox;
 use crate::produce::{ProduceEvent, ProduceSummary, produce};
+use crate::report::Observers;
 use ccstream_core::generate::Pace;
 
 const PARTITIONS: i32 = 4;
@@ -86,17 +87,17 @@ fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaConfig) {
 }
 
 fn send(kafka: &KafkaConfig, pace: Pace, count: u64) -> Result<ProduceSummary> {
-    send_telling(kafka, pace, count, &mut |_| {})
+    send_telling(kafka, pace, count, |_| {})
 }
 
 fn send_telling(
     kafka: &KafkaConfig,
     pace: Pace,
     count: u64,
-    report: &mut dyn FnMut(ProduceEvent<'_>),
+    observer: impl FnMut(&ProduceEvent),
 ) -> Result<ProduceSummary> {
     let config = ProducerConfig { kafka: kafka.clone(), pace, count: Some(count), ..ProducerConfig::default() };
-    produce(&config, &CancellationToken::new(), report)
+    produce(&config, &CancellationToken::new(), &mut Observers::default().with(observer))
 }
 
 /// Reads until it is told to stop or an error ends it; what was told on the way. Where nothing ends it, this does
@@ -108,11 +109,14 @@ fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSum
         limit.cancel();
     });
     let mut told = Vec::new();
-    let ended = consume(config, stop, &mut |event| {
-        if let ConsumeEvent::Warning(text) | ConsumeEvent::Waiting { reason: text } = event {
-            told.push(text);
+    let mut observers = Observers::default().with(|event| {
+        if let ConsumeEvent::Warning(Warning { text, .. }) | ConsumeEvent::Waiting(Waiting { reason: text, .. }) = event
+        {
+            told.push(text.clone());
         }
     });
+    let ended = consume(config, stop, &mut observers);
+    drop(observers);
     (ended, told)
 }
 
@@ -242,7 +246,7 @@ fn a_producer_that_the_broker_has_forgotten_begins_anew() {
     let count = 20_000;
     let codes = [Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 2];
     let (mut acknowledged, mut times) = (0, 0);
-    let sent = send_telling(&kafka, Pace::PerSecond(5_000.0), count, &mut |event| match event {
+    let sent = send_telling(&kafka, Pace::PerSecond(5_000.0), count, |event| match event {
         // Not so often that a busy machine gets nothing acknowledged in between.
         ProduceEvent::Progress(now) if now.acknowledged > acknowledged && now.sent < count => {
             acknowledged = now.acknowledged;
@@ -263,7 +267,7 @@ fn a_producer_that_the_broker_has_forgotten_begins_anew() {
     // Where each is waited for, what is told of it is what became of it in the end.
     cluster.request_errors(Api::Produce, &codes[..1]);
     let mut told = Vec::new();
-    let sent = send_telling(&kafka, Pace::PerSecond(10.0), 3, &mut |event| match event {
+    let sent = send_telling(&kafka, Pace::PerSecond(10.0), 3, |event| match event {
         ProduceEvent::Sent { .. } => told.push("sent"),
         ProduceEvent::NotSent { .. } => told.push("not sent"),
         _ => {}

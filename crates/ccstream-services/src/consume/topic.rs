@@ -26,6 +26,16 @@ pub(super) enum News {
     Silent,
 }
 
+/// What the broker answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) news: News,
+    /// Something depended on it.
+    pub(super) is_needed: bool,
+    /// When it was asked.
+    pub(super) asked: Instant,
+}
+
 /// Asks for the topic's id: now and then, and at once where something depends on it.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -65,8 +75,8 @@ impl Watch {
         }
     }
 
-    /// Asks if it is time, and returns the news if there are any; with whether they are what was needed.
-    pub(super) fn look(&mut self) -> Option<(News, bool)> {
+    /// Asks if it is time, and returns the answer if there is one.
+    pub(super) fn look(&mut self) -> Option<Answer> {
         if !self.ids.is_asking() && self.is_due() {
             self.looked = Instant::now();
             self.ids.ask();
@@ -83,7 +93,7 @@ impl Watch {
         if let News::Changed(id) = &news {
             self.id = Some(id.clone());
         }
-        Some((news, is_needed))
+        Some(Answer { news, is_needed, asked })
     }
 }
 

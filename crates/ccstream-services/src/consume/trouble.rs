@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::ConsumeEvent;
+use super::report::ConsumeEvent;
+use super::warning::{Service, Waiting, WaitingKind, Warning, WarningKind};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 
@@ -27,7 +28,9 @@ pub(super) enum Trouble {
 /// What has been told already.
 #[derive(Debug)]
 pub(super) struct Troubles {
-    last: Option<(String, Instant)>,
+    last: Option<(WaitingKind, String, Instant)>,
+    /// Since when Kafka has been waited for.
+    outage: Option<Instant>,
     /// The topic's absence has been told.
     missing_told: bool,
     /// Since when the group has been waited for; None once it has answered, or once that has been told.
@@ -36,7 +39,7 @@ pub(super) struct Troubles {
 
 impl Troubles {
     pub(super) fn new(topic_found: bool) -> Self {
-        Self { last: None, missing_told: !topic_found, waiting_since: Some(Instant::now()) }
+        Self { last: None, outage: None, missing_told: !topic_found, waiting_since: Some(Instant::now()) }
     }
 
     pub(super) fn group_answered(&mut self) {
@@ -50,18 +53,19 @@ impl Troubles {
             return None;
         }
         self.waiting_since = None;
-        Some(ConsumeEvent::Warning(format!(
+        let text = format!(
             "no partitions from the group {:?} after {} s: another member is not answering the group, or the embedded \
              broker's group is stuck (ccstream down, ccstream up)",
             config.group,
             limit.as_secs()
-        )))
+        );
+        Some(ConsumeEvent::Warning(Warning::new(WarningKind::GroupSilent, text)))
     }
 
     /// What an error means. Errors: those that no waiting mends.
     pub(super) fn judge(&mut self, error: KafkaError, config: &ConsumerConfig) -> Result<Trouble> {
         let topic = &config.kafka.topic;
-        let told = match error {
+        let (kind, told) = match error {
             KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                 return Ok(Trouble::NoTopic(self.topic_is_missing(config)));
             }
@@ -88,15 +92,24 @@ impl Troubles {
                 | RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve
                 | RDKafkaErrorCode::OperationTimedOut,
-            ) => format!("no broker answers at {}", config.kafka.bootstrap_servers),
-            error => error.to_string(),
+            ) => (WaitingKind::KafkaUnavailable, format!("no broker answers at {}", config.kafka.bootstrap_servers)),
+            error => (WaitingKind::KafkaError, error.to_string()),
         };
-        if self.last.as_ref().is_some_and(|(old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
+        if self.last.as_ref().is_some_and(|(_, old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
             return Ok(Trouble::Passing(None));
         }
-        let event = ConsumeEvent::Waiting { reason: format!("Kafka: {told}") };
-        self.last = Some((told, Instant::now()));
-        Ok(Trouble::Passing(Some(event)))
+        let waiting = Waiting::new(kind, format!("Kafka: {told}"));
+        self.last = Some((kind, told, Instant::now()));
+        self.outage.get_or_insert_with(Instant::now);
+        Ok(Trouble::Passing(Some(ConsumeEvent::Waiting(waiting))))
+    }
+
+    /// Kafka answered a question that was asked at a moment. What to report, if it had been waited for.
+    pub(super) fn kafka_answered(&mut self, asked: Instant) -> Option<ConsumeEvent> {
+        let since = self.outage.take_if(|since| *since <= asked)?;
+        // The next outage is reported, however soon it comes.
+        self.last.take_if(|(kind, ..)| *kind == WaitingKind::KafkaUnavailable);
+        Some(ConsumeEvent::Recovered { service: Service::Kafka, after: since.elapsed() })
     }
 
     /// What to tell of a topic that is not there, once.
@@ -104,7 +117,8 @@ impl Troubles {
         if std::mem::replace(&mut self.missing_told, true) {
             return None;
         }
-        Some(ConsumeEvent::Warning(format!("topic {:?} does not exist; waiting for it", config.kafka.topic)))
+        let text = format!("topic {:?} does not exist; waiting for it", config.kafka.topic);
+        Some(ConsumeEvent::Warning(Warning::new(WarningKind::TopicMissing, text)))
     }
 
     /// It is there again.
@@ -156,6 +170,19 @@ mod tests {
         let mut troubles = Troubles::new(true);
         assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
         assert!(!tells(&mut troubles, RDKafkaErrorCode::BrokerTransportFailure));
+    }
+
+    #[test]
+    fn kafka_is_back_once_it_answers_what_was_asked_since() {
+        let mut troubles = Troubles::new(true);
+        let before = Instant::now();
+        assert!(troubles.kafka_answered(Instant::now()).is_none(), "it was not waited for");
+        assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
+        assert!(troubles.kafka_answered(before).is_none(), "that answer was on its way");
+        let recovered = troubles.kafka_answered(Instant::now());
+        assert!(matches!(recovered, Some(ConsumeEvent::Recovered { service: Service::Kafka, .. })), "{recovered:?}");
+        assert!(troubles.kafka_answered(Instant::now()).is_none());
+        assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown), "another outage");
     }
 
     #[test]

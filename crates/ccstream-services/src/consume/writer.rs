@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::Receipt;
 use super::shares::{Share, Shares};
+use super::warning::{Waiting, WaitingKind, Warning, WarningKind};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::postgres::{Origin, Outcome, SchemaChange, Store, TakeOver};
@@ -49,14 +50,14 @@ pub(super) enum Reply {
     Committed(Receipt),
     /// Each share is committed or refused.
     Written { generation: u64, shares: Shares },
-    /// PostgreSQL is not to be had; it is tried again until it is.
-    Waiting { error: String },
+    /// PostgreSQL is unavailable; it is retried until it is back.
+    Waiting(Waiting),
     /// It is back.
     Recovered { after: Duration },
     /// There is a connection.
     Connected,
     /// Something a person should know.
-    Warning(String),
+    Warning(Warning),
     /// The command is of an assignment that is gone by now; it is done no more. Of shares, some may be committed.
     Outdated(Option<Shares>),
     /// It ended with an error that no waiting mends.
@@ -212,12 +213,11 @@ impl Work {
 
     /// A first failure is not told: a session that was ended, or one lock, is had again at once.
     fn note_outage(&mut self, error: &Error) {
-        let error = error.chain();
         if self.outage.since.is_none() {
             self.outage.since = Some(Instant::now());
-            tracing::warn!(error, "PostgreSQL is away; trying again until it is back.");
+            tracing::warn!(error = error.chain(), "PostgreSQL is away; trying again until it is back.");
         } else if !std::mem::replace(&mut self.outage.told, true) {
-            let _ = self.replies.send(Reply::Waiting { error });
+            let _ = self.replies.send(Reply::Waiting(Waiting::for_postgres(error)));
         }
     }
 
@@ -234,10 +234,11 @@ impl Work {
         let error = error.chain();
         tracing::warn!(error, "A further connection is not to be had.");
         if self.scarcity.replace(Instant::now()).is_none() {
-            let _ = self.replies.send(Reply::Warning(format!(
+            let text = format!(
                 "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is asked \
                  for again each minute. --connections 1 does not ask"
-            )));
+            );
+            let _ = self.replies.send(Reply::Warning(Warning::new(WarningKind::ConnectionRefused, text)));
         }
     }
 
@@ -249,8 +250,8 @@ impl Work {
             if let Ok(done) = tokio::time::timeout(SILENCE, &mut attempt).await {
                 (done, false)
             } else {
-                let error = format!("PostgreSQL has not answered for {} s", SILENCE.as_secs());
-                let _ = replies.send(Reply::Waiting { error });
+                let reason = format!("PostgreSQL has not answered for {} s", SILENCE.as_secs());
+                let _ = replies.send(Reply::Waiting(Waiting::new(WaitingKind::PostgresSilent, reason)));
                 (attempt.await, true)
             }
         };

@@ -9,8 +9,8 @@ use super::session::{Snapshot, look};
 use crate::error::{Error, Result};
 use ccstream_kpi::query::answer::{Keys, Table};
 use ccstream_kpi::query::chunk::Figures;
+use ccstream_kpi::query::kept::KeptQueries;
 use ccstream_kpi::query::question::{By, Dimension, Grouping, Query};
-use ccstream_kpi::query::standing::Standing;
 use ccstream_kpi::rows::columns::Columns;
 use ccstream_kpi::rows::outcome::APPROVED;
 
@@ -40,7 +40,7 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     let groupings = grouped.iter().map(|by| Grouping { outcomes: true, ..Grouping::new(By::Dimension(*by)) });
     let query = Query { groupings: groupings.collect(), ..Query::default() };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let answer = Standing::default().answer(&query, at.at, &rows.0, threads)?;
+    let answer = KeptQueries::default().answer(&query, at.at, &rows.0, threads)?;
     let (mut compared, mut problems) = (0, Vec::new());
     let totals = snapshot
         .query_one(

@@ -16,9 +16,9 @@ use super::trust::{Trust, ask_trust};
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 use ccstream_kpi::query::answer::Answer;
+use ccstream_kpi::query::kept::KeptQueries;
 use ccstream_kpi::query::latest::{LatestRow, latest};
 use ccstream_kpi::query::question::{DAY, Filter, Query};
-use ccstream_kpi::query::standing::Standing;
 use ccstream_kpi::rows::columns::Columns;
 
 /// How long after a failure the database is tried again.
@@ -92,7 +92,7 @@ struct Turn {
 struct Shared {
     config: EngineConfig,
     data: RwLock<Data>,
-    standing: Mutex<Standing>,
+    kept: Mutex<KeptQueries>,
     status: Mutex<Status>,
     turn: Mutex<Turn>,
     turned: Condvar,
@@ -121,7 +121,7 @@ impl Engine {
         let shared = Arc::new(Shared {
             config,
             data: RwLock::default(),
-            standing: Mutex::default(),
+            kept: Mutex::default(),
             status: Mutex::default(),
             turn: Mutex::default(),
             turned: Condvar::new(),
@@ -142,7 +142,7 @@ impl Engine {
     /// Answers from the rows of the last snapshot.
     pub fn query(&self, query: &Query) -> Result<Answer> {
         let data = self.shared.read();
-        Ok(lock(&self.shared.standing).answer(query, data.at, &data.columns, self.threads)?)
+        Ok(lock(&self.shared.kept).answer(query, data.at, &data.columns, self.threads)?)
     }
 
     /// The last rows that came and pass the filter, the newest first.

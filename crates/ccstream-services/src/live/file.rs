@@ -52,7 +52,7 @@ pub(crate) fn write(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(new).map_err(refuse)?;
-    let mut out = Writer { file: BufWriter::with_capacity(1 << 20, file), sum: Crc::new() };
+    let mut out = ColumnFileWriter { file: BufWriter::with_capacity(1 << 20, file), sum: Crc::new() };
     let written = out.all(known, columns, at, pieces, followed).and_then(|()| fs::rename(new, path));
     written.map_err(|error| {
         let _ = fs::remove_file(new);
@@ -81,19 +81,19 @@ pub(crate) fn read(path: &Path) -> Result<Option<Saved>> {
     if crc.sum() != u32::from_ne_bytes(*sum) {
         return Err(damaged());
     }
-    Reader { bytes: body }.all().map(Some).ok_or_else(damaged)
+    ColumnFileReader { bytes: body }.all().map(Some).ok_or_else(damaged)
 }
 
 fn broken(path: &Path, reason: &str) -> Error {
     ccstream_core::Error::File { path: path.display().to_string(), reason: reason.to_owned() }.into()
 }
 
-struct Writer {
+struct ColumnFileWriter {
     file: BufWriter<fs::File>,
     sum: Crc,
 }
 
-impl Writer {
+impl ColumnFileWriter {
     fn bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.sum.update(bytes);
         self.file.write_all(bytes)
@@ -176,11 +176,11 @@ impl Writer {
 }
 
 /// Every step is None where the bytes end too early; the checksum has vouched for what they say.
-struct Reader<'a> {
+struct ColumnFileReader<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ColumnFileReader<'a> {
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(len)?;
         self.bytes = rest;

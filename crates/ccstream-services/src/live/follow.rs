@@ -19,7 +19,7 @@ use super::seen::Seen;
 use super::session::{Identity, Session, Snapshot, look};
 use crate::error::{Error, Result};
 use ccstream_kpi::rows::columns::Columns;
-use ccstream_kpi::rows::decode::{Decoder, Found, READ, strange};
+use ccstream_kpi::rows::decode::{Decoder, LocatedRow, READ, strange};
 
 /// Pages of the first piece that is read, and of the others.
 const FIRST_PIECE: u32 = 2_048;
@@ -66,7 +66,7 @@ impl Known {
     }
 
     /// Adds a row, unless it is there; whether it was new.
-    fn take(&mut self, found: &Found<'_>, columns: &mut Columns) -> Result<bool> {
+    fn take(&mut self, found: &LocatedRow<'_>, columns: &mut Columns) -> Result<bool> {
         if !self.seen.insert(found.page, found.place, sum(found)) {
             return Ok(false);
         }
@@ -79,7 +79,7 @@ impl Known {
 }
 
 /// A number that another row would hardly have.
-fn sum(found: &Found<'_>) -> u32 {
+fn sum(found: &LocatedRow<'_>) -> u32 {
     let mut crc = Crc::new();
     crc.update(found.raw);
     crc.sum()

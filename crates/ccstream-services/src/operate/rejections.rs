@@ -8,7 +8,7 @@ use crate::postgres::connect::{connect, connect_to_read};
 use crate::postgres::derived::rejected;
 pub use crate::postgres::derived::rejected::{KeptMessage, ReasonCount, Selection};
 use crate::produce::resend;
-use ccstream_core::replay::ReplayedEvent;
+use ccstream_core::record::Record;
 
 /// What became of a selection that was to be sent again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,11 +51,11 @@ pub fn replay(url: &DatabaseUrl, kafka: &KafkaConfig, selection: &Selection) -> 
         let page = runtime.block_on(rejected::sendable(&client, selection, (last, newest), PAGE))?;
         let Some(end) = page.last() else { break };
         last = end.0;
-        let mut by_topic: BTreeMap<String, (Vec<i64>, Vec<ReplayedEvent>)> = BTreeMap::new();
+        let mut by_topic: BTreeMap<String, (Vec<i64>, Vec<Record>)> = BTreeMap::new();
         for (id, topic, key, payload) in page {
             let (ids, events) = by_topic.entry(topic).or_default();
             ids.push(id);
-            events.push(ReplayedEvent { key, payload });
+            events.push(Record { key, payload });
         }
         for (topic, (ids, events)) in by_topic {
             let kafka = KafkaConfig { topic, ..kafka.clone() };

@@ -212,7 +212,7 @@ async fn attempt(
             Ok(done)
         }
         Err(error) => {
-            let Some(refusal) = Refusal::of(&error) else { return Err(error) };
+            let Some(refusal) = RowRefusal::of(&error) else { return Err(error) };
             savepoint.rollback().await.map_err(step())?;
             if route != Route::Staged
                 && refusal.state == "23505"
@@ -253,7 +253,7 @@ async fn stage(
 const LEFT_OUT: &str = "a trigger or rule of the table orders left the row out without a word";
 
 /// An error that blames a row.
-struct Refusal {
+struct RowRefusal {
     state: String,
     constraint: String,
     reason: String,
@@ -261,7 +261,7 @@ struct Refusal {
     line: Option<usize>,
 }
 
-impl Refusal {
+impl RowRefusal {
     fn of(error: &Error) -> Option<Self> {
         let Error::Postgres { source, .. } = error else { return None };
         let db = source.as_db_error()?;

@@ -24,7 +24,7 @@ use self::blockers::{Claim, HELPER};
 use self::derived::{latency, rejected, totals};
 use self::insert::Caution;
 pub use self::offsets::Counters;
-use self::offsets::Standing;
+use self::offsets::FenceVerdict;
 pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, Source, TakeOver};
 pub use self::schema::SchemaChange;
 use self::statements::Statements;
@@ -127,14 +127,14 @@ impl Store {
         let epochs = advances.iter().map(|(partition, advance)| (*partition, advance.epoch)).collect();
         let claim = Claim { url: &self.url, source: &self.source, backend: self.backend, epochs, is_wanted: &|| true };
         let (mut transaction, statements) = (begin(&mut self.client).await?, &mut self.statements);
-        let (standing, ended) = claim.wait(offsets::fence(&transaction, statements, &self.source, &advances)).await?;
+        let (verdict, ended) = claim.wait(offsets::fence(&transaction, statements, &self.source, &advances)).await?;
         if !ended.is_empty() {
             tracing::warn!(?ended, "Sessions that kept our partitions locked were ended.");
         }
-        match standing {
-            Standing::Ready => {}
-            Standing::Committed(positions) => return Ok(Outcome::Committed(positions)),
-            Standing::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
+        match verdict {
+            FenceVerdict::Ready => {}
+            FenceVerdict::Committed(positions) => return Ok(Outcome::Committed(positions)),
+            FenceVerdict::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
         }
         batch.begin_writing();
         // A deferred constraint would speak only at COMMIT, of no row.

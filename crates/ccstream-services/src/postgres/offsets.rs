@@ -94,7 +94,7 @@ pub(crate) enum Refusal {
 
 /// What the fence says of a batch.
 #[derive(Debug)]
-pub(crate) enum Standing {
+pub(crate) enum FenceVerdict {
     /// Every partition stands where the batch begins.
     Ready,
     /// The batch is committed already: only the answer to its COMMIT was lost.
@@ -200,13 +200,13 @@ pub(crate) async fn fence(
     statements: &mut Statements,
     source: &Source,
     advances: &BTreeMap<i32, Advance>,
-) -> Result<Standing> {
+) -> Result<FenceVerdict> {
     let partitions: Vec<i32> = advances.keys().copied().collect();
     let locked = lock(transaction, statements, source, &partitions).await?;
     Ok(judge(&locked.into_iter().map(|(partition, position, _)| (partition, position)).collect(), advances))
 }
 
-fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> Standing {
+fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> FenceVerdict {
     let mut moved = None;
     let mut committed = true;
     for (partition, advance) in advances {
@@ -214,7 +214,9 @@ fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> Standing {
         match locked.get(&partition) {
             // Somebody deleted the row: nobody took it over.
             None => moved = Some(partition),
-            Some(found) if found.epoch != advance.epoch => return Standing::Refused(Refusal::TakenOver { partition }),
+            Some(found) if found.epoch != advance.epoch => {
+                return FenceVerdict::Refused(Refusal::TakenOver { partition });
+            }
             Some(found) if found.next_offset != advance.from => moved = moved.or(Some(partition)),
             Some(_) => {}
         }
@@ -223,9 +225,9 @@ fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> Standing {
             advance.to != advance.from && locked.get(&partition).is_some_and(|at| at.next_offset == advance.to);
     }
     match moved {
-        Some(_) if committed => Standing::Committed(locked.clone()),
-        Some(partition) => Standing::Refused(Refusal::Moved { partition }),
-        None => Standing::Ready,
+        Some(_) if committed => FenceVerdict::Committed(locked.clone()),
+        Some(partition) => FenceVerdict::Refused(Refusal::Moved { partition }),
+        None => FenceVerdict::Ready,
     }
 }
 
@@ -276,10 +278,10 @@ mod tests {
         let advance = |epoch, from, to| Advance { epoch, from, to, consumed: 0, duplicate: 0, rejected: 0, missing: 0 };
         let advances = batch.iter().map(|(partition, epoch, from, to)| (*partition, advance(*epoch, *from, *to)));
         match judge(&locked, &advances.collect()) {
-            Standing::Ready => "ready",
-            Standing::Committed(_) => "committed",
-            Standing::Refused(Refusal::Moved { .. }) => "moved",
-            Standing::Refused(Refusal::TakenOver { .. }) => "taken over",
+            FenceVerdict::Ready => "ready",
+            FenceVerdict::Committed(_) => "committed",
+            FenceVerdict::Refused(Refusal::Moved { .. }) => "moved",
+            FenceVerdict::Refused(Refusal::TakenOver { .. }) => "taken over",
         }
     }
 

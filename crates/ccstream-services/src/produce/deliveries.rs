@@ -11,7 +11,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
 use crate::kafka::client::ClientLog;
-use ccstream_core::replay::ReplayedEvent;
+use ccstream_core::record::Record;
 
 /// A message that the broker has.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub(super) struct Delivered {
 #[derive(Debug)]
 pub(super) struct Undelivered {
     pub(super) number: usize,
-    pub(super) message: ReplayedEvent,
+    pub(super) message: Record,
     pub(super) error: KafkaError,
 }
 
@@ -64,7 +64,7 @@ impl ProducerContext for Deliveries {
             Err((error, message)) => {
                 let key = message.key().map(<[u8]>::to_vec);
                 let payload = message.payload().unwrap_or_default().to_vec();
-                let message = ReplayedEvent { key, payload };
+                let message = Record { key, payload };
                 let mut undelivered = self.undelivered.lock().expect("no panic while it is held");
                 undelivered.push(Undelivered { number, message, error: error.clone() });
             }

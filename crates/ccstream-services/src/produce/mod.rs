@@ -9,6 +9,7 @@
 mod deliveries;
 mod pacer;
 mod payloads;
+mod report;
 mod run;
 mod sender;
 
@@ -20,70 +21,26 @@ use tokio_util::sync::CancellationToken;
 
 use self::deliveries::Deliveries;
 use self::payloads::Payloads;
+pub use self::report::{ProduceEvent, ProduceSummary};
 use self::run::Run;
 use self::sender::{Sender, client, connect};
-use crate::config::{ProducerConfig, Source};
+use crate::config::{EventSource, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_options, ensure_topic, find_topic, unreachable};
+use crate::report::Observers;
 use ccstream_core::generate::Pace;
-use ccstream_core::replay::{Replay, ReplayedEvent};
+use ccstream_core::record::Record;
+use ccstream_core::replay::Replay;
 
 /// Events a second up to which each is reported; above, only progress is.
 pub const WATCHABLE_RATE: f64 = 10.0;
 /// Longest wait without looking whether to stop.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What the producer tells whoever watches it.
-#[derive(Debug, Clone, Copy)]
-pub enum ProduceEvent<'a> {
-    /// The broker answered; the topic is there, `created` by us if it was not.
-    Connected {
-        /// Whether the topic had to be created.
-        created: bool,
-    },
-    /// An event is handed to Kafka (at watchable rates only).
-    Sending {
-        /// Its number, from 0.
-        number: u64,
-        /// Its JSON.
-        payload: &'a [u8],
-    },
-    /// Kafka has it (at watchable rates only).
-    Sent {
-        /// Its partition.
-        partition: i32,
-        /// Its place there.
-        offset: i64,
-    },
-    /// Kafka does not have it (at watchable rates only).
-    NotSent {
-        /// Why.
-        error: &'a str,
-    },
-    /// Where it stands, four times a second above watchable rates, and at the end.
-    Progress(ProduceSummary),
-}
-
-/// What was sent and what became of it. `sent = acknowledged + failed` at the end.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ProduceSummary {
-    /// Events handed to librdkafka.
-    pub sent: u64,
-    /// Events that the broker acknowledged.
-    pub acknowledged: u64,
-    /// Events that were given up.
-    pub failed: u64,
-    /// How often an event was sent again by a new client, as Kafka had lost track of the one before: at most so many
-    /// more are in the topic. The other counts have each event once.
-    pub sent_again: u64,
-    /// Since the first event.
-    pub elapsed: Duration,
-}
-
 /// Checks the settings as a run would, a file's columns and librdkafka's options among them; connects to nothing.
 pub fn check(config: &ProducerConfig) -> Result<()> {
     config.validate()?;
-    if let Source::Replay(replay) = &config.source {
+    if let EventSource::Replay(replay) = &config.source {
         Replay::check(replay)?;
     }
     check_options(&client(config)?)
@@ -97,7 +54,7 @@ pub fn check(config: &ProducerConfig) -> Result<()> {
 pub fn produce(
     config: &ProducerConfig,
     stop: &CancellationToken,
-    report: &mut dyn FnMut(ProduceEvent<'_>),
+    observers: &mut Observers<'_, ProduceEvent>,
 ) -> Result<ProduceSummary> {
     config.validate()?;
     let payloads = Payloads::open(config)?;
@@ -111,8 +68,8 @@ pub fn produce(
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
     })?;
-    report(ProduceEvent::Connected { created });
-    Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, report)
+    observers.report(&ProduceEvent::Connected { created });
+    Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, observers)
 }
 
 /// The error of a broker that did not answer.
@@ -126,7 +83,7 @@ fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, sourc
 ///
 /// Returns the places of those that the broker has, and why another was not delivered, if any was not.
 /// Errors: an unreachable broker, a topic that does not exist.
-pub(crate) fn resend(config: &ProducerConfig, messages: &[ReplayedEvent]) -> Result<(Vec<usize>, Option<String>)> {
+pub(crate) fn resend(config: &ProducerConfig, messages: &[Record]) -> Result<(Vec<usize>, Option<String>)> {
     let producer = connect(config, true)?;
     match find_topic(producer.client(), &config.kafka.topic) {
         Ok(Some(_)) => {}
@@ -162,7 +119,7 @@ mod tests {
         let config = ProducerConfig { kafka, ..ProducerConfig::default() };
         let producer = connect(&config, true).unwrap();
         assert!(ensure_topic(&config.kafka, producer.client(), 1).unwrap());
-        let of_size = |size| ReplayedEvent { payload: vec![b'x'; size], ..ReplayedEvent::default() };
+        let of_size = |size| Record { payload: vec![b'x'; size], ..Record::default() };
         let (delivered, failure) = resend(&config, &[of_size(1), of_size(33 << 20), of_size(2)]).unwrap();
         assert_eq!(delivered, [0, 2]);
         let failure = failure.unwrap();

@@ -1,11 +1,12 @@
 //! Where payloads come from: the generator or a file.
 
-use crate::config::{ProducerConfig, Source};
+use crate::config::{EventSource, ProducerConfig};
 use crate::error::Result;
 use ccstream_core::codec::Encoder;
 use ccstream_core::fields::Place;
 use ccstream_core::generate::{Clock, Generator};
-use ccstream_core::replay::{Replay, ReplayedEvent};
+use ccstream_core::record::Record;
+use ccstream_core::replay::Replay;
 
 /// Where payloads come from, one after the other.
 pub(super) enum Payloads {
@@ -16,17 +17,17 @@ pub(super) enum Payloads {
 impl Payloads {
     pub(super) fn open(config: &ProducerConfig) -> Result<Self> {
         Ok(match &config.source {
-            Source::Generate { seed, start_time } => {
+            EventSource::Generate { seed, start_time } => {
                 let clock = start_time.map_or(Clock::Now, Clock::From);
                 let generator = Generator::new(seed.unwrap_or_else(rand::random), clock, config.pace);
                 Self::Generated { generator: Box::new(generator), encoder: Encoder::new() }
             }
-            Source::Replay(replay) => Self::Replayed(Box::new(Replay::open(replay)?)),
+            EventSource::Replay(replay) => Self::Replayed(Box::new(Replay::open(replay)?)),
         })
     }
 
     /// Makes the next event the one in `event`; false at the end.
-    pub(super) fn next(&mut self, event: &mut ReplayedEvent) -> Result<bool> {
+    pub(super) fn next(&mut self, event: &mut Record) -> Result<bool> {
         match self {
             Self::Generated { generator, encoder } => {
                 let transaction = generator.next_transaction();

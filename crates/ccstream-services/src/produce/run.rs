@@ -11,8 +11,9 @@ use super::sender::{SHORT, Sender};
 use super::{ProduceEvent, ProduceSummary, TICK};
 use crate::config::ProducerConfig;
 use crate::error::Result;
+use crate::report::Observers;
 use ccstream_core::generate::Pace;
-use ccstream_core::replay::ReplayedEvent;
+use ccstream_core::record::Record;
 
 /// How often progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -44,10 +45,10 @@ impl<'r> Run<'r> {
     pub(super) fn send_all(
         mut self,
         mut payloads: Payloads,
-        report: &mut dyn FnMut(ProduceEvent<'_>),
+        observers: &mut Observers<'_, ProduceEvent>,
     ) -> Result<ProduceSummary> {
         let mut pacer = Pacer::new(self.config.pace);
-        let mut event = ReplayedEvent::default();
+        let mut event = Record::default();
         let result = loop {
             let is_done = self.config.count.is_some_and(|count| self.sender.sent >= count);
             if is_done || (self.is_time_to_look() && self.stop.is_cancelled()) {
@@ -62,15 +63,15 @@ impl<'r> Run<'r> {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            match self.send(&event, report) {
+            match self.send(&event, observers) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            self.progress(report);
+            self.progress(observers);
         };
         let summary = self.sender.drain();
-        report(ProduceEvent::Progress(summary));
+        observers.report(&ProduceEvent::Progress(summary));
         result.map(|()| summary)
     }
 
@@ -104,16 +105,16 @@ impl<'r> Run<'r> {
     }
 
     /// Sends one event; false if told to stop before there was room for it.
-    fn send(&mut self, event: &ReplayedEvent, report: &mut dyn FnMut(ProduceEvent<'_>)) -> Result<bool> {
+    fn send(&mut self, event: &Record, observers: &mut Observers<'_, ProduceEvent>) -> Result<bool> {
         let failed = self.sender.failed;
         if self.watched {
-            report(ProduceEvent::Sending { number: self.sender.sent, payload: &event.payload });
+            observers.report(&ProduceEvent::Sending { number: self.sender.sent, payload: event.payload.clone() });
         }
         if !self.sender.send(event)? {
             return Ok(false);
         }
         if self.watched {
-            self.await_delivery(failed, report);
+            self.await_delivery(failed, observers);
         } else if self.sender.sent.is_multiple_of(LOOK_EVERY) {
             self.sender.poll(Duration::ZERO);
         }
@@ -121,24 +122,25 @@ impl<'r> Run<'r> {
     }
 
     /// Waits for the one event under way and reports what became of it; `failed`: how many had failed before it.
-    fn await_delivery(&mut self, failed: u64, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+    fn await_delivery(&mut self, failed: u64, observers: &mut Observers<'_, ProduceEvent>) {
         while !self.stop.is_cancelled() {
             self.sender.poll(SHORT);
             if let Some(delivered) = self.sender.take_delivered().pop() {
-                return report(ProduceEvent::Sent { partition: delivered.partition, offset: delivered.offset });
+                let (partition, offset) = (delivered.partition, delivered.offset);
+                return observers.report(&ProduceEvent::Sent { partition, offset });
             }
             if self.sender.failed > failed {
-                return report(ProduceEvent::NotSent { error: &self.sender.failure });
+                return observers.report(&ProduceEvent::NotSent { error: self.sender.failure.clone() });
             }
         }
     }
 
-    fn progress(&mut self, report: &mut dyn FnMut(ProduceEvent<'_>)) {
+    fn progress(&mut self, observers: &mut Observers<'_, ProduceEvent>) {
         if !self.watched && self.is_time_to_look() {
             let now = Instant::now();
             if now.duration_since(self.reported) >= PROGRESS_EVERY {
                 self.reported = now;
-                report(ProduceEvent::Progress(self.sender.summary()));
+                observers.report(&ProduceEvent::Progress(self.sender.summary()));
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::config::ProducerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::client::refused;
 use crate::kafka::ffi::Bootstrap;
-use ccstream_core::replay::ReplayedEvent;
+use ccstream_core::record::Record;
 
 /// A poll takes all of its time, whatever comes: where an answer is awaited it is short.
 pub(super) const SHORT: Duration = Duration::from_millis(5);
@@ -78,13 +78,13 @@ impl<'r> Sender<'r> {
     /// Takes one message, which is the next number's, waiting while the queue is full; false if told to stop by then.
     ///
     /// Errors: a fatal one of the client, of a kind that another would have too.
-    pub(super) fn send(&mut self, message: &ReplayedEvent) -> Result<bool> {
+    pub(super) fn send(&mut self, message: &Record) -> Result<bool> {
         let is_taken = self.hand(self.sent as usize, message)?;
         self.sent += u64::from(is_taken);
         Ok(is_taken)
     }
 
-    fn hand(&mut self, number: usize, message: &ReplayedEvent) -> Result<bool> {
+    fn hand(&mut self, number: usize, message: &Record) -> Result<bool> {
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(&self.config.kafka.topic, number).payload(message.payload.as_slice());
         if let Some(key) = &message.key {

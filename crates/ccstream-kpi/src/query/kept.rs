@@ -28,13 +28,13 @@ struct Kept {
 
 /// The queries that were asked, with their counts.
 #[derive(Debug, Default)]
-pub struct Standing {
+pub struct KeptQueries {
     kept: HashMap<Query, Kept>,
     /// How many questions there were.
     asked: u64,
 }
 
-impl Standing {
+impl KeptQueries {
     /// Answers a query at a moment (microseconds since 1970 UTC), using so many threads if it is new.
     pub fn answer(&mut self, query: &Query, now: i64, columns: &Columns, threads: usize) -> Result<Answer> {
         query.validate()?;
@@ -101,7 +101,7 @@ mod tests {
     use super::super::question::{By, Dimension, Filter, Grouping, Window};
     use super::*;
     use crate::rows::codes::ABSENT;
-    use crate::rows::columns::Row;
+    use crate::rows::columns::OrderRow;
 
     const MINUTE: i64 = 60 * SECOND;
 
@@ -136,14 +136,14 @@ mod tests {
         let status = (!pick.is_multiple_of(3)).then(|| ["approved", "declined"][usize::from(pick % 3) - 1]);
         let risk = risk.map(|risk| if risk { "\u{1}" } else { "\0" });
         columns
-            .push(&Row {
+            .push(&OrderRow {
                 time: time.unwrap_or(ABSENT),
                 cents: cents.unwrap_or(ABSENT),
                 merchant: of(4).map(str::as_bytes),
                 card: of(3).map(str::as_bytes),
                 place: &fields(&[of(5), of(2)]),
                 kind: &fields(&[None, None, status, of(1), None, risk]),
-                ..Row::default()
+                ..OrderRow::default()
             })
             .unwrap();
     }
@@ -281,11 +281,11 @@ mod tests {
 
     #[test]
     fn what_nobody_asks_is_forgotten() {
-        let (columns, mut standing) = (Columns::default(), Standing::default());
+        let (columns, mut queries) = (Columns::default(), KeptQueries::default());
         let mut ask = |min: i64, now: i64| {
             let filter = Filter { min_cents: Some(min), ..Filter::default() };
-            standing.answer(&Query { filter, ..Query::default() }, now, &columns, 1).unwrap();
-            let mut kept: Vec<_> = standing.kept.keys().filter_map(|query| query.filter.min_cents).collect();
+            queries.answer(&Query { filter, ..Query::default() }, now, &columns, 1).unwrap();
+            let mut kept: Vec<_> = queries.kept.keys().filter_map(|query| query.filter.min_cents).collect();
             kept.sort_unstable();
             kept
         };
@@ -315,7 +315,7 @@ mod tests {
             }
             let windows = [Window::All, Window::Last(last * MINUTE), Window::Between(50 * MINUTE, 120 * MINUTE)];
             let mut columns = Columns::default();
-            let mut standing = Standing::default();
+            let mut queries = KeptQueries::default();
             let mut now = 100 * MINUTE;
             let mut all = Vec::new();
             for (step, by) in steps.into_iter().zip(moves) {
@@ -334,8 +334,8 @@ mod tests {
                         groupings: groupings(extremes),
                         before: window != Window::All,
                     };
-                    let carried = standing.answer(&query, now, &columns, 1).unwrap();
-                    let anew = Standing::default().answer(&query, now, &columns, 2).unwrap();
+                    let carried = queries.answer(&query, now, &columns, 1).unwrap();
+                    let anew = KeptQueries::default().answer(&query, now, &columns, 2).unwrap();
                     check(&carried, &query, &all);
                     prop_assert_eq!(carried, anew);
                 }

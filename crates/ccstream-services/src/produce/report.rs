@@ -1,0 +1,63 @@
+//! What the producer reports while it runs, and what one run came to.
+
+use std::time::Duration;
+
+/// What the producer reports to whoever watches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProduceEvent {
+    /// The broker answered; the topic exists, `created` by us if it did not.
+    Connected {
+        /// Whether the topic had to be created.
+        created: bool,
+    },
+    /// An event is handed to Kafka (at watchable rates only).
+    Sending {
+        /// Its number, from 0.
+        number: u64,
+        /// Its JSON.
+        payload: Vec<u8>,
+    },
+    /// Kafka has it (at watchable rates only).
+    Sent {
+        /// Its partition.
+        partition: i32,
+        /// Its place there.
+        offset: i64,
+    },
+    /// Kafka does not have it (at watchable rates only).
+    NotSent {
+        /// Why.
+        error: String,
+    },
+    /// How far it is, four times a second above watchable rates, and at the end.
+    Progress(ProduceSummary),
+}
+
+impl ProduceEvent {
+    /// Its stable name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Sending { .. } => "sending",
+            Self::Sent { .. } => "sent",
+            Self::NotSent { .. } => "not_sent",
+            Self::Progress(_) => "progress",
+        }
+    }
+}
+
+/// What was sent and what became of it. `sent = acknowledged + failed` at the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProduceSummary {
+    /// Events handed to librdkafka.
+    pub sent: u64,
+    /// Events that the broker acknowledged.
+    pub acknowledged: u64,
+    /// Events that could not be delivered.
+    pub failed: u64,
+    /// How often an event was re-sent by a new client, after Kafka had lost track of the one before: at most this number
+    /// of events is in the topic twice. The other counts have each event once.
+    pub sent_again: u64,
+    /// Since the first event.
+    pub elapsed: Duration,
+}

@@ -1,0 +1,59 @@
+"""A run's events in a file, for other programs: one JSON object a line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ccstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from os import PathLike
+
+
+class EventLog:
+    """Appends events to a file, each with its name as ``event`` and its time as ``at``, beside its own fields.
+
+    Times are RFC 3339 in UTC, durations seconds, and summaries objects.
+
+    Args:
+        path: the file. It is created if it does not exist.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = path
+        with self._named_in_errors():
+            # Buffered by lines: whoever reads the file finds an event as soon as it has happened.
+            self._file = Path(path).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115
+
+    def on_event(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Takes one event."""
+        line = json.dumps({"event": name, "at": datetime.now(timezone.utc).isoformat(), **fields}, default=_plain)
+        with self._named_in_errors():
+            self._file.write(line + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._named_in_errors():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _named_in_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(f"events: {self._path} cannot be written: {error.strerror}", 2) from error
+
+
+def _plain(value: object) -> object:
+    """What JSON has for a duration or a summary."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return {name: getattr(value, name) for name in dir(value) if not name.startswith("_")}

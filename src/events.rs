@@ -1,0 +1,83 @@
+//! Events of a run as a name and a dict, which `python/ccstream/events.py` types.
+
+use std::collections::BTreeSet;
+
+use ccstream_services::consume::ConsumeEvent;
+use ccstream_services::postgres::Counters;
+use ccstream_services::produce::ProduceEvent;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::consumer::PyConsumeSummary;
+use crate::producer::PyProduceSummary;
+use crate::run::Listener;
+
+/// Gives the listener one event of a consumer.
+pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
+    listener.tell(event.name(), |fields| match event {
+        ConsumeEvent::ConnectedToKafka { topic_found } => fields.set_item("topic_found", topic_found),
+        ConsumeEvent::ConnectedToPostgres(change) => {
+            fields.set_item("created_orders", change.created_orders)?;
+            fields.set_item("added_columns", &change.added_columns)?;
+            fields.set_item("started_over", change.started_over)
+        }
+        ConsumeEvent::Listening => Ok(()),
+        ConsumeEvent::Assigned(offsets) => fields.set_item("offsets", offsets),
+        ConsumeEvent::Revoked(partitions) => fields.set_item("partitions", sorted(partitions)),
+        ConsumeEvent::Warning(warning) => {
+            fields.set_item("kind", warning.kind.as_str())?;
+            fields.set_item("partitions", sorted(&warning.partitions))?;
+            fields.set_item("text", &warning.text)
+        }
+        ConsumeEvent::Batch(batch) => {
+            set_counters(fields, "", &batch.counted)?;
+            set_counters(fields, "total_", &batch.total)?;
+            fields.set_item("offsets", &batch.offsets)?;
+            fields.set_item("lag", batch.lag)?;
+            fields.set_item("took", batch.took)
+        }
+        ConsumeEvent::Waiting(waiting) => {
+            fields.set_item("kind", waiting.kind.as_str())?;
+            fields.set_item("sqlstate", &waiting.sql_state)?;
+            fields.set_item("reason", &waiting.reason)
+        }
+        ConsumeEvent::Recovered { service, after } => {
+            fields.set_item("service", service.as_str())?;
+            fields.set_item("after", after)
+        }
+        ConsumeEvent::Ended(summary) => fields.set_item("summary", PyConsumeSummary(summary.clone())),
+        ConsumeEvent::Failed { exit_code, error } => {
+            fields.set_item("exit_code", exit_code)?;
+            fields.set_item("error", error)
+        }
+    });
+}
+
+/// Gives the listener one event of a producer.
+pub(crate) fn tell_of_producer(listener: &mut Listener, event: &ProduceEvent) {
+    listener.tell(event.name(), |fields| match event {
+        ProduceEvent::Connected { created } => fields.set_item("topic_created", created),
+        ProduceEvent::Sending { number, payload } => {
+            fields.set_item("number", number)?;
+            fields.set_item("payload", String::from_utf8_lossy(payload))
+        }
+        ProduceEvent::Sent { partition, offset } => {
+            fields.set_item("partition", partition)?;
+            fields.set_item("offset", offset)
+        }
+        ProduceEvent::NotSent { error } => fields.set_item("error", error),
+        ProduceEvent::Progress(summary) => fields.set_item("summary", PyProduceSummary(*summary)),
+    });
+}
+
+fn sorted(partitions: &BTreeSet<i32>) -> Vec<i32> {
+    partitions.iter().copied().collect()
+}
+
+fn set_counters(fields: &Bound<'_, PyDict>, prefix: &str, counters: &Counters) -> PyResult<()> {
+    fields.set_item(format!("{prefix}consumed"), counters.consumed)?;
+    fields.set_item(format!("{prefix}stored"), counters.stored)?;
+    fields.set_item(format!("{prefix}duplicate"), counters.duplicate)?;
+    fields.set_item(format!("{prefix}rejected"), counters.rejected)?;
+    fields.set_item(format!("{prefix}missing"), counters.missing)
+}
