@@ -65,6 +65,7 @@ pub const FIELDS: &[Field] = &[
     Field::new("latitude", Degrees(90.0), "of the city, degrees north"),
     Field::new("longitude", Degrees(180.0), "of the city, degrees east"),
     Field::new("risk_flag", Flag, "whether the issuer found it suspicious"),
+    Field::new("terminal_id", Text(16), "the terminal that took the card, ISO 8583 field 41"),
 ];
 
 /// How many fields there are.
