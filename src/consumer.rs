@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
-use crate::run::{Listener, run_blocking};
+use crate::run::{Interrupt, Listener, run_blocking};
 use crate::settings::{Pairs, database_url as url_of, kafka_config, setting};
 
 /// Reads a topic into PostgreSQL.
@@ -80,7 +80,7 @@ impl PyConsumer {
 
     fn run(&self, py: Python<'_>) -> PyResult<PyConsumeSummary> {
         let work = self.work(py);
-        run_blocking(py, &self.stop, work)
+        run_blocking(py, &self.stop, Interrupt::Drains, work)
     }
 
     fn run_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use ccstream_services::kafka::ends::topic_ends as ask_ends;
 use pyo3::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
+use crate::run::{Interrupt, run_blocking};
 use crate::settings::{Pairs, kafka_config};
 
 #[pyfunction]
@@ -17,5 +19,5 @@ pub(crate) fn topic_ends(
     librdkafka_options: Option<Pairs>,
 ) -> PyResult<BTreeMap<i32, i64>> {
     let config = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
-    py.detach(|| ask_ends(&config)).raise()
+    run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, move || ask_ends(&config).raise())
 }

@@ -1,13 +1,14 @@
 //! `ccstream.verify`, `ccstream.diagnose` and the reading of rejected messages.
 
 use ccstream_services::config::DatabaseUrl;
-use ccstream_services::operate::doctor::{Check, doctor};
+use ccstream_services::operate::doctor::{self, Check, doctor as diagnose_all};
 use ccstream_services::operate::rejections::{self, KeptMessage, ReasonCount, Resent, Selection};
 use ccstream_services::operate::verify::{PartitionReport, VerifyReport, count_again};
 use pyo3::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
-use crate::run::ask;
+use crate::run::{Interrupt, ask, run_blocking};
 use crate::settings::{Pairs, database_url as url_of, kafka_config};
 
 /// A frozen class whose attributes are the fields of a record of the crate.
@@ -123,14 +124,16 @@ pub(crate) fn diagnose(
 ) -> PyResult<Vec<PyCheck>> {
     let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
     let url = url_of(py, database_url)?;
-    Ok(py.detach(|| doctor(&kafka, &url)).raise()?.into_iter().map(PyCheck).collect())
+    let look = move || diagnose_all(&kafka, &url).raise();
+    let checks = run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, look)?;
+    Ok(checks.into_iter().map(PyCheck).collect())
 }
 
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None))]
 pub(crate) fn count_rejected(py: Python<'_>, database_url: Option<String>) -> PyResult<Vec<PyReasonCount>> {
     let url = url_of(py, database_url)?;
-    Ok(py.detach(|| rejections::count(&url)).raise()?.into_iter().map(PyReasonCount).collect())
+    Ok(ask(py, || rejections::count(&url))?.into_iter().map(PyReasonCount).collect())
 }
 
 #[pyfunction]
@@ -144,7 +147,7 @@ pub(crate) fn select_rejected(
 ) -> PyResult<Vec<PyKeptMessage>> {
     let selection = Selection { id, reason, limit };
     let url = url_of(py, database_url)?;
-    Ok(py.detach(|| rejections::select(&url, &selection)).raise()?.into_iter().map(PyKeptMessage).collect())
+    Ok(ask(py, || rejections::select(&url, &selection))?.into_iter().map(PyKeptMessage).collect())
 }
 
 #[pyfunction]
@@ -160,10 +163,14 @@ pub(crate) fn replay_rejected(
     let kafka = kafka_config(py, bootstrap_servers, None, librdkafka_options)?;
     let selection = Selection { id, reason, limit: None };
     let url = url_of(py, database_url)?;
-    Ok(PyResent(py.detach(|| rejections::replay(&url, &kafka, &selection)).raise()?))
+    let stop = CancellationToken::new();
+    let theirs = stop.clone();
+    let resend = move || rejections::replay(&url, &kafka, &selection, &theirs).raise();
+    run_blocking(py, &stop, Interrupt::Leaves, resend).map(PyResent)
 }
 
 #[pyfunction]
 pub(crate) fn ping(py: Python<'_>, database_url: String) -> PyResult<bool> {
-    py.detach(|| ccstream_services::operate::doctor::ping(&DatabaseUrl(database_url))).raise()
+    let url = DatabaseUrl(database_url);
+    ask(py, || doctor::ping(&url))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ccstream_core::decimal;
@@ -10,10 +11,12 @@ use ccstream_kpi::{By, Dimension, Filter, Grouping, Query, Window};
 use ccstream_services::live::{Engine, EngineConfig, PartitionState, Reload, Status};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::PyKpiAnswer;
-use crate::errors::{Raise, bad_argument};
+use crate::errors::{Raise, bad_argument, exception};
 use crate::inspect::record;
+use crate::run::{Interrupt, run_blocking};
 use crate::settings::database_url as url_of;
 
 type Filters = HashMap<String, Vec<Option<String>>>;
@@ -21,7 +24,7 @@ type Filters = HashMap<String, Vec<Option<String>>>;
 /// Rows of `orders` in memory, which answer any question at once.
 #[pyclass(frozen, name = "KpiEngine", module = "ccstream")]
 pub(crate) struct PyKpiEngine {
-    engine: Engine,
+    engine: Arc<Engine>,
 }
 
 impl Drop for PyKpiEngine {
@@ -54,7 +57,7 @@ impl PyKpiEngine {
             interval: interval.unwrap_or(default.interval),
             file,
         };
-        Ok(Self { engine: py.detach(|| Engine::start(config)).raise()? })
+        Ok(Self { engine: Arc::new(py.detach(|| Engine::start(config)).raise()?) })
     }
 
     #[pyo3(signature = (*, filters=None, min_amount=None, max_amount=None, last=None, start=None, end=None, by=None,
@@ -131,8 +134,12 @@ impl PyKpiEngine {
     }
 
     #[pyo3(signature = (timeout=None))]
-    fn refresh(&self, py: Python<'_>, timeout: Option<Duration>) -> bool {
-        py.detach(|| self.engine.refresh(timeout.unwrap_or(Duration::from_secs(60))))
+    fn refresh(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
+        let limit = timeout.unwrap_or(Duration::from_secs(60));
+        let (engine, stop) = (Arc::clone(&self.engine), CancellationToken::new());
+        let theirs = stop.clone();
+        let refresh = move || engine.refresh(limit, &theirs).map_err(|failure| exception(&failure));
+        run_blocking(py, &stop, Interrupt::Drains, refresh)
     }
 
     fn close(&self, py: Python<'_>) {

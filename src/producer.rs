@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::{Raise, bad_argument};
-use crate::run::{Listener, run_blocking};
+use crate::run::{Interrupt, Listener, run_blocking};
 use crate::settings::{Pairs, kafka_config};
 
 /// Sends transactions to Kafka.
@@ -74,9 +74,10 @@ impl PyProducer {
 
     fn run(&self, py: Python<'_>) -> PyResult<PyProduceSummary> {
         let callback = self.on_event.as_ref().map(|callback| callback.clone_ref(py));
-        let mut listener = Listener::new(callback, self.stop.clone());
-        run_blocking(py, &self.stop, || {
-            let result = produce(&self.config, &self.stop, &mut |event| tell(&mut listener, event));
+        let (config, stop) = (self.config.clone(), self.stop.clone());
+        run_blocking(py, &self.stop, Interrupt::Drains, move || {
+            let mut listener = Listener::new(callback, stop.clone());
+            let result = produce(&config, &stop, &mut |event| tell(&mut listener, event));
             listener.finish(result).map(PyProduceSummary)
         })
     }

@@ -739,13 +739,19 @@ class KpiEngine:
     def status(self) -> KpiStatus:
         """How it stands."""
     def refresh(self, timeout: timedelta | None = None) -> bool:
-        """Looks at the database now and waits until answers are of that moment; the first time, until all is read.
+        """Reads the database now and waits until answers are of that moment; the first time, until all rows are read.
+
+        Ctrl-C raises ``KeyboardInterrupt`` at once; the engine goes on reading.
 
         Args:
-            timeout: default 60 s.
+            timeout: the longest wait. Default 60 s.
 
         Returns:
-            False where it took longer, or the database is away: ``status.trouble`` says why.
+            False where it took longer; answers are then of the rows that have been read so far.
+
+        Raises:
+            PostgresError: the database cannot be reached or read. The rows of the last reading stay.
+            SchemaError: there are no tables yet.
         """
     def close(self) -> None:
         """Ends following; writes the file, if there is one. Answers stay as they are."""
