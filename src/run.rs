@@ -64,13 +64,13 @@ fn check_signals() -> PyResult<()> {
 pub(crate) enum Interrupt {
     /// The work's own end: what is under way is delivered or committed first, within the work's own limit.
     Drains,
-    /// At most [`GRACE`]. A call of librdkafka that waits for a silent broker cannot be ended: its thread is left behind,
-    /// and ends after the call's own limit.
+    /// At most [`GRACE`]. A call of librdkafka that waits for a silent broker cannot be ended: its thread is left
+    /// behind, and ends after the call's own limit.
     Leaves,
 }
 
-/// Runs `work` on a separate thread until it ends, detached. A signal whose handler raises (Ctrl-C) cancels `stop`, waits
-/// as `interrupt` says, and then raises.
+/// Runs `work` on a separate thread until it ends, detached. A signal whose handler raises (Ctrl-C) cancels `stop`,
+/// waits as `interrupt` demands, and then raises.
 pub(crate) fn run_blocking<T: Send + 'static>(
     py: Python<'_>,
     stop: &CancellationToken,
@@ -104,7 +104,7 @@ pub(crate) fn run_blocking<T: Send + 'static>(
 }
 
 /// Awaits the answer to a question, detached. A signal whose handler raises (Ctrl-C) drops the question, so that
-/// PostgreSQL gives it up too, and then raises.
+/// PostgreSQL cancels it too, and then raises.
 pub(crate) fn ask<T: Send, F: Future<Output = Result<T>>>(
     py: Python<'_>,
     question: impl FnOnce() -> F + Send,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import wait_until
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
