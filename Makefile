@@ -69,6 +69,9 @@ define check-python
 	$(BIN)/python tools/check_words.py
 endef
 
+generate: build ## what is written from the code: the stub's docstrings
+	$(BIN)/python tools/generate_stub.py
+
 check: $(VENV)/.made ## while you write: is it right? A minute at most, after a touch of one file
 	@[ -x $(BIN)/pytest ] || $(MAKE) --no-print-directory build
 	cargo fmt --check

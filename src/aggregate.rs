@@ -33,6 +33,18 @@ fn values<'a>(held: &'a Held<'_>) -> PyResult<Values<'a>> {
     })
 }
 
+/// Groups rows and measures them, for ``ccstream.kpi.aggregate``.
+///
+/// Args:
+///     columns: Contiguous arrays of int64 or float64 by name.
+///     by: The name of the column to group by, of int64.
+///     measures: Name, column and measure of each figure.
+///
+/// Returns:
+///     The groups (int64, in rising order) and the figures (float64) by name.
+///
+/// Raises:
+///     ConfigError: A column or a measure is not usable.
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value, reason = "as Python hands it over")]
 pub(crate) fn aggregate<'py>(

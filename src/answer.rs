@@ -10,7 +10,34 @@ use pyo3::types::{PyDict, PyList};
 
 use ccstream_kpi::{Answer, By, Figures, Grouping, Keys, Table, Totals};
 
-/// What a query found.
+/// The answer to :meth:`KpiEngine.query`. Money is in integer cents everywhere.
+///
+/// ``answer["category"]`` is the grouping ``category``: a dict of columns, all of one length n. A grouping that was not
+/// asked for is a ``KeyError``. The columns are:
+///
+/// ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of the
+/// week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64).
+///
+/// ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents) and, by
+/// time, ``rate`` (rows a second): float64, NaN for none.
+///
+/// If one of them was asked for: ``approved``, ``with_status``, ``declined`` and ``risky`` (int64), ``approved_share``
+/// (float64).
+///
+/// If asked for: ``min``, ``max``, ``p50``, ``p95`` and ``p99`` (cents, float64; percentiles within 1 %), ``cards``
+/// (distinct, int64).
+///
+/// By place: ``country`` (a list), ``latitude`` and ``longitude`` (degrees, float64).
+///
+/// Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n by m).
+///
+/// ``other_groups``, ``other_count`` and ``other_sum`` (int) are of what is not among the ``top``. By time,
+/// ``other_count`` is the number of rows without a time.
+///
+/// Example:
+///     >>> answer = engine.query(by={"category": ["p95"]})  # doctest: +SKIP
+///     >>> dict(zip(answer["category"]["key"], answer["category"]["count"]))  # doctest: +SKIP
+///     {'groceries': 1200, 'travel': 300}
 #[pyclass(frozen, name = "KpiAnswer", module = "ccstream")]
 pub(crate) struct PyKpiAnswer {
     pub(crate) answer: Answer,
@@ -19,36 +46,48 @@ pub(crate) struct PyKpiAnswer {
 
 #[pymethods]
 impl PyKpiAnswer {
+    /// The moment of the database that it is true for, in microseconds since 1970 UTC.
     #[getter]
     fn at(&self) -> i64 {
         self.answer.at
     }
 
+    /// The beginning of the range, in microseconds since 1970 UTC; None for all of time.
     #[getter]
     fn start(&self) -> Option<i64> {
         self.answer.range.map(|range| range.0)
     }
 
+    /// End of the range (exclusive), in microseconds since 1970 UTC; None for all of time.
     #[getter]
     fn end(&self) -> Option<i64> {
         self.answer.range.map(|range| range.1)
     }
 
+    /// The width of a bucket of time; None where the query has no buckets.
     #[getter]
     fn width(&self) -> Option<Duration> {
         self.answer.width.map(|width| Duration::from_micros(width as u64))
     }
 
+    /// The currency whose amounts were added up; None: the amounts of rows that name no currency.
     #[getter]
     fn currency(&self) -> Option<&str> {
         self.answer.currency.as_deref()
     }
 
+    /// The figures of all rows of the range.
+    ///
+    /// ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``with_status``, ``declined``,
+    /// ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
+    /// cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of the rows with a status, 0 to 1)
+    /// and ``rate`` (rows a second of the range) are float. None where there is nothing to measure.
     #[getter]
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         totals(py, &self.answer.totals, self.answer.range)
     }
 
+    /// The same figures of the range of equal length before; None unless the query asked for them.
     #[getter]
     fn before<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         self.answer.before.as_ref().map(|before| totals(py, before, self.answer.range)).transpose()
@@ -60,6 +99,7 @@ impl PyKpiAnswer {
         table(py, &self.answer.tables[at], self.answer.width, &self.groupings[at].1)
     }
 
+    /// Names the groupings, in the order of the query.
     fn keys(&self) -> Vec<String> {
         self.groupings.iter().map(|(name, _)| name.clone()).collect()
     }

@@ -13,11 +13,51 @@ use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
 use crate::events::tell_of_consumer;
-use crate::run::{Listener, run_blocking};
+use crate::run::{Interrupt, Listener, run_blocking};
 use crate::settings::{Pairs, database_url as url_of, kafka_config, setting};
 use crate::status::PyConsumeStatus;
 
-/// Reads a topic into PostgreSQL.
+/// Reads card transactions from Kafka into PostgreSQL, exactly once.
+///
+/// One transaction per batch holds rows, dead letters, minute totals and offsets. Under load there is a batch for each
+/// connection. Nothing is connected before :meth:`run`.
+///
+/// Args:
+///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+///         ``localhost:9094``.
+///     topic: The topic; waited for if it is missing. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+///     group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
+///     database_url: The database. Default: ``DATABASE_URL``, else
+///         ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``. ``sslmode`` means what it means to
+///         libpq.
+///     connections: The number of connections to PostgreSQL, 1 to 16. Under load each writes a part of the partitions,
+///         at the same time, because a session of PostgreSQL has one processor. Those after the first are opened under
+///         such a load; one more is opened for a moment where a lock is held for long. Default 2.
+///     batch_rows: The greatest number of messages that are written at once, by all connections, 1 to 1,000,000.
+///         Default 50,000.
+///     linger: The longest time before a message is visible, while the database keeps up; up to a minute. Default 200
+///         ms.
+///     until_caught_up: Returns once every partition has been read to its end. Default False.
+///     drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed; up to
+///         four minutes. What is not committed by then is dropped, and read again by the next consumer. Default 30 s.
+///     assignment: How a group hands partitions on, the same for all its members: ``"eager"`` assigns all of them at
+///         every change, ``"cooperative"`` moves only those that must. Default ``"eager"``.
+///     always_stage: Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
+///         Default False.
+///     synchronous_commit: PostgreSQL's setting. False is safe here too, since rows and offsets are lost together and
+///         read again. Default True.
+///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
+///         is refused.
+///     on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
+///         ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
+///         ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
+///
+/// Raises:
+///     ConfigError: A setting is not usable; the message names it.
+///
+/// Example:
+///     >>> ccstream.Consumer(until_caught_up=True).run()  # doctest: +SKIP
+///     ConsumeSummary(consumed=5000, stored=5000, duplicate=0, rejected=0)
 #[pyclass(frozen, name = "Consumer", module = "ccstream")]
 pub(crate) struct PyConsumer {
     config: ConsumerConfig,
@@ -87,11 +127,32 @@ impl PyConsumer {
         Ok(Self { config, on_event, stop: CancellationToken::new(), status: Arc::default() })
     }
 
+    /// Reads until :meth:`stop`, or to the end with ``until_caught_up``.
+    ///
+    /// The interpreter is detached. A broker or database that is unavailable is waited for; but with
+    /// ``until_caught_up`` a broker that does not answer at the start is an error. Ctrl-C stops, commits what was read,
+    /// and raises ``KeyboardInterrupt``.
+    ///
+    /// Returns:
+    ///     What became of the messages.
+    ///
+    /// Raises:
+    ///     KafkaError: The topic may not be read; consumers of the group have another ``assignment``; the client had a
+    ///         fatal error; with ``until_caught_up``, no broker answers or there is no such topic.
+    ///     PostgresError: An error that waiting does not resolve. Nothing of that batch is stored, and nothing is lost.
+    ///     SchemaError: The tables cannot be used, or PostgreSQL refuses more than 100 rows of one batch for the same
+    ///         reason.
     fn run(&self, py: Python<'_>) -> PyResult<PyConsumeSummary> {
         let work = self.work(py);
-        run_blocking(py, &self.stop, work)
+        run_blocking(py, &self.stop, Interrupt::Drains, work)
     }
 
+    /// Starts :meth:`run`, to be awaited: ``await consumer.run_async()``.
+    ///
+    /// It is called where an event loop runs. Cancelling the task stops the run.
+    ///
+    /// Returns:
+    ///     A future of what :meth:`run` returns; it raises the same.
     fn run_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (work, stop) = (self.work(py), self.stop.clone());
         pyo3_async_runtimes::tokio::future_into_py(py, async move {
@@ -103,10 +164,12 @@ impl PyConsumer {
         })
     }
 
+    /// Ends the run soon, after committing what was read; may be called from any thread or a signal's handler.
     fn stop(&self) {
         self.stop.cancel();
     }
 
+    /// Tells where the run is now; may be called from any thread, also before and after the run.
     fn status(&self) -> PyConsumeStatus {
         PyConsumeStatus(self.status.snapshot())
     }
@@ -116,40 +179,48 @@ impl PyConsumer {
     }
 }
 
-/// What one run did.
+/// What one run did: ``consumed == stored + duplicate + rejected``.
 #[pyclass(frozen, name = "ConsumeSummary", module = "ccstream")]
 pub(crate) struct PyConsumeSummary(pub(crate) ConsumeSummary);
 
 #[pymethods]
 impl PyConsumeSummary {
+    /// Messages delivered, each of them stored, duplicate or rejected.
     #[getter]
     fn consumed(&self) -> i64 {
         self.0.total.consumed
     }
+    /// Rows inserted into ``orders``.
     #[getter]
     fn stored(&self) -> i64 {
         self.0.total.stored
     }
+    /// Messages whose id was in ``orders`` already.
     #[getter]
     fn duplicate(&self) -> i64 {
         self.0.total.duplicate
     }
+    /// Messages kept as dead letters in ``rejected_events``.
     #[getter]
     fn rejected(&self) -> i64 {
         self.0.total.rejected
     }
+    /// Messages that the topic's retention deleted before they were read.
     #[getter]
     fn missing(&self) -> i64 {
         self.0.total.missing
     }
+    /// The number of rejected messages for each reason.
     #[getter]
     fn rejected_by_reason(&self) -> BTreeMap<&'static str, i64> {
         self.0.rejected.clone()
     }
+    /// The time since partitions were first assigned.
     #[getter]
     fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
+    /// False where the drain limit ended the run with messages not committed; the next run reads them again.
     #[getter]
     fn drained(&self) -> bool {
         self.0.drained

@@ -4,10 +4,33 @@ use std::collections::BTreeMap;
 
 use ccstream_services::kafka::ends::topic_ends as ask_ends;
 use pyo3::prelude::*;
+use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
+use crate::run::{Interrupt, run_blocking};
 use crate::settings::{Pairs, kafka_config};
 
+/// Asks the broker where each partition of a topic ends.
+///
+/// It is for watching: the embedded broker's answer can be too low by the length of its last batch. The interpreter is
+/// detached. Ctrl-C raises ``KeyboardInterrupt`` within a second.
+///
+/// Args:
+///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+///         ``localhost:9094``.
+///     topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+///
+/// Returns:
+///     For each partition the offset that its next message gets; empty where there is no such topic.
+///
+/// Raises:
+///     ConfigError: A setting is not usable.
+///     KafkaError: No broker answers within 5 s.
+///
+/// Example:
+///     >>> ccstream.topic_ends()  # doctest: +SKIP
+///     {0: 5000}
 #[pyfunction]
 #[pyo3(signature = (*, bootstrap_servers=None, topic=None, librdkafka_options=None))]
 pub(crate) fn topic_ends(
@@ -17,5 +40,5 @@ pub(crate) fn topic_ends(
     librdkafka_options: Option<Pairs>,
 ) -> PyResult<BTreeMap<i32, i64>> {
     let config = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
-    py.detach(|| ask_ends(&config)).raise()
+    run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, move || ask_ends(&config).raise())
 }

@@ -11,8 +11,7 @@ pyo3::import_exception!(ccstream.errors, PostgresError);
 pyo3::import_exception!(ccstream.errors, SchemaError);
 
 /// The exception for an error of ours.
-pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
-    let error = error.into();
+pub(crate) fn exception(error: &Error) -> PyErr {
     let (text, code) = (error.chain(), error.exit_code());
     match error {
         Error::Core(CoreError::Config { .. } | CoreError::File { .. }) => ConfigError::new_err((text, code)),
@@ -25,7 +24,7 @@ pub(crate) fn exception(error: impl Into<Error>) -> PyErr {
 
 /// The exception for an argument that is not usable.
 pub(crate) fn bad_argument(name: &'static str, reason: impl Into<String>) -> PyErr {
-    exception(CoreError::config(name, reason))
+    exception(&CoreError::config(name, reason).into())
 }
 
 /// Results of the crates below on their way into Python.
@@ -36,6 +35,6 @@ pub(crate) trait Raise<T> {
 
 impl<T, E: Into<Error>> Raise<T> for Result<T, E> {
     fn raise(self) -> PyResult<T> {
-        self.map_err(exception)
+        self.map_err(|error| exception(&error.into()))
     }
 }

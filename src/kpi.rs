@@ -1,27 +1,40 @@
 //! `ccstream.KpiEngine`: questions in Python's words.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ccstream_core::decimal;
-use ccstream_core::event::Cents;
-use ccstream_kpi::{By, Dimension, Filter, Grouping, Query, Window};
-use ccstream_services::live::{Engine, EngineConfig, PartitionState, Reload, Status};
+use ccstream_kpi::{Query, Window};
+use ccstream_services::live::{Engine, EngineConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::PyKpiAnswer;
-use crate::errors::{Raise, bad_argument};
-use crate::inspect::record;
+use crate::errors::{Raise, bad_argument, exception};
+use crate::kpi_status::PyKpiStatus;
+use crate::question::{Filters, filter, grouping, micros, named};
+use crate::run::{Interrupt, run_blocking};
 use crate::settings::database_url as url_of;
 
-type Filters = HashMap<String, Vec<Option<String>>>;
-
-/// Rows of `orders` in memory, which answer any question at once.
+/// Holds the rows of ``orders`` in memory, about 20 bytes each, and answers any question from them at once, exactly.
+///
+/// A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time. A question
+/// that is asked again costs the rows that came since, and where ``last`` moves on also those that left; but with
+/// ``cards``, ``min`` or ``max`` of a dimension in such a range, all of its rows. Every method may be called from any
+/// thread.
+///
+/// Rows that somebody deletes or changes are noticed by PostgreSQL's statistics. A hot standby and a server with
+/// ``track_counts = off`` do not keep those: there such rows stay as they were.
+///
+/// Example:
+///     >>> with ccstream.KpiEngine.from_database() as engine:  # doctest: +SKIP
+///     ...     engine.refresh()
+///     ...     answer = engine.query(by={"category": ["p95"]}, last=timedelta(days=1), top=5)
+///     ...     print(answer.totals["count"], answer["category"]["key"])
 #[pyclass(frozen, name = "KpiEngine", module = "ccstream")]
 pub(crate) struct PyKpiEngine {
-    engine: Engine,
+    engine: Arc<Engine>,
 }
 
 impl Drop for PyKpiEngine {
@@ -36,6 +49,23 @@ impl Drop for PyKpiEngine {
 
 #[pymethods]
 impl PyKpiEngine {
+    /// Begins to read the table, and returns at once; :meth:`refresh` waits.
+    ///
+    /// Args:
+    ///     database_url: The database. Default: ``DATABASE_URL``, else
+    ///         ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
+    ///     max_rows: The greatest number of rows held, at least 65,536; the oldest are evicted first. Default
+    ///         20,000,000.
+    ///     max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
+    ///         Default: all.
+    ///     interval: The time between two readings of the database, at least 10 ms. Default 0.5 s.
+    ///     file: Where the columns are kept, so that the next start reads only what is new. Default: nowhere.
+    ///
+    /// Returns:
+    ///     An engine, to be closed with :meth:`close` or ``with``.
+    ///
+    /// Raises:
+    ///     ConfigError: A setting is not usable.
     #[staticmethod]
     #[pyo3(signature = (database_url=None, *, max_rows=None, max_days=None, interval=None, file=None))]
     fn from_database(
@@ -54,9 +84,42 @@ impl PyKpiEngine {
             interval: interval.unwrap_or(default.interval),
             file,
         };
-        Ok(Self { engine: py.detach(|| Engine::start(config)).raise()? })
+        Ok(Self { engine: Arc::new(py.detach(|| Engine::start(config)).raise()?) })
     }
 
+    /// Answers from the last snapshot.
+    ///
+    /// Args:
+    ///     filters: For a dimension (``category``, ``city``, ``country``, ``merchant``, ``payment_method``, ``status``,
+    ///         ``currency``, ``entry_mode``, ``risk``: ``"true"`` or ``"false"``) the values that count; None is an
+    ///         absent one. Default: every row.
+    ///     min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
+    ///     max_amount: The greatest amount, likewise. Default: any.
+    ///     last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
+    ///     start: The beginning of the range, in microseconds since 1970 UTC; given with ``end``.
+    ///     end: The end of the range, exclusive.
+    ///     by: Groupings, each with the measures wanted beyond the usual ones. A grouping is a dimension, ``place``
+    ///         (city and country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
+    ///         ``trend:`` and a dimension (counts by time). Measures are ``min``, ``max``, ``p50``, ``p95``, ``p99``,
+    ///         ``cards`` and ``approved``. Default: totals alone.
+    ///     currency: The currency whose amounts are added up; ``""``: amounts without one. Default: the one of most
+    ///         rows.
+    ///     width: The width of a bucket of time. Default: the smallest easily read one that makes about 60 buckets at
+    ///         most.
+    ///     utc_offset: Seconds east of UTC, for hours of the week and the beginnings of days. Default 0.
+    ///     before: Measures the range of equal length before, too. Default False.
+    ///     top: The number of groups of each dimension, those with the most rows. Default: all.
+    ///
+    /// Returns:
+    ///     The figures of one moment of the database.
+    ///
+    /// Raises:
+    ///     ConfigError: The question cannot be asked; the message names the argument and why.
+    ///
+    /// Example:
+    ///     >>> hour = engine.query(filters={"status": ["declined"]}, last=timedelta(hours=1))  # doctest: +SKIP
+    ///     >>> hour.totals["count"]  # doctest: +SKIP
+    ///     12
     #[pyo3(signature = (*, filters=None, min_amount=None, max_amount=None, last=None, start=None, end=None, by=None,
         currency=None, width=None, utc_offset=None, before=false, top=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
@@ -99,6 +162,24 @@ impl PyKpiEngine {
         Ok(PyKpiAnswer { answer, groupings: names.into_iter().zip(query.groupings).collect() })
     }
 
+    /// Returns the rows that were stored last, the newest first.
+    ///
+    /// Args:
+    ///     count: The greatest number of rows. Default 10.
+    ///     filters: The values of each dimension that count, as :meth:`query` takes them. Default: every row.
+    ///     min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
+    ///     max_amount: The greatest amount, likewise. Default: any.
+    ///
+    /// Returns:
+    ///     Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, ``currency``, ``merchant``,
+    ///     ``category``, ``city``, ``country``, ``payment_method`` and ``status``; None where unknown.
+    ///
+    /// Raises:
+    ///     ConfigError: A filter cannot be used.
+    ///
+    /// Example:
+    ///     >>> engine.latest(2)["merchant"]  # doctest: +SKIP
+    ///     ['Blue Bottle Coffee', 'Whole Foods']
     #[pyo3(signature = (count=10, *, filters=None, min_amount=None, max_amount=None))]
     fn latest<'py>(
         &self,
@@ -120,21 +201,58 @@ impl PyKpiEngine {
         Ok(found)
     }
 
+    /// Lists the values that a dimension has, in alphabetical order, then None if some row has none.
+    ///
+    /// Args:
+    ///     dimension: Its name, as in ``filters``.
+    ///
+    /// Returns:
+    ///     The values.
+    ///
+    /// Raises:
+    ///     ConfigError: There is no such dimension.
+    ///
+    /// Example:
+    ///     >>> engine.values("status")  # doctest: +SKIP
+    ///     ['approved', 'declined', None]
     fn values(&self, py: Python<'_>, dimension: &str) -> PyResult<Vec<Option<String>>> {
         let dimension = named(dimension)?;
         Ok(py.detach(|| self.engine.values(dimension)))
     }
 
+    /// The engine's state at this moment.
     #[getter]
     fn status(&self) -> PyKpiStatus {
         PyKpiStatus(self.engine.status())
     }
 
+    /// Reads the database now and waits until answers are of that moment; the first time, until all rows are read.
+    ///
+    /// The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once; the engine goes on reading.
+    ///
+    /// Args:
+    ///     timeout: The longest wait. Default 60 s.
+    ///
+    /// Returns:
+    ///     False where it took longer; answers are then of the rows that have been read so far.
+    ///
+    /// Raises:
+    ///     PostgresError: The database cannot be reached or read. The rows of the last reading stay.
+    ///     SchemaError: There are no tables yet.
+    ///
+    /// Example:
+    ///     >>> engine.refresh()  # doctest: +SKIP
+    ///     True
     #[pyo3(signature = (timeout=None))]
-    fn refresh(&self, py: Python<'_>, timeout: Option<Duration>) -> bool {
-        py.detach(|| self.engine.refresh(timeout.unwrap_or(Duration::from_secs(60))))
+    fn refresh(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
+        let limit = timeout.unwrap_or(Duration::from_secs(60));
+        let (engine, stop) = (Arc::clone(&self.engine), CancellationToken::new());
+        let theirs = stop.clone();
+        let refresh = move || engine.refresh(limit, &theirs).map_err(|failure| exception(&failure));
+        run_blocking(py, &stop, Interrupt::Drains, refresh)
     }
 
+    /// Ends following; writes the file, if there is one. Answers stay as they are.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.engine.close());
     }
@@ -152,105 +270,3 @@ impl PyKpiEngine {
         format!("KpiEngine(rows={}, loaded={:.2})", status.rows, status.loaded)
     }
 }
-
-/// What does not fit is more than may be asked.
-fn micros(length: Duration) -> i64 {
-    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn named(name: &str) -> PyResult<Dimension> {
-    let known = || Dimension::ALL.map(Dimension::name).join(", ");
-    Dimension::named(name)
-        .ok_or_else(|| bad_argument("by", format!("there is no dimension {name:?}; there are {}", known())))
-}
-
-fn filter(
-    filters: Option<Filters>,
-    min_amount: Option<&Bound<'_, PyAny>>,
-    max_amount: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Filter> {
-    let only = filters.unwrap_or_default().into_iter();
-    let only = only.map(|(name, values)| Ok((named(&name)?, values.into_iter().collect())));
-    let filter = Filter {
-        only: only.collect::<PyResult<_>>()?,
-        min_cents: min_amount.map(|amount| cents("min_amount", amount)).transpose()?,
-        max_cents: max_amount.map(|amount| cents("max_amount", amount)).transpose()?,
-    };
-    filter.validate().raise()?;
-    Ok(filter)
-}
-
-/// An amount of any type whose text is a number, to the cent.
-fn cents(field: &'static str, amount: &Bound<'_, PyAny>) -> PyResult<i64> {
-    let text = amount.str()?.to_string();
-    decimal::scaled(&text, 2, Cents::MAX.0 as u64)
-        .map_err(|_| bad_argument(field, format!("{text:?} is no amount with at most two decimals")))
-}
-
-fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyResult<Grouping> {
-    let by = match name.split_once(':') {
-        Some(("trend", dimension)) => By::Trend(named(dimension)?),
-        _ => match name {
-            "time" => By::Time,
-            "hour_of_week" => By::Week,
-            "amount" => By::Amount,
-            _ => By::Dimension(named(name)?),
-        },
-    };
-    let mut grouping = Grouping { top, ..Grouping::new(by) };
-    for measure in more {
-        match measure.as_str() {
-            "min" | "max" => grouping.extremes = true,
-            "p50" | "p95" | "p99" => grouping.percentiles = true,
-            "cards" => grouping.cards = true,
-            "approved" | "with_status" | "declined" | "risky" | "approved_share" => grouping.outcomes = true,
-            "count" | "amounts" | "sum" | "mean" | "rate" => {}
-            _ => return Err(bad_argument("by", format!("there is no measure {measure:?}"))),
-        }
-    }
-    Ok(grouping)
-}
-
-record!(
-    /// How an engine stands.
-    PyKpiStatus, "KpiStatus", Status, {
-        rows: u64 = |status| status.rows,
-        loaded: f64 = |status| status.loaded,
-        snapshot_at: Option<i64> = |status| status.snapshot_at,
-        trouble: Option<String> = |status| status.trouble.as_ref().map(|(text, _)| text.clone()),
-        trouble_for: Option<Duration> = |status| status.trouble.as_ref().map(|(_, since)| since.elapsed()),
-        no_tables: bool = |status| status.no_tables,
-        foreign_rows: u64 = |status| status.foreign_rows,
-        odd_amounts: u64 = |status| status.odd_amounts,
-        first_at: Option<i64> = |status| status.first_at,
-        dropped_until: Option<i64> = |status| status.dropped_until,
-        lacking_rows: i64 = |status| status.lacking_rows,
-        reloads: u64 = |status| status.reloads,
-        outdated: bool = |status| status.outdated,
-        reload: Option<&'static str> = |status| status.reload.map(Reload::in_words),
-        rows_from_file: u64 = |status| status.rows_from_file,
-        bytes: u64 = |status| status.bytes,
-        consumers: i64 = |status| status.consumers,
-        no_consumer_since: Option<i64> = |status| status.no_consumer_since,
-        role: Option<String> = |status| status.role.clone(),
-        rejected: Vec<(String, i64)> = |status| status.trust.rejected.clone(),
-        latency_ms: Option<[i64; 3]> = |status| status.trust.latency_ms,
-        latency_events: i64 = |status| status.trust.latency_events,
-        partitions: Vec<PyPartitionState> = |status| status.partitions.iter().cloned().map(PyPartitionState).collect(),
-    }
-);
-record!(
-    /// A partition of a group's topic as the snapshot has it.
-    PyPartitionState, "PartitionState", PartitionState, {
-        group: String = |one| one.group.clone(),
-        topic: String = |one| one.topic.clone(),
-        partition: i32 = |one| one.partition,
-        next_offset: i64 = |one| one.next_offset,
-        consumed: i64 = |one| one.counters.consumed,
-        stored: i64 = |one| one.counters.stored,
-        duplicate: i64 = |one| one.counters.duplicate,
-        rejected: i64 = |one| one.counters.rejected,
-        missing: i64 = |one| one.counters.missing,
-        updated_at: i64 = |one| one.updated_at,
-    }
-);

@@ -1,22 +1,36 @@
 //! The Python module `ccstream._ccstream`: the one place that knows of Python.
+//!
+//! The documentation of its classes, methods and functions is written for Python's users, as `help()` shows it. `make
+//! generate` copies it into `python/ccstream/_ccstream.pyi`.
+#![allow(
+    clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
+    rustdoc::broken_intra_doc_links,
+    reason = "they are Python's docstrings, and no Markdown"
+)]
 
 mod aggregate;
 mod answer;
 mod consumer;
+mod doctor;
 mod ends;
 mod errors;
 mod events;
-mod inspect;
 mod kpi;
+mod kpi_status;
 mod logging;
 mod producer;
+mod question;
+mod record;
+mod rejected;
 mod run;
 mod settings;
 mod status;
+mod verify;
 
 use pyo3::prelude::*;
 
-/// The compiled half of the package; `ccstream/__init__.py` exports its names.
+/// The compiled half of ccstream; import these names from ``ccstream``.
 #[pymodule(name = "_ccstream")]
 mod extension {
     #[pymodule_export]
@@ -26,18 +40,21 @@ mod extension {
     #[pymodule_export]
     use super::ends::topic_ends;
     #[pymodule_export]
-    use super::kpi::{PyKpiEngine, PyKpiStatus, PyPartitionState};
+    use super::kpi::PyKpiEngine;
     #[pymodule_export]
     use crate::answer::PyKpiAnswer;
     #[pymodule_export]
-    use crate::inspect::{
-        PyCheck, PyKeptMessage, PyPartitionReport, PyReasonCount, PyResent, PyVerifyReport, count_rejected, diagnose,
-        ping, replay_rejected, select_rejected, verify,
-    };
+    use crate::doctor::{PyCheck, diagnose, ping};
+    #[pymodule_export]
+    use crate::kpi_status::{PyKpiStatus, PyPartitionState};
     #[pymodule_export]
     use crate::producer::{PyProduceSummary, PyProducer};
     #[pymodule_export]
+    use crate::rejected::{PyKeptMessage, PyReasonCount, PyResent, count_rejected, replay_rejected, select_rejected};
+    #[pymodule_export]
     use crate::status::PyConsumeStatus;
+    #[pymodule_export]
+    use crate::verify::{PyPartitionReport, PyVerifyReport, verify};
     #[pymodule_export]
     #[allow(non_upper_case_globals)]
     const __version__: &str = env!("CARGO_PKG_VERSION");

@@ -14,10 +14,42 @@ use tokio_util::sync::CancellationToken;
 
 use crate::errors::{Raise, bad_argument};
 use crate::events::tell_of_producer;
-use crate::run::{Listener, run_blocking};
+use crate::run::{Interrupt, Listener, run_blocking};
 use crate::settings::{Pairs, kafka_config};
 
-/// Sends transactions to Kafka.
+/// Sends card transactions, generated or from a file, to Kafka.
+///
+/// librdkafka is idempotent with ``acks=all``; a full queue slows the source, and nothing is dropped. Nothing is
+/// connected before :meth:`run`.
+///
+/// Args:
+///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+///         ``localhost:9094``.
+///     topic: The topic; created if it is missing and the broker allows. Default: ``KAFKA_TOPIC``, else
+///         ``orders_json``.
+///     rate: Events a second, from 0.001; ``math.inf`` for as fast as possible. Default: one event every 0.5 to 2 s, at
+///         random.
+///     count: The number of events to stop after. Default: no end, or the file's end.
+///     seed: The same seed and start time give the same bytes. Default: random.
+///     start_time: When the first event happens, as RFC 3339 or ISO 8601 writes it (UTC where it names no offset).
+///         Default: each event happens now.
+///     replay: A CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is sent as it is, for
+///         the consumer to reject and explain.
+///     map: For a field the column that fills it, as a mapping or pairs; a column with the field's own name needs none.
+///     set: For a field its value where the file has none or leaves it empty, as a mapping or pairs.
+///     partitions: The topic's partitions, where it has to be created. Default 1.
+///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
+///         is refused.
+///     on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
+///         ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
+///         and raises the same.
+///
+/// Raises:
+///     ConfigError: A setting is not usable, the file cannot be read, or its columns do not fill the fields.
+///
+/// Example:
+///     >>> ccstream.Producer(rate=1000, count=5000, seed=7).run()  # doctest: +SKIP
+///     ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=5.0s)
 #[pyclass(frozen, name = "Producer", module = "ccstream")]
 pub(crate) struct PyProducer {
     config: ProducerConfig,
@@ -76,17 +108,29 @@ impl PyProducer {
         Ok(Self { config, on_event, stop: CancellationToken::new() })
     }
 
+    /// Sends until the count, the file's end or :meth:`stop`; waits for every delivery report.
+    ///
+    /// The interpreter is detached. Ctrl-C stops, waits for the events in flight, and raises ``KeyboardInterrupt``.
+    ///
+    /// Returns:
+    ///     What was sent; failed events are counted there and raise nothing.
+    ///
+    /// Raises:
+    ///     ConfigError: The file cannot be read.
+    ///     KafkaError: No broker answers, or the topic does not exist and may not be created.
     fn run(&self, py: Python<'_>) -> PyResult<PyProduceSummary> {
         let callback = self.on_event.as_ref().map(|callback| callback.clone_ref(py));
-        let mut listener = Listener::new(callback, self.stop.clone());
-        run_blocking(py, &self.stop, || {
+        let (config, stop) = (self.config.clone(), self.stop.clone());
+        run_blocking(py, &self.stop, Interrupt::Drains, move || {
+            let mut listener = Listener::new(callback, stop.clone());
             let mut observers = Observers::default().with(|event| tell_of_producer(&mut listener, event));
-            let result = produce(&self.config, &self.stop, &mut observers);
+            let result = produce(&config, &stop, &mut observers);
             drop(observers);
             listener.finish(result).map(PyProduceSummary)
         })
     }
 
+    /// Ends :meth:`run` soon, after its delivery reports; may be called from any thread or a signal's handler.
     fn stop(&self) {
         self.stop.cancel();
     }
@@ -96,29 +140,36 @@ impl PyProducer {
     }
 }
 
-/// What was sent and what became of it.
+/// What was sent and what became of it: ``sent == acknowledged + failed`` at the end.
 #[pyclass(frozen, name = "ProduceSummary", module = "ccstream")]
 #[derive(Clone)]
 pub(crate) struct PyProduceSummary(pub(crate) ProduceSummary);
 
 #[pymethods]
 impl PyProduceSummary {
+    /// Events handed to librdkafka.
     #[getter]
     fn sent(&self) -> u64 {
         self.0.sent
     }
+    /// Events that the broker has, on all in-sync replicas.
     #[getter]
     fn acknowledged(&self) -> u64 {
         self.0.acknowledged
     }
+    /// Events that the broker does not have.
     #[getter]
     fn failed(&self) -> u64 {
         self.0.failed
     }
+    /// How often an event was re-sent by a new client, because Kafka had lost track of the one before.
+    ///
+    /// The topic may hold that number of duplicates. The other counts include each event once.
     #[getter]
     fn sent_again(&self) -> u64 {
         self.0.sent_again
     }
+    /// The time since the first event.
     #[getter]
     fn elapsed(&self) -> Duration {
         self.0.elapsed

@@ -1,18 +1,21 @@
-//! The one door between Python and the crate's blocking loops: the interpreter is detached, signals
-//! are looked at, events become calls.
+//! The one door between Python and what blocks: the interpreter is detached, Ctrl-C is noticed, events become calls.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::errors::Raise;
 use ccstream_services::Result;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-
 use pyo3::types::PyDict;
 use tokio_util::sync::CancellationToken;
 
+use crate::errors::Raise;
+
 /// How often a wait looks whether Ctrl-C was pressed.
 const TICK: Duration = Duration::from_millis(50);
+/// How long work that cannot be interrupted may take to end after Ctrl-C.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Where a run's events go: a Python callable taking a name and a dict. If it raises, the run is
 /// stopped and the exception is the run's.
@@ -56,42 +59,52 @@ fn check_signals() -> PyResult<()> {
     Python::attach(|py| py.check_signals())
 }
 
-/// Runs `work` on a thread of its own until it ends, detached. A signal whose handler raises
-/// (Ctrl-C) stops the work, waits for it to drain, and then raises.
-pub(crate) fn run_blocking<T: Send>(
+/// What Ctrl-C waits for, before it raises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// The work's own end: what is under way is delivered or committed first, within the work's own limit.
+    Drains,
+    /// At most [`GRACE`]. A call of librdkafka that waits for a silent broker cannot be ended: its thread is left
+    /// behind, and ends after the call's own limit.
+    Leaves,
+}
+
+/// Runs `work` on a separate thread until it ends, detached. A signal whose handler raises (Ctrl-C) cancels `stop`,
+/// waits as `interrupt` demands, and then raises.
+pub(crate) fn run_blocking<T: Send + 'static>(
     py: Python<'_>,
     stop: &CancellationToken,
-    work: impl FnOnce() -> PyResult<T> + Send,
+    interrupt: Interrupt,
+    work: impl FnOnce() -> PyResult<T> + Send + 'static,
 ) -> PyResult<T> {
-    py.detach(|| {
-        std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::channel();
-            let thread = scope.spawn(move || {
-                // The receiver waits until it has this.
-                let _ = sender.send(work());
-            });
-            let mut interrupted = None;
-            loop {
-                match receiver.recv_timeout(TICK) {
-                    Ok(result) => return interrupted.map_or(result, Err),
-                    Err(mpsc::RecvTimeoutError::Disconnected) => {
-                        // Joined here, a panic becomes an exception; unjoined, the scope would panic again.
-                        let _ = thread.join();
-                        return Err(pyo3::exceptions::PyRuntimeError::new_err("the run panicked; see its log"));
-                    }
-                    Err(mpsc::RecvTimeoutError::Timeout) => {
-                        if let Err(error) = check_signals() {
-                            stop.cancel();
-                            interrupted.get_or_insert(error);
-                        }
-                    }
+    let (sender, receiver) = mpsc::channel();
+    // The receiver is gone where Ctrl-C has left the work behind.
+    let run = move || drop(sender.send(work()));
+    thread::Builder::new().name("ccstream-call".into()).spawn(run)?;
+    py.detach(move || {
+        let mut interrupted: Option<(PyErr, Instant)> = None;
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(result) => return interrupted.map_or(result, |(error, _)| Err(error)),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return Err(PyRuntimeError::new_err("the run panicked; see its log"));
                 }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
-        })
+            if let Err(error) = check_signals() {
+                stop.cancel();
+                interrupted.get_or_insert((error, Instant::now()));
+            }
+            interrupted = match interrupted {
+                Some((error, at)) if interrupt == Interrupt::Leaves && at.elapsed() >= GRACE => return Err(error),
+                waiting => waiting,
+            };
+        }
     })
 }
 
-/// Drives a question to its answer, detached. A signal whose handler raises (Ctrl-C) drops the question, and then raises.
+/// Awaits the answer to a question, detached. A signal whose handler raises (Ctrl-C) drops the question, so that
+/// PostgreSQL cancels it too, and then raises.
 pub(crate) fn ask<T: Send, F: Future<Output = Result<T>>>(
     py: Python<'_>,
     question: impl FnOnce() -> F + Send,

@@ -6,60 +6,33 @@ use std::time::SystemTime;
 use ccstream_services::consume::ConsumeStatus;
 use pyo3::prelude::*;
 
-/// Where a consumer's run is.
-#[pyclass(frozen, name = "ConsumeStatus", module = "ccstream")]
-pub(crate) struct PyConsumeStatus(pub(crate) ConsumeStatus);
+use crate::record::record;
 
-#[pymethods]
-impl PyConsumeStatus {
-    #[getter]
-    fn state(&self) -> &'static str {
-        self.0.state.as_str()
+record!(
+    /// The state of a consumer's run: a record of one moment.
+    PyConsumeStatus, "ConsumeStatus", ConsumeStatus, {
+        /// How far the run has come.
+        ///
+        /// ``"starting"`` until both services have answered, ``"joining"`` while the group has assigned no partition,
+        /// ``"reading"``, then ``"ended"``, or ``"failed"`` if it raised.
+        state: &'static str = |status| status.state.as_str(),
+        /// This consumer's partitions, and the offset up to which each is committed.
+        offsets: BTreeMap<i32, i64> = |status| status.offsets.clone(),
+        /// Messages that Kafka has and PostgreSQL does not have yet, as of the last commit; None before one.
+        lag: Option<i64> = |status| status.lag,
+        /// Messages delivered and dealt with since the start.
+        consumed: i64 = |status| status.total.consumed,
+        /// Rows inserted into ``orders`` since the start.
+        stored: i64 = |status| status.total.stored,
+        /// Messages since the start whose id was there already.
+        duplicate: i64 = |status| status.total.duplicate,
+        /// Messages since the start that are in ``rejected_events``.
+        rejected: i64 = |status| status.total.rejected,
+        /// Messages since the start that the broker had deleted before they were read.
+        missing: i64 = |status| status.total.missing,
+        /// When the last batch was committed, in UTC; None before one.
+        last_commit: Option<SystemTime> = |status| status.last_commit,
+        /// What is unavailable, at most one entry for each service; empty where both answer.
+        waiting_for: Vec<&'static str> = |status| status.waiting.iter().map(|waiting| waiting.kind.as_str()).collect(),
     }
-    #[getter]
-    fn offsets(&self) -> BTreeMap<i32, i64> {
-        self.0.offsets.clone()
-    }
-    #[getter]
-    fn lag(&self) -> Option<i64> {
-        self.0.lag
-    }
-    #[getter]
-    fn consumed(&self) -> i64 {
-        self.0.total.consumed
-    }
-    #[getter]
-    fn stored(&self) -> i64 {
-        self.0.total.stored
-    }
-    #[getter]
-    fn duplicate(&self) -> i64 {
-        self.0.total.duplicate
-    }
-    #[getter]
-    fn rejected(&self) -> i64 {
-        self.0.total.rejected
-    }
-    #[getter]
-    fn missing(&self) -> i64 {
-        self.0.total.missing
-    }
-    #[getter]
-    fn last_commit(&self) -> Option<SystemTime> {
-        self.0.last_commit
-    }
-    #[getter]
-    fn waiting_for(&self) -> Vec<&'static str> {
-        self.0.waiting.iter().map(|waiting| waiting.kind.as_str()).collect()
-    }
-    fn __repr__(&self) -> String {
-        let ConsumeStatus { state, offsets, lag, .. } = &self.0;
-        let lag = lag.map_or("None".to_owned(), |lag| lag.to_string());
-        format!(
-            "ConsumeStatus(state={:?}, offsets={offsets:?}, lag={lag}, stored={}, waiting_for={:?})",
-            state.as_str(),
-            self.stored(),
-            self.waiting_for()
-        )
-    }
-}
+);

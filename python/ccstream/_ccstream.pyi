@@ -46,7 +46,7 @@ _Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]
 
 @final
 class ProduceSummary:
-    """What was sent and what became of it. At the end ``sent == acknowledged + failed``."""
+    """What was sent and what became of it: ``sent == acknowledged + failed`` at the end."""
 
     @property
     def sent(self) -> int:
@@ -56,50 +56,51 @@ class ProduceSummary:
         """Events that the broker has, on all in-sync replicas."""
     @property
     def failed(self) -> int:
-        """Events that were given up."""
+        """Events that the broker does not have."""
     @property
     def sent_again(self) -> int:
-        """How often an event was sent again by a new client, as Kafka had lost track of the one before.
+        """How often an event was re-sent by a new client, because Kafka had lost track of the one before.
 
-        At most so many more are in the topic. The other counts have each event once.
+        The topic may hold that number of duplicates. The other counts include each event once.
         """
     @property
     def elapsed(self) -> timedelta:
-        """Since the first event."""
+        """The time since the first event."""
 
 @final
 class Producer:
     """Sends card transactions, generated or from a file, to Kafka.
 
-    librdkafka is idempotent with ``acks=all``; a full queue slows the source, nothing is dropped.
+    librdkafka is idempotent with ``acks=all``; a full queue slows the source, and nothing is dropped. Nothing is
+    connected before :meth:`run`.
 
     Args:
-        bootstrap_servers: ``host:port``, several joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+        bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
-        topic: created if it is missing and the broker allows. Default: ``KAFKA_TOPIC``, else ``orders_json``.
-        rate: events a second, from 0.001; ``math.inf`` for as fast as possible. Default: a random
-            0.5 to 2 seconds between events.
-        count: stop after so many events. Default: never, or at the file's end.
-        seed: the same seed and start time give the same bytes. Default: random.
-        start_time: when the first event happens, as RFC 3339 or ISO 8601 writes it (UTC where it
-            names no offset). Default: each event happens now.
-        replay: a CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is
-            sent as it is, for the consumer to reject and explain.
-        map: for a field the column that fills it, as a mapping or pairs; a column with the field's own name needs
-            none.
-        set: for a field its value where the file has none or leaves it empty, as a mapping or pairs.
-        partitions: of the topic, where it has to be created. Default 1.
-        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets
-            itself is refused.
-        on_event: called with an event's name and fields, which :mod:`ccstream.events` types: ``connected``,
-            ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run
-            stops and raises the same.
+        topic: The topic; created if it is missing and the broker allows. Default: ``KAFKA_TOPIC``, else
+            ``orders_json``.
+        rate: Events a second, from 0.001; ``math.inf`` for as fast as possible. Default: one event every 0.5 to 2 s, at
+            random.
+        count: The number of events to stop after. Default: no end, or the file's end.
+        seed: The same seed and start time give the same bytes. Default: random.
+        start_time: When the first event happens, as RFC 3339 or ISO 8601 writes it (UTC where it names no offset).
+            Default: each event happens now.
+        replay: A CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is sent as it is, for
+            the consumer to reject and explain.
+        map: For a field the column that fills it, as a mapping or pairs; a column with the field's own name needs none.
+        set: For a field its value where the file has none or leaves it empty, as a mapping or pairs.
+        partitions: The topic's partitions, where it has to be created. Default 1.
+        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
+            is refused.
+        on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
+            ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
+            and raises the same.
 
     Raises:
-        ConfigError: a setting is not usable, the file cannot be read, or its columns do not fill the fields.
+        ConfigError: A setting is not usable, the file cannot be read, or its columns do not fill the fields.
 
     Example:
-        >>> Producer(rate=1000, count=5000, seed=7).run()  # doctest: +SKIP
+        >>> ccstream.Producer(rate=1000, count=5000, seed=7).run()  # doctest: +SKIP
         ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=5.0s)
     """
 
@@ -122,51 +123,50 @@ class Producer:
     def run(self) -> ProduceSummary:
         """Sends until the count, the file's end or :meth:`stop`; waits for every delivery report.
 
-        The interpreter is detached. Ctrl-C stops, waits for what is under way, and raises
-        ``KeyboardInterrupt``.
+        The interpreter is detached. Ctrl-C stops, waits for the events in flight, and raises ``KeyboardInterrupt``.
 
         Returns:
             What was sent; failed events are counted there and raise nothing.
 
         Raises:
-            ConfigError: the file cannot be read.
-            KafkaError: no broker, or no topic and no leave to create it.
+            ConfigError: The file cannot be read.
+            KafkaError: No broker answers, or the topic does not exist and may not be created.
         """
     def stop(self) -> None:
-        """Ends :meth:`run` soon; from any thread, or a signal's handler."""
+        """Ends :meth:`run` soon, after its delivery reports; may be called from any thread or a signal's handler."""
 
 @final
 class ConsumeSummary:
-    """What one run did. ``consumed == stored + duplicate + rejected``."""
+    """What one run did: ``consumed == stored + duplicate + rejected``."""
 
     @property
     def consumed(self) -> int:
-        """Messages delivered and dealt with."""
+        """Messages delivered, each of them stored, duplicate or rejected."""
     @property
     def stored(self) -> int:
         """Rows inserted into ``orders``."""
     @property
     def duplicate(self) -> int:
-        """Messages whose id was there already."""
+        """Messages whose id was in ``orders`` already."""
     @property
     def rejected(self) -> int:
-        """Messages kept in ``rejected_events``."""
+        """Messages kept as dead letters in ``rejected_events``."""
     @property
     def missing(self) -> int:
-        """Messages that the broker had deleted before they were read."""
+        """Messages that the topic's retention deleted before they were read."""
     @property
     def rejected_by_reason(self) -> dict[str, int]:
-        """The rejected ones, counted by reason."""
+        """The number of rejected messages for each reason."""
     @property
     def elapsed(self) -> timedelta:
-        """Since partitions were first assigned."""
+        """The time since partitions were first assigned."""
     @property
     def drained(self) -> bool:
         """False where the drain limit ended the run with messages not committed; the next run reads them again."""
 
 @final
 class ConsumeStatus:
-    """Where a consumer's run is."""
+    """The state of a consumer's run: a record of one moment."""
 
     @property
     def state(self) -> Literal["starting", "joining", "reading", "ended", "failed"]:
@@ -207,44 +207,44 @@ class ConsumeStatus:
 class Consumer:
     """Reads card transactions from Kafka into PostgreSQL, exactly once.
 
-    One transaction per batch holds rows, rejected messages, minute totals and offsets. Under load there is a batch
-    for each connection.
+    One transaction per batch holds rows, dead letters, minute totals and offsets. Under load there is a batch for each
+    connection. Nothing is connected before :meth:`run`.
 
     Args:
-        bootstrap_servers: ``host:port``, several joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+        bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
-        topic: waited for if it is missing. Default: ``KAFKA_TOPIC``, else ``orders_json``.
-        group: the consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
-        database_url: where the rows go. Default: ``DATABASE_URL``, else
+        topic: The topic; waited for if it is missing. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
+        database_url: The database. Default: ``DATABASE_URL``, else
             ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``. ``sslmode`` means what it means to
             libpq.
-        connections: how many to PostgreSQL, 1 to 16; one more is opened for a moment where a lock is kept for
-            long. Under load each writes a part of the partitions, all at the same time, since a session of
-            PostgreSQL has one processor; those after the first are opened when there is such a load. Default 2.
-        batch_rows: most messages that are written at once, by all connections, 1 to 1,000,000. Default 50,000.
-        linger: a message waits at most this long before it is visible, while the database keeps up,
-            up to a minute. Default 200 ms.
-        until_caught_up: return once every partition has been read to its end.
-        drain_limit: how long a stop, or the giving up of partitions, waits until what was read is
-            committed, up to four minutes; then it is dropped, and read again by whoever is next. Default 30 s.
-        assignment: how a group hands partitions on, the same for all its members: ``"eager"`` deals
-            all anew at every change, ``"cooperative"`` moves only those that must. Default ``"eager"``.
-        always_stage: write every batch by way of a staging table, repeats or not: slower, for
-            comparison. Default False.
-        synchronous_commit: PostgreSQL's setting; False is safe here too, since rows and offsets are
-            lost together and read again. Default True.
-        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets
-            itself is refused.
-        on_event: called with an event's name and fields, which :mod:`ccstream.events` types:
-            ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``revoked``, ``batch``,
-            ``warning``, ``waiting``, ``recovered``, ``ended`` and ``failed``. If it raises, the run stops and raises
-            the same.
+        connections: The number of connections to PostgreSQL, 1 to 16. Under load each writes a part of the partitions,
+            at the same time, because a session of PostgreSQL has one processor. Those after the first are opened under
+            such a load; one more is opened for a moment where a lock is held for long. Default 2.
+        batch_rows: The greatest number of messages that are written at once, by all connections, 1 to 1,000,000.
+            Default 50,000.
+        linger: The longest time before a message is visible, while the database keeps up; up to a minute. Default 200
+            ms.
+        until_caught_up: Returns once every partition has been read to its end. Default False.
+        drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed; up to
+            four minutes. What is not committed by then is dropped, and read again by the next consumer. Default 30 s.
+        assignment: How a group hands partitions on, the same for all its members: ``"eager"`` assigns all of them at
+            every change, ``"cooperative"`` moves only those that must. Default ``"eager"``.
+        always_stage: Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
+            Default False.
+        synchronous_commit: PostgreSQL's setting. False is safe here too, since rows and offsets are lost together and
+            read again. Default True.
+        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
+            is refused.
+        on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
+            ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
+            ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
 
     Raises:
-        ConfigError: a setting is not usable.
+        ConfigError: A setting is not usable; the message names it.
 
     Example:
-        >>> Consumer(until_caught_up=True).run()  # doctest: +SKIP
+        >>> ccstream.Consumer(until_caught_up=True).run()  # doctest: +SKIP
         ConsumeSummary(consumed=5000, stored=5000, duplicate=0, rejected=0)
     """
 
@@ -269,30 +269,36 @@ class Consumer:
     def run(self) -> ConsumeSummary:
         """Reads until :meth:`stop`, or to the end with ``until_caught_up``.
 
-        The interpreter is detached. A broker or database that is away is waited for, but with
-        ``until_caught_up`` a broker that does not answer at the start is an error. Ctrl-C stops, commits what was
-        read, and raises ``KeyboardInterrupt``.
+        The interpreter is detached. A broker or database that is unavailable is waited for; but with
+        ``until_caught_up`` a broker that does not answer at the start is an error. Ctrl-C stops, commits what was read,
+        and raises ``KeyboardInterrupt``.
 
         Returns:
             What became of the messages.
 
         Raises:
-            KafkaError: no leave to read the topic; consumers of the group with another ``assignment``; a fatal error
-                of the client; with ``until_caught_up`` no broker, or no such topic.
-            PostgresError: an error that no waiting mends; nothing of that batch is stored, nothing is lost.
-            SchemaError: the tables cannot be used, or PostgreSQL refuses more than 100 rows of one batch for
-                the same reason.
+            KafkaError: The topic may not be read; consumers of the group have another ``assignment``; the client had a
+                fatal error; with ``until_caught_up``, no broker answers or there is no such topic.
+            PostgresError: An error that waiting does not resolve. Nothing of that batch is stored, and nothing is lost.
+            SchemaError: The tables cannot be used, or PostgreSQL refuses more than 100 rows of one batch for the same
+                reason.
         """
     def run_async(self) -> Future[ConsumeSummary]:
-        """The same, to be awaited; call it where an event loop runs. Cancelling it stops the run."""
+        """Starts :meth:`run`, to be awaited: ``await consumer.run_async()``.
+
+        It is called where an event loop runs. Cancelling the task stops the run.
+
+        Returns:
+            A future of what :meth:`run` returns; it raises the same.
+        """
     def stop(self) -> None:
-        """Ends the run soon, after committing what was read; from any thread, or a signal's handler."""
+        """Ends the run soon, after committing what was read; may be called from any thread or a signal's handler."""
     def status(self) -> ConsumeStatus:
-        """Where the run is now; from any thread, also before and after it."""
+        """Tells where the run is now; may be called from any thread, also before and after the run."""
 
 @final
 class PartitionReport:
-    """One partition of a group's topic: its counters, and the same counted again."""
+    """The counters of one partition of a group's topic, and the same counted in the tables."""
 
     @property
     def group(self) -> str:
@@ -302,99 +308,99 @@ class PartitionReport:
         """The topic."""
     @property
     def partition(self) -> int:
-        """The partition."""
+        """The partition's number."""
     @property
     def next_offset(self) -> int:
         """The offset that is read next."""
     @property
     def consumed(self) -> int:
-        """Messages delivered, ever."""
+        """Messages delivered since the first run; ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
-        """Rows inserted, ever."""
+        """Rows inserted since the first run, by the counter."""
     @property
     def duplicate(self) -> int:
-        """Messages whose id was there already."""
+        """Messages whose id was in ``orders`` already."""
     @property
     def rejected(self) -> int:
-        """Messages kept."""
+        """Dead letters, by the counter."""
     @property
     def missing(self) -> int:
-        """Messages that the broker had deleted before they were read."""
+        """Messages that the topic's retention deleted before they were read."""
     @property
     def rows(self) -> int:
-        """Rows in ``orders`` that came from a partition of this number."""
+        """Rows in ``orders`` that came from a partition of this number, counted."""
     @property
     def kept(self) -> int:
-        """Its messages in ``rejected_events``."""
+        """The partition's dead letters in ``rejected_events``, counted."""
 
 @final
 class VerifyReport:
-    """Counters and totals against a recount by SQL, in one snapshot."""
+    """The counters and totals compared with a recount by SQL, in one snapshot."""
 
     @property
     def partitions(self) -> list[PartitionReport]:
-        """By group, topic and partition."""
+        """Each partition's report, by group, topic and partition."""
     @property
     def cells(self) -> int:
-        """Cells of ``kpi_minute`` that were compared."""
+        """The number of cells of ``kpi_minute`` that were compared."""
     @property
     def figures(self) -> int:
-        """Figures of the dashboard's engine that were compared with PostgreSQL's own."""
+        """The number of the engine's figures that were compared with PostgreSQL's own; 0 with ``counters_only``."""
     @property
     def foreign_rows(self) -> int:
-        """Rows of ``orders`` that another program inserted; no counter knows them."""
+        """Rows of ``orders`` that another program inserted, and that no counter includes."""
     @property
     def problems(self) -> list[str]:
-        """What disagrees, with both figures; empty where everything agrees."""
+        """What disagrees, one text each, with both figures; empty where everything agrees."""
 
 @final
 class Check:
-    """One thing that :func:`diagnose` looked at."""
+    """One thing that :func:`diagnose` inspected."""
 
     @property
     def name(self) -> str:
-        """``broker``, ``topic``, ``database``, ``tables``, ``privileges`` or ``versions``."""
+        """What was inspected: ``broker``, ``topic``, ``database``, ``tables``, ``privileges`` or ``versions``."""
     @property
     def ok(self) -> bool:
         """Whether it is as it must be."""
     @property
     def found(self) -> str:
-        """What was found."""
+        """What was found, in words."""
     @property
     def mend(self) -> str:
-        """What to do about it; empty where nothing is."""
+        """What to do about it, in words; empty where nothing has to be done."""
 
 @final
 class ReasonCount:
-    """Rejected messages of one reason."""
+    """The dead letters of one reason, counted."""
 
     @property
     def reason(self) -> str:
-        """The reason."""
+        """Why they were rejected."""
     @property
     def count(self) -> int:
-        """How many are kept."""
+        """The number of them."""
     @property
     def replayed(self) -> int:
-        """How many were sent again."""
+        """The number of them that were replayed."""
     @property
     def masked(self) -> int:
-        """How many hold a masked card number, and so cannot be."""
+        """The number of them that hold a masked card number, and so cannot be replayed."""
     @property
     def last(self) -> str:
-        """When the last one came."""
+        """When the last one was rejected, as PostgreSQL writes it, to the second."""
 
 @final
 class KeptMessage:
-    """One rejected message."""
+    """One dead letter: a rejected message, and why it was."""
 
     @property
     def id(self) -> int:
         """Its number in ``rejected_events``."""
     @property
     def topic(self) -> str:
-        """The topic it came from."""
+        """The topic that it came from."""
     @property
     def partition(self) -> int:
         """Its partition."""
@@ -403,55 +409,64 @@ class KeptMessage:
         """Its offset."""
     @property
     def key(self) -> bytes | None:
-        """Its key, card numbers masked."""
+        """Its key, with card numbers masked; None without one."""
     @property
     def payload(self) -> bytes | None:
-        """Its payload, card numbers masked; None for a tombstone."""
+        """Its payload, with card numbers masked; None for a tombstone."""
     @property
     def masked(self) -> bool:
-        """Whether a card number was masked."""
+        """Whether a card number was masked. Such a message cannot be replayed."""
     @property
     def reason(self) -> str:
-        """Why it was rejected."""
+        """Why it was rejected, as a word that programs can compare."""
     @property
     def detail(self) -> str:
-        """The same for a person."""
+        """Why it was rejected, in detail."""
     @property
     def rejected_at(self) -> str:
-        """When."""
+        """When it was rejected, as PostgreSQL writes it, to the second."""
     @property
     def replayed_at(self) -> str | None:
-        """When it was sent again, if it was."""
+        """When it was replayed, as PostgreSQL writes it, to the second; None if it never was."""
 
 @final
 class Resent:
-    """What became of rejected messages that were to be sent again."""
+    """What became of the dead letters that were to be replayed."""
 
     @property
     def sent(self) -> int:
-        """The broker has them again."""
+        """Messages that the broker has now."""
     @property
     def masked(self) -> int:
-        """Left out: a card number in them was masked."""
+        """Messages left out because a card number in them was masked."""
     @property
     def empty(self) -> int:
-        """Left out: they have no payload."""
+        """Messages left out because they have no payload."""
     @property
     def replayed(self) -> int:
-        """Left out: they were sent again before."""
+        """Messages left out because they were replayed before."""
 
 def verify(*, database_url: str | None = None, counters_only: bool = False) -> VerifyReport:
-    """Counts again, in one snapshot, all that the counters and totals say; exact while consumers run.
+    """Counts everything again in one snapshot: while consumers run, too.
 
-    The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL (from 14 on) gives up too.
+    The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL (from 14 on) cancels the
+    count.
 
     Args:
-        database_url: Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-        counters_only: Leave out the figures of the dashboard's engine, which take the longest.
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+        counters_only: Leaves out the figures of the dashboard's engine, which take the longest. Default False.
+
+    Returns:
+        The counters beside their recount. Differences are in its ``problems``, and raise nothing.
 
     Raises:
-        PostgresError: no database.
-        SchemaError: no tables yet.
+        ConfigError: The URL is not usable.
+        PostgresError: The database cannot be reached or read.
+        SchemaError: There are no tables yet.
+
+    Example:
+        >>> ccstream.verify().problems  # doctest: +SKIP
+        []
     """
 
 def diagnose(
@@ -461,14 +476,46 @@ def diagnose(
     database_url: str | None = None,
     librdkafka_options: _Pairs | None = None,
 ) -> list[Check]:
-    """Looks at broker, topic, database, tables, privileges and versions; changes nothing.
+    """Inspects broker, topic, database, tables, privileges and versions; changes nothing.
+
+    The interpreter is detached. A silent broker takes 5 s, a silent database 10 s. Ctrl-C raises ``KeyboardInterrupt``
+    at once.
+
+    Args:
+        bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+            ``localhost:9094``.
+        topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+
+    Returns:
+        The checks, in the order in which the parts are needed. What cannot be reached is a check that is not ``ok``.
 
     Raises:
-        ConfigError: a setting is not usable.
+        ConfigError: A setting of Kafka is not usable.
+
+    Example:
+        >>> [check.name for check in ccstream.diagnose() if not check.ok]  # doctest: +SKIP
+        ['topic']
     """
 
 def count_rejected(*, database_url: str | None = None) -> list[ReasonCount]:
-    """Counts the rejected messages by reason, the most frequent first."""
+    """Counts the dead letters by reason, the most frequent first.
+
+    Args:
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+
+    Returns:
+        One count for each reason; empty where nothing was rejected.
+
+    Raises:
+        ConfigError: The URL is not usable.
+        PostgresError: The database cannot be reached or read, or has no tables yet.
+
+    Example:
+        >>> {one.reason: one.count for one in ccstream.count_rejected()}  # doctest: +SKIP
+        {'missing_field': 3}
+    """
 
 def select_rejected(
     *,
@@ -477,7 +524,25 @@ def select_rejected(
     reason: str | None = None,
     limit: int | None = None,
 ) -> list[KeptMessage]:
-    """The rejected messages of an id or a reason, or all, the newest first, at most ``limit``."""
+    """Reads dead letters, the newest first.
+
+    Args:
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+        id: Only the one with this number. Default: any.
+        reason: Only those of this reason. Default: any.
+        limit: The greatest number of messages. Default: all.
+
+    Returns:
+        The messages.
+
+    Raises:
+        ConfigError: The URL is not usable.
+        PostgresError: The database cannot be reached or read, or has no tables yet.
+
+    Example:
+        >>> [one.detail for one in ccstream.select_rejected(reason="missing_field", limit=1)]  # doctest: +SKIP
+        ['amount is missing']
+    """
 
 def replay_rejected(
     *,
@@ -487,11 +552,32 @@ def replay_rejected(
     reason: str | None = None,
     librdkafka_options: _Pairs | None = None,
 ) -> Resent:
-    """Sends rejected messages to the topic they came from again, oldest first, and notes it.
+    """Replays dead letters: sends them to the topic that they came from, oldest first, and notes when.
+
+    They stay in ``rejected_events``. One that is rejected once more becomes another dead letter; one that is valid now
+    is stored by the consumer. The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to
+    500 messages may still be sent after it.
+
+    Args:
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+        bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+            ``localhost:9094``.
+        id: Only the one with this number. Default: any.
+        reason: Only those of this reason. Default: any.
+        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+
+    Returns:
+        The number of messages sent, and the numbers of those left out, by cause.
 
     Raises:
-        KafkaError: no broker, or it did not take every message; those that it took are noted as sent.
-        PostgresError: no database.
+        ConfigError: A setting is not usable.
+        KafkaError: The broker cannot be reached, or did not take every message. Those that it took are noted as
+            replayed.
+        PostgresError: The database cannot be reached or read, or has no tables yet.
+
+    Example:
+        >>> ccstream.replay_rejected(reason="missing_field").sent  # doctest: +SKIP
+        3
     """
 
 def topic_ends(
@@ -500,12 +586,27 @@ def topic_ends(
     topic: str | None = None,
     librdkafka_options: _Pairs | None = None,
 ) -> dict[int, int]:
-    """The offset that the next message of each partition gets; empty where there is no such topic.
+    """Asks the broker where each partition of a topic ends.
 
-    For watching: the embedded broker's word can be too low by the length of its last batch.
+    It is for watching: the embedded broker's answer can be too low by the length of its last batch. The interpreter is
+    detached. Ctrl-C raises ``KeyboardInterrupt`` within a second.
+
+    Args:
+        bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+            ``localhost:9094``.
+        topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+
+    Returns:
+        For each partition the offset that its next message gets; empty where there is no such topic.
 
     Raises:
-        KafkaError: no broker answers within 5 s.
+        ConfigError: A setting is not usable.
+        KafkaError: No broker answers within 5 s.
+
+    Example:
+        >>> ccstream.topic_ends()  # doctest: +SKIP
+        {0: 5000}
     """
 
 def aggregate(
@@ -513,10 +614,32 @@ def aggregate(
     by: str,
     measures: Sequence[tuple[str, str, str]],
 ) -> dict[str, Any]:
-    """What ``ccstream.kpi.aggregate`` calls: name, column and measure of each figure."""
+    """Groups rows and measures them, for ``ccstream.kpi.aggregate``.
+
+    Args:
+        columns: Contiguous arrays of int64 or float64 by name.
+        by: The name of the column to group by, of int64.
+        measures: Name, column and measure of each figure.
+
+    Returns:
+        The groups (int64, in rising order) and the figures (float64) by name.
+
+    Raises:
+        ConfigError: A column or a measure is not usable.
+    """
 
 def ping(database_url: str) -> bool:
-    """Whether the database lets us in and answers; what the embedded services wait for."""
+    """Asks a database for a sign of life, for at most 3 s; the embedded services wait with it.
+
+    Args:
+        database_url: The database.
+
+    Returns:
+        Whether it accepts the user and answers.
+
+    Raises:
+        ConfigError: The URL is not usable.
+    """
 
 @final
 class PartitionState:
@@ -530,7 +653,7 @@ class PartitionState:
         """The topic."""
     @property
     def partition(self) -> int:
-        """Its number."""
+        """The partition's number."""
     @property
     def next_offset(self) -> int:
         """The offset that is read next."""
@@ -539,72 +662,76 @@ class PartitionState:
         """Messages delivered; ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
-        """Rows that it brought into ``orders``."""
+        """Rows that the partition brought into ``orders``."""
     @property
     def duplicate(self) -> int:
-        """Messages whose id ``orders`` had."""
+        """Messages whose id was in ``orders`` already."""
     @property
     def rejected(self) -> int:
-        """Messages kept in ``rejected_events``."""
+        """Dead letters."""
     @property
     def missing(self) -> int:
-        """Messages that retention took before they were read."""
+        """Messages that the topic's retention deleted before they were read."""
     @property
     def updated_at(self) -> int:
-        """When it was last committed, in microseconds since 1970 UTC."""
+        """When the partition was last committed, in microseconds since 1970 UTC."""
 
 @final
 class KpiStatus:
-    """How a :class:`KpiEngine` stands: a record of one moment."""
+    """The state of a :class:`KpiEngine`: a record of one moment."""
 
     @property
     def rows(self) -> int:
         """Rows in memory."""
     @property
     def loaded(self) -> float:
-        """Share of the table that has been read, 0 to 1; 1 once it is followed."""
+        """The share of the table that has been read, 0 to 1; 1 once the table is followed."""
     @property
     def snapshot_at(self) -> int | None:
-        """The moment that answers are true for, by PostgreSQL's clock, in microseconds since 1970 UTC."""
+        """The moment that answers are true for, in microseconds since 1970 UTC, by PostgreSQL's clock.
+
+        None before the first reading.
+        """
     @property
     def trouble(self) -> str | None:
-        """What keeps the engine from following; the figures stay as they were."""
+        """Why the database cannot be followed, in words; the figures stay as they were. None while it is followed."""
     @property
     def trouble_for(self) -> timedelta | None:
-        """How long that has been so."""
+        """How long the database could not be followed; None while it is."""
     @property
     def no_tables(self) -> bool:
-        """Whether the trouble is that the consumer has not made the tables yet."""
+        """Whether the trouble is that the consumer has not created the tables yet."""
     @property
     def foreign_rows(self) -> int:
-        """Rows that another program inserted, as of the last full reading; they are counted in every answer."""
+        """Rows that another program inserted, as of the last full reading; every answer counts them."""
     @property
     def odd_amounts(self) -> int:
-        """Rows whose amount is no number of cents (NaN, or beyond 64 bits); they count as rows without one."""
+        """Rows whose amount is not a number of cents (NaN, or beyond 64 bits); they count as rows without one."""
     @property
     def first_at(self) -> int | None:
-        """The earliest time of a row that is here, in microseconds since 1970 UTC."""
+        """The earliest time of a row in memory, in microseconds since 1970 UTC; None without rows."""
     @property
     def dropped_until(self) -> int | None:
-        """What happened after this is all here, in microseconds since 1970 UTC; None: everything is."""
+        """The time after which every row is in memory, in microseconds since 1970 UTC; None: all rows are."""
     @property
     def lacking_rows(self) -> int:
-        """Rows that consumers stored and the table does not have: somebody removed them."""
+        """Rows that consumers stored and the table no longer has: somebody removed them."""
     @property
     def reloads(self) -> int:
         """How often the whole table was read."""
     @property
     def outdated(self) -> bool:
-        """Rows were changed or deleted that are still counted as they were.
+        """Whether rows were changed or deleted that are still counted as they were.
 
-        The whole table is read again for it, but not all the time: after a reading of 1 s no sooner than 20 s later.
+        The whole table is read again for it, but not all the time: after a reading of 1 s, no sooner than 20 s
+        later.
         """
     @property
     def reload(self) -> str | None:
-        """Why it was the last time."""
+        """Reason for the most recent full reload, in words; None before the first."""
     @property
     def rows_from_file(self) -> int:
-        """Rows that came from the column file at the start."""
+        """Rows that were read from the column file at the start."""
     @property
     def bytes(self) -> int:
         """Memory that the columns take, in bytes."""
@@ -613,57 +740,85 @@ class KpiStatus:
         """Consumers that have a session at the database."""
     @property
     def no_consumer_since(self) -> int | None:
-        """Since when there is none, in microseconds since 1970 UTC: the time of the last commit."""
+        """The time of the last commit, in microseconds since 1970 UTC; None while a consumer has a session."""
     @property
     def role(self) -> str | None:
         """The role whose rights the engine reads with; None: the user's own, in read-only transactions."""
     @property
     def rejected(self) -> list[tuple[str, int]]:
-        """Rejected messages by reason, the most frequent first."""
+        """Dead letters: pairs of a reason and their number, the most frequent first."""
     @property
     def latency_ms(self) -> list[int] | None:
-        """From event to stored in milliseconds: p50, p95 and p99 of the last five minutes; None without events.
+        """Latency from event to stored in milliseconds: p50, p95 and p99 of the last five minutes.
 
-        Each is at most an eighth too high.
+        Each is at most an eighth too high. None without events.
         """
     @property
     def latency_events(self) -> int:
-        """How many events these are."""
+        """The number of events that ``latency_ms`` is of."""
     @property
     def partitions(self) -> list[PartitionState]:
-        """The offset rows of the snapshot."""
+        """The offset rows of the snapshot, by group, topic and partition."""
 
 @final
 class KpiAnswer:
-    """What :meth:`KpiEngine.query` found. Money is in integer cents everywhere."""
+    """The answer to :meth:`KpiEngine.query`. Money is in integer cents everywhere.
+
+    ``answer["category"]`` is the grouping ``category``: a dict of columns, all of one length n. A grouping that was not
+    asked for is a ``KeyError``. The columns are:
+
+    ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of the
+    week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64).
+
+    ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents) and, by
+    time, ``rate`` (rows a second): float64, NaN for none.
+
+    If one of them was asked for: ``approved``, ``with_status``, ``declined`` and ``risky`` (int64), ``approved_share``
+    (float64).
+
+    If asked for: ``min``, ``max``, ``p50``, ``p95`` and ``p99`` (cents, float64; percentiles within 1 %), ``cards``
+    (distinct, int64).
+
+    By place: ``country`` (a list), ``latitude`` and ``longitude`` (degrees, float64).
+
+    Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n by m).
+
+    ``other_groups``, ``other_count`` and ``other_sum`` (int) are of what is not among the ``top``. By time,
+    ``other_count`` is the number of rows without a time.
+
+    Example:
+        >>> answer = engine.query(by={"category": ["p95"]})  # doctest: +SKIP
+        >>> dict(zip(answer["category"]["key"], answer["category"]["count"]))  # doctest: +SKIP
+        {'groceries': 1200, 'travel': 300}
+    """
 
     @property
     def at(self) -> int:
         """The moment of the database that it is true for, in microseconds since 1970 UTC."""
     @property
     def start(self) -> int | None:
-        """From when, in microseconds since 1970 UTC; None for all of time."""
+        """The beginning of the range, in microseconds since 1970 UTC; None for all of time."""
     @property
     def end(self) -> int | None:
-        """Before when."""
+        """End of the range (exclusive), in microseconds since 1970 UTC; None for all of time."""
     @property
     def width(self) -> timedelta | None:
-        """Of a bucket of time; None where the query has none."""
+        """The width of a bucket of time; None where the query has no buckets."""
     @property
     def currency(self) -> str | None:
-        """Whose amounts were added up; None: those of rows that name none."""
+        """The currency whose amounts were added up; None: the amounts of rows that name no currency."""
     @property
     def totals(self) -> dict[str, Any]:
-        """Figures of all rows.
+        """The figures of all rows of the range.
 
         ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``with_status``, ``declined``,
-        ``risky``, ``cards`` (different ones) as int; ``sum``, ``min``, ``max``, ``p50``, ``p95``, ``p99`` in cents as
-        int, exact (``percentile_disc``); ``mean`` in cents, ``approved_share`` (of those with a status, 0 to 1) and
-        ``rate`` (rows a second of the range) as float. None where there is nothing to take it of.
+        ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
+        cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of the rows with a status, 0 to 1)
+        and ``rate`` (rows a second of the range) are float. None where there is nothing to measure.
         """
     @property
     def before(self) -> dict[str, Any] | None:
-        """The same of the range of equal length before, if asked for."""
+        """The same figures of the range of equal length before; None unless the query asked for them."""
     def __getitem__(self, name: str, /) -> dict[str, Any]:
         """A grouping's columns, all of one length n.
 
@@ -681,22 +836,22 @@ class KpiAnswer:
             KeyError: it was not asked for.
         """
     def keys(self) -> list[str]:
-        """The groupings."""
+        """Names the groupings, in the order of the query."""
 
 @final
 class KpiEngine:
-    """The rows of ``orders`` in memory, about 20 bytes each: any question is answered from them at once, exactly.
+    """Holds the rows of ``orders`` in memory, about 20 bytes each, and answers any question from them at once, exactly.
 
-    A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time.
-    A question asked again costs the rows that came since, and where ``last`` moves on those that left; but with
-    ``cards``, ``min`` or ``max`` of a dimension in such a range all of its rows. Every method may be called from any
+    A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time. A question
+    that is asked again costs the rows that came since, and where ``last`` moves on also those that left; but with
+    ``cards``, ``min`` or ``max`` of a dimension in such a range, all of its rows. Every method may be called from any
     thread.
 
-    Rows that somebody deletes or changes are noticed by PostgreSQL's statistics, which a hot standby and a server
-    with ``track_counts = off`` do not keep: there they stay as they were.
+    Rows that somebody deletes or changes are noticed by PostgreSQL's statistics. A hot standby and a server with
+    ``track_counts = off`` do not keep those: there such rows stay as they were.
 
     Example:
-        >>> with ccstream.KpiEngine.from_database() as engine:
+        >>> with ccstream.KpiEngine.from_database() as engine:  # doctest: +SKIP
         ...     engine.refresh()
         ...     answer = engine.query(by={"category": ["p95"]}, last=timedelta(days=1), top=5)
         ...     print(answer.totals["count"], answer["category"]["key"])
@@ -711,18 +866,23 @@ class KpiEngine:
         interval: timedelta | None = None,
         file: str | PathLike[str] | None = None,
     ) -> KpiEngine:
-        """Begins to read; returns at once.
+        """Begins to read the table, and returns at once; :meth:`refresh` waits.
 
         Args:
-            database_url: default ``DATABASE_URL``, else
+            database_url: The database. Default: ``DATABASE_URL``, else
                 ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
-            max_rows: at most so many rows are held, the oldest leave first. Default 20,000,000, at least 65,536.
-            max_days: only rows of so many days, by their own time; they leave in blocks of 65,536. Default: all.
-            interval: between two looks at the database. Default 0.5 s, at least 10 ms.
-            file: where the columns are kept, so that the next start reads only what is new. Default: nowhere.
+            max_rows: The greatest number of rows held, at least 65,536; the oldest are evicted first. Default
+                20,000,000.
+            max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
+                Default: all.
+            interval: The time between two readings of the database, at least 10 ms. Default 0.5 s.
+            file: Where the columns are kept, so that the next start reads only what is new. Default: nowhere.
+
+        Returns:
+            An engine, to be closed with :meth:`close` or ``with``.
 
         Raises:
-            ConfigError: a setting cannot be.
+            ConfigError: A setting is not usable.
         """
     def query(
         self,
@@ -743,26 +903,36 @@ class KpiEngine:
         """Answers from the last snapshot.
 
         Args:
-            filters: for a dimension (``category``, ``city``, ``country``, ``merchant``, ``payment_method``,
-                ``status``, ``currency``, ``entry_mode``, ``risk``: ``"true"`` or ``"false"``) the values that count;
-                None is an absent one.
-            min_amount: no amounts below, in units of the currency, at most two decimals.
-            max_amount: none above.
-            last: only the last so long before the snapshot. The first and the last bucket are then in part outside.
-            start: only from this on, in microseconds since 1970 UTC; with ``end``.
-            end: only before this.
-            by: groupings, each with the measures wanted beyond the usual ones: a dimension, ``place`` (city and
-                country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
-                ``trend:`` and a dimension (counts by time). Measures: ``min``, ``max``, ``p50``, ``p95``, ``p99``,
-                ``cards``, ``approved``.
-            currency: whose amounts are added up; ``""``: those without one. Default: the one that most rows have.
-            width: of a bucket of time. Default: the least easily read one that makes some 60 at most.
-            utc_offset: seconds east of UTC, for hours of the week and for where days begin. Default 0.
-            before: totals of the range of equal length before, too.
-            top: of each dimension only so many groups with the most rows. Default: all.
+            filters: For a dimension (``category``, ``city``, ``country``, ``merchant``, ``payment_method``, ``status``,
+                ``currency``, ``entry_mode``, ``risk``: ``"true"`` or ``"false"``) the values that count; None is an
+                absent one. Default: every row.
+            min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
+            max_amount: The greatest amount, likewise. Default: any.
+            last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
+            start: The beginning of the range, in microseconds since 1970 UTC; given with ``end``.
+            end: The end of the range, exclusive.
+            by: Groupings, each with the measures wanted beyond the usual ones. A grouping is a dimension, ``place``
+                (city and country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
+                ``trend:`` and a dimension (counts by time). Measures are ``min``, ``max``, ``p50``, ``p95``, ``p99``,
+                ``cards`` and ``approved``. Default: totals alone.
+            currency: The currency whose amounts are added up; ``""``: amounts without one. Default: the one of most
+                rows.
+            width: The width of a bucket of time. Default: the smallest easily read one that makes about 60 buckets at
+                most.
+            utc_offset: Seconds east of UTC, for hours of the week and the beginnings of days. Default 0.
+            before: Measures the range of equal length before, too. Default False.
+            top: The number of groups of each dimension, those with the most rows. Default: all.
+
+        Returns:
+            The figures of one moment of the database.
 
         Raises:
-            ConfigError: it cannot be asked, and why.
+            ConfigError: The question cannot be asked; the message names the argument and why.
+
+        Example:
+            >>> hour = engine.query(filters={"status": ["declined"]}, last=timedelta(hours=1))  # doctest: +SKIP
+            >>> hour.totals["count"]  # doctest: +SKIP
+            12
         """
     def latest(
         self,
@@ -772,25 +942,62 @@ class KpiEngine:
         min_amount: str | float | Decimal | None = None,
         max_amount: str | float | Decimal | None = None,
     ) -> dict[str, list[Any]]:
-        """The rows that came last, the newest first.
+        """Returns the rows that were stored last, the newest first.
+
+        Args:
+            count: The greatest number of rows. Default 10.
+            filters: The values of each dimension that count, as :meth:`query` takes them. Default: every row.
+            min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
+            max_amount: The greatest amount, likewise. Default: any.
 
         Returns:
             Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, ``currency``, ``merchant``,
-            ``category``, ``city``, ``country``, ``payment_method``, ``status``; None where unknown.
+            ``category``, ``city``, ``country``, ``payment_method`` and ``status``; None where unknown.
+
+        Raises:
+            ConfigError: A filter cannot be used.
+
+        Example:
+            >>> engine.latest(2)["merchant"]  # doctest: +SKIP
+            ['Blue Bottle Coffee', 'Whole Foods']
         """
     def values(self, dimension: str) -> list[str | None]:
-        """The names that a dimension has, in the order of the alphabet; then None, for unknown."""
-    @property
-    def status(self) -> KpiStatus:
-        """How it stands."""
-    def refresh(self, timeout: timedelta | None = None) -> bool:
-        """Looks at the database now and waits until answers are of that moment; the first time, until all is read.
+        """Lists the values that a dimension has, in alphabetical order, then None if some row has none.
 
         Args:
-            timeout: default 60 s.
+            dimension: Its name, as in ``filters``.
 
         Returns:
-            False where it took longer, or the database is away: ``status.trouble`` says why.
+            The values.
+
+        Raises:
+            ConfigError: There is no such dimension.
+
+        Example:
+            >>> engine.values("status")  # doctest: +SKIP
+            ['approved', 'declined', None]
+        """
+    @property
+    def status(self) -> KpiStatus:
+        """The engine's state at this moment."""
+    def refresh(self, timeout: timedelta | None = None) -> bool:
+        """Reads the database now and waits until answers are of that moment; the first time, until all rows are read.
+
+        The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once; the engine goes on reading.
+
+        Args:
+            timeout: The longest wait. Default 60 s.
+
+        Returns:
+            False where it took longer; answers are then of the rows that have been read so far.
+
+        Raises:
+            PostgresError: The database cannot be reached or read. The rows of the last reading stay.
+            SchemaError: There are no tables yet.
+
+        Example:
+            >>> engine.refresh()  # doctest: +SKIP
+            True
         """
     def close(self) -> None:
         """Ends following; writes the file, if there is one. Answers stay as they are."""

@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ccstream
+from ccstream import events
 from waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from pipeline import Pipeline
 
 
@@ -58,6 +62,26 @@ def test_run_and_its_summaries(embedded_pipeline: Pipeline) -> None:
     quick = ccstream.verify(database_url=embedded_pipeline.database_url, counters_only=True)
     assert quick.figures == 0
     assert len(quick.problems) > 0
+
+
+def test_events_have_their_fields(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+    seen: dict[str, set[str]] = {}
+
+    def on_event(name: str, fields: Mapping[str, Any]) -> None:
+        seen[name] = set(fields)
+
+    producer(embedded_pipeline, rate=math.inf, count=10, on_event=on_event).run()
+    # At a rate at which each event is watched: one that is sent, one that is too large.
+    producer(embedded_pipeline, rate=10, count=1, on_event=on_event).run()
+    file = tmp_path / "large.csv"
+    file.write_text(f"timestamp,amount,merchant\n2026-01-02,1.50,{'x' * 2000}\n")
+    least = {"message.max.bytes": 1000}
+    producer(embedded_pipeline, rate=10, replay=file, librdkafka_options=least, on_event=on_event).run()
+    assert seen == {name: set(kind.__annotations__) for name, kind in events.PRODUCER_EVENTS.items()}
+    seen.clear()
+    consumer(embedded_pipeline, until_caught_up=True, on_event=on_event).run()
+    usual = ("connected_to_kafka", "connected_to_postgres", "listening", "assigned", "batch")
+    assert seen == {name: set(events.CONSUMER_EVENTS[name].__annotations__) for name in usual}
 
 
 def test_stop_from_another_thread_and_the_interpreter_stays_free(embedded_pipeline: Pipeline) -> None:

@@ -298,10 +298,19 @@ def test_rights_and_rows_of_its_own(embedded_pipeline: Pipeline, tmp_path: Path)
         wait_until("it is said", lambda: "latency_minute" in (engine.status.trouble or ""))
 
 
-def test_an_engine_that_is_dropped_ends(embedded_pipeline: Pipeline) -> None:
+def test_a_refresh_that_cannot_reach_the_database_raises() -> None:
+    with ccstream.KpiEngine.from_database("postgresql://me:secret@localhost:1/none") as engine:
+        with pytest.raises(ccstream.PostgresError, match="localhost:1") as caught:
+            engine.refresh()
+        assert engine.status.trouble == str(caught.value)
+        assert "secret" not in str(caught.value)
+        assert engine.query().totals["count"] == 0
+
+
+def test_an_engine_that_is_dropped_ends(filled: Pipeline) -> None:
     code = (
         "import logging, sys, ccstream; logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)\n"
-        f"for n in range(20):\n    engine = ccstream.KpiEngine.from_database({embedded_pipeline.database_url!r})\n"
+        f"for n in range(20):\n    engine = ccstream.KpiEngine.from_database({filled.database_url!r})\n"
         "    if n % 2: engine.refresh()\n    del engine\nprint('done')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
@@ -312,7 +321,8 @@ def test_the_database_goes_and_comes_back(
     embedded_pipeline: Pipeline, postgres: embedded.Postgres, engine: ccstream.KpiEngine
 ) -> None:
     pipeline = embedded_pipeline
-    assert not engine.refresh(timedelta(seconds=2))
+    with pytest.raises(ccstream.SchemaError):
+        engine.refresh()
     assert engine.status.no_tables
     pipeline.run("produce", "--rate", "max", "--count", "500")
     pipeline.run("consume", "--until-caught-up")
@@ -320,6 +330,8 @@ def test_the_database_goes_and_comes_back(
     assert before == totals(pipeline)
     postgres.stop()
     wait_until("it says so", lambda: engine.status.trouble is not None)
+    with pytest.raises(ccstream.PostgresError):
+        engine.refresh()
     assert engine.query(currency="USD").totals["count"] == before[0]
     assert engine.status.trouble_for is not None
     postgres.start()

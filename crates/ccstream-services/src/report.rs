@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+/// One of those who watch.
+type Observer<'o, E> = Box<dyn FnMut(&E) + 'o>;
+
 /// Whoever watches a run. Each is given every event, in the order in which they were added.
 #[must_use]
 pub struct Observers<'o, E> {
-    each: Vec<Box<dyn FnMut(&E) + 'o>>,
+    each: Vec<Observer<'o, E>>,
 }
 
 impl<E> Default for Observers<'_, E> {

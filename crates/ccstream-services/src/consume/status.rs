@@ -133,7 +133,9 @@ mod tests {
 
     fn after(events: &[ConsumeEvent]) -> ConsumeStatus {
         let published = PublishedStatus::default();
-        events.iter().for_each(|event| published.observe(event));
+        for event in events {
+            published.observe(event);
+        }
         published.snapshot()
     }
 
@@ -186,7 +188,9 @@ mod tests {
             assert_eq!((status.total.stored, status.lag), (9, Some(3)));
         }
         let published = PublishedStatus::default();
-        events.iter().for_each(|event| published.observe(event));
+        for event in &events {
+            published.observe(event);
+        }
         published.begin();
         assert_eq!(published.snapshot(), ConsumeStatus::default());
     }

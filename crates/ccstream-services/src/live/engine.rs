@@ -86,6 +86,8 @@ struct Turn {
     done: u64,
     /// Those that were asked when the database failed.
     failed: u64,
+    /// Why it did.
+    failure: Option<Arc<Error>>,
 }
 
 #[derive(Debug)]
@@ -162,8 +164,9 @@ impl Engine {
         lock(&self.shared.status).clone()
     }
 
-    /// Looks at the database now, and waits for it; false where that failed or took longer.
-    pub fn refresh(&self, limit: Duration) -> bool {
+    /// Looks at the database now, and waits for it; false where that took longer, or was stopped. Errors: why the
+    /// database could not be read.
+    pub fn refresh(&self, limit: Duration, stop: &CancellationToken) -> Result<bool, Arc<Error>> {
         let until = Instant::now() + limit;
         let mut turn = lock(&self.shared.turn);
         turn.asked += 1;
@@ -171,8 +174,13 @@ impl Engine {
         self.shared.wake.notify_one();
         while turn.done < mine {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || turn.failed >= mine || self.shared.stop.is_cancelled() {
-                return false;
+            if turn.failed >= mine
+                && let Some(failure) = &turn.failure
+            {
+                return Err(Arc::clone(failure));
+            }
+            if left.is_zero() || stop.is_cancelled() || self.shared.stop.is_cancelled() {
+                return Ok(false);
             }
             turn = self
                 .shared
@@ -181,7 +189,7 @@ impl Engine {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        true
+        Ok(true)
     }
 
     /// Ends following; the column file is written, if there is to be one.
@@ -220,8 +228,8 @@ impl Shared {
                 if error.is_inconsistent() {
                     known = None;
                 }
-                self.tell(&error);
                 tracing::debug!(error = error.chain(), "Following orders failed.");
+                self.tell(error);
                 let _ = or_stop(tokio::time::sleep(RETRY), &self.stop).await;
             }
         }
@@ -231,7 +239,7 @@ impl Shared {
     }
 
     /// Tells everybody what is wrong.
-    fn tell(&self, error: &Error) {
+    fn tell(&self, error: Error) {
         let mut status = lock(&self.status);
         status.no_tables = matches!(error, Error::Schema(_));
         let since = status.trouble.take().map_or_else(Instant::now, |(_, since)| since);
@@ -240,6 +248,7 @@ impl Shared {
         // Last, as whoever waits for it reads the status next.
         let mut turn = lock(&self.turn);
         turn.failed = turn.asked;
+        turn.failure = Some(Arc::new(error));
         self.turned.notify_all();
     }
 

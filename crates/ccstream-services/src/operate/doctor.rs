@@ -51,17 +51,15 @@ pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl) -> Result<Vec<Check>> {
 }
 
 /// Whether the database lets us in and answers. Errors: only an unusable URL.
-pub fn ping(url: &DatabaseUrl) -> Result<bool> {
-    crate::runtime()?.block_on(async {
-        match connect_within(url, PING_LIMIT).await {
-            Ok(client) => {
-                let answer = tokio::time::timeout(PING_LIMIT, client.simple_query("SELECT 1")).await;
-                Ok(answer.is_ok_and(|rows| rows.is_ok()))
-            }
-            Err(error) if error.exit_code() == 2 => Err(error),
-            Err(_) => Ok(false),
+pub async fn ping(url: &DatabaseUrl) -> Result<bool> {
+    match connect_within(url, PING_LIMIT).await {
+        Ok(client) => {
+            let answer = tokio::time::timeout(PING_LIMIT, client.simple_query("SELECT 1")).await;
+            Ok(answer.is_ok_and(|rows| rows.is_ok()))
         }
-    })
+        Err(error) if error.exit_code() == 2 => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {

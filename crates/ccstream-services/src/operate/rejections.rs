@@ -9,6 +9,7 @@ use crate::postgres::derived::rejected;
 pub use crate::postgres::derived::rejected::{KeptMessage, ReasonCount, Selection};
 use crate::produce::resend;
 use ccstream_core::record::Record;
+use tokio_util::sync::CancellationToken;
 
 /// What became of a selection that was to be sent again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,13 +25,13 @@ pub struct Resent {
 }
 
 /// Counts the kept messages by reason, the most frequent first.
-pub fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
-    crate::runtime()?.block_on(async { rejected::count(&connect_to_read(url).await?.0).await })
+pub async fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
+    rejected::count(&connect_to_read(url).await?.0).await
 }
 
 /// The selected messages, the newest first.
-pub fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<KeptMessage>> {
-    crate::runtime()?.block_on(async { rejected::select(&connect_to_read(url).await?.0, selection).await })
+pub async fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<KeptMessage>> {
+    rejected::select(&connect_to_read(url).await?.0, selection).await
 }
 
 /// So many messages are held at once.
@@ -38,8 +39,14 @@ const PAGE: i64 = 500;
 
 /// Sends the selected messages to the topic they came from again, oldest first, and notes each that the
 /// broker has. They stay in the table: one that is rejected again is kept again, one that is valid now
-/// is stored. Errors: no broker or database; a message that was not delivered, after trying the others.
-pub fn replay(url: &DatabaseUrl, kafka: &KafkaConfig, selection: &Selection) -> Result<Resent> {
+/// is stored. After a stop no further messages are sent. Errors: no broker or database; a message that was not delivered,
+/// after trying the others.
+pub fn replay(
+    url: &DatabaseUrl,
+    kafka: &KafkaConfig,
+    selection: &Selection,
+    stop: &CancellationToken,
+) -> Result<Resent> {
     let runtime = crate::runtime()?;
     let client = runtime.block_on(connect(url))?;
     let (masked, empty, replayed, newest) = runtime.block_on(rejected::count_left_out(&client, selection))?;
@@ -47,7 +54,7 @@ pub fn replay(url: &DatabaseUrl, kafka: &KafkaConfig, selection: &Selection) -> 
     // Up to what is there now: a message that is rejected again meanwhile must not go round for ever.
     let mut last = 0;
     let mut failures = Vec::new();
-    loop {
+    while !stop.is_cancelled() {
         let page = runtime.block_on(rejected::sendable(&client, selection, (last, newest), PAGE))?;
         let Some(end) = page.last() else { break };
         last = end.0;

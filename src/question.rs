@@ -1,0 +1,71 @@
+//! Questions to the engine, from Python's words into the engine's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ccstream_core::decimal;
+use ccstream_core::event::Cents;
+use ccstream_kpi::{By, Dimension, Filter, Grouping};
+use pyo3::prelude::*;
+
+use crate::errors::{Raise, bad_argument};
+
+pub(crate) type Filters = HashMap<String, Vec<Option<String>>>;
+
+/// What does not fit is more than may be asked.
+pub(crate) fn micros(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn named(name: &str) -> PyResult<Dimension> {
+    let known = || Dimension::ALL.map(Dimension::name).join(", ");
+    Dimension::named(name)
+        .ok_or_else(|| bad_argument("by", format!("there is no dimension {name:?}; there are {}", known())))
+}
+
+pub(crate) fn filter(
+    filters: Option<Filters>,
+    min_amount: Option<&Bound<'_, PyAny>>,
+    max_amount: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Filter> {
+    let only = filters.unwrap_or_default().into_iter();
+    let only = only.map(|(name, values)| Ok((named(&name)?, values.into_iter().collect())));
+    let filter = Filter {
+        only: only.collect::<PyResult<_>>()?,
+        min_cents: min_amount.map(|amount| cents("min_amount", amount)).transpose()?,
+        max_cents: max_amount.map(|amount| cents("max_amount", amount)).transpose()?,
+    };
+    filter.validate().raise()?;
+    Ok(filter)
+}
+
+/// An amount of any type whose text is a number, to the cent.
+fn cents(field: &'static str, amount: &Bound<'_, PyAny>) -> PyResult<i64> {
+    let text = amount.str()?.to_string();
+    decimal::scaled(&text, 2, Cents::MAX.0 as u64)
+        .map_err(|_| bad_argument(field, format!("{text:?} is no amount with at most two decimals")))
+}
+
+pub(crate) fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyResult<Grouping> {
+    let by = match name.split_once(':') {
+        Some(("trend", dimension)) => By::Trend(named(dimension)?),
+        _ => match name {
+            "time" => By::Time,
+            "hour_of_week" => By::Week,
+            "amount" => By::Amount,
+            _ => By::Dimension(named(name)?),
+        },
+    };
+    let mut grouping = Grouping { top, ..Grouping::new(by) };
+    for measure in more {
+        match measure.as_str() {
+            "min" | "max" => grouping.extremes = true,
+            "p50" | "p95" | "p99" => grouping.percentiles = true,
+            "cards" => grouping.cards = true,
+            "approved" | "with_status" | "declined" | "risky" | "approved_share" => grouping.outcomes = true,
+            "count" | "amounts" | "sum" | "mean" | "rate" => {}
+            _ => return Err(bad_argument("by", format!("there is no measure {measure:?}"))),
+        }
+    }
+    Ok(grouping)
+}
