@@ -80,7 +80,7 @@ def test_events_have_their_fields(embedded_pipeline: Pipeline, tmp_path: Path) -
     assert seen == {name: set(kind.__annotations__) for name, kind in events.PRODUCER_EVENTS.items()}
     seen.clear()
     consumer(embedded_pipeline, until_caught_up=True, on_event=on_event).run()
-    usual = ("connected_to_kafka", "connected_to_postgres", "listening", "assigned", "batch")
+    usual = ("connected_to_kafka", "connected_to_postgres", "listening", "assigned", "batch", "ended")
     assert seen == {name: set(events.CONSUMER_EVENTS[name].__annotations__) for name in usual}
 
 
