@@ -2,6 +2,7 @@
 
 use ccstream_services::config::DatabaseUrl;
 use ccstream_services::operate::doctor::{self, Check, doctor as inspect_all};
+use ccstream_services::postgres::tables::Tables;
 use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +57,7 @@ pub(crate) fn diagnose(
 ) -> PyResult<Vec<PyCheck>> {
     let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
     let url = url_of(py, database_url)?;
-    let inspect = move || inspect_all(&kafka, &url).raise();
+    let inspect = move || inspect_all(&kafka, &url, &Tables::default()).raise();
     let checks = run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, inspect)?;
     Ok(checks.into_iter().map(PyCheck).collect())
 }

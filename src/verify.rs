@@ -1,6 +1,7 @@
 //! `ccstream.verify`.
 
 use ccstream_services::operate::verify::{PartitionReport, VerifyReport, count_again};
+use ccstream_services::postgres::tables::Tables;
 use pyo3::prelude::*;
 
 use crate::record::record;
@@ -73,6 +74,6 @@ record!(
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None, counters_only=false))]
 pub(crate) fn verify(py: Python<'_>, database_url: Option<String>, counters_only: bool) -> PyResult<PyVerifyReport> {
-    let url = url_of(py, database_url)?;
-    ask(py, || count_again(&url, counters_only)).map(PyVerifyReport)
+    let (url, tables) = (url_of(py, database_url)?, Tables::default());
+    ask(py, || count_again(&url, &tables, counters_only)).map(PyVerifyReport)
 }

@@ -24,12 +24,12 @@ EXTENSION = importlib.import_module("ccstream._ccstream")
 
 def public() -> Iterator[tuple[str, Any]]:
     """The extension's classes, their members, and its functions, by name."""
-    for name, described in vars(EXTENSION).items():
+    for name, described in sorted(vars(EXTENSION).items()):
         if name.startswith("_"):
             continue
         yield name, described
         if inspect.isclass(described):
-            members = (member for member in vars(described) if not member.startswith("_"))
+            members = (member for member in sorted(vars(described)) if not member.startswith("_"))
             yield from ((f"{name}.{member}", getattr(described, member)) for member in members)
 
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use crate::card_number;
-use crate::event::{Micros, Transaction};
+use crate::event::{Cents, Micros, Transaction};
 use crate::fields::Place;
 use crate::rejection::Rejection;
 use crate::table::{ID_AT, encode_row};
@@ -100,20 +100,38 @@ pub enum Fate {
 /// Looked up once for each message.
 type ByText<T> = HashMap<String, T, hashbrown::DefaultHashBuilder>;
 
-/// The key of a cell of `kpi_minute`: minute, place in the batch's labels, partition.
-type CellKey = (i32, u32, i32);
+/// A row that was inserted: not a duplicate, not refused.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredRow<'b> {
+    batch: &'b Batch,
+    row: &'b Row,
+}
 
-/// One cell's share of a batch, in cents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cell {
-    /// Rows.
-    pub count: i64,
-    /// Their sum.
-    pub sum: i64,
-    /// The smallest amount.
-    pub min: i64,
-    /// The greatest amount.
-    pub max: i64,
+impl<'b> StoredRow<'b> {
+    /// Its id's bytes.
+    pub fn id(self) -> &'b [u8] {
+        self.batch.id_bytes(self.row)
+    }
+    /// The partition that it came from.
+    pub fn partition(self) -> i32 {
+        self.row.partition
+    }
+    /// Its offset there.
+    pub fn offset(self) -> i64 {
+        self.row.offset
+    }
+    /// When it happened.
+    pub fn timestamp(self) -> Micros {
+        self.row.time
+    }
+    /// What was paid.
+    pub fn value(self) -> Cents {
+        Cents(self.row.cents)
+    }
+    /// The number of its pair of currency and status in this batch: see [`Batch::label_text`].
+    pub fn label(self) -> u32 {
+        self.row.label
+    }
 }
 
 /// Messages of one assignment, in the order in which they came.
@@ -372,28 +390,13 @@ impl Batch {
         advances
     }
 
-    /// The stored rows' totals by minute, currency, status and partition, in that order of keys.
-    pub fn cells(&self) -> BTreeMap<CellKey, Cell> {
-        // PostgreSQL waits meanwhile: hashed first, then put in order.
-        let mut cells: HashMap<CellKey, Cell, hashbrown::DefaultHashBuilder> = HashMap::default();
-        for (row, _) in self.rows.iter().zip(&self.fates).filter(|(_, fate)| **fate == Fate::Stored) {
-            let cell = cells.entry((row.time.minute(), row.label, row.partition));
-            let cell = cell.or_insert(Cell { count: 0, sum: 0, min: row.cents, max: row.cents });
-            cell.count += 1;
-            cell.sum += row.cents;
-            cell.min = cell.min.min(row.cents);
-            cell.max = cell.max.max(row.cents);
-        }
-        cells.into_iter().collect()
-    }
-
-    /// Partition and time (microseconds since 1970 UTC) of each stored row.
-    pub fn stored_times(&self) -> impl Iterator<Item = (i32, i64)> {
+    /// The rows that were really inserted, as of the last try to write: what every derived table is made of.
+    pub fn stored(&self) -> impl Iterator<Item = StoredRow<'_>> {
         let stored = self.rows.iter().zip(&self.fates).filter(|(_, fate)| **fate == Fate::Stored);
-        stored.map(|(row, _)| (row.partition, row.time.0))
+        stored.map(|(row, _)| StoredRow { batch: self, row })
     }
 
-    /// A cell's currency and status.
+    /// A label's currency and status, "" for absent.
     pub fn label_text(&self, label: u32) -> (&str, &str) {
         let (currency, status) = &self.labels[label as usize];
         (currency, status)

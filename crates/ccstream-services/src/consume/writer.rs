@@ -15,6 +15,7 @@ use super::shares::{Share, Shares};
 use super::warning::{Waiting, WaitingKind, Warning, WarningKind};
 use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
+use crate::postgres::tables::Tables;
 use crate::postgres::{Origin, Outcome, SchemaChange, Store, TakeOver};
 
 /// Waits between tries to reach PostgreSQL: from this, doubling,
@@ -84,7 +85,7 @@ impl Writer {
         let generation = Arc::new(AtomicU64::new(0));
         let runtime = crate::runtime()?;
         let mut work = Work {
-            config: config.clone(),
+            opener: Opener { config: config.clone(), tables: Tables::default() },
             stores: std::iter::repeat_with(|| None).take(config.connections).collect(),
             replies: reply_sender,
             generation: Arc::clone(&generation),
@@ -114,7 +115,7 @@ impl Writer {
                 // A name that is being looked up keeps nobody waiting.
                 runtime.shutdown_background();
             })
-            .map_err(|error| Error::inconsistent(format!("the system refused a thread: {error}")))?;
+            .map_err(Error::system("starting the thread that writes to PostgreSQL"))?;
         Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
     }
 
@@ -159,8 +160,24 @@ impl Drop for Writer {
     }
 }
 
-struct Work {
+/// What connections are opened with.
+struct Opener {
     config: ConsumerConfig,
+    tables: Tables,
+}
+
+impl Opener {
+    async fn first(&self) -> Result<Store> {
+        Store::connect(&self.config, &self.tables).await
+    }
+
+    async fn another(&self) -> Result<Store> {
+        Store::connect_another(&self.config, &self.tables).await
+    }
+}
+
+struct Work {
+    opener: Opener,
     /// The first does all but writing too; the others are opened once they have something to write, and stay.
     stores: Vec<Option<Store>>,
     replies: mpsc::Sender<Reply>,
@@ -263,17 +280,17 @@ impl Work {
     }
 
     async fn attempt(&mut self, command: &mut Command) -> Result<Reply> {
-        let (first, config) = (&mut self.stores[0], &self.config);
+        let (first, opener) = (&mut self.stores[0], &self.opener);
         Ok(match command {
-            Command::Prepare => Reply::Prepared(by(first, config, async |store| store.ensure_schema().await).await?),
+            Command::Prepare => Reply::Prepared(by(first, opener, async |store| store.ensure_schema().await).await?),
             Command::Connect => {
-                by(first, config, async |_| Ok(())).await?;
+                by(first, opener, async |_| Ok(())).await?;
                 Reply::Connected
             }
             Command::TakeOver { generation, partitions, origin, start_over } => {
                 let is_wanted = || *generation >= self.generation.load(Ordering::Relaxed);
                 let take = async |store: &mut Store| store.take_over(partitions, origin, *start_over, &is_wanted).await;
-                match by(first, config, take).await? {
+                match by(first, opener, take).await? {
                     Some(taken) => Reply::TakenOver { generation: *generation, taken },
                     None => Reply::Outdated(None),
                 }
@@ -288,7 +305,7 @@ impl Work {
     /// Writes what an earlier try has not: each share by its own connection, at the same time. One whose connection is not
     /// to be had goes by the first, after that one's own.
     async fn write(&mut self, shares: &mut Shares) -> Result<()> {
-        let (config, replies) = (&self.config, &self.replies);
+        let (opener, replies) = (&self.opener, &self.replies);
         let may_open = self.scarcity.is_none_or(|since| since.elapsed() > ASK_AGAIN);
         let due = self.stores.iter_mut().zip(shares.iter_mut()).enumerate().filter(|(_, (_, share))| share.is_due());
         let writes = due.map(|(place, (store, share))| async move {
@@ -296,12 +313,12 @@ impl Work {
                 if !may_open {
                     return Ok(None);
                 }
-                match Store::connect_another(config).await {
-                    Ok(opened) => *store = Some(opened),
+                match opener.another().await {
+                    Ok(new) => *store = Some(new),
                     Err(error) => return Ok(Some(error)),
                 }
             }
-            write(store, config, share, replies).await.map(|()| None)
+            write(store, opener, share, replies).await.map(|()| None)
         });
         // Each to its end: what one has committed is known, whatever becomes of the other.
         let (mut unopened, mut failed) = (None, Vec::new());
@@ -316,7 +333,7 @@ impl Work {
             return Err(error);
         }
         for share in shares.iter_mut().filter(|share| share.is_due()) {
-            write(&mut self.stores[0], config, share, replies).await?;
+            write(&mut self.stores[0], opener, share, replies).await?;
         }
         if let Some(error) = unopened {
             self.note_scarcity(&error);
@@ -330,11 +347,11 @@ impl Work {
 /// Writes a share, and sends the receipt.
 async fn write(
     slot: &mut Option<Store>,
-    config: &ConsumerConfig,
+    opener: &Opener,
     share: &mut Share,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<()> {
-    by(slot, config, async |store| {
+    by(slot, opener, async |store| {
         let began = Instant::now();
         match store.write(&mut share.batch).await? {
             Outcome::Committed(positions) => {
@@ -352,12 +369,12 @@ async fn write(
 /// was told (read-only, say) need not be true any more.
 async fn by<T>(
     slot: &mut Option<Store>,
-    config: &ConsumerConfig,
+    opener: &Opener,
     work: impl AsyncFnOnce(&mut Store) -> Result<T>,
 ) -> Result<T> {
     let mut store = match slot.take() {
         Some(store) => store,
-        None => Store::connect(config).await?,
+        None => opener.first().await?,
     };
     let done = work(&mut store).await?;
     *slot = Some(store);

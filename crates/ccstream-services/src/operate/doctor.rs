@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::kafka::client::{ASK_LIMIT, ClientLog, TopicInfo, find_topic, refused};
 use crate::kafka::ffi::cluster_id;
 use crate::postgres::connect::{connect, connect_within};
+use crate::postgres::tables::Tables;
 
 /// The oldest PostgreSQL whose features are all that is used.
 const OLDEST_POSTGRES: i32 = 13;
@@ -41,10 +42,10 @@ impl Check {
 }
 
 /// Looks at everything, in the order in which it is needed. Errors: only unusable settings.
-pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl) -> Result<Vec<Check>> {
+pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
     kafka.validate()?;
     let mut checks = check_kafka(kafka)?;
-    crate::runtime()?.block_on(check_database(url, &mut checks));
+    crate::runtime()?.block_on(check_database(url, tables, &mut checks));
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     checks.push(Check::good("versions", format!("ccstream {}, librdkafka {librdkafka}", env!("CARGO_PKG_VERSION"))));
     Ok(checks)
@@ -97,7 +98,7 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
     })
 }
 
-async fn check_database(url: &DatabaseUrl, checks: &mut Vec<Check>) {
+async fn check_database(url: &DatabaseUrl, tables: &Tables, checks: &mut Vec<Check>) {
     let client = match connect(url).await {
         Ok(client) => client,
         Err(error) => {
@@ -110,20 +111,22 @@ async fn check_database(url: &DatabaseUrl, checks: &mut Vec<Check>) {
             return;
         }
     };
-    match look(&client, url).await {
+    match look(&client, url, tables).await {
         Ok(mut found) => checks.append(&mut found),
         Err(error) => checks.push(Check::bad("database", error.chain(), "see the server's log")),
     }
 }
 
-async fn look(client: &Client, url: &DatabaseUrl) -> Result<Vec<Check>> {
+async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
     let ask = || Error::postgres("asking the database");
     let row = client
         .query_one(
             "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version'),
                     current_setting('server_encoding'), pg_is_in_recovery(),
                     has_schema_privilege(current_schema(), 'CREATE'),
-                    has_database_privilege(current_database(), 'TEMPORARY'), current_user::text",
+                    has_database_privilege(current_database(), 'TEMPORARY'), current_user::text,
+                    quote_ident(current_user), quote_ident(current_database()),
+                    quote_ident(coalesce(current_schema(), 'public'))",
             &[],
         )
         .await
@@ -141,41 +144,46 @@ async fn look(client: &Client, url: &DatabaseUrl) -> Result<Vec<Check>> {
     } else {
         Check::good("database", found)
     };
-    let tables = client
+    let names = tables.names();
+    let wanted: Vec<String> = tables.all().iter().map(|table| table.privileges.join(",")).collect();
+    let found = client
         .query(
             "SELECT t, to_regclass(t) IS NOT NULL,
                     CASE WHEN to_regclass(t) IS NULL THEN '' ELSE (
-                        SELECT coalesce(string_agg(p, ', '), '') FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS p
+                        SELECT coalesce(string_agg(p, ', '), '') FROM unnest(string_to_array(w, ',')) AS p
                         WHERE NOT has_table_privilege(to_regclass(t), p)) END
-             FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute', 'latency_minute']) AS t",
-            &[],
+             FROM unnest($1::text[], $2::text[]) AS u (t, w)",
+            &[&names, &wanted],
         )
         .await
         .map_err(ask())?;
-    let missing: Vec<String> = tables.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
+    let missing: Vec<&str> = found.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
     let tables_check = if missing.is_empty() {
-        Check::good("tables", "orders, kafka_offsets, rejected_events, kpi_minute and latency_minute are there")
+        Check::good("tables", format!("{} are there", names.join(", ")))
     } else {
         Check::good("tables", format!("the consumer will create {}", missing.join(", ")))
     };
-    let mut lacking: Vec<String> = Vec::new();
+    let (role, database_name, schema): (String, String, String) = (row.get(7), row.get(8), row.get(9));
+    let (mut lacking, mut grants) = (Vec::new(), Vec::new());
     if !missing.is_empty() && may_create != Some(true) {
-        lacking.push("CREATE on the schema".into());
+        lacking.push("CREATE on the schema".to_owned());
+        grants.push(format!("GRANT CREATE ON SCHEMA {schema} TO {role};"));
     }
     if !may_stage {
-        lacking.push("TEMPORARY on the database".into());
+        lacking.push("TEMPORARY on the database".to_owned());
+        grants.push(format!("GRANT TEMPORARY ON DATABASE {database_name} TO {role};"));
     }
-    for row in &tables {
+    for row in &found {
         let (table, refused): (&str, &str) = (row.get(0), row.get(2));
         if !refused.is_empty() {
             lacking.push(format!("{refused} on {table}"));
+            grants.push(format!("GRANT {refused} ON {table} TO {role};"));
         }
     }
     let privileges = if lacking.is_empty() {
         Check::good("privileges", format!("{user} may do all that is needed"))
     } else {
-        let lacking = lacking.join("; ");
-        Check::bad("privileges", format!("{user} lacks {lacking}"), format!("GRANT to {user}: {lacking}"))
+        Check::bad("privileges", format!("{user} lacks {}", lacking.join("; ")), grants.join(" "))
     };
     Ok(vec![database, tables_check, privileges])
 }

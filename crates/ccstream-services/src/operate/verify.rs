@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::live::check;
 use crate::postgres::Counters;
 use crate::postgres::connect::{connect, end_when_left};
+use crate::postgres::tables::{Recount, Tables};
 
 /// One partition of one group's topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct PartitionReport {
 pub struct VerifyReport {
     /// By group, topic and partition.
     pub partitions: Vec<PartitionReport>,
-    /// Cells of `kpi_minute` that were compared.
+    /// Cells of derived tables that were compared.
     pub cells: i64,
     /// Figures of the dashboard's engine that were compared with PostgreSQL's own.
     pub figures: u64,
@@ -47,12 +48,12 @@ pub struct VerifyReport {
 
 /// Counts everything again; `counters_only` leaves out the dashboard's figures, which take the longest. Errors: no
 /// database, or no tables yet.
-pub fn verify(url: &DatabaseUrl, counters_only: bool) -> Result<VerifyReport> {
-    crate::runtime()?.block_on(count_again(url, counters_only))
+pub fn verify(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
+    crate::runtime()?.block_on(count_again(url, tables, counters_only))
 }
 
 /// The same. Dropped before its end, it leaves nothing that goes on in PostgreSQL (from 14 on).
-pub async fn count_again(url: &DatabaseUrl, counters_only: bool) -> Result<VerifyReport> {
+pub async fn count_again(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
     let mut client = connect(url).await?;
     end_when_left(&client).await;
     let snapshot = client
@@ -62,10 +63,14 @@ pub async fn count_again(url: &DatabaseUrl, counters_only: bool) -> Result<Verif
         .start()
         .await
         .map_err(Error::postgres("beginning a snapshot"))?;
-    check_tables(&snapshot).await?;
+    check_tables(&snapshot, tables).await?;
     let mut report = VerifyReport::default();
     compare_partitions(&snapshot, &mut report).await?;
-    compare_totals(&snapshot, &mut report).await?;
+    for derived in tables.derived() {
+        let Recount { cells, mut problems } = derived.recount(&snapshot).await?;
+        report.cells += cells;
+        report.problems.append(&mut problems);
+    }
     if !counters_only {
         let (figures, mut differing) = check::compare(&snapshot).await?;
         report.figures = figures;
@@ -74,12 +79,11 @@ pub async fn count_again(url: &DatabaseUrl, counters_only: bool) -> Result<Verif
     Ok(report)
 }
 
-async fn check_tables(snapshot: &Transaction<'_>) -> Result<()> {
+async fn check_tables(snapshot: &Transaction<'_>, tables: &Tables) -> Result<()> {
     let row = snapshot
         .query_one(
-            "SELECT string_agg(t, ', ') FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute'])
-             AS t WHERE to_regclass(t) IS NULL",
-            &[],
+            "SELECT string_agg(t, ', ') FROM unnest($1::text[]) AS t WHERE to_regclass(t) IS NULL",
+            &[&tables.names()],
         )
         .await
         .map_err(Error::postgres("looking for the tables"))?;
@@ -138,11 +142,6 @@ async fn compare_partitions(snapshot: &Transaction<'_>, report: &mut VerifyRepor
                 counters.consumed
             ));
         }
-        if counters.rejected != one.kept {
-            report
-                .problems
-                .push(format!("{place}: rejected {} but {} rows in rejected_events", counters.rejected, one.kept));
-        }
         report.partitions.push(one);
     }
     // Two topics' partitions of one number share their rows' number: compared together.
@@ -152,36 +151,6 @@ async fn compare_partitions(snapshot: &Transaction<'_>, report: &mut VerifyRepor
         if rows != stored {
             report.problems.push(format!("partition {partition}: stored {stored} but {rows} rows in orders"));
         }
-    }
-    Ok(())
-}
-
-async fn compare_totals(snapshot: &Transaction<'_>, report: &mut VerifyReport) -> Result<()> {
-    let step = || Error::postgres("recounting kpi_minute");
-    let count = snapshot.query_one("SELECT count(*) FROM kpi_minute", &[]).await.map_err(step())?;
-    report.cells = count.get(0);
-    let differing = snapshot
-        .query(
-            "WITH recount AS (
-                 SELECT date_trunc('minute', timestamp) AS minute, coalesce(currency, '') AS currency,
-                        coalesce(status, '') AS status, kafka_partition,
-                        count(*), sum(value), min(value), max(value)
-                 FROM orders WHERE kafka_partition IS NOT NULL GROUP BY 1, 2, 3, 4)
-             SELECT format('minute %s, currency %L, status %L, partition %s: kpi_minute has count %s, sum %s, min %s, '
-                           'max %s; orders has %s, %s, %s, %s',
-                           minute, currency, status, kafka_partition, coalesce(k.count, 0), k.sum, k.min, k.max,
-                           coalesce(r.count, 0), r.sum, r.min, r.max),
-                    count(*) OVER ()
-             FROM kpi_minute k FULL JOIN recount r USING (minute, currency, status, kafka_partition)
-             WHERE (k.count, k.sum, k.min, k.max) IS DISTINCT FROM (r.count, r.sum, r.min, r.max)
-             ORDER BY minute LIMIT 1",
-            &[],
-        )
-        .await
-        .map_err(step())?;
-    if let Some(row) = differing.first() {
-        let (first, cells): (String, i64) = (row.get(0), row.get(1));
-        report.problems.push(format!("kpi_minute differs in {cells} cells, the first at {first}"));
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Config};
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 use crate::postgres::schema::READER;
+use crate::postgres::tables::Tables;
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -177,10 +178,9 @@ pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<(Client, Option
     let role = client
         .query_opt(
             "SELECT rolname::text FROM pg_roles r WHERE rolname = $1 AND pg_has_role(r.oid, 'MEMBER') AND (
-                 SELECT count(*) = 4 AND bool_and(has_table_privilege(r.oid, c.oid, 'SELECT')) FROM pg_class c
-                 WHERE c.oid IN (to_regclass('orders'), to_regclass('kafka_offsets'),
-                                 to_regclass('rejected_events'), to_regclass('latency_minute')))",
-            &[&READER],
+                 SELECT count(*) = cardinality($2) AND bool_and(has_table_privilege(r.oid, c.oid, 'SELECT'))
+                 FROM unnest($2::text[]) AS t JOIN pg_class c ON c.oid = to_regclass(t))",
+            &[&READER, &Tables::default().read()],
         )
         .await
         .map_err(step())?;

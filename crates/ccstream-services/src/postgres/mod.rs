@@ -3,7 +3,7 @@
 //! ```text
 //! BEGIN -> lock the offset rows, check them (the fence)
 //!       -> rows into orders, each try in a savepoint (insert)
-//!       -> rejected_events -> kpi_minute, latency_minute -> kafka_offsets -> COMMIT
+//!       -> the derived tables (tables) -> kafka_offsets -> COMMIT
 //! ```
 
 mod blockers;
@@ -14,28 +14,28 @@ mod insert;
 mod offsets;
 pub(crate) mod schema;
 mod statements;
+pub mod tables;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 pub(crate) use self::blockers::MARK;
 use self::blockers::{Claim, HELPER};
-use self::derived::{latency, rejected, totals};
 use self::insert::Caution;
 pub use self::offsets::Counters;
 use self::offsets::FenceVerdict;
-pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, Source, TakeOver};
+pub use self::offsets::Source;
+pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, TakeOver};
 pub use self::schema::SchemaChange;
-use self::statements::Statements;
+pub use self::statements::Statements;
+use self::tables::{Tables, Write};
 use crate::config::{ConsumerConfig, DatabaseUrl};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
 
 /// How long a lock is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often old latencies are dropped.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -57,23 +57,22 @@ pub(crate) struct Store {
     statements: Statements,
     /// How the next batch's rows go in.
     caution: Caution,
-    /// When old latencies were last dropped.
-    swept: Option<Instant>,
+    tables: Tables,
 }
 
 impl Store {
     /// Connects and sets the session up. No timeout of the server's own ends a transaction of ours: the
     /// same batch would run into it for ever. A server that hears nothing of us for long ends the session.
-    pub(crate) async fn connect(config: &ConsumerConfig) -> Result<Self> {
-        Self::connect_as(config, MARK).await
+    pub(crate) async fn connect(config: &ConsumerConfig, tables: &Tables) -> Result<Self> {
+        Self::connect_as(config, tables, MARK).await
     }
 
     /// The same, where the consumer has one already.
-    pub(crate) async fn connect_another(config: &ConsumerConfig) -> Result<Self> {
-        Self::connect_as(config, HELPER).await
+    pub(crate) async fn connect_another(config: &ConsumerConfig, tables: &Tables) -> Result<Self> {
+        Self::connect_as(config, tables, HELPER).await
     }
 
-    async fn connect_as(config: &ConsumerConfig, mark: i64) -> Result<Self> {
+    async fn connect_as(config: &ConsumerConfig, tables: &Tables, mark: i64) -> Result<Self> {
         let url = config.database_url.clone();
         let client = connect::connect(&url).await?;
         let setup = format!(
@@ -92,12 +91,12 @@ impl Store {
         blockers::mark(&client, mark).await?;
         let source = Source { group: config.group.clone(), topic: config.kafka.topic.clone() };
         let caution = if config.always_stage { Caution::AlwaysStage } else { Caution::default() };
-        Ok(Self { client, url, source, backend, statements: Statements::default(), caution, swept: None })
+        Ok(Self { client, url, source, backend, statements: Statements::default(), caution, tables: tables.clone() })
     }
 
     /// Makes and checks the tables.
     pub(crate) async fn ensure_schema(&mut self) -> Result<SchemaChange> {
-        schema::ensure(&mut self.client).await
+        schema::ensure(&mut self.client, &self.tables).await
     }
 
     /// Makes partitions this consumer's own, ending consumers that were stopped while they held them.
@@ -143,12 +142,9 @@ impl Store {
             .await
             .map_err(Error::postgres("preparing to write"))?;
         let caution = insert::insert(&mut transaction, statements, batch, self.caution).await?;
-        rejected::keep(&transaction, statements, &self.source, batch.kept()).await?;
-        totals::add(&transaction, statements, batch).await?;
-        latency::add(&transaction, statements, batch).await?;
-        let sweeps = self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_EVERY);
-        if sweeps {
-            latency::sweep(&transaction, &advances.keys().copied().collect::<Vec<_>>()).await?;
+        for derived in self.tables.derived() {
+            let mut write = Write { transaction: &transaction, statements, source: &self.source, batch };
+            derived.apply(&mut write).await?;
         }
         let reached = offsets::advance(&transaction, statements, &self.source, &batch.advances()).await?;
         if reached.len() != advances.len() {
@@ -156,9 +152,6 @@ impl Store {
         }
         transaction.commit().await.map_err(Error::postgres("committing a batch"))?;
         self.caution = caution;
-        if sweeps {
-            self.swept = Some(Instant::now());
-        }
         Ok(Outcome::Committed(reached))
     }
 }

@@ -6,8 +6,47 @@ use std::collections::BTreeMap;
 use tokio_postgres::{Row, Transaction};
 
 use super::statements::Statements;
+use super::tables::{Table, WRITES};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Advance;
+
+const CREATE_OFFSETS: &str = "\
+CREATE TABLE kafka_offsets (
+    consumer_group TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    cluster_id TEXT,
+    topic_id TEXT,
+    epoch BIGINT NOT NULL,
+    next_offset BIGINT NOT NULL,
+    consumed BIGINT NOT NULL DEFAULT 0,
+    stored BIGINT NOT NULL DEFAULT 0,
+    duplicate BIGINT NOT NULL DEFAULT 0,
+    rejected BIGINT NOT NULL DEFAULT 0,
+    missing BIGINT NOT NULL DEFAULT 0,
+    owner_pid INTEGER,
+    owner_start TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (consumer_group, topic, partition),
+    CONSTRAINT kafka_offsets_identity CHECK (consumed = stored + duplicate + rejected)
+);
+COMMENT ON TABLE kafka_offsets IS
+    'ccstream: how far each partition of a topic is stored, and what became of its messages';";
+
+/// How far each partition is stored.
+pub(super) const OFFSETS: Table = Table {
+    name: "kafka_offsets",
+    ddl: || CREATE_OFFSETS.to_owned(),
+    privileges: WRITES,
+    reader: true,
+    on_new_orders: Some(START_OVER_OFFSETS),
+};
+
+/// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
+/// beginning. The rejected messages are still kept, and still counted.
+const START_OVER_OFFSETS: &str = "\
+UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected, stored = 0, duplicate = 0,
+    missing = 0, updated_at = now();";
 
 /// What became of a partition's messages, ever. `consumed = stored + duplicate + rejected`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -48,9 +87,11 @@ pub(crate) type Positions = BTreeMap<i32, Position>;
 
 /// Whose offsets: a group's of a topic.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
-    pub(crate) group: String,
-    pub(crate) topic: String,
+pub struct Source {
+    /// The consumer group.
+    pub group: String,
+    /// The topic.
+    pub topic: String,
 }
 
 /// Which topic it is that is read: another of the same name has other messages at the same offsets.

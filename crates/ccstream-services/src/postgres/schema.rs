@@ -9,6 +9,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use super::begin;
+use super::offsets::OFFSETS;
+use super::tables::{Table, Tables, WRITES};
 use crate::error::{Error, Result};
 use ccstream_core::sql_type::SqlType;
 use ccstream_core::table::{COLUMNS, Column};
@@ -16,88 +18,12 @@ use ccstream_core::table::{COLUMNS, Column};
 /// The key of the advisory lock: "ccstream" in ASCII.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"ccstream");
 
-const CREATE_OFFSETS: &str = "\
-CREATE TABLE kafka_offsets (
-    consumer_group TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    partition INTEGER NOT NULL,
-    cluster_id TEXT,
-    topic_id TEXT,
-    epoch BIGINT NOT NULL,
-    next_offset BIGINT NOT NULL,
-    consumed BIGINT NOT NULL DEFAULT 0,
-    stored BIGINT NOT NULL DEFAULT 0,
-    duplicate BIGINT NOT NULL DEFAULT 0,
-    rejected BIGINT NOT NULL DEFAULT 0,
-    missing BIGINT NOT NULL DEFAULT 0,
-    owner_pid INTEGER,
-    owner_start TIMESTAMPTZ,
-    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    PRIMARY KEY (consumer_group, topic, partition),
-    CONSTRAINT kafka_offsets_identity CHECK (consumed = stored + duplicate + rejected)
-);
-COMMENT ON TABLE kafka_offsets IS
-    'ccstream: how far each partition of a topic is stored, and what became of its messages';";
-
-const CREATE_REJECTED: &str = "\
-CREATE TABLE rejected_events (
-    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    consumer_group TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    kafka_offset BIGINT NOT NULL,
-    message_key BYTEA,
-    payload BYTEA,
-    masked BOOLEAN NOT NULL,
-    reason TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    rejected_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    replayed_at TIMESTAMPTZ
-);
-COMMENT ON TABLE rejected_events IS
-    'ccstream: messages that are no valid transaction, as they came (card numbers masked), and why';";
-
-const CREATE_TOTALS: &str = "\
-CREATE TABLE kpi_minute (
-    minute TIMESTAMP NOT NULL,
-    currency VARCHAR(3) NOT NULL,
-    status VARCHAR(50) NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    count BIGINT NOT NULL,
-    sum NUMERIC(20,2) NOT NULL,
-    min NUMERIC(10,2) NOT NULL,
-    max NUMERIC(10,2) NOT NULL,
-    PRIMARY KEY (minute, currency, status, kafka_partition)
-);
-COMMENT ON TABLE kpi_minute IS
-    'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';
-COMMENT ON COLUMN kpi_minute.minute IS 'begin of the minute of orders.timestamp, UTC';
-COMMENT ON COLUMN kpi_minute.kafka_partition IS 'add these up: each consumer writes cells of its own partitions';
-COMMENT ON COLUMN kpi_minute.count IS 'transactions';
-COMMENT ON COLUMN kpi_minute.sum IS 'sum of value in this currency; its mean is sum(sum) / sum(count)';
-COMMENT ON COLUMN kpi_minute.min IS 'the smallest value';
-COMMENT ON COLUMN kpi_minute.max IS 'the greatest value';";
-
-const CREATE_LATENCY: &str = "\
-CREATE TABLE latency_minute (
-    minute TIMESTAMP NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    up_to_ms BIGINT NOT NULL,
-    count BIGINT NOT NULL,
-    PRIMARY KEY (minute, kafka_partition, up_to_ms)
-);
-COMMENT ON TABLE latency_minute IS
-    'ccstream: how many events were stored in a minute (UTC) up to so many milliseconds after their own time; one day';";
+/// The rows themselves.
+pub(super) const ORDERS: Table =
+    Table { name: "orders", ddl: create_orders, privileges: WRITES, reader: true, on_new_orders: None };
 
 /// The role that dashboards read with: no login, nothing but SELECT.
 pub(crate) const READER: &str = "ccstream_reader";
-
-/// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
-/// beginning. The rejected messages are still kept, and still counted.
-const START_OVER_OFFSETS: &str = "\
-UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected, stored = 0, duplicate = 0,
-    missing = 0, updated_at = now();";
-const START_OVER_TOTALS: &str = "DELETE FROM kpi_minute;";
 
 /// What the schema step did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,40 +46,39 @@ struct Plan {
 
 /// Makes and checks the tables. Errors: [`Error::Schema`] with what is wrong and how to mend it; for a
 /// role that may not make them, the statements for somebody who may.
-pub(crate) async fn ensure(client: &mut Client) -> Result<SchemaChange> {
+pub(crate) async fn ensure(client: &mut Client, tables: &Tables) -> Result<SchemaChange> {
     let step = || Error::postgres("preparing the tables");
     // A snapshot of before the lock would not show what the one before us made.
     let mut transaction = begin(client).await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK_KEY]).await.map_err(step())?;
     check_encoding(&transaction).await?;
-    let plan = plan(&transaction).await?;
+    let plan = plan(&transaction, tables).await?;
     for (what, statements) in &plan.steps {
         match transaction.batch_execute(statements).await.map_err(Error::postgres(what)) {
             Err(error) if error.sql_state() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
                 drop(transaction);
-                return Err(for_an_administrator(client, &plan.steps, &error).await?);
+                return Err(for_an_administrator(client, tables, &plan.steps, &error).await?);
             }
             done => done?,
         }
     }
-    offer_reader(&mut transaction).await?;
+    offer_reader(&mut transaction, tables).await?;
     transaction.commit().await.map_err(step())?;
     Ok(plan.change)
 }
 
 /// Makes the reading role and lets this one take it on, where that is allowed; whoever reads does without it else.
-async fn offer_reader(transaction: &mut Transaction<'_>) -> Result<()> {
+async fn offer_reader(transaction: &mut Transaction<'_>, tables: &Tables) -> Result<()> {
     let step = || Error::postgres("looking for the reading role");
     let row = transaction
         .query_one(
             "SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
                     AND NOT coalesce((SELECT pg_has_role(oid, 'MEMBER') AND (
                             SELECT bool_and(has_table_privilege(r.oid, t, 'SELECT'))
-                            FROM unnest(ARRAY['orders', 'kafka_offsets', 'rejected_events', 'kpi_minute',
-                                              'latency_minute']) AS t)
+                            FROM unnest($2::text[]) AS t)
                         FROM pg_roles r WHERE rolname = $1), false),
                     quote_ident(current_schema())",
-            &[&READER],
+            &[&READER, &tables.read()],
         )
         .await
         .map_err(step())?;
@@ -166,8 +91,9 @@ async fn offer_reader(transaction: &mut Transaction<'_>) -> Result<()> {
     let statements = format!(
         "DO $$ BEGIN CREATE ROLE {READER} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
          GRANT USAGE ON SCHEMA {schema} TO {READER};
-         GRANT SELECT ON orders, kafka_offsets, rejected_events, kpi_minute, latency_minute TO {READER};
-         GRANT {READER} TO CURRENT_USER"
+         GRANT SELECT ON {} TO {READER};
+         GRANT {READER} TO CURRENT_USER",
+        tables.read().join(", ")
     );
     match savepoint.batch_execute(&statements).await {
         Ok(()) => savepoint.commit().await.map_err(step()),
@@ -178,50 +104,40 @@ async fn offer_reader(transaction: &mut Transaction<'_>) -> Result<()> {
     }
 }
 
-async fn plan(transaction: &Transaction<'_>) -> Result<Plan> {
+async fn plan(transaction: &Transaction<'_>, tables: &Tables) -> Result<Plan> {
     let mut plan = Plan::default();
-    let orders_exist = exists(transaction, "orders").await?;
+    let orders_exist = exists(transaction, ORDERS.name).await?;
+    plan.change.created_orders = !orders_exist;
     if orders_exist {
         let missing = check_orders(transaction).await?;
         if !missing.is_empty() {
-            let add: Vec<String> = missing
-                .iter()
-                .map(|column| format!("ADD COLUMN {} {}", column.name, column.sql_type.declaration()))
-                .collect();
+            let add = missing.iter().map(|one| format!("ADD COLUMN {} {}", one.name, one.sql_type.declaration()));
+            let add: Vec<String> = add.collect();
             let comments: Vec<String> = missing.iter().map(|column| comment(column)).collect();
             let statements = format!("ALTER TABLE orders {};\n{}", add.join(", "), comments.join("\n"));
             plan.steps.push(("adding columns to orders".into(), statements));
         }
         plan.change.added_columns = missing.iter().map(|column| column.name.to_owned()).collect();
-    } else {
-        plan.steps.push(("creating the table orders".into(), create_orders()));
-        plan.change.created_orders = true;
     }
-    for (table, create) in [
-        ("kafka_offsets", CREATE_OFFSETS),
-        ("rejected_events", CREATE_REJECTED),
-        ("kpi_minute", CREATE_TOTALS),
-        ("latency_minute", CREATE_LATENCY),
-    ] {
-        let there = exists(transaction, table).await?;
-        if !there {
-            plan.steps.push((format!("creating the table {table}"), create.to_owned()));
+    for table in tables.all() {
+        let name = table.name;
+        if !exists(transaction, name).await? {
+            plan.steps.push((format!("creating the table {name}"), (table.ddl)()));
+        } else if let (false, Some(start_over)) = (orders_exist, table.on_new_orders) {
+            plan.steps.push((format!("starting {name} over with a new table orders"), start_over.to_owned()));
+            plan.change.started_over |= name == OFFSETS.name && has_rows(transaction).await?;
         }
-        let start_over = match table {
-            "kafka_offsets" => START_OVER_OFFSETS,
-            "kpi_minute" => START_OVER_TOTALS,
-            _ => continue,
-        };
-        if there && !orders_exist {
-            plan.steps.push((format!("starting {table} over with a new table orders"), start_over.to_owned()));
-        }
-        plan.change.started_over |= table == "kafka_offsets" && there && !orders_exist && has_rows(transaction).await?;
     }
     Ok(plan)
 }
 
 /// The refusal of a role that may not do it, with all that somebody who may has to run.
-async fn for_an_administrator(client: &Client, steps: &[(String, String)], error: &Error) -> Result<Error> {
+async fn for_an_administrator(
+    client: &Client,
+    tables: &Tables,
+    steps: &[(String, String)],
+    error: &Error,
+) -> Result<Error> {
     let names = client
         .query_one(
             "SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema())",
@@ -235,12 +151,10 @@ async fn for_an_administrator(client: &Client, steps: &[(String, String)], error
     Ok(Error::Schema(format!(
         "the role {role} may not prepare the tables: {}; have an administrator run in the database {database}:\n\
          SET search_path = {schema};\n{}\n\
-         GRANT USAGE ON SCHEMA {schema} TO {role};\n\
-         GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, kpi_minute TO {role};\n\
-         GRANT SELECT, INSERT, UPDATE, DELETE ON latency_minute TO {role};\n\
-         GRANT TEMPORARY ON DATABASE {database} TO {role};",
+         GRANT USAGE ON SCHEMA {schema} TO {role};\n{}",
         error.chain().split("; what to do").next().unwrap_or_default(),
         statements.join("\n"),
+        tables.grants(&role, &database).join("\n"),
     )))
 }
 

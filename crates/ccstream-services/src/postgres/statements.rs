@@ -7,7 +7,7 @@ use tokio_postgres::{Error, Row, Statement, Transaction};
 
 /// Those of one session, by their text.
 #[derive(Debug, Default)]
-pub(super) struct Statements(HashMap<String, Statement>);
+pub struct Statements(HashMap<String, Statement>);
 
 impl Statements {
     /// A statement, prepared the first time that it is wanted. What a transaction prepares outlives it.
@@ -20,7 +20,7 @@ impl Statements {
         Ok(statement)
     }
     /// The rows that a statement answers with.
-    pub(super) async fn query(
+    pub async fn query(
         &mut self,
         transaction: &Transaction<'_>,
         sql: &str,
@@ -31,7 +31,7 @@ impl Statements {
     }
 
     /// How many rows a statement changed.
-    pub(super) async fn execute(
+    pub async fn execute(
         &mut self,
         transaction: &Transaction<'_>,
         sql: &str,

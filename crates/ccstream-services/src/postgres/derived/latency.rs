@@ -4,14 +4,28 @@
 //! while a batch adds a handful of cells here, and a page reads its percentiles from some hundred of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::BoxFuture;
 use tokio_postgres::Transaction;
 
 use crate::error::{Error, Result};
-use crate::postgres::statements::Statements;
-use ccstream_core::batch::Batch;
+use crate::postgres::tables::{Derived, Recount, Table, Write};
 
+const CREATE_LATENCY: &str = "\
+CREATE TABLE latency_minute (
+    minute TIMESTAMP NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    up_to_ms BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    PRIMARY KEY (minute, kafka_partition, up_to_ms)
+);
+COMMENT ON TABLE latency_minute IS
+    'ccstream: how many events were stored in a minute (UTC) up to so many milliseconds after their own time; one day';";
+
+/// How often a partition's old cells are dropped.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// A day and more is one bin: such events are replayed, or their clock is wrong.
 const MAX_MS: i64 = 86_400_000;
 
@@ -26,25 +40,65 @@ fn up_to(ms: i64) -> i64 {
     ((((ms - 1) >> shift) + 1) << shift).min(MAX_MS)
 }
 
+/// `latency_minute`.
+#[derive(Debug, Default)]
+pub(crate) struct Latency {
+    /// When each partition was last swept.
+    swept: Mutex<HashMap<i32, Instant>>,
+}
+
+impl Derived for Latency {
+    fn table(&self) -> Table {
+        Table {
+            name: "latency_minute",
+            ddl: || CREATE_LATENCY.to_owned(),
+            privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
+            reader: true,
+            on_new_orders: None,
+        }
+    }
+
+    fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
+        Box::pin(async move {
+            add(write).await?;
+            let due = self.due(write.batch.advances().into_keys());
+            if due.is_empty() { Ok(()) } else { sweep(write.transaction, &due).await }
+        })
+    }
+
+    /// Nothing: no row says when it was stored.
+    fn recount<'w>(&'w self, _snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+        Box::pin(std::future::ready(Ok(Recount::default())))
+    }
+}
+
+impl Latency {
+    /// Those that are to be swept now. A batch that fails after this sweeps them the next time.
+    fn due(&self, partitions: impl Iterator<Item = i32>) -> Vec<i32> {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<i32> =
+            partitions.filter(|one| swept.get(one).is_none_or(|at| at.elapsed() > SWEEP_EVERY)).collect();
+        swept.extend(due.iter().map(|partition| (*partition, Instant::now())));
+        due
+    }
+}
+
 /// Adds the batch's rows to `latency_minute`, in the order of its keys.
-pub(in crate::postgres) async fn add(
-    transaction: &Transaction<'_>,
-    statements: &mut Statements,
-    batch: &Batch,
-) -> Result<()> {
+async fn add(write: &mut Write<'_>) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as i64);
     let mut cells: HashMap<(i32, i64), i64, hashbrown::DefaultHashBuilder> = HashMap::default();
-    for (partition, time) in batch.stored_times() {
-        *cells.entry((partition, up_to((now - time) / 1000))).or_default() += 1;
+    for row in write.batch.stored() {
+        *cells.entry((row.partition(), up_to((now - row.timestamp().0) / 1000))).or_default() += 1;
     }
     if cells.is_empty() {
         return Ok(());
     }
     let (keys, counts): (Vec<_>, Vec<i64>) = cells.into_iter().collect::<BTreeMap<_, _>>().into_iter().unzip();
     let (partitions, bins): (Vec<i32>, Vec<i64>) = keys.into_iter().unzip();
-    statements
+    write
+        .statements
         .execute(
-            transaction,
+            write.transaction,
             "INSERT INTO latency_minute AS l (minute, kafka_partition, up_to_ms, count)
              SELECT timestamp '1970-01-01' + $1::bigint * interval '1 minute', p, b, n
              FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS c (p, b, n) ORDER BY 1, 2, 3
@@ -57,7 +111,7 @@ pub(in crate::postgres) async fn add(
 }
 
 /// Drops what nobody who watches looks at any more: all but the last day of these partitions.
-pub(in crate::postgres) async fn sweep(transaction: &Transaction<'_>, partitions: &[i32]) -> Result<()> {
+async fn sweep(transaction: &Transaction<'_>, partitions: &[i32]) -> Result<()> {
     transaction
         .execute(
             "DELETE FROM latency_minute

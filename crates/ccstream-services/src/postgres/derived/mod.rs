@@ -1,5 +1,9 @@
 //! Tables that are made of each batch's rows, in the batch's own transaction.
 
-pub(super) mod latency;
+mod latency;
 pub(crate) mod rejected;
-pub(super) mod totals;
+mod totals;
+
+pub(super) use self::latency::Latency;
+pub(super) use self::rejected::Rejected;
+pub(super) use self::totals::Totals;

@@ -1,20 +1,57 @@
 //! `rejected_events`: keeping messages, in the batch's own transaction, and reading what was kept.
 
+use ccstream_core::batch::RejectedMessage;
+use futures_util::future::BoxFuture;
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::{Error, Result};
-use crate::postgres::offsets::Source;
-use crate::postgres::statements::Statements;
-use ccstream_core::batch::RejectedMessage;
+use crate::postgres::tables::{Derived, Recount, Table, WRITES, Write};
+
+const CREATE_REJECTED: &str = "\
+CREATE TABLE rejected_events (
+    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer_group TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    kafka_offset BIGINT NOT NULL,
+    message_key BYTEA,
+    payload BYTEA,
+    masked BOOLEAN NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    rejected_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    replayed_at TIMESTAMPTZ
+);
+COMMENT ON TABLE rejected_events IS
+    'ccstream: messages that are no valid transaction, as they came (card numbers masked), and why';";
+
+/// `rejected_events`.
+#[derive(Debug)]
+pub(crate) struct Rejected;
+
+impl Derived for Rejected {
+    fn table(&self) -> Table {
+        Table {
+            name: "rejected_events",
+            ddl: || CREATE_REJECTED.to_owned(),
+            privileges: WRITES,
+            reader: true,
+            on_new_orders: None,
+        }
+    }
+
+    fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
+        Box::pin(keep(write))
+    }
+
+    fn recount<'w>(&'w self, snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+        Box::pin(recount(snapshot))
+    }
+}
 
 /// Inserts a batch's kept messages.
-pub(in crate::postgres) async fn keep<'m>(
-    transaction: &Transaction<'_>,
-    statements: &mut Statements,
-    source: &Source,
-    messages: impl Iterator<Item = &'m RejectedMessage>,
-) -> Result<()> {
-    let messages: Vec<&RejectedMessage> = messages.collect();
+async fn keep(write: &mut Write<'_>) -> Result<()> {
+    let messages: Vec<&RejectedMessage> = write.batch.kept().collect();
     if messages.is_empty() {
         return Ok(());
     }
@@ -26,9 +63,11 @@ pub(in crate::postgres) async fn keep<'m>(
     let reasons: Vec<&str> = messages.iter().map(|message| message.rejection.reason.as_str()).collect();
     // PostgreSQL's text cannot hold NUL; a detail that quotes one shows its escape.
     let details: Vec<String> = messages.iter().map(|message| message.rejection.detail.replace('\0', "\\0")).collect();
-    let kept = statements
+    let source = write.source;
+    let kept = write
+        .statements
         .execute(
-            transaction,
+            write.transaction,
             "INSERT INTO rejected_events
                  (consumer_group, topic, kafka_partition, kafka_offset, message_key, payload, masked, reason, detail)
              SELECT $1, $2, b.* FROM unnest($3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bool[],
@@ -41,6 +80,24 @@ pub(in crate::postgres) async fn keep<'m>(
         return Err(Error::inconsistent(format!("{} rejected messages became {kept} rows", messages.len())));
     }
     Ok(())
+}
+
+/// Compares each partition's counter with the rows that are there.
+async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
+    let rows = snapshot
+        .query(
+            "SELECT format('group %s, topic %s, partition %s: rejected %s but %s rows in rejected_events',
+                           o.consumer_group, o.topic, o.partition, o.rejected, coalesce(r.kept, 0))
+             FROM kafka_offsets o LEFT JOIN (
+                 SELECT consumer_group, topic, kafka_partition, count(*) AS kept FROM rejected_events GROUP BY 1, 2, 3
+             ) r ON (r.consumer_group, r.topic, r.kafka_partition) = (o.consumer_group, o.topic, o.partition)
+             WHERE o.rejected <> coalesce(r.kept, 0)
+             ORDER BY o.consumer_group, o.topic, o.partition",
+            &[],
+        )
+        .await
+        .map_err(Error::postgres("recounting rejected_events"))?;
+    Ok(Recount { cells: 0, problems: rows.iter().map(|row| row.get(0)).collect() })
 }
 
 /// How many messages of one reason are kept.

@@ -1,18 +1,90 @@
 //! The totals by minute, carried forward in the batch's own transaction.
 
+use std::collections::{BTreeMap, HashMap};
+
+use ccstream_core::batch::Batch;
+use futures_util::future::BoxFuture;
 use tokio_postgres::Transaction;
 
 use crate::error::{Error, Result};
-use crate::postgres::statements::Statements;
-use ccstream_core::batch::Batch;
+use crate::postgres::tables::{Derived, Recount, Table, WRITES, Write};
 
-/// Adds the batch's rows to `kpi_minute`, a handful of cells, in the order of their keys.
-pub(in crate::postgres) async fn add(
-    transaction: &Transaction<'_>,
-    statements: &mut Statements,
-    batch: &Batch,
-) -> Result<()> {
-    let cells = batch.cells();
+const CREATE_TOTALS: &str = "\
+CREATE TABLE kpi_minute (
+    minute TIMESTAMP NOT NULL,
+    currency VARCHAR(3) NOT NULL,
+    status VARCHAR(50) NOT NULL,
+    kafka_partition INTEGER NOT NULL,
+    count BIGINT NOT NULL,
+    sum NUMERIC(20,2) NOT NULL,
+    min NUMERIC(10,2) NOT NULL,
+    max NUMERIC(10,2) NOT NULL,
+    PRIMARY KEY (minute, currency, status, kafka_partition)
+);
+COMMENT ON TABLE kpi_minute IS
+    'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';
+COMMENT ON COLUMN kpi_minute.minute IS 'begin of the minute of orders.timestamp, UTC';
+COMMENT ON COLUMN kpi_minute.kafka_partition IS 'add these up: each consumer writes cells of its own partitions';
+COMMENT ON COLUMN kpi_minute.count IS 'transactions';
+COMMENT ON COLUMN kpi_minute.sum IS 'sum of value in this currency; its mean is sum(sum) / sum(count)';
+COMMENT ON COLUMN kpi_minute.min IS 'the smallest value';
+COMMENT ON COLUMN kpi_minute.max IS 'the greatest value';";
+
+/// `kpi_minute`.
+#[derive(Debug)]
+pub(crate) struct Totals;
+
+impl Derived for Totals {
+    fn table(&self) -> Table {
+        Table {
+            name: "kpi_minute",
+            ddl: || CREATE_TOTALS.to_owned(),
+            privileges: WRITES,
+            reader: true,
+            on_new_orders: Some("DELETE FROM kpi_minute;"),
+        }
+    }
+
+    fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
+        Box::pin(add(write))
+    }
+
+    fn recount<'w>(&'w self, snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+        Box::pin(recount(snapshot))
+    }
+}
+
+/// The key of a cell: minute, place in the batch's labels, partition.
+type CellKey = (i32, u32, i32);
+
+/// One cell's share of a batch, in cents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cell {
+    count: i64,
+    sum: i64,
+    min: i64,
+    max: i64,
+}
+
+/// The stored rows' totals by minute, currency, status and partition, in that order of keys.
+fn cells(batch: &Batch) -> BTreeMap<CellKey, Cell> {
+    // PostgreSQL waits meanwhile: hashed first, then put in order.
+    let mut cells: HashMap<CellKey, Cell, hashbrown::DefaultHashBuilder> = HashMap::default();
+    for row in batch.stored() {
+        let cents = row.value().0;
+        let cell = cells.entry((row.timestamp().minute(), row.label(), row.partition()));
+        let cell = cell.or_insert(Cell { count: 0, sum: 0, min: cents, max: cents });
+        cell.count += 1;
+        cell.sum += cents;
+        cell.min = cell.min.min(cents);
+        cell.max = cell.max.max(cents);
+    }
+    cells.into_iter().collect()
+}
+
+/// Adds the batch's rows, a handful of cells, in the order of their keys.
+async fn add(write: &mut Write<'_>) -> Result<()> {
+    let cells = cells(write.batch);
     if cells.is_empty() {
         return Ok(());
     }
@@ -20,7 +92,7 @@ pub(in crate::postgres) async fn add(
     let (mut currencies, mut statuses) = (Vec::new(), Vec::new());
     let mut figures: [Vec<i64>; 4] = Default::default();
     for ((minute, label, partition), cell) in &cells {
-        let (currency, status) = batch.label_text(*label);
+        let (currency, status) = write.batch.label_text(*label);
         minutes.push(*minute);
         currencies.push(currency);
         statuses.push(status);
@@ -31,9 +103,10 @@ pub(in crate::postgres) async fn add(
     }
     let [counts, sums, mins, maxs] = figures;
     // Money travels as integer cents and becomes NUMERIC by an exact division.
-    statements
+    write
+        .statements
         .execute(
-            transaction,
+            write.transaction,
             "INSERT INTO kpi_minute AS k (minute, currency, status, kafka_partition, count, sum, min, max)
              SELECT timestamp '1970-01-01' + m * interval '1 minute', c, s, p,
                     n, total / 100.0, low / 100.0, high / 100.0
@@ -48,4 +121,58 @@ pub(in crate::postgres) async fn add(
         .await
         .map_err(Error::postgres("adding to kpi_minute"))?;
     Ok(())
+}
+
+async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
+    let step = || Error::postgres("recounting kpi_minute");
+    let count = snapshot.query_one("SELECT count(*) FROM kpi_minute", &[]).await.map_err(step())?;
+    let differing = snapshot
+        .query(
+            "WITH recount AS (
+                 SELECT date_trunc('minute', timestamp) AS minute, coalesce(currency, '') AS currency,
+                        coalesce(status, '') AS status, kafka_partition,
+                        count(*), sum(value), min(value), max(value)
+                 FROM orders WHERE kafka_partition IS NOT NULL GROUP BY 1, 2, 3, 4)
+             SELECT format('minute %s, currency %L, status %L, partition %s: kpi_minute has count %s, sum %s, min %s, '
+                           'max %s; orders has %s, %s, %s, %s',
+                           minute, currency, status, kafka_partition, coalesce(k.count, 0), k.sum, k.min, k.max,
+                           coalesce(r.count, 0), r.sum, r.min, r.max),
+                    count(*) OVER ()
+             FROM kpi_minute k FULL JOIN recount r USING (minute, currency, status, kafka_partition)
+             WHERE (k.count, k.sum, k.min, k.max) IS DISTINCT FROM (r.count, r.sum, r.min, r.max)
+             ORDER BY minute LIMIT 1",
+            &[],
+        )
+        .await
+        .map_err(step())?;
+    let problems = differing.first().map(|row| {
+        let (first, cells): (String, i64) = (row.get(0), row.get(1));
+        format!("kpi_minute differs in {cells} cells, the first at {first}")
+    });
+    Ok(Recount { cells: count.get(0), problems: problems.into_iter().collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use ccstream_core::batch::Cursor;
+    use ccstream_core::event::{Cents, Micros, Transaction as Event};
+    use ccstream_core::fields::Place;
+
+    use super::*;
+
+    #[test]
+    fn totals_are_of_stored_rows() {
+        let mut batch = Batch::default();
+        for (id, offset) in [("a", 1), ("b", 2), ("c", 3)] {
+            let event = Event::new(id, Micros(61_000_000), Cents(offset * 100)).with(Place::CURRENCY, "EUR");
+            batch.push((0, offset), &mut Cursor { epoch: 1, next: offset }, None, None, Ok(event));
+        }
+        batch.seal();
+        batch.mark_duplicate(1);
+        let cells = cells(&batch);
+        assert_eq!(cells.len(), 1);
+        let ((minute, label, partition), cell) = cells.first_key_value().unwrap();
+        assert_eq!((*minute, batch.label_text(*label), *partition), (1, ("EUR", ""), 0));
+        assert_eq!(*cell, Cell { count: 2, sum: 400, min: 100, max: 300 });
+    }
 }

@@ -55,7 +55,7 @@ fn a_key_that_another_transaction_brings_meanwhile_is_a_duplicate() {
         let expected = if wary == 0 { counters(2, 1, 1, 0) } else { counters(4, 2, 2, 0) };
         assert_eq!(after[&0].counters, expected);
     }
-    let report = crate::operate::verify::verify(&sandbox.url, false).unwrap();
+    let report = crate::operate::verify::verify(&sandbox.url, &Tables::default(), false).unwrap();
     assert_eq!((report.foreign_rows, report.problems), (2, vec![]));
 }
 

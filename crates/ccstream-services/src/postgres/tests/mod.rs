@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod fence;
+mod own_table;
 mod refusals;
 mod roundtrip;
 mod schema;
@@ -54,7 +55,7 @@ impl Sandbox {
     }
 
     fn store(&self) -> Store {
-        self.runtime.block_on(Store::connect(&self.config())).unwrap()
+        self.runtime.block_on(Store::connect(&self.config(), &Tables::default())).unwrap()
     }
 
     /// A store with its tables, and partition 0 taken over.
@@ -83,7 +84,10 @@ impl Sandbox {
 
     /// `verify` finds nothing.
     pub(crate) fn verify(&self) {
-        assert_eq!(crate::operate::verify::verify(&self.url, false).unwrap().problems, Vec::<String>::new());
+        assert_eq!(
+            crate::operate::verify::verify(&self.url, &Tables::default(), false).unwrap().problems,
+            Vec::<String>::new()
+        );
     }
 }
 

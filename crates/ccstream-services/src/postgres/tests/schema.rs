@@ -38,7 +38,7 @@ fn an_eight_column_table_is_brought_up_and_keeps_its_rows() {
     let positions = sandbox.write(&mut store, &mut batch_of(&positions, &["old", "new"]));
     assert_eq!((positions[&0].counters.stored, positions[&0].counters.duplicate), (1, 1));
     assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE category = 'Books' AND value = 12.5"), 1);
-    let report = crate::operate::verify::verify(&sandbox.url, false).unwrap();
+    let report = crate::operate::verify::verify(&sandbox.url, &Tables::default(), false).unwrap();
     assert_eq!((report.foreign_rows, report.problems), (1, vec![]));
 }
 
@@ -66,7 +66,7 @@ fn racing_schema_steps_all_succeed() {
         let together = std::sync::Barrier::new(8);
         let step = || {
             let runtime = crate::runtime().unwrap();
-            let mut store = runtime.block_on(Store::connect(&sandbox.config())).unwrap();
+            let mut store = runtime.block_on(Store::connect(&sandbox.config(), &Tables::default())).unwrap();
             together.wait();
             u32::from(runtime.block_on(store.ensure_schema()).unwrap().created_orders)
         };
