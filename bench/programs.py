@@ -12,7 +12,8 @@ from workbench import Program
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from apache_kafka import LOGGING, fetch_jars, missing_tools
+from apache_kafka import missing_tools
+from maven import LOGGING, fetch_jars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import signal
@@ -21,24 +20,17 @@ from typing import TYPE_CHECKING
 import yaml
 from confluent_kafka.admin import AdminClient
 
+from maven import LOGGING, fetch_jars
 from services import ROOT, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 VERSION = "4.3.1"
 """The newest 4.x whose command-line tools are published too."""
-START_LIMIT = 90.0
-
-POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>local</groupId><artifactId>jars</artifactId><version>1</version><packaging>pom</packaging>
-<dependencies>
-{dependencies}
-</dependencies></project>
-"""
-DEPENDENCY = " <dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
-LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5"
+START_LIMIT = 300.0
+SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)
+"""Java's flags for a broker that runs for minutes, for which its second compiler takes more time than it saves."""
 
 LOG4J = """\
 <Configuration status="WARN" shutdownHook="disable"><Appenders>
@@ -74,55 +66,22 @@ def fetch(artifact: str = "kafka_2.13") -> Path:
     return fetch_jars(f"{artifact}-{VERSION}", f"org.apache.kafka:{artifact}:{VERSION}", LOGGING)
 
 
-def fetch_jars(name: str, *dependencies: str) -> Path:
-    """Jars with all that they need, fetched by Maven once into a cache folder outside the tree.
-
-    Args:
-        name: the folder's.
-        dependencies: each as ``group:artifact:version``.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccstream" / name
-    jars = cache / "libs"
-    if jars.exists():
-        return jars
-    cache.mkdir(parents=True, exist_ok=True)
-    lines = "\n".join(DEPENDENCY.format(*one.split(":")) for one in dependencies)
-    (cache / "pom.xml").write_text(POM.format(dependencies=lines))
-    partial = cache / f"libs.partial-{os.getpid()}"
-    subprocess.run(
-        [
-            *("mvn", "-B", "-ntp", "-q", "-Dstyle.color=never", "-f", str(cache / "pom.xml")),
-            "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies",
-            *("-DincludeScope=runtime", f"-DoutputDirectory={partial}"),
-        ],
-        check=True,
-        timeout=600,
-    )
-    try:
-        partial.rename(jars)
-    except OSError:
-        # Another process was first: its jars are as good.
-        if not jars.exists():
-            raise
-        shutil.rmtree(partial)
-    return jars
-
-
 class ApacheKafka:
     """A broker of its own, with data that goes at the end.
 
     Args:
         port: instead of the compose file's 9094; its controller then gets a free one.
         advertised: the port that it sends clients to, where something stands before it.
+        flags: Java's.
     """
 
-    def __init__(self, port: int | None = None, advertised: int | None = None) -> None:
+    def __init__(self, port: int | None = None, advertised: int | None = None, flags: Sequence[str] = ()) -> None:
         self.port = port or 9094
         self._controller_port = free_port() if port else 9093
         self._advertised = advertised or self.port
         self._environment = compose_environment()
         self._cluster_id = self._environment["CLUSTER_ID"]
-        self._heap = self._environment["KAFKA_HEAP_OPTS"].split()
+        self._flags = [*self._environment["KAFKA_HEAP_OPTS"].split(), *flags]
         self._jars = fetch()
         self._folder = Path(tempfile.mkdtemp(prefix="ccstream-kafka-"))
         self.log = self._folder / "kafka.log"
@@ -145,21 +104,21 @@ class ApacheKafka:
         """``host:port``, as the broker advertises it."""
         return f"localhost:{self._advertised}"
 
-    def _java(self, heap: list[str], *arguments: str) -> list[str]:
+    def _java(self, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}"
-        return ["java", *heap, "-XX:+UseSerialGC", logging, "-cp", f"{self._jars}/*", *arguments]
+        return ["java", *self._flags, "-XX:+UseSerialGC", logging, "-cp", f"{self._jars}/*", *arguments]
 
     def format(self) -> None:
         """Prepares the data folder, as the image does before its first start."""
         properties_file = str(self._folder / "server.properties")
-        command = self._java(["-Xmx128m"], "kafka.tools.StorageTool", "format", "-t", self._cluster_id)
+        command = self._java("kafka.tools.StorageTool", "format", "-t", self._cluster_id)
         subprocess.run([*command, "-c", properties_file], check=True, capture_output=True)
 
     def start(self) -> None:
         """Starts the broker and waits until it answers."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._java(self._heap, "kafka.Kafka", str(self._folder / "server.properties")),
+                self._java("kafka.Kafka", str(self._folder / "server.properties")),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -216,9 +175,11 @@ class ApacheKafka:
 
 
 @contextlib.contextmanager
-def running_kafka(port: int | None = None, advertised: int | None = None) -> Iterator[ApacheKafka]:
+def running_kafka(
+    port: int | None = None, advertised: int | None = None, flags: Sequence[str] = ()
+) -> Iterator[ApacheKafka]:
     """A broker that answers, and goes at the end; arguments as :class:`ApacheKafka` takes them."""
-    kafka = ApacheKafka(port, advertised)
+    kafka = ApacheKafka(port, advertised, flags)
     try:
         kafka.format()
         kafka.start()

@@ -7,17 +7,15 @@ makes the faults' tests long. Each worker of ``pytest -n N`` has separate servic
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
-import resource
 import sys
-import time
 import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import psycopg
 import pytest
 
@@ -25,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 pytest.register_assert_rewrite("pipeline", "recount", "running", "waiting")
 
 import ccstream  # noqa: E402
-from apache_kafka import ApacheKafka, missing_tools, running_kafka  # noqa: E402
+from apache_kafka import SHORT_LIVED, ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
 from pipeline import Pipeline, make_pipeline  # noqa: E402
 from scheduler import Scheduler  # noqa: E402
@@ -57,16 +55,6 @@ def _time_limit(item: pytest.Item) -> float:
     return float(mark.args[0] if mark else item.config.getini("timeout"))
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Prints what the whole run took, with all workers, services and commands that it waited for."""
-    if hasattr(config, "workerinput") or config.option.collectonly:
-        return
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    processor = sum(one.ru_utime + one.ru_stime for one in used)
-    wall = time.time() - psutil.Process().create_time()
-    print(f"{wall:.0f} s of wall time, {processor:.0f} s of processor time over all processes")
-
-
 def leave_out(part: str, why: str) -> None:
     """Skips a test whose part is not here, or fails it where that part is demanded."""
     if part in os.environ.get("CCSTREAM_DEMAND", "").split(","):
@@ -87,7 +75,7 @@ def apache() -> Iterator[ApacheKafka]:
     """Apache Kafka, as the compose file configures it but for its ports."""
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
-    with running_kafka(free_port()) as kafka:
+    with running_kafka(free_port(), flags=SHORT_LIVED) as kafka:
         yield kafka
 
 
@@ -110,20 +98,37 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 
 
 def at_length(short: int, long: int) -> int:
-    """A number of rounds or seconds: the long one under ``make test-faults``."""
+    """A number of rounds, faults, events or seconds: the long one under ``make test-faults``."""
     return long if os.environ.get("CCSTREAM_FAULTS") == "long" else short
+
+
+@contextlib.contextmanager
+def make_database(services: dict[str, str], template: str = "template1") -> Iterator[str]:
+    """The URL of a database that is a copy of another, and goes at the end."""
+    base = services["DATABASE_URL"]
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(base, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield base.rpartition("/")[0] + f"/{name}"
+    with psycopg.connect(base, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
 def database(services: dict[str, str]) -> Iterator[str]:
     """The URL of an empty database of the test's own."""
-    base = services["DATABASE_URL"]
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield base.rpartition("/")[0] + f"/{name}"
-    with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with make_database(services) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def tables(services: dict[str, str]) -> Iterator[str]:
+    """The name of a database with ccstream's tables and not a row, to be copied: a consumer takes seconds for them."""
+    with make_database(services) as url, make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline:
+        pipeline.create_topic(1)
+        pipeline.run("consume", "--until-caught-up")
+        pipeline.execute("DELETE FROM kafka_offsets")
+        yield url.rpartition("/")[2]
 
 
 @pytest.fixture
@@ -140,6 +145,13 @@ def postgres(services: dict[str, str]) -> Iterator[embedded.Postgres]:
 def pipeline(broker: str, database: str) -> Iterator[Pipeline]:
     """A pipeline on each broker in turn."""
     with make_pipeline(broker, database) as made:
+        yield made
+
+
+@pytest.fixture
+def tabled_pipeline(broker: str, services: dict[str, str], tables: str) -> Iterator[Pipeline]:
+    """A pipeline on each broker in turn, whose tables are there, without a row."""
+    with make_database(services, tables) as url, make_pipeline(broker, url) as made:
         yield made
 
 

@@ -22,6 +22,7 @@ import calls
 from recount import Recount
 from running import Running
 from services import ROOT
+from waiting import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
@@ -43,6 +44,7 @@ class Pipeline:
     folder: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="ccstream-tests-")
     )
+    _session: psycopg.Connection[tuple[Any, ...]] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,7 +60,7 @@ class Pipeline:
             "PYTHONFAULTHANDLER": "1",
         }
 
-    def run(self, *arguments: str, status: int | None = 0, limit: float = 120) -> str:
+    def run(self, *arguments: str, status: int | None = 0, limit: float = LIMIT) -> str:
         """Runs ``ccstream ARGUMENTS`` and returns what it printed; ``status`` None takes any."""
         done = subprocess.run(
             [sys.executable, "-m", "ccstream", *arguments],
@@ -140,16 +142,29 @@ class Pipeline:
         producer = Producer({"bootstrap.servers": self.broker, "message.max.bytes": 5_000_000, **config})
         for payload in payloads:
             producer.produce(self.topic, payload, partition=0)
-        assert producer.flush(30) == 0
+        assert producer.flush(LIMIT) == 0
 
     def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Asks the database."""
-        with self.connect() as connection:
-            return connection.execute(query, parameters).fetchall()
+        """Asks the database, in a session that is kept: a new one costs four times as much as most answers."""
+        session = self._session
+        if session is not None and not session.closed:
+            try:
+                return session.execute(query, parameters).fetchall()
+            except psycopg.OperationalError:
+                # The server ended the session, perhaps long ago; any other error is the caller's.
+                if not session.closed:
+                    raise
+        session = self._session = self.connect()
+        return session.execute(query, parameters).fetchall()
+
+    def close(self) -> None:
+        """Ends the session of :meth:`query`."""
+        if self._session is not None:
+            self._session.close()
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """A session of a person's."""
-        return psycopg.connect(self.database_url, autocommit=True)
+        return psycopg.connect(self.database_url, autocommit=True, prepare_threshold=None)
 
     def execute(self, statements: str) -> None:
         """Runs statements in the database."""
@@ -172,7 +187,7 @@ class Pipeline:
         admin = AdminClient({"bootstrap.servers": self.broker})
         return len(admin.describe_consumer_groups([self.topic])[self.topic].result().members)
 
-    def verify(self, limit: float = 120) -> None:
+    def verify(self, limit: float = LIMIT) -> None:
         """``ccstream verify``, and the same recounted here."""
         self.run("verify", limit=limit)
         [(consumed, stored, duplicate, rejected)] = self.query(
@@ -208,5 +223,6 @@ def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
                 child.stdout.close()
             if crash := calls.of_crash(child, Path(made.folder.name)):
                 crashes.append(crash)
+        made.close()
         made.folder.cleanup()
         assert not crashes, "\n".join(crashes)

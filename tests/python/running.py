@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from waiting import LIMIT
+
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
@@ -24,7 +26,7 @@ class Running:
         """All of it."""
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, part: str, limit: float = 60) -> None:
+    def wait_for(self, part: str, limit: float = LIMIT) -> None:
         """Waits until it has printed a part of a line."""
         until = time.monotonic() + limit
         while part not in self.output():
@@ -36,10 +38,14 @@ class Running:
         """Sends it a signal."""
         self.process.send_signal(number)
 
-    def stop(self, limit: float = 40) -> int:
+    def wait(self) -> int:
+        """Waits until it ends and returns its exit status."""
+        return self.process.wait(LIMIT)
+
+    def stop(self) -> int:
         """Sends it SIGTERM and returns its exit status."""
         self.signal(signal.SIGTERM)
-        return self.process.wait(limit)
+        return self.wait()
 
     def accounts(self) -> tuple[int, int, int]:
         """What a producer that has ended says that it sent, that Kafka has, and that failed."""

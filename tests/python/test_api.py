@@ -15,7 +15,7 @@ import pytest
 
 import ccstream
 from ccstream import events
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,7 +138,7 @@ def test_a_cancelled_task_stops_the_run(embedded_pipeline: Pipeline) -> None:
     asyncio.run(cancel())
     # The run commits, leaves the group and closes its connection, in this order.
     connections = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'ccstream' AND datname = current_database()"
-    wait_until("the run has ended", lambda: not embedded_pipeline.query(connections), limit=20)
+    wait_until("the run has ended", lambda: not embedded_pipeline.query(connections))
     assert embedded_pipeline.count() == 100
     done = consumer(embedded_pipeline, until_caught_up=True).run()
     assert done.consumed == 0
@@ -173,8 +173,8 @@ def test_ctrl_c_ends_a_verification_here_and_in_postgres(embedded_pipeline: Pipe
         child = pipeline.spawn("-c", script)
         wait_until("it waits for the table", lambda: bool(pipeline.query(waiting)))
         child.send_signal(signal.SIGINT)
-        assert child.communicate(timeout=20)[0].endswith("KeyboardInterrupt\n")
-        wait_until("PostgreSQL has given it up", lambda: not pipeline.query(waiting), limit=20)
+        assert child.communicate(timeout=LIMIT)[0].endswith("KeyboardInterrupt\n")
+        wait_until("PostgreSQL has given it up", lambda: not pipeline.query(waiting))
 
 
 def test_errors_are_of_their_kind(embedded_pipeline: Pipeline) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from waiting import LIMIT
+
 if TYPE_CHECKING:
     from pipeline import Pipeline
 
@@ -157,7 +159,7 @@ def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -
     assert "Left out 1: they have no payload" in resent
     reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "reader", "enable.auto.commit": False})
     reader.assign([TopicPartition(pipeline.topic, 0, 4)])
-    again = [message.value() for message in reader.consume(2, timeout=10)]
+    again = [message.value() for message in reader.consume(2, timeout=LIMIT)]
     reader.close()
     assert again == [event(amount="abc"), event(amount="12.345")]
     # A second time nothing goes out; what is still wrong is kept again.

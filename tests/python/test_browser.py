@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +17,7 @@ from ccstream import embedded
 from ccstream.dashboard.figures import TOP
 from conftest import leave_out
 from services import ROOT, free_port
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +79,9 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
         lands: list[int] = []
         browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
         browser_page.goto(f"http://localhost:{port}/?range=all")
-        browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=30_000)
+        browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
         # The last of the charts.
-        browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=30_000)
+        browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
         yield browser_page
         # After a reload it may be the browser's own copy.
         assert 200 in lands
@@ -102,6 +105,7 @@ def bars(page: Page) -> tuple[list[str], list[float]]:
     return [name for _, name in found[0]], [length for _, length in found[1]]
 
 
+@pytest.mark.timeout(1800)
 def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Postgres, page: Page) -> None:
     [(count, approved)] = filled.query("SELECT count(*), count(*) FILTER (WHERE status = 'approved') FROM orders")
     [(value, average)] = filled.query("SELECT sum(value), avg(value) FROM orders WHERE currency = 'USD'")
@@ -113,18 +117,18 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Post
     # New rows show by themselves, without a reload.
     filled.run("produce", "--rate", "max", "--count", "321")
     filled.run("consume", "--until-caught-up")
-    wait_until("the page follows", lambda: number(page, "Transactions") == "2,321", limit=20)
+    wait_until("the page follows", lambda: number(page, "Transactions") == "2,321")
     # The database goes away and comes back; so does the page, and its figures stay meanwhile.
     postgres.stop()
-    page.wait_for_selector("text=PostgreSQL has not answered", timeout=30_000)
+    page.wait_for_selector("text=PostgreSQL has not answered", timeout=LIMIT * 1000)
     assert number(page, "Transactions") == "2,321"
     postgres.start()
-    page.wait_for_selector("text=PostgreSQL has not answered", state="detached", timeout=30_000)
+    page.wait_for_selector("text=PostgreSQL has not answered", state="detached", timeout=LIMIT * 1000)
     assert number(page, "Transactions") == "2,321"
     # A click on the longest bar of the categories filters by it, and the address says so.
     [(category, rows)] = filled.query("SELECT category, count(*) FROM orders GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1")
     page.locator(".st-key-bars-category svg.marks").first.click(position={"x": 180, "y": 12})
-    wait_until("it is filtered", lambda: number(page, "Transactions") == f"{rows:,}", limit=20)
+    wait_until("it is filtered", lambda: number(page, "Transactions") == f"{rows:,}")
     assert f"category={category}" in page.url
     # On a small laptop the merchants' amounts, the last column, are there without scrolling.
     page.set_viewport_size({"width": 1280, "height": 900})
@@ -137,21 +141,35 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Post
     wait_until("two fit", lambda: len({round(box["y"]) for box in map(box_of, cards.all()[:4])}) == 2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.reload()
-    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=30_000)
+    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
     assert number(page, "Transactions") == f"{rows:,}"
 
 
+@pytest.mark.timeout(1800)
 def test_bars_stay_in_order_while_rows_come(filled: Pipeline, page: Page) -> None:
     filled.consume("--quiet")
-    filled.produce(100, 4000, "--seed", "6")
+    filled.produce(100, 360_000, "--seed", "6")
     wait_until("rows come", lambda: filled.count() > 2500)
     page.goto(page.url.replace("range=all", "range=5m"))
-    page.wait_for_selector(".st-key-bars-category svg.marks", timeout=30_000)
+    page.wait_for_selector(".st-key-bars-category svg.marks", timeout=LIMIT * 1000)
     orders = set()
-    while filled.count() < 6000:
+
+    def is_over() -> bool:
         names, lengths = bars(page)
         orders.add(tuple(names))
         assert lengths[:TOP] == sorted(lengths[:TOP], reverse=True), names
         assert [name for name in names if name.endswith(" others")] == names[TOP:]
         page.wait_for_timeout(300)
-    assert len(orders) > 1, "their order did not change"
+        is_long = filled.count() >= 6000
+        if is_long:
+            # Chance alone may leave their order as it is: the second category becomes the first.
+            filled.send([of_category(names[1]) for _ in range(50)])
+        return is_long and len(orders) > 1
+
+    wait_until("their order changes", is_over)
+
+
+def of_category(name: str) -> bytes:
+    """An event of just now."""
+    event = {"transaction_id": uuid.uuid4().hex, "amount": 1, "timestamp": int(time.time() * 1000), "category": name}
+    return json.dumps(event).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import change_text, load, to_csv
 from ccstream.dashboard.view import View
 from services import ROOT, free_port
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ccstream.dashboard.figures import Figures
@@ -28,13 +30,30 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
+@pytest.fixture(autouse=True)
+def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes a page's engine with its test, not with the process: it would go on asking for a database that is gone."""
+    register, closes = atexit.register, []
+
+    def keep(function: Callable[[], object]) -> object:
+        if isinstance(getattr(function, "__self__", None), ccstream.KpiEngine):
+            closes.append(function)
+            return function
+        return register(function)
+
+    monkeypatch.setattr(atexit, "register", keep)
+    yield
+    for close in closes:
+        close()
+
+
 def app(
     monkeypatch: pytest.MonkeyPatch, url: str, tmp_path: Path, script: str = "dashboard.py", **address: str
 ) -> AppTest:
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("CCSTREAM_KPI_FILE", str(tmp_path / "columns"))
     monkeypatch.chdir(ROOT)
-    page = AppTest.from_file(str(ROOT / script), default_timeout=30)
+    page = AppTest.from_file(str(ROOT / script), default_timeout=LIMIT)
     for name, value in address.items():
         page.query_params[name] = value
     return page

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from waiting import wait_for_line, wait_until
+from waiting import LIMIT, wait_for_line, wait_until
 
 if TYPE_CHECKING:
     from ccstream import embedded
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CONSUME = ("-m", "ccstream", "consume")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
     seed = int(os.environ.get("CCSTREAM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"CCSTREAM_TEST_SEED={seed}")
@@ -45,7 +45,7 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
     assert pipeline.query("SELECT sum(consumed), sum(duplicate), sum(rejected) FROM kafka_offsets") == [(100_000, 0, 0)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_an_outage_of_postgres_needs_no_restart(pipeline: Pipeline, postgres: embedded.Postgres) -> None:
     count = 60_000
     consumer = pipeline.spawn(*CONSUME)
@@ -58,7 +58,7 @@ def test_an_outage_of_postgres_needs_no_restart(pipeline: Pipeline, postgres: em
     assert consumer.poll() is None
     consumer.send_signal(signal.SIGTERM)
     lines = wait_for_line(consumer, "Consumed")
-    assert consumer.wait(30) == 0
+    assert consumer.wait(LIMIT) == 0
     assert any("Waiting" in line for line in lines)
     assert any("PostgreSQL is back" in line for line in lines)
     pipeline.recount()
@@ -97,7 +97,7 @@ def test_a_stop_commits_what_was_read(pipeline: Pipeline, number: signal.Signals
     wait_until("rows arrive", lambda: pipeline.count() > 500)
     consumer.send_signal(number)
     lines = wait_for_line(consumer, "Consumed")
-    assert consumer.wait(30) == 0
+    assert consumer.wait(LIMIT) == 0
     assert f"Consumed {pipeline.count():,} = {pipeline.count():,} stored" in lines[-1]
     pipeline.verify()
 
@@ -122,7 +122,7 @@ def test_two_consumers_share_the_partitions(pipeline: Pipeline) -> None:
     wait_until("all rows are there", lambda: pipeline.count() == 50_000)
     for consumer in (one, two):
         consumer.send_signal(signal.SIGTERM)
-        assert consumer.wait(30) == 0
+        assert consumer.wait(LIMIT) == 0
     pipeline.verify()
     assert pipeline.query("SELECT count(DISTINCT owner_pid) FROM kafka_offsets")[0][0] == 2
 

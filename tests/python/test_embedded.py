@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from services import ROOT, free_places, free_port
-from waiting import wait_for_line
+from waiting import LIMIT, wait_for_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def run(command: str, environment: dict[str, str], *arguments: str) -> tuple[int
         check=False,
         env=environment,
         text=True,
-        timeout=100,
+        timeout=LIMIT,
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -146,7 +146,7 @@ def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, st
         # As a terminal does: the whole group gets the signal.
         os.killpg(demo.pid, signal.SIGINT)
         ended = wait_for_line(demo, "Ended:")[-1]
-        assert demo.wait(60) == 0
+        assert demo.wait(LIMIT) == 0
     assert ("PostgreSQL" in ended) != up_before
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
     assert not listens(page)

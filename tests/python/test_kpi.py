@@ -214,6 +214,7 @@ def check_groups(
             np.testing.assert_array_equal(found.astype(float), expected, name)
 
 
+@pytest.mark.timeout(1800)
 def test_every_figure_is_sqls_own(embedded_pipeline: Pipeline, chance: random.Random) -> None:
     # The last have a full block, whose columns are narrower.
     for rows, queries in ((1, 25), (40, 25), (3000, 25), (66_000, 2)):

@@ -18,7 +18,7 @@ import pytest
 import ccstream
 from ccstream import embedded
 from conftest import micros
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
     from pipeline import Pipeline
@@ -313,7 +313,7 @@ def test_an_engine_that_is_dropped_ends(filled: Pipeline) -> None:
         f"for n in range(20):\n    engine = ccstream.KpiEngine.from_database({filled.database_url!r})\n"
         "    if n % 2: engine.refresh()\n    del engine\nprint('done')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LIMIT)
     assert done.stdout.endswith("done\n")
 
 

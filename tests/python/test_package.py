@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.release
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_wheel_works_in_a_clean_venv_without_rust(tmp_path: Path) -> None:
     # With the OpenSSL that `make build` took: built anew, it is minutes. The system's is not put into the wheel.
     system_openssl = (ROOT / ".venv" / ".built").read_text().strip()

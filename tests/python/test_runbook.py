@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services import ROOT, free_port
-from waiting import wait_for_line, wait_until
+from waiting import LIMIT, wait_for_line, wait_until
 
 if TYPE_CHECKING:
     from pipeline import Pipeline
@@ -39,12 +39,12 @@ def test_the_scripts_print_the_runbooks_lines(pipeline: Pipeline) -> None:
         r"\[Producer\] Sent \d+, acknowledged \d+, failed 0 in .*",
         wait_for_line(producer, "acknowledged")[-1],
     )
-    assert producer.wait(10) == 0
+    assert producer.wait(LIMIT) == 0
     wait_until("the events are stored", lambda: pipeline.count() >= 3)
     assert re.search(r"✓ Stored 1 in \d+ ms \(total 3, lag \d+\)", wait_for_line(consumer, "total 3")[-1])
     consumer.send_signal(signal.SIGINT)
     wait_for_line(consumer, "Consumed")
-    assert consumer.wait(30) == 0
+    assert consumer.wait(LIMIT) == 0
 
 
 def test_a_missing_topic_is_created_with_its_partitions(pipeline: Pipeline) -> None:
@@ -193,7 +193,7 @@ def test_progress_where_output_is_no_terminal(embedded_pipeline: Pipeline) -> No
     assert re.fullmatch(r"\[Producer\] [\d,]+ sent, [\d,]+ acknowledged, 0 failed, \d+ events/s", line)
     producer.send_signal(signal.SIGTERM)
     wait_for_line(producer, "acknowledged")
-    assert producer.wait(10) == 0
+    assert producer.wait(LIMIT) == 0
 
 
 def test_help_names_every_flag_and_no_password() -> None:

@@ -9,9 +9,12 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
+LIMIT = 240.0
+"""Seconds within which everything comes that has to come at all, also on a machine that is busy with other things."""
+
 
 def wait_until(
-    what: str, is_true: Callable[[], bool], limit: float = 60, state: Callable[[], str] = lambda: ""
+    what: str, is_true: Callable[[], bool], limit: float = LIMIT, state: Callable[[], str] = lambda: ""
 ) -> None:
     """Waits until something is true; ``what`` says it in the failure, and ``state`` how far it was."""
     until = time.monotonic() + limit

@@ -20,7 +20,7 @@ import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from ccstream.errors import ServiceError
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
     from apache_kafka import ApacheKafka
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from running import Running
 
 PARTITIONS = 4
-RECOVERY_LIMIT = 90.0
-"""Seconds within which all that was sent has to be committed after a fault."""
 MOST_CONSUMERS = 4
 HELPERS = f"""
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
@@ -72,7 +70,7 @@ class Scene:
     def leave(self, chance: random.Random) -> None:
         """One consumer ends as it is asked to."""
         gone = self.consumers.pop(chance.randrange(len(self.consumers)))
-        status = gone.stop(limit=60)
+        status = gone.stop()
         # Before it has handlers for signals a stop is an end; and what was not committed in time is said.
         assert status in {0, -signal.SIGTERM} or (status == 1 and "drain limit" in gone.output()), gone.output()
 
@@ -94,7 +92,7 @@ class Scene:
 
     def start_postgres(self) -> None:
         """Starts it; what is left of a killed one may still be ending, and holds its memory."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + LIMIT
         while True:
             try:
                 self.postgres.start()
@@ -110,7 +108,7 @@ class Scene:
         process = self.postgres.process()
         assert process is not None
         process.send_signal(number)
-        process.wait(30)
+        process.wait(LIMIT)
 
 
 class MetNothingError(Exception):
@@ -130,7 +128,7 @@ def must(happened: object) -> None:
 def kill_consumer(scene: Scene, chance: random.Random) -> None:
     gone = scene.consumers.pop(chance.randrange(len(scene.consumers)))
     gone.signal(signal.SIGKILL)
-    gone.process.wait()
+    gone.wait()
     scene.join(chance)
 
 
@@ -188,7 +186,7 @@ def kill_session(scene: Scene, chance: random.Random) -> None:
         chance.choice(sessions).kill()
     except psutil.NoSuchProcess as gone:
         raise MetNothingError from gone
-    wait_until("PostgreSQL recovers", scene.postgres.answers, limit=30)
+    wait_until("PostgreSQL recovers", scene.postgres.answers)
 
 
 def end_sessions(scene: Scene, _chance: random.Random) -> None:
@@ -273,7 +271,7 @@ class Progress:
             The seconds that took.
         """
         began = time.monotonic()
-        until = began + RECOVERY_LIMIT
+        until = began + LIMIT
         ends: dict[int, int] = {}
         reached: dict[int, int] = {}
         failed: Exception | None = None
@@ -291,7 +289,7 @@ class Progress:
                 failed = error
             self._scene.check()
             where = f"at {reached} of {ends}, last error {failed!r}"
-            assert time.monotonic() < until, f"not caught up within {RECOVERY_LIMIT} s: {where}; {self._said()}"
+            assert time.monotonic() < until, f"not caught up within {LIMIT} s: {where}; {self._said()}"
             time.sleep(0.02)
 
     def _ends(self) -> dict[int, int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 import calls
-from apache_kafka import missing_tools, running_kafka
+from apache_kafka import SHORT_LIVED, missing_tools, running_kafka
 from conftest import at_length, leave_out
 from faults.proxy import Link
 from pipeline import make_pipeline
@@ -23,10 +25,11 @@ FENCED = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "
 """Each heartbeat comes after the session has ended: the controller takes the broker out, and in again."""
 
 
+@pytest.mark.timeout(1800)
 def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
-    with running_kafka(free_port()) as kafka, make_pipeline(kafka.address, database) as pipeline:
+    with running_kafka(free_port(), flags=SHORT_LIVED) as kafka, make_pipeline(kafka.address, database) as pipeline:
         pipeline.create_topic(4)
         consumer = pipeline.consume("--verbose")
         rate, seconds = 200, 60
@@ -40,7 +43,7 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
         # So often anew, it may never get a group together: who has gone is waited for longer than it lasts.
         kafka.restart({})
         for producer in producers:
-            assert producer.process.wait(120) == 0, producer.output()[-2000:]
+            assert producer.wait() == 0, producer.output()[-2000:]
             producer.acknowledged()
         sent = 2 * rate * seconds
 
@@ -58,6 +61,7 @@ def wait_for_rows(pipeline: Pipeline, number: int) -> None:
     wait_until("rows come", lambda: pipeline.count() >= before + number)
 
 
+@pytest.mark.timeout(1800)
 def test_a_broker_killed_before_it_acknowledges(database: str, chance: random.Random) -> None:
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
@@ -66,7 +70,7 @@ def test_a_broker_killed_before_it_acknowledges(database: str, chance: random.Ra
     port = free_port()
     with (
         Link(f"kafka://localhost:{port}") as line,
-        running_kafka(port, advertised=line.port) as kafka,
+        running_kafka(port, line.port, SHORT_LIVED) as kafka,
         make_pipeline(kafka.address, database) as pipeline,
     ):
         pipeline.create_topic(1)

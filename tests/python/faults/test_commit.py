@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline import Pipeline
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("rows", "count"), [(200, 20_000), (2_500, 200_000)], ids=["one", "two at once"])
 def test_a_commit_that_is_cut_is_neither_doubled_nor_lost(
     pipeline: Pipeline, chance: random.Random, rows: int, count: int

@@ -18,8 +18,8 @@ import psutil
 import psycopg
 import pytest
 
-from conftest import leave_out
-from pipeline import OTHER_SESSIONS
+from conftest import leave_out, make_database
+from pipeline import OTHER_SESSIONS, make_pipeline
 from recount import read_topic
 from waiting import wait_until
 
@@ -44,15 +44,18 @@ def role_of(pipeline: Pipeline) -> tuple[str, str]:
 
 
 @pytest.fixture
-def ready(embedded_pipeline: Pipeline, request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+def ready(services: dict[str, str], tables: str, request: pytest.FixtureRequest) -> Iterator[Pipeline]:
     """A pipeline whose tables are there, without a row; of one partition, or as many as are asked for."""
-    embedded_pipeline.create_topic(getattr(request, "param", 1))
-    embedded_pipeline.run("consume", "--until-caught-up")
-    yield embedded_pipeline
-    role = f"app_{embedded_pipeline.topic}"
-    with embedded_pipeline.connect() as connection, contextlib.suppress(psycopg.errors.UndefinedObject):
-        connection.execute(f"DROP OWNED BY {role}")
-        connection.execute(f"DROP ROLE {role}")
+    with (
+        make_database(services, tables) as url,
+        make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline,
+    ):
+        pipeline.create_topic(getattr(request, "param", 1))
+        yield pipeline
+        role = f"app_{pipeline.topic}"
+        with pipeline.connect() as connection, contextlib.suppress(psycopg.errors.UndefinedObject):
+            connection.execute(f"DROP OWNED BY {role}")
+            connection.execute(f"DROP ROLE {role}")
 
 
 def send(pipeline: Pipeline, count: int = 1000) -> None:
@@ -138,8 +141,10 @@ def test_an_operators_cancel_is_tried_again(ready: Pipeline) -> None:
 
 def test_timeouts_of_the_database_do_not_end_a_batch(ready: Pipeline) -> None:
     name = database_of(ready)
-    for setting in ("statement_timeout", "transaction_timeout", "idle_session_timeout", "lock_timeout"):
-        ready.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '5ms'")
+    # In one session, which began without them.
+    with ready.connect() as person:
+        for setting in ("statement_timeout", "transaction_timeout", "idle_session_timeout", "lock_timeout"):
+            person.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '5ms'")
     consumer = ready.consume()
     consumer.wait_for("Reading partition")
     time.sleep(0.5)
@@ -172,13 +177,13 @@ def test_a_revoked_privilege_ends_it_and_says_what_to_grant(ready: Pipeline, tab
     consumer.wait_for("Reading partition")
     ready.execute(f"REVOKE INSERT, UPDATE ON {table} FROM {role}")
     send(ready)
-    assert consumer.process.wait(30) == 4
+    assert consumer.wait() == 4
     assert f"permission denied for table {table} (SQLSTATE 42501)" in consumer.output()
     assert "what to do: GRANT SELECT, INSERT, UPDATE ON orders" in consumer.output()
     assert ready.count() == 0
     ready.execute(f"GRANT INSERT, UPDATE ON {table} TO {role}")
     again = ready.consume("--until-caught-up", environment={"DATABASE_URL": url})
-    assert again.process.wait(60) == 0
+    assert again.wait() == 0
     ready.recount()
 
 
@@ -188,7 +193,7 @@ def test_a_table_that_is_dropped_ends_it_and_a_new_start_makes_it(ready: Pipelin
     wait_until("rows arrive", lambda: ready.count() == 1000)
     ready.execute("DROP TABLE orders")
     send(ready)
-    assert consumer.process.wait(30) == 4
+    assert consumer.wait() == 4
     assert "start the consumer again" in consumer.output()
     output = ready.run("consume", "--until-caught-up")
     assert "The table orders is new" in output

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUMS = "SELECT sum(consumed), sum(duplicate) FROM kafka_offsets"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("assignment", ["eager", "cooperative"])
 def test_consumers_come_and_go(apache_pipeline: Pipeline, chance: random.Random, assignment: str) -> None:
     pipeline = apache_pipeline
@@ -45,9 +45,9 @@ def test_consumers_come_and_go(apache_pipeline: Pipeline, chance: random.Random,
             else:
                 kills += 1
                 gone.signal(signal.SIGKILL)
-                gone.process.wait()
+                gone.wait()
         time.sleep(chance.uniform(0, 3))
-    assert producer.stop(limit=30) == 0
+    assert producer.stop() == 0
     assert [consumer.stop() for consumer in running] == [0] * len(running)
     print(f"{assignment}: {stops} consumers were stopped, {kills} killed")
     assert stops + kills >= 3
@@ -65,7 +65,7 @@ def test_the_embedded_broker_has_both_ways_too(embedded_pipeline: Pipeline) -> N
     producer = pipeline.produce(2000, 40_000)
     second = pipeline.consume("--assignment", "cooperative")
     second.wait_for("Reading partition")
-    assert producer.process.wait(60) == 0
+    assert producer.wait() == 0
     wait_until("all rows are there", lambda: pipeline.count() == 40_000)
     # Only what moved was given up.
     assert "rebalance=Revoked([" in first.output()
@@ -75,7 +75,7 @@ def test_the_embedded_broker_has_both_ways_too(embedded_pipeline: Pipeline) -> N
     pipeline.recount()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("assignment", ["eager", "cooperative"])
 def test_a_rebalance_during_an_outage_of_postgres(
     apache_pipeline: Pipeline, postgres: embedded.Postgres, assignment: str
@@ -99,7 +99,7 @@ def test_a_rebalance_during_an_outage_of_postgres(
         time.sleep(max(0.0, began + 18 - time.monotonic()))
     finally:
         assert postgres.start()
-    assert producer.process.wait(60) == 0
+    assert producer.wait() == 0
     wait_until("all rows are there", lambda: pipeline.count() == 90_000)
     for consumer in (first, second, third):
         assert "maximum poll interval" not in consumer.output()
@@ -108,7 +108,6 @@ def test_a_rebalance_during_an_outage_of_postgres(
     pipeline.recount()
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("assignment", ["eager", "cooperative"])
 def test_partitions_that_come_during_an_outage_start_once_it_is_over(
     apache_pipeline: Pipeline, postgres: embedded.Postgres, assignment: str

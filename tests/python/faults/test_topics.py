@@ -17,7 +17,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from ccstream import embedded
 from recount import read_topic
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +59,7 @@ def delete_topic(pipeline: Pipeline) -> None:
     admin = AdminClient({"bootstrap.servers": pipeline.broker})
     for future in admin.delete_topics([pipeline.topic]).values():
         future.result()
-    wait_until("it is gone", lambda: pipeline.topic not in admin.list_topics(timeout=10).topics)
+    wait_until("it is gone", lambda: pipeline.topic not in admin.list_topics(timeout=LIMIT).topics)
 
 
 def delete_records(pipeline: Pipeline, before: int) -> None:
@@ -99,7 +99,6 @@ def test_a_topic_made_anew_between_runs(apache_pipeline: Pipeline, second: range
     pipeline.verify()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("second", [range(50, 70), range(50, 250)], ids=["fewer", "more"])
 def test_a_topic_made_anew_under_a_live_consumer(apache_pipeline: Pipeline, second: range) -> None:
     pipeline = apache_pipeline
@@ -119,7 +118,6 @@ def test_a_topic_made_anew_under_a_live_consumer(apache_pipeline: Pipeline, seco
     pipeline.verify()
 
 
-@pytest.mark.timeout(300)
 def test_a_topic_made_anew_whose_old_log_did_not_begin_at_0(apache_pipeline: Pipeline) -> None:
     # librdkafka remembers where the old one began.
     pipeline = apache_pipeline
@@ -136,7 +134,6 @@ def test_a_topic_made_anew_whose_old_log_did_not_begin_at_0(apache_pipeline: Pip
     pipeline.verify()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", ["restarted empty", "topic deleted"])
 def test_the_embedded_brokers_topic_vanishes_under_a_live_consumer(embedded_pipeline: Pipeline, how: str) -> None:
     # There librdkafka may crash (2.12, upstream: `rd_kafka_metadata_update_op` looks for a topic that this broker's
@@ -163,7 +160,7 @@ def test_the_embedded_brokers_topic_vanishes_under_a_live_consumer(embedded_pipe
     wait_until("all are there", lambda: stored_ids(pipeline) == ids(range(300)))
     assert "so partition [0] is read from the beginning" in consumer.output()
     consumer.signal(signal.SIGTERM)
-    consumer.process.wait(40)
+    consumer.wait()
     # Back soon enough, librdkafka goes on at offset 100, where the new topic has messages too. They are read again once
     # the topic is seen to be another, and each reading is counted.
     ((consumed, stored, duplicate, missing),) = pipeline.query(COUNTERS)
@@ -184,7 +181,7 @@ def test_partitions_that_are_added_are_read_within_a_minute(apache_pipeline: Pip
     producer = Producer({"bootstrap.servers": pipeline.broker})
     for partition, event in enumerate(events(range(3))):
         producer.produce(pipeline.topic, event, partition=partition)
-    assert producer.flush(30) == 0
+    assert producer.flush(LIMIT) == 0
     wait_until("all are there", lambda: pipeline.count() == 3, limit=60)
     assert consumer.stop() == 0
     pipeline.recount()
@@ -230,7 +227,6 @@ def test_retention_passes_a_live_consumer_by(apache_pipeline: Pipeline) -> None:
     pipeline.verify()
 
 
-@pytest.mark.timeout(300)
 def test_what_compaction_took_is_not_missing(apache_pipeline: Pipeline) -> None:
     pipeline = apache_pipeline
     pipeline.create_topic(
@@ -247,7 +243,7 @@ def test_what_compaction_took_is_not_missing(apache_pipeline: Pipeline) -> None:
         # One key for every two events: the first of each two goes.
         for number, event in zip(numbers, events(numbers), strict=True):
             producer.produce(pipeline.topic, event, key=str(number // 2), partition=0)
-        assert producer.flush(30) == 0
+        assert producer.flush(LIMIT) == 0
 
     send(range(2))
     pipeline.run("consume", "--until-caught-up")
@@ -259,7 +255,7 @@ def test_what_compaction_took_is_not_missing(apache_pipeline: Pipeline) -> None:
     def offsets() -> list[int]:
         return [offset for _, offset, _ in read_topic(pipeline.broker, pipeline.topic)]
 
-    wait_until("it is compacted", lambda: len(offsets()) < 60, limit=120)
+    wait_until("it is compacted", lambda: len(offsets()) < 60)
     pipeline.run("consume", "--until-caught-up")
     there = [offset for offset in offsets() if offset >= 2]
     assert pipeline.query(COUNTERS) == [(2 + len(there), 2 + len(there), 0, 0)]
@@ -271,7 +267,7 @@ def test_aborted_transactions_are_neither_read_nor_missing(apache_pipeline: Pipe
     pipeline = apache_pipeline
     pipeline.create_topic(1)
     producer = Producer({"bootstrap.servers": pipeline.broker, "transactional.id": uuid.uuid4().hex})
-    producer.init_transactions(30)
+    producer.init_transactions(LIMIT)
     committed = set()
     for number in range(20):
         numbers = range(number * 10, number * 10 + 10)
@@ -279,10 +275,10 @@ def test_aborted_transactions_are_neither_read_nor_missing(apache_pipeline: Pipe
         for event in events(numbers):
             producer.produce(pipeline.topic, event, partition=0)
         if number % 3 == 1:
-            producer.flush(30)
-            producer.abort_transaction(30)
+            producer.flush(LIMIT)
+            producer.abort_transaction(LIMIT)
         else:
-            producer.commit_transaction(30)
+            producer.commit_transaction(LIMIT)
             committed |= ids(numbers)
     # One that is open is not read yet.
     consumer = pipeline.consume()
@@ -290,10 +286,10 @@ def test_aborted_transactions_are_neither_read_nor_missing(apache_pipeline: Pipe
     producer.begin_transaction()
     for event in events(range(500, 510)):
         producer.produce(pipeline.topic, event, partition=0)
-    producer.flush(30)
+    producer.flush(LIMIT)
     time.sleep(2)
     assert stored_ids(pipeline) == committed
-    producer.commit_transaction(30)
+    producer.commit_transaction(LIMIT)
     committed |= ids(range(500, 510))
     wait_until("and now it is", lambda: stored_ids(pipeline) == committed)
     assert consumer.stop() == 0
@@ -310,5 +306,5 @@ def test_the_tests_own_reader_sees_what_is_there(apache_pipeline: Pipeline) -> N
     ]
     reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "another"})
     reader.assign([TopicPartition(pipeline.topic, 0, OFFSET_BEGINNING)])
-    assert len(reader.consume(7, timeout=10)) == 7
+    assert len(reader.consume(7, timeout=LIMIT)) == 7
     reader.close()

@@ -42,7 +42,7 @@ def seconds_from_assignment(successor: Running) -> float:
     return (datetime.now() - at).total_seconds()  # noqa: DTZ005
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_a_consumer_stopped_in_its_copy(pipeline: Pipeline) -> None:
     count = 100_000
     pipeline.run("produce", "--rate", "max", "--count", str(count), "--partitions", "2", "--quiet")
@@ -66,7 +66,7 @@ def check_succession(pipeline: Pipeline, zombie: Running, sessions: set[int], co
     zombie.signal(signal.SIGCONT)
     zombie.wait_for("what was read here and is not committed is dropped")
     # In one line; then it takes part again.
-    zombie.wait_for("Reading partition", limit=60)
+    zombie.wait_for("Reading partition")
     wait_until("both read", lambda: len(pipeline.query(OWNERS)[0][0]) == 2)
     troubles = [line for line in zombie.output().splitlines()[said:] if "!" in line]
     assert len(troubles) == 1, troubles
@@ -75,7 +75,7 @@ def check_succession(pipeline: Pipeline, zombie: Running, sessions: set[int], co
     pipeline.recount()
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1800)
 def test_a_consumer_stopped_at_any_moment(pipeline: Pipeline, chance: random.Random) -> None:
     pipeline.create_topic(4)
     rounds, slowest = at_length(2, 20), 0.0
@@ -102,7 +102,7 @@ def test_a_consumer_stopped_at_any_moment(pipeline: Pipeline, chance: random.Ran
     print(f"{rounds} stops; at most {slowest:.1f} s from the assignment to the take-over")
     assert slowest < 10
     wait_until("both read", lambda: owners() == 2)
-    assert producer.stop(limit=30) == 0
+    assert producer.stop() == 0
     sent = producer.acknowledged()
     wait_until("all rows are there", lambda: pipeline.count() == sent)
     assert [consumer.stop() for consumer in consumers] == [0, 0]
