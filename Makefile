@@ -123,11 +123,7 @@ test-fuzz: build ## any bytes into validate and codec, from the corpus kept; FUZ
 	  || { tail -n 60 $(FUZZ_OUT)/$$target.log; exit 1; }; \
 	  echo "$$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(FUZZ_OUT)/$$target.log) inputs, no failure"; done
 
-wheel-test: $(VENV)/.made ## the release wheel and sdist, and the tests of what is in them
-	@$(TIMED) 'make wheel-test' $(MAKE) --no-print-directory wheel-parts
-
-wheel-parts: wheel
-	$(BIN)/maturin sdist --out dist
+wheel-test: build wheel ## the tests of the release wheel and of the sdist that it was built from
 	CCSTREAM_DIST=$(abspath dist) $(BIN)/pytest -m release
 
 test-faults: build ## the faults at length: two hours, seeds printed
@@ -159,9 +155,13 @@ kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configur
 screenshots: build ## the README's pictures, from a real run (needs chromium)
 	$(BIN)/python tools/screenshots.py
 
-wheel: $(VENV)/.made ## a wheel for any machine of this kind, in dist/
-	rm -rf dist
-	OPENSSL_NO_VENDOR=0 $(BIN)/maturin build --release --locked --out dist
+# From the sdist, unpacked in an empty folder: what it lacks is missed here.
+wheel: $(VENV)/.made ## the sdist, and a wheel for any machine of this kind, in dist/
+	rm -rf dist $(TARGET)/sdist
+	$(BIN)/maturin sdist --out dist
+	mkdir -p $(TARGET)/sdist && tar -xzf dist/*.tar.gz -C $(TARGET)/sdist --strip-components 1
+	cd $(TARGET)/sdist && OPENSSL_NO_VENDOR=0 CARGO_TARGET_DIR=$(abspath $(TARGET)/wheel) \
+	    $(abspath $(BIN))/maturin build --release --locked --out $(abspath dist)
 
 clean: ## what builds have made; not the services' data
 	rm -rf $(VENV) $(TARGET) dist

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -40,7 +41,11 @@ def main() -> int:
     name, *command = sys.argv[1:]
     adopt_orphans()
     began = time.monotonic()
-    status = subprocess.run(command, check=False).returncode
+    child = subprocess.Popen(command)
+    # A terminal's Ctrl-C reaches the command too, and its end is waited for.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    status = child.wait()
     wall = time.monotonic() - began
     reap()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from typing import TYPE_CHECKING
 
-import pytest
 import yaml
 
 import ccstream
@@ -20,55 +17,6 @@ from services import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.mark.release
-@pytest.mark.timeout(1800)
-def test_the_wheel_works_in_a_clean_venv_without_rust(tmp_path: Path) -> None:
-    # With the OpenSSL that `make build` took: built anew, it is minutes. The system's is not put into the wheel.
-    system_openssl = (ROOT / ".venv" / ".built").read_text().strip()
-    auditwheel = "skip" if system_openssl == "1" else "check"
-    maturin = [str(ROOT / ".venv" / "bin" / "maturin"), "build", "--release", "--locked", "--auditwheel", auditwheel]
-    subprocess.run(
-        [*maturin, "--out", str(tmp_path)],
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, "OPENSSL_NO_VENDOR": system_openssl},
-        capture_output=True,
-    )
-    [wheel] = tmp_path.glob("*.whl")
-    assert "cp310-abi3" in wheel.name
-    assert wheel.stat().st_size < 15_000_000
-    names = zipfile.ZipFile(wheel).namelist()
-    for name in ("py.typed", "_ccstream.pyi", "dashboard/page.py", "dashboard/land/land-110m.json"):
-        assert f"ccstream/{name}" in names
-    venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    pip = [
-        str(venv / "bin" / "python"),
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        str(wheel),
-    ]
-    subprocess.run(pip, check=True)
-    code = "import ccstream; print(ccstream.__version__, ccstream.Producer(rate=5))"
-    done = subprocess.run(
-        [str(venv / "bin" / "python"), "-c", code], capture_output=True, check=True, env=clean, text=True
-    )
-    assert "PerSecond(5.0)" in done.stdout
-    done = subprocess.run(
-        [str(venv / "bin" / "ccstream"), "--help"], capture_output=True, check=True, env=clean, text=True
-    )
-    assert "consume" in done.stdout
-    done = subprocess.run(
-        [str(venv / "bin" / "ccstream"), "up"], capture_output=True, check=False, env=clean, text=True
-    )
-    assert done.returncode == 2
-    assert "ccstream[embedded]" in done.stderr
 
 
 def test_import_needs_no_heavy_module() -> None:
