@@ -67,10 +67,12 @@ define check-python
 	$(BIN)/typos
 	@cat $$(git ls-files '*Cargo.toml' pyproject.toml) | $(BIN)/typos -
 	$(BIN)/python tools/check_words.py
+	$(BIN)/python tools/include.py --check
 endef
 
 generate: build ## what is written from the code: the stub's docstrings
 	$(BIN)/python tools/generate_stub.py
+	$(BIN)/python tools/include.py
 
 check: $(VENV)/.made ## while you write: is it right? A minute at most, after a touch of one file
 	@[ -x $(BIN)/pytest ] || $(MAKE) --no-print-directory build
@@ -93,7 +95,7 @@ lint: build ## formatting, clippy, documentation, ruff, mypy, stubtest, spelling
 	$(check-python)
 	$(BIN)/stubtest ccstream._ccstream
 
-test: ## every check and every test but those of the release build, on services of its own
+test: ## every check and every test but those of the release build, on separate services
 	@$(TIMED) 'make test' $(MAKE) --no-print-directory test-parts
 
 test-parts:

@@ -1,4 +1,4 @@
-"""The release as users get it: the wheel in a venv of its own, without Rust, and the sdist's list of files.
+"""The release as users get it: the wheel in a separate venv, without Rust, and the sdist's list of files.
 
 ``make wheel-test`` builds both into the folder that ``CCSTREAM_DIST`` names: the wheel from the sdist, unpacked in an
 empty folder.

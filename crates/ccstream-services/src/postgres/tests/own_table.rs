@@ -1,4 +1,4 @@
-//! A derived table of this file's own, as a new one would be added: what it is (below), and one entry in the registry.
+//! A derived table that this file adds, as a new one would be added: what it is (below), and one entry in the registry.
 //! Schema, batches, a killed session, verify, doctor, grants and starting over then know it.
 
 use ccstream_core::batch::StoredRow;
