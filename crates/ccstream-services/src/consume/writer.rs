@@ -113,7 +113,7 @@ impl Writer {
                 // A name that is being looked up keeps nobody waiting.
                 runtime.shutdown_background();
             })
-            .map_err(|error| Error::inconsistent(format!("the system refused a thread: {error}")))?;
+            .map_err(Error::system("starting the writer's thread"))?;
         Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
     }
 
@@ -358,7 +358,11 @@ async fn by<T>(
         Some(store) => store,
         None => Store::connect(config).await?,
     };
-    let done = work(&mut store).await?;
-    *slot = Some(store);
-    Ok(done)
+    match work(&mut store).await {
+        Ok(done) => {
+            *slot = Some(store);
+            Ok(done)
+        }
+        Err(error) => Err(store.fail(error).await),
+    }
 }

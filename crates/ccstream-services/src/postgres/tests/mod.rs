@@ -1,10 +1,13 @@
 //! On a real PostgreSQL: `CCSTREAM_TEST_DATABASE_URL`, which `make test` sets.
 
 mod duplicates;
+mod failures;
 mod fence;
 mod refusals;
 mod roundtrip;
 mod schema;
+mod scripted;
+mod settings;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -33,6 +36,11 @@ impl Sandbox {
         let sandbox = Self { runtime, url: DatabaseUrl(format!("{base}?options=-c%20search_path%3D{schema}")) };
         sandbox.execute(&format!("CREATE SCHEMA {schema}"));
         Some(sandbox)
+    }
+
+    /// Its schema's name, which no other sandbox has.
+    fn schema(&self) -> String {
+        self.url.0.rsplit_once("%3D").unwrap().1.to_owned()
     }
 
     fn client(&self) -> Client {
