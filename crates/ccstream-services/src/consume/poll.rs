@@ -211,7 +211,7 @@ impl<'r> Poll<'r> {
 
     /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
     fn poll(&mut self, mut limit: Duration) -> Result<()> {
-        if let Some(event) = self.troubles.long_wait(self.config) {
+        if let Some(event) = self.troubles.long_wait(self.config, Instant::now()) {
             (self.report)(event);
         }
         if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {

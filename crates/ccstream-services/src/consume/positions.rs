@@ -97,7 +97,7 @@ impl Poll<'_> {
     pub(super) fn look_after_topic(&mut self) -> Result<()> {
         let Some((news, needed)) = self.watch.look() else { return Ok(()) };
         if matches!(news, News::Same | News::Changed(_)) {
-            self.troubles.topic_is_there();
+            self.troubles.topic_is_there(Instant::now());
         }
         match news {
             News::Missing => {
