@@ -1,10 +1,11 @@
 //! What can go wrong with the services and the way to them.
 
 use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use ccstream_core::Error as CoreError;
-use openssl::ssl::ErrorCode;
+use openssl::ssl::{self, ErrorCode};
 use tokio_postgres::error::SqlState;
 
 use crate::sqlstate::{Verdict, entry_of, verdict};
@@ -31,7 +32,16 @@ pub enum Error {
     /// The broker answered, but not with what is needed.
     #[error("{0}")]
     Broker(String),
-    /// PostgreSQL, or the way to it, failed.
+    /// No session could be opened: PostgreSQL is unreachable, TLS or the login failed, or another program answered.
+    #[error("{context}")]
+    Connect {
+        /// What was being done, with the server.
+        context: String,
+        /// The driver's error.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// PostgreSQL refused a statement, or the connection failed.
     #[error("{context}")]
     Postgres {
         /// What was being done.
@@ -91,24 +101,30 @@ impl Error {
         move |source| Self::Postgres { context, source }
     }
 
-    /// PostgreSQL's own code, where it sent one.
-    pub fn sql_state(&self) -> Option<&SqlState> {
+    /// The driver's error, where PostgreSQL or the connection to it failed.
+    fn driver(&self) -> Option<&tokio_postgres::Error> {
         match self {
-            Self::Postgres { source, .. } => source.code(),
+            Self::Connect { source, .. } | Self::Postgres { source, .. } => Some(source),
             _ => None,
         }
     }
 
-    /// Whether waiting and trying again can help, as [`sqlstate::TABLE`](crate::sqlstate::TABLE) says;
-    /// without a SQLSTATE it is the connection. The same batch is then written again, in a new transaction that first checks the offset row.
+    /// PostgreSQL's own code, where it sent one.
+    pub fn sql_state(&self) -> Option<&SqlState> {
+        self.driver()?.code()
+    }
+
+    /// Whether waiting can help: PostgreSQL did not answer in time, the connection failed, or the SQLSTATE is one that
+    /// [`sqlstate::TABLE`](crate::sqlstate::TABLE) says to wait for. Every other error ends the program.
+    ///
+    /// The same batch is then written again, in a new transaction that first checks the offset row.
     pub fn is_retriable(&self) -> bool {
-        match self {
-            Self::Postgres { source, .. } => match source.code() {
+        match (self, self.driver()) {
+            (Self::PostgresTimeout { .. }, _) => true,
+            (_, Some(source)) => match source.code() {
                 Some(state) => verdict(state.code()) == Verdict::Wait,
-                // No SQLSTATE: the connection itself (refused, reset, closed), never an answer.
-                None => !is_config(source),
+                None => is_connection_failure(source),
             },
-            Self::PostgresTimeout { .. } => true,
             _ => false,
         }
     }
@@ -120,15 +136,17 @@ impl Error {
 
     /// The process's exit status for this error, the same in every command.
     ///
-    /// 2 settings and files, 3 Kafka, 4 PostgreSQL, 5 the tables' shape, 70 an inconsistency, 71 the system
-    /// (the last two as in BSD's `sysexits.h`).
+    /// 2 settings and files, 3 Kafka, 4 PostgreSQL, 5 the tables' shape, 70 an error within ccstream, 71 a refusal of
+    /// the operating system (the last two as in BSD's `sysexits.h`). An error of the driver that is neither PostgreSQL's
+    /// answer nor a failed connection is one within ccstream: a wrong call, or an answer that the driver cannot read.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Core(CoreError::Config { .. } | CoreError::File { .. }) => 2,
             Self::Kafka { .. } | Self::Broker(_) => 3,
-            Self::Postgres { .. } | Self::PostgresTimeout { .. } => 4,
+            Self::Connect { .. } | Self::PostgresTimeout { .. } => 4,
+            Self::Postgres { source, .. } if source.code().is_some() || is_connection_failure(source) => 4,
             Self::Schema(_) => 5,
-            Self::Core(_) => 70,
+            Self::Core(_) | Self::Postgres { .. } => 70,
             Self::System { .. } => 71,
         }
     }
@@ -170,26 +188,43 @@ fn describe(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// Errors without a SQLSTATE that no waiting mends: the URL, TLS refused, a type mismatch in our code.
-fn is_config(error: &tokio_postgres::Error) -> bool {
-    // A connection that broke in the middle of the TLS handshake is an outage like any other.
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<openssl::ssl::Error>());
-    let broke = |error: &openssl::ssl::Error| {
-        error.io_error().is_some() || [ErrorCode::SYSCALL, ErrorCode::ZERO_RETURN].contains(&error.code())
-    };
-    if cause.is_some_and(broke) {
-        return false;
+/// What begins the driver's text where an io error is the cause although the connection works: bytes that it cannot
+/// read or write, and a login that failed. The driver's kinds are private; only their text tells them apart.
+const NO_CONNECTION_FAILURE: [&str; 3] = ["error parsing response", "error encoding message", "authentication error"];
+
+/// Whether a driver's error without a SQLSTATE means that the connection failed.
+fn is_connection_failure(error: &tokio_postgres::Error) -> bool {
+    if error.is_closed() {
+        return true;
     }
     let text = error.to_string();
-    [
-        "invalid configuration",
-        "error performing TLS handshake",
-        "error serializing",
-        "error deserializing",
-        "authentication",
-    ]
-    .iter()
-    .any(|part| text.starts_with(part))
+    let mut causes = std::iter::successors(error.source(), |cause| StdError::source(*cause));
+    !NO_CONNECTION_FAILURE.iter().any(|start| text.starts_with(start)) && causes.any(is_network_failure)
+}
+
+/// Whether a cause is the network's failure, in the TLS handshake too.
+fn is_network_failure(cause: &(dyn StdError + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        // The driver reports bytes that are no message of PostgreSQL's protocol as these two kinds.
+        return !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
+    }
+    cause.downcast_ref::<ssl::Error>().is_some_and(is_end_of_stream)
+}
+
+/// OpenSSL's reason `SSL_R_UNEXPECTED_EOF_WHILE_READING`.
+const UNEXPECTED_EOF: i32 = 294;
+
+/// Whether the peer closed the connection within TLS. OpenSSL 1.1 reports that as a system call without an error,
+/// OpenSSL 3 as an error of the protocol.
+fn is_end_of_stream(error: &ssl::Error) -> bool {
+    match error.code() {
+        ErrorCode::ZERO_RETURN => true,
+        ErrorCode::SYSCALL => error.ssl_error().is_none(),
+        _ => {
+            let reasons = error.ssl_error().map_or(&[][..], |stack| stack.errors());
+            reasons.iter().any(|reason| reason.reason_code() == UNEXPECTED_EOF)
+        }
+    }
 }
 
 #[cfg(test)]

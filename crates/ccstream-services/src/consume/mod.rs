@@ -47,7 +47,7 @@ use crate::report::Observers;
 pub fn check(config: &ConsumerConfig) -> Result<()> {
     config.validate()?;
     check_options(&member::client(config)?)?;
-    postgres::connect::check(&config.database_url)
+    postgres::check_url(&config.database_url)
 }
 
 /// Reads the topic into PostgreSQL until told to stop, or to the end of every partition.

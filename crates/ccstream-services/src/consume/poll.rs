@@ -222,7 +222,7 @@ impl<'r, 'o> Poll<'r, 'o> {
 
     /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
     fn poll(&mut self, mut limit: Duration) -> Result<()> {
-        let long_wait = self.troubles.long_wait(self.config);
+        let long_wait = self.troubles.long_wait(self.config, Instant::now());
         self.report(long_wait);
         if self.unshown && self.shown.elapsed() >= SHOW_OFFSETS_EVERY {
             (self.shown, self.unshown) = (Instant::now(), false);

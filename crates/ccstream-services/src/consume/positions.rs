@@ -110,7 +110,7 @@ impl Poll<'_, '_> {
     pub(super) fn look_after_topic(&mut self) -> Result<()> {
         let Some(Answer { news, is_needed, asked }) = self.watch.look() else { return Ok(()) };
         if matches!(news, News::Same | News::Changed(_)) {
-            self.troubles.topic_is_there();
+            self.troubles.topic_is_there(Instant::now());
         }
         if news != News::Silent {
             let recovered = self.troubles.kafka_answered(asked);

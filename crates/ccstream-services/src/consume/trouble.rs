@@ -46,16 +46,17 @@ impl Troubles {
         self.waiting_since = None;
     }
 
-    /// What to tell of a group that has not come to an assignment for long, once.
-    pub(super) fn long_wait(&mut self, config: &ConsumerConfig) -> Option<ConsumeEvent> {
+    /// The warning about a group that has assigned nothing for long although the topic exists, once.
+    pub(super) fn long_wait(&mut self, config: &ConsumerConfig, now: Instant) -> Option<ConsumeEvent> {
         let limit = config.session_timeout * LONG_WAIT;
-        if self.missing_told || self.waiting_since?.elapsed() <= limit {
+        if self.missing_told || now.duration_since(self.waiting_since?) <= limit {
             return None;
         }
         self.waiting_since = None;
         let text = format!(
-            "no partitions from the group {:?} after {} s: another member is not answering the group, or the embedded \
-             broker's group is stuck (ccstream down, ccstream up)",
+            "no partitions from the group {:?} after {} s: another member does not answer the group, or the embedded \
+             broker's group is stuck. A consumer of another group reads the topic from the beginning; rows that are \
+             stored count as duplicates",
             config.group,
             limit.as_secs()
         );
@@ -121,9 +122,11 @@ impl Troubles {
         Some(ConsumeEvent::Warning(Warning::new(WarningKind::TopicMissing, text)))
     }
 
-    /// It is there again.
-    pub(super) fn topic_is_there(&mut self) {
-        self.missing_told = false;
+    /// The topic exists. If it did not before, the group could assign nothing: the wait for it begins now.
+    pub(super) fn topic_is_there(&mut self, now: Instant) {
+        if std::mem::take(&mut self.missing_told) {
+            self.waiting_since = self.waiting_since.map(|_| now);
+        }
     }
 }
 
@@ -161,7 +164,7 @@ mod tests {
             assert!(tells(&mut troubles, code), "{code}");
             assert!(!tells(&mut troubles, code), "{code}");
         }
-        troubles.topic_is_there();
+        troubles.topic_is_there(Instant::now());
         assert!(tells(&mut troubles, RDKafkaErrorCode::UnknownTopicOrPartition));
     }
 
@@ -205,9 +208,37 @@ mod tests {
     fn a_long_wait_is_told_once() {
         let config = ConsumerConfig::default();
         let mut troubles = Troubles::new(true);
-        assert!(troubles.long_wait(&config).is_none());
-        troubles.waiting_since = Instant::now().checked_sub(Duration::from_secs(31));
-        assert!(troubles.long_wait(&config).is_some());
-        assert!(troubles.long_wait(&config).is_none());
+        let began = Instant::now();
+        assert!(troubles.long_wait(&config, began + Duration::from_secs(29)).is_none());
+        assert!(troubles.long_wait(&config, began + Duration::from_secs(31)).is_some());
+        assert!(troubles.long_wait(&config, began + Duration::from_secs(99)).is_none());
+    }
+
+    #[test]
+    fn a_group_is_not_blamed_for_a_topic_that_did_not_exist() {
+        let config = ConsumerConfig::default();
+        let mut troubles = Troubles::new(false);
+        let began = Instant::now();
+        let after = |troubles: &mut Troubles, seconds| {
+            troubles.long_wait(&config, began + Duration::from_secs(seconds)).is_some()
+        };
+        assert!(!after(&mut troubles, 40));
+        // The topic is inspected again and again; only its appearance counts.
+        for seconds in [40, 50, 60] {
+            troubles.topic_is_there(began + Duration::from_secs(seconds));
+        }
+        assert!(!after(&mut troubles, 69));
+        assert!(after(&mut troubles, 71));
+    }
+
+    #[test]
+    fn a_group_that_answered_is_not_waited_for_when_its_topic_comes_back() {
+        let config = ConsumerConfig::default();
+        let mut troubles = Troubles::new(true);
+        troubles.group_answered();
+        troubles.topic_is_missing(&config);
+        let began = Instant::now();
+        troubles.topic_is_there(began);
+        assert!(troubles.long_wait(&config, began + Duration::from_secs(99)).is_none());
     }
 }

@@ -376,7 +376,11 @@ async fn by<T>(
         Some(store) => store,
         None => opener.first().await?,
     };
-    let done = work(&mut store).await?;
-    *slot = Some(store);
-    Ok(done)
+    match work(&mut store).await {
+        Ok(done) => {
+            *slot = Some(store);
+            Ok(done)
+        }
+        Err(error) => Err(store.fail(error).await),
+    }
 }

@@ -119,7 +119,7 @@ impl Engine {
     /// Begins to read; answers come from what is there already. Errors: settings that cannot be.
     pub fn start(config: EngineConfig) -> Result<Self> {
         config.validate()?;
-        crate::postgres::connect::check(&config.database_url)?;
+        crate::postgres::check_url(&config.database_url)?;
         let shared = Arc::new(Shared {
             config,
             data: RwLock::default(),
@@ -136,7 +136,7 @@ impl Engine {
         let thread = thread::Builder::new()
             .name("ccstream-kpi".into())
             .spawn(work)
-            .map_err(|error| Error::inconsistent(format!("the system refused a thread: {error}")))?;
+            .map_err(Error::system("starting the engine's thread"))?;
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self { shared, thread: Mutex::new(Some(thread)), threads })
     }

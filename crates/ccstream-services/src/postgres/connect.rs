@@ -1,157 +1,115 @@
-//! A connection to PostgreSQL from a URL, with libpq's meaning of `sslmode`.
+//! Connections to PostgreSQL: plain ones, one that writes, and one that reads.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use postgres_openssl::MakeTlsConnector;
-use tokio_postgres::config::SslMode;
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
+use super::target::{connector, read};
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 use crate::postgres::schema::READER;
 use crate::postgres::tables::Tables;
 
-/// How long a connection may take to be made.
+/// How long a connection may take to be opened.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// A peer that is silent for so long is asked for a sign of life, and given up after as long again.
-const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// A URL's `sslmode`, as libpq means it: only the two `verify` modes look at the certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TlsMode {
-    Disable,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
+/// Settings of a session that PostgreSQL 13 does not have: a startup packet that names them would be refused there.
+const YOUNGER: [&str; 2] = ["idle_session_timeout", "transaction_timeout"];
 
-/// A connection string, read.
+/// The task that serves a connection. It ends with the connection.
 #[derive(Debug)]
-struct Target {
-    config: Config,
-    tls: TlsMode,
-    root_certificate: Option<PathBuf>,
-}
+pub(crate) struct Service(JoinHandle<Result<(), tokio_postgres::Error>>);
 
-/// Reads a URL (`postgresql://`, `postgres://`, SQLAlchemy's `postgresql+driver://`) or a string of
-/// `key=value`. The parameters that tokio-postgres does not know are taken out first.
-fn read(url: &DatabaseUrl) -> Result<Target> {
-    let refuse = |why: String| Error::config("database_url", format!("{url} {why}"));
-    let (mut tls, mut root_certificate) = (TlsMode::Prefer, None);
-    let mut take = |key: &str, value: &str| -> Result<bool> {
-        match key {
-            "sslmode" => {
-                tls = match value {
-                    "disable" => TlsMode::Disable,
-                    "allow" | "prefer" => TlsMode::Prefer,
-                    "require" => TlsMode::Require,
-                    "verify-ca" => TlsMode::VerifyCa,
-                    "verify-full" => TlsMode::VerifyFull,
-                    _ => return Err(refuse(format!("has an unknown sslmode {value:?}"))),
-                };
+impl Service {
+    /// The reason why the connection ended, where an error says only that it is closed.
+    pub(crate) async fn explain(self, client: &Client, error: Error) -> Error {
+        match error {
+            Error::Postgres { context, source } if source.is_closed() && client.is_closed() => {
+                let reason = self.0.await.ok().and_then(Result::err);
+                Error::Postgres { context, source: reason.unwrap_or(source) }
             }
-            "sslrootcert" => root_certificate = (value != "system").then(|| PathBuf::from(value)),
-            _ => return Ok(false),
+            error => error,
         }
-        Ok(true)
-    };
-    let cleaned = if let Some((scheme, rest)) = url.0.split_once("://") {
-        let plain = scheme.split('+').next().unwrap_or(scheme);
-        if plain != "postgresql" && plain != "postgres" {
-            return Err(refuse("does not begin with postgresql://".into()));
-        }
-        let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let mut kept = url::form_urlencoded::Serializer::new(String::new());
-        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if !take(&key, &value)? {
-                kept.append_pair(&key, &value);
-            }
-        }
-        let kept = kept.finish().replace('+', "%20");
-        if kept.is_empty() { format!("{plain}://{base}") } else { format!("{plain}://{base}?{kept}") }
-    } else {
-        let mut kept = Vec::new();
-        for word in url.0.split_whitespace() {
-            let (key, value) = word.split_once('=').unwrap_or((word, ""));
-            if !take(key, value.trim_matches('\''))? {
-                kept.push(word);
-            }
-        }
-        kept.join(" ")
-    };
-    let config: Config = cleaned.parse().map_err(|error: tokio_postgres::Error| {
-        // The driver's own text never holds the password; the URL may.
-        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        refuse(format!("is not a connection string: {cause}"))
-    })?;
-    Ok(Target { config, tls, root_certificate })
-}
-
-fn connector(target: &Target) -> Result<MakeTlsConnector> {
-    let fail = |error: openssl::error::ErrorStack| Error::config("database_url", format!("TLS: {error}"));
-    let mut builder = SslConnector::builder(SslMethod::tls()).map_err(fail)?;
-    let verify = matches!(target.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
-    // A static OpenSSL knows no folder of certificates: find the system's. Reading a whole bundle takes a tenth of a
-    // second, so only where one is looked at.
-    let authorities = target.root_certificate.clone().or_else(|| openssl_probe::probe().cert_file);
-    if let (true, Some(path)) = (verify, authorities) {
-        builder.set_ca_file(path).map_err(fail)?;
     }
-    builder.set_verify(if verify { SslVerifyMode::PEER } else { SslVerifyMode::NONE });
-    let mut connector = MakeTlsConnector::new(builder.build());
-    if target.tls != TlsMode::VerifyFull {
-        connector.set_callback(|config, _| {
-            config.set_verify_hostname(false);
-            Ok(())
-        });
-    }
-    Ok(connector)
 }
 
-/// Errors: the URL is not usable. Nothing is connected.
-pub(crate) fn check(url: &DatabaseUrl) -> Result<()> {
-    connector(&read(url)?).map(drop)
-}
-
-/// Connects, as `ccstream` to the server's eyes. The connection is served by a task of the current runtime.
+/// Connects. The server knows the session as `ccstream`; a task of the current runtime serves it.
 pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Client> {
     connect_within(url, CONNECT_LIMIT).await
 }
 
-/// The same, within so long.
+/// Connects, within a limit.
 pub(crate) async fn connect_within(url: &DatabaseUrl, limit: Duration) -> Result<Client> {
-    let mut target = read(url)?;
-    target.config.ssl_mode(match target.tls {
-        TlsMode::Disable => SslMode::Disable,
-        TlsMode::Prefer => SslMode::Prefer,
-        TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
-    });
-    if target.config.get_application_name().is_none() {
-        target.config.application_name("ccstream");
+    open(url, None, limit).await.map(|(client, _)| client)
+}
+
+/// Connects, and gives the session these settings, which beat those of the role, of the database and in the URL. Of each,
+/// the name comes before the value; neither may have a blank.
+///
+/// They are sent in the startup packet: a `statement_timeout` of the role may be shorter than the statement that would
+/// lift it. A pooler may refuse or ignore them there, so they are set after connecting as well.
+pub(crate) async fn connect_with(url: &DatabaseUrl, settings: &[(&str, &str)]) -> Result<(Client, Service)> {
+    let (client, service) = match open(url, Some(settings), CONNECT_LIMIT).await {
+        Err(error) if may_refuse_options(&error) => open(url, None, CONNECT_LIMIT).await?,
+        opened => opened?,
+    };
+    match set(&client, settings).await {
+        Ok(()) => Ok((client, service)),
+        Err(error) => Err(service.explain(&client, error).await),
     }
-    target
-        .config
-        .keepalives(true)
-        .keepalives_idle(KEEPALIVE)
-        .keepalives_interval(KEEPALIVE / 5)
-        .keepalives_retries(5)
-        .tcp_user_timeout(KEEPALIVE * 2);
+}
+
+/// Whether a pooler may have refused the startup packet for the settings in it. PgBouncer answers 08P01, as to much else;
+/// Amazon's RDS Proxy 0A000.
+fn may_refuse_options(error: &Error) -> bool {
+    let refusals = [SqlState::PROTOCOL_VIOLATION, SqlState::FEATURE_NOT_SUPPORTED];
+    error.sql_state().is_some_and(|state| refusals.contains(state))
+}
+
+/// Opens a connection, with settings in the startup packet.
+async fn open(url: &DatabaseUrl, settings: Option<&[(&str, &str)]>, limit: Duration) -> Result<(Client, Service)> {
+    let mut target = read(url)?;
+    if let Some(settings) = settings {
+        add_options(&mut target.config, settings);
+    }
     let context = format!("connecting to PostgreSQL at {url}");
-    // The whole of it: whoever accepts the connection may be no PostgreSQL, and never say a word.
+    // The limit is for all of it: a program that is no PostgreSQL may accept the connection and never answer.
     let (client, connection) = tokio::time::timeout(limit, target.config.connect(connector(&target)?))
         .await
         .map_err(|_| Error::PostgresTimeout { context: context.clone(), limit })?
-        .map_err(Error::postgres(context))?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            // Whoever uses the client is told as well; here for those who debug.
+        .map_err(|source| Error::Connect { context, source })?;
+    let service = tokio::spawn(async move {
+        let ended = connection.await;
+        if let Err(error) = &ended {
             tracing::debug!(%error, "PostgreSQL connection ended.");
         }
+        ended
     });
-    Ok(client)
+    Ok((client, Service(service)))
+}
+
+/// Adds settings to the startup packet's options, after the URL's own: of two, PostgreSQL takes the later.
+fn add_options(config: &mut Config, settings: &[(&str, &str)]) {
+    let mut options = config.get_options().unwrap_or_default().to_owned();
+    for (name, value) in settings.iter().filter(|(name, _)| !YOUNGER.contains(name)) {
+        options.extend([" -c ", name, "=", value]);
+    }
+    config.options(options.trim_start());
+}
+
+/// Sets them in the session, those first that every server has: among them may be one that ends the statement.
+async fn set(client: &Client, settings: &[(&str, &str)]) -> Result<()> {
+    let mut statements = String::new();
+    for (name, value) in settings.iter().filter(|(name, _)| !YOUNGER.contains(name)) {
+        statements.extend(["SET ", name, " = '", value, "'; "]);
+    }
+    for (name, value) in settings.iter().filter(|(name, _)| YOUNGER.contains(name)) {
+        let exists = format!("current_setting('{name}', true) IS NOT NULL");
+        statements.extend(["SELECT set_config('", name, "', '", value, "', false) WHERE ", &exists, "; "]);
+    }
+    client.batch_execute(&statements).await.map_err(Error::postgres("setting up the connection"))
 }
 
 /// Has the server give up a query that takes minutes once nobody is there to hear its answer. Before PostgreSQL 14, and on
@@ -162,18 +120,19 @@ pub(crate) async fn end_when_left(client: &Client) {
     }
 }
 
+/// The settings of a session that reads.
+const READING: [(&str, &str); 5] = [
+    ("statement_timeout", "60s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("default_transaction_read_only", "on"),
+    ("timezone", "UTC"),
+    ("client_encoding", "UTF8"),
+];
+
 /// Connects for reading only, with the reading role's rights where there is one that may read all of it; that
 /// role.
 pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<(Client, Option<String>)> {
-    let step = || Error::postgres("setting up the connection");
-    let client = connect(url).await?;
-    client
-        .batch_execute(
-            "SET default_transaction_read_only = on; SET statement_timeout = '60s'; SET timezone = 'UTC';
-             SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'",
-        )
-        .await
-        .map_err(step())?;
+    let (client, _) = connect_with(url, &READING).await?;
     // A table made anew by somebody else, or restored, may not be the role's to read.
     let role = client
         .query_opt(
@@ -183,53 +142,11 @@ pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<(Client, Option
             &[&READER, &Tables::default().read()],
         )
         .await
-        .map_err(step())?;
+        .map_err(Error::postgres("setting up the connection"))?;
     let mut role: Option<String> = role.map(|row| row.get(0));
     // From PostgreSQL 16 on, a member need not be allowed to take the role.
     if role.is_some() && client.batch_execute(&format!("SET ROLE {READER}")).await.is_err() {
         role = None;
     }
     Ok((client, role))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(url: &str) -> Target {
-        read(&DatabaseUrl(url.into())).unwrap()
-    }
-
-    #[test]
-    fn modes_of_tls() {
-        for (mode, expected) in [
-            ("disable", TlsMode::Disable),
-            ("allow", TlsMode::Prefer),
-            ("require", TlsMode::Require),
-            ("verify-ca", TlsMode::VerifyCa),
-            ("verify-full", TlsMode::VerifyFull),
-        ] {
-            assert_eq!(target(&format!("postgresql://u:p@h/d?sslmode={mode}")).tls, expected);
-            assert_eq!(target(&format!("host=h user=u sslmode='{mode}'")).tls, expected);
-        }
-        assert_eq!(target("postgresql://u:p@h/d").tls, TlsMode::Prefer);
-    }
-
-    #[test]
-    fn what_the_driver_does_not_know_is_taken_out() {
-        let url = "postgresql+psycopg://u:p%40w@h:5/d?sslrootcert=/ca.pem&application_name=my%20app";
-        let read = target(url);
-        assert_eq!(read.root_certificate, Some(PathBuf::from("/ca.pem")));
-        assert_eq!(read.config.get_password(), Some(b"p@w".as_slice()));
-        assert_eq!(read.config.get_application_name(), Some("my app"));
-    }
-
-    #[test]
-    fn bad_urls_say_so_without_the_password() {
-        for url in ["mysql://u:secret@h/d", "postgresql://u:secret@h/d?sslmode=x", "postgresql://u:secret@h:port/d"] {
-            let error = read(&DatabaseUrl(url.into())).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{error}");
-            assert!(!error.chain().contains("secret"), "{error}");
-        }
-    }
 }

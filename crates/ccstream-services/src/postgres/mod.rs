@@ -15,13 +15,13 @@ mod offsets;
 pub(crate) mod schema;
 mod statements;
 pub mod tables;
-
-use std::time::Duration;
+mod target;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 pub(crate) use self::blockers::MARK;
 use self::blockers::{Claim, HELPER};
+use self::connect::Service;
 use self::insert::Caution;
 pub use self::offsets::Counters;
 use self::offsets::FenceVerdict;
@@ -30,12 +30,26 @@ pub(crate) use self::offsets::{Origin, Position, Positions, Refusal, Restart, Ta
 pub use self::schema::SchemaChange;
 pub use self::statements::Statements;
 use self::tables::{Tables, Write};
+pub(crate) use self::target::check_url;
 use crate::config::{ConsumerConfig, DatabaseUrl};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
 
-/// How long a lock is waited for.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The settings of a session that writes, but for `synchronous_commit`. No timeout of the server ends a transaction of ours:
+/// the same batch would run into it again, for ever. A server that hears nothing from us for long ends the session.
+const WRITING: [(&str, &str); 11] = [
+    ("statement_timeout", "0"),
+    ("lock_timeout", "5s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("transaction_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "5"),
+    ("tcp_user_timeout", "20000"),
+    ("timezone", "UTC"),
+    ("client_encoding", "UTF8"),
+];
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -50,6 +64,7 @@ pub(crate) enum Outcome {
 #[derive(Debug)]
 pub(crate) struct Store {
     client: Client,
+    service: Service,
     url: DatabaseUrl,
     source: Source,
     /// Its session's process id in PostgreSQL.
@@ -61,8 +76,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Connects and sets the session up. No timeout of the server's own ends a transaction of ours: the
-    /// same batch would run into it for ever. A server that hears nothing of us for long ends the session.
+    /// Connects and sets the session up.
     pub(crate) async fn connect(config: &ConsumerConfig, tables: &Tables) -> Result<Self> {
         Self::connect_as(config, tables, MARK).await
     }
@@ -74,24 +88,30 @@ impl Store {
 
     async fn connect_as(config: &ConsumerConfig, tables: &Tables, mark: i64) -> Result<Self> {
         let url = config.database_url.clone();
-        let client = connect::connect(&url).await?;
-        let setup = format!(
-            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '60s';
-             SET synchronous_commit = {}; SET timezone = 'UTC'; SET client_encoding = 'UTF8';
-             SELECT set_config(name, value, false) FROM (VALUES
-                 ('transaction_timeout', '0'), ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '10'),
-                 ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '5'), ('tcp_user_timeout', '20000')
-             ) AS wanted (name, value) WHERE current_setting(name, true) IS NOT NULL",
-            LOCK_TIMEOUT.as_millis(),
-            if config.synchronous_commit { "on" } else { "off" },
-        );
-        let step = || Error::postgres("setting up the connection");
-        client.batch_execute(&setup).await.map_err(step())?;
-        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(step())?.get(0);
-        blockers::mark(&client, mark).await?;
+        let mut settings = WRITING.to_vec();
+        settings.push(("synchronous_commit", if config.synchronous_commit { "on" } else { "off" }));
+        let (client, service) = connect::connect_with(&url, &settings).await?;
+        let backend = match register(&client, mark).await {
+            Ok(backend) => backend,
+            Err(error) => return Err(service.explain(&client, error).await),
+        };
         let source = Source { group: config.group.clone(), topic: config.kafka.topic.clone() };
         let caution = if config.always_stage { Caution::AlwaysStage } else { Caution::default() };
-        Ok(Self { client, url, source, backend, statements: Statements::default(), caution, tables: tables.clone() })
+        Ok(Self {
+            client,
+            service,
+            url,
+            source,
+            backend,
+            statements: Statements::default(),
+            caution,
+            tables: tables.clone(),
+        })
+    }
+
+    /// Ends with an error of this connection's; the reason why it ended, where the driver says only that it did.
+    pub(crate) async fn fail(self, error: Error) -> Error {
+        self.service.explain(&self.client, error).await
     }
 
     /// Makes and checks the tables.
@@ -154,6 +174,14 @@ impl Store {
         self.caution = caution;
         Ok(Outcome::Committed(reached))
     }
+}
+
+/// Marks the session as a consumer's; its process id in PostgreSQL.
+async fn register(client: &Client, mark: i64) -> Result<i32> {
+    let row = client.query_one("SELECT pg_backend_pid()", &[]).await;
+    let backend = row.map_err(Error::postgres("setting up the connection"))?.get(0);
+    blockers::mark(client, mark).await?;
+    Ok(backend)
 }
 
 async fn begin(client: &mut Client) -> Result<Transaction<'_>> {

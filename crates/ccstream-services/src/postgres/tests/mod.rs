@@ -1,13 +1,17 @@
 //! On a real PostgreSQL: `CCSTREAM_TEST_DATABASE_URL`, which `make test` sets.
 
 mod duplicates;
+mod failures;
 mod fence;
 mod own_table;
 mod refusals;
 mod roundtrip;
 mod schema;
+mod scripted;
+mod settings;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
@@ -34,6 +38,11 @@ impl Sandbox {
         let sandbox = Self { runtime, url: DatabaseUrl(format!("{base}?options=-c%20search_path%3D{schema}")) };
         sandbox.execute(&format!("CREATE SCHEMA {schema}"));
         Some(sandbox)
+    }
+
+    /// Its schema's name, which no other sandbox has.
+    fn schema(&self) -> String {
+        self.url.0.rsplit_once("%3D").unwrap().1.to_owned()
     }
 
     fn client(&self) -> Client {
