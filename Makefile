@@ -109,7 +109,7 @@ test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
 	$(PYO3) $(BIN)/python tests/with_services.py cargo test $(CARGO_FLAGS) $(ALL)
 
 test-python: build ## the Python tests, on the embedded services and on Apache Kafka
-	$(BIN)/pytest -n 6 -m 'not release'
+	$(BIN)/pytest -n 4 -m 'not release'
 
 # Seconds for each target; without a sanitizer, which stable Rust does not have and safe code does not need.
 FUZZ_SECONDS ?= 20
