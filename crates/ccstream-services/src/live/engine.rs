@@ -54,7 +54,7 @@ impl Default for EngineConfig {
 }
 
 impl EngineConfig {
-    /// Errors: [`Error::Config`].
+    /// Errors: the URL or a limit is not usable.
     pub fn validate(&self) -> Result<()> {
         if self.max_rows < ccstream_kpi::rows::block::BLOCK_ROWS {
             return Err(Error::config("max_rows", format!("{} is less than one block of 65,536 rows", self.max_rows)));

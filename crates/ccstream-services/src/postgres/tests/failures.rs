@@ -181,7 +181,7 @@ fn our_own_wrong_calls_end_the_program() {
             ("no row", client.query_one("SELECT 1 WHERE false", &[]).await.map(drop), BROKEN),
             ("no such column", one.try_get::<_, i32>("b").map(drop), BROKEN),
             ("a column of another type", one.try_get::<_, i64>("a").map(drop), BROKEN),
-            ("wrong SQL", client.batch_execute("SELEKT 1").await, REFUSED),
+            ("wrong SQL", client.batch_execute("NO SQL").await, REFUSED),
             ("wrong data for COPY", copy_text_as_binary(&client).await, REFUSED),
         ]
     };
