@@ -45,7 +45,11 @@ def main() -> int:
     # A terminal's Ctrl-C reaches the command too, and its end is waited for.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    status = child.wait()
+    # An adopted service that has ended is a zombie, which looks alive, until it is waited for: at once, not at the end.
+    pid = status = 0
+    while pid != child.pid:
+        pid, status = os.wait()
+    status = child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.monotonic() - began
     reap()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
