@@ -10,14 +10,14 @@ pyo3::import_exception!(ccstream.errors, KafkaError);
 pyo3::import_exception!(ccstream.errors, PostgresError);
 pyo3::import_exception!(ccstream.errors, SchemaError);
 
-/// The exception for an error of ours.
+/// The exception for an error of ours: its class goes by the exit status, as a command's end does.
 pub(crate) fn exception(error: &Error) -> PyErr {
     let (text, code) = (error.chain(), error.exit_code());
-    match error {
-        Error::Core(CoreError::Config { .. } | CoreError::File { .. }) => ConfigError::new_err((text, code)),
-        Error::Kafka { .. } | Error::Broker(_) => KafkaError::new_err((text, code)),
-        Error::Postgres { .. } | Error::PostgresTimeout { .. } => PostgresError::new_err((text, code)),
-        Error::Schema(_) => SchemaError::new_err((text, code)),
+    match code {
+        2 => ConfigError::new_err((text, code)),
+        3 => KafkaError::new_err((text, code)),
+        4 => PostgresError::new_err((text, code)),
+        5 => SchemaError::new_err((text, code)),
         _ => CcstreamError::new_err((text, code)),
     }
 }

@@ -159,7 +159,8 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
         .map_err(ask())?;
     let missing: Vec<&str> = found.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
     let tables_check = if missing.is_empty() {
-        Check::good("tables", format!("{} are there", names.join(", ")))
+        let (last, others) = names.split_last().expect("orders at least");
+        Check::good("tables", format!("{} and {last} are there", others.join(", ")))
     } else {
         Check::good("tables", format!("the consumer will create {}", missing.join(", ")))
     };

@@ -116,7 +116,7 @@ fn a_table_of_ones_own_is_one_entry_of_the_registry() {
     let kafka = crate::config::KafkaConfig { bootstrap_servers: "127.0.0.1:1".into(), ..Default::default() };
     let checks = doctor::doctor(&kafka, &sandbox.url, &tables).unwrap();
     let found = |name: &str| checks.iter().find(|check| check.name == name).unwrap().found.clone();
-    assert!(found("tables").contains("latency_minute, by_hour are there"), "{}", found("tables"));
+    assert!(found("tables").contains("latency_minute and by_hour are there"), "{}", found("tables"));
     assert!(tables.grants("me", "mine").contains(&"GRANT SELECT, INSERT, UPDATE ON by_hour TO me;".to_owned()));
     assert_eq!(
         sandbox
