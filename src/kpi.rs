@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ccstream_kpi::{Query, Window};
+use ccstream_kpi::{Dimension, Query, Window};
 use ccstream_services::live::{Engine, EngineConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -90,9 +90,8 @@ impl PyKpiEngine {
     /// Answers from the last snapshot.
     ///
     /// Args:
-    ///     filters: For a dimension (``category``, ``city``, ``country``, ``merchant``, ``payment_method``, ``status``,
-    ///         ``currency``, ``entry_mode``, ``risk``: ``"true"`` or ``"false"``) the values that count; None is an
-    ///         absent one. Default: every row.
+    ///     filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the values that count; None is an
+    ///         absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
     ///     min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
     ///     max_amount: The greatest amount, likewise. Default: any.
     ///     last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
@@ -171,8 +170,8 @@ impl PyKpiEngine {
     ///     max_amount: The greatest amount, likewise. Default: any.
     ///
     /// Returns:
-    ///     Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, ``currency``, ``merchant``,
-    ///     ``category``, ``city``, ``country``, ``payment_method`` and ``status``; None where unknown.
+    ///     Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, and one for each dimension that
+    ///     :data:`ccstream.kpi.DIMENSIONS` lists; None where unknown.
     ///
     /// Raises:
     ///     ConfigError: A filter cannot be used.
@@ -194,9 +193,8 @@ impl PyKpiEngine {
         let found = PyDict::new(py);
         found.set_item("time", rows.iter().map(|row| row.time).collect::<Vec<_>>())?;
         found.set_item("cents", rows.iter().map(|row| row.cents).collect::<Vec<_>>())?;
-        let names = ["currency", "merchant", "category", "city", "country", "payment_method", "status"];
-        for (at, name) in names.into_iter().enumerate() {
-            found.set_item(name, rows.iter().map(|row| row.names[at].as_deref()).collect::<Vec<_>>())?;
+        for (at, dimension) in Dimension::all().filter(|dimension| dimension.attribute().is_some()).enumerate() {
+            found.set_item(dimension.name(), rows.iter().map(|row| row.names[at].as_deref()).collect::<Vec<_>>())?;
         }
         Ok(found)
     }

@@ -18,7 +18,7 @@ pub(crate) fn micros(length: Duration) -> i64 {
 }
 
 pub(crate) fn named(name: &str) -> PyResult<Dimension> {
-    let known = || Dimension::ALL.map(Dimension::name).join(", ");
+    let known = || Dimension::all().map(Dimension::name).collect::<Vec<_>>().join(", ");
     Dimension::named(name)
         .ok_or_else(|| bad_argument("by", format!("there is no dimension {name:?}; there are {}", known())))
 }

@@ -193,7 +193,8 @@ const fn slots(factor: usize) -> [Option<(Place, bool)>; SLOT_COUNT] {
     table
 }
 
-const fn is_same(one: &str, two: &str) -> bool {
+/// Whether two texts are the same, where a constant has to know it.
+pub const fn is_same(one: &str, two: &str) -> bool {
     let (one, two) = (one.as_bytes(), two.as_bytes());
     if one.len() != two.len() {
         return false;

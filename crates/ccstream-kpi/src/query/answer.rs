@@ -5,8 +5,9 @@ use super::chunk::{CountAndSum, Figures};
 use super::groups::{Groups, is_of_kind};
 use super::question::{AMOUNT_EDGES, By, Dimension, Grouping, Query, Window};
 use super::state::State;
+use crate::rows::attribute::Attribute;
 use crate::rows::cards::FEW;
-use crate::rows::columns::{Attribute, Columns, Coordinates};
+use crate::rows::columns::{Columns, Coordinates};
 use crate::rows::outcome::OUTCOMES;
 
 /// The fractions of p50, p95 and p99.
@@ -183,7 +184,7 @@ fn fill(mut table: Table, grouping: &Grouping, groups: &Groups, figures: &[Figur
 fn name(dimension: Dimension, group: usize, columns: &Columns) -> Option<&str> {
     match dimension.attribute() {
         Some(attribute) => columns.dictionary(attribute).name(group as u32),
-        None => columns.name(Attribute::City, group as u32),
+        None => columns.name(Attribute::CITY, group as u32),
     }
 }
 
@@ -191,7 +192,7 @@ fn name(dimension: Dimension, group: usize, columns: &Columns) -> Option<&str> {
 fn rank(rows: &[u64], dimension: Dimension, top: Option<usize>, columns: &Columns) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..rows.len()).filter(|group| rows[*group] > 0).collect();
     let key = |group: &usize| {
-        let country = dimension.attribute().is_none().then(|| columns.name(Attribute::Country, *group as u32));
+        let country = dimension.attribute().is_none().then(|| columns.name(Attribute::COUNTRY, *group as u32));
         (std::cmp::Reverse(rows[*group]), name(dimension, *group, columns), country)
     };
     order.sort_unstable_by(|left, right| key(left).cmp(&key(right)));
@@ -226,7 +227,7 @@ fn keys(dimension: Dimension, order: &[usize], columns: &Columns) -> Keys {
     let place = |group: &usize| {
         let code = *group as u32;
         let Coordinates { latitude, longitude } = columns.coordinates(code);
-        let (city, country) = (columns.name(Attribute::City, code), columns.name(Attribute::Country, code));
+        let (city, country) = (columns.name(Attribute::CITY, code), columns.name(Attribute::COUNTRY, code));
         Place { city: owned(city), country: owned(country), latitude, longitude }
     };
     Keys::Places(order.iter().map(place).collect())

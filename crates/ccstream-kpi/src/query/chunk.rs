@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use super::buckets::{Buckets, Finder};
 use super::question::{Filter, SECOND};
+use crate::rows::attribute::Attribute;
 use crate::rows::block::{Block, CodedColumn};
 use crate::rows::codes::{ABSENT, Amounts, with_codes};
-use crate::rows::columns::{Attribute, Columns};
+use crate::rows::columns::Columns;
 use crate::rows::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
 
 /// Rows looked at together.
@@ -93,7 +94,7 @@ impl Terms {
             let Some(attribute) = dimension.attribute() else { continue };
             let names = columns.dictionary(attribute);
             let chosen: HashSet<u32> = values.iter().filter_map(|value| names.find(value.as_deref())).collect();
-            let column = attribute.column();
+            let column = attribute.coded_column();
             let passes = |code: u32| chosen.contains(&columns.part(attribute, code));
             let mask = (0..columns.codes(column) as u32).map(passes);
             if let Some((_, there)) = masks.iter_mut().find(|(other, _)| *other == column) {
@@ -105,8 +106,8 @@ impl Terms {
         let amounts = (filter.min_cents.is_some() || filter.max_cents.is_some())
             .then(|| (filter.min_cents.unwrap_or(ABSENT + 1), filter.max_cents.unwrap_or(i64::MAX)));
         let kinds = 0..columns.codes(CodedColumn::Kind) as u32;
-        let currency = columns.dictionary(Attribute::Currency).find(currency);
-        let is_in = |kind: u32| Some(columns.part(Attribute::Currency, kind)) == currency;
+        let currency = columns.dictionary(Attribute::CURRENCY).find(currency);
+        let is_in = |kind: u32| Some(columns.part(Attribute::CURRENCY, kind)) == currency;
         Self {
             masks,
             amounts,

@@ -100,6 +100,7 @@ mod tests {
     use super::super::answer::{Keys, Totals};
     use super::super::question::{By, Dimension, Filter, Grouping, Window};
     use super::*;
+    use crate::rows::attribute::{Attribute, KINDS};
     use crate::rows::codes::ABSENT;
     use crate::rows::columns::OrderRow;
 
@@ -107,22 +108,27 @@ mod tests {
 
     /// Every grouping, with all that may be asked of it and still be carried over a range that moves.
     fn groupings(extremes: bool) -> Vec<Grouping> {
-        let plain =
-            [By::Dimension(Dimension::City), By::Dimension(Dimension::Status), By::Week, By::Amount].map(Grouping::new);
+        let plain = [
+            By::Dimension(Dimension::Of(Attribute::CITY)),
+            By::Dimension(Dimension::Of(Attribute::STATUS)),
+            By::Week,
+            By::Amount,
+        ]
+        .map(Grouping::new);
         let rich =
             |by| Grouping { percentiles: true, cards: true, extremes: true, outcomes: true, ..Grouping::new(by) };
         let mut all = vec![
-            Grouping::new(By::Trend(Dimension::Merchant)),
+            Grouping::new(By::Trend(Dimension::Of(Attribute::MERCHANT))),
             rich(By::Time),
-            Grouping { top: Some(2), ..Grouping::new(By::Dimension(Dimension::Merchant)) },
-            Grouping::new(By::Trend(Dimension::Country)),
+            Grouping { top: Some(2), ..Grouping::new(By::Dimension(Dimension::Of(Attribute::MERCHANT))) },
+            Grouping::new(By::Trend(Dimension::Of(Attribute::COUNTRY))),
         ];
         all.push(Grouping {
             percentiles: true,
             extremes,
             cards: extremes,
             outcomes: true,
-            ..Grouping::new(By::Dimension(Dimension::Country))
+            ..Grouping::new(By::Dimension(Dimension::Of(Attribute::COUNTRY)))
         });
         all.extend(plain);
         all
@@ -135,6 +141,10 @@ mod tests {
         let of = |from: u8| (pick % (from + 1) > 0).then(|| names[usize::from(pick % (from + 1)) - 1]);
         let status = (!pick.is_multiple_of(3)).then(|| ["approved", "declined"][usize::from(pick % 3) - 1]);
         let risk = risk.map(|risk| if risk { "\u{1}" } else { "\0" });
+        let mut kind = [None; KINDS];
+        for (attribute, name) in [(Attribute::STATUS, status), (Attribute::CURRENCY, of(1)), (Attribute::RISK, risk)] {
+            kind[attribute.part()] = name;
+        }
         columns
             .push(&OrderRow {
                 time: time.unwrap_or(ABSENT),
@@ -142,7 +152,7 @@ mod tests {
                 merchant: of(4).map(str::as_bytes),
                 card: of(3).map(str::as_bytes),
                 place: &fields(&[of(5), of(2)]),
-                kind: &fields(&[None, None, status, of(1), None, risk]),
+                kind: &fields(&kind),
                 ..OrderRow::default()
             })
             .unwrap();
@@ -180,7 +190,7 @@ mod tests {
         let in_city = |pick: u8| {
             let city =
                 (!pick.is_multiple_of(6)).then(|| ["a", "b", "c", "d", "e"][usize::from(pick % 6) - 1].to_owned());
-            filter.only.get(&Dimension::City).is_none_or(|cities| cities.contains(&city))
+            filter.only.get(&Dimension::Of(Attribute::CITY)).is_none_or(|cities| cities.contains(&city))
         };
         let is_chosen = |(time, cents, pick, _): &&Drawn| {
             range.is_none_or(|(from, to)| time.is_some_and(|time| from <= time && time < to))
@@ -249,7 +259,7 @@ mod tests {
                         assert_eq!(figures.count, count as u64, "hour {hour}");
                     }
                 }
-                (By::Dimension(Dimension::Merchant), Keys::Names(names)) => {
+                (By::Dimension(Dimension::Of(Attribute::MERCHANT)), Keys::Names(names)) => {
                     assert_eq!(
                         names.len() + table.other.0,
                         rows.iter().map(|row| row.2 % 5).collect::<std::collections::BTreeSet<_>>().len()
@@ -265,7 +275,7 @@ mod tests {
                     let all = table.figures.iter().fold(table.other.1, |sum, figures| sum + *figures);
                     assert_eq!((all.count, all.sum), (answer.totals.figures.count, answer.totals.figures.sum));
                 }
-                (By::Dimension(Dimension::Country), Keys::Names(names)) => {
+                (By::Dimension(Dimension::Of(Attribute::COUNTRY)), Keys::Names(names)) => {
                     for (name, figures) in names.iter().zip(&table.figures) {
                         let of = |pick: u8| {
                             (!pick.is_multiple_of(3)).then(|| ["a", "b"][usize::from(pick % 3) - 1].to_owned())
@@ -310,7 +320,7 @@ mod tests {
         ) {
             let mut filter = Filter::default();
             if let Some(least) = least {
-                filter.only.insert(Dimension::City, [Some("a".into()), Some("c".into()), None].into());
+                filter.only.insert(Dimension::Of(Attribute::CITY), [Some("a".into()), Some("c".into()), None].into());
                 filter.min_cents = Some(least);
             }
             let windows = [Window::All, Window::Last(last * MINUTE), Window::Between(50 * MINUTE, 120 * MINUTE)];

@@ -1,10 +1,11 @@
 //! The rows that came last.
 
 use super::chunk::{Chunk, ROWS, Terms};
-use super::question::Filter;
+use super::question::{Dimension, Filter};
+use crate::rows::attribute::Attribute;
 use crate::rows::block::Block;
 use crate::rows::codes::ABSENT;
-use crate::rows::columns::{Attribute, Columns};
+use crate::rows::columns::Columns;
 
 /// A row with its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub struct LatestRow {
     pub time: Option<i64>,
     /// The amount in cents.
     pub cents: Option<i64>,
-    /// Currency, merchant, category, city, country, payment method and status; None is unknown.
-    pub names: [Option<String>; 7],
+    /// What each attribute that is a dimension is called, in their order; None is unknown.
+    pub names: Vec<Option<String>>,
 }
 
 /// The last rows that pass, the newest first. Those that were followed came last; those of the first reading came in
@@ -56,20 +57,13 @@ pub fn latest(
 }
 
 fn named(columns: &Columns, block: &Block, row: usize) -> LatestRow {
-    let name =
-        |attribute: Attribute| columns.name(attribute, block.codes(attribute.column()).get(row)).map(str::to_owned);
+    let name = |attribute: Attribute| {
+        columns.name(attribute, block.codes(attribute.coded_column()).get(row)).map(str::to_owned)
+    };
     let present = |value: i64| (value != ABSENT).then_some(value);
     LatestRow {
         time: present(block.time[row]),
         cents: present(block.amount.get(row)),
-        names: [
-            name(Attribute::Currency),
-            name(Attribute::Merchant),
-            name(Attribute::Category),
-            name(Attribute::City),
-            name(Attribute::Country),
-            name(Attribute::PaymentMethod),
-            name(Attribute::Status),
-        ],
+        names: Dimension::all().filter_map(Dimension::attribute).map(name).collect(),
     }
 }

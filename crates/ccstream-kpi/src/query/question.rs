@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::rows::attribute::Attribute;
 use crate::rows::block::CodedColumn;
 use crate::rows::codes::FAR;
-use crate::rows::columns::Attribute;
 use ccstream_core::error::{Error, Result};
 
 /// Microseconds of a second.
@@ -14,85 +14,42 @@ pub const DAY: i64 = 86_400 * SECOND;
 /// A series has at most so many buckets.
 pub(crate) const MAX_BUCKETS: i64 = 100_000;
 
-/// What a row is described by.
+/// What rows are filtered and grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dimension {
-    /// `orders.category`
-    Category,
-    /// `orders.city`
-    City,
-    /// `orders.country`
-    Country,
+    /// The values of an attribute.
+    Of(Attribute),
     /// City and country together, with their coordinates.
     Place,
-    /// `orders.merchant`
-    Merchant,
-    /// `orders.payment_method`
-    PaymentMethod,
-    /// `orders.status`
-    Status,
-    /// `orders.currency`
-    Currency,
-    /// `orders.entry_mode`
-    EntryMode,
-    /// `orders.risk_flag`: "true" or "false"
-    Risk,
 }
 
 impl Dimension {
-    /// Every dimension.
-    pub const ALL: [Self; 10] = [
-        Self::Category,
-        Self::City,
-        Self::Country,
-        Self::Place,
-        Self::Merchant,
-        Self::PaymentMethod,
-        Self::Status,
-        Self::Currency,
-        Self::EntryMode,
-        Self::Risk,
-    ];
+    /// Every dimension, in the order of [`ATTRIBUTES`](crate::rows::attribute::ATTRIBUTES); a place is the last.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let has_title = |attribute: &Attribute| attribute.definition().title.is_some();
+        Attribute::all().filter(has_title).map(Self::Of).chain([Self::Place])
+    }
 
     /// Its name in queries.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Category => "category",
-            Self::City => "city",
-            Self::Country => "country",
-            Self::Place => "place",
-            Self::Merchant => "merchant",
-            Self::PaymentMethod => "payment_method",
-            Self::Status => "status",
-            Self::Currency => "currency",
-            Self::EntryMode => "entry_mode",
-            Self::Risk => "risk",
-        }
+        self.attribute().map_or("place", |attribute| attribute.definition().name)
     }
 
     /// The dimension of that name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dimension| dimension.name() == name)
+        Self::all().find(|dimension| dimension.name() == name)
     }
 
     /// The attribute behind it; None for a place, which is two.
     pub fn attribute(self) -> Option<Attribute> {
-        Some(match self {
-            Self::Category => Attribute::Category,
-            Self::City => Attribute::City,
-            Self::Country => Attribute::Country,
-            Self::Place => return None,
-            Self::Merchant => Attribute::Merchant,
-            Self::PaymentMethod => Attribute::PaymentMethod,
-            Self::Status => Attribute::Status,
-            Self::Currency => Attribute::Currency,
-            Self::EntryMode => Attribute::EntryMode,
-            Self::Risk => Attribute::Risk,
-        })
+        match self {
+            Self::Of(attribute) => Some(attribute),
+            Self::Place => None,
+        }
     }
 
     pub(crate) fn column(self) -> CodedColumn {
-        self.attribute().map_or(CodedColumn::Place, Attribute::column)
+        self.attribute().map_or(CodedColumn::Place, Attribute::coded_column)
     }
 }
 

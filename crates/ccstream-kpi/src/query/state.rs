@@ -12,7 +12,7 @@ use super::question::{By, Dimension, Grouping, Query, Window};
 use crate::rows::block::{Block, CodedColumn};
 use crate::rows::cards::{Cards, FEW, OUTSIDE};
 use crate::rows::codes::ABSENT;
-use crate::rows::columns::{Attribute, Columns};
+use crate::rows::columns::Columns;
 use crate::rows::multiset::Multiset;
 use ccstream_core::error::{Error, Result};
 
@@ -63,9 +63,12 @@ impl<'a> Asked<'a> {
         let map = |grouping: &Grouping| match map(grouping) {
             // Sums over kinds need none.
             _ if is_of_kind(grouping) && !grouping.needs_rows() => Vec::new(),
-            None | Some(Attribute::Merchant | Attribute::Card) => Vec::new(),
+            None => Vec::new(),
+            Some(attribute) if matches!(attribute.coded_column(), CodedColumn::Merchant | CodedColumn::Card) => {
+                Vec::new()
+            }
             Some(attribute) => {
-                let codes = 0..columns.codes(attribute.column()) as u32;
+                let codes = 0..columns.codes(attribute.coded_column()) as u32;
                 codes.map(|code| columns.part(attribute, code)).collect()
             }
         };

@@ -13,7 +13,7 @@ pub const SPAN: usize = if cfg!(test) { 16 } else { 1024 };
 /// is counted by kind is counted by each part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CodedColumn {
-    /// Category, payment method, status, currency, entry mode and risk.
+    /// All that has few values.
     Kind,
     /// City and country.
     Place,

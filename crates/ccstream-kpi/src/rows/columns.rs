@@ -8,50 +8,11 @@ use std::str::Utf8Error;
 
 use hashbrown::DefaultHashBuilder;
 
+use super::attribute::{Attribute, COUNT, KINDS, PLACES};
 use super::block::{BLOCK_ROWS, Block, CodedColumn};
 use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 use super::outcome::{OutcomeBits, outcome};
-
-/// What has names of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Attribute {
-    /// `orders.category`.
-    Category,
-    /// `orders.payment_method`.
-    PaymentMethod,
-    /// `orders.status`.
-    Status,
-    /// `orders.currency`.
-    Currency,
-    /// `orders.entry_mode`.
-    EntryMode,
-    /// `orders.risk_flag`.
-    Risk,
-    /// `orders.city`.
-    City,
-    /// `orders.country`.
-    Country,
-    /// `orders.merchant`.
-    Merchant,
-    /// `orders.card_token`.
-    Card,
-}
-
-/// How many attributes there are.
-pub const ATTRIBUTES: usize = 10;
-
-impl Attribute {
-    /// The coded column that holds it.
-    pub fn column(self) -> CodedColumn {
-        match self {
-            Self::City | Self::Country => CodedColumn::Place,
-            Self::Merchant => CodedColumn::Merchant,
-            Self::Card => CodedColumn::Card,
-            _ => CodedColumn::Kind,
-        }
-    }
-}
 
 /// Codes of several attributes that come together, as one code.
 #[derive(Debug)]
@@ -90,9 +51,10 @@ pub struct OrderRow<'a> {
     pub merchant: Option<&'a [u8]>,
     /// The card's token.
     pub card: Option<&'a [u8]>,
-    /// City and country, as COPY has fields: each after its length. What is missing is absent.
+    /// The attributes of its place in their order, as COPY has fields: each after its length. What is missing is
+    /// absent.
     pub place: &'a [u8],
-    /// Category, payment method, status, currency, entry mode and risk, likewise.
+    /// Those of its kind, likewise.
     pub kind: &'a [u8],
 }
 
@@ -117,12 +79,12 @@ pub struct Coordinates {
 /// All rows.
 #[derive(Debug, Default)]
 pub struct Columns {
-    dictionaries: [Dictionary; ATTRIBUTES],
-    kinds: Composite<6>,
+    dictionaries: [Dictionary; COUNT],
+    kinds: Composite<KINDS>,
     kinds_met: Memo,
     /// By the code of the kind.
     outcomes: Vec<OutcomeBits>,
-    places: Composite<2>,
+    places: Composite<PLACES>,
     places_met: Memo,
     /// By the code of the place.
     coordinates: Vec<Coordinates>,
@@ -142,7 +104,7 @@ pub struct Columns {
 
 impl Columns {
     pub(crate) fn dictionary(&self, attribute: Attribute) -> &Dictionary {
-        &self.dictionaries[attribute as usize]
+        &self.dictionaries[attribute.index()]
     }
 
     /// How many codes a column has.
@@ -150,19 +112,17 @@ impl Columns {
         match column {
             CodedColumn::Kind => self.kinds.parts.len(),
             CodedColumn::Place => self.places.parts.len(),
-            CodedColumn::Merchant => self.dictionary(Attribute::Merchant).len(),
-            CodedColumn::Card => self.dictionary(Attribute::Card).len(),
+            CodedColumn::Merchant => self.dictionary(Attribute::MERCHANT).len(),
+            CodedColumn::Card => self.dictionary(Attribute::CARD).len(),
         }
     }
 
     /// The attribute's own code that a code of its column holds.
     pub fn part(&self, attribute: Attribute, code: u32) -> u32 {
-        match attribute {
-            Attribute::Merchant | Attribute::Card => code,
-            Attribute::City | Attribute::Country => {
-                self.places.parts[code as usize][attribute as usize - Attribute::City as usize]
-            }
-            _ => self.kinds.parts[code as usize][attribute as usize],
+        match attribute.coded_column() {
+            CodedColumn::Kind => self.kinds.parts[code as usize][attribute.part()],
+            CodedColumn::Place => self.places.parts[code as usize][attribute.part()],
+            CodedColumn::Merchant | CodedColumn::Card => code,
         }
     }
 
@@ -201,8 +161,8 @@ impl Columns {
     pub fn push(&mut self, row: &OrderRow<'_>) -> Result<(), Utf8Error> {
         let kind = self.kinds_met.get(row.kind).map_or_else(|| self.meet_kind(row.kind), Ok)?;
         let place = self.places_met.get(row.place).map_or_else(|| self.meet_place(row.place), Ok)?;
-        let merchant = self.dictionaries[Attribute::Merchant as usize].code_of_bytes(row.merchant)?;
-        let card = self.dictionaries[Attribute::Card as usize].code_of_bytes(row.card)?;
+        let merchant = self.dictionaries[Attribute::MERCHANT.index()].code_of_bytes(row.merchant)?;
+        let card = self.dictionaries[Attribute::CARD.index()].code_of_bytes(row.card)?;
         self.locate(place, row);
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
             self.blocks.push(Block::new(self.next_row));
@@ -217,13 +177,13 @@ impl Columns {
     /// The code of a kind that was not met before in these bytes.
     fn meet_kind(&mut self, fields: &[u8]) -> Result<u32, Utf8Error> {
         let mut rest = fields;
-        let mut parts = [UNKNOWN; 6];
-        for (at, part) in parts.iter_mut().enumerate() {
+        let mut parts = [UNKNOWN; KINDS];
+        for (attribute, part) in Attribute::coded_in(CodedColumn::Kind).zip(&mut parts) {
             let mut field = split_field(&mut rest);
-            if at == Attribute::Risk as usize {
-                field = field.map(|risk| if risk == [0] { b"false".as_slice() } else { b"true" });
+            if attribute.definition().is_flag {
+                field = field.map(|flag| if flag == [0] { b"false".as_slice() } else { b"true" });
             }
-            *part = self.dictionaries[at].code_of_bytes(field)?;
+            *part = self.dictionaries[attribute.index()].code_of_bytes(field)?;
         }
         let kind = self.code_kind(parts);
         self.kinds_met.put(fields, kind);
@@ -232,19 +192,20 @@ impl Columns {
 
     fn meet_place(&mut self, fields: &[u8]) -> Result<u32, Utf8Error> {
         let mut rest = fields;
-        let mut part =
-            |attribute: Attribute| self.dictionaries[attribute as usize].code_of_bytes(split_field(&mut rest));
-        let parts = [part(Attribute::City)?, part(Attribute::Country)?];
+        let mut parts = [UNKNOWN; PLACES];
+        for (attribute, part) in Attribute::coded_in(CodedColumn::Place).zip(&mut parts) {
+            *part = self.dictionaries[attribute.index()].code_of_bytes(split_field(&mut rest))?;
+        }
         let place = self.places.code(parts);
         self.places_met.put(fields, place);
         Ok(place)
     }
 
-    fn code_kind(&mut self, parts: [u32; 6]) -> u32 {
+    fn code_kind(&mut self, parts: [u32; KINDS]) -> u32 {
         let kind = self.kinds.code(parts);
         if self.outcomes.len() <= kind as usize {
-            let name = |attribute: Attribute| self.dictionary(attribute).name(parts[attribute as usize]);
-            self.outcomes.push(outcome(name(Attribute::Status), name(Attribute::Risk) == Some("true")));
+            let name = |attribute: Attribute| self.dictionary(attribute).name(parts[attribute.part()]);
+            self.outcomes.push(outcome(name(Attribute::STATUS), name(Attribute::RISK) == Some("true")));
         }
         kind
     }
@@ -270,7 +231,7 @@ impl Columns {
     pub fn main_currency(&self) -> Option<&str> {
         let mut rows: BTreeMap<Option<&str>, u64> = BTreeMap::new();
         for (kind, count) in self.kind_rows.iter().enumerate() {
-            *rows.entry(self.name(Attribute::Currency, kind as u32)).or_default() += count;
+            *rows.entry(self.name(Attribute::CURRENCY, kind as u32)).or_default() += count;
         }
         rows.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name))).and_then(|(name, _)| name)
     }
@@ -307,8 +268,8 @@ impl Columns {
             self.generation += 1;
         }
         if self.generation > before {
-            self.forget_names(CodedColumn::Merchant, Attribute::Merchant, 0);
-            self.forget_names(CodedColumn::Card, Attribute::Card, 1);
+            self.forget_names(CodedColumn::Merchant, Attribute::MERCHANT, 0);
+            self.forget_names(CodedColumn::Card, Attribute::CARD, 1);
         }
     }
 
@@ -329,7 +290,7 @@ impl Columns {
             |(code, used): (u32, &bool)| if *used { kept.code(self.dictionary(attribute).name(code)) } else { 0 };
         let new: Vec<u32> = (0..).zip(&used).map(code).collect();
         self.in_use[at] = kept.len();
-        self.dictionaries[attribute as usize] = kept;
+        self.dictionaries[attribute.index()] = kept;
         self.blocks.iter_mut().for_each(|block| block.codes[column as usize].recode(&new));
     }
 }
@@ -349,30 +310,33 @@ impl Columns {
     }
 
     /// The parts of each kind, by its code.
-    pub fn kinds(&self) -> &[[u32; 6]] {
+    pub fn kinds(&self) -> &[[u32; KINDS]] {
         &self.kinds.parts
     }
 
     /// The parts of each place, by its code, and where it lies.
-    pub fn places(&self) -> (&[[u32; 2]], &[Coordinates]) {
+    pub fn places(&self) -> (&[[u32; PLACES]], &[Coordinates]) {
         (&self.places.parts, &self.coordinates)
     }
 
     /// Gives an attribute its next name.
-    pub fn push_name(&mut self, attribute: usize, name: &str) {
-        self.dictionaries[attribute].code(Some(name));
+    pub fn push_name(&mut self, attribute: Attribute, name: &str) {
+        self.dictionaries[attribute.index()].code(Some(name));
     }
 
     /// Adds a kind; None if a part of it has no name.
-    pub fn push_kind(&mut self, parts: [u32; 6]) -> Option<()> {
-        let has_name = |(dictionary, code): (&Dictionary, u32)| (code as usize) < dictionary.len();
-        self.dictionaries.iter().zip(parts).all(has_name).then(|| self.code_kind(parts)).map(drop)
+    pub fn push_kind(&mut self, parts: [u32; KINDS]) -> Option<()> {
+        self.have_names(CodedColumn::Kind, &parts).then(|| self.code_kind(parts)).map(drop)
+    }
+
+    fn have_names(&self, column: CodedColumn, parts: &[u32]) -> bool {
+        let has_name = |(attribute, code): (Attribute, &u32)| (*code as usize) < self.dictionary(attribute).len();
+        Attribute::coded_in(column).zip(parts).all(has_name)
     }
 
     /// Adds a place, likewise.
-    pub fn push_place(&mut self, parts: [u32; 2], coordinates: Coordinates) -> Option<()> {
-        let [city, country] = parts.map(|code| code as usize);
-        if city >= self.dictionary(Attribute::City).len() || country >= self.dictionary(Attribute::Country).len() {
+    pub fn push_place(&mut self, parts: [u32; PLACES], coordinates: Coordinates) -> Option<()> {
+        if !self.have_names(CodedColumn::Place, &parts) {
             return None;
         }
         self.places.code(parts);
@@ -404,7 +368,7 @@ mod tests {
 
     /// Names of cards by the rows that have them, in the order of time.
     fn cards(columns: &Columns) -> Vec<String> {
-        let of = |block: &Block, row: usize| columns.name(Attribute::Card, block.codes(CodedColumn::Card).get(row));
+        let of = |block: &Block, row: usize| columns.name(Attribute::CARD, block.codes(CodedColumn::Card).get(row));
         let rows = columns.blocks.iter().flat_map(|block| (0..block.len()).map(move |row| (block, row)));
         rows.map(|(block, row)| of(block, row).unwrap_or("none").to_owned()).collect()
     }
@@ -426,7 +390,7 @@ mod tests {
         // Few names are not worth looking for.
         columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
-        assert_eq!(columns.dictionary(Attribute::Card).find(Some("card 5")), None);
+        assert_eq!(columns.dictionary(Attribute::CARD).find(Some("card 5")), None);
         columns.push(&OrderRow { card: Some(b"card 5"), ..OrderRow::default() }).unwrap();
         assert_eq!(cards(&columns).last().map(String::as_str), Some("card 5"));
     }

@@ -1,15 +1,25 @@
 //! Rows of `orders` out of PostgreSQL's binary COPY.
 
+use super::attribute::{Attribute, KINDS, PLACES};
+use super::block::CodedColumn;
 use super::codes::ABSENT;
 use super::codes::FAR;
 use super::columns::OrderRow;
 use ccstream_core::binary::{COPY_HEADER, POSTGRES_EPOCH};
 use ccstream_core::error::{Error, Result};
 
+/// What is read of every row, before its place and its kind.
+const SINGLE: [&str; 8] =
+    ["ctid", "kafka_partition", "timestamp", "value", "latitude", "longitude", "merchant", "card_token"];
+const FIELDS: i16 = (SINGLE.len() + PLACES + KINDS) as i16;
+
 /// What is read of `orders`, in this order: what goes into a column of the engine together lies together.
-pub const READ: &str = "ctid, kafka_partition, timestamp, value, latitude, longitude, merchant, card_token, \
-     city, country, category, payment_method, status, currency, entry_mode, risk_flag";
-const FIELDS: i16 = 16;
+pub fn selection() -> String {
+    let coded = |column| Attribute::coded_in(column).map(|attribute| attribute.definition().column);
+    let all = SINGLE.into_iter().chain(coded(CodedColumn::Place)).chain(coded(CodedColumn::Kind));
+    all.collect::<Vec<_>>().join(", ")
+}
+
 /// A billion units: ten times what `NUMERIC(10,2)` holds, and ninety million of them can be added up.
 const MOST_CENTS: i64 = 100_000_000_000;
 
@@ -126,12 +136,12 @@ impl<'a> RowReader<'a> {
             -1 => return Ok(Decoded::End),
             _ => return Err(strange("it has another number of columns")),
         }
-        let mut single = [None; 8];
+        let mut single = [None; SINGLE.len()];
         for field in &mut single {
             let Some(found) = self.field() else { return Ok(Decoded::More) };
             *field = found;
         }
-        let (Some(place), Some(kind)) = (self.fields(2), self.fields(6)) else { return Ok(Decoded::More) };
+        let (Some(place), Some(kind)) = (self.fields(PLACES), self.fields(KINDS)) else { return Ok(Decoded::More) };
         let [ctid, partition, time, value, latitude, longitude, merchant, card] = single;
         let ctid: [u8; 6] = ctid.and_then(|ctid| ctid.try_into().ok()).ok_or_else(|| strange("a row has no place"))?;
         let cents = value.map(cents_of).transpose()?;
@@ -245,7 +255,7 @@ mod tests {
             fields[1] = (n == 1).then(|| vec![0, 0, 0, 1]);
             fields[2] = Some((i64::from(n) - POSTGRES_EPOCH).to_be_bytes().to_vec());
             fields[6] = Some("Bücher".into());
-            fields[15] = Some(vec![n]);
+            fields[FIELDS as usize - 1] = Some(vec![n]);
             for field in fields {
                 match field {
                     None => bytes.extend_from_slice(&(-1i32).to_be_bytes()),
@@ -266,7 +276,7 @@ mod tests {
                     let merchant = row.merchant.map(<[u8]>::to_vec);
                     seen.push((found.page, found.place, found.ours, row.time, merchant, row.kind.last().copied()));
                     assert_eq!((row.cents, row.card, row.place), (ABSENT, None, [255; 8].as_slice()));
-                    assert_eq!(row.kind.len(), 25);
+                    assert_eq!(row.kind.len(), 4 * KINDS + 1);
                     Ok(())
                 };
                 decoder.feed::<Error>(piece, take).unwrap();

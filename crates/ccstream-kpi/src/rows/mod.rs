@@ -1,5 +1,6 @@
 //! Rows of `orders` as columns in memory, and what is counted of single columns.
 
+pub mod attribute;
 pub mod block;
 pub(crate) mod cards;
 pub mod codes;

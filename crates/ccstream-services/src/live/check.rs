@@ -11,6 +11,7 @@ use ccstream_kpi::query::answer::{Keys, Table};
 use ccstream_kpi::query::chunk::Figures;
 use ccstream_kpi::query::kept::KeptQueries;
 use ccstream_kpi::query::question::{By, Dimension, Grouping, Query};
+use ccstream_kpi::rows::attribute::Attribute;
 use ccstream_kpi::rows::columns::Columns;
 use ccstream_kpi::rows::outcome::APPROVED;
 
@@ -35,9 +36,9 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     let at = look(snapshot, 0).await?;
     let mut rows = Rows::default();
     load(snapshot, &at, &mut rows).await?;
-    let grouped = Dimension::ALL.into_iter().filter(|dimension| dimension.attribute().is_some());
-    let grouped: Vec<Dimension> = grouped.collect();
-    let groupings = grouped.iter().map(|by| Grouping { outcomes: true, ..Grouping::new(By::Dimension(*by)) });
+    let grouped: Vec<Attribute> = Dimension::all().filter_map(Dimension::attribute).collect();
+    let by = |attribute: &Attribute| By::Dimension(Dimension::Of(*attribute));
+    let groupings = grouped.iter().map(|attribute| Grouping { outcomes: true, ..Grouping::new(by(attribute)) });
     let query = Query { groupings: groupings.collect(), ..Query::default() };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let answer = KeptQueries::default().answer(&query, at.at, &rows.0, threads)?;
@@ -65,16 +66,16 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
             (totals.get::<_, i64>(0), totals.get::<_, i64>(6))
         ));
     }
-    for (dimension, table) in grouped.into_iter().zip(&answer.tables) {
-        compared += compare_groups(snapshot, dimension, table, answer.currency.as_deref(), &mut problems).await?;
+    for (attribute, table) in grouped.into_iter().zip(&answer.tables) {
+        compared += compare_groups(snapshot, attribute, table, answer.currency.as_deref(), &mut problems).await?;
     }
     Ok((compared, problems))
 }
 
-/// Compares the groups of one dimension; how many figures these are.
+/// Compares the groups of one attribute; how many figures these are.
 async fn compare_groups(
     snapshot: &Transaction<'_>,
-    dimension: Dimension,
+    attribute: Attribute,
     table: &Table,
     currency: Option<&str>,
     problems: &mut Vec<String>,
@@ -83,7 +84,7 @@ async fn compare_groups(
     let of_engine = |figures: &Figures| [figures.count as i64, figures.sum, figures.approved as i64];
     let ours: BTreeMap<Option<&str>, [i64; 3]> =
         names.iter().map(Option::as_deref).zip(table.figures.iter().map(of_engine)).collect();
-    let column = if dimension == Dimension::Risk { "risk_flag" } else { dimension.name() };
+    let column = attribute.definition().column;
     let rows = snapshot
         .query(
             &format!(
@@ -101,7 +102,7 @@ async fn compare_groups(
     if let Some(name) = ours.keys().chain(theirs.keys()).find(|name| ours.get(*name) != theirs.get(*name)) {
         problems.push(format!(
             "the dashboard's figures of {} {name:?} are {:?} (rows, cents, approved), PostgreSQL's {:?}",
-            dimension.name(),
+            attribute.definition().name,
             ours.get(name),
             theirs.get(name)
         ));

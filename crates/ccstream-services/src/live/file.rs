@@ -12,12 +12,13 @@ use super::search::Spots;
 use super::seen::{Pages, Seen};
 use super::session::Identity;
 use crate::error::{Error, Result};
+use ccstream_kpi::rows::attribute::{Attribute, FINGERPRINT, KINDS, PLACES};
 use ccstream_kpi::rows::block::{Block, COLUMNS};
 use ccstream_kpi::rows::codes::{Amounts, Codes};
-use ccstream_kpi::rows::columns::{ATTRIBUTES, Columns, Coordinates};
+use ccstream_kpi::rows::columns::{Columns, Coordinates};
 
-/// Changes with the format.
-const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x03");
+/// Changes with the format, and with the attributes.
+const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x04") ^ FINGERPRINT;
 
 /// What a file holds.
 #[derive(Debug)]
@@ -223,16 +224,16 @@ impl<'a> ColumnFileReader<'a> {
         let pieces = self.list()?;
         let mut columns = Columns::default();
         (columns.next_row, columns.dropped_until) = (next_row, dropped_until);
-        for attribute in 0..ATTRIBUTES {
+        for attribute in Attribute::all() {
             for len in self.list::<u64>()? {
                 let name = std::str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()?;
                 columns.push_name(attribute, name);
             }
         }
-        for parts in self.list::<[u32; 6]>()? {
+        for parts in self.list::<[u32; KINDS]>()? {
             columns.push_kind(parts)?;
         }
-        let (places, degrees) = (self.list::<[u32; 2]>()?, self.list::<[f64; 2]>()?);
+        let (places, degrees) = (self.list::<[u32; PLACES]>()?, self.list::<[f64; 2]>()?);
         let known = |degrees: f64| Some(degrees).filter(|degrees| degrees.is_finite());
         for (parts, [latitude, longitude]) in places.into_iter().zip(degrees) {
             columns.push_place(parts, Coordinates { latitude: known(latitude), longitude: known(longitude) })?;

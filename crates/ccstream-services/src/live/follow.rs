@@ -19,7 +19,7 @@ use super::seen::Seen;
 use super::session::{Identity, Session, Snapshot, look};
 use crate::error::{Error, Result};
 use ccstream_kpi::rows::columns::Columns;
-use ccstream_kpi::rows::decode::{Decoder, LocatedRow, READ, strange};
+use ccstream_kpi::rows::decode::{Decoder, LocatedRow, selection, strange};
 
 /// Pages of the first piece that is read, and of the others.
 const FIRST_PIECE: u32 = 2_048;
@@ -326,8 +326,9 @@ async fn read(
     if conditions.is_empty() {
         return Ok(());
     }
+    let selection = selection();
     let parts: Vec<_> =
-        conditions.iter().map(|condition| format!("SELECT {READ} FROM orders WHERE {condition}")).collect();
+        conditions.iter().map(|condition| format!("SELECT {selection} FROM orders WHERE {condition}")).collect();
     let statement = format!("COPY ({}) TO STDOUT (FORMAT binary)", parts.join(" UNION ALL "));
     let stream = transaction.copy_out(&statement).await.map_err(step())?;
     let mut stream = pin!(stream);
