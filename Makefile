@@ -68,9 +68,15 @@ define check-python
 	@cat $$(git ls-files '*Cargo.toml' pyproject.toml) | $(BIN)/typos -
 	$(BIN)/python tools/check_words.py
 	$(BIN)/python tools/include.py --check
+	$(LISTS) | $(BIN)/python tools/generate_lists.py --check
+	$(BIN)/python tools/generate_stub.py --check-sources
 endef
 
-generate: build ## what is written from the code: the stub's docstrings
+LISTS := cargo run $(CARGO_FLAGS) -q -p ccstream-kpi --example lists
+
+generate: $(VENV)/.made ## what is written from the code: settings, dimensions, docstrings of the stub, files in documents
+	$(LISTS) | $(BIN)/python tools/generate_lists.py
+	@$(MAKE) --no-print-directory build
 	$(BIN)/python tools/generate_stub.py
 	$(BIN)/python tools/include.py
 
@@ -81,7 +87,7 @@ check: $(VENV)/.made ## while you write: is it right? A minute at most, after a 
 	cargo test $(CARGO_FLAGS) $(PURE) --lib -q
 	$(PYO3) cargo check $(CARGO_FLAGS) $(ALL) -q
 	$(check-python)
-	$(BIN)/pytest -q -p no:cacheprovider tests/python/test_view.py tests/python/test_words.py
+	$(BIN)/pytest -q -p no:cacheprovider tests/python/test_settings.py tests/python/test_view.py tests/python/test_words.py
 	@$(BIN)/python tools/stale.py
 
 check-all: build lint ## every check, and every test that needs no service: three minutes at most, after a touch of any file

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ccstream_services::config::ConsumerConfig;
+use ccstream_core::settings::ConsumerConfig;
 use ccstream_services::consume::{ConsumeSummary, PublishedStatus, check, consume};
 use ccstream_services::postgres::Counters;
 use ccstream_services::report::Observers;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
 use crate::events::tell_of_consumer;
 use crate::run::{Interrupt, Listener, run_blocking};
-use crate::settings::{Pairs, database_url as url_of, kafka_config, setting};
+use crate::settings::Arguments;
 use crate::status::PyConsumeStatus;
 
 /// Reads card transactions from Kafka into PostgreSQL, exactly once.
@@ -23,31 +24,38 @@ use crate::status::PyConsumeStatus;
 /// connection. Nothing is connected before :meth:`run`.
 ///
 /// Args:
+// generated: settings of kafka, consumer
 ///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
 ///         ``localhost:9094``.
-///     topic: The topic; waited for if it is missing. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+///     topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
+///         Default: ``KAFKA_TOPIC``, else ``orders_json``.
+///     librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
+///         that ccstream sets itself is refused. A mapping, or pairs. Default: none.
 ///     group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
-///     database_url: The database. Default: ``DATABASE_URL``, else
-///         ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``. ``sslmode`` means what it means to
-///         libpq.
-///     connections: The number of connections to PostgreSQL, 1 to 16. Under load each writes a part of the partitions,
-///         at the same time, because a session of PostgreSQL has one processor. Those after the first are opened under
-///         such a load; one more is opened for a moment where a lock is held for long. Default 2.
-///     batch_rows: The greatest number of messages that are written at once, by all connections, 1 to 1,000,000.
+///     database_url: The database, as ``postgresql://user:password@host:port/database``. ``sslmode`` means what it
+///         means to libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as
+///         ``docker-compose.yml`` has it.
+///     connections: The number of connections to PostgreSQL. Under load each writes a part of the partitions, at the
+///         same time, because a session of PostgreSQL has one processor. Those after the first are opened under such a
+///         load; one more is opened for a moment where a lock is held for long. From 1 to 16. Default 2.
+///     batch_rows: The greatest number of messages that are written at once, by all connections. From 1 to 1,000,000.
 ///         Default 50,000.
-///     linger: The longest time before a message is visible, while the database keeps up; up to a minute. Default 200
-///         ms.
-///     until_caught_up: Returns once every partition has been read to its end. Default False.
-///     drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed; up to
-///         four minutes. What is not committed by then is dropped, and read again by the next consumer. Default 30 s.
-///     assignment: How a group hands partitions on, the same for all its members: ``"eager"`` assigns all of them at
-///         every change, ``"cooperative"`` moves only those that must. Default ``"eager"``.
+///     batch_bytes: The greatest number of bytes of encoded rows and dead letters that are written at once. From 1 to
+///         268,435,456. Default 10,485,760.
+///     linger: The longest time before a message is visible, while the database keeps up. From 0 to 60,000 ms. Default
+///         200 ms.
+///     until_caught_up: Ends once every partition has been read to its end. Default False.
+///     drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed. What
+///         is not committed by then is dropped, and read again by the next consumer. From 0 to 240 s. Default 30 s.
+///     assignment: How a group hands partitions on, the same for all its members: ``eager`` assigns all of them at
+///         every change, ``cooperative`` moves only those that must. Default ``eager``.
+///     session_timeout: The time after which the group takes a consumer that it does not hear of for dead. Apache Kafka
+///         allows 6 seconds and more, by default. From 1 to 300 s. Default 6 s.
 ///     always_stage: Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
 ///         Default False.
-///     synchronous_commit: PostgreSQL's setting. False is safe here too, since rows and offsets are lost together and
-///         read again. Default True.
-///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
-///         is refused.
+///     synchronous_commit: Waits for PostgreSQL's disk at each commit, as its ``synchronous_commit`` does. It is safe
+///         not to: rows and offsets are lost together, and read again. Default True.
+// generated, to here
 ///     on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
 ///         ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
 ///         ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
@@ -86,43 +94,18 @@ impl PyConsumer {
 
 #[pymethods]
 impl PyConsumer {
+    // generated: signature of kafka, consumer
+    #[pyo3(signature = (*, on_event=None, **settings))]
+    #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, group=None, \
+            database_url=None, connections=None, batch_rows=None, batch_bytes=None, linger=None, \
+            until_caught_up=False, drain_limit=None, assignment=None, session_timeout=None, \
+            always_stage=False, synchronous_commit=True, on_event=None)")]
+    // generated, to here
     #[new]
-    #[pyo3(signature = (*, bootstrap_servers=None, topic=None, group=None, database_url=None, connections=None,
-        batch_rows=None, linger=None, until_caught_up=false, drain_limit=None, assignment=None, always_stage=false,
-        synchronous_commit=true, librdkafka_options=None, on_event=None))]
-    #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
-    fn new(
-        py: Python<'_>,
-        bootstrap_servers: Option<String>,
-        topic: Option<String>,
-        group: Option<String>,
-        database_url: Option<String>,
-        connections: Option<usize>,
-        batch_rows: Option<usize>,
-        linger: Option<Duration>,
-        until_caught_up: bool,
-        drain_limit: Option<Duration>,
-        assignment: Option<&str>,
-        always_stage: bool,
-        synchronous_commit: bool,
-        librdkafka_options: Option<Pairs>,
-        on_event: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        let default = ConsumerConfig::default();
-        let config = ConsumerConfig {
-            kafka: kafka_config(py, bootstrap_servers, topic, librdkafka_options)?,
-            group: setting(py, "group", group)?,
-            database_url: url_of(py, database_url)?,
-            connections: connections.unwrap_or(default.connections),
-            batch_rows: batch_rows.unwrap_or(default.batch_rows),
-            linger: linger.unwrap_or(default.linger),
-            until_caught_up,
-            drain_limit: drain_limit.unwrap_or(default.drain_limit),
-            assignment: assignment.map_or(Ok(default.assignment), str::parse).raise()?,
-            always_stage,
-            synchronous_commit,
-            ..ConsumerConfig::default()
-        };
+    fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let arguments = Arguments::new(py, settings)?;
+        let config = ConsumerConfig { kafka: arguments.take()?, ..arguments.take()? };
+        arguments.end("Consumer()")?;
         check(&config).raise()?;
         Ok(Self { config, on_event, stop: CancellationToken::new(), status: Arc::default() })
     }

@@ -1,6 +1,6 @@
 //! `ccstream.diagnose`, and the question of a moment that the embedded services ask.
 
-use ccstream_services::config::DatabaseUrl;
+use ccstream_core::settings::DatabaseUrl;
 use ccstream_services::operate::doctor::{self, Check, doctor as inspect_all};
 use ccstream_services::postgres::tables::Tables;
 use pyo3::prelude::*;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::errors::Raise;
 use crate::record::record;
 use crate::run::{Interrupt, ask, run_blocking};
-use crate::settings::{Pairs, database_url as url_of, kafka_config};
+use crate::settings::{database_url as url_of, kafka_config};
 
 record!(
     /// One thing that :func:`diagnose` inspected.
@@ -53,7 +53,7 @@ pub(crate) fn diagnose(
     bootstrap_servers: Option<String>,
     topic: Option<String>,
     database_url: Option<String>,
-    librdkafka_options: Option<Pairs>,
+    librdkafka_options: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Vec<PyCheck>> {
     let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
     let url = url_of(py, database_url)?;

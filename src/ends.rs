@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
 use crate::run::{Interrupt, run_blocking};
-use crate::settings::{Pairs, kafka_config};
+use crate::settings::kafka_config;
 
 /// Asks the broker where each partition of a topic ends.
 ///
@@ -37,7 +37,7 @@ pub(crate) fn topic_ends(
     py: Python<'_>,
     bootstrap_servers: Option<String>,
     topic: Option<String>,
-    librdkafka_options: Option<Pairs>,
+    librdkafka_options: Option<Bound<'_, PyAny>>,
 ) -> PyResult<BTreeMap<i32, i64>> {
     let config = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
     run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, move || ask_ends(&config).raise())

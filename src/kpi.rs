@@ -1,11 +1,11 @@
 //! `ccstream.KpiEngine`: questions in Python's words.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ccstream_core::settings::EngineConfig;
 use ccstream_kpi::{Dimension, Query, Window};
-use ccstream_services::live::{Engine, EngineConfig};
+use ccstream_services::live::Engine;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::errors::{Raise, bad_argument, exception};
 use crate::kpi_status::PyKpiStatus;
 use crate::question::{Filters, filter, grouping, micros, named};
 use crate::run::{Interrupt, run_blocking};
-use crate::settings::database_url as url_of;
+use crate::settings::Arguments;
 
 /// Holds the rows of ``orders`` in memory, about 20 bytes each, and answers any question from them at once, exactly.
 ///
@@ -52,38 +52,36 @@ impl PyKpiEngine {
     /// Begins to read the table, and returns at once; :meth:`refresh` waits.
     ///
     /// Args:
-    ///     database_url: The database. Default: ``DATABASE_URL``, else
-    ///         ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
-    ///     max_rows: The greatest number of rows held, at least 65,536; the oldest are evicted first. Default
-    ///         20,000,000.
+    // generated: settings of engine
+    ///     database_url: The database, as ``postgresql://user:password@host:port/database``. Default: ``DATABASE_URL``,
+    ///         else ``kafka_db`` on ``localhost:5434``, as ``docker-compose.yml`` has it.
+    ///     max_rows: The greatest number of rows held, about 20 bytes each; the oldest are evicted first. At least
+    ///         65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
     ///     max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
-    ///         Default: all.
-    ///     interval: The time between two readings of the database, at least 10 ms. Default 0.5 s.
+    ///         From 1 to 1,000,000. Default: all.
+    ///     interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.
     ///     file: Where the columns are kept, so that the next start reads only what is new. Default: nowhere.
+    // generated, to here
     ///
     /// Returns:
     ///     An engine, to be closed with :meth:`close` or ``with``.
     ///
     /// Raises:
     ///     ConfigError: A setting is not usable.
+    // generated: signature of engine
+    #[pyo3(signature = (database_url=None, **settings))]
+    #[pyo3(text_signature = "(database_url=None, *, max_rows=None, max_days=None, interval=None, file=None)")]
+    // generated, to here
     #[staticmethod]
-    #[pyo3(signature = (database_url=None, *, max_rows=None, max_days=None, interval=None, file=None))]
     fn from_database(
         py: Python<'_>,
-        database_url: Option<String>,
-        max_rows: Option<usize>,
-        max_days: Option<u32>,
-        interval: Option<Duration>,
-        file: Option<PathBuf>,
+        database_url: Option<Bound<'_, PyAny>>,
+        settings: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let default = EngineConfig::default();
-        let config = EngineConfig {
-            database_url: url_of(py, database_url)?,
-            max_rows: max_rows.unwrap_or(default.max_rows),
-            max_days,
-            interval: interval.unwrap_or(default.interval),
-            file,
-        };
+        let arguments = Arguments::new(py, settings)?;
+        arguments.give("database_url", database_url)?;
+        let config: EngineConfig = arguments.take()?;
+        arguments.end("from_database()")?;
         Ok(Self { engine: Arc::new(py.detach(|| Engine::start(config)).raise()?) })
     }
 

@@ -1,21 +1,18 @@
 //! `ccstream.Producer`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use ccstream_core::generate::Pace;
-use ccstream_core::replay::ReplayConfig;
-use ccstream_core::validate::parse_moment;
-use ccstream_services::config::{EventSource, ProducerConfig};
+use ccstream_core::settings::ProducerConfig;
 use ccstream_services::produce::{ProduceSummary, check, produce};
 use ccstream_services::report::Observers;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tokio_util::sync::CancellationToken;
 
-use crate::errors::{Raise, bad_argument};
+use crate::errors::Raise;
 use crate::events::tell_of_producer;
 use crate::run::{Interrupt, Listener, run_blocking};
-use crate::settings::{Pairs, kafka_config};
+use crate::settings::Arguments;
 
 /// Sends card transactions, generated or from a file, to Kafka.
 ///
@@ -23,23 +20,28 @@ use crate::settings::{Pairs, kafka_config};
 /// connected before :meth:`run`.
 ///
 /// Args:
+// generated: settings of kafka, producer
 ///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
 ///         ``localhost:9094``.
-///     topic: The topic; created if it is missing and the broker allows. Default: ``KAFKA_TOPIC``, else
-///         ``orders_json``.
-///     rate: Events a second, from 0.001; ``math.inf`` for as fast as possible. Default: one event every 0.5 to 2 s, at
-///         random.
+///     topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
+///         Default: ``KAFKA_TOPIC``, else ``orders_json``.
+///     librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
+///         that ccstream sets itself is refused. A mapping, or pairs. Default: none.
+///     rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
+///         0.5 to 2 s, at random.
 ///     count: The number of events to stop after. Default: no end, or the file's end.
 ///     seed: The same seed and start time give the same bytes. Default: random.
 ///     start_time: When the first event happens, as RFC 3339 or ISO 8601 writes it (UTC where it names no offset).
 ///         Default: each event happens now.
 ///     replay: A CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is sent as it is, for
-///         the consumer to reject and explain.
-///     map: For a field the column that fills it, as a mapping or pairs; a column with the field's own name needs none.
-///     set: For a field its value where the file has none or leaves it empty, as a mapping or pairs.
-///     partitions: The topic's partitions, where it has to be created. Default 1.
-///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
-///         is refused.
+///         the consumer to reject and explain. Default: events are generated.
+///     map: The column of the file that fills a field; a column with the field's own name needs none. A mapping, or
+///         pairs. Default: none.
+///     set: The value of a field where the file has none or leaves it empty. A mapping, or pairs. Default: none.
+///     partitions: The topic's partitions, where it has to be created. From 1 to 65,535. Default 1.
+///     drain_limit: The longest time that a stop waits for the broker to acknowledge the events in flight. From 0 to
+///         240 s. Default 10 s.
+// generated, to here
 ///     on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
 ///         ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
 ///         and raises the same.
@@ -59,51 +61,17 @@ pub(crate) struct PyProducer {
 
 #[pymethods]
 impl PyProducer {
+    // generated: signature of kafka, producer
+    #[pyo3(signature = (*, on_event=None, **settings))]
+    #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, rate=None, count=None, \
+            seed=None, start_time=None, replay=None, map=None, set=None, partitions=None, \
+            drain_limit=None, on_event=None)")]
+    // generated, to here
     #[new]
-    #[pyo3(signature = (*, bootstrap_servers=None, topic=None, rate=None, count=None, seed=None, start_time=None,
-        replay=None, map=None, set=None, partitions=1, librdkafka_options=None, on_event=None))]
-    #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
-    fn new(
-        py: Python<'_>,
-        bootstrap_servers: Option<String>,
-        topic: Option<String>,
-        rate: Option<f64>,
-        count: Option<u64>,
-        seed: Option<u64>,
-        start_time: Option<&str>,
-        replay: Option<PathBuf>,
-        map: Option<Pairs>,
-        set: Option<Pairs>,
-        partitions: u16,
-        librdkafka_options: Option<Pairs>,
-        on_event: Option<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        let source = match replay {
-            Some(_) if seed.is_some() || start_time.is_some() => {
-                return Err(bad_argument("replay", "a file's rows have no seed and no start time"));
-            }
-            Some(path) => EventSource::Replay(ReplayConfig {
-                path,
-                map: map.unwrap_or_default().0,
-                set: set.unwrap_or_default().0,
-            }),
-            None if map.is_some() || set.is_some() => {
-                return Err(bad_argument("map", "only a replayed file has columns to map or values to set"));
-            }
-            None => EventSource::Generate {
-                seed,
-                start_time: start_time
-                    .map(|text| parse_moment(text).map_err(|why| bad_argument("start_time", why)))
-                    .transpose()?,
-            },
-        };
-        let pace = match rate {
-            None => Pace::Human,
-            Some(rate) if rate == f64::INFINITY => Pace::Max,
-            Some(rate) => Pace::PerSecond(rate),
-        };
-        let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
-        let config = ProducerConfig { kafka, source, pace, count, partitions, ..ProducerConfig::default() };
+    fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let arguments = Arguments::new(py, settings)?;
+        let config = ProducerConfig { kafka: arguments.take()?, ..arguments.take()? };
+        arguments.end("Producer()")?;
         check(&config).raise()?;
         Ok(Self { config, on_event, stop: CancellationToken::new() })
     }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::errors::Raise;
 use crate::record::record;
 use crate::run::{Interrupt, ask, run_blocking};
-use crate::settings::{Pairs, database_url as url_of, kafka_config};
+use crate::settings::{database_url as url_of, kafka_config};
 
 record!(
     /// The dead letters of one reason, counted.
@@ -153,7 +153,7 @@ pub(crate) fn replay_rejected(
     bootstrap_servers: Option<String>,
     id: Option<i64>,
     reason: Option<String>,
-    librdkafka_options: Option<Pairs>,
+    librdkafka_options: Option<Bound<'_, PyAny>>,
 ) -> PyResult<PyResent> {
     let kafka = kafka_config(py, bootstrap_servers, None, librdkafka_options)?;
     let url = url_of(py, database_url)?;

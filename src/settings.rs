@@ -1,55 +1,102 @@
-//! What a person sets. An argument beats the environment, which beats the default; `ccstream/settings.py` alone knows
-//! the variables' names.
+//! Settings as Python gives them: an argument beats the environment, which beats the default. What there is to set is
+//! declared in `ccstream_core::settings`.
 
-use ccstream_services::config::{DatabaseUrl, KafkaConfig};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ccstream_core::settings::{ConsumerConfig, DatabaseUrl, KafkaConfig, Kind, Setting, Settings, Value};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyInt, PyMapping, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyMapping, PyString};
 
-/// An argument, or what the function of that name in `ccstream/settings.py` returns.
-pub(crate) fn setting(py: Python<'_>, name: &str, argument: Option<String>) -> PyResult<String> {
-    match argument {
-        Some(given) => Ok(given),
-        None => py.import("ccstream.settings")?.getattr(name)?.call0()?.extract(),
+use crate::errors::{Raise, bad_argument};
+
+/// The keyword arguments of a constructor, until each is taken by the settings that it belongs to.
+pub(crate) struct Arguments<'py> {
+    given: Bound<'py, PyDict>,
+}
+
+impl<'py> Arguments<'py> {
+    pub(crate) fn new(py: Python<'py>, given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
+        Ok(Self { given: given.map_or_else(|| Ok(PyDict::new(py)), |given| given.copy())? })
+    }
+
+    /// Adds one that may also be given by its place.
+    pub(crate) fn give(&self, name: &str, value: Option<Bound<'py, PyAny>>) -> PyResult<()> {
+        self.given.set_item(name, value)
+    }
+
+    /// Takes what is a setting of `C`.
+    pub(crate) fn take<C: Settings>(&self) -> PyResult<C> {
+        let mut config = C::default();
+        for setting in C::SETTINGS {
+            let given = self.given.get_item(setting.name)?;
+            if given.is_some() {
+                self.given.del_item(setting.name)?;
+            }
+            set(&mut config, setting, given.as_ref())?;
+        }
+        Ok(config)
+    }
+
+    /// Errors: a `TypeError` that names what nothing has taken.
+    pub(crate) fn end(self, function: &str) -> PyResult<()> {
+        match self.given.keys().iter().next() {
+            None => Ok(()),
+            Some(name) => {
+                Err(PyTypeError::new_err(format!("{function} got an unexpected keyword argument '{}'", name.str()?)))
+            }
+        }
     }
 }
 
-pub(crate) fn database_url(py: Python<'_>, argument: Option<String>) -> PyResult<DatabaseUrl> {
-    setting(py, "database_url", argument).map(DatabaseUrl)
+/// Sets what was given, or what its variable holds; None is as if it had not been given.
+fn set<C: Settings>(config: &mut C, setting: &Setting<C>, given: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    if let Some(given) = given.filter(|given| !given.is_none()) {
+        let value = value(setting.name, setting.kind, given).map_err(|error| named(given.py(), setting.name, error))?;
+        return (setting.set)(config, value).raise();
+    }
+    let held = setting.variable.and_then(|name| Some((name, std::env::var(name).ok()?)));
+    let Some((name, text)) = held.filter(|(_, text)| !text.is_empty()) else { return Ok(()) };
+    let refuse = |why| bad_argument(setting.name, format!("{name}={text} {why}"));
+    (setting.set)(config, Value::parse(setting.kind, &text).map_err(refuse)?).raise()
 }
 
-/// Broker, topic and librdkafka's own options.
-pub(crate) fn kafka_config(
-    py: Python<'_>,
-    bootstrap_servers: Option<String>,
-    topic: Option<String>,
-    options: Option<Pairs>,
-) -> PyResult<KafkaConfig> {
-    Ok(KafkaConfig {
-        bootstrap_servers: setting(py, "bootstrap_servers", bootstrap_servers)?,
-        topic: setting(py, "topic", topic)?,
-        librdkafka_options: options.unwrap_or_default().0,
+/// The error of an argument of another type, as Python's functions name theirs.
+fn named(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(format!("argument '{name}': {}", error.value(py)))
+    } else {
+        error
+    }
+}
+
+fn value(name: &'static str, kind: Kind, given: &Bound<'_, PyAny>) -> PyResult<Value> {
+    Ok(match kind {
+        Kind::Text | Kind::Choice(_) | Kind::Moment => Value::Text(given.extract()?),
+        Kind::File => Value::File(given.extract::<PathBuf>()?),
+        Kind::Whole if given.is_instance_of::<PyInt>() && given.lt(0)? => {
+            return Err(bad_argument(name, format!("{given} is less than nothing")));
+        }
+        Kind::Whole => Value::Whole(given.extract()?),
+        Kind::Rate => Value::Rate(given.extract()?),
+        Kind::Span => Value::Span(given.extract::<Duration>()?),
+        Kind::Switch => Value::Switch(given.extract()?),
+        Kind::Pairs => Value::Pairs(pairs(given)?),
     })
 }
 
 /// Names and values: a mapping, or pairs in their order. A value is a text, a number or a bool (`true`, `false`).
-#[derive(Debug, Default)]
-pub(crate) struct Pairs(pub(crate) Vec<(String, String)>);
-
-impl<'py> FromPyObject<'_, 'py> for Pairs {
-    type Error = PyErr;
-
-    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let pairs = match given.cast::<PyMapping>() {
-            Ok(mapping) => mapping.items()?.into_any(),
-            Err(_) => given.to_owned(),
-        };
-        let pair = |pair: PyResult<Bound<'py, PyAny>>| {
-            let (name, value): (String, Bound<'py, PyAny>) = pair?.extract()?;
-            Ok((name, text(&value)?))
-        };
-        pairs.try_iter()?.map(pair).collect::<PyResult<_>>().map(Self)
-    }
+fn pairs(given: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
+    let pairs = match given.cast::<PyMapping>() {
+        Ok(mapping) => mapping.items()?.into_any(),
+        Err(_) => given.clone(),
+    };
+    let pair = |pair: PyResult<Bound<'_, PyAny>>| {
+        let (name, value): (String, Bound<'_, PyAny>) = pair?.extract()?;
+        Ok((name, text(&value)?))
+    };
+    pairs.try_iter()?.map(pair).collect()
 }
 
 fn text(value: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -60,4 +107,25 @@ fn text(value: &Bound<'_, PyAny>) -> PyResult<String> {
         return Ok(value.str()?.to_string());
     }
     Err(PyTypeError::new_err(format!("a value is a text, a number or a bool, not {}", value.get_type().name()?)))
+}
+
+/// The database of a function that takes no other settings.
+pub(crate) fn database_url(py: Python<'_>, argument: Option<String>) -> PyResult<DatabaseUrl> {
+    let given = PyDict::new(py);
+    given.set_item("database_url", argument)?;
+    Ok(Arguments { given }.take::<ConsumerConfig>()?.database_url)
+}
+
+/// Broker, topic and librdkafka's own options of a function that takes no other settings.
+pub(crate) fn kafka_config(
+    py: Python<'_>,
+    bootstrap_servers: Option<String>,
+    topic: Option<String>,
+    options: Option<Bound<'_, PyAny>>,
+) -> PyResult<KafkaConfig> {
+    let given = PyDict::new(py);
+    given.set_item("bootstrap_servers", bootstrap_servers)?;
+    given.set_item("topic", topic)?;
+    given.set_item("librdkafka_options", options)?;
+    Arguments { given }.take()
 }

@@ -1,7 +1,8 @@
 """Copies the docstrings of the compiled extension into its stub, `python/ccstream/_ccstream.pyi`.
 
 The documentation is written once, in the Rust sources, where ``help()`` finds it; the stub has the types, by hand.
-``--check`` writes nothing, and fails where the stub is out of date.
+``--check`` writes nothing, and fails where the stub is out of date. ``--check-sources`` needs no extension: it fails
+where a docstring of the stub is no documentation comment of the sources any more.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import sys
 from pathlib import Path
 
@@ -61,9 +63,38 @@ def documented(stub: str, module: object) -> str:
     return "\n".join(lines) + "\n"
 
 
+def comments() -> set[str]:
+    """The documentation comments of the extension's Rust sources, each as ``help()`` shows it."""
+    found = set()
+    for path in sorted((STUB.parents[2] / "src").glob("*.rs")):
+        # What tools/generate_lists.py marks within a comment is not of it.
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line for line in lines if not line.startswith("// generated")]
+        for is_comment, block in itertools.groupby(lines, lambda line: line.startswith("///")):
+            if is_comment:
+                found.add(inspect.cleandoc("\n".join(line[3:] for line in block)))
+        found.add(inspect.cleandoc("\n".join(line[3:] for line in lines if line.startswith("//!"))))
+    return found
+
+
+def unfounded(stub: str) -> list[str]:
+    """The first lines of the stub's docstrings that the sources do not have."""
+    documented_nodes = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(stub)) if isinstance(node, documented_nodes)]
+    # What Python itself calls is documented in the stub alone.
+    texts = [ast.get_docstring(node) for node in nodes if not getattr(node, "name", "").startswith("_")]
+    known = comments()
+    return [text.splitlines()[0] for text in texts if text and text not in known]
+
+
 def main() -> int:
     """Writes the stub, or checks it; the exit status is 1 where it was out of date and is not written."""
     before = STUB.read_text(encoding="utf-8")
+    if "--check-sources" in sys.argv[1:]:
+        stale = unfounded(before)
+        for line in stale:
+            print(f"{STUB.name} is out of date, run make generate: {line}", file=sys.stderr)
+        return int(bool(stale))
     after = documented(before, importlib.import_module("ccstream._ccstream"))
     if "--check" in sys.argv[1:]:
         if before != after:

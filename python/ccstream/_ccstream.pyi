@@ -77,21 +77,24 @@ class Producer:
     Args:
         bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
-        topic: The topic; created if it is missing and the broker allows. Default: ``KAFKA_TOPIC``, else
-            ``orders_json``.
-        rate: Events a second, from 0.001; ``math.inf`` for as fast as possible. Default: one event every 0.5 to 2 s, at
-            random.
+        topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
+            Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
+            that ccstream sets itself is refused. A mapping, or pairs. Default: none.
+        rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
+            0.5 to 2 s, at random.
         count: The number of events to stop after. Default: no end, or the file's end.
         seed: The same seed and start time give the same bytes. Default: random.
         start_time: When the first event happens, as RFC 3339 or ISO 8601 writes it (UTC where it names no offset).
             Default: each event happens now.
         replay: A CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is sent as it is, for
-            the consumer to reject and explain.
-        map: For a field the column that fills it, as a mapping or pairs; a column with the field's own name needs none.
-        set: For a field its value where the file has none or leaves it empty, as a mapping or pairs.
-        partitions: The topic's partitions, where it has to be created. Default 1.
-        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
-            is refused.
+            the consumer to reject and explain. Default: events are generated.
+        map: The column of the file that fills a field; a column with the field's own name needs none. A mapping, or
+            pairs. Default: none.
+        set: The value of a field where the file has none or leaves it empty. A mapping, or pairs. Default: none.
+        partitions: The topic's partitions, where it has to be created. From 1 to 65,535. Default 1.
+        drain_limit: The longest time that a stop waits for the broker to acknowledge the events in flight. From 0 to
+            240 s. Default 10 s.
         on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
             ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
             and raises the same.
@@ -107,8 +110,10 @@ class Producer:
     def __new__(
         cls,
         *,
+        # generated: parameters of kafka, producer
         bootstrap_servers: str | None = None,
         topic: str | None = None,
+        librdkafka_options: _Pairs | None = None,
         rate: float | None = None,
         count: int | None = None,
         seed: int | None = None,
@@ -116,8 +121,9 @@ class Producer:
         replay: str | PathLike[str] | None = None,
         map: _Pairs | None = None,
         set: _Pairs | None = None,
-        partitions: int = 1,
-        librdkafka_options: _Pairs | None = None,
+        partitions: int | None = None,
+        drain_limit: timedelta | None = None,
+        # generated, to here
         on_event: _OnEvent | None = None,
     ) -> Producer: ...
     def run(self) -> ProduceSummary:
@@ -213,29 +219,34 @@ class Consumer:
     Args:
         bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
-        topic: The topic; waited for if it is missing. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
+            Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
+            that ccstream sets itself is refused. A mapping, or pairs. Default: none.
         group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
-        database_url: The database. Default: ``DATABASE_URL``, else
-            ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``. ``sslmode`` means what it means to
-            libpq.
-        connections: The number of connections to PostgreSQL, 1 to 16. Under load each writes a part of the partitions,
-            at the same time, because a session of PostgreSQL has one processor. Those after the first are opened under
-            such a load; one more is opened for a moment where a lock is held for long. Default 2.
-        batch_rows: The greatest number of messages that are written at once, by all connections, 1 to 1,000,000.
+        database_url: The database, as ``postgresql://user:password@host:port/database``. ``sslmode`` means what it
+            means to libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as
+            ``docker-compose.yml`` has it.
+        connections: The number of connections to PostgreSQL. Under load each writes a part of the partitions, at the
+            same time, because a session of PostgreSQL has one processor. Those after the first are opened under such a
+            load; one more is opened for a moment where a lock is held for long. From 1 to 16. Default 2.
+        batch_rows: The greatest number of messages that are written at once, by all connections. From 1 to 1,000,000.
             Default 50,000.
-        linger: The longest time before a message is visible, while the database keeps up; up to a minute. Default 200
-            ms.
-        until_caught_up: Returns once every partition has been read to its end. Default False.
-        drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed; up to
-            four minutes. What is not committed by then is dropped, and read again by the next consumer. Default 30 s.
-        assignment: How a group hands partitions on, the same for all its members: ``"eager"`` assigns all of them at
-            every change, ``"cooperative"`` moves only those that must. Default ``"eager"``.
+        batch_bytes: The greatest number of bytes of encoded rows and dead letters that are written at once. From 1 to
+            268,435,456. Default 10,485,760.
+        linger: The longest time before a message is visible, while the database keeps up. From 0 to 60,000 ms. Default
+            200 ms.
+        until_caught_up: Ends once every partition has been read to its end. Default False.
+        drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed. What
+            is not committed by then is dropped, and read again by the next consumer. From 0 to 240 s. Default 30 s.
+        assignment: How a group hands partitions on, the same for all its members: ``eager`` assigns all of them at
+            every change, ``cooperative`` moves only those that must. Default ``eager``.
+        session_timeout: The time after which the group takes a consumer that it does not hear of for dead. Apache Kafka
+            allows 6 seconds and more, by default. From 1 to 300 s. Default 6 s.
         always_stage: Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
             Default False.
-        synchronous_commit: PostgreSQL's setting. False is safe here too, since rows and offsets are lost together and
-            read again. Default True.
-        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs. One that ccstream sets itself
-            is refused.
+        synchronous_commit: PostgreSQL's setting. Without it no commit waits for the disk, which is safe here: rows and
+            offsets are lost together and read again. Default True.
         on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
             ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
             ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
@@ -251,19 +262,23 @@ class Consumer:
     def __new__(
         cls,
         *,
+        # generated: parameters of kafka, consumer
         bootstrap_servers: str | None = None,
         topic: str | None = None,
+        librdkafka_options: _Pairs | None = None,
         group: str | None = None,
         database_url: str | None = None,
         connections: int | None = None,
         batch_rows: int | None = None,
+        batch_bytes: int | None = None,
         linger: timedelta | None = None,
         until_caught_up: bool = False,
         drain_limit: timedelta | None = None,
         assignment: Literal["eager", "cooperative"] | None = None,
+        session_timeout: timedelta | None = None,
         always_stage: bool = False,
         synchronous_commit: bool = True,
-        librdkafka_options: _Pairs | None = None,
+        # generated, to here
         on_event: _OnEvent | None = None,
     ) -> Consumer: ...
     def run(self) -> ConsumeSummary:
@@ -859,23 +874,25 @@ class KpiEngine:
 
     @staticmethod
     def from_database(
+        # generated: parameters of engine
         database_url: str | None = None,
         *,
         max_rows: int | None = None,
         max_days: int | None = None,
         interval: timedelta | None = None,
         file: str | PathLike[str] | None = None,
+        # generated, to here
     ) -> KpiEngine:
         """Begins to read the table, and returns at once; :meth:`refresh` waits.
 
         Args:
-            database_url: The database. Default: ``DATABASE_URL``, else
-                ``postgresql://kafka_user:kafka_password@localhost:5434/kafka_db``.
-            max_rows: The greatest number of rows held, at least 65,536; the oldest are evicted first. Default
-                20,000,000.
+            database_url: The database, as ``postgresql://user:password@host:port/database``. Default: ``DATABASE_URL``,
+                else ``kafka_db`` on ``localhost:5434``, as ``docker-compose.yml`` has it.
+            max_rows: The greatest number of rows held, about 20 bytes each; the oldest are evicted first. At least
+                65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
             max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
-                Default: all.
-            interval: The time between two readings of the database, at least 10 ms. Default 0.5 s.
+                From 1 to 1,000,000. Default: all.
+            interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.
             file: Where the columns are kept, so that the next start reads only what is new. Default: nowhere.
 
         Returns:
@@ -903,9 +920,8 @@ class KpiEngine:
         """Answers from the last snapshot.
 
         Args:
-            filters: For a dimension (``category``, ``city``, ``country``, ``merchant``, ``payment_method``, ``status``,
-                ``currency``, ``entry_mode``, ``risk``: ``"true"`` or ``"false"``) the values that count; None is an
-                absent one. Default: every row.
+            filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the values that count; None is an
+                absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
             min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
             max_amount: The greatest amount, likewise. Default: any.
             last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
@@ -951,8 +967,8 @@ class KpiEngine:
             max_amount: The greatest amount, likewise. Default: any.
 
         Returns:
-            Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, ``currency``, ``merchant``,
-            ``category``, ``city``, ``country``, ``payment_method`` and ``status``; None where unknown.
+            Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, and one for each dimension that
+            :data:`ccstream.kpi.DIMENSIONS` lists; None where unknown.
 
         Raises:
             ConfigError: A filter cannot be used.

@@ -9,7 +9,6 @@ import logging
 import signal
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import ccstream
@@ -114,20 +113,7 @@ def _observed(console: ProducerConsole | ConsumerConsole, path: str | None) -> I
 def _produce(options: argparse.Namespace) -> int:
     console = ProducerConsole(options.count, quiet=options.quiet)
     with _observed(console, options.events) as on_event:
-        producer = ccstream.Producer(
-            bootstrap_servers=options.bootstrap_servers,
-            topic=options.topic,
-            rate=options.rate,
-            count=options.count,
-            seed=options.seed,
-            start_time=options.start_time,
-            replay=options.replay,
-            map=options.map,
-            set=options.set,
-            partitions=options.partitions,
-            librdkafka_options=options.kafka_option,
-            on_event=on_event,
-        )
+        producer = ccstream.Producer(**flags.given(options, "kafka", "producer"), on_event=on_event)
         with _stopped_by_signals(producer.stop):
             summary = producer.run()
     console.finish(summary)
@@ -137,22 +123,7 @@ def _produce(options: argparse.Namespace) -> int:
 def _consume(options: argparse.Namespace) -> int:
     console = ConsumerConsole(quiet=options.quiet)
     with _observed(console, options.events) as on_event:
-        consumer = ccstream.Consumer(
-            bootstrap_servers=options.bootstrap_servers,
-            topic=options.topic,
-            group=options.group,
-            database_url=options.database_url,
-            connections=options.connections,
-            batch_rows=options.batch_rows,
-            linger=None if options.linger is None else timedelta(milliseconds=options.linger),
-            until_caught_up=options.until_caught_up,
-            drain_limit=None if options.drain_limit is None else timedelta(seconds=options.drain_limit),
-            assignment=options.assignment,
-            always_stage=options.always_stage,
-            synchronous_commit=not options.no_synchronous_commit,
-            librdkafka_options=options.kafka_option,
-            on_event=on_event,
-        )
+        consumer = ccstream.Consumer(**flags.given(options, "kafka", "consumer"), on_event=on_event)
         with _stopped_by_signals(consumer.stop):
             summary = consumer.run()
     console.finish(summary)
@@ -214,7 +185,7 @@ def _rejected(options: argparse.Namespace) -> int:
             bootstrap_servers=options.bootstrap_servers,
             id=options.id,
             reason=options.reason,
-            librdkafka_options=options.kafka_option,
+            librdkafka_options=options.librdkafka_options,
         )
         print(f"Sent {resent.sent:,} again; what becomes of them the consumer says.")
         for count, why in (
@@ -274,7 +245,7 @@ def _doctor(options: argparse.Namespace) -> int:
         bootstrap_servers=options.bootstrap_servers,
         topic=options.topic,
         database_url=options.database_url,
-        librdkafka_options=options.kafka_option,
+        librdkafka_options=options.librdkafka_options,
     )
     for check in checks:
         print(f"{'✓' if check.ok else '✗'} {check.name}: {check.found}")

@@ -4,46 +4,85 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from ccstream import settings
+from ccstream.declared import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ccstream.declared import Setting
+
+MAX_SPAN = 1e9
+"""What no length of time in a flag reaches, so that it is one to Python."""
 
 
 def add_kafka(parser: argparse.ArgumentParser, *, with_topic: bool = True) -> None:
     """Adds the flags that say where Kafka is."""
     group = parser.add_argument_group("Kafka")
-    group.add_argument(
-        "--bootstrap-servers",
-        metavar="HOST:PORT",
-        default=settings.bootstrap_servers(),
-        help="brokers, joined by commas (KAFKA_BOOTSTRAP_SERVERS; default %(default)s)",
-    )
-    if with_topic:
-        group.add_argument(
-            "--topic", metavar="NAME", default=settings.topic(), help="the topic (KAFKA_TOPIC; default %(default)s)"
-        )
-    group.add_argument(
-        "--kafka-option",
-        metavar="KEY=VALUE",
-        type=pair("KEY=VALUE"),
-        action="append",
-        default=[],
-        help="a setting of librdkafka itself, as security.protocol=sasl_ssl; may be repeated",
-    )
+    for setting in SETTINGS["kafka"]:
+        if with_topic or setting.name != "topic":
+            add(group, setting)
 
 
 def add_database(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that says where PostgreSQL is."""
-    parser.add_argument_group("PostgreSQL").add_argument(
-        "--database-url",
-        metavar="URL",
-        default=settings.database_url(),
-        # The default has a password, and so has what stands in the environment: neither is printed.
-        help="postgresql://user:password@host:port/database (DATABASE_URL; default: kafka_db on localhost:5434)",
-    )
+    add(parser.add_argument_group("PostgreSQL"), settings.named("database_url"))
+
+
+def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Setting) -> None:
+    """Adds the flag of a setting; where it is not given, its value is None."""
+    first = setting.doc.replace("`", "").split(". ")[0]
+    # Names keep their capitals, as PostgreSQL does.
+    is_name = any(letter.isupper() for letter in first.split()[0][1:])
+    meaning = (first if is_name else first[0].lower() + first[1:]).removesuffix(".")
+    if setting.range is not None:
+        least, most = setting.range
+        meaning += f", {least:,} or more" if most is None else f", {least:,} to {most:,}"
+        meaning += f" {setting.unit}".rstrip()
+    known: dict[str, Any] = {"dest": setting.name, "default": None}
+    if setting.kind == "switch":
+        if setting.default:
+            meaning = f"without this flag, ccstream {meaning}"
+        known |= {"action": "store_const", "const": not setting.default}
+        parser.add_argument(setting.flag, help=escaped(meaning), **known)
+        return
+    default = setting.unset.replace("`", "") or f"{_readable(str(setting.default))} {setting.unit}".rstrip()
+    by_default = f"{setting.variable}; default {default}" if setting.variable else f"default {default}"
+    if setting.kind == "pairs":
+        known |= {"action": "append", "type": pair(setting.shown)}
+        by_default = "may be repeated"
+    elif setting.choices:
+        known["choices"] = setting.choices
+    elif setting.kind in TYPES:
+        known["type"] = TYPES[setting.kind](setting)
+    if not setting.choices:
+        known["metavar"] = setting.shown
+    parser.add_argument(setting.flag, help=escaped(f"{meaning} ({by_default})"), **known)
+
+
+def _readable(text: str) -> str:
+    """A number with separators; anything else as it is."""
+    return f"{int(text):,}" if text.isdigit() else text
+
+
+def escaped(text: str) -> str:
+    """A text for argparse, which takes a percent sign for the beginning of a format."""
+    return text.replace("%", "%%")
+
+
+def given(options: argparse.Namespace, *parts: str) -> dict[str, Any]:
+    """The settings of those parts that have a flag in the options, for a constructor.
+
+    Example:
+        >>> import argparse
+        >>> given(argparse.Namespace(topic="mine", bootstrap_servers=None), "kafka")
+        {'topic': 'mine'}
+    """
+    names = [setting.name for part in parts for setting in SETTINGS[part]]
+    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
 
 def pair(form: str) -> Callable[[str], tuple[str, str]]:
@@ -71,35 +110,45 @@ def rate(text: str) -> float:
     return value
 
 
-def duration(unit: str, word: str) -> Callable[[str], float]:
-    """A flag's type: a number of the unit, as ``200`` or ``200ms``.
+def span(setting: Setting) -> Callable[[str], timedelta]:
+    """A flag's type: a length of time in the setting's unit, as ``200`` or ``200ms``."""
+    unit = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1)}[setting.unit]
+    words = {"ms": "milliseconds", "s": "seconds"}[setting.unit]
 
-    Args:
-        unit: how it is written behind the number, where it is.
-        word: its name for people.
-    """
-
-    def parse(text: str) -> float:
+    def parse(text: str) -> timedelta:
         try:
-            value = float(text.removesuffix(unit))
+            value = float(text.removesuffix(setting.unit))
         except ValueError:
             value = math.nan
-        if not 0 <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {word}")
-        return value
+        if not 0 <= value < MAX_SPAN:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {words}")
+        return value * unit
 
     return parse
 
 
 def count(text: str) -> int:
     """A flag's type: a whole number of at least 1, with or without separators."""
+    return whole(text, 1)
+
+
+def whole(text: str, least: int = 0) -> int:
+    """A flag's type: a whole number of at least so much, with or without separators."""
     try:
         value = int(text.replace(",", "").replace("_", ""))
     except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+        value = -1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return value
+
+
+TYPES: dict[str, Callable[[Setting], Callable[[str], Any]]] = {
+    "whole": lambda setting: count if setting.range is not None and setting.range[0] > 0 else whole,
+    "rate": lambda _: rate,
+    "span": span,
+}
+"""What reads a flag, for each kind of setting that is no text."""
 
 
 def add_events(parser: argparse.ArgumentParser) -> None:
@@ -109,37 +158,8 @@ def add_events(parser: argparse.ArgumentParser) -> None:
 
 def add_produce(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``produce``."""
-    parser.add_argument(
-        "--rate",
-        type=rate,
-        metavar="N",
-        help="events a second, or max (default: one every 0.5 to 2 s)",
-    )
-    parser.add_argument("--count", type=count, metavar="N", help="stop after N events")
-    parser.add_argument("--seed", type=int, metavar="S", help="the same seed and start time give the same bytes")
-    parser.add_argument("--start-time", metavar="T", help="when the first event happens (default: each happens now)")
-    parser.add_argument("--replay", metavar="FILE", help="send the rows of a CSV file, plain or gzipped, instead")
-    parser.add_argument(
-        "--map",
-        type=pair("FIELD=COLUMN"),
-        metavar="FIELD=COLUMN",
-        action="append",
-        help="which column of the file fills a field; may be repeated",
-    )
-    parser.add_argument(
-        "--set",
-        type=pair("FIELD=VALUE"),
-        metavar="FIELD=VALUE",
-        action="append",
-        help="a field's value where the file has none or leaves it empty; may be repeated",
-    )
-    parser.add_argument(
-        "--partitions",
-        type=count,
-        metavar="N",
-        default=1,
-        help="of the topic, if it is missing (default 1)",
-    )
+    for setting in SETTINGS["producer"]:
+        add(parser, setting)
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
     add_events(parser)
     add_kafka(parser)
@@ -147,56 +167,9 @@ def add_produce(parser: argparse.ArgumentParser) -> None:
 
 def add_consume(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``consume``."""
-    parser.add_argument(
-        "--group",
-        metavar="NAME",
-        default=settings.group(),
-        help="the consumer group (KAFKA_GROUP_ID; default %(default)s)",
-    )
-    parser.add_argument(
-        "--connections",
-        type=count,
-        metavar="N",
-        help="connections to PostgreSQL, 1 to 16, among which partitions are shared under load (default 2)",
-    )
-    parser.add_argument(
-        "--batch-rows",
-        type=count,
-        metavar="N",
-        help="most messages that are written at once (default 50,000)",
-    )
-    parser.add_argument(
-        "--linger",
-        type=duration("ms", "milliseconds"),
-        metavar="MS",
-        help="longest wait of a lone message (default 200)",
-    )
-    parser.add_argument(
-        "--until-caught-up",
-        action="store_true",
-        help="read to the end of every partition, print the accounting, exit",
-    )
-    parser.add_argument(
-        "--drain-limit",
-        type=duration("s", "seconds"),
-        metavar="S",
-        help="longest wait, at a stop or when partitions are given up, for what was read to be committed (default 30)",
-    )
-    parser.add_argument(
-        "--assignment",
-        choices=("eager", "cooperative"),
-        help="deal all partitions anew at every change of the group, or move only those that must (default eager)",
-    )
-    parser.add_argument(
-        "--always-stage",
-        action="store_true",
-        help="write every batch by way of a staging table, repeats or not: slower, for comparison",
-    )
-    parser.add_argument(
-        "--no-synchronous-commit",
-        action="store_true",
-        help="do not wait for PostgreSQL's disk: safe here, rows and offsets are lost together and read again",
-    )
+    for setting in SETTINGS["consumer"]:
+        if setting.name != "database_url":
+            add(parser, setting)
     parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")
     add_events(parser)
     add_kafka(parser)

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ccstream.declared import DIMENSIONS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["aggregate", "change", "ewma", "rolling_mean"]
+__all__ = ["DIMENSIONS", "aggregate", "change", "ewma", "rolling_mean"]
 
 
 def aggregate(

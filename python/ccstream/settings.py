@@ -1,7 +1,6 @@
-"""Environment variables and defaults, once for the commands, the dashboard and the extension.
+"""The environment and the defaults, for what is written in Python: the page, the demo, the embedded services.
 
-For an argument that is not given the extension calls :func:`bootstrap_servers`, :func:`database_url`, :func:`group`
-or :func:`topic`.
+The settings themselves are declared in Rust; ``ccstream.declared`` lists them.
 """
 
 from __future__ import annotations
@@ -13,48 +12,55 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ccstream.declared import SETTINGS, Setting
 from ccstream.errors import ConfigError
-
-DEFAULT_BOOTSTRAP_SERVERS = "localhost:9094"
-DEFAULT_TOPIC = "orders_json"
-DEFAULT_GROUP = "ccstream"
-DEFAULT_DATABASE_URL = "postgresql://kafka_user:kafka_password@localhost:5434/kafka_db"
 
 MAX_PORT = 65535
 WATCHABLE_RATE = 10.0
 """Events a second up to which each is shown by itself."""
 
 
+def named(name: str) -> Setting:
+    """The setting of a name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for settings in SETTINGS.values():
+        for setting in settings:
+            if setting.name == name:
+                return setting
+    raise KeyError(name)
+
+
+def value(name: str) -> str:
+    """What the environment says of a setting, else its default.
+
+    Raises:
+        KeyError: there is no setting of that name.
+    """
+    setting = named(name)
+    return os.environ.get(setting.variable or "") or str(setting.default)
+
+
 def bootstrap_servers() -> str:
     """``KAFKA_BOOTSTRAP_SERVERS`` or the default."""
-    return os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or DEFAULT_BOOTSTRAP_SERVERS
+    return value("bootstrap_servers")
 
 
 def database_url() -> str:
     """``DATABASE_URL`` or the default."""
-    return os.environ.get("DATABASE_URL") or DEFAULT_DATABASE_URL
+    return value("database_url")
 
 
 def group() -> str:
     """``KAFKA_GROUP_ID`` or the default."""
-    return os.environ.get("KAFKA_GROUP_ID") or DEFAULT_GROUP
+    return value("group")
 
 
 def topic() -> str:
     """``KAFKA_TOPIC`` or the default."""
-    return os.environ.get("KAFKA_TOPIC") or DEFAULT_TOPIC
-
-
-def kpi_rows() -> int:
-    """``CCSTREAM_KPI_ROWS``, how many rows the dashboard holds in memory, or 20 million.
-
-    Raises:
-        ConfigError: it is no number.
-    """
-    text = os.environ.get("CCSTREAM_KPI_ROWS") or "20000000"
-    if not text.isdigit():
-        raise ConfigError(f"CCSTREAM_KPI_ROWS: {text!r} is no number of rows", 2)
-    return int(text)
+    return value("topic")
 
 
 def kpi_file(url: str) -> Path:

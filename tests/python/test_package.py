@@ -56,9 +56,9 @@ def test_the_compose_file_is_sound_and_has_the_defaults_ports() -> None:
     assert (kafka["container_name"], postgres["container_name"]) == ("kafka", "postgres")
     assert kafka["ports"] == ["127.0.0.1:9094:9094"]
     assert postgres["ports"] == ["127.0.0.1:5434:5432"]
-    assert settings.DEFAULT_BOOTSTRAP_SERVERS == "localhost:9094"
+    assert settings.named("bootstrap_servers").default == "localhost:9094"
     user, password, name = (postgres["environment"][f"POSTGRES_{key}"] for key in ("USER", "PASSWORD", "DB"))
-    assert f"postgresql://{user}:{password}@localhost:5434/{name}" == settings.DEFAULT_DATABASE_URL
+    assert f"postgresql://{user}:{password}@localhost:5434/{name}" == settings.named("database_url").default
     for service in (kafka, postgres):
         assert service["healthcheck"]["test"]
         assert service["restart"] == "unless-stopped"

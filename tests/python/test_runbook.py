@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ccstream.declared import SETTINGS
 from services import ROOT, free_port
 from waiting import LIMIT, wait_for_line, wait_until
 
@@ -198,13 +199,15 @@ def test_progress_where_output_is_no_terminal(embedded_pipeline: Pipeline) -> No
 
 def test_help_names_every_flag_and_no_password() -> None:
     environment = {**os.environ, "DATABASE_URL": "postgresql://u:secret@h/d"}
-    for script, flags in (
+    for script, part, flags in (
         (
             "producer.py",
+            "producer",
             "--rate --count --seed --start-time --replay --map --set --partitions --quiet --events --verbose",
         ),
         (
             "consumer.py",
+            "consumer",
             (
                 "--group --connections --batch-rows --linger --until-caught-up --drain-limit --assignment "
                 "--always-stage --no-synchronous-commit --quiet --events --verbose --database-url"
@@ -220,5 +223,6 @@ def test_help_names_every_flag_and_no_password() -> None:
             text=True,
         )
         wanted = [*flags.split(), "--bootstrap-servers", "--topic", "--kafka-option"]
+        wanted += [setting.flag for setting in SETTINGS[part]]
         assert [flag for flag in wanted if flag not in done.stdout] == []
         assert "secret" not in done.stdout

@@ -33,6 +33,8 @@ pub mod record;
 pub mod replay;
 pub mod table;
 
+pub mod settings;
+
 pub mod batch;
 
 pub use error::{Error, Result};

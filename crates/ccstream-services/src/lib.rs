@@ -10,7 +10,6 @@ pub mod sqlstate;
 
 pub mod error;
 
-pub mod config;
 pub mod report;
 
 pub mod kafka;

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from ccstream.dashboard.dimensions import DIMENSIONS, meant
+from ccstream.dashboard.dimensions import meant
+from ccstream.declared import DIMENSIONS
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -4,18 +4,6 @@ from __future__ import annotations
 
 import re
 
-DIMENSIONS = {
-    "category": "Category",
-    "city": "City",
-    "country": "Country",
-    "merchant": "Merchant",
-    "payment_method": "Payment method",
-    "status": "Status",
-    "currency": "Currency",
-    "entry_mode": "Entry mode",
-    "risk": "Risk flag",
-}
-"""Each dimension, and what the page calls it."""
 UNKNOWN = "(unknown)"
 """The name of an absent value."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -18,9 +18,10 @@ import ccstream
 from ccstream import settings
 from ccstream.dashboard import charts, custom, panels, sidebar
 from ccstream.dashboard.broker import BrokerWatch
-from ccstream.dashboard.dimensions import DIMENSIONS, plain
+from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.view import SPANS, View, read, write
+from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures
@@ -34,7 +35,7 @@ _LAND = declare_component("land", path=charts.LAND.parent)
 @st.cache_resource(show_spinner=False)
 def _engine(url: str) -> ccstream.KpiEngine:
     """One engine for every page of this process; it writes its file when the process ends."""
-    engine = ccstream.KpiEngine.from_database(url, file=settings.kpi_file(url), max_rows=settings.kpi_rows())
+    engine = ccstream.KpiEngine.from_database(url, file=settings.kpi_file(url))
     atexit.register(engine.close)
     return engine
 

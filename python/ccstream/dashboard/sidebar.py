@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ccstream.dashboard.custom import MAX_AMOUNT, MEASURES, Custom, CustomError
-from ccstream.dashboard.dimensions import DIMENSIONS, plain, shown
+from ccstream.dashboard.dimensions import plain, shown
 from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, MOST_KPIS, SPANS, View
+from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ccstream.dashboard.custom import MAX_AMOUNT, Custom, CustomError
-from ccstream.dashboard.dimensions import DIMENSIONS, UNKNOWN, meant
+from ccstream.dashboard.dimensions import UNKNOWN, meant
+from ccstream.declared import DIMENSIONS
 
 SPANS: dict[str, tuple[str, timedelta | None]] = {
     "5m": ("5 min", timedelta(minutes=5)),

@@ -13,10 +13,11 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::group::{Group, Rebalance, end_subscription, give_up, is_cooperative, read_of};
-use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::client::{ASK_LIMIT, find_topic, refused, unreachable};
 use crate::kafka::ffi::{Bootstrap, TopicIds, cluster_id};
+use crate::kafka::options::{options, strategy};
+use ccstream_core::settings::ConsumerConfig;
 
 /// How long leaving may take. A broker that is there and silent is waited for no longer: it notices by itself, after the
 /// session timeout.
@@ -32,31 +33,34 @@ const RESUMES: usize = 4;
 pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientConfig> {
     let session = config.session_timeout.as_millis().to_string();
     let heartbeat = (config.session_timeout / 6).as_millis().to_string();
-    config.kafka.client(&[
-        ("group.id", config.group.as_str()),
-        ("session.timeout.ms", &session),
-        ("heartbeat.interval.ms", &heartbeat),
-        ("partition.assignment.strategy", config.assignment.strategy()),
-        // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("auto.offset.reset", "error"),
-        ("isolation.level", "read_committed"),
-        ("enable.partition.eof", "true"),
-        // A broker that is there and silent is given up after this.
-        ("socket.timeout.ms", "10000"),
-        ("allow.auto.create.topics", "false"),
-        // For the end of each partition, and so the lag.
-        ("statistics.interval.ms", "1000"),
-        // The embedded broker looks for new messages only so often while a fetch waits: 24 ms at the median. With
-        // 50 (4 ms) it gives a fetch of small batches up before it has any: 37 s for 400,000 messages, not 3.
-        ("fetch.wait.max.ms", "100"),
-        // Read ahead of us: enough for the next batch, bounded. Once that is reached librdkafka would by itself fetch
-        // nothing for a second, in which we run dry: 90,000 messages a second instead of 140,000.
-        ("fetch.queue.backoff.ms", "10"),
-        ("queued.min.messages", "100000"),
-        ("queued.max.messages.kbytes", "16384"),
-    ])
+    options(
+        &config.kafka,
+        &[
+            ("group.id", config.group.as_str()),
+            ("session.timeout.ms", &session),
+            ("heartbeat.interval.ms", &heartbeat),
+            ("partition.assignment.strategy", strategy(config.assignment)),
+            // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            // A broker that is there and silent is given up after this.
+            ("socket.timeout.ms", "10000"),
+            ("allow.auto.create.topics", "false"),
+            // For the end of each partition, and so the lag.
+            ("statistics.interval.ms", "1000"),
+            // The embedded broker looks for new messages only so often while a fetch waits: 24 ms at the median. With
+            // 50 (4 ms) it gives a fetch of small batches up before it has any: 37 s for 400,000 messages, not 3.
+            ("fetch.wait.max.ms", "100"),
+            // Read ahead of us: enough for the next batch, bounded. Once that is reached librdkafka would by itself fetch
+            // nothing for a second, in which we run dry: 90,000 messages a second instead of 140,000.
+            ("fetch.queue.backoff.ms", "10"),
+            ("queued.min.messages", "100000"),
+            ("queued.max.messages.kbytes", "16384"),
+        ],
+    )
 }
 
 /// The client. Dropped, it leaves the group; what it was shared with has to be dropped before.

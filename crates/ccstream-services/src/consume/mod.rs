@@ -37,11 +37,11 @@ pub use self::report::{BatchReport, ConsumeEvent, ConsumeSummary};
 pub use self::status::{ConsumeStatus, PublishedStatus, RunState};
 pub use self::warning::{Service, Waiting, WaitingKind, Warning, WarningKind};
 use self::writer::{Command, Reply, Writer};
-use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::client::check_options;
 use crate::postgres::{self, SchemaChange};
 use crate::report::Observers;
+use ccstream_core::settings::ConsumerConfig;
 
 /// Checks the settings as a run would, librdkafka's options and the database's URL among them; connects to nothing.
 pub fn check(config: &ConsumerConfig) -> Result<()> {

@@ -17,9 +17,9 @@ use super::topic::Watch;
 use super::trouble::{Trouble, Troubles};
 use super::warning::{Service, Warning, WarningKind};
 use super::writer::{Command, Reply, Writer};
-use crate::config::ConsumerConfig;
 use crate::error::Result;
 use crate::report::Observers;
+use ccstream_core::settings::ConsumerConfig;
 use ccstream_core::validate::validate;
 
 /// Messages taken between two looks at the clock and the writer.

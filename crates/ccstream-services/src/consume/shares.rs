@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::config::ConsumerConfig;
 use crate::postgres::Refusal;
 use ccstream_core::batch::Batch;
+use ccstream_core::settings::ConsumerConfig;
 
 /// From so many messages on, two transactions are sooner done than one; below, what each costs beside its rows is more
 /// than what is won.

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
 use super::{ConsumeEvent, ConsumeSummary, Waiting, Warning, consume};
-use crate::config::{ConsumerConfig, KafkaConfig, ProducerConfig};
 use crate::error::Result;
 use crate::postgres::tests::Sandbox;
 use crate::produce::{ProduceEvent, ProduceSummary, produce};
 use crate::report::Observers;
 use ccstream_core::generate::Pace;
+use ccstream_core::settings::{ConsumerConfig, KafkaConfig, ProducerConfig};
 
 const PARTITIONS: i32 = 4;
 const BROKERS: i32 = 3;
@@ -96,7 +96,7 @@ fn send_telling(
     count: u64,
     observer: impl FnMut(&ProduceEvent),
 ) -> Result<ProduceSummary> {
-    let config = ProducerConfig { kafka: kafka.clone(), pace, count: Some(count), ..ProducerConfig::default() };
+    let config = ProducerConfig { kafka: kafka.clone(), rate: pace, count: Some(count), ..ProducerConfig::default() };
     produce(&config, &CancellationToken::new(), &mut Observers::default().with(observer))
 }
 

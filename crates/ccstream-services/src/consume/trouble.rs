@@ -6,8 +6,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::report::ConsumeEvent;
 use super::warning::{Service, Waiting, WaitingKind, Warning, WarningKind};
-use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
+use ccstream_core::settings::ConsumerConfig;
 
 /// The same trouble is told again after so long.
 const SAY_AGAIN: Duration = Duration::from_secs(60);

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::ledger::Receipt;
 use super::shares::{Share, Shares};
 use super::warning::{Waiting, WaitingKind, Warning, WarningKind};
-use crate::config::ConsumerConfig;
 use crate::error::{Error, Result};
 use crate::postgres::tables::Tables;
 use crate::postgres::{Origin, Outcome, SchemaChange, Store, TakeOver};
+use ccstream_core::settings::ConsumerConfig;
 
 /// Waits between tries to reach PostgreSQL: from this, doubling,
 const FIRST_WAIT: Duration = Duration::from_millis(100);

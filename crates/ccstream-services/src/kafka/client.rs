@@ -10,8 +10,9 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use crate::config::KafkaConfig;
+use super::options::options;
 use crate::error::{Error, Result};
+use ccstream_core::settings::KafkaConfig;
 
 /// How long a question to the broker may take.
 pub(crate) const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -111,10 +112,10 @@ pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientCont
     if find_topic(client, topic).map_err(ask)?.is_some() {
         return Ok(false);
     }
-    let admin = AdminClient::from_config_and_context(&config.client(&[])?, ClientLog::default()).map_err(refused)?;
+    let admin = AdminClient::from_config_and_context(&options(config, &[])?, ClientLog::default()).map_err(refused)?;
     // -1: as many copies as the broker's own default says.
     let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(-1));
-    let options = AdminOptions::new().operation_timeout(Some(ASK_LIMIT)).request_timeout(Some(ASK_LIMIT));
+    let asking = AdminOptions::new().operation_timeout(Some(ASK_LIMIT)).request_timeout(Some(ASK_LIMIT));
     let not_created = |why: String| {
         Error::Broker(format!(
             "topic {topic:?} does not exist and could not be created: {why}; have it created: \
@@ -123,7 +124,7 @@ pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientCont
         ))
     };
     let runtime = crate::runtime()?;
-    match runtime.block_on(admin.create_topics([&new], &options)) {
+    match runtime.block_on(admin.create_topics([&new], &asking)) {
         Ok(results) => match results.into_iter().next() {
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
             Some(Err((_, code))) => Err(not_created(code.to_string())),

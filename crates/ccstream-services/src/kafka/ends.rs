@@ -6,15 +6,17 @@ use std::time::Duration;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use crate::config::KafkaConfig;
+use super::options::options;
 use crate::error::{Error, Result};
 use crate::kafka::client::{ASK_LIMIT, ClientLog, find_topic, refused, unreachable};
+use ccstream_core::settings::KafkaConfig;
 
 /// The offset that the next message of each partition gets; empty where there is no such topic. For watching only: the
 /// embedded broker answers a little too low while its last batch is of several messages. Errors: no broker.
 pub fn topic_ends(config: &KafkaConfig) -> Result<BTreeMap<i32, i64>> {
     config.validate()?;
-    let client = BaseConsumer::from_config_and_context(&config.client(&[])?, ClientLog::default()).map_err(refused)?;
+    let client =
+        BaseConsumer::from_config_and_context(&options(config, &[])?, ClientLog::default()).map_err(refused)?;
     let topic = &config.topic;
     let found = find_topic(client.client(), topic);
     // librdkafka tells why there is no answer only to a client that polls.

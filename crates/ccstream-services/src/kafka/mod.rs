@@ -3,3 +3,4 @@
 pub(crate) mod client;
 pub mod ends;
 pub(crate) mod ffi;
+pub(crate) mod options;

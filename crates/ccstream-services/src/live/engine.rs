@@ -13,8 +13,8 @@ use super::follow::{Follower, Known, Refreshed, Sink, or_stop};
 use super::session::{Session, Snapshot};
 use super::status::Status;
 use super::trust::{Trust, ask_trust};
-use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use ccstream_core::settings::EngineConfig;
 use ccstream_kpi::query::answer::Answer;
 use ccstream_kpi::query::kept::KeptQueries;
 use ccstream_kpi::query::latest::{LatestRow, latest};
@@ -25,49 +25,6 @@ use ccstream_kpi::rows::columns::Columns;
 const RETRY: Duration = Duration::from_secs(1);
 /// The column file is written again when so many rows have come, or a tenth of what it has.
 const SAVE_EVERY: u64 = 100_000;
-
-/// What an engine follows, and how much of it it holds.
-#[derive(Debug, Clone)]
-pub struct EngineConfig {
-    /// The database.
-    pub database_url: DatabaseUrl,
-    /// At most so many rows, the oldest leave first; about 20 bytes each.
-    pub max_rows: usize,
-    /// Only rows of the last so many days, by their own time, in blocks of 65,536 rows; None for all.
-    pub max_days: Option<u32>,
-    /// Time between two looks at the database.
-    pub interval: Duration,
-    /// Where the columns are kept for the next start; None for nowhere.
-    pub file: Option<std::path::PathBuf>,
-}
-
-impl Default for EngineConfig {
-    fn default() -> Self {
-        Self {
-            database_url: DatabaseUrl::default(),
-            max_rows: 20_000_000,
-            max_days: None,
-            interval: Duration::from_millis(500),
-            file: None,
-        }
-    }
-}
-
-impl EngineConfig {
-    /// Errors: the URL or a limit is not usable.
-    pub fn validate(&self) -> Result<()> {
-        if self.max_rows < ccstream_kpi::rows::block::BLOCK_ROWS {
-            return Err(Error::config("max_rows", format!("{} is less than one block of 65,536 rows", self.max_rows)));
-        }
-        if self.max_days == Some(0) {
-            return Err(Error::config("max_days", "0 days hold nothing"));
-        }
-        if self.interval < Duration::from_millis(10) {
-            return Err(Error::config("interval", "must be at least 10 ms"));
-        }
-        Ok(())
-    }
-}
 
 #[derive(Debug, Default)]
 struct Data {

@@ -16,7 +16,7 @@ mod session;
 mod status;
 mod trust;
 
-pub use self::engine::{Engine, EngineConfig};
+pub use self::engine::Engine;
 pub use self::follow::Reload;
 pub use self::session::PartitionState;
 pub use self::status::Status;

@@ -2,10 +2,10 @@
 
 use tokio_postgres::{Client, Row as SqlRow, Transaction};
 
-use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 use crate::postgres::Counters;
 use crate::postgres::connect::connect_to_read;
+use ccstream_core::settings::DatabaseUrl;
 
 /// A partition as its offset row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,13 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_postgres::Client;
 
-use crate::config::{DatabaseUrl, KafkaConfig};
 use crate::error::{Error, Result};
 use crate::kafka::client::{ASK_LIMIT, ClientLog, TopicInfo, find_topic, refused};
 use crate::kafka::ffi::cluster_id;
+use crate::kafka::options::options;
 use crate::postgres::connect::{connect, connect_within};
 use crate::postgres::tables::Tables;
+use ccstream_core::settings::{DatabaseUrl, KafkaConfig};
 
 /// The oldest PostgreSQL whose features are all that is used.
 const OLDEST_POSTGRES: i32 = 13;
@@ -65,7 +66,7 @@ pub async fn ping(url: &DatabaseUrl) -> Result<bool> {
 
 fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
     let servers = &kafka.bootstrap_servers;
-    let client = BaseConsumer::from_config_and_context(&kafka.client(&[])?, ClientLog::default()).map_err(refused)?;
+    let client = BaseConsumer::from_config_and_context(&options(kafka, &[])?, ClientLog::default()).map_err(refused)?;
     let answer = find_topic(client.client(), &kafka.topic);
     // librdkafka tells why there is no answer only to a client that polls.
     let _ = client.poll(Duration::from_millis(100));

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{DatabaseUrl, KafkaConfig, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::postgres::connect::{connect, connect_to_read};
 use crate::postgres::derived::rejected;
 pub use crate::postgres::derived::rejected::{KeptMessage, ReasonCount, Selection};
 use crate::produce::resend;
 use ccstream_core::record::Record;
+use ccstream_core::settings::{DatabaseUrl, KafkaConfig, ProducerConfig};
 use tokio_util::sync::CancellationToken;
 
 /// What became of a selection that was to be sent again.

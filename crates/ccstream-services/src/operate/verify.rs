@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::{IsolationLevel, Transaction};
 
-use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 use crate::live::check;
 use crate::postgres::Counters;
 use crate::postgres::connect::{connect, end_when_left};
 use crate::postgres::tables::{Recount, Tables};
+use ccstream_core::settings::DatabaseUrl;
 
 /// One partition of one group's topic.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 
 use super::connect::connect;
 use super::offsets::Source;
-use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use ccstream_core::settings::DatabaseUrl;
 
 /// So long a lock is waited for before somebody is ended; less than the `lock_timeout`.
 const PATIENCE: Duration = Duration::from_secs(4);

@@ -7,10 +7,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 
 use super::target::{connector, read};
-use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 use crate::postgres::schema::READER;
 use crate::postgres::tables::Tables;
+use ccstream_core::settings::DatabaseUrl;
 
 /// How long a connection may take to be opened.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);

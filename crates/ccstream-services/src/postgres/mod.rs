@@ -31,9 +31,9 @@ pub use self::schema::SchemaChange;
 pub use self::statements::Statements;
 use self::tables::{Tables, Write};
 pub(crate) use self::target::check_url;
-use crate::config::{ConsumerConfig, DatabaseUrl};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
+use ccstream_core::settings::{ConsumerConfig, DatabaseUrl};
 
 /// The settings of a session that writes, but for `synchronous_commit`. No timeout of the server ends a transaction of ours:
 /// the same batch would run into it again, for ever. A server that hears nothing from us for long ends the session.

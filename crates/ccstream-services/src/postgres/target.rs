@@ -8,8 +8,8 @@ use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
-use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use ccstream_core::settings::DatabaseUrl;
 
 /// A silent peer is probed after this time, and declared dead after as much again.
 const KEEPALIVE: Duration = Duration::from_secs(10);

@@ -24,13 +24,13 @@ use self::payloads::Payloads;
 pub use self::report::{ProduceEvent, ProduceSummary};
 use self::run::Run;
 use self::sender::{Sender, client, connect};
-use crate::config::{EventSource, ProducerConfig};
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_options, ensure_topic, find_topic, unreachable};
 use crate::report::Observers;
 use ccstream_core::generate::Pace;
 use ccstream_core::record::Record;
 use ccstream_core::replay::Replay;
+use ccstream_core::settings::{EventSource, ProducerConfig};
 
 /// Events a second up to which each is reported; above, only progress is.
 pub const WATCHABLE_RATE: f64 = 10.0;
@@ -40,8 +40,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Checks the settings as a run would, a file's columns and librdkafka's options among them; connects to nothing.
 pub fn check(config: &ProducerConfig) -> Result<()> {
     config.validate()?;
-    if let EventSource::Replay(replay) = &config.source {
-        Replay::check(replay)?;
+    if let EventSource::Replay(replay) = config.source() {
+        Replay::check(&replay)?;
     }
     check_options(&client(config)?)
 }
@@ -58,7 +58,7 @@ pub fn produce(
 ) -> Result<ProduceSummary> {
     config.validate()?;
     let payloads = Payloads::open(config)?;
-    let watched = match config.pace {
+    let watched = match config.rate {
         Pace::Human => true,
         Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
         Pace::Max => false,
@@ -105,8 +105,9 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[Record]) -> Result<(Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::KafkaConfig;
     use crate::kafka::client::test_broker;
+    use ccstream_core::settings::KafkaConfig;
+    use ccstream_core::settings::kafka::Options;
 
     #[test]
     fn a_message_larger_than_the_queue_fails_and_the_others_are_sent() {
@@ -114,7 +115,7 @@ mod tests {
         let kafka = KafkaConfig {
             bootstrap_servers: servers,
             topic: format!("large-{}", std::process::id()),
-            librdkafka_options: vec![("message.max.bytes".into(), "100000000".into())],
+            librdkafka_options: Options(vec![("message.max.bytes".into(), "100000000".into())]),
         };
         let config = ProducerConfig { kafka, ..ProducerConfig::default() };
         let producer = connect(&config, true).unwrap();

@@ -1,12 +1,12 @@
 //! Where payloads come from: the generator or a file.
 
-use crate::config::{EventSource, ProducerConfig};
 use crate::error::Result;
 use ccstream_core::codec::Encoder;
 use ccstream_core::fields::Place;
 use ccstream_core::generate::{Clock, Generator};
 use ccstream_core::record::Record;
 use ccstream_core::replay::Replay;
+use ccstream_core::settings::{EventSource, ProducerConfig};
 
 /// Where payloads come from, one after the other.
 pub(super) enum Payloads {
@@ -16,13 +16,13 @@ pub(super) enum Payloads {
 
 impl Payloads {
     pub(super) fn open(config: &ProducerConfig) -> Result<Self> {
-        Ok(match &config.source {
+        Ok(match config.source() {
             EventSource::Generate { seed, start_time } => {
                 let clock = start_time.map_or(Clock::Now, Clock::From);
-                let generator = Generator::new(seed.unwrap_or_else(rand::random), clock, config.pace);
+                let generator = Generator::new(seed.unwrap_or_else(rand::random), clock, config.rate);
                 Self::Generated { generator: Box::new(generator), encoder: Encoder::new() }
             }
-            EventSource::Replay(replay) => Self::Replayed(Box::new(Replay::open(replay)?)),
+            EventSource::Replay(replay) => Self::Replayed(Box::new(Replay::open(&replay)?)),
         })
     }
 

@@ -9,11 +9,11 @@ use super::pacer::Pacer;
 use super::payloads::Payloads;
 use super::sender::{SHORT, Sender};
 use super::{ProduceEvent, ProduceSummary, TICK};
-use crate::config::ProducerConfig;
 use crate::error::Result;
 use crate::report::Observers;
 use ccstream_core::generate::Pace;
 use ccstream_core::record::Record;
+use ccstream_core::settings::ProducerConfig;
 
 /// How often progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -47,7 +47,7 @@ impl<'r> Run<'r> {
         mut payloads: Payloads,
         observers: &mut Observers<'_, ProduceEvent>,
     ) -> Result<ProduceSummary> {
-        let mut pacer = Pacer::new(self.config.pace);
+        let mut pacer = Pacer::new(self.config.rate);
         let mut event = Record::default();
         let result = loop {
             let is_done = self.config.count.is_some_and(|count| self.sender.sent >= count);
@@ -77,7 +77,7 @@ impl<'r> Run<'r> {
 
     /// Flat out, a look at the clock or at a stop costs more than it is worth with each event.
     fn is_time_to_look(&self) -> bool {
-        self.sender.sent.is_multiple_of(LOOK_EVERY) || self.config.pace != Pace::Max
+        self.sender.sent.is_multiple_of(LOOK_EVERY) || self.config.rate != Pace::Max
     }
 
     /// Serves delivery reports for so long; false if told to stop.

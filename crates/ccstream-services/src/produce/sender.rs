@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::deliveries::{Delivered, Deliveries};
 use super::{ProduceSummary, TICK};
-use crate::config::ProducerConfig;
 use crate::error::{Error, Result};
 use crate::kafka::client::refused;
 use crate::kafka::ffi::Bootstrap;
+use crate::kafka::options::options;
 use ccstream_core::record::Record;
+use ccstream_core::settings::ProducerConfig;
 
 /// A poll takes all of its time, whatever comes: where an answer is awaited it is short.
 pub(super) const SHORT: Duration = Duration::from_millis(5);
@@ -241,16 +242,19 @@ impl<'r> Sender<'r> {
 
 /// The settings of an idempotent client.
 pub(super) fn client(config: &ProducerConfig) -> ccstream_core::Result<ClientConfig> {
-    config.kafka.client(&[
-        ("enable.idempotence", "true"),
-        ("acks", "all"),
-        // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
-        ("queue.buffering.max.kbytes", "32768"),
-        // Kafka knows a producer's last five batches, but begins, when it was killed, from a snapshot that has the last one
-        // alone (its `ProducerStateManager`): of several under way the first would be out of sequence.
-        ("max.in.flight", "1"),
-        ("statistics.interval.ms", "0"),
-    ])
+    options(
+        &config.kafka,
+        &[
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
+            ("queue.buffering.max.kbytes", "32768"),
+            // Kafka knows a producer's last five batches, but begins, when it was killed, from a snapshot that has the last one
+            // alone (its `ProducerStateManager`): of several under way the first would be out of sequence.
+            ("max.in.flight", "1"),
+            ("statistics.interval.ms", "0"),
+        ],
+    )
 }
 
 /// An idempotent client; `each`: it keeps which messages are acknowledged.

@@ -170,8 +170,8 @@ mod tests {
     use rdkafka::consumer::DefaultConsumerContext;
 
     use super::*;
-    use crate::config::KafkaConfig;
     use crate::kafka::client::{ensure_topic, test_broker};
+    use ccstream_core::settings::KafkaConfig;
 
     fn wait(ids: &mut TopicIds<DefaultConsumerContext>) -> TopicState {
         ids.ask();

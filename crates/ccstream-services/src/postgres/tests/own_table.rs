@@ -113,7 +113,7 @@ fn a_table_of_ones_own_is_one_entry_of_the_registry() {
     assert_eq!(problems(), ["by_hour, hour 3: 11 counted, 10 recounted"]);
     sandbox.execute("UPDATE by_hour SET count = count - 1 WHERE hour = 3");
 
-    let kafka = crate::config::KafkaConfig { bootstrap_servers: "127.0.0.1:1".into(), ..Default::default() };
+    let kafka = ccstream_core::settings::KafkaConfig { bootstrap_servers: "127.0.0.1:1".into(), ..Default::default() };
     let checks = doctor::doctor(&kafka, &sandbox.url, &tables).unwrap();
     let found = |name: &str| checks.iter().find(|check| check.name == name).unwrap().found.clone();
     assert!(found("tables").contains("latency_minute and by_hour are there"), "{}", found("tables"));

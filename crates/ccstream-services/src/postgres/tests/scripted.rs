@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::DatabaseUrl;
+use ccstream_core::settings::DatabaseUrl;
 
 /// One step of a script.
 #[derive(Debug, Clone)]

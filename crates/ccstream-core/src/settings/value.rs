@@ -1,0 +1,198 @@
+//! Values of settings, as whoever gives them has them: Python, a flag, an environment variable.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::generate::Pace;
+use crate::units::Micros;
+use crate::validate::parse_moment;
+
+use super::{Assignment, DatabaseUrl};
+
+/// What is taken for a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// A moment as RFC 3339 or ISO 8601 writes it.
+    Moment,
+    /// The path of a file.
+    File,
+    /// A whole number of at least 0.
+    Whole,
+    /// Events a second; infinity is as many as can be.
+    Rate,
+    /// A length of time.
+    Span,
+    /// Yes or no.
+    Switch,
+    /// Names and values.
+    Pairs,
+}
+
+/// A setting's value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Of [`Kind::Text`], [`Kind::Choice`] and [`Kind::Moment`].
+    Text(String),
+    /// Of [`Kind::File`].
+    File(PathBuf),
+    /// Of [`Kind::Whole`].
+    Whole(u64),
+    /// Of [`Kind::Rate`].
+    Rate(f64),
+    /// Of [`Kind::Span`].
+    Span(Duration),
+    /// Of [`Kind::Switch`].
+    Switch(bool),
+    /// Of [`Kind::Pairs`].
+    Pairs(Vec<(String, String)>),
+}
+
+impl Value {
+    /// From the text of an environment variable. Errors: the kind cannot be read from it.
+    pub fn parse(kind: Kind, text: &str) -> Result<Self, &'static str> {
+        match kind {
+            Kind::Text | Kind::Choice(_) | Kind::Moment => Ok(Self::Text(text.to_owned())),
+            Kind::File => Ok(Self::File(text.into())),
+            Kind::Whole => text.parse().map(Self::Whole).map_err(|_| "is no whole number"),
+            _ => Err("cannot be read from a variable"),
+        }
+    }
+
+    /// As a person reads it.
+    pub fn text(&self, in_milliseconds: bool) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::File(path) => path.display().to_string(),
+            Self::Whole(number) => number.to_string(),
+            Self::Rate(rate) => rate.to_string(),
+            Self::Span(span) if in_milliseconds => format!("{}", span.as_secs_f64() * 1e3),
+            Self::Span(span) => format!("{}", span.as_secs_f64()),
+            Self::Switch(is_on) => is_on.to_string(),
+            Self::Pairs(pairs) => {
+                pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+}
+
+/// A type that a setting may have.
+pub trait SettingType: Sized {
+    /// What is taken for it.
+    const KIND: Kind;
+    /// Errors: [`Error::Config`] that names the setting, and says why the value does not fit.
+    fn from_value(name: &'static str, value: Value) -> Result<Self>;
+    /// The value; None where there is none.
+    fn to_value(&self) -> Option<Value>;
+}
+
+fn misfit<T>(name: &'static str, value: &Value) -> Result<T> {
+    Err(Error::config(name, format!("{} is not such a value", value.text(false))))
+}
+
+/// A type that one variant of [`Value`] holds as it is.
+macro_rules! held {
+    ($($type:ty, $kind:expr, $variant:ident;)+) => {$(
+        impl SettingType for $type {
+            const KIND: Kind = $kind;
+            fn from_value(name: &'static str, value: Value) -> Result<Self> {
+                match value {
+                    Value::$variant(held) => Ok(held),
+                    other => misfit(name, &other),
+                }
+            }
+            fn to_value(&self) -> Option<Value> {
+                Some(Value::$variant(self.clone()))
+            }
+        }
+    )+};
+}
+
+held! {
+    String, Kind::Text, Text;
+    PathBuf, Kind::File, File;
+    u64, Kind::Whole, Whole;
+    Duration, Kind::Span, Span;
+    bool, Kind::Switch, Switch;
+    Vec<(String, String)>, Kind::Pairs, Pairs;
+}
+
+/// Smaller whole numbers.
+macro_rules! whole {
+    ($($type:ty),+) => {$(
+        impl SettingType for $type {
+            const KIND: Kind = Kind::Whole;
+            fn from_value(name: &'static str, value: Value) -> Result<Self> {
+                let number = u64::from_value(name, value)?;
+                Self::try_from(number).map_err(|_| Error::config(name, format!("{number} is too great")))
+            }
+            fn to_value(&self) -> Option<Value> {
+                u64::try_from(*self).ok().map(Value::Whole)
+            }
+        }
+    )+};
+}
+
+whole!(u16, u32, usize);
+
+impl<T: SettingType> SettingType for Option<T> {
+    const KIND: Kind = T::KIND;
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        T::from_value(name, value).map(Some)
+    }
+    fn to_value(&self) -> Option<Value> {
+        self.as_ref().and_then(T::to_value)
+    }
+}
+
+impl SettingType for DatabaseUrl {
+    const KIND: Kind = Kind::Text;
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        String::from_value(name, value).map(Self)
+    }
+    fn to_value(&self) -> Option<Value> {
+        Some(Value::Text(self.0.clone()))
+    }
+}
+
+impl SettingType for Assignment {
+    const KIND: Kind = Kind::Choice(&["eager", "cooperative"]);
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        String::from_value(name, value)?.parse()
+    }
+    fn to_value(&self) -> Option<Value> {
+        Some(Value::Text(self.name().to_owned()))
+    }
+}
+
+impl SettingType for Micros {
+    const KIND: Kind = Kind::Moment;
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        parse_moment(&String::from_value(name, value)?).map_err(|why| Error::config(name, why))
+    }
+    fn to_value(&self) -> Option<Value> {
+        None
+    }
+}
+
+impl SettingType for Pace {
+    const KIND: Kind = Kind::Rate;
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        match value {
+            Value::Rate(f64::INFINITY) => Ok(Self::Max),
+            Value::Rate(rate) => Ok(Self::PerSecond(rate)),
+            other => misfit(name, &other),
+        }
+    }
+    fn to_value(&self) -> Option<Value> {
+        match self {
+            Self::Human => None,
+            Self::PerSecond(rate) => Some(Value::Rate(*rate)),
+            Self::Max => Some(Value::Rate(f64::INFINITY)),
+        }
+    }
+}

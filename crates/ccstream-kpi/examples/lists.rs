@@ -1,0 +1,57 @@
+//! Prints the lists that `make generate` writes what is literal from, as JSON: settings, and dimensions.
+
+use ccstream_core::settings::{
+    ConsumerConfig, EngineConfig, KafkaConfig, Kind, ProducerConfig, Setting, Settings, Value,
+};
+use ccstream_kpi::rows::attribute::ATTRIBUTES;
+use serde_json::json;
+
+fn setting<C: Settings>(setting: &Setting<C>) -> serde_json::Value {
+    let (kind, choices) = match setting.kind {
+        Kind::Text => ("text", [].as_slice()),
+        Kind::Choice(choices) => ("choice", choices),
+        Kind::Moment => ("moment", [].as_slice()),
+        Kind::File => ("file", [].as_slice()),
+        Kind::Whole => ("whole", [].as_slice()),
+        Kind::Rate => ("rate", [].as_slice()),
+        Kind::Span => ("span", [].as_slice()),
+        Kind::Switch => ("switch", [].as_slice()),
+        Kind::Pairs => ("pairs", [].as_slice()),
+    };
+    let default = (setting.get)(&C::default());
+    json!({
+        "name": setting.name,
+        "kind": kind,
+        "choices": choices,
+        "doc": setting.doc.concat().trim(),
+        "range": setting.range,
+        "unit": setting.unit().trim(),
+        "variable": setting.variable,
+        "shown": setting.shown,
+        "flag": setting.flag,
+        "unset": setting.unset,
+        "default": default.as_ref().map(|value| match value {
+            Value::Switch(is_on) => json!(is_on),
+            value => json!(value.text(setting.in_milliseconds)),
+        }),
+    })
+}
+
+fn settings<C: Settings>() -> Vec<serde_json::Value> {
+    C::SETTINGS.iter().map(setting).collect()
+}
+
+#[allow(clippy::print_stdout, reason = "what it is for")]
+fn main() {
+    let titled = ATTRIBUTES.iter().filter_map(|attribute| Some((attribute.name, attribute.title?)));
+    let lists = json!({
+        "dimensions": titled.collect::<Vec<_>>(),
+        "settings": {
+            "kafka": settings::<KafkaConfig>(),
+            "consumer": settings::<ConsumerConfig>(),
+            "producer": settings::<ProducerConfig>(),
+            "engine": settings::<EngineConfig>(),
+        },
+    });
+    println!("{lists:#}");
+}

@@ -1,0 +1,66 @@
+//! librdkafka's settings: ours, then the user's.
+
+use rdkafka::ClientConfig;
+
+use ccstream_core::settings::{Assignment, KafkaConfig};
+use ccstream_core::{Error, Result};
+
+/// librdkafka's second names of settings that are ours.
+const OTHER_NAMES: [(&str, &str); 3] = [
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("request.required.acks", "acks"),
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+];
+
+/// The settings of one client. Errors: the user sets one that is ours.
+pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<ClientConfig> {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &kafka.bootstrap_servers)
+        .set("client.id", "ccstream")
+        // Where the system keeps its certificates: a static OpenSSL knows no folder of its own.
+        .set("ssl.ca.location", "probe")
+        // A broker that is down is tried four times a second and not a hundred.
+        .set("reconnect.backoff.ms", "250")
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("topic.metadata.refresh.interval.ms", "10000");
+    for (key, value) in ours {
+        client.set(*key, *value);
+    }
+    for (key, value) in &kafka.librdkafka_options.0 {
+        let name = OTHER_NAMES.iter().find(|(other, _)| other == key).map_or(key.as_str(), |(_, name)| name);
+        if name == "bootstrap.servers" || ours.iter().any(|(owned, _)| *owned == name) {
+            let reason = format!("{key} is set by ccstream itself and cannot be changed");
+            return Err(Error::config("librdkafka_options", reason));
+        }
+        client.set(key, value);
+    }
+    Ok(client)
+}
+
+/// librdkafka's name of how a group hands partitions on.
+pub(crate) fn strategy(assignment: Assignment) -> &'static str {
+    match assignment {
+        Assignment::Eager => "range",
+        Assignment::Cooperative => "cooperative-sticky",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ccstream_core::settings::kafka::Options;
+
+    use super::*;
+
+    #[test]
+    fn settings_that_we_own_are_refused() {
+        let with = |key: &str| {
+            let librdkafka_options = Options(vec![(key.into(), "x".into())]);
+            KafkaConfig { librdkafka_options, ..KafkaConfig::default() }
+        };
+        let refused = options(&with("enable.idempotence"), &[("enable.idempotence", "true")]).unwrap_err();
+        assert!(matches!(refused, Error::Config { field: "librdkafka_options", .. }), "{refused}");
+        let client = options(&with("ssl.ca.location"), &[]).unwrap();
+        assert_eq!(client.get("ssl.ca.location"), Some("x"));
+    }
+}
