@@ -434,6 +434,7 @@ DIMENSIONS = {
     "status": "Status",
     "currency": "Currency",
     "entry_mode": "Entry mode",
+    "response_code": "Response code",
     "risk": "Risk flag",
 }
 """Each dimension that can be filtered by, and what the page calls it."""

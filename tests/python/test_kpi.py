@@ -30,6 +30,7 @@ NAMES = {
     "status": ["approved", "declined", "completed", "pending"],
     "currency": ["USD", "EUR", "JPY"],
     "entry_mode": ["chip", "online"],
+    "response_code": ["00", "05", "51"],
 }
 COLUMN = {**{name: name for name in NAMES}, "risk": "risk_flag::text"}
 
