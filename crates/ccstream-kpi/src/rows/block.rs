@@ -87,7 +87,7 @@ impl Block {
             block.note_time(at);
         }
         if len == BLOCK_ROWS {
-            block.find_late();
+            block.late = block.find_late();
         }
         Some(block)
     }
@@ -112,12 +112,16 @@ impl Block {
         (firsts.min().unwrap_or(ABSENT), lasts.max().unwrap_or(i64::MAX))
     }
 
-    fn find_late(&mut self) {
+    /// Its age, also where it is not full: see `late`.
+    pub(crate) fn age(&self) -> i64 {
+        if self.len() == BLOCK_ROWS { self.late } else { self.find_late() }
+    }
+
+    fn find_late(&self) -> i64 {
         let mut times: Vec<i64> = self.time.iter().copied().filter(|time| *time != ABSENT).collect();
-        if !times.is_empty() {
-            let at = times.len() - 1 - times.len() / 100;
-            self.late = *times.select_nth_unstable(at).1;
-        }
+        let Some(last) = times.len().checked_sub(1) else { return i64::MAX };
+        let at = last - times.len() / 100;
+        *times.select_nth_unstable(at).1
     }
 
     /// Rows in it.
@@ -131,7 +135,7 @@ impl Block {
     }
 
     fn seal(&mut self) {
-        self.find_late();
+        self.late = self.find_late();
         self.time.shrink_to_fit();
         self.amount.seal();
         self.codes.iter_mut().for_each(Codes::seal);

@@ -243,18 +243,25 @@ impl Columns {
         (first <= last).then_some((first, last))
     }
 
-    /// Makes room at a moment: full blocks leave, the oldest first, once more than so many rows are held (and then a
-    /// thirty-second part more, as every query is counted anew after it), and those that are older than `oldest` but for
-    /// a hundredth. The block that still takes rows stays.
+    /// Makes room at a moment: blocks leave, the oldest first, once more than so many rows are held (and then a
+    /// thirty-second part more, as every query is counted anew after it), and full ones that are older than `oldest` but
+    /// for a hundredth. The block that still takes rows stays, unless it is older than a full one that would have to
+    /// leave: the first reading goes backwards.
     pub fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {
         let mut rows = self.rows();
         let before = self.generation;
         let wanted = if rows > max_rows { max_rows - max_rows / 32 } else { max_rows };
         loop {
             let full = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
-            let Some((at, block)) = full.min_by_key(|(_, block)| block.late) else { break };
+            let Some((mut at, mut block)) = full.min_by_key(|(_, block)| block.late) else { break };
             if rows <= wanted && oldest.is_none_or(|oldest| block.late >= oldest) {
                 break;
+            }
+            if let Some(last) = self.blocks.last()
+                && rows > wanted
+                && last.age() < block.late
+            {
+                (at, block) = (self.blocks.len() - 1, last);
             }
             rows -= block.len();
             // What a wrong clock dated into the future is missing from there on, but nobody looks at that.
@@ -420,6 +427,22 @@ mod tests {
         assert_eq!(columns.dropped_until, Some(BLOCK_ROWS as i64 - 1));
         columns.drop_oldest(usize::MAX, Some(late + 1), 9_000_000);
         assert_eq!(columns.blocks.len(), 2);
+    }
+
+    #[test]
+    fn the_newest_rows_stay_where_they_were_read_first() {
+        let mut columns = Columns::default();
+        // The newest piece fills a block, the one before it two and a half.
+        let newest = BLOCK_ROWS as i64;
+        for time in (1_000_000..1_000_000 + newest).chain(0..newest * 5 / 2) {
+            columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
+        }
+        columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
+        let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
+        assert_eq!((first, columns.dropped_until), (vec![1_000_000], Some(newest * 5 / 2 - 1)));
+        // What follows goes into another block.
+        columns.push(&OrderRow { time: 2_000_000, ..OrderRow::default() }).unwrap();
+        assert_eq!(columns.blocks.iter().map(Block::len).collect::<Vec<_>>(), [BLOCK_ROWS, 1]);
     }
 
     #[test]
