@@ -27,7 +27,8 @@ CARGO_FLAGS := --locked --profile dev-fast
 ALL := --workspace --features ccstream/vendored
 # What maturin sets for pyo3's build script: with other values, cargo would build pyo3 again each time.
 PYO3 = PYO3_PYTHON=$(abspath $(BIN)/python) PYO3_BUILD_EXTENSION_MODULE=1 \
-    PYO3_ENVIRONMENT_SIGNATURE=$$($(BIN)/python -c 'import sys; print("cpython-%d.%d-64bit" % sys.version_info[:2])')
+    PYO3_ENVIRONMENT_SIGNATURE=$$($(BIN)/python -c 'import sys; print("cpython-%d.%d-64bit" % sys.version_info[:2])') \
+    $(addprefix PYO3_CONFIG_FILE=,$(firstword $(wildcard $(abspath $(TARGET))/maturin/pyo3-config-*.txt)))
 PURE := -p ccstream-core -p ccstream-kpi
 TIMED := python3 tools/timed.py
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ccstream_core::settings::ConsumerConfig;
-use ccstream_services::consume::{ConsumeSummary, PublishedStatus, check, consume};
+use ccstream_services::consume::{ConsumeEvent, ConsumeSummary, PublishedStatus, check, consume};
 use ccstream_services::postgres::Counters;
 use ccstream_services::report::Observers;
 use pyo3::prelude::*;
@@ -82,14 +82,29 @@ impl PyConsumer {
         move || {
             let mut listener = Listener::new(callback, stop.clone());
             status.begin();
+            let mut failed = None;
             let mut observers = Observers::default()
                 .with(|event| status.observe(event))
-                .with(|event| tell_of_consumer(&mut listener, event));
+                .with(|event| tell_of_consumer(&mut listener, event))
+                .with(|event| {
+                    if let ConsumeEvent::Failed { summary, .. } = event {
+                        failed = Some(PyConsumeSummary(summary.clone()));
+                    }
+                });
             let result = consume(&config, &stop, &mut observers);
             drop(observers);
-            listener.finish(result).map(PyConsumeSummary)
+            listener.finish(result).map(PyConsumeSummary).map_err(|error| with_summary(error, failed))
         }
     }
+}
+
+/// The exception of a run with what the run did before it.
+fn with_summary(error: PyErr, summary: Option<PyConsumeSummary>) -> PyErr {
+    if let Some(summary) = summary {
+        // An exception of somebody's callable may have no room for it.
+        let _ = Python::attach(|py| error.value(py).setattr("summary", summary));
+    }
+    error
 }
 
 #[pymethods]
@@ -117,7 +132,7 @@ impl PyConsumer {
     /// and raises ``KeyboardInterrupt``.
     ///
     /// Returns:
-    ///     What became of the messages.
+    ///     What became of the messages. An exception has it, up to then, as ``summary``.
     ///
     /// Raises:
     ///     KafkaError: The topic may not be read; consumers of the group have another ``assignment``; the client had a

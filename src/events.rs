@@ -46,9 +46,10 @@ pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
             fields.set_item("after", after)
         }
         ConsumeEvent::Ended(summary) => fields.set_item("summary", PyConsumeSummary(summary.clone())),
-        ConsumeEvent::Failed { exit_code, error } => {
+        ConsumeEvent::Failed { exit_code, error, summary } => {
             fields.set_item("exit_code", exit_code)?;
-            fields.set_item("error", error)
+            fields.set_item("error", error)?;
+            fields.set_item("summary", PyConsumeSummary(summary.clone()))
         }
     });
 }

@@ -245,8 +245,8 @@ class Consumer:
             allows 6 seconds and more, by default. From 1 to 300 s. Default 6 s.
         always_stage: Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
             Default False.
-        synchronous_commit: PostgreSQL's setting. Without it no commit waits for the disk, which is safe here: rows and
-            offsets are lost together and read again. Default True.
+        synchronous_commit: Waits for PostgreSQL's disk at each commit, as its ``synchronous_commit`` does. It is safe
+            not to: rows and offsets are lost together, and read again. Default True.
         on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
             ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
             ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
@@ -289,7 +289,7 @@ class Consumer:
         and raises ``KeyboardInterrupt``.
 
         Returns:
-            What became of the messages.
+            What became of the messages. An exception has it, up to then, as ``summary``.
 
         Raises:
             KafkaError: The topic may not be read; consumers of the group have another ``assignment``; the client had a

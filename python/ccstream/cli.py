@@ -67,7 +67,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> No
     try:
         status = options.run(options)
     except CcstreamError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {flags.worded(str(error))}", file=sys.stderr)
         status = error.exit_code
     except BrokenPipeError:
         # Whoever read our output is gone, as head is after its lines.
@@ -104,6 +104,9 @@ def _observed(console: ProducerConsole | ConsumerConsole, path: str | None) -> I
 
     try:
         yield on_event
+    except CcstreamError:
+        console.account()
+        raise
     finally:
         console.close()
         if log is not None:
@@ -250,7 +253,7 @@ def _doctor(options: argparse.Namespace) -> int:
     for check in checks:
         print(f"{'✓' if check.ok else '✗'} {check.name}: {check.found}")
         if check.mend:
-            print(f"    {check.mend}")
+            print(f"    {flags.worded(check.mend)}")
     return 0 if all(check.ok for check in checks) else 1
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from ccstream.flags import worded
 from ccstream.settings import WATCHABLE_RATE
 
 if TYPE_CHECKING:
@@ -73,9 +74,12 @@ class ProducerConsole:
         self._line = LiveLine("Producer")
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._last: ProduceSummary | None = None
 
     def on_event(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Takes one event of the producer."""
+        if kind == "progress":
+            self._last = fields["summary"]
         if self._quiet:
             return
         if kind == "connected" and fields["topic_created"]:
@@ -88,6 +92,11 @@ class ProducerConsole:
             say("Producer", f"✗ Not sent: {fields['error']}")
         elif kind == "progress":
             self._progress(fields["summary"])
+
+    def account(self) -> None:
+        """Prints the accounting of a run that an error ended."""
+        if self._last is not None:
+            self.finish(self._last)
 
     def _progress(self, summary: ProduceSummary) -> None:
         if self._count is not None and sys.stdout.isatty():
@@ -145,9 +154,17 @@ class ConsumerConsole:
         self._last_batch = 0.0
         self._watchable = True
         self._rate = Rate()
+        self._failed: ConsumeSummary | None = None
+
+    def account(self) -> None:
+        """Prints the accounting of a run that an error ended."""
+        if self._failed is not None:
+            self.finish(self._failed)
 
     def on_event(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Takes one event of the consumer."""
+        if kind == "failed":
+            self._failed = fields["summary"]
         if kind == "batch":
             if not self._quiet:
                 self._batch(fields)
@@ -175,9 +192,9 @@ class ConsumerConsole:
             places = ", ".join(f"{partition} from offset {at}" for partition, at in fields["offsets"].items())
             return f"Reading partition {places}"
         if kind == "warning":
-            return f"! {fields['text']}"
+            return f"! {worded(fields['text'])}"
         if kind == "waiting":
-            return f"! Waiting, and trying again: {fields['reason']}"
+            return f"! Waiting, and trying again: {worded(fields['reason'])}"
         if kind == "recovered":
             service = "PostgreSQL" if fields["service"] == "postgres" else "Kafka"
             return f"✓ {service} is back after {fields['after'].total_seconds():.1f} s; nothing was lost"

@@ -1,4 +1,14 @@
-"""The exceptions of ccstream. Each message says what happened, where, and what to do."""
+"""The exceptions of ccstream. Each message says what happened, where, and what to do.
+
+A message has settings by their names, in backticks; a command shows its flags instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ccstream import ConsumeSummary
 
 
 class CcstreamError(Exception):
@@ -6,8 +16,12 @@ class CcstreamError(Exception):
 
     Attributes:
         exit_code: the exit status of the command line for this error: 2 settings and files,
-            3 Kafka, 4 PostgreSQL, 5 the tables' shape, 70 an inconsistency within ccstream.
+            3 Kafka, 4 PostgreSQL, 5 the tables' shape, 70 an error within ccstream, 71 a refusal of the operating
+            system.
+        summary: what a consumer's run committed before; None for every other error.
     """
+
+    summary: ConsumeSummary | None = None
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)

@@ -156,6 +156,8 @@ class Failed(TypedDict):
 
     exit_code: int
     error: str
+    summary: ConsumeSummary
+    """What was committed before."""
 
 
 class Connected(TypedDict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,17 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
 def _readable(text: str) -> str:
     """A number with separators; anything else as it is."""
     return f"{int(text):,}" if text.isdigit() else text
+
+
+def worded(text: str) -> str:
+    """A text of the crates, which have settings by their names in backticks, with the flags instead.
+
+    Example:
+        >>> worded("name another in `database_url`")
+        'name another in --database-url'
+    """
+    flags_by_name = {setting.name: setting.flag for part in SETTINGS.values() for setting in part}
+    return re.sub(r"`(\w+)`", lambda found: flags_by_name.get(found[1], found[0]), text)
 
 
 def escaped(text: str) -> str:

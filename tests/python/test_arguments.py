@@ -89,6 +89,8 @@ def test_a_producer_refuses_at_once_what_its_run_would(file: Path, settings: dic
     ("settings", "message"),
     [
         ({"librdkafka_options": {"isolation.level": "read_uncommitted"}}, "isolation.level is set by ccstream itself"),
+        ({"librdkafka_options": {"group.protocol": "consumer"}}, "group.protocol=consumer is not supported"),
+        ({"librdkafka_options": {"group.protocol": "Consumer"}}, "KIP-848"),
         ({"librdkafka_options": {"no.such.option": "1"}}, "no.such.option"),
         ({"database_url": "mysql://localhost/db"}, "does not begin with postgresql://"),
         ({"database_url": "postgresql://localhost/db?sslmode=maybe"}, "unknown sslmode"),

@@ -82,6 +82,36 @@ def test_events_have_the_fields_of_their_types(embedded_pipeline: Pipeline) -> N
     assert failed.names == ["failed"]
 
 
+def test_an_error_has_what_was_committed_before_it(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "30", "--quiet")
+    seen = Seen(events.CONSUMER_EVENTS)
+    made = consumer(pipeline, on_event=seen)
+    raised: list[ccstream.SchemaError] = []
+
+    def run() -> None:
+        with pytest.raises(ccstream.SchemaError) as caught:
+            made.run()
+        raised.append(caught.value)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        wait_until("all is stored", lambda: made.status().stored == 30)
+        pipeline.execute("ALTER TABLE orders ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+        pipeline.run("produce", "--rate", "max", "--count", "200", "--quiet")
+    finally:
+        thread.join()
+    [error] = raised
+    assert error.exit_code == 5
+    assert error.summary is not None
+    assert (error.summary.consumed, error.summary.stored, error.summary.drained) == (30, 30, False)
+    assert seen.names[-1] == "failed"
+    with pytest.raises(ccstream.ConfigError) as refused:
+        ccstream.Consumer(topic="")
+    assert refused.value.summary is None
+
+
 def test_a_missing_topic_and_a_revoked_partition(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     seen = Seen(events.CONSUMER_EVENTS)

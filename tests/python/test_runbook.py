@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ccstream
 from ccstream.declared import SETTINGS
 from services import ROOT, free_port
 from waiting import LIMIT, wait_for_line, wait_until
@@ -78,6 +79,11 @@ def test_no_broker_and_no_database_are_said_plainly(embedded_pipeline: Pipeline)
     assert f"no answer from Kafka at {nobody}" in output
     assert "Connection refused" in output
     assert "ccstream up" in output
+    assert "--bootstrap-servers" in output
+    with pytest.raises(ccstream.KafkaError, match="`bootstrap_servers`"):
+        ccstream.Producer(count=1, bootstrap_servers=nobody).run()
+    output = pipeline.run("consume", "--until-caught-up", "--bootstrap-servers", nobody, status=3)
+    assert "Consumed 0 = 0 stored + 0 duplicate + 0 rejected" in output
     output = pipeline.run("verify", "--database-url", f"postgresql://a:secret@{nobody}/b", status=4)
     assert "Connection refused" in output
     assert "secret" not in output
@@ -86,6 +92,7 @@ def test_no_broker_and_no_database_are_said_plainly(embedded_pipeline: Pipeline)
     wrong = pipeline.database_url.replace("kafka_password", "wrong")
     output = pipeline.run("consume", "--database-url", wrong, status=4)
     assert "password authentication failed" in output
+    assert "Consumed 0 = 0 stored + 0 duplicate + 0 rejected" in output
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,7 @@ def test_no_broker_and_no_database_are_said_plainly(embedded_pipeline: Pipeline)
         (("produce", "--kafka-option", "acks=0"), "set by ccstream itself"),
         (("produce", "--kafka-option", "request.required.acks=0"), "set by ccstream itself"),
         (("produce", "--kafka-option", "sasl.pasword=hunter2"), "sasl.pasword: No such configuration property"),
-        (("consume", "--linger", "90000"), "above one minute"),
+        (("consume", "--linger", "90000"), "linger: 90000 is not from 0 to 60000 ms"),
         (("consume", "--batch-rows", "2000000"), "not from 1 to 1000000"),
     ],
 )

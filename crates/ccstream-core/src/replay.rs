@@ -177,7 +177,7 @@ fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSou
         let filled = source.column.is_some() || source.fallback.is_some();
         if field.required && !matches!(field.sql_type, SqlType::Id(_)) && !filled {
             let reason = format!(
-                "no column fills {:?}; name one with --map {}=COLUMN (the file has {})",
+                "no column fills {:?}; name one in `map`, as {}=COLUMN (the file has {})",
                 field.key,
                 field.key,
                 columns.join(", ")

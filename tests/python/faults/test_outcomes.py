@@ -255,6 +255,7 @@ def test_a_table_that_takes_no_row_ends_it(ready: Pipeline) -> None:
     send(ready)
     output = ready.run("consume", "--until-caught-up", status=5)
     assert "more than 100 rows of one batch" in output
+    assert "Consumed 0 = 0 stored + 0 duplicate + 0 rejected" in output
     ready.execute("ALTER TABLE orders DROP CONSTRAINT nothing")
     ready.run("consume", "--until-caught-up")
     ready.recount()

@@ -90,7 +90,7 @@ impl Ledger {
     }
 
     /// The run is over; `drained` says whether all that was read is committed.
-    pub(super) fn close(self, drained: bool) -> ConsumeSummary {
-        ConsumeSummary { drained, elapsed: self.began.elapsed(), ..self.summary }
+    pub(super) fn close(&self, drained: bool) -> ConsumeSummary {
+        ConsumeSummary { drained, elapsed: self.began.elapsed(), ..self.summary.clone() }
     }
 }

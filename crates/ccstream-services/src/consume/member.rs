@@ -29,8 +29,17 @@ pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 /// these happens at most once between two of our calls; asking once more costs nothing where it was heard.
 const RESUMES: usize = 4;
 
-/// The client's settings.
+/// The client's settings. Errors: one that is ours, or the consumer protocol of KIP-848.
 pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientConfig> {
+    let is_protocol =
+        |(name, value): &&(String, String)| name == "group.protocol" && !value.eq_ignore_ascii_case("classic");
+    if let Some((name, value)) = config.kafka.librdkafka_options.0.iter().find(is_protocol) {
+        let reason = format!(
+            "{name}={value} is not supported (KIP-848): under it the broker sets the session timeout and how partitions \
+             are handed on, which ccstream sets in `session_timeout` and `assignment`; leave it out, or give classic"
+        );
+        return Err(ccstream_core::Error::config("librdkafka_options", reason));
+    }
     let session = config.session_timeout.as_millis().to_string();
     let heartbeat = (config.session_timeout / 6).as_millis().to_string();
     options(

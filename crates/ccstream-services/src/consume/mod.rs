@@ -60,33 +60,40 @@ pub fn consume(
     stop: &CancellationToken,
     observers: &mut Observers<'_, ConsumeEvent>,
 ) -> Result<ConsumeSummary> {
-    let ended = run(config, stop, observers);
+    let mut summary = ConsumeSummary::default();
+    let ended = run(config, stop, observers, &mut summary);
     observers.report(&match &ended {
-        Ok(summary) => ConsumeEvent::Ended(summary.clone()),
-        Err(error) => ConsumeEvent::Failed { exit_code: error.exit_code(), error: error.chain() },
+        Ok(()) => ConsumeEvent::Ended(summary.clone()),
+        Err(error) => {
+            ConsumeEvent::Failed { exit_code: error.exit_code(), error: error.chain(), summary: summary.clone() }
+        }
     });
-    ended
+    ended.map(|()| summary)
 }
 
+/// Sets `summary` also where it ends with an error.
 fn run(
     config: &ConsumerConfig,
     stop: &CancellationToken,
     observers: &mut Observers<'_, ConsumeEvent>,
-) -> Result<ConsumeSummary> {
+    summary: &mut ConsumeSummary,
+) -> Result<()> {
     config.validate()?;
     let mut member = Member::new(config)?;
     let Some(topic_found) = await_broker(config, &mut member, stop, observers)? else {
-        return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
+        summary.drained = true;
+        return Ok(());
     };
     observers.report(&ConsumeEvent::ConnectedToKafka { topic_found });
     let writer = Writer::start(config)?;
     let Some(schema) = await_tables(&writer, stop, observers)? else {
-        return Ok(ConsumeSummary { drained: true, ..ConsumeSummary::default() });
+        summary.drained = true;
+        return Ok(());
     };
     observers.report(&ConsumeEvent::ConnectedToPostgres(schema));
     member.join()?;
     observers.report(&ConsumeEvent::Listening);
-    Poll::new(config, member, writer, topic_found, observers).run(stop)
+    Poll::new(config, member, writer, topic_found, observers).run(stop, summary)
 }
 
 /// Asks until the broker answers: whether the topic is there. None if told to stop.

@@ -8,7 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Receipt};
 use super::member::{LEAVE_LIMIT, Member};
 use super::report::{ConsumeEvent, ConsumeSummary};
 use super::shares::Shares;
@@ -99,9 +99,29 @@ impl<'r, 'o> Poll<'r, 'o> {
         }
     }
 
-    /// Runs to the end, writes what was read, and leaves the group.
-    pub(super) fn run(mut self, stop: &CancellationToken) -> Result<ConsumeSummary> {
-        let drained = loop {
+    /// Runs to the end, writes what was read, and leaves the group. `summary` is what was committed, also where an
+    /// error ends it.
+    pub(super) fn run(mut self, stop: &CancellationToken, summary: &mut ConsumeSummary) -> Result<()> {
+        let ended = self.read(stop);
+        if ended.is_err() {
+            self.count_what_is_committed();
+        }
+        *summary = self.ledger.close(matches!(ended, Ok(true)));
+        if ended? {
+            self.member.show_offsets(self.ledger.committed());
+        } else {
+            self.warn(Warning::new(
+                WarningKind::DrainLimit,
+                "the drain limit is over before the last batch was committed; it is read again by the next run",
+            ));
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Reads until it is told to stop; whether all that was read is committed.
+    fn read(&mut self, stop: &CancellationToken) -> Result<bool> {
+        loop {
             if self.drain.is_none_or(|(drain, _)| drain != Drain::Stop) && (stop.is_cancelled() || self.is_done()) {
                 self.drain = Some((Drain::Stop, Instant::now()));
             }
@@ -123,19 +143,31 @@ impl<'r, 'o> Poll<'r, 'o> {
                 (Step::Pause, _) => self.pause()?,
                 (Step::Resume, _) => self.resume()?,
                 (Step::Poll(limit), _) => self.poll(limit)?,
-                (ended @ (Step::Drained | Step::GiveUp), Some((Drain::Stop, _))) => break ended == Step::Drained,
+                (ended @ (Step::Drained | Step::GiveUp), Some((Drain::Stop, _))) => return Ok(ended == Step::Drained),
                 (ended @ (Step::Drained | Step::GiveUp), _) => self.let_go(ended == Step::GiveUp)?,
             }
-        };
-        if drained {
-            self.member.show_offsets(self.ledger.committed());
-        } else {
-            self.warn(Warning::new(
-                WarningKind::DrainLimit,
-                "the drain limit is over before the last batch was committed; it is read again by the next run",
-            ));
         }
-        let Self { watch, writer, mut member, observers, ledger, config, .. } = self;
+    }
+
+    /// What one connection has committed counts, though another's error ended the run.
+    fn count_what_is_committed(&mut self) {
+        while let Some(reply) = self.writer.reply(Duration::ZERO) {
+            match reply {
+                Reply::Committed(receipt) => self.count(receipt),
+                // It was its last.
+                Reply::Failed(_) => break,
+                _ => {}
+            }
+        }
+    }
+
+    fn count(&mut self, receipt: Receipt) {
+        let report = self.ledger.count(receipt, self.member.group());
+        self.observers.report(&ConsumeEvent::Batch(report));
+    }
+
+    fn leave(self) {
+        let Self { watch, writer, mut member, observers, config, .. } = self;
         drop(writer);
         drop(watch);
         if !member.leave() {
@@ -145,7 +177,6 @@ impl<'r, 'o> Poll<'r, 'o> {
             );
             observers.report(&ConsumeEvent::Warning(Warning::new(WarningKind::LeaveUnanswered, text)));
         }
-        Ok(ledger.close(drained))
     }
 
     fn is_done(&self) -> bool {
@@ -311,8 +342,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             Reply::Committed(receipt) => {
                 self.last_took = receipt.took;
                 self.unshown = true;
-                let report = self.ledger.count(receipt, self.member.group());
-                self.observers.report(&ConsumeEvent::Batch(report));
+                self.count(receipt);
             }
             Reply::Written { generation, shares } => {
                 let refusal = shares.refusal();

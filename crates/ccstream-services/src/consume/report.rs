@@ -43,6 +43,8 @@ pub enum ConsumeEvent {
         exit_code: u8,
         /// What happened.
         error: String,
+        /// What the run did before.
+        summary: ConsumeSummary,
     },
 }
 

@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_run_from_its_start_to_its_end() {
         let ended = ConsumeEvent::Ended(ConsumeSummary::default());
-        let failed = ConsumeEvent::Failed { exit_code: 4, error: "refused".into() };
+        let failed = ConsumeEvent::Failed { exit_code: 4, error: "refused".into(), summary: ConsumeSummary::default() };
         let mut events = Vec::new();
         for (event, state, offsets) in [
             (ConsumeEvent::ConnectedToKafka { topic_found: true }, RunState::Starting, vec![]),

@@ -253,7 +253,7 @@ impl Work {
         if self.scarcity.replace(Instant::now()).is_none() {
             let text = format!(
                 "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is asked \
-                 for again each minute. --connections 1 does not ask"
+                 for again each minute; where `connections` is 1, none is asked for"
             );
             let _ = self.replies.send(Reply::Warning(Warning::new(WarningKind::ConnectionRefused, text)));
         }

@@ -100,7 +100,7 @@ pub(crate) fn unreachable(servers: &str, log: &ClientLog, source: KafkaError) ->
     let cause = log.last_error().map(|error| format!(" ({error})")).unwrap_or_default();
     let context = format!(
         "no answer from Kafka at {servers}{cause}; start it with 'docker-compose up -d' or 'ccstream up', \
-         or name another with --bootstrap-servers"
+         or name another in `bootstrap_servers`"
     );
     Error::Kafka { context, source }
 }

@@ -92,8 +92,7 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
         }
         Err(error) => {
             let why = client.context().last_error().unwrap_or_else(|| error.to_string());
-            let mend =
-                "start it with 'docker-compose up -d' or 'ccstream up', or name another with --bootstrap-servers";
+            let mend = "start it with 'docker-compose up -d' or 'ccstream up', or name another in `bootstrap_servers`";
             vec![Check::bad("broker", format!("{servers} does not answer: {why}"), mend)]
         }
     })
@@ -104,9 +103,9 @@ async fn check_database(url: &DatabaseUrl, tables: &Tables, checks: &mut Vec<Che
         Ok(client) => client,
         Err(error) => {
             let mend = match error.sql_state().map(tokio_postgres::error::SqlState::code) {
-                Some("28P01" | "28000") => "give the right user and password in --database-url or DATABASE_URL",
+                Some("28P01" | "28000") => "give the right user and password in `database_url` or DATABASE_URL",
                 Some("3D000") => "create it: CREATE DATABASE, with ENCODING 'UTF8'",
-                _ => "start it with 'docker-compose up -d' or 'ccstream up', or name another with --database-url",
+                _ => "start it with 'docker-compose up -d' or 'ccstream up', or name another in `database_url`",
             };
             checks.push(Check::bad("database", error.chain(), mend));
             return;
@@ -141,7 +140,7 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
     } else if encoding != "UTF8" {
         Check::bad("database", found, "make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0")
     } else if standby {
-        Check::bad("database", format!("{found}, read-only (a standby)"), "name the primary with --database-url")
+        Check::bad("database", format!("{found}, read-only (a standby)"), "name the primary in `database_url`")
     } else {
         Check::good("database", found)
     };
