@@ -96,7 +96,7 @@ class Pipeline:
         return self._start("consume", *arguments, environment=environment)
 
     def catch_up(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
-        """``ccstream consume --until-caught-up ARGUMENTS``, which has ended as it should."""
+        """Runs ``ccstream consume --until-caught-up ARGUMENTS``, and checks that it ended with status 0."""
         consumer = self.consume("--until-caught-up", *arguments, environment=environment)
         assert consumer.wait() == 0, consumer.output()
         return consumer

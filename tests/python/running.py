@@ -93,8 +93,9 @@ class Running:
 
     def failure(self) -> dict[str, Any]:
         """The error that ended it."""
-        [found] = self.events("failed")
-        return found
+        found = self.events("failed")
+        assert found, self.output()
+        return found[0]
 
     def counted(self) -> tuple[int, int, int, int]:
         """What a consumer that has ended says that it consumed, stored, and found duplicate, and rejected."""
