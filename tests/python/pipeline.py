@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -45,6 +46,7 @@ class Pipeline:
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="ccstream-tests-")
     )
     _session: psycopg.Connection[tuple[Any, ...]] | None = None
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,19 +92,26 @@ class Pipeline:
         return child
 
     def consume(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
-        """Starts ``ccstream consume ARGUMENTS``, its output in a file."""
+        """Starts ``ccstream consume ARGUMENTS``, its output and its events in files."""
         return self._start("consume", *arguments, environment=environment)
+
+    def catch_up(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
+        """Runs ``ccstream consume --until-caught-up ARGUMENTS``, and checks that it ended with status 0."""
+        consumer = self.consume("--until-caught-up", *arguments, environment=environment)
+        assert consumer.wait() == 0, consumer.output()
+        return consumer
 
     def produce(self, rate: float | str, count: int, *arguments: str) -> Running:
         """Starts ``ccstream produce`` at a rate, for so many events."""
         return self._start("produce", "--quiet", "--rate", str(rate), "--count", str(count), *arguments)
 
-    def _start(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
+    def _start(self, command: str, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         # In the pipeline's own folder, and no pipe, which would fill while nobody reads it.
-        log = Path(self.folder.name) / f"{arguments[0]}-{len(self.children)}.log"
+        name = f"{command}-{next(self._numbers)}"
+        log, events = (Path(self.folder.name) / f"{name}.{kind}" for kind in ("log", "events"))
         with log.open("wb") as out:
             child = subprocess.Popen(
-                [sys.executable, "-m", "ccstream", *arguments],
+                [sys.executable, "-m", "ccstream", command, "--events", str(events), *arguments],
                 cwd=self.folder.name,
                 env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
@@ -112,7 +121,7 @@ class Pipeline:
             )
         calls.keep_core(child)
         self.children.append(child)
-        return Running(child, log)
+        return Running(child, log, events)
 
     @contextlib.contextmanager
     def frozen(self, running: Running | ApacheKafka) -> Iterator[None]:

@@ -178,15 +178,17 @@ def test_ctrl_c_ends_a_verification_here_and_in_postgres(embedded_pipeline: Pipe
 
 
 def test_errors_are_of_their_kind(embedded_pipeline: Pipeline) -> None:
-    with pytest.raises(ccstream.ConfigError, match="rate: -1 is not") as caught:
+    with pytest.raises(ccstream.ConfigError, match=r"^rate: -1\b") as caught:
         ccstream.Producer(rate=-1)
     assert isinstance(caught.value, ValueError)
     assert caught.value.exit_code == 2
-    with pytest.raises(ccstream.KafkaError, match="does not exist"):
+    with pytest.raises(ccstream.KafkaError, match=embedded_pipeline.topic) as caught_of_kafka:
         consumer(embedded_pipeline, until_caught_up=True).run()
+    assert caught_of_kafka.value.exit_code == 3
     with pytest.raises(ccstream.PostgresError) as caught_too:
         ccstream.verify(database_url=embedded_pipeline.database_url.replace("kafka_password", "wrong"))
     assert isinstance(caught_too.value, ConnectionError)
+    assert caught_too.value.exit_code == 4
 
 
 def test_no_password_in_a_repr() -> None:

@@ -66,16 +66,16 @@ def test_functions_read_the_environment(embedded_pipeline: Pipeline, monkeypatch
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"librdkafka_options": {"acks": "1"}}, "acks is set by ccstream itself"),
-        ({"librdkafka_options": {"metadata.broker.list": "x:1"}}, "is set by ccstream itself"),
-        ({"librdkafka_options": {"no.such.option": "1"}}, "no.such.option"),
-        ({"librdkafka_options": {"linger.ms": "soon"}}, "linger.ms"),
-        ({"topic": "a b"}, "not a topic's name"),
-        ({"replay": "/nonexistent.csv"}, "/nonexistent.csv"),
-        ({"replay": "/"}, "/: "),
-        ({"replay": "file"}, 'no column fills "timestamp"'),
-        ({"replay": "file", "map": {"timestamp": "day"}}, 'no column "day"; it has when, amount'),
-        ({"replay": "file", "map": {"timestamp": "when"}, "set": {"colour": "red"}}, "not a field"),
+        ({"librdkafka_options": {"acks": "1"}}, r"^librdkafka_options: acks\b"),
+        ({"librdkafka_options": {"metadata.broker.list": "x:1"}}, "^librdkafka_options: metadata.broker.list"),
+        ({"librdkafka_options": {"no.such.option": "1"}}, "^librdkafka_options: no.such.option"),
+        ({"librdkafka_options": {"linger.ms": "soon"}}, "^librdkafka_options: linger.ms"),
+        ({"topic": "a b"}, "^topic: "),
+        ({"replay": "/nonexistent.csv"}, "^/nonexistent.csv: "),
+        ({"replay": "/"}, "^/: "),
+        ({"replay": "file"}, '^map: .*"timestamp"'),
+        ({"replay": "file", "map": {"timestamp": "day"}}, '^map: .*"day".* when, amount'),
+        ({"replay": "file", "map": {"timestamp": "when"}, "set": {"colour": "red"}}, '^set: "colour"'),
     ],
 )
 def test_a_producer_refuses_at_once_what_its_run_would(file: Path, settings: dict[str, Any], message: str) -> None:
@@ -88,14 +88,14 @@ def test_a_producer_refuses_at_once_what_its_run_would(file: Path, settings: dic
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"librdkafka_options": {"isolation.level": "read_uncommitted"}}, "isolation.level is set by ccstream itself"),
-        ({"librdkafka_options": {"group.protocol": "consumer"}}, "group.protocol=consumer is not supported"),
+        ({"librdkafka_options": {"isolation.level": "read_uncommitted"}}, "^librdkafka_options: isolation.level"),
+        ({"librdkafka_options": {"group.protocol": "consumer"}}, "^librdkafka_options: group.protocol=consumer"),
         ({"librdkafka_options": {"group.protocol": "Consumer"}}, "KIP-848"),
-        ({"librdkafka_options": {"no.such.option": "1"}}, "no.such.option"),
-        ({"database_url": "mysql://localhost/db"}, "does not begin with postgresql://"),
-        ({"database_url": "postgresql://localhost/db?sslmode=maybe"}, "unknown sslmode"),
-        ({"database_url": "postgresql://me:secret@localhost:port/db"}, "not a connection string"),
-        ({"topic": ""}, "not a topic's name"),
+        ({"librdkafka_options": {"no.such.option": "1"}}, "^librdkafka_options: no.such.option"),
+        ({"database_url": "mysql://localhost/db"}, "^database_url: mysql://"),
+        ({"database_url": "postgresql://localhost/db?sslmode=maybe"}, '^database_url: .*"maybe"'),
+        ({"database_url": "postgresql://me:secret@localhost:port/db"}, "^database_url: "),
+        ({"topic": ""}, "^topic: "),
     ],
 )
 def test_a_consumer_refuses_at_once_what_its_run_would(settings: dict[str, Any], message: str) -> None:

@@ -13,13 +13,11 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from waiting import LIMIT, wait_for_line, wait_until
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from ccstream import embedded
     from pipeline import Pipeline
-
-CONSUME = ("-m", "ccstream", "consume")
 
 
 @pytest.mark.timeout(1800)
@@ -27,14 +25,15 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
     seed = int(os.environ.get("CCSTREAM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"CCSTREAM_TEST_SEED={seed}")
     chance = random.Random(seed)  # noqa: S311
-    sent = pipeline.run("produce", "--rate", "max", "--count", "100000", "--partitions", "4", "--quiet")
-    assert "Sent 100,000, acknowledged 100,000, failed 0" in sent
+    producer = pipeline.produce("max", 100_000, "--partitions", "4")
+    assert producer.wait() == 0, producer.output()
+    assert producer.accounts() == (100_000, 100_000, 0)
     on_the_way = 0
     for _ in range(10):
-        consumer = pipeline.spawn(*CONSUME, "--batch-rows", "250")
-        wait_for_line(consumer, "Reading partition")
+        consumer = pipeline.consume("--batch-rows", "250")
+        consumer.wait_for_event("assigned")
         time.sleep(chance.uniform(0, 0.12))
-        consumer.send_signal(signal.SIGKILL)
+        consumer.signal(signal.SIGKILL)
         consumer.wait()
         on_the_way += 0 < pipeline.count() < 100_000
     assert on_the_way >= 5, f"only {on_the_way} kills were on the way"
@@ -48,19 +47,17 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
 @pytest.mark.timeout(1800)
 def test_an_outage_of_postgres_needs_no_restart(pipeline: Pipeline, postgres: embedded.Postgres) -> None:
     count = 60_000
-    consumer = pipeline.spawn(*CONSUME)
-    pipeline.spawn("-m", "ccstream", "produce", "--rate", "5000", "--count", str(count), "--quiet")
+    consumer = pipeline.consume()
+    pipeline.produce(5000, count)
     wait_until("rows arrive", lambda: pipeline.count() > 1000)
     assert postgres.stop()
     time.sleep(20)
     assert postgres.start()
     wait_until("all rows are there", lambda: pipeline.count() == count)
-    assert consumer.poll() is None
-    consumer.send_signal(signal.SIGTERM)
-    lines = wait_for_line(consumer, "Consumed")
-    assert consumer.wait(LIMIT) == 0
-    assert any("Waiting" in line for line in lines)
-    assert any("PostgreSQL is back" in line for line in lines)
+    assert consumer.process.poll() is None
+    assert consumer.stop() == 0
+    assert consumer.events("waiting", kind="postgres_unavailable")
+    assert consumer.events("recovered", service="postgres")
     pipeline.recount()
     assert pipeline.query("SELECT sum(consumed), sum(duplicate) FROM kafka_offsets") == [(count, 0)]
 
@@ -83,29 +80,27 @@ def test_the_same_seed_twice_is_counted_as_duplicates(pipeline: Pipeline) -> Non
     before = pipeline.query(rows)
     assert before[0][1] == 5000
     pipeline.run(*produce)
-    accounting = pipeline.run("consume", "--until-caught-up")
-    assert "Consumed 5,000 = 0 stored + 5,000 duplicate + 0 rejected" in accounting
+    assert pipeline.catch_up().counted() == (5000, 0, 5000, 0)
     assert pipeline.query(rows) == before
     pipeline.verify()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_commits_what_was_read(pipeline: Pipeline, number: signal.Signals) -> None:
-    consumer = pipeline.spawn(*CONSUME)
-    wait_for_line(consumer, "Listening")
-    pipeline.spawn("-m", "ccstream", "produce", "--rate", "2000", "--count", "200000", "--quiet")
+    consumer = pipeline.consume()
+    consumer.wait_for_event("listening")
+    pipeline.produce(2000, 200_000)
     wait_until("rows arrive", lambda: pipeline.count() > 500)
-    consumer.send_signal(number)
-    lines = wait_for_line(consumer, "Consumed")
-    assert consumer.wait(LIMIT) == 0
-    assert f"Consumed {pipeline.count():,} = {pipeline.count():,} stored" in lines[-1]
+    consumer.signal(number)
+    assert consumer.wait() == 0
+    assert consumer.counted()[:2] == (pipeline.count(), pipeline.count())
     pipeline.verify()
 
 
 def test_a_lone_event_is_visible_within_the_linger(pipeline: Pipeline) -> None:
     pipeline.create_topic(1)
-    consumer = pipeline.spawn(*CONSUME, "--linger", "5000")
-    wait_for_line(consumer, "Reading partition")
+    consumer = pipeline.consume("--linger", "5000")
+    consumer.wait_for_event("assigned")
     for number in range(1, 4):
         pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % number])
         # Five seconds are the most; with the writer idle it takes a few milliseconds.
@@ -115,25 +110,24 @@ def test_a_lone_event_is_visible_within_the_linger(pipeline: Pipeline) -> None:
 
 def test_two_consumers_share_the_partitions(pipeline: Pipeline) -> None:
     pipeline.create_topic(4)
-    one, two = (pipeline.spawn(*CONSUME) for _ in range(2))
+    one, two = (pipeline.consume() for _ in range(2))
     for consumer in (one, two):
-        wait_for_line(consumer, "Listening")
+        consumer.wait_for_event("listening")
     pipeline.run("produce", "--rate", "5000", "--count", "50000", "--quiet")
     wait_until("all rows are there", lambda: pipeline.count() == 50_000)
     for consumer in (one, two):
-        consumer.send_signal(signal.SIGTERM)
-        assert consumer.wait(LIMIT) == 0
+        assert consumer.stop() == 0
     pipeline.verify()
     assert pipeline.query("SELECT count(DISTINCT owner_pid) FROM kafka_offsets")[0][0] == 2
 
 
 def test_a_dead_member_is_replaced(pipeline: Pipeline) -> None:
     pipeline.run("produce", "--rate", "max", "--count", "20000", "--partitions", "2", "--quiet")
-    first = pipeline.spawn(*CONSUME, "--batch-rows", "100")
-    wait_for_line(first, "Reading partition")
-    first.send_signal(signal.SIGKILL)
-    second = pipeline.spawn(*CONSUME)
-    wait_for_line(second, "Reading partition")
+    first = pipeline.consume("--batch-rows", "100")
+    first.wait_for_event("assigned")
+    first.signal(signal.SIGKILL)
+    second = pipeline.consume()
+    second.wait_for_event("assigned")
     wait_until("all rows are there", lambda: pipeline.count() == 20_000)
     pipeline.verify()
 
@@ -146,5 +140,5 @@ def test_a_new_group_starts_where_the_log_begins(apache_pipeline: Pipeline) -> N
     admin = AdminClient({"bootstrap.servers": pipeline.broker})
     for future in admin.delete_records([TopicPartition(pipeline.topic, 0, 6)]).values():
         future.result()
-    assert "Consumed 4 = 4 stored" in pipeline.run("consume", "--until-caught-up")
+    assert pipeline.catch_up().counted()[:2] == (4, 4)
     pipeline.verify()

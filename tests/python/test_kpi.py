@@ -274,16 +274,16 @@ def test_times_that_are_none(embedded_pipeline: Pipeline) -> None:
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({"by": {"colour": []}}, "there is no dimension"),
-        ({"by": {"city": ["mode"]}}, "there is no measure"),
-        ({"filters": {"place": ["Rome"]}}, "named by city and country"),
-        ({"min_amount": "1.234"}, "at most two decimals"),
-        ({"before": True}, "nothing before all of time"),
-        ({"start": 5, "end": 5}, "later than start"),
-        ({"start": 5}, "start and end"),
-        ({"last": timedelta(0)}, "longer than nothing"),
-        ({"last": timedelta(days=90), "width": timedelta(seconds=1), "by": {"time": []}}, "greater width"),
-        ({"by": {"amount": ["p95"]}}, "counts and sums alone"),
+        ({"by": {"colour": []}}, '^by: .*"colour"'),
+        ({"by": {"city": ["mode"]}}, '^by: .*"mode"'),
+        ({"filters": {"place": ["Rome"]}}, "^filters: "),
+        ({"min_amount": "1.234"}, '^min_amount: "1.234"'),
+        ({"before": True}, "^before: "),
+        ({"start": 5, "end": 5}, "^end: "),
+        ({"start": 5}, "^start: "),
+        ({"last": timedelta(0)}, "^last: "),
+        ({"last": timedelta(days=90), "width": timedelta(seconds=1), "by": {"time": []}}, "^width: "),
+        ({"by": {"amount": ["p95"]}}, "^by: "),
     ],
 )
 def test_what_cannot_be_asked(engine: ccstream.KpiEngine, question: dict[str, Any], message: str) -> None:
@@ -312,10 +312,10 @@ def test_columns_of_ones_own() -> None:
         assert found["p95"][group] == own[int(np.ceil(0.95 * len(own))) - 1]
         assert found["kinds"][group] == 1
     for columns, problem in (
-        ({"by": by, "v": value[:-1]}, "different lengths"),
-        ({"by": by[::2], "v": value}, "not contiguous"),
-        ({"by": value, "v": value}, "not of int64"),
-        ({"by": by}, "not among the columns"),
+        ({"by": by, "v": value[:-1]}, "^columns: "),
+        ({"by": by[::2], "v": value[: len(by) // 2]}, "^columns: "),
+        ({"by": value, "v": value}, "^by: by "),
+        ({"by": by}, "^columns: v "),
     ):
         with pytest.raises(ccstream.ConfigError, match=problem):
             kpi.aggregate(columns, by="by", measures={"sum": ("v", "sum")})

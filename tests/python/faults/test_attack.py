@@ -129,7 +129,7 @@ def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.R
     for _ in range(2):
         scene.join(chance)
     for consumer in scene.consumers:
-        consumer.wait_for("Listening")
+        consumer.wait_for_event("listening")
     mixer = Mixer(pipeline, random.Random(chance.getrandbits(32)), RATE / 10)  # noqa: S311
     scene.producer = producer = pipeline.produce(RATE, RATE * 100_000)
     # A broker that is away when it starts is an error to it; from then on it is waited for.

@@ -60,16 +60,17 @@ def test_consumers_come_and_go(apache_pipeline: Pipeline, chance: random.Random,
 def test_the_embedded_broker_has_both_ways_too(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(4)
-    first = pipeline.consume("--assignment", "cooperative", "--verbose")
-    first.wait_for("Reading partition")
+    first = pipeline.consume("--assignment", "cooperative")
+    first.wait_for_event("assigned")
     producer = pipeline.produce(2000, 40_000)
     second = pipeline.consume("--assignment", "cooperative")
-    second.wait_for("Reading partition")
+    second.wait_for_event("assigned")
     assert producer.wait() == 0
     wait_until("all rows are there", lambda: pipeline.count() == 40_000)
     # Only what moved was given up.
-    assert "rebalance=Revoked([" in first.output()
-    assert "rebalance=Revoked([0, 1, 2, 3])" not in first.output()
+    revoked = [one["partitions"] for one in first.events("revoked")]
+    assert revoked
+    assert [0, 1, 2, 3] not in revoked
     assert second.stop() == first.stop() == 0
     assert pipeline.query(SUMS) == [(40_000, 0)]
     pipeline.recount()
@@ -85,15 +86,15 @@ def test_a_rebalance_during_an_outage_of_postgres(
     # Longer away than a consumer may go without polling: it must never come to that.
     flags = ("--assignment", assignment, "--kafka-option", "max.poll.interval.ms=8000", "--verbose")
     first = pipeline.consume(*flags)
-    first.wait_for("Reading partition")
+    first.wait_for_event("assigned")
     producer = pipeline.produce(3000, 90_000)
     wait_until("rows arrive", lambda: pipeline.count() > 1000)
     assert postgres.stop()
     try:
-        first.wait_for("Waiting")
+        first.wait_for_event("waiting")
         began = time.monotonic()
         second = pipeline.consume(*flags)
-        second.wait_for("Connected to Kafka")
+        second.wait_for_event("connected_to_kafka")
         time.sleep(1)
         third = pipeline.consume(*flags)
         time.sleep(max(0.0, began + 18 - time.monotonic()))
@@ -118,14 +119,14 @@ def test_partitions_that_come_during_an_outage_start_once_it_is_over(
     flags = ("--assignment", assignment, "--verbose")
     first, second = pipeline.consume(*flags), pipeline.consume(*flags)
     for consumer in (first, second):
-        consumer.wait_for("Reading partition")
+        consumer.wait_for_event("assigned")
     wait_until("all rows are there", lambda: pipeline.count() == 20_000)
     assert postgres.stop()
     try:
         # The other's partitions come to the first, which cannot know where they stand.
         assert second.stop() == 0
         pipeline.run("produce", "--rate", "max", "--count", "20000", "--quiet")
-        first.wait_for("Waiting")
+        first.wait_for_event("waiting")
         time.sleep(5)
     finally:
         assert postgres.start()
