@@ -60,7 +60,7 @@ class Setting:
         range: its least and greatest value; None for an end that is open.
         unit: what its numbers count: s or ms, or nothing.
         variable: the environment variable.
-        shown: what stands for its value in the flag's help.
+        shown: the placeholder of its value in the flag's help.
         flag: the flag.
         unset: what becomes of it without a value, in words.
         default: the default.
@@ -204,7 +204,7 @@ def table_block(settings: list[Setting], _indent: str) -> str:
 
 
 def shown(setting: Setting) -> str:
-    """What stands for its value."""
+    """The placeholder of its value."""
     return "|".join(setting.choices) if setting.choices else setting.shown
 
 

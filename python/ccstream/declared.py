@@ -17,7 +17,7 @@ class Setting:
         range: its least and greatest value; None for an end that is open.
         unit: what its numbers count: s or ms, or nothing.
         variable: the environment variable.
-        shown: what stands for its value in the flag's help.
+        shown: the placeholder of its value in the flag's help.
         flag: the flag.
         unset: what becomes of it without a value, in words.
         default: the default.

@@ -68,10 +68,10 @@ impl ConsumerConfig {
 /// How a group hands partitions from one consumer to another; all its members must have the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Assignment {
-    /// All partitions are given up and dealt anew at every change: simple, soon done.
+    /// All partitions are revoked and assigned again at every change: simple, soon done.
     #[default]
     Eager,
-    /// Only those that move are given up, the others are read on; a change takes two rounds.
+    /// Only those that move are revoked, the others are read on; a change takes two rounds.
     Cooperative,
 }
 

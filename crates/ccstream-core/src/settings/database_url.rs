@@ -19,7 +19,7 @@ impl Default for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Without password and parameters; None where it cannot be told which part is the password.
+    /// Without password and parameters; None where it is not clear which part is the password.
     fn harmless(&self) -> Option<String> {
         let (scheme, rest) = self.0.split_once("://")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

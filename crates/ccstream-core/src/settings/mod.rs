@@ -33,13 +33,13 @@ pub struct Setting<C> {
     pub range: Option<(u64, u64)>,
     /// The environment variable that is read where it is not given.
     pub variable: Option<&'static str>,
-    /// What stands for its value in a flag's help.
+    /// The placeholder of its value in a flag's help.
     pub shown: &'static str,
     /// The flag, where that is not its name.
     pub flag: Option<&'static str>,
     /// What becomes of it where it has no default.
     pub unset: &'static str,
-    /// Lengths of time are told in milliseconds, not in seconds.
+    /// Lengths of time are shown in milliseconds, not in seconds.
     pub in_milliseconds: bool,
     /// Sets it.
     pub set: fn(&mut C, Value) -> Result<()>,
@@ -76,7 +76,7 @@ impl<C> Setting<C> {
     pub const fn variable(self, name: &'static str) -> Self {
         Self { variable: Some(name), ..self }
     }
-    /// What stands for its value in a flag's help.
+    /// The placeholder of its value in a flag's help.
     #[must_use]
     pub const fn shown(self, shown: &'static str) -> Self {
         Self { shown, ..self }
@@ -91,7 +91,7 @@ impl<C> Setting<C> {
     pub const fn unset(self, text: &'static str) -> Self {
         Self { unset: text, ..self }
     }
-    /// It is told in milliseconds.
+    /// It is shown in milliseconds.
     #[must_use]
     pub const fn milliseconds(self) -> Self {
         Self { in_milliseconds: true, ..self }
@@ -116,7 +116,7 @@ impl<C> Setting<C> {
         if is_within { Ok(()) } else { Err(refused()) }
     }
 
-    /// What stands behind its numbers.
+    /// The unit of its numbers, with a blank before it.
     pub fn unit(&self) -> &'static str {
         match self.kind {
             Kind::Span if self.in_milliseconds => " ms",

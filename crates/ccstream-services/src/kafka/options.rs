@@ -18,7 +18,7 @@ pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<Clie
     client
         .set("bootstrap.servers", &kafka.bootstrap_servers)
         .set("client.id", "ccstream")
-        // Where the system keeps its certificates: a static OpenSSL knows no folder of its own.
+        // Where the system keeps its certificates: a static OpenSSL knows no such folder.
         .set("ssl.ca.location", "probe")
         // A broker that is down is tried four times a second and not a hundred.
         .set("reconnect.backoff.ms", "250")
