@@ -36,6 +36,11 @@ impl Receipt {
         }
         Self { counted, rejected, positions, took }
     }
+
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> Counters {
+        self.counted
+    }
 }
 
 /// The accounting of one run.

@@ -13,6 +13,7 @@
 //! picture of it. Which part of a topic is stored is known from PostgreSQL's
 //! offset rows alone; offsets also go to Kafka, for tools that show lag, and are never read back.
 
+mod database;
 mod group;
 mod ledger;
 mod member;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use self::database::Postgres;
 use self::member::Member;
 use self::poll::Poll;
 pub use self::report::{BatchReport, ConsumeEvent, ConsumeSummary};
@@ -85,7 +87,7 @@ fn run(
         return Ok(());
     };
     observers.report(&ConsumeEvent::ConnectedToKafka { topic_found });
-    let writer = Writer::start(config)?;
+    let writer = Writer::start(Postgres::new(config), config.connections)?;
     let Some(schema) = await_tables(&writer, stop, observers)? else {
         summary.drained = true;
         return Ok(());

@@ -10,13 +10,12 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc as commands;
 use tokio_util::sync::CancellationToken;
 
+use super::database::{Database, Session};
 use super::ledger::Receipt;
 use super::shares::{Share, Shares};
 use super::warning::{Waiting, WaitingKind, Warning, WarningKind};
 use crate::error::{Error, Result};
-use crate::postgres::tables::Tables;
-use crate::postgres::{Origin, Outcome, SchemaChange, Store, TakeOver};
-use ccstream_core::settings::ConsumerConfig;
+use crate::postgres::{Origin, Outcome, SchemaChange, TakeOver};
 
 /// Waits between tries to reach PostgreSQL: from this, doubling,
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -77,44 +76,45 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn start(config: &ConsumerConfig) -> Result<Self> {
+    /// Starts the thread, which opens so many sessions at most.
+    pub(super) fn start(database: impl Database, connections: usize) -> Result<Self> {
         let (command_sender, mut command_receiver) = commands::unbounded_channel();
         let (reply_sender, replies) = mpsc::channel();
         let abandon = CancellationToken::new();
         let generation = Arc::new(AtomicU64::new(0));
         let runtime = crate::runtime()?;
-        let mut work = Work {
-            opener: Opener { config: config.clone(), tables: Tables::default() },
-            stores: std::iter::repeat_with(|| None).take(config.connections).collect(),
-            replies: reply_sender,
-            generation: Arc::clone(&generation),
-            outage: Outage::default(),
-            scarcity: None,
-        };
-        let token = abandon.clone();
-        let serve = async move {
-            while let Some(command) = command_receiver.recv().await {
-                let reply = work.execute(command).await.unwrap_or_else(Reply::Failed);
-                let failed = matches!(reply, Reply::Failed(_));
-                // The poll loop gone means that nobody waits for the answer.
-                if work.replies.send(reply).is_err() || failed {
-                    break;
+        let (token, newest) = (abandon.clone(), Arc::clone(&generation));
+        let run = move || {
+            let mut work = Work {
+                database,
+                sessions: std::iter::repeat_with(|| None).take(connections).collect(),
+                replies: reply_sender,
+                generation: newest,
+                outage: Outage::default(),
+                scarcity: None,
+            };
+            let serve = async {
+                while let Some(command) = command_receiver.recv().await {
+                    let reply = work.execute(command).await.unwrap_or_else(Reply::Failed);
+                    let failed = matches!(reply, Reply::Failed(_));
+                    // The poll loop gone means that nobody waits for the answer.
+                    if work.replies.send(reply).is_err() || failed {
+                        break;
+                    }
                 }
-            }
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    () = token.cancelled() => {}
+                    () = serve => {}
+                }
+            });
+            // A name that is being looked up keeps nobody waiting.
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new()
             .name("ccstream-writer".into())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = token.cancelled() => {}
-                        () = serve => {}
-                    }
-                });
-                // A name that is being looked up keeps nobody waiting.
-                runtime.shutdown_background();
-            })
+            .spawn(run)
             .map_err(Error::system("starting the thread that writes to PostgreSQL"))?;
         Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
     }
@@ -160,26 +160,10 @@ impl Drop for Writer {
     }
 }
 
-/// What connections are opened with.
-struct Opener {
-    config: ConsumerConfig,
-    tables: Tables,
-}
-
-impl Opener {
-    async fn first(&self) -> Result<Store> {
-        Store::connect(&self.config, &self.tables).await
-    }
-
-    async fn another(&self) -> Result<Store> {
-        Store::connect_another(&self.config, &self.tables).await
-    }
-}
-
-struct Work {
-    opener: Opener,
+struct Work<D: Database> {
+    database: D,
     /// The first does all but writing too; the others are opened once they have something to write, and stay.
-    stores: Vec<Option<Store>>,
+    sessions: Vec<Option<D::Session>>,
     replies: mpsc::Sender<Reply>,
     generation: Arc<AtomicU64>,
     outage: Outage,
@@ -194,7 +178,7 @@ struct Outage {
     told: bool,
 }
 
-impl Work {
+impl<D: Database> Work<D> {
     /// Does one command, for as long as it takes while the error is one that passes.
     async fn execute(&mut self, mut command: Command) -> Result<Reply> {
         let mut wait = FIRST_WAIT;
@@ -280,17 +264,21 @@ impl Work {
     }
 
     async fn attempt(&mut self, command: &mut Command) -> Result<Reply> {
-        let (first, opener) = (&mut self.stores[0], &self.opener);
+        let (first, database) = (&mut self.sessions[0], &self.database);
         Ok(match command {
-            Command::Prepare => Reply::Prepared(by(first, opener, async |store| store.ensure_schema().await).await?),
+            Command::Prepare => {
+                Reply::Prepared(by(first, database, async |session| session.ensure_schema().await).await?)
+            }
             Command::Connect => {
-                by(first, opener, async |_| Ok(())).await?;
+                by(first, database, async |_| Ok(())).await?;
                 Reply::Connected
             }
             Command::TakeOver { generation, partitions, origin, start_over } => {
                 let is_wanted = || *generation >= self.generation.load(Ordering::Relaxed);
-                let take = async |store: &mut Store| store.take_over(partitions, origin, *start_over, &is_wanted).await;
-                match by(first, opener, take).await? {
+                let take = async |session: &mut D::Session| {
+                    session.take_over(partitions, origin, *start_over, &is_wanted).await
+                };
+                match by(first, database, take).await? {
                     Some(taken) => Reply::TakenOver { generation: *generation, taken },
                     None => Reply::Outdated(None),
                 }
@@ -305,20 +293,20 @@ impl Work {
     /// Writes what an earlier try has not: each share by its own connection, at the same time. One whose connection is not
     /// to be had goes by the first, after that one's own.
     async fn write(&mut self, shares: &mut Shares) -> Result<()> {
-        let (opener, replies) = (&self.opener, &self.replies);
+        let (database, replies) = (&self.database, &self.replies);
         let may_open = self.scarcity.is_none_or(|since| since.elapsed() > ASK_AGAIN);
-        let due = self.stores.iter_mut().zip(shares.iter_mut()).enumerate().filter(|(_, (_, share))| share.is_due());
-        let writes = due.map(|(place, (store, share))| async move {
-            if place > 0 && store.is_none() {
+        let due = self.sessions.iter_mut().zip(shares.iter_mut()).enumerate().filter(|(_, (_, share))| share.is_due());
+        let writes = due.map(|(place, (session, share))| async move {
+            if place > 0 && session.is_none() {
                 if !may_open {
                     return Ok(None);
                 }
-                match opener.another().await {
-                    Ok(new) => *store = Some(new),
+                match database.another().await {
+                    Ok(new) => *session = Some(new),
                     Err(error) => return Ok(Some(error)),
                 }
             }
-            write(store, opener, share, replies).await.map(|()| None)
+            write(session, database, share, replies).await.map(|()| None)
         });
         // Each to its end: what one has committed is known, whatever becomes of the other.
         let (mut unopened, mut failed) = (None, Vec::new());
@@ -333,11 +321,11 @@ impl Work {
             return Err(error);
         }
         for share in shares.iter_mut().filter(|share| share.is_due()) {
-            write(&mut self.stores[0], opener, share, replies).await?;
+            write(&mut self.sessions[0], database, share, replies).await?;
         }
         if let Some(error) = unopened {
             self.note_scarcity(&error);
-        } else if self.stores.iter().all(Option::is_some) {
+        } else if self.sessions.iter().all(Option::is_some) {
             self.scarcity = None;
         }
         Ok(())
@@ -345,15 +333,15 @@ impl Work {
 }
 
 /// Writes a share, and sends the receipt.
-async fn write(
-    slot: &mut Option<Store>,
-    opener: &Opener,
+async fn write<D: Database>(
+    slot: &mut Option<D::Session>,
+    database: &D,
     share: &mut Share,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<()> {
-    by(slot, opener, async |store| {
+    by(slot, database, async |session| {
         let began = Instant::now();
-        match store.write(&mut share.batch).await? {
+        match session.write(&mut share.batch).await? {
             Outcome::Committed(positions) => {
                 let _ = replies.send(Reply::Committed(Receipt::new(&share.batch, positions, began.elapsed())));
             }
@@ -365,22 +353,25 @@ async fn write(
     .await
 }
 
-/// Does something by a connection, opened where there is none. After an error the next gets a new one: what the session
+/// Does something by a session, opened where there is none. After an error the next gets a new one: what the session
 /// was told (read-only, say) need not be true any more.
-async fn by<T>(
-    slot: &mut Option<Store>,
-    opener: &Opener,
-    work: impl AsyncFnOnce(&mut Store) -> Result<T>,
+async fn by<D: Database, T>(
+    slot: &mut Option<D::Session>,
+    database: &D,
+    work: impl AsyncFnOnce(&mut D::Session) -> Result<T>,
 ) -> Result<T> {
-    let mut store = match slot.take() {
-        Some(store) => store,
-        None => opener.first().await?,
+    let mut session = match slot.take() {
+        Some(session) => session,
+        None => database.first().await?,
     };
-    match work(&mut store).await {
+    match work(&mut session).await {
         Ok(done) => {
-            *slot = Some(store);
+            *slot = Some(session);
             Ok(done)
         }
-        Err(error) => Err(store.fail(error).await),
+        Err(error) => Err(session.fail(error).await),
     }
 }
+
+#[cfg(test)]
+mod tests;
