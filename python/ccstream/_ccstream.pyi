@@ -8,6 +8,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, final
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import Self
 
 from ccstream.events import WaitingKind
@@ -610,19 +612,17 @@ def topic_ends(
     """
 
 def aggregate(
-    columns: dict[str, Any],
-    by: str,
-    measures: Sequence[tuple[str, str, str]],
-) -> dict[str, Any]:
+    keys: npt.NDArray[np.int64],
+    measures: Sequence[tuple[npt.NDArray[Any] | None, str]],
+) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.float64]]]:
     """Groups rows and measures them, for ``ccstream.kpi.aggregate``.
 
     Args:
-        columns: Contiguous arrays of int64 or float64 by name.
-        by: The name of the column to group by, of int64.
-        measures: Name, column and measure of each figure.
+        keys: The group of each row: a contiguous array of int64.
+        measures: For each figure a contiguous array of int64 or float64 (None for ``count``) and what to measure of it.
 
     Returns:
-        The groups (int64, in rising order) and the figures (float64) by name.
+        The groups (int64, in rising order) and the figures of each measure (float64).
 
     Raises:
         ConfigError: A column or a measure is not usable.
