@@ -218,8 +218,6 @@ def _numbers_of_arrow(column: Any) -> npt.NDArray[Any] | None:  # noqa: ANN401
     is_of = pa.types
     if not (is_of.is_integer(column.type) or is_of.is_floating(column.type) or is_of.is_boolean(column.type)):
         return None
-    if column.null_count and not is_of.is_floating(column.type):
-        column = column.cast(pa.float64(), safe=False)
     if is_of.is_boolean(column.type):
         column = column.cast(pa.int64())
     if isinstance(column, pa.ChunkedArray) and column.num_chunks == 1:
@@ -240,9 +238,6 @@ def _keys_of_arrow(column: Any) -> tuple[Codes, list[Any]] | None:  # noqa: ANN4
     if (is_of.is_integer(column.type) or is_of.is_boolean(column.type)) and not column.null_count:
         return None
     if not is_of.is_dictionary(column.type):
-        # What polars exports cannot be encoded as it is.
-        if is_of.is_string_view(column.type):
-            column = column.cast(pa.large_string())
         column = column.dictionary_encode()
     if isinstance(column, pa.ChunkedArray):
         column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

@@ -100,7 +100,7 @@ KINDS: dict[str, Callable[[dict[str, list[Any]]], Any]] = {
     "lists": lambda rows: {**as_arrays(rows), "shop": rows["shop"]},
     "pandas": as_pandas(shop="object", card="object"),
     "pandas, categories": as_pandas(shop="category", card="category", cents="Int64", hour="int8"),
-    "pandas, strings": as_pandas(shop="string", card="str", cents="Int64", share="Float64", hour="uint16"),
+    "pandas, strings": as_pandas(shop="string", card="string", cents="Int64", share="Float64", hour="uint16"),
     "pandas, Arrow": as_pandas(shop="string[pyarrow]", cents="int64[pyarrow]", share="double[pyarrow]"),
     "series": lambda rows: dict(pd.DataFrame(rows).items()),
     "arrow": as_arrow({}),
@@ -132,6 +132,13 @@ def test_dictionaries_of_pieces_differ() -> None:
     table = pa.table({"key": pa.chunked_array(pieces)})
     found = kpi.aggregate(table, by="key", measures={"n": "count"})
     assert dict(zip(found["key"], found["n"], strict=True)) == {"a": 2, "b": 1, "c": 1, None: 1}
+
+
+def test_a_dictionary_may_have_a_key_twice_and_null() -> None:
+    texts = pa.array(["a", "b", "a", None, "c"])
+    table = {"key": pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 3, None, 4, 4]), texts)}
+    found = kpi.aggregate(table, by="key", measures={"n": "count"})
+    assert dict(zip(found["key"], found["n"], strict=True)) == {"a": 2, "b": 1, "c": 2, None: 2}
 
 
 def test_keys_that_may_be_absent() -> None:
