@@ -24,6 +24,7 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import ccstream
+from ccstream import kpi
 from services import embedded_services
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def by_engine(engine: ccstream.KpiEngine, number: int) -> Answer:
     """A filter that was not asked before each time, and the same rows."""
     by: dict[str, list[str]] = {name: [] for name in KEYS}
     answer = engine.query(
-        filters={"status": ["approved"]}, min_amount=LEAST, max_amount=10**7 + number, by=by, width=HALF_DAY
+        filters={"status": "approved"}, min_amount=LEAST, max_amount=10**7 + number, by=by, width=HALF_DAY
     )
     groups = {name: int((answer[name]["count"] > 0).sum()) for name in KEYS}
-    return answer.totals["count"], answer.totals["p95"] / 100, answer.totals["cards"], groups
+    return answer.totals["count"], float(kpi.units(answer.totals["p95"])), answer.totals["cards"], groups
 
 
 def by_duckdb(connection: duckdb.DuckDBPyConnection, _: int) -> Answer:

@@ -142,7 +142,7 @@ def at_size(rows: int) -> dict[str, Any]:
     with psycopg.connect(url) as connection:
         plain = sum(times(1, lambda _: [connection.execute(sql).fetchall() for sql in REPLACED]))
     view = View(span="all")
-    load(engine, view, 0)
+    load(engine, view, timezone.utc)
     # By a topic of their own: the embedded broker takes the longer for a fetch the more a topic has.
     command = [sys.executable, "-m", "ccstream"]
     producer = subprocess.Popen(
@@ -154,13 +154,13 @@ def at_size(rows: int) -> dict[str, Any]:
     look = times(60, lambda _: engine.refresh())
     refresh = []
     for _ in range(100):
-        refresh += times(1, lambda _: load(engine, view, 0))
+        refresh += times(1, lambda _: load(engine, view, timezone.utc))
         time.sleep(0.1)
     came = engine.query().totals["count"] - before
     for child in (producer, consumer):
         child.terminate()
         child.wait()
-    fresh = times(40, lambda number: load(engine, View(span="all", min_amount=Decimal(-1000 - number)), 0))
+    fresh = times(40, lambda number: load(engine, View(span="all", min_amount=Decimal(-1000 - number)), timezone.utc))
     status = engine.status
     engine.close()
     return {

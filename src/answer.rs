@@ -5,12 +5,13 @@ use std::time::Duration;
 use numpy::datetime::{Datetime, units::Microseconds};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
-
 use pyo3::types::{PyDict, PyList};
 
 use ccstream_kpi::{Answer, By, Figures, Grouping, Keys, Table, Totals};
 
-/// The answer to :meth:`KpiEngine.query`. Money is in integer cents everywhere.
+use crate::errors::bad_argument;
+
+/// The answer to :meth:`KpiEngine.query`. Money is in cents everywhere; ``ccstream.kpi.units`` converts it.
 ///
 /// ``answer["category"]`` is the grouping ``category``: a dict of columns, all of one length n. A grouping that was not
 /// asked for is a ``KeyError``. The columns are:
@@ -18,8 +19,8 @@ use ccstream_kpi::{Answer, By, Figures, Grouping, Keys, Table, Totals};
 /// ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of the
 /// week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64).
 ///
-/// ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents) and, by
-/// time, ``rate`` (rows a second): float64, NaN for none.
+/// ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents): float64,
+/// NaN for none. By time, ``rate`` (rows a second, float64) and ``end``, the ends of buckets (as ``key``, exclusive).
 ///
 /// If one of them was asked for: ``approved``, ``with_status``, ``declined`` and ``risky`` (int64), ``approved_share``
 /// (float64).
@@ -42,6 +43,8 @@ use ccstream_kpi::{Answer, By, Figures, Grouping, Keys, Table, Totals};
 pub(crate) struct PyKpiAnswer {
     pub(crate) answer: Answer,
     pub(crate) groupings: Vec<(String, Grouping)>,
+    /// A ``tzinfo``, if the query named one.
+    pub(crate) zone: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -65,6 +68,8 @@ impl PyKpiAnswer {
     }
 
     /// The width of a bucket of time; None where the query has no buckets.
+    ///
+    /// A bucket in which the clocks change may be longer or shorter.
     #[getter]
     fn width(&self) -> Option<Duration> {
         self.answer.width.map(|width| Duration::from_micros(width as u64))
@@ -96,7 +101,36 @@ impl PyKpiAnswer {
     fn __getitem__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyDict>> {
         let at = self.groupings.iter().position(|(own, _)| own == name);
         let at = at.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()))?;
-        table(py, &self.answer.tables[at], self.answer.width, &self.groupings[at].1)
+        table(py, &self.answer.tables[at], &self.groupings[at].1)
+    }
+
+    /// Returns a grouping as a pandas DataFrame, which needs pandas.
+    ///
+    /// The columns are those of ``answer[name]``, indexed by its ``key``. Times are in the query's time zone. The frame
+    /// of a trend has the counts, with a column for each bucket. ``attrs`` has ``other_groups``, ``other_count`` and
+    /// ``other_sum``.
+    ///
+    /// Args:
+    ///     name: The grouping. Default: the only one.
+    ///
+    /// Returns:
+    ///     A DataFrame, whose index is named like the grouping.
+    ///
+    /// Raises:
+    ///     ConfigError: pandas is not installed; or no name is given for an answer that has not one grouping.
+    ///     KeyError: The grouping was not asked for.
+    ///
+    /// Example:
+    ///     >>> engine.query(by={"category": ["p95"]}).to_pandas()["p95"].map(kpi.units)  # doctest: +SKIP
+    #[pyo3(signature = (name=None))]
+    fn to_pandas<'py>(&self, py: Python<'py>, name: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
+        let name = match (name, self.groupings.as_slice()) {
+            (Some(name), _) => name,
+            (None, [(only, _)]) => only,
+            (None, all) => return Err(bad_argument("name", format!("name one of the {} groupings", all.len()))),
+        };
+        let convert = py.import("ccstream.frames")?.getattr("to_pandas")?;
+        convert.call1((name, self.__getitem__(py, name)?, self.zone.as_ref()))
     }
 
     /// Names the groupings, in the order of the query.
@@ -167,7 +201,7 @@ fn keys<'py>(py: Python<'py>, keys: &Keys, found: &Bound<'py, PyDict>) -> PyResu
     }
 }
 
-fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, asked: &Grouping) -> PyResult<Bound<'py, PyDict>> {
+fn table<'py>(py: Python<'py>, table: &Table, asked: &Grouping) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
     keys(py, &table.keys, &found)?;
     let column = |of: fn(&Figures) -> i64| table.figures.iter().map(of).collect::<Vec<i64>>().into_pyarray(py);
@@ -190,10 +224,11 @@ fn table<'py>(py: Python<'py>, table: &Table, width: Option<i64>, asked: &Groupi
         found.set_item("risky", column(|figures| figures.risky as i64))?;
         found.set_item("approved_share", ratio(|figures| share(figures.approved, figures.with_status)))?;
     }
-    if let (By::Time, Some(width)) = (table.by, width) {
-        let seconds = width as f64 / 1e6;
-        let rates = table.figures.iter().map(|figures| figures.count as f64 / seconds);
+    if let (By::Time, Keys::Times(starts)) = (table.by, &table.keys) {
+        let seconds = starts.iter().zip(&table.ends).map(|(start, end)| (end - start) as f64 / 1e6);
+        let rates = table.figures.iter().zip(seconds).map(|(figures, seconds)| figures.count as f64 / seconds);
         found.set_item("rate", rates.collect::<Vec<f64>>().into_pyarray(py))?;
+        found.set_item("end", times(py, &table.ends))?;
     }
     let cents = |values: Vec<Option<i64>>| {
         values.iter().map(|cents| cents.map_or(f64::NAN, |cents| cents as f64)).collect::<Vec<f64>>().into_pyarray(py)

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::answer::PyKpiAnswer;
 use crate::errors::{Raise, bad_argument, exception};
 use crate::kpi_status::PyKpiStatus;
-use crate::question::{Filters, filter, grouping, micros, named};
+use crate::question::{Filters, filter, grouping, micros, moment, named, offsets};
 use crate::run::{Interrupt, run_blocking};
 use crate::settings::Arguments;
 
@@ -88,13 +88,14 @@ impl PyKpiEngine {
     /// Answers from the last snapshot.
     ///
     /// Args:
-    ///     filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the values that count; None is an
-    ///         absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
+    ///     filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the value that counts, or a list of
+    ///         them; None is an absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
     ///     min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
     ///     max_amount: The greatest amount, likewise. Default: any.
     ///     last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
-    ///     start: The beginning of the range, in microseconds since 1970 UTC; given with ``end``.
-    ///     end: The end of the range, exclusive.
+    ///     start: The beginning of the range, given with ``end``: an aware ``datetime``; a naive one, which is UTC; a
+    ///         ``datetime64``, as in answers; or microseconds since 1970 UTC.
+    ///     end: The end of the range, exclusive, likewise.
     ///     by: Groupings, each with the measures wanted beyond the usual ones. A grouping is a dimension, ``place``
     ///         (city and country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
     ///         ``trend:`` and a dimension (counts by time). Measures are ``min``, ``max``, ``p50``, ``p95``, ``p99``,
@@ -103,7 +104,11 @@ impl PyKpiEngine {
     ///         rows.
     ///     width: The width of a bucket of time. Default: the smallest easily read one that makes about 60 buckets at
     ///         most.
-    ///     utc_offset: Seconds east of UTC, for hours of the week and the beginnings of days. Default 0.
+    ///     tz: The time zone of buckets and of ``hour_of_week``, such as ``zoneinfo.ZoneInfo("Europe/Berlin")``.
+    ///         Buckets begin at local midnight and at multiples of ``width`` after it. A bucket in which the clocks
+    ///         change is longer or shorter: a day has 23 or 25 hours. If they change by a multiple of ``width``, every
+    ///         bucket keeps its width, and an hour that comes twice has separate buckets each time. Offsets before 1970
+    ///         and after 2100 are those of these years. Default: UTC.
     ///     before: Measures the range of equal length before, too. Default False.
     ///     top: The number of groups of each dimension, those with the most rows. Default: all.
     ///
@@ -114,11 +119,11 @@ impl PyKpiEngine {
     ///     ConfigError: The question cannot be asked; the message names the argument and why.
     ///
     /// Example:
-    ///     >>> hour = engine.query(filters={"status": ["declined"]}, last=timedelta(hours=1))  # doctest: +SKIP
+    ///     >>> hour = engine.query(filters={"status": "declined"}, last=timedelta(hours=1))  # doctest: +SKIP
     ///     >>> hour.totals["count"]  # doctest: +SKIP
     ///     12
     #[pyo3(signature = (*, filters=None, min_amount=None, max_amount=None, last=None, start=None, end=None, by=None,
-        currency=None, width=None, utc_offset=None, before=false, top=None))]
+        currency=None, width=None, tz=None, before=false, top=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
     fn query(
         &self,
@@ -127,19 +132,19 @@ impl PyKpiEngine {
         min_amount: Option<&Bound<'_, PyAny>>,
         max_amount: Option<&Bound<'_, PyAny>>,
         last: Option<Duration>,
-        start: Option<i64>,
-        end: Option<i64>,
+        start: Option<&Bound<'_, PyAny>>,
+        end: Option<&Bound<'_, PyAny>>,
         by: Option<Bound<'_, PyDict>>,
         currency: Option<String>,
         width: Option<Duration>,
-        utc_offset: Option<i32>,
+        tz: Option<Bound<'_, PyAny>>,
         before: bool,
         top: Option<usize>,
     ) -> PyResult<PyKpiAnswer> {
         let window = match (last, start, end) {
             (Some(last), None, None) => Window::Last(micros(last)),
             (None, None, None) => Window::All,
-            (None, Some(start), Some(end)) => Window::Between(start, end),
+            (None, Some(start), Some(end)) => Window::Between(moment("start", start)?, moment("end", end)?),
             (None, ..) => return Err(bad_argument("start", "give start and end, or neither")),
             (Some(_), ..) => return Err(bad_argument("last", "give last, or start and end")),
         };
@@ -152,11 +157,15 @@ impl PyKpiEngine {
             currency: currency.map(|name| Some(name).filter(|name| !name.is_empty())),
             groupings: groupings.iter().map(|(name, more)| grouping(name, more, top)).collect::<PyResult<_>>()?,
             width: width.map(micros),
-            utc_offset: utc_offset.unwrap_or_default(),
+            offsets: tz.as_ref().map(offsets).transpose()?.unwrap_or_default(),
             before,
         };
         let answer = py.detach(|| self.engine.query(&query)).raise()?;
-        Ok(PyKpiAnswer { answer, groupings: names.into_iter().zip(query.groupings).collect() })
+        Ok(PyKpiAnswer {
+            answer,
+            groupings: names.into_iter().zip(query.groupings).collect(),
+            zone: tz.map(Bound::unbind),
+        })
     }
 
     /// Returns the rows that were stored last, the newest first.

@@ -5,12 +5,45 @@ use std::time::Duration;
 
 use ccstream_core::decimal;
 use ccstream_core::event::Cents;
-use ccstream_kpi::{By, Dimension, Filter, Grouping};
+use ccstream_kpi::{By, Dimension, Filter, Grouping, Offsets};
 use pyo3::prelude::*;
+use pyo3::types::{PyMapping, PyString};
 
 use crate::errors::{Raise, bad_argument};
 
-pub(crate) type Filters = HashMap<String, Vec<Option<String>>>;
+/// The values of each dimension that count: in Python one value, or several.
+#[derive(Debug, Default)]
+pub(crate) struct Filters(HashMap<String, Vec<Option<String>>>);
+
+impl<'py> FromPyObject<'_, 'py> for Filters {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let pairs = given.cast::<PyMapping>()?.items()?;
+        let pair = |pair: Bound<'py, PyAny>| {
+            let (name, values): (String, Bound<'py, PyAny>) = pair.extract()?;
+            let values = if values.is_none() || values.is_instance_of::<PyString>() {
+                vec![values.extract()?]
+            } else {
+                values.try_iter()?.map(|value| value?.extract()).collect::<PyResult<_>>()?
+            };
+            Ok((name, values))
+        };
+        pairs.iter().map(pair).collect::<PyResult<_>>().map(Self)
+    }
+}
+
+/// A moment in microseconds since 1970 UTC.
+pub(crate) fn moment(name: &str, moment: &Bound<'_, PyAny>) -> PyResult<i64> {
+    moment.py().import("ccstream.times")?.getattr("micros")?.call1((name, moment))?.extract()
+}
+
+/// The offsets of a ``tzinfo``.
+pub(crate) fn offsets(zone: &Bound<'_, PyAny>) -> PyResult<Offsets> {
+    let found = zone.py().import("ccstream.times")?.getattr("offsets")?.call1((zone,))?;
+    let (first, changes) = found.extract()?;
+    Ok(Offsets::changing(first, changes))
+}
 
 /// What does not fit is more than may be asked.
 pub(crate) fn micros(length: Duration) -> i64 {
@@ -28,7 +61,7 @@ pub(crate) fn filter(
     min_amount: Option<&Bound<'_, PyAny>>,
     max_amount: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Filter> {
-    let only = filters.unwrap_or_default().into_iter();
+    let only = filters.unwrap_or_default().0.into_iter();
     let only = only.map(|(name, values)| Ok((named(&name)?, values.into_iter().collect())));
     let filter = Filter {
         only: only.collect::<PyResult<_>>()?,

@@ -18,7 +18,11 @@ pub(crate) struct Arguments<'py> {
 
 impl<'py> Arguments<'py> {
     pub(crate) fn new(py: Python<'py>, given: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
-        Ok(Self { given: given.map_or_else(|| Ok(PyDict::new(py)), |given| given.copy())? })
+        let given = match given {
+            Some(given) => given.copy()?,
+            None => PyDict::new(py),
+        };
+        Ok(Self { given })
     }
 
     /// Adds one that may also be given by its place.

@@ -1,13 +1,16 @@
 """The compiled half of ccstream; import these names from ``ccstream``."""
 
 from asyncio import Future
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, SupportsIndex, TypeAlias, final
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from typing_extensions import Self
 
 from ccstream.events import WaitingKind
@@ -42,6 +45,8 @@ __all__ = [
 ]
 
 _OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], object]
+_Filters: TypeAlias = Mapping[str, str | Iterable[str | None] | None]
+_Moment: TypeAlias = datetime | np.datetime64 | SupportsIndex
 _Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]]
 
 @final
@@ -625,19 +630,17 @@ def topic_ends(
     """
 
 def aggregate(
-    columns: dict[str, Any],
-    by: str,
-    measures: Sequence[tuple[str, str, str]],
-) -> dict[str, Any]:
+    keys: npt.NDArray[np.int64],
+    measures: Sequence[tuple[npt.NDArray[Any] | None, str]],
+) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.float64]]]:
     """Groups rows and measures them, for ``ccstream.kpi.aggregate``.
 
     Args:
-        columns: Contiguous arrays of int64 or float64 by name.
-        by: The name of the column to group by, of int64.
-        measures: Name, column and measure of each figure.
+        keys: The group of each row: a contiguous array of int64.
+        measures: For each figure a contiguous array of int64 or float64 (None for ``count``) and what to measure of it.
 
     Returns:
-        The groups (int64, in rising order) and the figures (float64) by name.
+        The groups (int64, in rising order) and the figures of each measure (float64).
 
     Raises:
         ConfigError: A column or a measure is not usable.
@@ -777,7 +780,7 @@ class KpiStatus:
 
 @final
 class KpiAnswer:
-    """The answer to :meth:`KpiEngine.query`. Money is in integer cents everywhere.
+    """The answer to :meth:`KpiEngine.query`. Money is in cents everywhere; ``ccstream.kpi.units`` converts it.
 
     ``answer["category"]`` is the grouping ``category``: a dict of columns, all of one length n. A grouping that was not
     asked for is a ``KeyError``. The columns are:
@@ -785,8 +788,8 @@ class KpiAnswer:
     ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of the
     week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64).
 
-    ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents) and, by
-    time, ``rate`` (rows a second): float64, NaN for none.
+    ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents): float64,
+    NaN for none. By time, ``rate`` (rows a second, float64) and ``end``, the ends of buckets (as ``key``, exclusive).
 
     If one of them was asked for: ``approved``, ``with_status``, ``declined`` and ``risky`` (int64), ``approved_share``
     (float64).
@@ -818,7 +821,10 @@ class KpiAnswer:
         """End of the range (exclusive), in microseconds since 1970 UTC; None for all of time."""
     @property
     def width(self) -> timedelta | None:
-        """The width of a bucket of time; None where the query has no buckets."""
+        """The width of a bucket of time; None where the query has no buckets.
+
+        A bucket in which the clocks change may be longer or shorter.
+        """
     @property
     def currency(self) -> str | None:
         """The currency whose amounts were added up; None: the amounts of rows that name no currency."""
@@ -840,15 +846,35 @@ class KpiAnswer:
         ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of
         the week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64). ``count``,
         ``amounts`` (rows with an amount in the currency), ``sum`` (cents): int64. ``mean`` (cents), of time ``rate``:
-        float64, NaN for none. If one of them was asked for: ``approved``, ``with_status``, ``declined``, ``risky``:
-        int64, ``approved_share``: float64. If asked for: ``min``, ``max``, ``p50``, ``p95``, ``p99`` (cents, float64;
-        percentiles within 1 %) and ``cards`` (int64). Of places: ``country``, ``latitude`` and ``longitude``
-        (degrees, float64). Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n by m). What is
-        not among the ``top``: ``other_groups``, ``other_count``, ``other_sum`` as int; of time, ``other_count`` are the
-        rows without a time.
+        float64, NaN for none; of time ``end``, as ``key``. If one of them was asked for: ``approved``, ``with_status``,
+        ``declined``, ``risky``: int64, ``approved_share``: float64. If asked for: ``min``, ``max``, ``p50``, ``p95``,
+        ``p99`` (cents, float64; percentiles within 1 %) and ``cards`` (int64). Of places: ``country``, ``latitude`` and
+        ``longitude`` (degrees, float64). Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n
+        by m). What is not among the ``top``: ``other_groups``, ``other_count``, ``other_sum`` as int; of time,
+        ``other_count`` are the rows without a time.
 
         Raises:
             KeyError: it was not asked for.
+        """
+    def to_pandas(self, name: str | None = None) -> pd.DataFrame:
+        """Returns a grouping as a pandas DataFrame, which needs pandas.
+
+        The columns are those of ``answer[name]``, indexed by its ``key``. Times are in the query's time zone. The frame
+        of a trend has the counts, with a column for each bucket. ``attrs`` has ``other_groups``, ``other_count`` and
+        ``other_sum``.
+
+        Args:
+            name: The grouping. Default: the only one.
+
+        Returns:
+            A DataFrame, whose index is named like the grouping.
+
+        Raises:
+            ConfigError: pandas is not installed; or no name is given for an answer that has not one grouping.
+            KeyError: The grouping was not asked for.
+
+        Example:
+            >>> engine.query(by={"category": ["p95"]}).to_pandas()["p95"].map(kpi.units)  # doctest: +SKIP
         """
     def keys(self) -> list[str]:
         """Names the groupings, in the order of the query."""
@@ -904,29 +930,30 @@ class KpiEngine:
     def query(
         self,
         *,
-        filters: Mapping[str, Sequence[str | None]] | None = None,
+        filters: _Filters | None = None,
         min_amount: str | float | Decimal | None = None,
         max_amount: str | float | Decimal | None = None,
         last: timedelta | None = None,
-        start: int | None = None,
-        end: int | None = None,
+        start: _Moment | None = None,
+        end: _Moment | None = None,
         by: dict[str, list[str]] | None = None,
         currency: str | None = None,
         width: timedelta | None = None,
-        utc_offset: int | None = None,
+        tz: tzinfo | None = None,
         before: bool = False,
         top: int | None = None,
     ) -> KpiAnswer:
         """Answers from the last snapshot.
 
         Args:
-            filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the values that count; None is an
-                absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
+            filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the value that counts, or a list of
+                them; None is an absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
             min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
             max_amount: The greatest amount, likewise. Default: any.
             last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
-            start: The beginning of the range, in microseconds since 1970 UTC; given with ``end``.
-            end: The end of the range, exclusive.
+            start: The beginning of the range, given with ``end``: an aware ``datetime``; a naive one, which is UTC; a
+                ``datetime64``, as in answers; or microseconds since 1970 UTC.
+            end: The end of the range, exclusive, likewise.
             by: Groupings, each with the measures wanted beyond the usual ones. A grouping is a dimension, ``place``
                 (city and country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
                 ``trend:`` and a dimension (counts by time). Measures are ``min``, ``max``, ``p50``, ``p95``, ``p99``,
@@ -935,7 +962,11 @@ class KpiEngine:
                 rows.
             width: The width of a bucket of time. Default: the smallest easily read one that makes about 60 buckets at
                 most.
-            utc_offset: Seconds east of UTC, for hours of the week and the beginnings of days. Default 0.
+            tz: The time zone of buckets and of ``hour_of_week``, such as ``zoneinfo.ZoneInfo("Europe/Berlin")``.
+                Buckets begin at local midnight and at multiples of ``width`` after it. A bucket in which the clocks
+                change is longer or shorter: a day has 23 or 25 hours. If they change by a multiple of ``width``, every
+                bucket keeps its width, and an hour that comes twice has separate buckets each time. Offsets before 1970
+                and after 2100 are those of these years. Default: UTC.
             before: Measures the range of equal length before, too. Default False.
             top: The number of groups of each dimension, those with the most rows. Default: all.
 
@@ -946,7 +977,7 @@ class KpiEngine:
             ConfigError: The question cannot be asked; the message names the argument and why.
 
         Example:
-            >>> hour = engine.query(filters={"status": ["declined"]}, last=timedelta(hours=1))  # doctest: +SKIP
+            >>> hour = engine.query(filters={"status": "declined"}, last=timedelta(hours=1))  # doctest: +SKIP
             >>> hour.totals["count"]  # doctest: +SKIP
             12
         """
@@ -954,7 +985,7 @@ class KpiEngine:
         self,
         count: int = 10,
         *,
-        filters: Mapping[str, Sequence[str | None]] | None = None,
+        filters: _Filters | None = None,
         min_amount: str | float | Decimal | None = None,
         max_amount: str | float | Decimal | None = None,
     ) -> dict[str, list[Any]]:

@@ -175,29 +175,29 @@ def test_buckets_that_are_not_whole(embedded_pipeline: Pipeline) -> None:
     embedded_pipeline.execute("UPDATE orders SET timestamp = now() AT TIME ZONE 'UTC' - random() * interval '6 min'")
     with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
         wait_until("it is read", lambda: engine.refresh() and engine.status.loaded == 1)
-        figures = load(engine, View(span="5m"), 0)
+        figures = load(engine, View(span="5m"), timezone.utc)
         assert figures.series["whole"].tolist() == [False, *[True] * (len(figures.series) - 2), False]
         assert len(figures.metrics[0].trend) == len(figures.series) - 2 >= 58
         assert figures.metrics[0].trend == figures.series["transactions"].tolist()[1:-1]
         assert {len(trend) for trend in figures.merchants["trend"] if trend} == {len(figures.series) - 2}
-        everything = load(engine, View(span="all"), 0)
+        everything = load(engine, View(span="all"), timezone.utc)
         assert everything.series["whole"].tolist()[1:-1] == [True] * (len(everything.series) - 2)
 
 
 def test_amounts_of_one_currency(filled: Pipeline) -> None:
     with ccstream.KpiEngine.from_database(filled.database_url) as engine:
         assert engine.refresh()
-        figures = load(engine, View(span="all"), 0, [Custom("Euros", "sum", "currency = EUR")])
+        figures = load(engine, View(span="all"), timezone.utc, [Custom("Euros", "sum", "currency = EUR")])
         [(usd, eur)] = filled.query(
             "SELECT count(*) FILTER (WHERE currency = 'USD'), sum(value) FILTER (WHERE currency = 'EUR') FROM orders"
         )
         assert (figures.amounts, figures.currency) == (usd, "USD")
         assert (figures.metrics[8].label, figures.metrics[8].number) == ("Euros (EUR)", float(eur))
-        assert load(engine, View(span="all", filters={"currency": ("EUR",)}), 0).currency == "EUR"
-        only = load(engine, View(span="all", filters={"currency": ("EUR",)}, money="USD"), 0)
+        assert load(engine, View(span="all", filters={"currency": ("EUR",)}), timezone.utc).currency == "EUR"
+        only = load(engine, View(span="all", filters={"currency": ("EUR",)}, money="USD"), timezone.utc)
         assert only.merchants["value"].isna().all()
         [custom] = [Custom("=1+1", "count")]
-        lines = to_csv(load(engine, View(span="all"), 0, [custom])).splitlines()
+        lines = to_csv(load(engine, View(span="all"), timezone.utc, [custom])).splitlines()
         assert any(line.startswith("metric,'=1+1,") for line in lines)
         assert sum(line.startswith("latest,") for line in lines) == 10
 
@@ -205,7 +205,7 @@ def test_amounts_of_one_currency(filled: Pipeline) -> None:
 def test_one_refresh_agrees_with_sql(filled: Pipeline) -> None:
     with ccstream.KpiEngine.from_database(filled.database_url) as engine:
         assert engine.refresh()
-        figures = load(engine, View(span="all"), 0)
+        figures = load(engine, View(span="all"), timezone.utc)
         assert (figures.currency, figures.count) == ("USD", 2000)
         for frame in (figures.series, figures.places, figures.categories, figures.methods, figures.week):
             assert frame["transactions"].sum() == 2000
@@ -217,7 +217,7 @@ def test_one_refresh_agrees_with_sql(filled: Pipeline) -> None:
         found = zip(figures.latest["merchant"], figures.latest["amount"], strict=True)
         assert [(name, f"{amount:.2f}") for name, amount in found] == [(name, str(value)) for name, value in rows]
         declined = View(span="all", filters={"status": ("declined",)}, money="EUR")
-        figures = load(engine, declined, 0, [Custom("Big", "sum", "amount > 50 and country != US")])
+        figures = load(engine, declined, timezone.utc, [Custom("Big", "sum", "amount > 50 and country != US")])
         [(value,)] = filled.query("SELECT sum(value) FROM orders WHERE status = 'declined' AND currency = 'EUR'")
         assert figures.metrics[1].value == f"{value:,.2f}"
         [(value,)] = filled.query(
@@ -238,7 +238,7 @@ def test_changes_are_against_the_time_before(filled: Pipeline) -> None:
 
         def shown(start: datetime, end: datetime) -> Figures:
             utc = [moment.replace(tzinfo=timezone.utc) for moment in (start, end)]
-            return load(engine, View(span="from-to", start=utc[0], end=utc[1]), 0)
+            return load(engine, View(span="from-to", start=utc[0], end=utc[1]), timezone.utc)
 
         changes = [metric.change for metric in shown(middle, middle + length).metrics]
         found = []
@@ -279,12 +279,12 @@ def test_a_table_made_by_somebody_else(
     assert not page.exception
     with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
         assert engine.refresh()
-        hour = load(engine, View(span="1h"), 0)
+        hour = load(engine, View(span="1h"), timezone.utc)
         assert hour.series["time"].max() - hour.series["time"].min() <= timedelta(hours=1)
-        everything = load(engine, View(span="all"), 0)
+        everything = load(engine, View(span="all"), timezone.utc)
         assert (everything.count, everything.untimed) == (4, 1)
         assert "(unknown)" in everything.categories["category"].tolist()
-        unknown = load(engine, View(span="all", filters={"category": ("(unknown)",)}), 0)
+        unknown = load(engine, View(span="all", filters={"category": ("(unknown)",)}), timezone.utc)
         assert unknown.count == 1
 
 

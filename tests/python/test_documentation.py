@@ -68,7 +68,7 @@ def test_every_argument_is_documented(name: str) -> None:
 
 def test_help_shows_it() -> None:
     shown = pydoc.plain(pydoc.render_doc(ccstream.KpiEngine.query))
-    for part in ("utc_offset", "Seconds east of UTC", "Raises:", "ConfigError"):
+    for part in ("tz", "The time zone of", "Raises:", "ConfigError"):
         assert part in shown
     assert "Sends card transactions" in pydoc.plain(pydoc.render_doc(ccstream.Producer))
     assert "``stored + duplicate + rejected``" in pydoc.plain(pydoc.render_doc(ccstream.PartitionReport.consumed))

@@ -6,7 +6,9 @@ import math
 import time
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import pytest
 import ccstream
 from ccstream import kpi
 from conftest import micros
+from zones import Shifted
 
 if TYPE_CHECKING:
     import random
@@ -264,11 +267,144 @@ def test_times_that_are_none(embedded_pipeline: Pipeline) -> None:
     )
     with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
         assert engine.refresh()
-        for offset in (-43_200, 0, 50_400):
-            answer = engine.query(by={"time": [], "hour_of_week": []}, utc_offset=offset)
+        for hours in (-12, 0, 14):
+            answer = engine.query(by={"time": [], "hour_of_week": []}, tz=timezone(timedelta(hours=hours)))
             assert (answer.totals["count"], answer["time"]["other_count"]) == (105, 4)
         assert engine.query(start=-(2**61), end=2**61).totals["count"] == 101
         assert engine.latest(0)["time"] == []
+
+
+ZONES = {
+    # Days on which clocks change: the second zone's by half an hour, those of the next three at midnight.
+    "Europe/Berlin": ("2026-03-29", "2026-10-25"),
+    "Australia/Lord_Howe": ("2026-04-05", "2026-10-04"),
+    "Africa/Cairo": ("2026-04-24", "2026-10-30"),
+    "America/Santiago": ("2026-04-05", "2026-09-06"),
+    "America/Havana": ("2026-03-08", "2026-11-01"),
+    "UTC": ("2026-03-29", "2026-10-25"),
+}
+
+
+def test_days_begin_at_local_midnight(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "1")
+    pipeline.run("consume", "--until-caught-up")
+    days = ", ".join(day for pair in ZONES.values() for day in pair)
+    pipeline.execute("DELETE FROM orders")
+    pipeline.execute(
+        "INSERT INTO orders (order_id, timestamp) "
+        "SELECT day || '-' || n, day + n * interval '1 min' + (n % 2) * interval '1 us' "
+        f"FROM unnest('{{{days}}}'::timestamp[]) AS day, generate_series(-4320, 4319) AS n ON CONFLICT DO NOTHING"
+    )
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        assert engine.refresh()
+        for name, changes in ZONES.items():
+            zone = ZoneInfo(name)
+            for change in map(datetime.fromisoformat, changes):
+                start, end = change - timedelta(days=3, minutes=7), change + timedelta(days=2, seconds=7)
+                by: dict[str, list[str]] = {"time": [], "hour_of_week": [], "trend:status": []}
+                answer = engine.query(by=by, tz=zone, width=timedelta(days=1), start=start, end=end)
+                asked = (start, end)
+                sql = "SELECT {} AS key, count(*) FROM orders WHERE timestamp >= %s AND timestamp < %s GROUP BY 1"
+                utc = "timestamp AT TIME ZONE 'UTC'"
+                local = f"({utc} AT TIME ZONE '{name}')"
+                expected = dict(pipeline.query(sql.format(f"{local}::date"), *asked))
+                series = answer["time"]
+                begins = [at.replace(tzinfo=timezone.utc) for at in series["key"].tolist()]
+                dates = [at.astimezone(zone).date() for at in begins]
+                assert dict(zip(dates, series["count"].tolist(), strict=True)) == expected, (name, change)
+                before = [(at - timedelta(microseconds=1)).astimezone(zone).date() for at in begins]
+                assert before == [date - timedelta(days=1) for date in dates], (name, change)
+                assert answer["trend:status"]["time"].tolist() == series["key"].tolist()
+                lengths = (series["end"] - series["key"]).astype("timedelta64[m]").astype(int)
+                if name != "UTC":
+                    assert set(lengths) > {1440}
+                assert series["rate"].tolist() == [
+                    count / (minutes * 60) for count, minutes in zip(series["count"], lengths, strict=True)
+                ]
+                hour = f"(extract(isodow FROM {local})::int - 1) * 24 + extract(hour FROM {local})::int"
+                hours = dict(pipeline.query(sql.format(hour), *asked))
+                week = answer["hour_of_week"]["count"].tolist()
+                assert week == [hours.get(number, 0) for number in range(168)], (name, change)
+                # In hours and less, every bucket has the full width.
+                half = engine.query(by={"time": []}, tz=zone, width=timedelta(minutes=30), start=start, end=end)["time"]
+                assert set((half["end"] - half["key"]).tolist()) == {timedelta(minutes=30)}
+                # In three hours, one bucket is longer or shorter.
+                wide = engine.query(by={"time": []}, tz=zone, width=timedelta(hours=3), start=start, end=end)["time"]
+                begins = [at.replace(tzinfo=timezone.utc).astimezone(zone) for at in wide["key"].tolist()]
+                assert all((at.hour % 3, at.minute) == (0, 0) or at.date() == change.date() for at in begins)
+                lengths = (wide["end"] - wide["key"]).tolist()
+                assert sum(length != timedelta(hours=3) for length in lengths) <= int(name != "UTC")
+                assert wide["count"].sum() == answer.totals["count"]
+
+
+@pytest.mark.parametrize("minutes", [60, -60, 25])
+def test_a_range_moves_on_over_a_change(embedded_pipeline: Pipeline, minutes: int) -> None:
+    pipeline = embedded_pipeline
+    pipeline.run("produce", "--rate", "max", "--count", "20000")
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.execute("UPDATE orders SET timestamp = now() AT TIME ZONE 'UTC' - random() * interval '4 hours'")
+    change = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(minutes=90)
+    zone = Shifted(minutes, change)
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        for _ in range(3):
+            assert engine.refresh()
+            answer = engine.query(
+                last=timedelta(hours=3), before=True, by={"time": ["cards"]}, tz=zone, width=timedelta(minutes=50)
+            )
+            series = answer["time"]
+            assert series["key"][1:].tolist() == series["end"][:-1].tolist()
+            for start, end, count, cards in zip(
+                series["key"].tolist(), series["end"].tolist(), series["count"], series["cards"], strict=True
+            ):
+                [expected] = pipeline.query(
+                    "SELECT count(*), count(DISTINCT card_token) FROM orders WHERE timestamp >= %s AND timestamp < %s",
+                    max(start, micros(answer.start or 0)),
+                    min(end, micros(answer.at)),
+                )
+                assert (count, cards) == expected
+                local = start.replace(tzinfo=timezone.utc).astimezone(zone)
+                since = local.replace(tzinfo=None) - micros(0)
+                assert since % timedelta(minutes=50) == timedelta(0) or start == change.replace(tzinfo=None)
+            time.sleep(0.2)
+
+
+def test_questions_in_other_words(filled: Pipeline) -> None:
+    with ccstream.KpiEngine.from_database(filled.database_url) as engine:
+        assert engine.refresh()
+        questions: list[list[Any]] = [
+            [{"status": "declined"}, {"status": ["declined"]}, {"status": ("declined",)}, {"status": {"declined"}}],
+            [{"category": None}, {"category": [None]}],
+            [
+                {"status": ["declined", None], "currency": "USD"},
+                MappingProxyType({"status": {"declined", None}, "currency": ["USD"]}),
+            ],
+        ]
+        for filters in questions:
+            answers = [engine.query(filters=one).totals for one in filters]
+            assert answers == [answers[0]] * len(answers)
+            latest = [engine.latest(3, filters=one) for one in filters]
+            assert latest == [latest[0]] * len(latest)
+        assert 0 < engine.query(filters={"status": "declined"}).totals["count"] < 2000
+        [moments] = filled.query(
+            "SELECT min(timestamp), percentile_disc(0.4) WITHIN GROUP (ORDER BY timestamp) FROM orders"
+        )
+        first, last = (moment.replace(tzinfo=timezone.utc) for moment in moments)
+        berlin = ZoneInfo("Europe/Berlin")
+        ranges: list[tuple[Any, Any]] = [
+            (first, last),
+            (first.replace(tzinfo=None), last.replace(tzinfo=None)),
+            (first.astimezone(berlin), last.astimezone(berlin)),
+            (np.datetime64(moments[0]), np.datetime64(moments[1])),
+            ((moments[0] - micros(0)) // timedelta(microseconds=1), np.datetime64(moments[1]).astype(np.int64)),
+        ]
+        totals = [engine.query(start=start, end=end).totals for start, end in ranges]
+        assert totals == [totals[0]] * len(totals)
+        assert 0 < totals[0]["count"] < 2000
+        with pytest.raises(TypeError, match=r"^start: a datetime or"):
+            engine.query(start="2026-01-01", end=last)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"^tz: a datetime\.tzinfo"):
+            engine.query(tz="Europe/Berlin")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -311,10 +447,12 @@ def test_columns_of_ones_own() -> None:
         assert found["low"][group] == own[0]
         assert found["p95"][group] == own[int(np.ceil(0.95 * len(own))) - 1]
         assert found["kinds"][group] == 1
+    for half in ({"by": by[::2], "v": value[::2]}, {"by": by[::2].copy(), "v": value[::2].copy()}):
+        means = kpi.aggregate(half, by="by", measures={"mean": ("v", "mean")})["mean"]
+        assert means[31] == pytest.approx(np.nanmean(value[::2][by[::2] == 31]))
     for columns, problem in (
         ({"by": by, "v": value[:-1]}, "^columns: "),
-        ({"by": by[::2], "v": value[: len(by) // 2]}, "^columns: "),
-        ({"by": value, "v": value}, "^by: by "),
+        ({"by": value, "v": value}, "^by: "),
         ({"by": by}, "^columns: v "),
     ):
         with pytest.raises(ccstream.ConfigError, match=problem):

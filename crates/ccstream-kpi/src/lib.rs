@@ -16,5 +16,6 @@ pub mod query;
 pub use self::query::answer::{Answer, Keys, Place, Table, Totals};
 pub use self::query::chunk::Figures;
 pub use self::query::latest::LatestRow;
+pub use self::query::offsets::Offsets;
 pub use self::query::question::{AMOUNT_EDGES, By, DAY, Dimension, Filter, Grouping, Query, SECOND, Window};
 pub use self::rows::outcome::{APPROVED, DECLINED};

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +18,7 @@ from ccstream.dashboard.dimensions import UNKNOWN, WEEKDAYS, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta, tzinfo
 
     from ccstream import KpiAnswer, KpiEngine, KpiStatus
     from ccstream.dashboard.view import View
@@ -121,23 +121,23 @@ class Figures:
     untimed: int
 
 
-def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] = ()) -> Figures:
+def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = ()) -> Figures:
     """Asks all of it.
 
     Args:
         engine: answers.
         view: what the page is set to.
-        utc_offset: the viewer's seconds east of UTC.
+        zone: the viewer's time zone.
         more: KPIs beside those of the view.
     """
     status = engine.status
-    answer = engine.query(**view.question(), by=GROUPINGS, utc_offset=utc_offset, top=PLACES)
+    answer = engine.query(**view.question(), by=GROUPINGS, tz=zone, top=PLACES)
     whole = _whole(answer)
     before = answer.before if _compares(answer, status) else None
     metrics = [_metric(name, MEASURES[name], (answer, before, whole), HELP[name]) for name in HELP]
     for custom in [*more, *view.customs]:
         narrowed = view.question(custom.narrow(view.rows(), engine.values))
-        own = engine.query(**narrowed, by={"time": GROUPINGS["time"]}, utc_offset=utc_offset)
+        own = engine.query(**narrowed, by={"time": GROUPINGS["time"]}, tz=zone)
         own_before = None if before is None else own.before
         about = f"{MEASURES[custom.measure]} where {custom.where or 'anything'}"
         metrics.append(_metric(custom.measure, custom.name, (own, own_before, _whole(own)), about))
@@ -155,11 +155,11 @@ def load(engine: KpiEngine, view: View, utc_offset: int, more: Sequence[Custom] 
         series=pd.DataFrame(
             {
                 "time": times,
-                "end": times + (answer.width or timedelta(0)),
+                "end": pd.to_datetime(series["end"], utc=True),
                 "whole": whole,
                 "transactions": series["count"],
                 "usual": usual,
-                "value": series["sum"] / 100,
+                "value": kpi.units(series["sum"]),
             }
         ),
         merchants=_merchants(answer, whole),
@@ -178,11 +178,10 @@ Whole: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 def _whole(answer: KpiAnswer) -> Whole:
     """Which buckets of time are over, and wholly within the range."""
-    starts = answer["time"]["key"].astype(np.int64)
-    width = int((answer.width or timedelta(0)) / timedelta(microseconds=1))
+    starts, ends = (answer["time"][name].astype(np.int64) for name in ("key", "end"))
     begin = answer.start if answer.start is not None else np.iinfo(np.int64).min
     end = min(answer.end if answer.end is not None else answer.at, answer.at)
-    found: Whole = (starts >= begin) & (starts + width <= end)
+    found: Whole = (starts >= begin) & (ends <= end)
     return found
 
 
@@ -199,7 +198,7 @@ def text(measure: str, value: float | None) -> str:
     if value is None or math.isnan(value):
         return "-"
     if measure in CENTS:
-        units = value / 100
+        units = kpi.units(value)
         return f"{units:,.2f}" if abs(units) < 10**7 else f"{units / 10**6:,.2f} M"
     if measure == "approved_share":
         return f"{value:.1%}"
@@ -222,16 +221,16 @@ def _metric(measure: str, label: str, found: tuple[KpiAnswer, Mapping[str, Any] 
     series = answer["time"]
     # Of the medians and the like of single buckets only p95 is drawn.
     trend = series[measure if measure in series else "count"].astype(float)[whole]
-    scale = 100 if measure in CENTS else 1
-    trend = trend[~np.isnan(trend)] / scale
-    unit = f" ({answer.currency or 'no currency'})" if measure in CENTS else ""
+    trend = trend[~np.isnan(trend)]
+    is_money = measure in CENTS
+    unit = f" ({answer.currency or 'no currency'})" if is_money else ""
     return Metric(
         label=label + unit,
         value=text(measure, value),
-        number=None if value is None else value / scale,
+        number=kpi.units(value) if is_money else value,
         change=change_text(measure, value, before),
         good=GOOD.get(measure, 0),
-        trend=trend.tolist() if len(trend) > 1 else [],
+        trend=(kpi.units(trend) if is_money else trend).tolist() if len(trend) > 1 else [],
         help=about,
     )
 
@@ -255,7 +254,7 @@ def is_zero(change: str) -> bool:
 def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     table = answer[name]
     # Without any amount in the currency there is no value, which is not a value of nothing.
-    values = np.where(table["amounts"] > 0, table["sum"] / 100, np.nan)
+    values = np.where(table["amounts"] > 0, kpi.units(table["sum"]), np.nan)
     frame = {
         name: [shown(key) for key in table["key"][:top]],
         "transactions": table["count"][:top].tolist(),
@@ -266,7 +265,7 @@ def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
         frame[name].append("1 other" if groups == 1 else f"{groups:,} others")
         frame["transactions"].append(int(table["count"][top:].sum()) + table["other_count"])
         others = int(table["sum"][top:].sum()) + table["other_sum"]
-        frame["value"].append(others / 100 if others else math.nan)
+        frame["value"].append(float(kpi.units(others)) if others else math.nan)
     return pd.DataFrame(frame)
 
 
@@ -307,7 +306,7 @@ def _week(answer: KpiAnswer) -> pd.DataFrame:
 
 def _amounts(answer: KpiAnswer) -> pd.DataFrame:
     table = answer["amount"]
-    edges = table["key"] / 100
+    edges = kpi.units(table["key"])
     starts = [f"{edge:g}" if edge < 1000 else f"{edge / 1000:,g}k" for edge in edges]  # noqa: PLR2004
     names = [f"{start}-{end}" for start, end in pairwise(starts)]
     names += [f"from {start}" for start in starts[-1:]]
@@ -323,7 +322,7 @@ def _latest(rows: Mapping[str, list[Any]]) -> pd.DataFrame:
         {
             "time": pd.to_datetime(pd.Series(rows["time"], dtype="Int64"), unit="us", utc=True, errors="coerce"),
             "merchant": known["merchant"],
-            "amount": [None if cents is None else cents / 100 for cents in rows["cents"]],
+            "amount": kpi.units(rows["cents"]),
             **{name: known[name] for name in ("currency", "status", "category", "payment_method", "city", "country")},
         }
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -120,12 +120,11 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     panels.troubles(status, broker, zone)
     if status.loaded < 1:
         st.progress(status.loaded, f"Reading orders, the newest first: {status.rows:,} rows so far")
-    offset = datetime.now(zone).utcoffset() or timedelta()
     more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
     for one in wrong:
         st.caption(f":material/error: {plain(one)}")
     try:
-        figures = load(engine, view, int(offset.total_seconds()), more)
+        figures = load(engine, view, zone, more)
     except ccstream.ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return

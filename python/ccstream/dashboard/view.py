@@ -79,7 +79,7 @@ class View:
         elif len(only) == 1:
             asked["currency"] = only[0] or ""
         if self.span == FROM_TO and self.start and self.end:
-            return asked | {"start": micros(self.start), "end": micros(self.end), "before": True}
+            return asked | {"start": self.start, "end": self.end, "before": True}
         length = SPANS[self.span][1] if self.span in SPANS else None
         return asked | ({"last": length, "before": True} if length else {})
 
@@ -90,11 +90,6 @@ class View:
             "min_amount": self.min_amount,
             "max_amount": self.max_amount,
         }
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970 UTC."""
-    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
 
 
 def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:

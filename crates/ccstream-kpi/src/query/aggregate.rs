@@ -100,10 +100,10 @@ pub fn aggregate(
 ) -> Result<(Vec<i64>, Vec<Vec<f64>>)> {
     for (values, _) in measures {
         if values.is_some_and(|values| values.len() != by.len()) {
-            return Err(Error::config("columns", "the columns are of different lengths"));
+            return Err(Error::config("data", "the columns are of different lengths"));
         }
     }
-    u32::try_from(by.len()).map_err(|_| Error::config("columns", "more than 4,294,967,295 rows"))?;
+    u32::try_from(by.len()).map_err(|_| Error::config("data", "more than 4,294,967,295 rows"))?;
     let mut rows: HashMap<i64, Vec<u32>, hashbrown::DefaultHashBuilder> = HashMap::default();
     for (row, group) in by.iter().enumerate() {
         rows.entry(*group).or_default().push(row as u32);

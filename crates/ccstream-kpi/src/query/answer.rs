@@ -73,6 +73,8 @@ pub struct Table {
     pub trend: Vec<u32>,
     /// Of a trend: the beginnings of its buckets.
     pub times: Vec<i64>,
+    /// Of a series: the ends of its buckets.
+    pub ends: Vec<i64>,
     /// Groups that are not among the first few, and what they add up to; of a series, the rows without a time.
     pub other: (usize, Figures),
 }
@@ -125,6 +127,7 @@ fn table(grouping: &Grouping, groups: &Groups, state: &State, query: &Query, col
         cards: Vec::new(),
         trend: Vec::new(),
         times: Vec::new(),
+        ends: Vec::new(),
         other: (0, Figures::default()),
     };
     match grouping.by {
@@ -234,7 +237,7 @@ fn keys(dimension: Dimension, order: &[usize], columns: &Columns) -> Keys {
 }
 
 /// The numbers of the buckets to show: of a range that moves on all of it, else from the first with rows to the last.
-fn shown(buckets: Buckets, state: &State, query: &Query, has_rows: impl Fn(usize) -> bool) -> Vec<i64> {
+fn shown(buckets: &Buckets, state: &State, query: &Query, has_rows: impl Fn(usize) -> bool) -> Vec<i64> {
     if let (Window::Last(_), Some((from, _))) = (query.window, state.range) {
         return buckets.numbers().filter(|number| buckets.start(number + 1) > from).collect();
     }
@@ -251,15 +254,16 @@ fn by_time(
     query: &Query,
     columns: &Columns,
 ) -> Table {
-    let Some(buckets) = state.buckets else { return table };
+    let Some(buckets) = &state.buckets else { return table };
     let figures = figures_of(grouping, groups);
     let numbers = shown(buckets, state, query, |slot| figures[slot].count > 0);
     let order: Vec<usize> = numbers.iter().map(|number| buckets.slot(*number)).collect();
     let keys = Keys::Times(numbers.iter().map(|number| buckets.start(*number)).collect());
+    let ends = numbers.iter().map(|number| buckets.start(number + 1)).collect();
     let timed = figures.iter().fold(Figures::default(), |sum, figures| sum + *figures);
     let total = total(state, columns);
     let untimed = Figures { count: total.count - timed.count, sum: total.sum - timed.sum, ..Figures::default() };
-    let mut table = fill(Table { keys, other: (0, untimed), ..table }, grouping, groups, &figures, &order);
+    let mut table = fill(Table { keys, ends, other: (0, untimed), ..table }, grouping, groups, &figures, &order);
     if grouping.cards && buckets.len <= FEW {
         table.cards = order.iter().map(|slot| state.cards.in_slot(*slot)).collect();
     }
@@ -274,7 +278,7 @@ fn by_trend(
     (state, query): (&State, &Query),
     columns: &Columns,
 ) -> Table {
-    let Some(buckets) = state.buckets else { return table };
+    let Some(buckets) = &state.buckets else { return table };
     let counts = |group: usize| &groups.trend[group * buckets.len..(group + 1) * buckets.len];
     let sum = |group: usize| counts(group).iter().map(|count| u64::from(*count)).sum::<u64>();
     let rows: Vec<u64> = (0..groups.trend.len() / buckets.len).map(sum).collect();
@@ -315,7 +319,7 @@ impl Answer {
         Self {
             at,
             range: state.range,
-            width: state.buckets.map(|buckets| buckets.width),
+            width: state.buckets.as_ref().map(Buckets::width),
             currency,
             totals: totals(state, columns),
             before: before.map(|before| totals(before, columns)),

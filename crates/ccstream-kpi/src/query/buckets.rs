@@ -2,7 +2,9 @@
 //! range that moves on reuses the slots of those that leave.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::grid::Grid;
 use super::question::{DAY, MAX_BUCKETS, Query, SECOND, Window};
 use crate::rows::cards::FEW;
 use ccstream_core::error::{Error, Result};
@@ -38,12 +40,9 @@ const WIDTHS: [i64; 24] = [
 const WANTED: i64 = 60;
 
 /// A run of buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Buckets {
-    /// Microseconds.
-    pub(crate) width: i64,
-    /// Microseconds that buckets are shifted by against UTC.
-    shift: i64,
+    grid: Arc<Grid>,
     /// The number of the first bucket.
     pub(crate) first: i64,
     /// How many there are: the size of the ring.
@@ -56,17 +55,17 @@ impl Buckets {
         if !query.needs_time() {
             return Ok(None);
         }
-        let shift = i64::from(query.utc_offset) * SECOND;
         let (from, to) = match query.window {
             Window::Last(length) => (now - length, now - 1),
             Window::Between(from, to) => (from, to - 1),
             Window::All => span.unwrap_or((now, now)),
         };
         let width = query.width.unwrap_or_else(|| width_for(to - from, WANTED));
-        let (first, last) = ((from + shift).div_euclid(width), (to + shift).div_euclid(width));
+        let grid = Arc::new(Grid::new(width, &query.offsets));
+        let (first, last) = (grid.number(from), grid.number(to));
         let count = match query.window {
             // As many wherever in a bucket the range begins: it moves on.
-            Window::Last(length) => (length + width - 1) / width + 1,
+            Window::Last(length) => (length + grid.gain() + width - 1) / width + 1,
             _ => last - first + 1,
         };
         if count > MAX_BUCKETS {
@@ -81,12 +80,17 @@ impl Buckets {
             _ => count as usize,
         };
         let first = if matches!(query.window, Window::Last(_)) { last + 1 - count } else { first };
-        Ok(Some(Self { width, shift, first, len }))
+        Ok(Some(Self { grid, first, len }))
+    }
+
+    /// The width of a bucket in microseconds; one in which the clocks change may be longer or shorter.
+    pub(crate) fn width(&self) -> i64 {
+        self.grid.width
     }
 
     /// The bucket of a time.
     pub(crate) fn number(&self, time: i64) -> i64 {
-        (time + self.shift).div_euclid(self.width)
+        self.grid.number(time)
     }
 
     pub(crate) fn numbers(&self) -> Range<i64> {
@@ -100,12 +104,12 @@ impl Buckets {
 
     /// When a bucket begins.
     pub(crate) fn start(&self, number: i64) -> i64 {
-        number * self.width - self.shift
+        self.grid.start(number)
     }
 
     /// As many buckets, that end with the one just before a time.
-    pub(crate) fn before(self, time: i64) -> Self {
-        Self { first: self.number(time - 1) + 1 - self.len as i64, ..self }
+    pub(crate) fn before(&self, time: i64) -> Self {
+        Self { first: self.number(time - 1) + 1 - self.len as i64, ..self.clone() }
     }
 }
 
@@ -117,33 +121,32 @@ pub(crate) fn width_for(length: i64, buckets: i64) -> i64 {
 
 /// Finds the slots of times that mostly follow each other: the last answer is tried first.
 #[derive(Debug)]
-pub(crate) struct Finder {
-    buckets: Buckets,
+pub(crate) struct Finder<'a> {
+    buckets: &'a Buckets,
     from: i64,
-    to: i64,
+    until: i64,
     slot: u32,
 }
 
-impl Finder {
-    pub(crate) fn new(buckets: Buckets) -> Self {
-        Self { buckets, from: i64::MAX, to: i64::MIN, slot: 0 }
+impl<'a> Finder<'a> {
+    pub(crate) fn new(buckets: &'a Buckets) -> Self {
+        Self { buckets, from: i64::MAX, until: i64::MIN, slot: 0 }
     }
 
-    /// From when to before when the last slot was.
+    /// A range of time that is in the slot found last.
     pub(crate) fn current(&self) -> (i64, i64) {
-        (self.from, self.to)
+        (self.from, self.until)
     }
 
     /// A time's slot; None outside of all buckets.
     pub(crate) fn slot(&mut self, time: i64) -> Option<u32> {
-        if time < self.from || time >= self.to {
-            let number = self.buckets.number(time);
-            if !self.buckets.numbers().contains(&number) {
+        if time < self.from || time >= self.until {
+            let found = self.buckets.grid.find(time);
+            if !self.buckets.numbers().contains(&found.number) {
                 return None;
             }
-            self.from = self.buckets.start(number);
-            self.to = self.from + self.buckets.width;
-            self.slot = self.buckets.slot(number) as u32;
+            (self.from, self.until) = (found.from, found.until);
+            self.slot = self.buckets.slot(found.number) as u32;
         }
         Some(self.slot)
     }
@@ -151,6 +154,7 @@ impl Finder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::offsets::Offsets;
     use super::super::question::{By, Grouping};
     use super::*;
 
@@ -168,13 +172,13 @@ mod tests {
 
     #[test]
     fn a_last_hour() {
-        let query = Query { window: Window::Last(HOUR), utc_offset: 1800, ..Query::default() };
+        let query = Query { window: Window::Last(HOUR), offsets: Offsets::fixed(1800), ..Query::default() };
         let now = 1_000_000 * HOUR + 90 * SECOND + 7;
         let buckets = Buckets::of(&query, now, None).unwrap().unwrap();
-        assert_eq!((buckets.width, buckets.len), (60 * SECOND, 61));
+        assert_eq!((buckets.width(), buckets.len), (60 * SECOND, 61));
         let (from, to) = (buckets.start(buckets.first), buckets.start(buckets.first + 61));
         assert_eq!((from, to), (1_000_000 * HOUR + 60 * SECOND - HOUR, 1_000_000 * HOUR + 120 * SECOND));
-        let mut finder = Finder::new(buckets);
+        let mut finder = Finder::new(&buckets);
         let slots: std::collections::BTreeSet<_> =
             (0..61).map(|n| finder.slot(from + n * 60 * SECOND + 5).unwrap()).collect();
         assert_eq!(slots, (0..61).collect());
@@ -183,7 +187,12 @@ mod tests {
         let sharp = Buckets::of(&query, 1_000_000 * HOUR, None).unwrap().unwrap();
         assert_eq!((sharp.len, sharp.start(sharp.first + 61)), (61, 1_000_000 * HOUR));
         assert_eq!(sharp.before(999_999 * HOUR).numbers().end, sharp.number(999_999 * HOUR));
-        let between = Query { window: Window::Between(0, 2 * HOUR), width: Some(HOUR), utc_offset: 0, ..query.clone() };
+        let between = Query {
+            window: Window::Between(0, 2 * HOUR),
+            width: Some(HOUR),
+            offsets: Offsets::default(),
+            ..query.clone()
+        };
         let between = Query { groupings: vec![Grouping::new(By::Time)], ..between };
         assert_eq!(Buckets::of(&between, 0, None).unwrap().unwrap().numbers(), 0..2);
         // The hour before ends in the bucket in which this one begins.
@@ -193,12 +202,33 @@ mod tests {
 
     #[test]
     fn days_begin_where_people_are() {
-        let query =
-            Query { width: Some(DAY), utc_offset: 7200, groupings: vec![Grouping::new(By::Time)], ..Query::default() };
+        let query = Query {
+            width: Some(DAY),
+            offsets: Offsets::fixed(7200),
+            groupings: vec![Grouping::new(By::Time)],
+            ..Query::default()
+        };
         let buckets = Buckets::of(&query, 0, Some((10 * DAY, 12 * DAY))).unwrap().unwrap();
         assert_eq!(buckets.start(buckets.number(10 * DAY + 23 * HOUR)), 11 * DAY - 2 * HOUR);
         let absurd = Query { width: Some(SECOND), ..query };
         let error = Buckets::of(&absurd, 0, Some((0, 100 * DAY))).unwrap_err();
         assert!(error.to_string().contains("take a greater width"), "{error}");
+    }
+
+    #[test]
+    fn a_range_over_a_change_has_room_for_all_its_days() {
+        const SPRING: i64 = 1_774_746_000 * SECOND;
+        let offsets = Offsets::changing(3600, vec![(SPRING, 7200)]);
+        let query = Query { window: Window::Last(7 * DAY), width: Some(DAY), offsets, ..Query::default() };
+        let slots = |now: i64| {
+            let buckets = Buckets::of(&query, now, None).unwrap().unwrap();
+            let mut finder = Finder::new(&buckets);
+            let minutes = (0..7 * 24 * 60).map(|minute| now - 7 * DAY + minute * 60 * SECOND);
+            minutes.map(|time| finder.slot(time).unwrap()).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        // A week from half an hour before midnight, with a day of 23 hours in it, ends half an hour after a midnight.
+        let midnight = SPRING - 2 * HOUR;
+        assert_eq!(slots(midnight - DAY - HOUR / 2 + 7 * DAY), 9);
+        assert_eq!(slots(midnight - 2 * DAY + 7 * DAY), 8);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::buckets::{Buckets, Finder};
+use super::offsets::Offsets;
 use super::question::{Filter, SECOND};
 use crate::rows::attribute::Attribute;
 use crate::rows::block::{Block, CodedColumn};
@@ -197,7 +198,7 @@ impl Chunk {
     }
 
     /// Fills in the slots of time. Rows mostly follow each other in time: all may be in one.
-    pub(crate) fn place_in_time(&mut self, block: &Block, buckets: Option<Buckets>) {
+    pub(crate) fn place_in_time(&mut self, block: &Block, buckets: Option<&Buckets>) {
         self.slots.clear();
         let Some(buckets) = buckets else {
             self.one_slot = Some(NOWHERE);
@@ -219,16 +220,20 @@ impl Chunk {
         from <= self.span.0 && self.span.1 < to
     }
 
-    /// Fills in the hours of the week as groups, so many seconds east of UTC.
-    pub(crate) fn place_in_week(&mut self, block: &Block, utc_offset: i32) {
+    /// Fills in the hours of the week as groups, by the clocks of a time zone.
+    pub(crate) fn place_in_week(&mut self, block: &Block, offsets: &Offsets) {
         const HOUR: i64 = 3600 * SECOND;
         /// 1970 began on a Thursday.
         const MONDAY: i64 = 3 * 24;
-        let shift = i64::from(utc_offset) * SECOND;
-        let hour_of = |time: i64| {
-            let number = (time + shift).div_euclid(HOUR);
-            let from = number * HOUR - shift;
-            ((from, from + HOUR), (number + MONDAY).rem_euclid(168) as u32)
+        let mut stretch = offsets.stretch(self.span.0);
+        let mut hour_of = |time: i64| {
+            if !stretch.contains(time) {
+                stretch = offsets.stretch(time);
+            }
+            let number = (time + stretch.shift).div_euclid(HOUR);
+            let from = number * HOUR - stretch.shift;
+            let within = (from.max(stretch.from), (from + HOUR).min(stretch.until));
+            (within, (number + MONDAY).rem_euclid(168) as u32)
         };
         self.grouped = None;
         self.members.clear();

@@ -45,13 +45,13 @@ impl KeptQueries {
         // Of the time before, the totals alone.
         let asked_before = Asked::new(&key, &[], &terms, columns);
         let (range, buckets) = time_of(&key, now, columns)?;
-        fits(&key, buckets, columns)?;
-        let shifted = earlier(&key, range, buckets);
+        fits(&key, buckets.as_ref(), columns)?;
+        let shifted = earlier(&key, range, buckets.as_ref());
         self.asked += 1;
         let mut kept = self.kept.remove(&key);
         if let Some(one) = &mut kept {
-            let fresh = one.state.advance(&asked, range, buckets, columns);
-            let before = one.before.as_mut().zip(shifted);
+            let fresh = one.state.advance(&asked, range, buckets.clone(), columns);
+            let before = one.before.as_mut().zip(shifted.clone());
             let fresh_before = before
                 .is_none_or(|(state, (range, buckets))| state.advance(&asked_before, Some(range), buckets, columns));
             if !fresh || !fresh_before {
@@ -59,8 +59,9 @@ impl KeptQueries {
             }
         }
         let mut kept = kept.unwrap_or_else(|| Kept {
-            state: State::count(&asked, range, buckets, columns, threads),
-            before: shifted.map(|(range, buckets)| State::count(&asked_before, Some(range), buckets, columns, threads)),
+            state: State::count(&asked, range, buckets.as_ref(), columns, threads),
+            before: shifted
+                .map(|(range, buckets)| State::count(&asked_before, Some(range), buckets.as_ref(), columns, threads)),
             asked: 0,
             asked_at: 0,
         });
@@ -87,7 +88,7 @@ impl KeptQueries {
 fn earlier(
     query: &Query,
     range: Option<(i64, i64)>,
-    buckets: Option<Buckets>,
+    buckets: Option<&Buckets>,
 ) -> Option<((i64, i64), Option<Buckets>)> {
     let (from, to) = range.filter(|_| query.before)?;
     Some(((from - (to - from), from), buckets.map(|buckets| buckets.before(from))))
@@ -98,6 +99,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::answer::{Keys, Totals};
+    use super::super::offsets::Offsets;
     use super::super::question::{By, Dimension, Filter, Grouping, Window};
     use super::*;
     use crate::rows::attribute::{Attribute, KINDS};
@@ -200,6 +202,12 @@ mod tests {
         rows.iter().filter(is_chosen).copied().collect()
     }
 
+    /// Microseconds east of UTC at a moment.
+    fn local(time: i64, query: &Query) -> i64 {
+        let stretch = query.offsets.stretches().find(|stretch| time < stretch.until);
+        stretch.map_or(0, |stretch| stretch.shift)
+    }
+
     /// An answer against what its rows say, one by one.
     fn check(answer: &Answer, query: &Query, all: &[Drawn]) {
         let rows = chosen(all, &query.filter, answer.range);
@@ -231,18 +239,16 @@ mod tests {
         for table in &answer.tables {
             match (table.by, &table.keys) {
                 (By::Time, Keys::Times(starts)) => {
-                    let width = answer.width.unwrap();
-                    let inside = |start: i64| {
-                        let inside = |row: &&Drawn| row.0.is_some_and(|time| start <= time && time < start + width);
+                    let inside = |start: i64, end: i64| {
+                        let inside = |row: &&Drawn| row.0.is_some_and(|time| start <= time && time < end);
                         totals(&rows.iter().filter(inside).copied().collect::<Vec<_>>())
                     };
+                    assert!(starts.iter().skip(1).eq(table.ends.iter().take(starts.len().saturating_sub(1))));
                     if let (Window::Last(_), Some((from, to))) = (query.window, answer.range) {
-                        assert!(
-                            starts[0] <= from && from < starts[0] + width && to <= starts[starts.len() - 1] + width
-                        );
+                        assert!(starts[0] <= from && from < table.ends[0] && to <= table.ends[starts.len() - 1]);
                     }
                     for (at, start) in starts.iter().enumerate() {
-                        let (count, sum, min, max, _, cards) = inside(*start);
+                        let (count, sum, min, max, _, cards) = inside(*start, table.ends[at]);
                         let said =
                             (table.figures[at].count, table.figures[at].sum, table.extremes[at], table.cards[at]);
                         assert_eq!(said, (count, sum, min.zip(max), cards), "bucket {start}");
@@ -254,7 +260,7 @@ mod tests {
                 }
                 (By::Week, Keys::Numbers(hours)) => {
                     for (hour, figures) in hours.iter().zip(&table.figures) {
-                        let of = |time: i64| ((time / SECOND + i64::from(query.utc_offset)) / 3600 + 72) % 168;
+                        let of = |time: i64| ((time + local(time, query)) / (3600 * SECOND) + 72) % 168;
                         let count = rows.iter().filter(|row| row.0.is_some_and(|time| of(time) == *hour)).count();
                         assert_eq!(figures.count, count as u64, "hour {hour}");
                     }
@@ -317,6 +323,11 @@ mod tests {
             width in prop_oneof![Just(None), Just(Some(MINUTE)), Just(Some(20 * MINUTE))],
             least in prop::option::of(prop_oneof![Just(0), Just(-5_000_000_000i64)]),
             extremes in any::<bool>(),
+            changes in prop_oneof![
+                Just(vec![]),
+                Just(vec![(95 * MINUTE, 1800)]),
+                Just(vec![(70 * MINUTE, 6000), (141 * MINUTE + 1, 5400)]),
+            ],
         ) {
             let mut filter = Filter::default();
             if let Some(least) = least {
@@ -337,7 +348,7 @@ mod tests {
                 for window in windows {
                     let query = Query {
                         filter: filter.clone(),
-                        utc_offset: 5400,
+                        offsets: Offsets::changing(5400, changes.clone()),
                         width,
                         window,
                         currency: Some(Some("a".into())),

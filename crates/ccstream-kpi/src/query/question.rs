@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::offsets::Offsets;
 use crate::rows::attribute::Attribute;
 use crate::rows::block::CodedColumn;
 use crate::rows::codes::FAR;
@@ -174,8 +175,8 @@ pub struct Query {
     pub groupings: Vec<Grouping>,
     /// Width of a bucket of time in microseconds; None for the least easily read one that makes some 60 buckets at most.
     pub width: Option<i64>,
-    /// Seconds east of UTC: where buckets of a day begin, and for the hours of [`By::Week`].
-    pub utc_offset: i32,
+    /// The time zone in which buckets of a day begin, and of the hours of [`By::Week`].
+    pub offsets: Offsets,
     /// Totals of the time of equal length before, too.
     pub before: bool,
 }
@@ -206,9 +207,7 @@ impl Query {
             Window::All | Window::Between(..) => {}
         }
         self.filter.validate()?;
-        if self.utc_offset.unsigned_abs() > 86_400 {
-            return Err(Error::config("utc_offset", format!("{} seconds is more than a day", self.utc_offset)));
-        }
+        self.offsets.validate()?;
         for grouping in &self.groupings {
             let plain = !grouping.extremes && !grouping.percentiles && !grouping.cards && !grouping.outcomes;
             if matches!(grouping.by, By::Trend(_) | By::Amount) && !plain {

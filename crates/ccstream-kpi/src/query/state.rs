@@ -8,6 +8,7 @@ use std::thread;
 use super::buckets::Buckets;
 use super::chunk::{Chunk, CountAndSum, NOWHERE, ROWS, Terms, add};
 use super::groups::{EMPTY, Groups, is_of_kind};
+use super::offsets::Offsets;
 use super::question::{By, Dimension, Grouping, Query, Window};
 use crate::rows::block::{Block, CodedColumn};
 use crate::rows::cards::{Cards, FEW, OUTSIDE};
@@ -48,14 +49,14 @@ enum Change {
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
     groupings: &'a [Grouping],
-    utc_offset: i32,
+    offsets: &'a Offsets,
     terms: &'a Terms,
     /// For each grouping the group of each code of its column; empty where that is the code itself.
     maps: Vec<Vec<u32>>,
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn new(query: &Query, groupings: &'a [Grouping], terms: &'a Terms, columns: &Columns) -> Self {
+    pub(crate) fn new(query: &'a Query, groupings: &'a [Grouping], terms: &'a Terms, columns: &Columns) -> Self {
         let map = |grouping: &Grouping| match grouping.by {
             By::Dimension(dimension) | By::Trend(dimension) => dimension.attribute(),
             By::Time | By::Week | By::Amount => None,
@@ -72,7 +73,7 @@ impl<'a> Asked<'a> {
                 codes.map(|code| columns.part(attribute, code)).collect()
             }
         };
-        Self { groupings, utc_offset: query.utc_offset, terms, maps: groupings.iter().map(map).collect() }
+        Self { groupings, offsets: &query.offsets, terms, maps: groupings.iter().map(map).collect() }
     }
 }
 
@@ -103,13 +104,13 @@ impl State {
     pub(crate) fn count(
         asked: &Asked<'_>,
         range: Option<(i64, i64)>,
-        buckets: Option<Buckets>,
+        buckets: Option<&Buckets>,
         columns: &Columns,
         threads: usize,
     ) -> Self {
         let next = AtomicUsize::new(0);
         let work = || {
-            let mut state = Self::new(asked.groupings, range, buckets, columns);
+            let mut state = Self::new(asked.groupings, range, buckets.cloned(), columns);
             let mut chunk = Chunk::default();
             state.reserve(asked, columns);
             while let Some(block) = columns.blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -140,8 +141,8 @@ impl State {
         buckets: Option<Buckets>,
         columns: &Columns,
     ) -> bool {
-        let width = |buckets: Option<Buckets>| buckets.map(|buckets| buckets.width);
-        if self.generation != columns.generation || width(self.buckets) != width(buckets) {
+        let width = |buckets: &Option<Buckets>| buckets.as_ref().map(Buckets::width);
+        if self.generation != columns.generation || width(&self.buckets) != width(&buckets) {
             return false;
         }
         let mut chunk = Chunk::default();
@@ -164,7 +165,7 @@ impl State {
         columns: &Columns,
         chunk: &mut Chunk,
     ) -> bool {
-        let (Some(old), Some(new), Some(was), Some(is)) = (self.range, range, self.buckets, buckets) else {
+        let (Some(old), Some(new), Some(was), Some(is)) = (self.range, range, self.buckets.clone(), buckets) else {
             return false;
         };
         let keeps = |grouping: &Grouping| matches!(grouping.by, By::Time) || !(grouping.extremes || grouping.cards);
@@ -185,8 +186,8 @@ impl State {
                 }
             }
         }
-        (self.range, self.buckets) = (range, buckets);
         let rest = (new.0, is.start(begins + 1).min(old.1));
+        (self.range, self.buckets) = (range, Some(is));
         self.add_since(asked, columns, counted.clone(), Some(rest), Change::Refill, chunk);
         self.add_since(asked, columns, counted, Some((old.1, new.1)), Change::Add, chunk);
         true
@@ -225,7 +226,7 @@ impl State {
             chunk.select(block, begin..rows.end.min(begin + ROWS), range, asked.terms);
             if !chunk.rows.is_empty() {
                 chunk.measure(block, asked.terms, change == Change::Remove);
-                chunk.place_in_time(block, self.buckets);
+                chunk.place_in_time(block, self.buckets.as_ref());
                 match change {
                     Change::Add => self.add_chunk(asked, block, chunk, 1),
                     Change::Remove => self.add_chunk(asked, block, chunk, -1),
@@ -256,10 +257,10 @@ impl State {
                 By::Dimension(_) if is_of_kind(grouping) && !grouping.needs_rows() => continue,
                 By::Dimension(dimension) | By::Trend(dimension) => chunk.group(block, dimension.column(), map),
                 By::Time => chunk.group_by_slot(),
-                By::Week => chunk.place_in_week(block, asked.utc_offset),
+                By::Week => chunk.place_in_week(block, asked.offsets),
             }
             if let By::Trend(_) = grouping.by {
-                let Some(buckets) = self.buckets else { continue };
+                let Some(buckets) = &self.buckets else { continue };
                 groups.add_trend(chunk, buckets.len, by);
                 continue;
             }
@@ -272,7 +273,7 @@ impl State {
 
     /// Whether a card's word has a bit for each slot of time.
     fn has_few_slots(&self) -> bool {
-        self.buckets.is_none_or(|buckets| buckets.len <= FEW)
+        self.buckets.as_ref().is_none_or(|buckets| buckets.len <= FEW)
     }
 
     fn add_cards(&mut self, block: &Block, chunk: &mut Chunk) {
@@ -301,7 +302,7 @@ impl State {
     fn reserve(&mut self, asked: &Asked<'_>, columns: &Columns) {
         self.cards.reserve(columns.codes(CodedColumn::Card));
         self.kinds.resize(columns.codes(CodedColumn::Kind), CountAndSum::default());
-        let slots = self.buckets.map_or(0, |buckets| buckets.len);
+        let slots = self.buckets.as_ref().map_or(0, |buckets| buckets.len);
         for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
             let len = match grouping.by {
                 By::Dimension(dimension) => group_count(dimension, columns),
@@ -334,7 +335,7 @@ impl State {
 }
 
 /// Whether what a query counts fits in memory. Errors: groups by so many buckets do not.
-pub(crate) fn fits(query: &Query, buckets: Option<Buckets>, columns: &Columns) -> Result<()> {
+pub(crate) fn fits(query: &Query, buckets: Option<&Buckets>, columns: &Columns) -> Result<()> {
     /// 256 MB of counts.
     const MOST: usize = 1 << 26;
     let slots = buckets.map_or(0, |buckets| buckets.len);

@@ -76,7 +76,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which opens so many sessions at most.
+    /// Starts the thread, which opens at most that number of sessions.
     pub(super) fn start(database: impl Database, connections: usize) -> Result<Self> {
         let (command_sender, mut command_receiver) = commands::unbounded_channel();
         let (reply_sender, replies) = mpsc::channel();

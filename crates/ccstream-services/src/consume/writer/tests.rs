@@ -128,7 +128,7 @@ fn writer(connections: usize, script: impl FnOnce(&mut Script)) -> (Writer, Memo
     (Writer::start(memory.clone(), connections).unwrap(), memory)
 }
 
-/// Shares of two partitions, so many messages each, that two connections share.
+/// Shares of two partitions, of which each connection has one where there are two.
 fn shares(connections: usize) -> Shares {
     let mut shares = Shares::new(&ConsumerConfig { connections, ..ConsumerConfig::default() });
     for (partition, messages) in [(0, 1_000), (1, 10)] {
