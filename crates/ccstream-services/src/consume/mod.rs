@@ -17,6 +17,7 @@ mod database;
 mod group;
 mod ledger;
 mod member;
+mod ownership;
 mod poll;
 mod positions;
 mod report;

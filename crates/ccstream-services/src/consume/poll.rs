@@ -1,7 +1,6 @@
 //! The poll loop itself: fills batches, hands them to the writer, and takes its replies. What concerns
 //! where partitions are read is in `positions`.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
@@ -10,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Ledger, Receipt};
 use super::member::{LEAVE_LIMIT, Member};
+use super::ownership::Ownership;
 use super::report::{ConsumeEvent, ConsumeSummary};
 use super::shares::Shares;
-use super::state::{Drain, Fill, Partitions, Step, View, next};
+use super::state::{Drain, Fill, Step, View, next};
 use super::topic::Watch;
 use super::trouble::{Trouble, Troubles};
 use super::warning::{Service, Warning, WarningKind};
@@ -38,15 +38,7 @@ pub(super) struct Poll<'r, 'o> {
     pub(super) writer: Writer,
     pub(super) member: Member,
     pub(super) observers: &'r mut Observers<'o, ConsumeEvent>,
-    pub(super) partitions: Partitions,
-    /// Arriving partitions that the writer was told to take over, under this generation.
-    pub(super) asked: BTreeSet<i32>,
-    /// The partitions are another consumer's, as PostgreSQL says; the group is to say whose they are.
-    pub(super) disowned: bool,
-    /// The broker does not have an offset that is next; looked into once the topic's id is known.
-    pub(super) doubt: bool,
-    /// Partitions whose log ends before the offset that is next.
-    pub(super) shorter: BTreeSet<i32>,
+    pub(super) ownership: Ownership,
     pub(super) ledger: Ledger,
     /// Being filled.
     pub(super) shares: Shares,
@@ -80,11 +72,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             member,
             writer,
             observers,
-            partitions: Partitions::default(),
-            asked: BTreeSet::new(),
-            disowned: false,
-            doubt: false,
-            shorter: BTreeSet::new(),
+            ownership: Ownership::default(),
             ledger: Ledger::new(),
             shares: Shares::new(config),
             spare: None,
@@ -180,7 +168,10 @@ impl<'r, 'o> Poll<'r, 'o> {
     }
 
     fn is_done(&self) -> bool {
-        self.config.until_caught_up && self.partitions.is_caught_up() && !self.in_flight && self.shares.is_empty()
+        self.config.until_caught_up
+            && self.ownership.partitions().is_caught_up()
+            && !self.in_flight
+            && self.shares.is_empty()
     }
 
     /// The shares can take no more.
@@ -207,7 +198,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             paused: self.paused,
             away: self.away,
             drain: self.drain.map(|(drain, since)| (drain, limit.saturating_sub(since.elapsed()))),
-            at_the_end: self.config.until_caught_up && self.partitions.is_caught_up(),
+            at_the_end: self.config.until_caught_up && self.ownership.partitions().is_caught_up(),
             last_took: self.last_took,
             linger: self.config.linger,
         }
@@ -229,7 +220,7 @@ impl<'r, 'o> Poll<'r, 'o> {
         let empty = self.spare.take().unwrap_or_else(|| Shares::new(self.config));
         let shares = self.shares.exchange(empty);
         self.in_flight = true;
-        self.writer.send(Command::Write { generation: self.partitions.generation(), shares });
+        self.writer.send(Command::Write { generation: self.ownership.partitions().generation(), shares });
     }
 
     /// What was in flight is back.
@@ -248,7 +239,7 @@ impl<'r, 'o> Poll<'r, 'o> {
     /// would fetch no more.
     fn resume(&mut self) -> Result<()> {
         self.paused = false;
-        self.place(&self.partitions.reading().keys().copied().collect())
+        self.place(&self.ownership.partitions().reading().keys().copied().collect())
     }
 
     /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
@@ -268,7 +259,7 @@ impl<'r, 'o> Poll<'r, 'o> {
                 Some(Err(error)) => Err(error),
                 Some(Ok(message)) => {
                     // A message of a partition that is read is never left out: its offset would be skipped.
-                    is_in_order &= take_message(&mut self.shares, &mut self.partitions, &message);
+                    is_in_order &= take_message(&mut self.shares, &mut self.ownership, &message);
                     any = true;
                     Ok(true)
                 }
@@ -297,7 +288,7 @@ impl<'r, 'o> Poll<'r, 'o> {
 
     fn take_error(&mut self, error: KafkaError) -> Result<()> {
         if let KafkaError::PartitionEOF(partition) = error {
-            self.partitions.end(partition);
+            self.ownership.end(partition);
             return Ok(());
         }
         match self.troubles.judge(error, self.config)? {
@@ -334,8 +325,7 @@ impl<'r, 'o> Poll<'r, 'o> {
                 self.observers.report(&ConsumeEvent::Recovered { service: Service::Postgres, after });
             }
             Reply::TakenOver { generation, taken } => {
-                // While partitions are to be given up, placing others would give them up; asked again after.
-                if generation == self.partitions.generation() && self.partitions.leaving().is_empty() {
+                if self.ownership.awaits(generation) {
                     self.begin_reading(&taken)?;
                 }
             }
@@ -348,7 +338,7 @@ impl<'r, 'o> Poll<'r, 'o> {
                 let refusal = shares.refusal();
                 self.keep_spare(shares);
                 if let Some(refusal) = refusal {
-                    self.recover_from(refusal, generation == self.partitions.generation())?;
+                    self.recover_from(refusal, generation == self.ownership.partitions().generation())?;
                 }
             }
         }
@@ -358,9 +348,9 @@ impl<'r, 'o> Poll<'r, 'o> {
 
 /// Puts a message into its batch if its partition is read. False for an offset below the one that
 /// is next: the log was cut, or the topic made anew.
-fn take_message(shares: &mut Shares, partitions: &mut Partitions, message: &BorrowedMessage<'_>) -> bool {
+fn take_message(shares: &mut Shares, ownership: &mut Ownership, message: &BorrowedMessage<'_>) -> bool {
     let (partition, offset) = (message.partition(), message.offset());
-    let Some(cursor) = partitions.cursor(partition) else { return true };
+    let Some(cursor) = ownership.cursor(partition) else { return true };
     if offset < cursor.next {
         return false;
     }

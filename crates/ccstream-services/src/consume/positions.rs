@@ -5,33 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::group::Rebalance;
+use super::ownership::Claim;
 use super::poll::Poll;
 use super::report::ConsumeEvent;
 use super::state::Drain;
-use super::topic::{Answer, News, Offsets, judge_offsets};
+use super::topic::{Answer, News, judge_offsets};
 use super::warning::{Warning, WarningKind};
 use super::writer::Command;
 use crate::error::Result;
 use crate::postgres::{Origin, Refusal, Restart, TakeOver};
-use ccstream_core::batch::Cursor;
 
 impl Poll<'_, '_> {
     pub(super) fn follow(&mut self, rebalance: Rebalance) {
         self.troubles.group_answered();
-        // Whom the fence refused knows that its partitions are another's: that is told once.
-        let told = std::mem::take(&mut self.disowned);
         match rebalance {
             Rebalance::Assigned(partitions) => {
-                self.partitions.assign(partitions);
+                self.ownership.assign(partitions);
                 self.watch.need();
             }
             Rebalance::Revoked(partitions) => {
-                self.partitions.revoke(partitions);
+                self.ownership.revoke(partitions);
                 self.drain.get_or_insert_with(|| (Drain::Leaving, Instant::now()));
             }
             Rebalance::Lost(partitions) => {
-                let ours: Vec<i32> = self.partitions.all().filter(|ours| partitions.contains(ours)).collect();
-                if !ours.is_empty() && !told {
+                let ours = self.ownership.lose(&partitions);
+                if !ours.is_empty() {
                     let text = format!(
                         "partition {ours:?} was taken away by the group, which heard nothing of this consumer for too \
                          long; what was read here and is not committed is dropped"
@@ -39,10 +37,9 @@ impl Poll<'_, '_> {
                     self.warn(Warning::of(WarningKind::PartitionsLost, ours.iter().copied(), text));
                 }
                 self.report_revoked(partitions.iter().copied());
-                self.partitions.lose(&partitions);
                 self.ledger.forget(partitions);
                 self.forget_what_was_read();
-                if self.partitions.leaving().is_empty() {
+                if self.ownership.partitions().leaving().is_empty() {
                     self.drain.take_if(|(drain, _)| *drain == Drain::Leaving);
                 }
             }
@@ -52,15 +49,14 @@ impl Poll<'_, '_> {
     /// The leaving partitions are given up; with `void`, what was read and is not written is not written any more.
     pub(super) fn let_go(&mut self, void: bool) -> Result<()> {
         if void {
-            let leaving = self.partitions.leaving();
+            let leaving = self.ownership.partitions().leaving();
             let text = format!(
                 "partition {leaving:?} goes to another consumer before all that was read is committed; it is read again \
                  there"
             );
             self.warn(Warning::of(WarningKind::RevokedUncommitted, leaving.clone(), text));
-            self.partitions.void();
         }
-        let gone = self.partitions.leave();
+        let gone = self.ownership.let_go(void);
         if void {
             self.forget_what_was_read();
         } else {
@@ -82,9 +78,8 @@ impl Poll<'_, '_> {
 
     /// After the generation has grown.
     fn begin_generation(&mut self) {
-        self.writer.set_generation(self.partitions.generation());
-        self.asked.clear();
-        if self.doubt || !self.partitions.arriving().is_empty() {
+        self.writer.set_generation(self.ownership.partitions().generation());
+        if self.ownership.needs_topic() {
             self.watch.need();
         }
     }
@@ -97,12 +92,12 @@ impl Poll<'_, '_> {
 
     /// Positions every partition anew: what was read and is not written counts no more.
     pub(super) fn void(&mut self) {
-        self.partitions.void();
+        self.ownership.void();
         self.forget_what_was_read();
     }
 
     pub(super) fn look_into_offsets(&mut self) {
-        if !std::mem::replace(&mut self.doubt, true) {
+        if self.ownership.doubt_offsets() {
             self.watch.need();
         }
     }
@@ -122,14 +117,12 @@ impl Poll<'_, '_> {
                 self.report(missing);
             }
             News::Changed(_) => {
-                (self.doubt, self.shorter) = (false, BTreeSet::new());
-                if !self.partitions.reading().is_empty() || !self.asked.is_empty() {
+                if self.ownership.change_topic() {
                     self.void();
                 }
             }
             News::Same | News::Silent => {
-                // To place a partition while others are to be given up would give them up.
-                if is_needed && self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt) {
+                if is_needed && self.ownership.takes_up_doubt() {
                     self.mend_offsets()?;
                 }
             }
@@ -140,10 +133,12 @@ impl Poll<'_, '_> {
     /// It is the same topic, and a partition does not have the offset that is next, or has come out of
     /// order: what retention took is counted as missing, a log that was cut is read from its beginning.
     fn mend_offsets(&mut self) -> Result<()> {
+        let reading = self.ownership.partitions().reading().iter();
+        let next: BTreeMap<i32, i64> = reading.map(|(partition, cursor)| (*partition, cursor.next)).collect();
         let mut found = Vec::new();
-        for (partition, cursor) in self.partitions.reading() {
+        for (partition, next) in &next {
             match self.member.bounds(*partition) {
-                Ok(bounds) => found.push((*partition, cursor.next, judge_offsets(cursor.next, bounds))),
+                Ok(bounds) => found.push((*partition, judge_offsets(*next, bounds))),
                 Err(error) => {
                     tracing::warn!(%error, partition, "The broker did not say where a partition begins; asking again.");
                     self.look_into_offsets();
@@ -151,49 +146,37 @@ impl Poll<'_, '_> {
                 }
             }
         }
-        self.shorter.clear();
-        for (partition, from, judged) in found {
-            match (judged, self.partitions.cursor(partition)) {
-                (Offsets::Gap(to), Some(cursor)) => {
-                    self.shares.batch_of(partition).skip(partition, cursor, to);
-                    if from > 0 {
-                        let text = format!(
-                            "partition {partition}: offsets {from} to {} were deleted by the topic's retention before \
-                             they were read; {} are counted as missing",
-                            to - 1,
-                            to - from
-                        );
-                        self.warn(Warning::of(WarningKind::Gap, [partition], text));
-                    }
-                }
-                (Offsets::Shorter, _) => drop(self.shorter.insert(partition)),
-                _ => {}
+        let (gaps, is_shorter) = self.ownership.check_offsets(&found);
+        for (partition, to) in gaps {
+            let Some(cursor) = self.ownership.cursor(partition) else { continue };
+            self.shares.batch_of(partition).skip(partition, cursor, to);
+            let from = next[&partition];
+            if from > 0 {
+                let text = format!(
+                    "partition {partition}: offsets {from} to {} were deleted by the topic's retention before they were \
+                     read; {} are counted as missing",
+                    to - 1,
+                    to - from
+                );
+                self.warn(Warning::of(WarningKind::Gap, [partition], text));
             }
         }
-        if self.shorter.is_empty() {
-            return self.place(&self.partitions.reading().keys().copied().collect());
+        if is_shorter {
+            self.void();
+            return Ok(());
         }
-        self.void();
-        Ok(())
+        self.place(&next.into_keys().collect())
     }
 
     /// Has the writer take over what arrives, once the topic's id is known.
     pub(super) fn take_over(&mut self) {
-        if self.partitions.arriving().is_subset(&self.asked) {
+        let claims = self.ownership.claims(!self.watch.is_needed());
+        if claims.is_empty() {
             return;
         }
-        if self.watch.is_needed() || self.disowned || !self.partitions.leaving().is_empty() {
-            return;
-        }
-        let arriving = self.partitions.arriving().difference(&self.asked).copied();
-        let (shorter, others): (Vec<i32>, Vec<i32>) = arriving.partition(|partition| self.shorter.contains(partition));
         let origin = Origin { cluster_id: self.member.cluster_id(), topic_id: self.watch.id().map(ToOwned::to_owned) };
-        for (partitions, start_over) in [(shorter, true), (others, false)] {
-            if !partitions.is_empty() {
-                self.asked.extend(&partitions);
-                let generation = self.partitions.generation();
-                self.writer.send(Command::TakeOver { generation, partitions, origin: origin.clone(), start_over });
-            }
+        for Claim { generation, partitions, start_over } in claims {
+            self.writer.send(Command::TakeOver { generation, partitions, origin: origin.clone(), start_over });
         }
     }
 
@@ -230,18 +213,12 @@ impl Poll<'_, '_> {
                 self.warn(Warning::of(kind, partitions, text));
             }
         }
-        let mut cursors = BTreeMap::new();
-        for (partition, position) in &taken.positions {
-            self.shorter.remove(partition);
-            cursors.insert(*partition, Cursor { epoch: position.epoch, next: position.next_offset });
-        }
-        let placed = self.partitions.place(cursors);
-        self.asked.retain(|partition| !placed.contains(partition));
+        let placed = self.ownership.take(taken);
         self.ledger.open(taken.positions.iter().filter(|(partition, _)| placed.contains(partition)));
         if placed.is_empty() {
             return Ok(());
         }
-        let reading = self.partitions.reading();
+        let reading = self.ownership.partitions().reading();
         let from = placed.iter().map(|partition| (*partition, reading[partition].next)).collect();
         self.observers.report(&ConsumeEvent::Assigned(from));
         self.place(&placed)
@@ -250,7 +227,8 @@ impl Poll<'_, '_> {
     /// Tells librdkafka from where to read. Never from "the beginning", which it remembers of a topic
     /// that was deleted; an offset 0 that is not there is looked into like any other.
     pub(super) fn place(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
-        let offsets = self.partitions.reading().iter().map(|(partition, cursor)| (*partition, cursor.next)).collect();
+        let reading = self.ownership.partitions().reading().iter();
+        let offsets = reading.map(|(partition, cursor)| (*partition, cursor.next)).collect();
         self.member.place(&offsets, changed, self.paused)
     }
 
@@ -276,9 +254,8 @@ impl Poll<'_, '_> {
                      is dropped"
                 );
                 self.warn(Warning::of(WarningKind::TakenOver, [partition], text));
-                // To take them over would fence out their owner: the group says anew whose they are.
-                self.disowned = true;
-                self.void();
+                self.ownership.disown();
+                self.forget_what_was_read();
                 self.member.rejoin()
             }
         }
