@@ -17,6 +17,8 @@ mod database;
 mod group;
 mod ledger;
 mod member;
+#[cfg(test)]
+mod memory;
 mod ownership;
 mod poll;
 mod positions;
@@ -33,7 +35,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use self::database::Postgres;
+use self::database::{Database, Postgres};
 use self::member::Member;
 use self::poll::Poll;
 pub use self::report::{BatchReport, ConsumeEvent, ConsumeSummary};
@@ -64,7 +66,7 @@ pub fn consume(
     observers: &mut Observers<'_, ConsumeEvent>,
 ) -> Result<ConsumeSummary> {
     let mut summary = ConsumeSummary::default();
-    let ended = run(config, stop, observers, &mut summary);
+    let ended = run(config, Postgres::new(config), stop, observers, &mut summary);
     observers.report(&match &ended {
         Ok(()) => ConsumeEvent::Ended(summary.clone()),
         Err(error) => {
@@ -77,6 +79,7 @@ pub fn consume(
 /// Sets `summary` also where it ends with an error.
 fn run(
     config: &ConsumerConfig,
+    database: impl Database,
     stop: &CancellationToken,
     observers: &mut Observers<'_, ConsumeEvent>,
     summary: &mut ConsumeSummary,
@@ -88,7 +91,7 @@ fn run(
         return Ok(());
     };
     observers.report(&ConsumeEvent::ConnectedToKafka { topic_found });
-    let writer = Writer::start(Postgres::new(config), config.connections)?;
+    let writer = Writer::start(database, config.connections)?;
     let Some(schema) = await_tables(&writer, stop, observers)? else {
         summary.drained = true;
         return Ok(());

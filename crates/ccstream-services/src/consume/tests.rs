@@ -15,6 +15,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 use super::member::Member;
+use super::memory::{Answer, Memory};
 use super::{ConsumeEvent, ConsumeSummary, Waiting, Warning, consume};
 use crate::error::Result;
 use crate::postgres::tests::Sandbox;
@@ -118,6 +119,28 @@ fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSum
     let ended = consume(config, stop, &mut observers);
     drop(observers);
     (ended, told)
+}
+
+/// The poll loop alone: a cluster and a database in memory, no service.
+#[test]
+fn each_message_is_committed_once_whatever_the_database_answers() {
+    let (_cluster, kafka) = cluster();
+    let count = 3_000;
+    assert_eq!(send(&kafka, Pace::Max, count).unwrap().acknowledged, count);
+    let memory = Memory::default();
+    for partition in 0..PARTITIONS {
+        memory.script().writes.insert(partition, [Answer::Passing, Answer::Done, Answer::Passing].into());
+    }
+    let config = ConsumerConfig { kafka, batch_rows: 100, until_caught_up: true, ..Default::default() };
+    let (stop, mut summary) = (CancellationToken::new(), ConsumeSummary::default());
+    super::run(&config, memory.clone(), &stop, &mut Observers::default(), &mut summary).unwrap();
+    assert_eq!((summary.total.consumed, summary.total.rejected, summary.drained), (count as i64, 0, true));
+    // Each partition's commits follow each other.
+    let script = memory.script();
+    for partition in 0..PARTITIONS {
+        let offsets: Vec<i64> = script.committed.iter().filter(|one| one.0 == partition).map(|one| one.1).collect();
+        assert!(offsets.is_sorted() && !offsets.is_empty(), "partition {partition}: {offsets:?}");
+    }
 }
 
 #[test]
