@@ -61,8 +61,8 @@ impl Ownership {
         self.partitions.revoke(partitions);
     }
 
-    /// Partitions are another's already. Returned are those that were this consumer's, unless PostgreSQL has said so
-    /// before: that was reported then.
+    /// Partitions are another's already. Returned are those that were this consumer's, unless PostgreSQL has
+    /// refused them before: that was reported then.
     pub(super) fn lose(&mut self, partitions: &[i32]) -> Vec<i32> {
         let was_known = std::mem::take(&mut self.disowned);
         let ours = self.partitions.all().filter(|ours| partitions.contains(ours) && !was_known).collect();
@@ -86,8 +86,8 @@ impl Ownership {
         self.claimed.clear();
     }
 
-    /// The same, because PostgreSQL says that another consumer has them. Nothing is claimed before the group has said
-    /// whose they are: that would fence out their owner.
+    /// The same, because PostgreSQL says that another consumer has them. Nothing is claimed before the group has
+    /// assigned them again: that would fence out their owner.
     pub(super) fn disown(&mut self) {
         self.disowned = true;
         self.void();
@@ -227,8 +227,8 @@ mod tests {
         assert_eq!(ownership.claims(true), [claim(1, &[0], false)], "what was read of 0 is void, too");
         let mut ownership = reading(&[0, 1]);
         ownership.disown();
-        assert_eq!(ownership.claims(true), [], "before the group has said whose they are");
-        assert_eq!(ownership.lose(&[0, 1]), [0; 0], "PostgreSQL has said so");
+        assert_eq!(ownership.claims(true), [], "before the group has assigned them");
+        assert_eq!(ownership.lose(&[0, 1]), [0; 0], "PostgreSQL has refused them");
         ownership.assign(vec![0]);
         assert_eq!(ownership.claims(true), [claim(2, &[0], false)]);
     }
