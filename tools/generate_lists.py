@@ -8,6 +8,7 @@ names the files that are stale.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
@@ -48,6 +49,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+'''
+
+
 @dataclass(frozen=True)
 class Setting:
     """A setting of a constructor, a command and an environment variable.
@@ -79,34 +83,18 @@ class Setting:
     default: str | bool | None
 
 
-'''
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting as the lists have it: see ``ccstream.declared.Setting``."""
-
-    name: str
-    kind: str
-    choices: tuple[str, ...]
-    doc: str
-    range: tuple[int, int | None] | None
-    unit: str
-    variable: str | None
-    shown: str
-    flag: str
-    unset: str
-    default: str | bool | None
+class Listed(Setting):
+    """A setting, and how it is written elsewhere."""
 
     @staticmethod
-    def read(listed: dict[str, Any]) -> Setting:
+    def read(listed: dict[str, Any]) -> Listed:
         """From the JSON of one."""
         flag = listed["flag"] or "--" + ("no-" if listed["default"] is True else "") + listed["name"].replace("_", "-")
         limits = listed["range"]
         if limits is not None:
             least, most = limits
             limits = (least, most if most < 1 << 63 else None)
-        return Setting(**{**listed, "flag": flag, "choices": tuple(listed["choices"]), "range": limits})
+        return Listed(**{**listed, "flag": flag, "choices": tuple(listed["choices"]), "range": limits})
 
     def number(self, value: str | int) -> str:
         """A number of it with its unit."""
@@ -155,7 +143,7 @@ class Setting:
         return str(self.default) if isinstance(self.default, bool) else "None"
 
 
-def settings_block(settings: list[Setting], indent: str) -> str:
+def settings_block(settings: list[Listed], indent: str) -> str:
     """The arguments of a constructor in a Rust documentation comment."""
     lines = []
     for setting in settings:
@@ -172,7 +160,7 @@ def settings_block(settings: list[Setting], indent: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def signature_block(settings: list[Setting], indent: str) -> str:
+def signature_block(settings: list[Listed], indent: str) -> str:
     """The signature of a constructor for pyo3: what is passed on, and what Python shows."""
     keywords = [f"{setting.name}={setting.python_default()}" for setting in settings]
     if settings[0].name == "database_url":
@@ -184,7 +172,7 @@ def signature_block(settings: list[Setting], indent: str) -> str:
     return f'{indent}#[pyo3(signature = ({own}))]\n{indent}#[pyo3(text_signature = "({text})")]\n'
 
 
-def parameters_block(settings: list[Setting], indent: str) -> str:
+def parameters_block(settings: list[Listed], indent: str) -> str:
     """The parameters of a constructor in the stub."""
     lines = [f"{indent}{setting.name}: {setting.annotation()},\n" for setting in settings]
     if settings[0].name == "database_url":
@@ -192,7 +180,7 @@ def parameters_block(settings: list[Setting], indent: str) -> str:
     return "".join(lines)
 
 
-def table_block(settings: list[Setting], _indent: str) -> str:
+def table_block(settings: list[Listed], _indent: str) -> str:
     """A table of the documents."""
     rows = ["| keyword | flag | variable | default | meaning |", "|---|---|---|---|---|"]
     for setting in settings:
@@ -203,7 +191,7 @@ def table_block(settings: list[Setting], _indent: str) -> str:
     return "\n".join(rows).replace("eager|cooperative", r"eager\|cooperative") + "\n"
 
 
-def shown(setting: Setting) -> str:
+def shown(setting: Listed) -> str:
     """The placeholder of its value."""
     return "|".join(setting.choices) if setting.choices else setting.shown
 
@@ -217,9 +205,9 @@ BLOCKS = {
 """What a block is made by."""
 
 
-def declared(lists: dict[str, list[Setting]], dimensions: dict[str, str]) -> str:
+def declared(lists: dict[str, list[Listed]], dimensions: dict[str, str]) -> str:
     """The Python module that holds the lists."""
-    text = HEAD + "SETTINGS: dict[str, tuple[Setting, ...]] = {\n"
+    text = HEAD + inspect.getsource(Setting) + "\n\nSETTINGS: dict[str, tuple[Setting, ...]] = {\n"
     for name, settings in lists.items():
         text += f"    {name!r}: (\n"
         for setting in settings:
@@ -236,7 +224,7 @@ def formatted(text: str, *formatter: str) -> str:
     return subprocess.run(formatter, input=text, capture_output=True, check=True, text=True, cwd=ROOT).stdout
 
 
-def filled(text: str, lists: dict[str, list[Setting]], dimensions: dict[str, str]) -> str:
+def filled(text: str, lists: dict[str, list[Listed]], dimensions: dict[str, str]) -> str:
     """A file's text with its blocks as they are now."""
 
     def fill(block: re.Match[str]) -> str:
@@ -253,7 +241,7 @@ def filled(text: str, lists: dict[str, list[Setting]], dimensions: dict[str, str
 def main() -> int:
     """Writes each file that is stale, or names it and returns 1."""
     given = json.load(sys.stdin)
-    lists = {name: [Setting.read(one) for one in listed] for name, listed in sorted(given["settings"].items())}
+    lists = {name: [Listed.read(one) for one in listed] for name, listed in sorted(given["settings"].items())}
     dimensions = dict(given["dimensions"])
     made = {DECLARED: declared(lists, dimensions)}
     for name in FILES:

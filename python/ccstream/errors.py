@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ccstream import ConsumeSummary
+    from ccstream._ccstream import ConsumeSummary
 
 
 class CcstreamError(Exception):

@@ -17,5 +17,6 @@ pub use self::query::answer::{Answer, Keys, Place, Table, Totals};
 pub use self::query::chunk::Figures;
 pub use self::query::latest::LatestRow;
 pub use self::query::offsets::Offsets;
-pub use self::query::question::{AMOUNT_EDGES, By, DAY, Dimension, Filter, Grouping, Query, SECOND, Window};
+pub use self::query::question::{AMOUNT_EDGES, By, Dimension, Filter, Grouping, Query, Window};
+pub use self::rows::codes::{DAY, SECOND};
 pub use self::rows::outcome::{APPROVED, DECLINED};

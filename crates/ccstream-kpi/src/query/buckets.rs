@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::grid::Grid;
-use super::question::{DAY, MAX_BUCKETS, Query, SECOND, Window};
+use super::question::{MAX_BUCKETS, Query, Window};
 use crate::rows::cards::FEW;
+use crate::rows::codes::{DAY, SECOND};
 use ccstream_core::error::{Error, Result};
 
 /// Widths that people read easily, in seconds.

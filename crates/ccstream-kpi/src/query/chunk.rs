@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use super::buckets::{Buckets, Finder};
 use super::offsets::Offsets;
-use super::question::{Filter, SECOND};
+use super::question::Filter;
 use crate::rows::attribute::Attribute;
 use crate::rows::block::{Block, CodedColumn};
+use crate::rows::codes::SECOND;
 use crate::rows::codes::{ABSENT, Amounts, with_codes};
 use crate::rows::columns::Columns;
 use crate::rows::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};

@@ -118,9 +118,9 @@ impl Grid {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::question::{DAY, SECOND};
     use super::*;
     use crate::rows::codes::FAR;
+    use crate::rows::codes::{DAY, SECOND};
 
     const MINUTE: i64 = 60 * SECOND;
     const HOUR: i64 = 60 * MINUTE;

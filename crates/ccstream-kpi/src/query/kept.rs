@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::answer::Answer;
 use super::buckets::Buckets;
 use super::chunk::Terms;
-use super::question::{Query, SECOND};
+use super::question::Query;
 use super::state::{Asked, State, fits, time_of};
+use crate::rows::codes::SECOND;
 use crate::rows::columns::Columns;
 use ccstream_core::error::Result;
 

@@ -1,7 +1,7 @@
 //! A time zone as its offsets from UTC and the moments at which they change (pure).
 
-use super::question::SECOND;
 use crate::rows::codes::FAR;
+use crate::rows::codes::SECOND;
 use ccstream_core::error::{Error, Result};
 
 /// A day: no zone is further from UTC.

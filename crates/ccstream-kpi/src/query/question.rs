@@ -8,10 +8,6 @@ use crate::rows::block::CodedColumn;
 use crate::rows::codes::FAR;
 use ccstream_core::error::{Error, Result};
 
-/// Microseconds of a second.
-pub const SECOND: i64 = 1_000_000;
-/// Microseconds of a day.
-pub const DAY: i64 = 86_400 * SECOND;
 /// A series has at most so many buckets.
 pub(crate) const MAX_BUCKETS: i64 = 100_000;
 

@@ -4,6 +4,10 @@ use std::ops::Range;
 
 /// The time of a row without one, and the cents of one without an amount.
 pub const ABSENT: i64 = i64::MIN;
+/// Microseconds of a second.
+pub const SECOND: i64 = 1_000_000;
+/// Microseconds of a day.
+pub const DAY: i64 = 86_400 * SECOND;
 /// Times this many microseconds and more from 1970 are none: 73,000 years.
 pub const FAR: i64 = 1 << 61;
 

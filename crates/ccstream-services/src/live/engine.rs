@@ -18,7 +18,8 @@ use ccstream_core::settings::EngineConfig;
 use ccstream_kpi::query::answer::Answer;
 use ccstream_kpi::query::kept::KeptQueries;
 use ccstream_kpi::query::latest::{LatestRow, latest};
-use ccstream_kpi::query::question::{DAY, Filter, Query};
+use ccstream_kpi::query::question::{Filter, Query};
+use ccstream_kpi::rows::codes::DAY;
 use ccstream_kpi::rows::columns::Columns;
 
 /// How long after a failure the database is tried again.

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::live::check;
 use crate::postgres::Counters;
 use crate::postgres::connect::{connect, end_when_left};
-use crate::postgres::tables::{Recount, Tables};
+use crate::postgres::derived::Recount;
+use crate::postgres::tables::Tables;
 use ccstream_core::settings::DatabaseUrl;
 
 /// One partition of one group's topic.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::{Row, Transaction};
 
 use super::statements::Statements;
-use super::tables::{Table, WRITES};
+use super::table::{Table, WRITES};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Advance;
 

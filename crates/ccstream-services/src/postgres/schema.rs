@@ -10,17 +10,13 @@ use tokio_postgres::{Client, Transaction};
 
 use super::begin;
 use super::offsets::OFFSETS;
-use super::tables::{Table, Tables, WRITES};
+use super::orders::{ORDERS, comment};
+use super::tables::Tables;
 use crate::error::{Error, Result};
-use ccstream_core::sql_type::SqlType;
 use ccstream_core::table::{COLUMNS, Column};
 
 /// The key of the advisory lock: "ccstream" in ASCII.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"ccstream");
-
-/// The rows themselves.
-pub(super) const ORDERS: Table =
-    Table { name: "orders", ddl: create_orders, privileges: WRITES, reader: true, on_new_orders: None };
 
 /// The role that dashboards read with: no login, nothing but SELECT.
 pub(crate) const READER: &str = "ccstream_reader";
@@ -161,24 +157,6 @@ async fn for_an_administrator(
 async fn has_rows(transaction: &Transaction<'_>) -> Result<bool> {
     let row = transaction.query_one("SELECT EXISTS (SELECT FROM kafka_offsets)", &[]).await;
     Ok(row.map_err(Error::postgres("reading kafka_offsets"))?.get(0))
-}
-
-fn create_orders() -> String {
-    let declare = |column: &Column| {
-        let key = if matches!(column.sql_type, SqlType::Id(_)) { " PRIMARY KEY" } else { "" };
-        format!("    {} {}{key}", column.name, column.sql_type.declaration())
-    };
-    format!(
-        "CREATE TABLE orders (\n{}\n);\n\
-         COMMENT ON TABLE orders IS 'ccstream: one row per card transaction; timestamp is UTC, \
-         a negative value is a refund';\n{}",
-        COLUMNS.iter().map(declare).collect::<Vec<_>>().join(",\n"),
-        COLUMNS.iter().map(comment).collect::<Vec<_>>().join("\n")
-    )
-}
-
-fn comment(column: &Column) -> String {
-    format!("COMMENT ON COLUMN orders.{} IS '{}';", column.name, column.comment.replace('\'', "''"))
 }
 
 async fn exists(transaction: &Transaction<'_>, table: &str) -> Result<bool> {

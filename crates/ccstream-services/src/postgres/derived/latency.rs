@@ -11,7 +11,8 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::Transaction;
 
 use crate::error::{Error, Result};
-use crate::postgres::tables::{Derived, Recount, Table, Write};
+use crate::postgres::derived::{Derived, Recount, Write};
+use crate::postgres::table::Table;
 
 const CREATE_LATENCY: &str = "\
 CREATE TABLE latency_minute (

@@ -5,7 +5,8 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::{Error, Result};
-use crate::postgres::tables::{Derived, Recount, Table, WRITES, Write};
+use crate::postgres::derived::{Derived, Recount, Write};
+use crate::postgres::table::{Table, WRITES};
 
 const CREATE_REJECTED: &str = "\
 CREATE TABLE rejected_events (

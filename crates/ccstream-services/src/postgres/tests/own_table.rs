@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::operate::{doctor, verify};
-use crate::postgres::tables::{Derived, Recount, Table, WRITES, Write};
+use crate::postgres::derived::{Derived, Recount, Write};
+use crate::postgres::table::{Table, WRITES};
 
 /// Transactions and their amounts by partition and hour of the day.
 #[derive(Debug)]
