@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import yaml
 
@@ -14,9 +15,6 @@ from apache_kafka import compose_environment, properties
 from ccstream import settings
 from conftest import leave_out
 from services import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_import_needs_no_heavy_module() -> None:
@@ -41,6 +39,13 @@ def test_python_code_imports_without_the_extension() -> None:
     assert done.stdout.startswith("(View("), done.stderr
     assert done.stdout.endswith("True\n")
     assert "AttributeError: module 'ccstream' has no attribute 'nothing'" in done.stderr
+
+
+def test_librdkafka_is_built_once() -> None:
+    # The release build has options of its own, and so one more.
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    builds = [path for path in target.glob("*/build/rdkafka-sys-*/output") if path.parents[2].name != "release"]
+    assert len(builds) == 1, f"after an update of it, `cargo clean -p rdkafka-sys`: {builds}"
 
 
 def test_every_public_name_is_there() -> None:
