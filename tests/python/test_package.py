@@ -42,7 +42,7 @@ def test_python_code_imports_without_the_extension() -> None:
 
 
 def test_librdkafka_is_built_once() -> None:
-    # The release build has options of its own, and so one more.
+    # The release build has other options, and so one more.
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     builds = [path for path in target.glob("*/build/rdkafka-sys-*/output") if path.parents[2].name != "release"]
     assert len(builds) == 1, f"after an update of it, `cargo clean -p rdkafka-sys`: {builds}"
