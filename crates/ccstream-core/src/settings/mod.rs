@@ -143,7 +143,7 @@ pub trait Settings: Default + 'static {
 }
 
 /// Declares a struct of settings. Each has its meaning as a doc comment, what else there is to say of it after an `@`
-/// (the methods of [`Setting`](crate::settings::Setting)), its name and type, and its default.
+/// (the methods of `Setting`), its name and type, and its default.
 ///
 /// ```
 /// use ccstream_core::settings::{Setting, Settings};
