@@ -451,9 +451,9 @@ def test_columns_of_ones_own() -> None:
         means = kpi.aggregate(half, by="by", measures={"mean": ("v", "mean")})["mean"]
         assert means[31] == pytest.approx(np.nanmean(value[::2][by[::2] == 31]))
     for columns, problem in (
-        ({"by": by, "v": value[:-1]}, "^columns: "),
-        ({"by": value, "v": value}, "^by: "),
-        ({"by": by}, "^columns: v "),
+        ({"by": by, "v": value[:-1]}, "^data: the columns "),
+        ({"by": value, "v": value}, "^by: by "),
+        ({"by": by}, "^data: v "),
     ):
         with pytest.raises(ccstream.ConfigError, match=problem):
             kpi.aggregate(columns, by="by", measures={"sum": ("v", "sum")})

@@ -23,6 +23,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// A PostgreSQL that has not answered for so long, though the connection stands, is told of.
 const SILENCE: Duration = Duration::from_secs(20);
+/// A timer that is later than this was not heard: the process was stopped.
+const LATE: Duration = Duration::from_secs(2);
 /// A further connection that is not to be had is asked for again after so long.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -248,7 +250,7 @@ impl<D: Database> Work<D> {
         let (replies, began) = (self.replies.clone(), Instant::now());
         let (done, was_silent) = {
             let mut attempt = std::pin::pin!(self.attempt(command));
-            if let Ok(done) = tokio::time::timeout(SILENCE, &mut attempt).await {
+            if let Some(done) = heard_within(SILENCE, &mut attempt).await {
                 (done, false)
             } else {
                 let reason = format!("PostgreSQL has not answered for {} s", SILENCE.as_secs());
@@ -329,6 +331,18 @@ impl<D: Database> Work<D> {
             self.scarcity = None;
         }
         Ok(())
+    }
+}
+
+/// Its result, or None where it takes longer. Time in which this process was stopped does not count, as nobody listened.
+async fn heard_within<T>(limit: Duration, mut attempt: impl Future<Output = T> + Unpin) -> Option<T> {
+    loop {
+        let since = Instant::now();
+        match tokio::time::timeout(limit, &mut attempt).await {
+            Ok(done) => return Some(done),
+            Err(_) if since.elapsed() > limit + LATE => {}
+            Err(_) => return None,
+        }
     }
 }
 

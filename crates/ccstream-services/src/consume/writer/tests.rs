@@ -128,6 +128,26 @@ fn what_is_of_an_earlier_generation_is_not_begun() {
 }
 
 #[test]
+fn time_in_which_the_process_was_stopped_is_no_silence() {
+    let limit = Duration::from_millis(50);
+    let answer = |stopped: Duration, silent: Duration| async move {
+        // Nothing runs meanwhile, as in a process that is stopped.
+        std::thread::sleep(stopped);
+        tokio::time::sleep(silent).await;
+        7
+    };
+    let heard = |stopped, silent| {
+        crate::runtime().unwrap().block_on(async {
+            let attempt = std::pin::pin!(answer(stopped, silent));
+            heard_within(limit, attempt).await
+        })
+    };
+    assert_eq!(heard(LATE + 2 * limit, limit / 5), Some(7));
+    assert_eq!(heard(Duration::ZERO, Duration::ZERO), Some(7));
+    assert_eq!(heard(Duration::ZERO, 20 * limit), None);
+}
+
+#[test]
 fn a_panic_is_an_inconsistency() {
     let (writer, _) = writer(1, |script| script.prepares.extend([Answer::Panic]));
     writer.send(Command::Prepare);
