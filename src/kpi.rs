@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ccstream_core::settings::EngineConfig;
-use ccstream_kpi::{Dimension, Query, Window};
+use ccstream_kpi::rows::attribute::Attribute;
+use ccstream_kpi::{Query, Window};
 use ccstream_services::live::Engine;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -200,8 +201,11 @@ impl PyKpiEngine {
         let found = PyDict::new(py);
         found.set_item("time", rows.iter().map(|row| row.time).collect::<Vec<_>>())?;
         found.set_item("cents", rows.iter().map(|row| row.cents).collect::<Vec<_>>())?;
-        for (at, dimension) in Dimension::all().filter(|dimension| dimension.attribute().is_some()).enumerate() {
-            found.set_item(dimension.name(), rows.iter().map(|row| row.names[at].as_deref()).collect::<Vec<_>>())?;
+        for (at, attribute) in Attribute::dimensions().enumerate() {
+            found.set_item(
+                attribute.definition().name,
+                rows.iter().map(|row| row.names[at].as_deref()).collect::<Vec<_>>(),
+            )?;
         }
         Ok(found)
     }

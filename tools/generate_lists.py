@@ -26,7 +26,6 @@ FILES = (
     "src/kpi.rs",
     "python/ccstream/_ccstream.pyi",
     "docs/settings.md",
-    "README.md",
 )
 BLOCK = re.compile(r"([ ]*)(\S+ generated: (\w+) of ([\w, ]+?)(?: -->)?\n)(.*?)([ ]*\S+ generated, to here)", re.DOTALL)
 WIDTH = 120
@@ -82,6 +81,21 @@ class Setting:
     unset: str
     default: str | bool | None
 
+    def number(self, value: str | int) -> str:
+        """A number of it with its unit."""
+        text = f"{int(value):,}" if str(value).isdigit() else str(value)
+        return f"{text} {self.unit}".strip()
+
+    def fallback(self, quote: str) -> str:
+        """What holds where it is not given, its variable set aside."""
+        if self.unset:
+            return self.unset.replace("`", quote)
+        if isinstance(self.default, bool):
+            return str(self.default)
+        if self.kind in {"whole", "span"}:
+            return self.number(str(self.default))
+        return f"{quote}{self.default}{quote}"
+
 
 class Listed(Setting):
     """A setting, and how it is written elsewhere."""
@@ -96,27 +110,12 @@ class Listed(Setting):
             limits = (least, most if most < 1 << 63 else None)
         return Listed(**{**listed, "flag": flag, "choices": tuple(listed["choices"]), "range": limits})
 
-    def number(self, value: str | int) -> str:
-        """A number of it with its unit."""
-        text = f"{int(value):,}" if str(value).isdigit() else str(value)
-        return f"{text} {self.unit}".strip()
-
     def limits(self) -> str:
         """Its range as a sentence, or nothing."""
         if self.range is None:
             return ""
         least, most = self.range
         return f"At least {self.number(least)}." if most is None else f"From {least:,} to {self.number(most)}."
-
-    def fallback(self, quote: str) -> str:
-        """What holds where it is not given, its variable set aside."""
-        if self.unset:
-            return self.unset.replace("`", quote)
-        if isinstance(self.default, bool):
-            return str(self.default)
-        if self.kind in {"whole", "span"}:
-            return self.number(str(self.default))
-        return f"{quote}{self.default}{quote}"
 
     def paragraph(self) -> str:
         """What it means, as a Python docstring has it."""
@@ -184,16 +183,13 @@ def table_block(settings: list[Listed], _indent: str) -> str:
     """A table of the documents."""
     rows = ["| keyword | flag | variable | default | meaning |", "|---|---|---|---|---|"]
     for setting in settings:
-        flag = f"`{setting.flag}`" if setting.kind == "switch" else f"`{setting.flag} {shown(setting)}`"
+        # A bar would end the cell.
+        shown = "" if setting.kind == "switch" else " " + (r"\|".join(setting.choices) or setting.shown)
+        flag = f"`{setting.flag}{shown}`"
         variable = f"`{setting.variable}`" if setting.variable else ""
         meaning = " ".join(part for part in (setting.doc, setting.limits()) if part)
         rows.append(f"| `{setting.name}` | {flag} | {variable} | {setting.fallback('`')} | {meaning} |")
-    return "\n".join(rows).replace("eager|cooperative", r"eager\|cooperative") + "\n"
-
-
-def shown(setting: Listed) -> str:
-    """The placeholder of its value."""
-    return "|".join(setting.choices) if setting.choices else setting.shown
+    return "\n".join(rows) + "\n"
 
 
 BLOCKS = {
@@ -224,15 +220,12 @@ def formatted(text: str, *formatter: str) -> str:
     return subprocess.run(formatter, input=text, capture_output=True, check=True, text=True, cwd=ROOT).stdout
 
 
-def filled(text: str, lists: dict[str, list[Listed]], dimensions: dict[str, str]) -> str:
+def filled(text: str, lists: dict[str, list[Listed]]) -> str:
     """A file's text with its blocks as they are now."""
 
     def fill(block: re.Match[str]) -> str:
         indent, begin, what, names, _, end = block.groups()
-        if what == "dimensions":
-            made = textwrap.fill(", ".join(title.lower() for title in dimensions.values()), WIDTH) + "\n"
-        else:
-            made = BLOCKS[what]([one for name in names.split(", ") for one in lists[name]], indent)
+        made = BLOCKS[what]([one for name in names.split(", ") for one in lists[name]], indent)
         return f"{indent}{begin}{made}{end}"
 
     return BLOCK.sub(fill, text)
@@ -242,10 +235,9 @@ def main() -> int:
     """Writes each file that is stale, or names it and returns 1."""
     given = json.load(sys.stdin)
     lists = {name: [Listed.read(one) for one in listed] for name, listed in sorted(given["settings"].items())}
-    dimensions = dict(given["dimensions"])
-    made = {DECLARED: declared(lists, dimensions)}
+    made = {DECLARED: declared(lists, dict(given["dimensions"]))}
     for name in FILES:
-        made[ROOT / name] = filled((ROOT / name).read_text(encoding="utf-8"), lists, dimensions)
+        made[ROOT / name] = filled((ROOT / name).read_text(encoding="utf-8"), lists)
         if name.endswith(".rs"):
             made[ROOT / name] = formatted(made[ROOT / name], "rustfmt", "--edition", "2024")
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]

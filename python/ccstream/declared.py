@@ -35,6 +35,21 @@ class Setting:
     unset: str
     default: str | bool | None
 
+    def number(self, value: str | int) -> str:
+        """A number of it with its unit."""
+        text = f"{int(value):,}" if str(value).isdigit() else str(value)
+        return f"{text} {self.unit}".strip()
+
+    def fallback(self, quote: str) -> str:
+        """What holds where it is not given, its variable set aside."""
+        if self.unset:
+            return self.unset.replace("`", quote)
+        if isinstance(self.default, bool):
+            return str(self.default)
+        if self.kind in {"whole", "span"}:
+            return self.number(str(self.default))
+        return f"{quote}{self.default}{quote}"
+
 
 SETTINGS: dict[str, tuple[Setting, ...]] = {
     "consumer": (

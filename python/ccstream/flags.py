@@ -50,7 +50,7 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
         known |= {"action": "store_const", "const": not setting.default}
         parser.add_argument(setting.flag, help=escaped(meaning), **known)
         return
-    default = setting.unset.replace("`", "") or f"{_readable(str(setting.default))} {setting.unit}".rstrip()
+    default = setting.fallback("")
     by_default = f"{setting.variable}; default {default}" if setting.variable else f"default {default}"
     if setting.kind == "pairs":
         known |= {"action": "append", "type": pair(setting.shown)}
@@ -62,11 +62,6 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
     if not setting.choices:
         known["metavar"] = setting.shown
     parser.add_argument(setting.flag, help=escaped(f"{meaning} ({by_default})"), **known)
-
-
-def _readable(text: str) -> str:
-    """A number with separators; anything else as it is."""
-    return f"{int(text):,}" if text.isdigit() else text
 
 
 def worded(text: str) -> str:

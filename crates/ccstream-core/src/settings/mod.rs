@@ -101,13 +101,9 @@ impl<C> Setting<C> {
     pub fn check(&self, config: &C) -> Result<()> {
         let (Some((least, most)), Some(value)) = (self.range, (self.get)(config)) else { return Ok(()) };
         let unit = self.unit();
-        // Of a length of time in whole units only, as its limits are.
         let is_within = match &value {
             Value::Whole(number) => (least..=most).contains(number),
-            Value::Span(span) => {
-                let of = |units: u64| self.span(units);
-                (of(least)..=of(most)).contains(span)
-            }
+            Value::Span(span) => (self.span(least)..=self.span(most)).contains(span),
             _ => true,
         };
         let text = value.text(self.in_milliseconds);

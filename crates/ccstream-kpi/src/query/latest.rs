@@ -1,7 +1,7 @@
 //! The rows that came last.
 
 use super::chunk::{Chunk, ROWS, Terms};
-use super::question::{Dimension, Filter};
+use super::question::Filter;
 use crate::rows::attribute::Attribute;
 use crate::rows::block::Block;
 use crate::rows::codes::ABSENT;
@@ -64,6 +64,6 @@ fn named(columns: &Columns, block: &Block, row: usize) -> LatestRow {
     LatestRow {
         time: present(block.time[row]),
         cents: present(block.amount.get(row)),
-        names: Dimension::all().filter_map(Dimension::attribute).map(name).collect(),
+        names: Attribute::dimensions().map(name).collect(),
     }
 }

@@ -23,8 +23,7 @@ pub enum Dimension {
 impl Dimension {
     /// Every dimension, in the order of [`ATTRIBUTES`](crate::rows::attribute::ATTRIBUTES); a place is the last.
     pub fn all() -> impl Iterator<Item = Self> {
-        let has_title = |attribute: &Attribute| attribute.definition().title.is_some();
-        Attribute::all().filter(has_title).map(Self::Of).chain([Self::Place])
+        Attribute::dimensions().map(Self::Of).chain([Self::Place])
     }
 
     /// Its name in queries.

@@ -88,6 +88,11 @@ impl Attribute {
         (0..COUNT as u8).map(Self)
     }
 
+    /// Those that are dimensions, in order.
+    pub fn dimensions() -> impl Iterator<Item = Self> {
+        Self::all().filter(|attribute| attribute.definition().title.is_some())
+    }
+
     /// Those that are coded together in a column, in order.
     pub fn coded_in(column: CodedColumn) -> impl Iterator<Item = Self> {
         Self::all().filter(move |attribute| attribute.coded_column() == column)

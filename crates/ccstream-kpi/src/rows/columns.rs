@@ -243,8 +243,8 @@ impl Columns {
         (first <= last).then_some((first, last))
     }
 
-    /// Makes room at a moment: blocks leave, the oldest first, once more than so many rows are held (and then a
-    /// thirty-second part more, as every query is counted anew after it), and full ones that are older than `oldest` but
+    /// Makes room at a moment: blocks leave, the oldest first, once more than `max_rows` rows are held (and then a
+    /// thirty-second part more, as every query is counted again after it), and full ones that are older than `oldest` but
     /// for a hundredth. The block that still takes rows stays, unless it is older than a full one that would have to
     /// leave: the first reading goes backwards.
     pub fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {

@@ -107,7 +107,7 @@ impl<'r, 'o> Poll<'r, 'o> {
         Ok(())
     }
 
-    /// Reads until it is told to stop; whether all that was read is committed.
+    /// Reads until a stop; returns whether all that was read is committed.
     fn read(&mut self, stop: &CancellationToken) -> Result<bool> {
         loop {
             if self.drain.is_none_or(|(drain, _)| drain != Drain::Stop) && (stop.is_cancelled() || self.is_done()) {

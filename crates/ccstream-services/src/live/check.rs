@@ -36,7 +36,7 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     let at = look(snapshot, 0).await?;
     let mut rows = Rows::default();
     load(snapshot, &at, &mut rows).await?;
-    let grouped: Vec<Attribute> = Dimension::all().filter_map(Dimension::attribute).collect();
+    let grouped: Vec<Attribute> = Attribute::dimensions().collect();
     let by = |attribute: &Attribute| By::Dimension(Dimension::Of(*attribute));
     let groupings = grouped.iter().map(|attribute| Grouping { outcomes: true, ..Grouping::new(by(attribute)) });
     let query = Query { groupings: groupings.collect(), ..Query::default() };

@@ -111,7 +111,7 @@ impl Writer {
                     () = serve => {}
                 }
             });
-            // A name that is being looked up keeps nobody waiting.
+            // A name that is being resolved keeps nobody waiting.
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new()
