@@ -47,7 +47,7 @@ $(VENV)/.made: pyproject.toml tools/check-tools.sh
 build: $(VENV)/.built ## .venv with ccstream and all that the demo and the tests need
 
 $(VENV)/.built: $(VENV)/.made $(SOURCES)
-	@[ -f $@ ] || echo "Building ccstream: 3 to 6 minutes on 2 cores, once"
+	@[ -f $@ ] || echo "Building ccstream: 3 to 7 minutes on 2 cores, once"
 	@. $(BIN)/activate && PIP_QUIET=1 maturin develop $(CARGO_FLAGS) --extras embedded,dashboard,dev
 	@rm -f $(VENV)/.release; touch $@
 
