@@ -127,8 +127,16 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Post
     assert number(page, "Transactions") == "2,321"
     # A click on the longest bar of the categories filters by it, and the address says so.
     [(category, rows)] = filled.query("SELECT category, count(*) FROM orders GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1")
-    page.locator(".st-key-bars-category svg.marks").first.click(position={"x": 180, "y": 12})
-    wait_until("it is filtered", lambda: number(page, "Transactions") == f"{rows:,}")
+    chart = page.locator(".st-key-bars-category svg.marks").first
+
+    def is_filtered() -> bool:
+        # Below the banner that has just gone, the chart may move away from under a click: a person clicks again.
+        if f"category={category}" not in page.url:
+            chart.click(position={"x": 180, "y": 12})
+            page.wait_for_timeout(3000)
+        return number(page, "Transactions") == f"{rows:,}"
+
+    wait_until("it is filtered", is_filtered)
     assert f"category={category}" in page.url
     # On a small laptop the merchants' amounts, the last column, are there without scrolling.
     page.set_viewport_size({"width": 1280, "height": 900})
