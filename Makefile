@@ -113,7 +113,7 @@ test-parts:
 	@$(TIMED) test-python $(MAKE) --no-print-directory test-python
 
 test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
-	$(PYO3) $(BIN)/python tests/with_services.py cargo test $(CARGO_FLAGS) $(ALL)
+	$(PYO3) $(BIN)/python tests/with_services.py cargo test $(CARGO_FLAGS) $(ALL) --exclude ccstream-benches
 
 test-python: build ## the Python tests, on the embedded services and on Apache Kafka
 	$(BIN)/pytest -n 4 -m 'not release'

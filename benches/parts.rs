@@ -1,4 +1,4 @@
-//! What one message costs at each step that has no service in it: `cargo bench`.
+//! What one message costs at each step that has no service in it: `cargo bench -p ccstream-benches`.
 
 #![allow(missing_docs, reason = "criterion's macro makes a public function")]
 
