@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import yaml
 from confluent_kafka.admin import AdminClient
 
+from keeper import KeptFolder
 from maven import LOGGING, fetch_jars
 from services import ROOT, free_port
 
@@ -83,7 +83,8 @@ class ApacheKafka:
         self._cluster_id = self._environment["CLUSTER_ID"]
         self._flags = [*self._environment["KAFKA_HEAP_OPTS"].split(), *flags]
         self._jars = fetch()
-        self._folder = Path(tempfile.mkdtemp(prefix="ccstream-kafka-"))
+        self._kept = KeptFolder("ccstream-kafka-")
+        self._folder = self._kept.path
         self.log = self._folder / "kafka.log"
         (self._folder / "log4j2.xml").write_text(LOG4J)
         self._configure({})
@@ -171,7 +172,7 @@ class ApacheKafka:
     def remove(self) -> None:
         """Ends the broker and removes its data."""
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._kept.remove()
 
 
 @contextlib.contextmanager

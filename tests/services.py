@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import socket
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from ccstream import embedded
+from keeper import KeptFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,17 +45,17 @@ def free_port() -> int:
 @contextlib.contextmanager
 def free_places() -> Iterator[dict[str, str]]:
     """Free ports and an empty folder for both services, as environment variables."""
-    folder = Path(tempfile.mkdtemp(prefix="ccstream-tests-"))
+    folder = KeptFolder("ccstream-tests-")
     # As root, PostgreSQL runs as another user, who must get there.
-    folder.chmod(0o755)
+    folder.path.chmod(0o755)
     try:
         yield {
-            "CCSTREAM_HOME": str(folder / "home"),
+            "CCSTREAM_HOME": str(folder.path / "home"),
             "KAFKA_BOOTSTRAP_SERVERS": f"localhost:{free_port()}",
             "DATABASE_URL": f"postgresql://kafka_user:kafka_password@localhost:{free_port()}/kafka_db",
         }
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ import pytest
 
 from running import numbers_in, read_events
 from services import ROOT, free_places, free_port
-from waiting import LIMIT, wait_for_line
+from waiting import LIMIT, wait_for_line, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,3 +181,20 @@ def test_demo_names_a_taken_dashboard_port(environment: dict[str, str]) -> None:
     assert status != 0
     assert f"port {port} is taken" in output
     assert not any(listens(port) for port in ports(environment))
+
+
+def test_services_of_tests_go_with_a_killed_process() -> None:
+    command = [sys.executable, str(ROOT / "tests" / "with_services.py"), "sh", "-c", "echo $CCSTREAM_HOME; sleep 600"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    folder = str(Path(child.stdout.readline().strip()).parent)
+
+    def are_there() -> list[str]:
+        found = psutil.process_iter(["name", "cmdline", "environ"])
+        return [one.name() for one in found if folder in repr(one.info)]
+
+    assert {"postgres", "tansu", "sleep"} <= set(are_there())
+    child.kill()
+    child.communicate(timeout=LIMIT)
+    wait_until("they are gone", lambda: not are_there())
+    wait_until("their data is gone", lambda: not Path(folder).exists())
