@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -25,6 +24,7 @@ from services import ROOT, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 VERSION = "4.3.1"
 """The newest 4.x whose command-line tools are published too."""

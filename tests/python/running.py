@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from ccstream.events import CONSUMER_EVENTS, PRODUCER_EVENTS, WaitingKind, WarningKind
-from waiting import LIMIT
+from waiting import LIMIT, pause
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,15 +61,15 @@ class Running:
     def wait_for_event(self, name: str, limit: float = LIMIT, **fields: object) -> dict[str, Any]:
         """Waits until it has reported an event of a name, with these values of fields, and returns the first."""
         wanted = " ".join([name, *(f"{field}={value!r}" for field, value in fields.items())])
-        until = time.monotonic() + limit
+        began = time.monotonic()
         while True:
             # In this order: an event that it reports just before it ends counts.
             ended = self.process.poll() is not None
             if found := self.events(name, **fields):
                 return found[0]
             assert not ended, f"ended before {wanted}: {self.output()}"
-            assert time.monotonic() < until, f"not within {limit} s: {wanted} in {self.output()}"
-            time.sleep(0.02)
+            assert time.monotonic() < began + limit, f"not within {limit} s: {wanted} in {self.output()}"
+            pause(began)
 
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal."""

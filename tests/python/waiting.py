@@ -17,10 +17,15 @@ def wait_until(
     what: str, is_true: Callable[[], bool], limit: float = LIMIT, state: Callable[[], str] = lambda: ""
 ) -> None:
     """Waits until something is true; ``what`` says it in the failure, and ``state`` how far it was."""
-    until = time.monotonic() + limit
+    began = time.monotonic()
     while not is_true():
-        assert time.monotonic() < until, f"not within {limit} s: {what} {state()}"
-        time.sleep(0.05)
+        assert time.monotonic() < began + limit, f"not within {limit} s: {what} {state()}"
+        pause(began)
+
+
+def pause(began: float) -> None:
+    """Sleeps between two looks: the longer, the longer one has looked, so that looking costs a test little."""
+    time.sleep(min(max((time.monotonic() - began) / 20, 0.02), 0.3))
 
 
 def wait_for_line(child: subprocess.Popen[str], part: str) -> list[str]:
