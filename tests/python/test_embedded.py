@@ -184,17 +184,17 @@ def test_demo_names_a_taken_dashboard_port(environment: dict[str, str]) -> None:
 
 
 def test_services_of_tests_go_with_a_killed_process() -> None:
-    command = [sys.executable, str(ROOT / "tests" / "with_services.py"), "sh", "-c", "echo $CCSTREAM_HOME; sleep 600"]
+    # The last process of the line has the variables too, and would stay.
+    say = "echo $CCSTREAM_HOME $KAFKA_BOOTSTRAP_SERVERS $DATABASE_URL; sleep 600"
+    command = [sys.executable, str(ROOT / "tests" / "with_services.py"), "sh", "-c", say]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
-    folder = str(Path(child.stdout.readline().strip()).parent)
-
-    def are_there() -> list[str]:
-        found = psutil.process_iter(["name", "cmdline", "environ"])
-        return [one.name() for one in found if folder in repr(one.info)]
-
-    assert {"postgres", "tansu", "sleep"} <= set(are_there())
+    names = ("CCSTREAM_HOME", "KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")
+    variables = dict(zip(names, child.stdout.readline().split(), strict=True))
+    home = Path(variables["CCSTREAM_HOME"])
+    assert all(listens(port) for port in ports(variables))
     child.kill()
+    # Its output ends with the last process that holds it.
     child.communicate(timeout=LIMIT)
-    wait_until("they are gone", lambda: not are_there())
-    wait_until("their data is gone", lambda: not Path(folder).exists())
+    wait_until("they are gone", lambda: not any(listens(port) for port in ports(variables)))
+    wait_until("their data is gone", lambda: not home.parent.exists())
