@@ -46,9 +46,8 @@ pub const ID_AT: usize = 6;
 pub fn encode_row(transaction: &Transaction<'_>, partition: i32, offset: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&((FIELDS.len() + ORIGIN.len()) as i16).to_be_bytes());
     for place in Place::all() {
-        match transaction.get(place) {
-            Some(value) => value.push_binary(out),
-            None => out.extend_from_slice(&(-1i32).to_be_bytes()),
+        if !transaction.look(place, |value| value.push_binary(out)) {
+            out.extend_from_slice(&(-1i32).to_be_bytes());
         }
     }
     push_bytes(&partition.to_be_bytes(), out);

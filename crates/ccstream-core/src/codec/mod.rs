@@ -223,10 +223,10 @@ impl Encoder {
     pub fn encode(&self, transaction: &Transaction<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         for (place, key) in &self.order {
-            if let Some(value) = transaction.get(*place) {
+            transaction.look(*place, |value| {
                 out.extend_from_slice(key.as_bytes());
                 value.push_json(out);
-            }
+            });
         }
         // In the first comma's place: the id, which comes first, is always there.
         out[start] = b'{';
