@@ -113,7 +113,7 @@ class Bench:
     def drop(self, url: str) -> None:
         """Removes a database."""
         with psycopg.connect(self._base, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+            connection.execute(f"DROP DATABASE {url.rpartition('/')[2]}")
 
     def topic(self, ids: list[str]) -> str:
         """A new topic with an event for each id, in order."""

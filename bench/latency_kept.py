@@ -7,6 +7,7 @@ is what ccstream does. Then both are asked for the percentiles of the last five 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import statistics
@@ -21,7 +22,7 @@ import ccstream
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from services import embedded_services
+from services import as_superuser, embedded_services
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -93,7 +94,10 @@ def main() -> None:
     """Measures and prints a Markdown table."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5  # noqa: PLR2004
-    with embedded_services(), psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(embedded_services())["DATABASE_URL"]
+        as_superuser(url, "GRANT pg_checkpoint TO kafka_user")
+        connection = stack.enter_context(psycopg.connect(url))
         texts = batches(connection, rows)
         names = connection.execute(
             "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute "

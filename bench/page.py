@@ -34,7 +34,7 @@ from ccstream.dashboard.view import View
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from services import embedded_services  # noqa: E402
+from services import as_superuser, embedded_services  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,7 +306,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=["sizes", "pages", "ingest", "latency"], help="which of these")
     options = parser.parse_args()
     os.chdir(ROOT)
-    with tempfile.TemporaryDirectory() as folder, embedded_services():
+    with tempfile.TemporaryDirectory() as folder, embedded_services() as variables:
+        as_superuser(variables["DATABASE_URL"], "GRANT pg_checkpoint TO kafka_user")
         os.environ["CCSTREAM_KPI_FILE"] = str(Path(folder) / "page.columns")
         sizes, there = [], 0
         # Whatever is measured, it is beside so many rows.

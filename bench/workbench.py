@@ -27,8 +27,7 @@ from psycopg import sql
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from ccstream import embedded  # noqa: E402
-from services import embedded_services  # noqa: E402
+from services import as_superuser, embedded_services  # noqa: E402
 from topics import read_whole  # noqa: E402
 
 if TYPE_CHECKING:
@@ -76,14 +75,10 @@ class Run:
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
-    """The embedded services with commit times kept; the database's URL."""
+    """The embedded services with commit times kept, and checkpoints at will; the database's URL."""
     with embedded_services() as variables:
         url = variables["DATABASE_URL"]
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
-        server = embedded.Postgres()
-        server.stop()
-        server.start()
+        as_superuser(url, "ALTER SYSTEM SET track_commit_timestamp = on", "GRANT pg_checkpoint TO kafka_user")
         yield url
 
 
@@ -121,7 +116,7 @@ class Workbench:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield self._base.rpartition("/")[0] + f"/{name}"
         with psycopg.connect(self._base, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
             connection.execute("CHECKPOINT")
 
     def run(self, program: Program, broker: str, topic: str, url: str, limit: float = 600) -> Run:

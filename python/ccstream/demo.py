@@ -5,7 +5,6 @@ Every part runs in a process group of its own, so that Ctrl-C reaches only us, a
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import signal
 import subprocess
@@ -14,15 +13,17 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ccstream import embedded, settings
 from ccstream.console import LiveLine
+from ccstream.dashboard import serve
+from ccstream.embedded.user import open_log
 from ccstream.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import psycopg
 
@@ -50,7 +51,8 @@ class Part:
     def start(cls, title: str, arguments: Sequence[str]) -> Part:
         """Starts ``python -m ARGUMENTS``."""
         log = embedded.home() / f"demo-{title}.log"
-        with log.open("wb") as output:
+        log.unlink(missing_ok=True)
+        with open_log(log) as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -95,9 +97,7 @@ def run(*, rate: float, dashboard_port: int) -> int:
         ServiceError: a part is not installed, a port is taken, or a part ended by itself; nothing is
             left running that was started here.
     """
-    for module in ("streamlit", "psycopg"):
-        if importlib.util.find_spec(module) is None:
-            raise ServiceError(f"the dashboard needs {module}: pip install 'ccstream[dashboard]'", 2)
+    serve.check_installed()
     if embedded.is_taken(dashboard_port):
         raise ServiceError(
             f"port {dashboard_port} is taken by another program, so the dashboard cannot start there; "
@@ -130,18 +130,7 @@ def _start_parts(parts: list[Part], rate: float, dashboard_port: int) -> None:
     paced = "max" if math.isinf(rate) else str(rate)
     parts.append(Part.start("producer", ["ccstream", "produce", "--rate", paced]))
     parts.append(Part.start("consumer", ["ccstream", "consume"]))
-    page = Path(__file__).parent / "dashboard" / "page.py"
-    flags = {
-        "server.address": "localhost",
-        "server.port": str(dashboard_port),
-        "server.headless": "true",
-        "server.showEmailPrompt": "false",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "viewer",
-    }
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    parts.append(Part.start("dashboard", ["streamlit", "run", str(page), *arguments]))
+    parts.append(Part.start("dashboard", ["ccstream", "dashboard", "--port", str(dashboard_port)]))
 
 
 def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> NoReturn:

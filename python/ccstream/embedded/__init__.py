@@ -50,6 +50,8 @@ def up(say: Callable[[str], object]) -> list[Service]:
                 say(f"✓ {service.title} runs on port {port} (log: {service.log})")
             else:
                 say(f"✓ {service.title} answers on port {port} already")
+            for line in service.warnings():
+                say(f"  {line}")
     except BaseException:
         for service in reversed(started):
             service.stop()

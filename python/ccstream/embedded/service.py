@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ccstream.embedded.user import is_root, make_home
 from ccstream.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -39,11 +40,6 @@ def home() -> Path:
         return Path("/var/lib/ccstream")
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(data) / "ccstream"
-
-
-def is_root() -> bool:
-    """Whether this process is root's."""
-    return os.geteuid() == 0
 
 
 def _psutil() -> Any:  # noqa: ANN401
@@ -74,14 +70,6 @@ def is_taken(port: int) -> bool:
     return False
 
 
-def _make_home() -> None:
-    folder = home()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-    except OSError as error:
-        raise ServiceError(f"cannot make {folder}: {error.strerror}; name another with CCSTREAM_HOME", 2) from error
-
-
 class Service(ABC):
     """One of the two: a process of its own group, with a log and a note of its id.
 
@@ -107,6 +95,10 @@ class Service(ABC):
     @abstractmethod
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Starts the process."""
+
+    def warnings(self) -> list[str]:
+        """Lines on what somebody should know of it, and what to do."""
+        return []
 
     @abstractmethod
     def answers(self) -> bool:
@@ -141,7 +133,7 @@ class Service(ABC):
                 f"port {self.address.port} is taken by another program, so {self.title} cannot start there; "
                 "end that program, or name another port"
             )
-        _make_home()
+        make_home(home())
         child = self._spawn()
         _spawned.append(child)
         created = _psutil().Process(child.pid).create_time()
