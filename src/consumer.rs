@@ -30,7 +30,10 @@ use crate::status::PyConsumeStatus;
 ///     topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
 ///         Default: ``KAFKA_TOPIC``, else ``orders_json``.
 ///     librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
-///         that ccstream sets itself is refused. A mapping, or pairs. Default: none.
+///         that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
+///         can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
+///     librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
+///         is also given otherwise beats it. Default: none.
 ///     group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
 ///     database_url: The database, as ``postgresql://user:password@host:port/database``. ``sslmode`` means what it
 ///         means to libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as
@@ -111,10 +114,11 @@ fn with_summary(error: PyErr, summary: Option<PyConsumeSummary>) -> PyErr {
 impl PyConsumer {
     // generated: signature of kafka, consumer
     #[pyo3(signature = (*, on_event=None, **settings))]
-    #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, group=None, \
-            database_url=None, connections=None, batch_rows=None, batch_bytes=None, linger=None, \
-            until_caught_up=False, drain_limit=None, assignment=None, session_timeout=None, \
-            always_stage=False, synchronous_commit=True, on_event=None)")]
+    #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
+            librdkafka_options_file=None, group=None, database_url=None, connections=None, \
+            batch_rows=None, batch_bytes=None, linger=None, until_caught_up=False, drain_limit=None, \
+            assignment=None, session_timeout=None, always_stage=False, synchronous_commit=True, \
+            on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

@@ -1,5 +1,7 @@
 //! `ccstream.diagnose`, and the question of a moment that the embedded services ask.
 
+use std::path::PathBuf;
+
 use ccstream_core::settings::DatabaseUrl;
 use ccstream_services::operate::doctor::{self, Check, doctor as inspect_all};
 use ccstream_services::postgres::tables::Tables;
@@ -36,6 +38,7 @@ record!(
 ///     topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 ///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+///     librdkafka_options_file: A file of such settings, which nobody else may read.
 ///
 /// Returns:
 ///     The checks, in the order in which the parts are needed. What cannot be reached is a check that is not ``ok``.
@@ -47,15 +50,16 @@ record!(
 ///     >>> [check.name for check in ccstream.diagnose() if not check.ok]  # doctest: +SKIP
 ///     ['topic']
 #[pyfunction]
-#[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None))]
+#[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None, librdkafka_options_file=None))]
 pub(crate) fn diagnose(
     py: Python<'_>,
     bootstrap_servers: Option<String>,
     topic: Option<String>,
     database_url: Option<String>,
     librdkafka_options: Option<Bound<'_, PyAny>>,
+    librdkafka_options_file: Option<PathBuf>,
 ) -> PyResult<Vec<PyCheck>> {
-    let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
+    let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options, librdkafka_options_file)?;
     let url = url_of(py, database_url)?;
     let inspect = move || inspect_all(&kafka, &url, &Tables::default()).raise();
     let checks = run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, inspect)?;

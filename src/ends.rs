@@ -1,6 +1,7 @@
 //! `ccstream.topic_ends`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ccstream_services::kafka::ends::topic_ends as ask_ends;
 use pyo3::prelude::*;
@@ -20,6 +21,7 @@ use crate::settings::kafka_config;
 ///         ``localhost:9094``.
 ///     topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
 ///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+///     librdkafka_options_file: A file of such settings, which nobody else may read.
 ///
 /// Returns:
 ///     For each partition the offset that its next message gets; empty where there is no such topic.
@@ -32,13 +34,14 @@ use crate::settings::kafka_config;
 ///     >>> ccstream.topic_ends()  # doctest: +SKIP
 ///     {0: 5000}
 #[pyfunction]
-#[pyo3(signature = (*, bootstrap_servers=None, topic=None, librdkafka_options=None))]
+#[pyo3(signature = (*, bootstrap_servers=None, topic=None, librdkafka_options=None, librdkafka_options_file=None))]
 pub(crate) fn topic_ends(
     py: Python<'_>,
     bootstrap_servers: Option<String>,
     topic: Option<String>,
     librdkafka_options: Option<Bound<'_, PyAny>>,
+    librdkafka_options_file: Option<PathBuf>,
 ) -> PyResult<BTreeMap<i32, i64>> {
-    let config = kafka_config(py, bootstrap_servers, topic, librdkafka_options)?;
+    let config = kafka_config(py, bootstrap_servers, topic, librdkafka_options, librdkafka_options_file)?;
     run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, move || ask_ends(&config).raise())
 }

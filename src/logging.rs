@@ -1,6 +1,6 @@
 //! Rust's log lines as records of Python's `logging`, below the one logger `ccstream`.
 
-use log::{Log, Metadata, Record};
+use log::{Level, Log, Metadata, Record};
 
 /// Passes lines on to Python. A crate's name is no part of the logger's: `ccstream_services::consume` is
 /// `ccstream.consume` to whoever configures logging.
@@ -15,12 +15,20 @@ impl OneTree {
     }
 }
 
+/// Whether a line may have what is in messages: tokio-postgres writes each statement's parameters, with keys and payloads.
+fn tells_secrets(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("tokio_postgres") && metadata.level() >= Level::Debug
+}
+
 impl Log for OneTree {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.enabled(metadata)
+        !tells_secrets(metadata) && self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
+        if tells_secrets(record.metadata()) {
+            return;
+        }
         let target = Self::target(record.target());
         self.0.log(
             &Record::builder()

@@ -26,7 +26,10 @@ use crate::settings::Arguments;
 ///     topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
 ///         Default: ``KAFKA_TOPIC``, else ``orders_json``.
 ///     librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
-///         that ccstream sets itself is refused. A mapping, or pairs. Default: none.
+///         that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
+///         can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
+///     librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
+///         is also given otherwise beats it. Default: none.
 ///     rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
 ///         0.5 to 2 s, at random.
 ///     count: The number of events to stop after. Default: no end, or the file's end.
@@ -38,6 +41,10 @@ use crate::settings::Arguments;
 ///     map: The column of the file that fills a field; a column with the field's own name needs none. A mapping, or
 ///         pairs. Default: none.
 ///     set: The value of a field where the file has none or leaves it empty. A mapping, or pairs. Default: none.
+///     tokenize: Fields of the file's rows, joined by commas, that a token is sent for: as ``card_token``, where the
+///         file has card numbers, which are not sent. One value has one token. Default: none.
+///     token_key_file: The file with the key that tokens are made with, of 16 bytes or more, which nobody else may
+///         read. Default: none.
 ///     partitions: The topic's partitions, where it has to be created. From 1 to 65,535. Default 1.
 ///     drain_limit: The longest time that a stop waits for the broker to acknowledge the events in flight. From 0 to
 ///         240 s. Default 10 s.
@@ -63,8 +70,9 @@ pub(crate) struct PyProducer {
 impl PyProducer {
     // generated: signature of kafka, producer
     #[pyo3(signature = (*, on_event=None, **settings))]
-    #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, rate=None, count=None, \
-            seed=None, start_time=None, replay=None, map=None, set=None, partitions=None, \
+    #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
+            librdkafka_options_file=None, rate=None, count=None, seed=None, start_time=None, \
+            replay=None, map=None, set=None, tokenize=None, token_key_file=None, partitions=None, \
             drain_limit=None, on_event=None)")]
     // generated, to here
     #[new]

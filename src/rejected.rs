@@ -1,5 +1,7 @@
 //! Dead letters: `ccstream.count_rejected`, `select_rejected` and `replay_rejected`.
 
+use std::path::PathBuf;
+
 use ccstream_services::operate::rejections::{self, KeptMessage, ReasonCount, Resent, Selection};
 use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
@@ -132,6 +134,7 @@ pub(crate) fn select_rejected(
 ///     id: Only the one with this number. Default: any.
 ///     reason: Only those of this reason. Default: any.
 ///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+///     librdkafka_options_file: A file of such settings, which nobody else may read.
 ///
 /// Returns:
 ///     The number of messages sent, and the numbers of those left out, by cause.
@@ -146,7 +149,7 @@ pub(crate) fn select_rejected(
 ///     >>> ccstream.replay_rejected(reason="missing_field").sent  # doctest: +SKIP
 ///     3
 #[pyfunction]
-#[pyo3(signature = (*, database_url=None, bootstrap_servers=None, id=None, reason=None, librdkafka_options=None))]
+#[pyo3(signature = (*, database_url=None, bootstrap_servers=None, id=None, reason=None, librdkafka_options=None, librdkafka_options_file=None))]
 pub(crate) fn replay_rejected(
     py: Python<'_>,
     database_url: Option<String>,
@@ -154,8 +157,9 @@ pub(crate) fn replay_rejected(
     id: Option<i64>,
     reason: Option<String>,
     librdkafka_options: Option<Bound<'_, PyAny>>,
+    librdkafka_options_file: Option<PathBuf>,
 ) -> PyResult<PyResent> {
-    let kafka = kafka_config(py, bootstrap_servers, None, librdkafka_options)?;
+    let kafka = kafka_config(py, bootstrap_servers, None, librdkafka_options, librdkafka_options_file)?;
     let url = url_of(py, database_url)?;
     let selection = Selection { id, reason, limit: None };
     let stop = CancellationToken::new();

@@ -56,14 +56,48 @@ impl<'py> Arguments<'py> {
 
 /// Sets what was given, or what its variable holds; None is as if it had not been given.
 fn set<C: Settings>(config: &mut C, setting: &Setting<C>, given: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    if let Some(given) = given.filter(|given| !given.is_none()) {
+    let given = given.filter(|given| !given.is_none());
+    if let Some(prefix) = setting.variable.and_then(|name| name.strip_suffix('*')) {
+        let mut all = named_by_variables(prefix);
+        if let Some(given) = given {
+            all.extend(pairs(given).map_err(|error| named(given.py(), setting.name, error))?);
+        }
+        return (setting.set)(config, Value::Pairs(all)).raise();
+    }
+    if let Some(given) = given {
         let value = value(setting.name, setting.kind, given).map_err(|error| named(given.py(), setting.name, error))?;
         return (setting.set)(config, value).raise();
     }
-    let held = setting.variable.and_then(|name| Some((name, std::env::var(name).ok()?)));
-    let Some((name, text)) = held.filter(|(_, text)| !text.is_empty()) else { return Ok(()) };
+    let Some(name) = setting.variable else { return Ok(()) };
+    let Some(text) = held(name, setting)? else { return Ok(()) };
     let refuse = |why| bad_argument(setting.name, format!("{name}={text} {why}"));
     (setting.set)(config, Value::parse(setting.kind, &text).map_err(refuse)?).raise()
+}
+
+/// What a variable holds, or the file that the variable with `_FILE` after its name names, where the setting is a secret.
+fn held<C>(name: &str, setting: &Setting<C>) -> PyResult<Option<String>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+    let (text, in_file) = (variable(name), format!("{name}_FILE"));
+    let file = if setting.is_secret { variable(&in_file) } else { None };
+    match (text, file) {
+        (Some(_), Some(_)) => Err(bad_argument(setting.name, format!("both {name} and {in_file} are set; unset one"))),
+        (text, None) => Ok(text),
+        (None, Some(path)) => match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) => Err(bad_argument(setting.name, format!("{in_file}={path} cannot be read: {error}"))),
+        },
+    }
+}
+
+/// Names and values of the variables that begin with a prefix, in order: `CCSTREAM_KAFKA_SASL_PASSWORD` is
+/// `sasl.password`.
+fn named_by_variables(prefix: &str) -> Vec<(String, String)> {
+    let name = |variable: &str| Some(variable.strip_prefix(prefix)?.to_lowercase().replace('_', "."));
+    let mut found: Vec<_> = std::env::vars_os()
+        .filter_map(|(variable, value)| Some((name(variable.to_str()?)?, value.to_str()?.to_owned())))
+        .collect();
+    found.sort();
+    found
 }
 
 /// The error of an argument of another type, as Python's functions name theirs.
@@ -126,10 +160,12 @@ pub(crate) fn kafka_config(
     bootstrap_servers: Option<String>,
     topic: Option<String>,
     options: Option<Bound<'_, PyAny>>,
+    options_file: Option<PathBuf>,
 ) -> PyResult<KafkaConfig> {
     let given = PyDict::new(py);
     given.set_item("bootstrap_servers", bootstrap_servers)?;
     given.set_item("topic", topic)?;
     given.set_item("librdkafka_options", options)?;
+    given.set_item("librdkafka_options_file", options_file)?;
     Arguments { given }.take()
 }

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psycopg
 
 from ccstream import embedded
+from ccstream.embedded.user import as_user
 from keeper import KeptFolder
 
 if TYPE_CHECKING:
@@ -78,12 +82,27 @@ def embedded_services() -> Iterator[dict[str, str]]:
                     os.environ[name] = value
 
 
+def as_superuser(url: str, *statements: str) -> None:
+    """Runs statements in a database as the superuser, who cannot log in: the server is stopped meanwhile."""
+    server = embedded.Postgres()
+    server.stop()
+    alone = [str(server.binaries() / "postgres"), "--single", "-j", "-D", str(server.data), urlsplit(url).path[1:]]
+    text = "".join(f"{statement};\n\n" for statement in statements)
+    done = subprocess.run(alone, capture_output=True, check=True, cwd="/", input=text, text=True, **as_user())
+    assert "ERROR:" not in done.stderr, done.stderr
+    server.start()
+
+
 def set_durable(url: str, *, durable: bool) -> None:
-    """Lets a PostgreSQL of the tests' own survive a crash, as it does by default, or save the time for that."""
+    """Lets a PostgreSQL of the tests' own survive a crash, as it does by default, or save the time for that.
+
+    Its user is no superuser: the file of settings is written, and the server asked to read it.
+    """
+    data = embedded.home() / f"postgres-{urlsplit(url).port}"
+    lines = "" if durable else "".join(f"{setting} = off\n" for setting in CRASH_SAFETY)
+    (data / "postgresql.auto.conf").write_text(lines)
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGHUP)
     with psycopg.connect(url, autocommit=True) as connection:
-        for setting in CRASH_SAFETY:
-            connection.execute(f"ALTER SYSTEM {f'RESET {setting}' if durable else f'SET {setting} = off'}")
-        connection.execute("SELECT pg_reload_conf()")
         wanted = {"on" if durable else "off"}
         while {row[0] for setting in CRASH_SAFETY for row in connection.execute(f"SHOW {setting}")} != wanted:
             time.sleep(0.01)

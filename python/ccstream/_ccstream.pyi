@@ -85,7 +85,10 @@ class Producer:
         topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
             Default: ``KAFKA_TOPIC``, else ``orders_json``.
         librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
-            that ccstream sets itself is refused. A mapping, or pairs. Default: none.
+            that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
+            can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
+            is also given otherwise beats it. Default: none.
         rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
             0.5 to 2 s, at random.
         count: The number of events to stop after. Default: no end, or the file's end.
@@ -97,6 +100,10 @@ class Producer:
         map: The column of the file that fills a field; a column with the field's own name needs none. A mapping, or
             pairs. Default: none.
         set: The value of a field where the file has none or leaves it empty. A mapping, or pairs. Default: none.
+        tokenize: Fields of the file's rows, joined by commas, that a token is sent for: as ``card_token``, where the
+            file has card numbers, which are not sent. One value has one token. Default: none.
+        token_key_file: The file with the key that tokens are made with, of 16 bytes or more, which nobody else may
+            read. Default: none.
         partitions: The topic's partitions, where it has to be created. From 1 to 65,535. Default 1.
         drain_limit: The longest time that a stop waits for the broker to acknowledge the events in flight. From 0 to
             240 s. Default 10 s.
@@ -119,6 +126,7 @@ class Producer:
         bootstrap_servers: str | None = None,
         topic: str | None = None,
         librdkafka_options: _Pairs | None = None,
+        librdkafka_options_file: str | PathLike[str] | None = None,
         rate: float | None = None,
         count: int | None = None,
         seed: int | None = None,
@@ -126,6 +134,8 @@ class Producer:
         replay: str | PathLike[str] | None = None,
         map: _Pairs | None = None,
         set: _Pairs | None = None,
+        tokenize: str | None = None,
+        token_key_file: str | PathLike[str] | None = None,
         partitions: int | None = None,
         drain_limit: timedelta | None = None,
         # generated, to here
@@ -227,7 +237,10 @@ class Consumer:
         topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
             Default: ``KAFKA_TOPIC``, else ``orders_json``.
         librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
-            that ccstream sets itself is refused. A mapping, or pairs. Default: none.
+            that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
+            can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
+            is also given otherwise beats it. Default: none.
         group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
         database_url: The database, as ``postgresql://user:password@host:port/database``. ``sslmode`` means what it
             means to libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as
@@ -271,6 +284,7 @@ class Consumer:
         bootstrap_servers: str | None = None,
         topic: str | None = None,
         librdkafka_options: _Pairs | None = None,
+        librdkafka_options_file: str | PathLike[str] | None = None,
         group: str | None = None,
         database_url: str | None = None,
         connections: int | None = None,
@@ -495,6 +509,7 @@ def diagnose(
     topic: str | None = None,
     database_url: str | None = None,
     librdkafka_options: _Pairs | None = None,
+    librdkafka_options_file: str | PathLike[str] | None = None,
 ) -> list[Check]:
     """Inspects broker, topic, database, tables, privileges and versions; changes nothing.
 
@@ -507,6 +522,7 @@ def diagnose(
         topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
         librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+        librdkafka_options_file: A file of such settings, which nobody else may read.
 
     Returns:
         The checks, in the order in which the parts are needed. What cannot be reached is a check that is not ``ok``.
@@ -571,6 +587,7 @@ def replay_rejected(
     id: int | None = None,
     reason: str | None = None,
     librdkafka_options: _Pairs | None = None,
+    librdkafka_options_file: str | PathLike[str] | None = None,
 ) -> Resent:
     """Replays dead letters: sends them to the topic that they came from, oldest first, and notes when.
 
@@ -585,6 +602,7 @@ def replay_rejected(
         id: Only the one with this number. Default: any.
         reason: Only those of this reason. Default: any.
         librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+        librdkafka_options_file: A file of such settings, which nobody else may read.
 
     Returns:
         The number of messages sent, and the numbers of those left out, by cause.
@@ -605,6 +623,7 @@ def topic_ends(
     bootstrap_servers: str | None = None,
     topic: str | None = None,
     librdkafka_options: _Pairs | None = None,
+    librdkafka_options_file: str | PathLike[str] | None = None,
 ) -> dict[int, int]:
     """Asks the broker where each partition of a topic ends.
 
@@ -616,6 +635,7 @@ def topic_ends(
             ``localhost:9094``.
         topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
         librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
+        librdkafka_options_file: A file of such settings, which nobody else may read.
 
     Returns:
         For each partition the offset that its next message gets; empty where there is no such topic.

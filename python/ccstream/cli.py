@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import ccstream
-from ccstream import flags
+from ccstream import flags, settings
 from ccstream.console import ConsumerConsole, ProducerConsole
 from ccstream.errors import CcstreamError
 from ccstream.event_log import EventLog
@@ -189,6 +189,7 @@ def _rejected(options: argparse.Namespace) -> int:
             id=options.id,
             reason=options.reason,
             librdkafka_options=options.librdkafka_options,
+            librdkafka_options_file=options.librdkafka_options_file,
         )
         print(f"Sent {resent.sent:,} again; what becomes of them the consumer says.")
         for count, why in (
@@ -249,12 +250,26 @@ def _doctor(options: argparse.Namespace) -> int:
         topic=options.topic,
         database_url=options.database_url,
         librdkafka_options=options.librdkafka_options,
+        librdkafka_options_file=options.librdkafka_options_file,
     )
     for check in checks:
         print(f"{'✓' if check.ok else '✗'} {check.name}: {check.found}")
         if check.mend:
             print(f"    {flags.worded(check.mend)}")
-    return 0 if all(check.ok for check in checks) else 1
+    warnings = _embedded_warnings(options.database_url)
+    for line in warnings:
+        print(f"✗ embedded: {line}" if line == warnings[0] else f"  {line}")
+    return 0 if all(check.ok for check in checks) and not warnings else 1
+
+
+def _embedded_warnings(url: str | None) -> list[str]:
+    """What is wrong with the embedded PostgreSQL's data, where it is the database in question."""
+    from ccstream import embedded  # noqa: PLC0415
+
+    with contextlib.suppress(ccstream.CcstreamError):
+        if url in {None, settings.database_url()}:
+            return embedded.Postgres().warnings()
+    return []
 
 
 def _up(_options: argparse.Namespace) -> int:
@@ -283,6 +298,12 @@ def _demo(options: argparse.Namespace) -> int:
     return demo.run(rate=options.rate, dashboard_port=options.dashboard_port)
 
 
+def _dashboard(options: argparse.Namespace) -> int:
+    from ccstream.dashboard import serve  # noqa: PLC0415
+
+    serve.run(options.port)
+
+
 @dataclass(frozen=True)
 class Command:
     """A command: what it runs, what it says of itself, its flags."""
@@ -309,6 +330,7 @@ COMMANDS = {
     "down": Command(_down, "stop the embedded broker and PostgreSQL"),
     "status": Command(_status, "say which embedded services run"),
     "demo": Command(_demo, "start everything, with a dashboard; Ctrl-C ends it", flags.add_demo),
+    "dashboard": Command(_dashboard, "serve the dashboard on this machine; Ctrl-C ends it", flags.add_dashboard),
     "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),
     "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", flags.add_consume),
     "verify": Command(_verify, "count again what the counters and totals say", flags.add_verify),

@@ -54,7 +54,7 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
     by_default = f"{setting.variable}; default {default}" if setting.variable else f"default {default}"
     if setting.kind == "pairs":
         known |= {"action": "append", "type": pair(setting.shown)}
-        by_default = "may be repeated"
+        by_default = f"{setting.variable}; may be repeated" if setting.variable else "may be repeated"
     elif setting.choices:
         known["choices"] = setting.choices
     elif setting.kind in TYPES:
@@ -212,3 +212,8 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``demo``."""
     parser.add_argument("--rate", type=rate, metavar="N", default=20.0, help="events a second, or max (default 20)")
     parser.add_argument("--dashboard-port", type=count, metavar="PORT", default=8501, help="default %(default)s")
+
+
+def add_dashboard(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of ``dashboard``."""
+    parser.add_argument("--port", type=count, metavar="PORT", default=8501, help="default %(default)s")

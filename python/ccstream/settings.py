@@ -49,8 +49,20 @@ def bootstrap_servers() -> str:
 
 
 def database_url() -> str:
-    """``DATABASE_URL`` or the default."""
-    return value("database_url")
+    """``DATABASE_URL``, what is in the file that ``DATABASE_URL_FILE`` names, or the default.
+
+    Raises:
+        ConfigError: both are set, or the file cannot be read.
+    """
+    file = os.environ.get("DATABASE_URL_FILE")
+    if not file:
+        return value("database_url")
+    if os.environ.get("DATABASE_URL"):
+        raise ConfigError("database_url: both DATABASE_URL and DATABASE_URL_FILE are set; unset one")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"database_url: DATABASE_URL_FILE={file} cannot be read: {error}") from error
 
 
 def group() -> str:

@@ -111,7 +111,10 @@ def make_database(services: dict[str, str], template: str = "template1") -> Iter
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield base.rpartition("/")[0] + f"/{name}"
     with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        # Not WITH (FORCE), which a user who is no superuser may not while an autovacuum worker is there.
+        sessions = "FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
+        connection.execute(f"SELECT pg_terminate_backend(pid) {sessions}", [name])
+        connection.execute(f'DROP DATABASE "{name}"')
 
 
 @pytest.fixture

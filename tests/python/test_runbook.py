@@ -160,7 +160,7 @@ def test_doctor_names_missing_privileges(embedded_pipeline: Pipeline) -> None:
     pipeline.run("consume", "--until-caught-up")
     role = pipeline.topic
     pipeline.execute(
-        f"CREATE ROLE {role} LOGIN PASSWORD 'p'; "
+        f"CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT {role} TO CURRENT_USER; "
         f"GRANT SELECT, INSERT ON orders, kafka_offsets, rejected_events TO {role}"
     )
     try:

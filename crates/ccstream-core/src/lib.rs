@@ -7,6 +7,7 @@
 //! Data flows down the list of modules below; each uses only those above it.
 
 pub mod error;
+pub mod private_file;
 
 pub mod sql_type;
 pub mod units;
@@ -29,6 +30,7 @@ pub mod rejection;
 pub mod validate;
 
 pub mod record;
+pub mod tokens;
 
 pub mod replay;
 pub mod table;

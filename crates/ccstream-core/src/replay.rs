@@ -1,5 +1,5 @@
 //! The rows of a CSV file as events, every one of them: a row that is not valid is sent as it is,
-//! for the consumer to reject, keep and explain.
+//! for the consumer to reject, keep and explain. A file with a card number is not sent at all.
 
 use std::fmt;
 use std::fs::File;
@@ -10,12 +10,14 @@ use csv::ByteRecord;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
+use crate::card_number;
 use crate::codec::WIRE_ORDER;
 use crate::error::{Error, Result};
 use crate::fields::{FIELDS, Field, Place, place_of_key};
 use crate::json::push_text;
 use crate::record::Record;
 use crate::sql_type::SqlType;
+use crate::tokens::{TokenConfig, Tokens};
 
 /// How a file's rows become events.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,8 @@ pub struct ReplayConfig {
     pub map: Vec<(String, String)>,
     /// Pairs of a field and its value where the file has none.
     pub set: Vec<(String, String)>,
+    /// What puts tokens in the place of fields' values.
+    pub tokens: Option<TokenConfig>,
 }
 
 /// Where a field of each row's event comes from.
@@ -35,6 +39,8 @@ struct FieldSource {
     column: Option<usize>,
     /// The value where there is no such column or it is empty.
     fallback: Option<String>,
+    /// Whether a token is sent in its place.
+    is_tokenized: bool,
 }
 
 type CsvReader = csv::Reader<Box<dyn Read + Send>>;
@@ -45,6 +51,7 @@ pub struct Replay {
     reader: CsvReader,
     record: ByteRecord,
     sources: Vec<FieldSource>,
+    tokens: Option<Tokens>,
     /// The start of every id made here: the file's hash.
     id_prefix: String,
     row: u64,
@@ -57,54 +64,87 @@ impl fmt::Debug for Replay {
 }
 
 impl Replay {
-    /// Opens the file and reads its header. Errors name the field or column that does not exist.
+    /// Opens the file and reads it once, for its hash and for card numbers. Errors: the file cannot be read, a field or
+    /// column does not exist, or a value that would be sent holds a card number.
     ///
     /// An id is made of the file's hash (of its text, unpacked) and the row's number where the file
     /// has none: the same file replayed again is all duplicates, identical rows in it are not.
     pub fn open(config: &ReplayConfig) -> Result<Self> {
         let path = config.path.display().to_string();
         let id_prefix = hash(&config.path).map_err(|error| file_error(&path, &error))?;
-        let (reader, sources) = Self::read_header(config)?;
-        Ok(Self { path, reader, record: ByteRecord::new(), sources, id_prefix, row: 0 })
+        let begin = || Self::begin(config, id_prefix.clone());
+        let mut whole = begin()?;
+        while whole.read_row()? {
+            whole.check_row()?;
+        }
+        begin()
     }
 
     /// Errors: the file cannot be read, or its columns do not fill the fields. Only its header is read.
     pub fn check(config: &ReplayConfig) -> Result<()> {
-        Self::read_header(config).map(drop)
+        Self::begin(config, String::new()).map(drop)
     }
 
-    fn read_header(config: &ReplayConfig) -> Result<(CsvReader, Vec<FieldSource>)> {
+    fn begin(config: &ReplayConfig, id_prefix: String) -> Result<Self> {
         let path = config.path.display().to_string();
         let input = open_text(&config.path).map_err(|error| file_error(&path, &error))?;
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
         let header = reader.headers().map_err(|error| file_error(&path, &error))?.clone();
         let columns: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
         let sources = field_sources(config, &columns)?;
-        Ok((reader, sources))
+        let tokens = config.tokens.as_ref().map(Tokens::new).transpose()?;
+        Ok(Self { path, reader, record: ByteRecord::new(), sources, tokens, id_prefix, row: 0 })
     }
 
-    /// The next row's event; None at the end of the file.
-    pub fn next_event(&mut self) -> Result<Option<Record>> {
+    /// Whether there is one more row, which is then read. Errors: it is no CSV.
+    fn read_row(&mut self) -> Result<bool> {
         let more = self.reader.read_byte_record(&mut self.record).map_err(|error| Error::File {
             path: self.path.clone(),
             reason: format!("row {}: {error}", self.row + 1),
         })?;
-        if !more {
+        self.row += u64::from(more);
+        Ok(more)
+    }
+
+    /// Errors: a value that would be sent as it is holds a card number. Ids may look like one.
+    fn check_row(&self) -> Result<()> {
+        for &place in WIRE_ORDER.iter().filter(|&&place| place != Place::ORDER_ID) {
+            if !self.sources[place.index()].is_tokenized && self.value(place).is_some_and(card_number::is_in) {
+                let key = place.field().key;
+                let reason = format!(
+                    "row {}: what fills {key:?} holds a card number, which must not be sent; nothing was; name the field in \
+                     `tokenize` to send a token in its place",
+                    self.row
+                );
+                return Err(Error::File { path: self.path.clone(), reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// The next row's event; None at the end of the file.
+    pub fn next_event(&mut self) -> Result<Option<Record>> {
+        if !self.read_row()? {
             return Ok(None);
         }
-        self.row += 1;
+        // Again: the file may have changed since it was opened.
+        self.check_row()?;
         let mut event = Record::default();
         event.payload.push(b'{');
         for &place in WIRE_ORDER.iter() {
             let field = place.field();
-            let made_id;
-            let value = match self.value(place) {
-                Some(value) => value,
-                None if place == Place::ORDER_ID => {
-                    made_id = format!("{}-{:09}", self.id_prefix, self.row);
-                    made_id.as_bytes()
+            let made;
+            let value = match (self.value(place), &self.tokens) {
+                (Some(value), Some(tokens)) if self.sources[place.index()].is_tokenized => {
+                    made = tokens.of(value);
+                    made.as_bytes()
                 }
-                None => continue,
+                (Some(value), _) => value,
+                (None, _) if place == Place::ORDER_ID => {
+                    made = format!("{}-{:09}", self.id_prefix, self.row);
+                    made.as_bytes()
+                }
+                (None, _) => continue,
             };
             if place == Place::CARD_TOKEN {
                 event.key = Some(value.to_vec());
@@ -160,7 +200,7 @@ fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSou
         .iter()
         .map(|field| FieldSource {
             column: column(field.key).or_else(|| field.other_key.and_then(column)),
-            fallback: None,
+            ..FieldSource::default()
         })
         .collect();
     for (name, from) in &config.map {
@@ -172,6 +212,13 @@ fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSou
     }
     for (name, value) in &config.set {
         sources[place("set", name)?].fallback = Some(value.clone());
+    }
+    for name in config.tokens.iter().flat_map(|tokens| &tokens.fields) {
+        let at = place("tokenize", name)?;
+        if !matches!(FIELDS[at].sql_type, SqlType::Text(_)) {
+            return Err(Error::config("tokenize", format!("{name:?} is no field of text, as a token is")));
+        }
+        sources[at].is_tokenized = true;
     }
     for (source, field) in sources.iter().zip(FIELDS) {
         let filled = source.column.is_some() || source.fallback.is_some();
@@ -246,10 +293,20 @@ mod tests {
     const TEXT: &str = "when,who,amount,note\n2014-03-06,Shop \"A\",12.5,x\n2014-03-06,,-3,\n,Shop,abc,\n";
 
     fn replay(name: &str, bytes: &[u8], map: &[(&str, &str)], set: &[(&str, &str)]) -> Result<Vec<Record>> {
+        replay_with(name, bytes, map, set, None)
+    }
+
+    fn replay_with(
+        name: &str,
+        bytes: &[u8],
+        map: &[(&str, &str)],
+        set: &[(&str, &str)],
+        tokens: Option<TokenConfig>,
+    ) -> Result<Vec<Record>> {
         let path = std::env::temp_dir().join(format!("ccstream-{}-{name}", std::process::id()));
         std::fs::write(&path, bytes).unwrap();
         let own = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
-        let opened = Replay::open(&ReplayConfig { path: path.clone(), map: own(map), set: own(set) });
+        let opened = Replay::open(&ReplayConfig { path: path.clone(), map: own(map), set: own(set), tokens });
         let mut events = Vec::new();
         let result = opened.and_then(|mut replay| {
             while let Some(event) = replay.next_event()? {
@@ -296,6 +353,44 @@ mod tests {
         let shown = String::from_utf8_lossy(&event.payload).into_owned();
         assert!(shown.contains(r#""amount":"1.5 ""#) && shown.contains(r#""risk_flag":true"#), "{shown}");
         assert_eq!(validate(Some(&event.payload)).unwrap_err().reason, Reason::InvalidUtf8);
+    }
+
+    const CARDS: &str = "timestamp,amount,cc_num,merchant\n2014-03-06,1,tok,Shop\n2014-03-06,1,4111 1111 1111 1111,Shop\n\
+                         2014-03-06,1,4111111111111111,Shop\n2014-03-06,1,630423337322,Shop\n";
+
+    #[test]
+    fn a_card_number_is_not_sent() {
+        let error = replay("refused.csv", CARDS.as_bytes(), &[("card_token", "cc_num")], &[]).unwrap_err().to_string();
+        assert!(error.contains("row 2: what fills \"card_token\"") && error.contains("tokenize"), "{error}");
+        assert!(!error.contains("1111"), "{error}");
+        let error = replay("set.csv", CARDS.as_bytes(), &[], &[("card_token", "378282246310005")]).unwrap_err();
+        assert!(error.to_string().contains("row 1: "), "{error}");
+        // What is not sent is nobody's matter, and an id may look like one.
+        assert_eq!(replay("unused.csv", CARDS.as_bytes(), &[], &[]).unwrap().len(), 4);
+        let ids = "timestamp,amount,transaction_id\n2014-03-06,1,4111111111111111\n";
+        assert_eq!(replay("ids-only.csv", ids.as_bytes(), &[], &[]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_token_stands_in_its_place() {
+        let key = std::env::temp_dir().join(format!("ccstream-{}-key", std::process::id()));
+        crate::private_file::write_for_test(&key, b"sixteen bytes and more\n", 0o600);
+        let tokens = |fields: &[&str]| {
+            Some(TokenConfig { fields: fields.iter().map(|&name| name.to_owned()).collect(), key_file: key.clone() })
+        };
+        let map = [("card_token", "cc_num")];
+        let events = replay_with("tokens.csv", CARDS.as_bytes(), &map, &[], tokens(&["card_token"])).unwrap();
+        let keys: Vec<_> = events.iter().map(|event| event.key.clone().unwrap()).collect();
+        assert_eq!(keys[1], keys[2], "however it is written");
+        assert!(keys[0] != keys[1] && keys[1] != keys[3]);
+        for (event, key) in events.iter().zip(&keys) {
+            let transaction = validate(Some(&event.payload)).unwrap();
+            assert_eq!(transaction.text(Place::CARD_TOKEN).map(str::as_bytes), Some(key.as_slice()));
+            assert!(!String::from_utf8_lossy(&event.payload).contains("1111"));
+        }
+        let error = replay_with("amount.csv", CARDS.as_bytes(), &map, &[], tokens(&["amount"])).unwrap_err();
+        assert!(error.to_string().starts_with("tokenize: "), "{error}");
+        std::fs::remove_file(key).unwrap();
     }
 
     #[test]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures
 
 SHOWN_MESSAGES = 5
+_ICON = Path(__file__).with_name("card.svg")
 # Never drawn: it has Streamlit serve the coastlines, which a browser then keeps. (Of the file that it runs, Streamlit
 # would draw a text in this place.)
 _LAND = declare_component("land", path=charts.LAND.parent)
@@ -65,7 +66,7 @@ def _zone() -> tzinfo:
 
 def render() -> None:
     """Draws the page; Streamlit calls it at each change of a setting."""
-    st.set_page_config(page_title="ccstream", page_icon=":material/credit_card:", layout="wide")
+    st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
     st.html(panels.STYLE)
     url, zone = settings.database_url(), _zone()
     try:

@@ -23,6 +23,7 @@ from conftest import leave_out, make_database
 from pipeline import OTHER_SESSIONS, make_pipeline
 from recount import read_topic
 from running import numbers_in
+from services import as_superuser
 from waiting import wait_until
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def role_of(pipeline: Pipeline) -> tuple[str, str]:
     role = f"app_{pipeline.topic}"
     database = urlsplit(pipeline.database_url).path.lstrip("/")
     pipeline.execute(
-        f"CREATE ROLE {role} LOGIN PASSWORD 'app'; GRANT SELECT, INSERT, UPDATE, DELETE ON {TABLES} TO {role};"
+        # As its member, our user may end its sessions and drop what it has.
+        f"CREATE ROLE {role} LOGIN PASSWORD 'app'; GRANT {role} TO CURRENT_USER;"
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {TABLES} TO {role};"
         f'GRANT TEMPORARY ON DATABASE "{database}" TO {role}'
     )
     url = urlsplit(pipeline.database_url)
@@ -214,7 +217,7 @@ def test_a_full_disk_is_waited_for(ready: Pipeline) -> None:
         shutil.chown(folder, "nobody", "nogroup")
         try:
             space = f"small_{ready.topic}"
-            ready.execute(f"CREATE TABLESPACE {space} LOCATION '{folder}'")
+            as_superuser(ready.database_url, f"CREATE TABLESPACE {space} OWNER kafka_user LOCATION '{folder}'")
             ready.execute(f"ALTER TABLE orders SET TABLESPACE {space}")
             consumer = ready.consume()
             send(ready, 40_000)

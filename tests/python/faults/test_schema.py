@@ -76,7 +76,7 @@ def test_another_encoding_is_refused(services: dict[str, str], embedded_pipeline
             assert {consumer.wait() for consumer in consumers} == {5}
             assert all("SQL_ASCII" in consumer.failure()["error"] for consumer in consumers)
         finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.execute(f"DROP DATABASE {name}")
 
 
 @pytest.mark.parametrize("start", ["empty", "eight columns"])
@@ -86,7 +86,8 @@ def test_a_role_that_may_not_create_says_what_an_administrator_runs(embedded_pip
         pipeline.execute(STARTS[start])
     role, database = f"app_{pipeline.topic}", urlsplit(pipeline.database_url).path.lstrip("/")
     pipeline.execute(
-        f"CREATE ROLE {role} LOGIN PASSWORD 'app'; REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
+        f"CREATE ROLE {role} LOGIN PASSWORD 'app'; GRANT {role} TO CURRENT_USER;"
+        f"REVOKE CREATE ON SCHEMA public FROM PUBLIC;"
         f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC'
     )
     url = urlsplit(pipeline.database_url)

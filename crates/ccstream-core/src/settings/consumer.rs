@@ -16,7 +16,7 @@ settings! {
         @variable("KAFKA_GROUP_ID") @shown("NAME")
         group: String = "ccstream".into();
         /// The database, as `postgresql://user:password@host:port/database`. `sslmode` means what it means to libpq.
-        @variable("DATABASE_URL") @shown("URL") @unset("`kafka_db` on `localhost:5434`, as `docker-compose.yml` has it")
+        @variable("DATABASE_URL") @secret() @shown("URL") @unset("`kafka_db` on `localhost:5434`, as `docker-compose.yml` has it")
         database_url: DatabaseUrl = DatabaseUrl::default();
         /// The number of connections to PostgreSQL. Under load each writes a part of the partitions, at the same time,
         /// because a session of PostgreSQL has one processor. Those after the first are opened under such a load; one

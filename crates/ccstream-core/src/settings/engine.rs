@@ -11,7 +11,7 @@ settings! {
     /// What an engine follows, and how much of it it holds.
     pub struct EngineConfig {
         /// The database, as `postgresql://user:password@host:port/database`.
-        @variable("DATABASE_URL") @unset("`kafka_db` on `localhost:5434`, as `docker-compose.yml` has it")
+        @variable("DATABASE_URL") @secret() @unset("`kafka_db` on `localhost:5434`, as `docker-compose.yml` has it")
         database_url: DatabaseUrl = DatabaseUrl::default();
         /// The greatest number of rows held, about 20 bytes each; the oldest are evicted first.
         @variable("CCSTREAM_KPI_ROWS") @range(65_536, u64::MAX)

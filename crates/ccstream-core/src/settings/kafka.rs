@@ -1,6 +1,9 @@
 //! Where Kafka is.
 
+use std::path::{Path, PathBuf};
+
 use crate::error::{Error, Result};
+use crate::private_file;
 use crate::settings;
 
 settings! {
@@ -13,9 +16,13 @@ settings! {
         @variable("KAFKA_TOPIC") @shown("NAME")
         topic: String = "orders_json".into();
         /// Settings of librdkafka itself (TLS, SASL, buffers), as `security.protocol=sasl_ssl`; one that ccstream sets
-        /// itself is refused.
-        @flag("--kafka-option") @shown("KEY=VALUE") @unset("none")
+        /// itself is refused. `CCSTREAM_KAFKA_SASL_PASSWORD` is `sasl.password`: a command line can be read by others.
+        @flag("--kafka-option") @variable("CCSTREAM_KAFKA_*") @shown("KEY=VALUE") @unset("none")
         librdkafka_options: Options = Options::default();
+        /// A file of such settings, `key=value` in each line, which nobody else may read. What is also given otherwise
+        /// beats it.
+        @flag("--kafka-options-file") @shown("FILE") @unset("none")
+        librdkafka_options_file: Option<PathBuf> = None;
     }
 }
 
@@ -52,6 +59,34 @@ impl KafkaConfig {
         }
         Ok(())
     }
+
+    /// librdkafka's settings, each once: what is given, and what the file has beside. Errors: the file cannot be used.
+    pub fn all_options(&self) -> Result<Vec<(String, String)>> {
+        let mut all = match &self.librdkafka_options_file {
+            Some(path) => read_options(path)?,
+            None => Vec::new(),
+        };
+        all.extend(self.librdkafka_options.0.iter().cloned());
+        // Of two of a name, the later holds.
+        let is_last = |place: &usize| !all[place + 1..].iter().any(|(name, _)| *name == all[*place].0);
+        Ok((0..all.len()).filter(is_last).map(|place| all[place].clone()).collect())
+    }
+}
+
+/// Reads `key=value` lines; empty ones, and those that begin with `#`, say nothing.
+fn read_options(path: &Path) -> Result<Vec<(String, String)>> {
+    let refused = |why: String| Error::config("librdkafka_options_file", format!("{} {why}", path.display()));
+    let bytes = private_file::read(path).map_err(refused)?;
+    let text = String::from_utf8(bytes).map_err(|_| refused("is no text in UTF-8".into()))?;
+    let lines = text.lines().map(str::trim).enumerate();
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(number, line)| match line.split_once('=') {
+            Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+            // Without the line, which may be a password.
+            None => Err(refused(format!("has no key=value in line {}", number + 1))),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -63,5 +98,29 @@ mod tests {
         let options = Options(vec![("sasl.password".to_owned(), "secret".to_owned())]);
         let kafka = format!("{:?}", KafkaConfig { librdkafka_options: options, ..KafkaConfig::default() });
         assert!(kafka.contains("sasl.password") && !kafka.contains("secret"), "{kafka}");
+    }
+
+    #[test]
+    fn a_file_of_options_is_private_and_beaten_by_what_is_given() {
+        let path = std::env::temp_dir().join(format!("ccstream-{}-options", std::process::id()));
+        let options = |text: &[u8], mode| {
+            private_file::write_for_test(&path, text, mode);
+            let librdkafka_options = Options(vec![("client.id".into(), "given".into())]);
+            let librdkafka_options_file = Some(path.clone());
+            KafkaConfig { librdkafka_options, librdkafka_options_file, ..KafkaConfig::default() }.all_options()
+        };
+        let found = options(b"# TLS\n\n sasl.password = a=b \nclient.id=file\r\nsasl.password=c\n", 0o600).unwrap();
+        let expected = [("sasl.password", "c"), ("client.id", "given")];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        for (text, mode, part) in [
+            (b"sasl.password=secret".as_slice(), 0o640, "chmod 600"),
+            (b"a=b\nsecret\n", 0o600, "in line 2"),
+            (b"a=\xff", 0o600, "UTF-8"),
+        ] {
+            let error = options(text, mode).unwrap_err().to_string();
+            assert!(error.starts_with("librdkafka_options_file: ") && error.contains(part), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -41,6 +41,8 @@ pub struct Setting<C> {
     pub unset: &'static str,
     /// Lengths of time are shown in milliseconds, not in seconds.
     pub in_milliseconds: bool,
+    /// Its variable may have `_FILE` after its name, and then names the file that holds it.
+    pub is_secret: bool,
     /// Sets it.
     pub set: fn(&mut C, Value) -> Result<()>,
     /// Its value; None where it has none.
@@ -64,7 +66,20 @@ impl<C> Setting<C> {
         get: fn(&C) -> Option<Value>,
     ) -> Self {
         let (range, variable, flag) = (None, None, None);
-        Self { name, kind, doc, range, variable, shown: "N", flag, unset: "", in_milliseconds: false, set, get }
+        Self {
+            name,
+            kind,
+            doc,
+            range,
+            variable,
+            shown: "N",
+            flag,
+            unset: "",
+            in_milliseconds: false,
+            is_secret: false,
+            set,
+            get,
+        }
     }
     /// Its least and greatest value.
     #[must_use]
@@ -90,6 +105,11 @@ impl<C> Setting<C> {
     #[must_use]
     pub const fn unset(self, text: &'static str) -> Self {
         Self { unset: text, ..self }
+    }
+    /// Its variable may have `_FILE` after its name.
+    #[must_use]
+    pub const fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
     }
     /// It is shown in milliseconds.
     #[must_use]

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::generate::Pace;
 use crate::replay::ReplayConfig;
 use crate::settings;
+use crate::tokens::TokenConfig;
 use crate::units::Micros;
 
 settings! {
@@ -38,6 +39,13 @@ settings! {
         /// The value of a field where the file has none or leaves it empty.
         @shown("FIELD=VALUE") @unset("none")
         set: Vec<(String, String)> = Vec::new();
+        /// Fields of the file's rows, joined by commas, that a token is sent for: as `card_token`, where the file has card
+        /// numbers, which are not sent. One value has one token.
+        @shown("FIELD") @unset("none")
+        tokenize: Option<String> = None;
+        /// The file with the key that tokens are made with, of 16 bytes or more, which nobody else may read.
+        @shown("FILE") @unset("none")
+        token_key_file: Option<PathBuf> = None;
         /// The topic's partitions, where it has to be created.
         @range(1, 65_535)
         partitions: u16 = 1;
@@ -65,9 +73,15 @@ impl ProducerConfig {
     /// What is sent.
     pub fn source(&self) -> EventSource {
         match &self.replay {
-            Some(path) => {
-                EventSource::Replay(ReplayConfig { path: path.clone(), map: self.map.clone(), set: self.set.clone() })
-            }
+            Some(path) => EventSource::Replay(ReplayConfig {
+                path: path.clone(),
+                map: self.map.clone(),
+                set: self.set.clone(),
+                tokens: self.tokenize.as_ref().zip(self.token_key_file.clone()).map(|(fields, key_file)| TokenConfig {
+                    fields: fields.split(',').map(|name| name.trim().to_owned()).collect(),
+                    key_file,
+                }),
+            }),
             None => EventSource::Generate { seed: self.seed, start_time: self.start_time },
         }
     }
@@ -85,6 +99,12 @@ impl ProducerConfig {
         }
         if self.replay.is_none() && !(self.map.is_empty() && self.set.is_empty()) {
             return Err(Error::config("map", "only a replayed file has columns to map or values to set"));
+        }
+        if self.tokenize.is_some() != self.token_key_file.is_some() {
+            return Err(Error::config("tokenize", "tokens need fields and a key: `tokenize` with `token_key_file`"));
+        }
+        if self.tokenize.is_some() && self.replay.is_none() {
+            return Err(Error::config("tokenize", "only a replayed file has values to put tokens in the place of"));
         }
         if self.start_time.is_some_and(|start| !(0..Micros::END.0).contains(&start.0)) {
             return Err(Error::config("start_time", "is not from 1970 to before 2100"));
@@ -109,6 +129,11 @@ mod tests {
         assert!(refused(config).starts_with("replay: "));
         let config = ProducerConfig { set: vec![("a".into(), "b".into())], ..Default::default() };
         assert!(refused(config).starts_with("map: "));
+        let key = Some("key".into());
+        let config = ProducerConfig { tokenize: Some("card_token".into()), token_key_file: key, ..Default::default() };
+        assert!(refused(config).starts_with("tokenize: only a replayed file"));
+        let config = ProducerConfig { tokenize: Some("card_token".into()), ..Default::default() };
+        assert!(refused(config).starts_with("tokenize: tokens need"));
         let config = ProducerConfig { start_time: Some(Micros(-1)), ..Default::default() };
         assert!(refused(config).starts_with("start_time: "));
     }

@@ -131,6 +131,11 @@ impl Columns {
         self.dictionary(attribute).name(self.part(attribute, code))
     }
 
+    /// The same as bytes, unchecked.
+    pub(crate) fn raw_name(&self, attribute: Attribute, code: u32) -> Option<&[u8]> {
+        self.dictionary(attribute).raw(self.part(attribute, code))
+    }
+
     /// Rows held.
     pub fn rows(&self) -> usize {
         self.blocks.iter().map(Block::len).sum()

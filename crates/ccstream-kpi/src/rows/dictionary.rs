@@ -30,6 +30,11 @@ impl Dictionary {
         (code != UNKNOWN).then(|| std::str::from_utf8(bytes(&self.arena, &self.ends, code)).unwrap_or_default())
     }
 
+    /// A code's text as bytes, unchecked; None for NULL.
+    pub(crate) fn raw(&self, code: u32) -> Option<&[u8]> {
+        (code != UNKNOWN).then(|| bytes(&self.arena, &self.ends, code))
+    }
+
     /// A text's code, made if it is new.
     pub(crate) fn code(&mut self, name: Option<&str>) -> u32 {
         name.map_or(UNKNOWN, |name| self.find_bytes(name.as_bytes()).unwrap_or_else(|| self.push(name.as_bytes())))

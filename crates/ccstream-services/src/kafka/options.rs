@@ -27,8 +27,8 @@ pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<Clie
     for (key, value) in ours {
         client.set(*key, *value);
     }
-    for (key, value) in &kafka.librdkafka_options.0 {
-        let name = OTHER_NAMES.iter().find(|(other, _)| other == key).map_or(key.as_str(), |(_, name)| name);
+    for (key, value) in &kafka.all_options()? {
+        let name = OTHER_NAMES.iter().find(|(other, _)| *other == key).map_or(key.as_str(), |(_, name)| name);
         if name == "bootstrap.servers" || ours.iter().any(|(owned, _)| *owned == name) {
             let reason = format!("{key} is set by ccstream itself and cannot be changed");
             return Err(Error::config("librdkafka_options", reason));

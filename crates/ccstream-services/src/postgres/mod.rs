@@ -13,6 +13,7 @@ pub mod derived;
 mod insert;
 mod offsets;
 mod orders;
+mod password;
 pub(crate) mod schema;
 mod statements;
 pub mod table;

@@ -8,6 +8,7 @@ use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
+use super::password;
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
@@ -36,7 +37,7 @@ pub(super) struct Target {
 /// `key=value`. The parameters that tokio-postgres does not know are taken out first.
 pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
     let refuse = |why: String| Error::config("database_url", format!("{url} {why}"));
-    let (mut tls, mut root_certificate) = (TlsMode::Prefer, None);
+    let (mut tls, mut root_certificate, mut password_file) = (TlsMode::Prefer, None, None);
     let mut take = |key: &str, value: &str| -> Result<bool> {
         match key {
             "sslmode" => {
@@ -49,6 +50,7 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
                     _ => return Err(refuse(format!("has an unknown sslmode {value:?}"))),
                 };
             }
+            "passfile" => password_file = Some(PathBuf::from(value)),
             "sslrootcert" => root_certificate = (value != "system").then(|| PathBuf::from(value)),
             _ => return Ok(false),
         }
@@ -83,6 +85,7 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         refuse(format!("is not a connection string: {cause}"))
     })?;
+    password::add(&mut config, password_file).map_err(refuse)?;
     config.ssl_mode(match tls {
         TlsMode::Disable => SslMode::Disable,
         TlsMode::Prefer => SslMode::Prefer,

@@ -116,6 +116,7 @@ mod tests {
             bootstrap_servers: servers,
             topic: format!("large-{}", std::process::id()),
             librdkafka_options: Options(vec![("message.max.bytes".into(), "100000000".into())]),
+            ..KafkaConfig::default()
         };
         let config = ProducerConfig { kafka, ..ProducerConfig::default() };
         let producer = connect(&config, true).unwrap();

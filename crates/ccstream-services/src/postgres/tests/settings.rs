@@ -28,7 +28,7 @@ fn they_beat_the_roles_from_the_first_statement_on() {
         let rows = store.client.query(sql, &[&names.as_slice()]).await.unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1))).collect::<Vec<(String, String)>>()
     });
-    sandbox.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    sandbox.execute(&format!("GRANT {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}"));
     let expected = [
         ("idle_in_transaction_session_timeout", "60000"),
         ("lock_timeout", "5000"),
