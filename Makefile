@@ -33,7 +33,7 @@ PURE := -p ccstream-core -p ccstream-kpi
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint test test-parts test-rust test-fuzz test-python wheel-test \
-    test-faults bench bench-attack bench-duplicates bench-dashboard bench-engine kafka screenshots wheel clean
+    test-faults bench bench-attack bench-duplicates bench-refused bench-dashboard bench-engine kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -150,6 +150,9 @@ bench-attack: release ## the attack six times, for the README's table of faults:
 
 bench-duplicates: release ## what duplicates cost, beside a staging table
 	$(BIN)/python bench/duplicates.py
+
+bench-refused: release ## what rows cost that PostgreSQL refuses
+	$(BIN)/python bench/refused.py
 
 bench-dashboard: release ## the page and its engine at 100 thousand to 10 million rows: half an hour
 	$(BIN)/python bench/page.py

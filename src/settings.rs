@@ -113,10 +113,11 @@ fn value(name: &'static str, kind: Kind, given: &Bound<'_, PyAny>) -> PyResult<V
     Ok(match kind {
         Kind::Text | Kind::Choice(_) | Kind::Moment => Value::Text(given.extract()?),
         Kind::File => Value::File(given.extract::<PathBuf>()?),
-        Kind::Whole if given.is_instance_of::<PyInt>() && given.lt(0)? => {
+        Kind::Limit if given.is_instance_of::<PyString>() => Value::Text(given.extract()?),
+        Kind::Whole | Kind::Limit if given.is_instance_of::<PyInt>() && given.lt(0)? => {
             return Err(bad_argument(name, format!("{given} is less than nothing")));
         }
-        Kind::Whole => Value::Whole(given.extract()?),
+        Kind::Whole | Kind::Limit => Value::Whole(given.extract()?),
         Kind::Rate => Value::Rate(given.extract()?),
         Kind::Span => Value::Span(given.extract::<Duration>()?),
         Kind::Switch => Value::Switch(given.extract()?),

@@ -34,6 +34,7 @@ TYPES = {
     "moment": "str | None",
     "file": "str | PathLike[str] | None",
     "whole": "int | None",
+    "limit": 'int | Literal["all"] | None',
     "rate": "float | None",
     "span": "timedelta | None",
     "switch": "bool",
@@ -57,7 +58,7 @@ class Setting:
 
     Attributes:
         name: Python's keyword.
-        kind: what is taken for it: text, choice, moment, file, whole, rate, span, switch or pairs.
+        kind: what is taken for it: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
         choices: the texts of a choice.
         doc: what it means.
         range: its least and greatest value; None for an end that is open.
@@ -184,7 +185,8 @@ def table_block(settings: list[Listed], _indent: str) -> str:
     rows = ["| keyword | flag | variable | default | meaning |", "|---|---|---|---|---|"]
     for setting in settings:
         # A bar would end the cell.
-        shown = "" if setting.kind == "switch" else " " + (r"\|".join(setting.choices) or setting.shown)
+        shown = "" if setting.kind == "switch" else " " + ("|".join(setting.choices) or setting.shown)
+        shown = shown.replace("|", r"\|")
         flag = f"`{setting.flag}{shown}`"
         variable = f"`{setting.variable}`" if setting.variable else ""
         meaning = " ".join(part for part in (setting.doc, setting.limits()) if part)

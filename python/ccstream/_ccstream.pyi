@@ -261,6 +261,9 @@ class Consumer:
             every change, ``cooperative`` moves only those that must. Default ``eager``.
         session_timeout: The time after which the group takes a consumer that it does not hear of for dead. Apache Kafka
             allows 6 seconds and more, by default. From 1 to 300 s. Default 6 s.
+        max_refused: The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run
+            keeps as dead letters and goes on; one more ends it. ``all`` never ends it. Default: ends where nearly all
+            rows of three batches in a row are refused alike.
         always_stage: Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
             Default False.
         synchronous_commit: Waits for PostgreSQL's disk at each commit, as its ``synchronous_commit`` does. It is safe
@@ -295,6 +298,7 @@ class Consumer:
         drain_limit: timedelta | None = None,
         assignment: Literal["eager", "cooperative"] | None = None,
         session_timeout: timedelta | None = None,
+        max_refused: int | Literal["all"] | None = None,
         always_stage: bool = False,
         synchronous_commit: bool = True,
         # generated, to here

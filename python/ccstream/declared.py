@@ -11,7 +11,7 @@ class Setting:
 
     Attributes:
         name: Python's keyword.
-        kind: what is taken for it: text, choice, moment, file, whole, rate, span, switch or pairs.
+        kind: what is taken for it: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
         choices: the texts of a choice.
         doc: what it means.
         range: its least and greatest value; None for an end that is open.
@@ -182,6 +182,19 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             flag="--session-timeout",
             unset="",
             default="6",
+        ),
+        Setting(
+            name="max_refused",
+            kind="limit",
+            choices=(),
+            doc="The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run keeps as dead letters and goes on; one more ends it. `all` never ends it.",
+            range=None,
+            unit="",
+            variable=None,
+            shown="N|all",
+            flag="--max-refused",
+            unset="ends where nearly all rows of three batches in a row are refused alike",
+            default=None,
         ),
         Setting(
             name="always_stage",

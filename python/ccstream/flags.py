@@ -150,8 +150,14 @@ def whole(text: str, least: int = 0) -> int:
     return value
 
 
+def limit(text: str) -> int | str:
+    """A flag's type: a whole number, or ``all``."""
+    return text if text == "all" else whole(text)
+
+
 TYPES: dict[str, Callable[[Setting], Callable[[str], Any]]] = {
     "whole": lambda setting: count if setting.range is not None and setting.range[0] > 0 else whole,
+    "limit": lambda _: limit,
     "rate": lambda _: rate,
     "span": span,
 }

@@ -192,6 +192,46 @@ def test_one_message_that_cannot_be_sent_again_holds_up_no_other(embedded_pipeli
     assert replayed == [("invalid_amount", True), ("too_large", False), ("invalid_amount", True)]
 
 
+def send_refused(pipeline: Pipeline, count: int, every: int) -> None:
+    """Valid events, of which a CHECK of the table refuses one in ``every``."""
+    pipeline.create_topic(1)
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.execute("ALTER TABLE orders ADD CONSTRAINT only_good CHECK (category <> 'bad')")
+    categories = ["good" if number % every else "bad" for number in range(count)]
+    pipeline.send(
+        [event(transaction_id=f"t{number:05}", category=category) for number, category in enumerate(categories)]
+    )
+
+
+@pytest.mark.parametrize("limit", [(), ("--max-refused", "101")])
+def test_rows_that_the_users_check_refuses_hold_up_no_other(
+    embedded_pipeline: Pipeline, limit: tuple[str, ...]
+) -> None:
+    pipeline = embedded_pipeline
+    send_refused(pipeline, 303, 3)
+    pipeline.catch_up(*limit)
+    assert pipeline.query("SELECT count(*) FROM orders WHERE category = 'good'") == [(202,)]
+    kept = pipeline.query("SELECT kafka_offset, reason FROM rejected_events ORDER BY id")
+    assert sorted(kept) == [(number, "refused_by_postgres") for number in range(0, 303, 3)]
+    pipeline.verify()
+
+
+def test_one_more_refused_row_than_allowed_ends_it(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    send_refused(pipeline, 303, 3)
+    ended = pipeline.consume("--until-caught-up", "--max-refused", "100")
+    assert ended.wait() == 5
+    assert "23514" in ended.failure()["error"]
+    assert "--max-refused" in ended.output()
+    # A batch before the last one may have been kept.
+    [(kept,)] = pipeline.query("SELECT count(*) FROM rejected_events")
+    assert kept <= 100
+    pipeline.catch_up("--max-refused", "all")
+    assert pipeline.count() == 202
+    assert pipeline.query("SELECT count(*) FROM rejected_events") == [(101,)]
+    pipeline.verify()
+
+
 def test_no_message_was_rejected(embedded_pipeline: Pipeline) -> None:
     embedded_pipeline.run("produce", "--rate", "max", "--count", "10")
     embedded_pipeline.run("consume", "--until-caught-up")

@@ -13,6 +13,7 @@ fn setting<C: Settings>(setting: &Setting<C>) -> serde_json::Value {
         Kind::Moment => ("moment", [].as_slice()),
         Kind::File => ("file", [].as_slice()),
         Kind::Whole => ("whole", [].as_slice()),
+        Kind::Limit => ("limit", [].as_slice()),
         Kind::Rate => ("rate", [].as_slice()),
         Kind::Span => ("span", [].as_slice()),
         Kind::Switch => ("switch", [].as_slice()),

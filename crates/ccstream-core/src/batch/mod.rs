@@ -331,6 +331,15 @@ impl Batch {
             .expect("an id was read from JSON, which is UTF-8")
     }
 
+    /// The partition and offset that a row came from.
+    ///
+    /// # Panics
+    /// Where there is no such row.
+    pub fn origin(&self, index: u32) -> (i32, i64) {
+        let row = &self.rows[index as usize];
+        (row.partition, row.offset)
+    }
+
     /// Forgets what an earlier try to write it found: the first of each id is to be stored.
     pub fn begin_writing(&mut self) {
         self.refused.clear();
@@ -353,6 +362,23 @@ impl Batch {
         }
         self.fates[next] = Fate::Stored;
         Some(next as u32)
+    }
+
+    /// These rows, and with each all later messages of its id, which are to be stored where it is refused.
+    pub fn with_repeats(&mut self, rows: &[u32]) -> Vec<u32> {
+        let mut all = Vec::with_capacity(rows.len());
+        for index in rows {
+            all.push(*index);
+            while let Some(repeat) = all.last().and_then(|last| self.take_repeat(*last)) {
+                all.push(repeat);
+            }
+        }
+        all
+    }
+
+    /// The earlier messages with a row's id.
+    pub fn earlier_of_its_id(&self, index: u32) -> impl Iterator<Item = u32> {
+        (0..index).rev().take_while(|earlier| self.repeats[*earlier as usize + 1])
     }
 
     /// The row's id was in the table already.

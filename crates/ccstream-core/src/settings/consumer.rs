@@ -46,6 +46,10 @@ settings! {
         /// seconds and more, by default.
         @range(1, 300) @shown("S")
         session_timeout: Duration = Duration::from_secs(6);
+        /// The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run keeps as
+        /// dead letters and goes on; one more ends it. `all` never ends it.
+        @shown("N|all") @unset("ends where nearly all rows of three batches in a row are refused alike")
+        max_refused: MaxRefused = MaxRefused::default();
         /// Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
         always_stage: bool = false;
         /// Waits for PostgreSQL's disk at each commit, as its `synchronous_commit` does. It is safe not to: rows and offsets
@@ -93,6 +97,18 @@ impl std::str::FromStr for Assignment {
         let found = [Self::Eager, Self::Cooperative].into_iter().find(|assignment| assignment.name() == text);
         found.ok_or_else(|| Error::config("assignment", format!("{text:?} is neither eager nor cooperative")))
     }
+}
+
+/// How many rows PostgreSQL may refuse before a run ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MaxRefused {
+    /// Any number, but for nearly all rows of three batches in a row: then it is the table that is wrong.
+    #[default]
+    TableAtFault,
+    /// At most this number.
+    Of(u64),
+    /// Any number.
+    All,
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub mod value;
 
 use std::fmt;
 
-pub use self::consumer::{Assignment, ConsumerConfig};
+pub use self::consumer::{Assignment, ConsumerConfig, MaxRefused};
 pub use self::database_url::DatabaseUrl;
 pub use self::engine::EngineConfig;
 pub use self::kafka::KafkaConfig;

@@ -8,7 +8,7 @@ use crate::generate::Pace;
 use crate::units::Micros;
 use crate::validate::parse_moment;
 
-use super::{Assignment, DatabaseUrl};
+use super::{Assignment, DatabaseUrl, MaxRefused};
 
 /// What is taken for a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Kind {
     File,
     /// A whole number of at least 0.
     Whole,
+    /// A whole number of at least 0, or the text `all`.
+    Limit,
     /// Events a second; infinity is as many as can be.
     Rate,
     /// A length of time.
@@ -36,11 +38,11 @@ pub enum Kind {
 /// A setting's value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Text`], [`Kind::Choice`] and [`Kind::Moment`].
+    /// Of [`Kind::Text`], [`Kind::Choice`], [`Kind::Moment`], and `all` of [`Kind::Limit`].
     Text(String),
     /// Of [`Kind::File`].
     File(PathBuf),
-    /// Of [`Kind::Whole`].
+    /// Of [`Kind::Whole`] and [`Kind::Limit`].
     Whole(u64),
     /// Of [`Kind::Rate`].
     Rate(f64),
@@ -166,6 +168,24 @@ impl SettingType for Assignment {
     }
     fn to_value(&self) -> Option<Value> {
         Some(Value::Text(self.name().to_owned()))
+    }
+}
+
+impl SettingType for MaxRefused {
+    const KIND: Kind = Kind::Limit;
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        match value {
+            Value::Whole(limit) => Ok(Self::Of(limit)),
+            Value::Text(text) if text == "all" => Ok(Self::All),
+            other => Err(Error::config(name, format!("{:?} is neither a whole number nor all", other.text(false)))),
+        }
+    }
+    fn to_value(&self) -> Option<Value> {
+        match self {
+            Self::TableAtFault => None,
+            Self::Of(limit) => Some(Value::Whole(*limit)),
+            Self::All => Some(Value::Text("all".into())),
+        }
     }
 }
 

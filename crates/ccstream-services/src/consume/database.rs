@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::postgres::tables::Tables;
-use crate::postgres::{Origin, Outcome, SchemaChange, Store, TakeOver};
+use crate::postgres::{Blame, Origin, Outcome, SchemaChange, Store, TakeOver};
 use ccstream_core::batch::Batch;
 use ccstream_core::settings::ConsumerConfig;
 
@@ -35,11 +35,13 @@ pub(super) trait Session: Sized {
 pub(super) struct Postgres {
     config: ConsumerConfig,
     tables: Tables,
+    /// One for all sessions.
+    blame: Blame,
 }
 
 impl Postgres {
     pub(super) fn new(config: &ConsumerConfig) -> Self {
-        Self { config: config.clone(), tables: Tables::default() }
+        Self { config: config.clone(), tables: Tables::default(), blame: Blame::new(config.max_refused) }
     }
 }
 
@@ -47,11 +49,11 @@ impl Database for Postgres {
     type Session = Store;
 
     async fn first(&self) -> Result<Store> {
-        Store::connect(&self.config, &self.tables).await
+        Store::connect(&self.config, &self.tables, &self.blame).await
     }
 
     async fn another(&self) -> Result<Store> {
-        Store::connect_another(&self.config, &self.tables).await
+        Store::connect_another(&self.config, &self.tables, &self.blame).await
     }
 }
 

@@ -44,40 +44,9 @@ pub(super) async fn copy_into(
     Ok(sink.finish().await.map_err(step())? as usize)
 }
 
-/// Copies rows into a staging table and inserts from there those whose id `orders` does not have;
-/// the ids that were inserted.
-pub(super) async fn insert_new(
-    transaction: &Transaction<'_>,
-    statements: &mut Statements,
-    batch: &Batch,
-    rows: &[u32],
-) -> Result<HashSet<String>> {
-    let step = || Error::postgres("inserting rows into orders");
-    transaction
-        .batch_execute(&format!(
-            "CREATE TEMPORARY TABLE orders_staging ON COMMIT DROP AS SELECT {} FROM orders WITH NO DATA",
-            *COLUMN_LIST
-        ))
-        .await
-        .map_err(step())?;
-    let staged = copy_into(transaction, statements, "orders_staging", batch, rows).await?;
-    if staged != rows.len() {
-        return Err(Error::inconsistent(format!("{} rows were sent to a staging table, {staged} arrived", rows.len())));
-    }
-    let inserted = transaction
-        .query(
-            &format!(
-                "INSERT INTO orders ({columns}) SELECT {columns} FROM orders_staging ORDER BY order_id
-                 ON CONFLICT (order_id) DO NOTHING RETURNING order_id::text",
-                columns = *COLUMN_LIST
-            ),
-            &[],
-        )
-        .await
-        .map_err(step())?;
-    transaction.batch_execute("DROP TABLE orders_staging").await.map_err(step())?;
-    Ok(inserted.iter().map(|row| row.get(0)).collect())
-}
+/// Which of the ids of an array are in `orders`.
+pub(super) const FIND_EXISTING: &str = "SELECT order_id::text FROM orders WHERE order_id = ANY (ARRAY(
+     SELECT id FROM unnest($1::varchar[]) AS id WHERE id <= (SELECT max(order_id) FROM orders)))";
 
 /// Those of the rows' ids that `orders` has. Ids above its greatest are not looked for: with ids that
 /// grow in time, as UUIDv7 do, that spares nearly all. Compared by PostgreSQL, in the column's own order.
@@ -88,15 +57,8 @@ pub(super) async fn find_existing(
     rows: &[u32],
 ) -> Result<HashSet<String>> {
     let ids: Vec<&str> = rows.iter().map(|index| batch.id(*index)).collect();
-    let found = statements
-        .query(
-            transaction,
-            "SELECT order_id::text FROM orders WHERE order_id = ANY (ARRAY(
-                 SELECT id FROM unnest($1::varchar[]) AS id WHERE id <= (SELECT max(order_id) FROM orders)))",
-            &[&ids],
-        )
-        .await
-        .map_err(Error::postgres("looking for ids in orders"))?;
+    let found = statements.query(transaction, FIND_EXISTING, &[&ids]).await;
+    let found = found.map_err(Error::postgres("looking for ids in orders"))?;
     Ok(found.iter().map(|row| row.get(0)).collect())
 }
 

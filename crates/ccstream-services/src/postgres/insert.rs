@@ -4,15 +4,19 @@
 //! straight   COPY                                           a key is there: the next way
 //! probed     look the ids up, drop the hits, COPY the rest  a key appeared since: the next way
 //! staged     staging table, INSERT ... ON CONFLICT DO NOTHING RETURNING
+//! in parts   staging table, a loop within PostgreSQL        (once several rows were refused)
 //! ```
 //! Each try stands in a savepoint. A row that PostgreSQL refuses is found by trying parts: split at
-//! the line that COPY's error names, else in halves; only a row that is refused alone is rejected.
+//! the line that COPY's error names, else in halves; only a row that is refused alone is rejected. That takes a round
+//! trip for each refusal, so after [`SINGLE_REFUSALS`] of them PostgreSQL itself goes through the rest.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use tokio_postgres::Transaction;
 
-use super::copy::{copy_into, find_existing, insert_new, is_primary_key};
+use super::blame::Refusals;
+use super::copy::{copy_into, find_existing, is_primary_key};
+use super::staging::{insert_in_parts, insert_new};
 use super::statements::Statements;
 use crate::error::{Error, Result};
 use crate::sqlstate::{Verdict, verdict};
@@ -21,8 +25,8 @@ use ccstream_core::rejection::{Reason, Rejection};
 
 /// After a repeat was found, ids are looked up first until so many batches had none.
 pub(super) const CLEAN_BATCHES: u32 = 20;
-/// Refusals of one SQLSTATE in a batch above which it is the table that is wrong, not the messages.
-const MOST_REFUSALS: u32 = 100;
+/// Refusals in a batch after which the rest of it goes in by [`Route::InParts`].
+pub(super) const SINGLE_REFUSALS: usize = 16;
 
 /// How a batch's rows are first tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,55 +68,80 @@ enum Route {
     Straight,
     Probed,
     Staged,
+    InParts,
+}
+
+/// Why PostgreSQL did not take a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Its SQLSTATE; [`LEFT_OUT`]'s is `none`.
+    pub(super) state: String,
+    /// PostgreSQL's message, with its SQLSTATE and detail.
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    /// With PostgreSQL's words.
+    pub(super) fn new(state: &str, message: &str, detail: Option<&str>) -> Self {
+        let mut reason = format!("{message} (SQLSTATE {state})");
+        if let Some(detail) = detail {
+            reason.extend(["; ", detail]);
+        }
+        Self { state: state.to_owned(), reason }
+    }
+
+    /// A trigger or rule left the row out.
+    pub(super) fn left_out() -> Self {
+        Self { state: "none".into(), reason: LEFT_OUT.into() }
+    }
 }
 
 /// What became of one try.
 #[derive(Debug)]
 enum Attempt {
-    Done,
-    /// Done, but for rows that a trigger left out: later messages of their ids are to be tried.
-    LeftOut(Vec<u32>),
+    /// Done, but for rows that were refused one by one.
+    Done(Vec<(u32, Refusal)>),
     /// A key is there already, or a trigger left rows out: which, the next route tells.
     Unclear(Route),
-    /// PostgreSQL refused a row.
-    Refused {
-        state: String,
-        reason: String,
-        line: Option<usize>,
-    },
+    /// PostgreSQL refused a row; the line of it that COPY named, if any.
+    Refused(Refusal, Option<usize>),
 }
 
-/// Writes the rows and notes in the batch what became of each. Takes and returns how cautious to be.
+/// What an insert learned.
+#[derive(Debug)]
+pub(super) struct Learned {
+    /// How cautious to be with the next batch.
+    pub(super) caution: Caution,
+    /// What PostgreSQL refused of this one.
+    pub(super) refusals: Refusals,
+}
+
+/// Writes the rows and notes in the batch what became of each.
 pub(super) async fn insert(
     transaction: &mut Transaction<'_>,
     statements: &mut Statements,
     batch: &mut Batch,
     caution: Caution,
-) -> Result<Caution> {
+) -> Result<Learned> {
     let mut route = caution.first_route();
     let mut repeated = false;
     let mut work: Vec<Vec<u32>> = vec![batch.to_store()];
+    let mut refusals = Refusals::of(work[0].len());
     if route == Route::Probed {
         repeated |= drop_existing(transaction, statements, batch, &mut work).await?;
     }
-    let mut refusals: HashMap<String, u32> = HashMap::new();
-    while let Some(rows) = work.pop() {
+    while let Some(mut rows) = work.pop() {
+        if refusals.count() >= SINGLE_REFUSALS {
+            route = Route::InParts;
+            // All that is left, the first rows last in `work`, and with each its later messages of the same id.
+            rows.extend(work.drain(..).rev().flatten());
+            rows = batch.with_repeats(&rows);
+        }
         if rows.is_empty() {
             continue;
         }
-        match attempt(transaction, statements, batch, &rows, route).await? {
-            Attempt::Done => {}
-            Attempt::LeftOut(rows) => {
-                let so_far = refusals.entry("none".into()).or_default();
-                *so_far += rows.len() as u32;
-                if *so_far > MOST_REFUSALS {
-                    return Err(too_many("none", LEFT_OUT));
-                }
-                for index in rows {
-                    batch.refuse(index, Rejection::new(Reason::RefusedByPostgres, LEFT_OUT));
-                    work.extend(batch.take_repeat(index).map(|repeat| vec![repeat]));
-                }
-            }
+        let refused = match attempt(transaction, statements, batch, &rows, route).await? {
+            Attempt::Done(refused) => refused,
             Attempt::Unclear(next) => {
                 work.push(rows);
                 route = next;
@@ -120,24 +149,35 @@ pub(super) async fn insert(
                 if route == Route::Probed {
                     drop_existing(transaction, statements, batch, &mut work).await?;
                 }
+                continue;
             }
-            Attempt::Refused { state, reason, .. } if rows.len() == 1 => {
-                // What is stored already was taken once, whatever the table takes today.
-                if drop_existing(transaction, statements, batch, &mut [rows.clone()]).await? {
-                    continue;
-                }
-                let so_far = refusals.entry(state.clone()).or_default();
-                *so_far += 1;
-                if *so_far > MOST_REFUSALS {
-                    return Err(too_many(&state, &reason));
-                }
-                batch.refuse(rows[0], Rejection::new(Reason::RefusedByPostgres, reason));
-                work.extend(batch.take_repeat(rows[0]).map(|repeat| vec![repeat]));
+            Attempt::Refused(refusal, _) if rows.len() == 1 => vec![(rows[0], refusal)],
+            Attempt::Refused(_, line) => {
+                work.extend(split(rows, line));
+                continue;
             }
-            Attempt::Refused { line, .. } => work.extend(split(rows, line)),
+        };
+        if refused.is_empty() {
+            continue;
+        }
+        let indices: Vec<u32> = refused.iter().map(|(index, _)| *index).collect();
+        let existing = find_existing(transaction, statements, batch, &indices).await?;
+        // What is stored already was taken once, whatever the table takes today; but not by a later message of its id.
+        let inserted = rows.into_iter().filter(|index| indices.binary_search(index).is_err());
+        let overtaken: HashSet<u32> = inserted.flat_map(|index| batch.earlier_of_its_id(index)).collect();
+        for (index, refusal) in refused {
+            if existing.contains(batch.id(index)) && !overtaken.contains(&index) {
+                batch.mark_duplicate(index);
+                continue;
+            }
+            refusals.add(&refusal);
+            batch.refuse(index, Rejection::new(Reason::RefusedByPostgres, refusal.reason));
+            if route != Route::InParts {
+                work.extend(batch.take_repeat(index).map(|repeat| vec![repeat]));
+            }
         }
     }
-    Ok(caution.next(repeated))
+    Ok(Learned { caution: caution.next(repeated), refusals })
 }
 
 /// The parts to try instead, the first last: around the line that was named, else halves.
@@ -153,14 +193,6 @@ fn split(mut rows: Vec<u32>, line: Option<usize>) -> Vec<Vec<u32>> {
             vec![second, rows]
         }
     }
-}
-
-fn too_many(state: &str, reason: &str) -> Error {
-    Error::Schema(format!(
-        "PostgreSQL refused more than {MOST_REFUSALS} rows of one batch with SQLSTATE {state}, the last with: {reason}. \
-         It is the table orders that does not take them, not the messages that are bad: change its constraint, \
-         trigger or column, then start the consumer again; nothing of the batch is stored, and nothing is lost"
-    ))
 }
 
 /// Takes out of the work what `orders` has already; whether there was any.
@@ -195,12 +227,14 @@ async fn attempt(
 ) -> Result<Attempt> {
     let step = || Error::postgres("writing rows into orders");
     let savepoint = transaction.savepoint("rows").await.map_err(step())?;
-    let tried = if route == Route::Staged {
-        stage(&savepoint, statements, batch, rows).await
-    } else {
-        copy_into(&savepoint, statements, "orders", batch, rows)
-            .await
-            .map(|copied| if copied == rows.len() { Attempt::Done } else { Attempt::Unclear(Route::Staged) })
+    let tried = match route {
+        Route::Staged => stage(&savepoint, statements, batch, rows).await,
+        Route::InParts => insert_in_parts(&savepoint, statements, batch, rows).await.map(Attempt::Done),
+        Route::Straight | Route::Probed => {
+            copy_into(&savepoint, statements, "orders", batch, rows).await.map(|copied| {
+                if copied == rows.len() { Attempt::Done(Vec::new()) } else { Attempt::Unclear(Route::Staged) }
+            })
+        }
     };
     match tried {
         Ok(unclear @ Attempt::Unclear(_)) => {
@@ -212,15 +246,13 @@ async fn attempt(
             Ok(done)
         }
         Err(error) => {
-            let Some(refusal) = RowRefusal::of(&error) else { return Err(error) };
+            let Some(Blamed { refusal, constraint, line }) = Blamed::row(&error) else { return Err(error) };
             savepoint.rollback().await.map_err(step())?;
-            if route != Route::Staged
-                && refusal.state == "23505"
-                && is_primary_key(transaction, &refusal.constraint).await?
-            {
+            let is_copy = matches!(route, Route::Straight | Route::Probed);
+            if is_copy && refusal.state == "23505" && is_primary_key(transaction, &constraint).await? {
                 return Ok(Attempt::Unclear(if route == Route::Straight { Route::Probed } else { Route::Staged }));
             }
-            Ok(Attempt::Refused { state: refusal.state, reason: refusal.reason, line: refusal.line })
+            Ok(Attempt::Refused(refusal, line))
         }
     }
 }
@@ -235,48 +267,34 @@ async fn stage(
 ) -> Result<Attempt> {
     let inserted = insert_new(savepoint, statements, batch, rows).await?;
     if inserted.len() == rows.len() {
-        return Ok(Attempt::Done);
+        return Ok(Attempt::Done(Vec::new()));
     }
     let others: Vec<u32> = rows.iter().copied().filter(|index| !inserted.contains(batch.id(*index))).collect();
     if others.len() + inserted.len() != rows.len() {
         return Err(Error::inconsistent(format!("{} ids were inserted, some of them not the batch's", inserted.len())));
     }
-    let existing = find_existing(savepoint, statements, batch, &others).await?;
-    let (repeats, left_out): (Vec<u32>, Vec<u32>) =
-        others.into_iter().partition(|index| existing.contains(batch.id(*index)));
-    for index in repeats {
-        batch.mark_duplicate(index);
-    }
-    Ok(Attempt::LeftOut(left_out))
+    // Whoever asked finds those that are there already.
+    Ok(Attempt::Done(others.into_iter().map(|index| (index, Refusal::left_out())).collect()))
 }
 
 const LEFT_OUT: &str = "a trigger or rule of the table orders left the row out without a word";
 
 /// An error that blames a row.
-struct RowRefusal {
-    state: String,
+struct Blamed {
+    refusal: Refusal,
     constraint: String,
-    reason: String,
     /// COPY's line, from 1. PostgreSQL may speak another language: it only says where to look first.
     line: Option<usize>,
 }
 
-impl RowRefusal {
-    fn of(error: &Error) -> Option<Self> {
+impl Blamed {
+    fn row(error: &Error) -> Option<Self> {
         let Error::Postgres { source, .. } = error else { return None };
         let db = source.as_db_error()?;
         let state = db.code().code();
-        if verdict(state) != Verdict::Reject {
-            return None;
-        }
-        let mut reason = format!("{} (SQLSTATE {state})", db.message());
-        if let Some(detail) = db.detail() {
-            reason.extend(["; ", detail]);
-        }
-        Some(Self {
-            state: state.to_owned(),
+        (verdict(state) == Verdict::Reject).then(|| Self {
+            refusal: Refusal::new(state, db.message(), db.detail()),
             constraint: db.constraint().unwrap_or_default().to_owned(),
-            reason,
             line: db.where_().and_then(line),
         })
     }

@@ -6,6 +6,7 @@
 //!       -> the derived tables (tables) -> kafka_offsets -> COMMIT
 //! ```
 
+mod blame;
 mod blockers;
 pub(crate) mod connect;
 mod copy;
@@ -15,6 +16,7 @@ mod offsets;
 mod orders;
 mod password;
 pub(crate) mod schema;
+mod staging;
 mod statements;
 pub mod table;
 pub mod tables;
@@ -22,6 +24,7 @@ mod target;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+pub(crate) use self::blame::Blame;
 pub(crate) use self::blockers::MARK;
 use self::blockers::{Claim, HELPER};
 use self::connect::Service;
@@ -41,7 +44,13 @@ use ccstream_core::settings::{ConsumerConfig, DatabaseUrl};
 
 /// The settings of a session that writes, but for `synchronous_commit`. No timeout of the server ends a transaction of ours:
 /// the same batch would run into it again, for ever. A server that hears nothing from us for long ends the session.
-const WRITING: [(&str, &str); 11] = [
+///
+/// Every look into `orders` is by its key. Of a table that has not been analyzed yet, the planner would rather read all,
+/// and compare each row with every id of a batch. Before version 18 a plan that has to read all the same seems so
+/// costly that it is compiled.
+const WRITING: [(&str, &str); 13] = [
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
     ("statement_timeout", "0"),
     ("lock_timeout", "5s"),
     ("idle_in_transaction_session_timeout", "60s"),
@@ -76,21 +85,22 @@ pub(crate) struct Store {
     statements: Statements,
     /// How the next batch's rows go in.
     caution: Caution,
+    blame: Blame,
     tables: Tables,
 }
 
 impl Store {
     /// Connects and sets the session up.
-    pub(crate) async fn connect(config: &ConsumerConfig, tables: &Tables) -> Result<Self> {
-        Self::connect_as(config, tables, MARK).await
+    pub(crate) async fn connect(config: &ConsumerConfig, tables: &Tables, blame: &Blame) -> Result<Self> {
+        Self::connect_as(config, tables, blame, MARK).await
     }
 
     /// The same, where the consumer has one already.
-    pub(crate) async fn connect_another(config: &ConsumerConfig, tables: &Tables) -> Result<Self> {
-        Self::connect_as(config, tables, HELPER).await
+    pub(crate) async fn connect_another(config: &ConsumerConfig, tables: &Tables, blame: &Blame) -> Result<Self> {
+        Self::connect_as(config, tables, blame, HELPER).await
     }
 
-    async fn connect_as(config: &ConsumerConfig, tables: &Tables, mark: i64) -> Result<Self> {
+    async fn connect_as(config: &ConsumerConfig, tables: &Tables, blame: &Blame, mark: i64) -> Result<Self> {
         let url = config.database_url.clone();
         let mut settings = WRITING.to_vec();
         settings.push(("synchronous_commit", if config.synchronous_commit { "on" } else { "off" }));
@@ -109,6 +119,7 @@ impl Store {
             backend,
             statements: Statements::default(),
             caution,
+            blame: blame.clone(),
             tables: tables.clone(),
         })
     }
@@ -165,7 +176,8 @@ impl Store {
             .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
             .await
             .map_err(Error::postgres("preparing to write"))?;
-        let caution = insert::insert(&mut transaction, statements, batch, self.caution).await?;
+        let learned = insert::insert(&mut transaction, statements, batch, self.caution).await?;
+        let pending = self.blame.judge(&learned.refusals)?;
         for derived in self.tables.derived() {
             let mut write = Write { transaction: &transaction, statements, source: &self.source, batch };
             derived.apply(&mut write).await?;
@@ -175,7 +187,8 @@ impl Store {
             return Err(Error::inconsistent("an offset row vanished while it was locked"));
         }
         transaction.commit().await.map_err(Error::postgres("committing a batch"))?;
-        self.caution = caution;
+        pending.commit();
+        self.caution = learned.caution;
         Ok(Outcome::Committed(reached))
     }
 }

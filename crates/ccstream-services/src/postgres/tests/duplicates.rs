@@ -82,3 +82,15 @@ fn always_by_way_of_the_staging_table_counts_the_same() {
     assert_eq!((positions[&0].counters, store.caution), (counters(5, 3, 2, 0), Caution::AlwaysStage));
     sandbox.verify();
 }
+
+#[test]
+fn ids_are_looked_up_by_the_key_in_a_table_without_statistics() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, positions) = sandbox.ready();
+    sandbox.write(&mut store, &mut batch_of(&positions, &["a", "b"]));
+    let sql = copy::FIND_EXISTING.replace("$1", "ARRAY['a', 'c']");
+    let plan = sandbox.runtime.block_on(store.client.query(&format!("EXPLAIN {sql}"), &[])).unwrap();
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    assert!(plan.iter().any(|line| line.contains("orders_pkey")), "{plan:?}");
+    assert!(!plan.iter().any(|line| line.contains("Seq Scan on orders")), "{plan:?}");
+}

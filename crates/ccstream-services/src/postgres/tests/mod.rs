@@ -64,7 +64,7 @@ impl Sandbox {
     }
 
     fn store(&self) -> Store {
-        self.runtime.block_on(Store::connect(&self.config(), &Tables::default())).unwrap()
+        self.runtime.block_on(Store::connect(&self.config(), &Tables::default(), &Blame::default())).unwrap()
     }
 
     /// A store with its tables, and partition 0 taken over.

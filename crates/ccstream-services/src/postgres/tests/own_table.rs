@@ -91,7 +91,7 @@ fn batch(positions: &Positions, number: usize) -> Batch {
 fn a_table_of_ones_own_is_one_entry_of_the_registry() {
     let Some(sandbox) = Sandbox::new() else { return };
     let tables = Tables::default().with(ByHour);
-    let connect = || sandbox.runtime.block_on(Store::connect(&sandbox.config(), &tables)).unwrap();
+    let connect = || sandbox.runtime.block_on(Store::connect(&sandbox.config(), &tables, &Blame::default())).unwrap();
     let problems = || verify::verify(&sandbox.url, &tables, true).unwrap().problems;
 
     let mut store = connect();

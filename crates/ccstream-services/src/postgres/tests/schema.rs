@@ -66,7 +66,8 @@ fn racing_schema_steps_all_succeed() {
         let together = std::sync::Barrier::new(8);
         let step = || {
             let runtime = crate::runtime().unwrap();
-            let mut store = runtime.block_on(Store::connect(&sandbox.config(), &Tables::default())).unwrap();
+            let mut store =
+                runtime.block_on(Store::connect(&sandbox.config(), &Tables::default(), &Blame::default())).unwrap();
             together.wait();
             u32::from(runtime.block_on(store.ensure_schema()).unwrap().created_orders)
         };

@@ -19,7 +19,7 @@ fn they_beat_the_roles_from_the_first_statement_on() {
     let database_url = DatabaseUrl(format!("postgresql://{role}:own@{place}%20-c%20work_mem%3D2MB"));
     let config = ConsumerConfig { database_url, ..ConsumerConfig::default() };
     let settings = sandbox.runtime.block_on(async {
-        let mut store = Store::connect(&config, &Tables::default()).await.unwrap();
+        let mut store = Store::connect(&config, &Tables::default(), &Blame::default()).await.unwrap();
         store.ensure_schema().await.unwrap();
         // The value before any SET: the startup packet's.
         let names =

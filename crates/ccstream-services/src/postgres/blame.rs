@@ -1,0 +1,179 @@
+//! Who is to blame for rows that PostgreSQL refuses: their messages, or the table, which ends the program.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::insert::Refusal;
+use crate::error::{Error, Result};
+use ccstream_core::settings::MaxRefused;
+
+/// Batches in a row that are nearly all refused, after which it is the table that is wrong.
+const BATCHES: u32 = 3;
+/// The fewest rows of a batch that says anything of the table.
+const ROWS: usize = 100;
+/// Nearly all of a batch: this part of its rows.
+const NEARLY_ALL: f64 = 0.9;
+
+/// What PostgreSQL refused of one batch.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// Rows that were to be stored.
+    rows: usize,
+    /// By SQLSTATE: how many, and the last reason.
+    by_state: HashMap<String, (usize, String)>,
+}
+
+impl Refusals {
+    /// None yet of a batch of rows.
+    pub(super) fn of(rows: usize) -> Self {
+        Self { rows, by_state: HashMap::new() }
+    }
+
+    pub(super) fn add(&mut self, refusal: &Refusal) {
+        let (count, reason) = self.by_state.entry(refusal.state.clone()).or_default();
+        *count += 1;
+        reason.clone_from(&refusal.reason);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.by_state.values().map(|(count, _)| count).sum()
+    }
+
+    /// The SQLSTATE and reason by which nearly all of it was refused.
+    #[allow(clippy::cast_precision_loss, reason = "rows of a batch are few")]
+    fn of_nearly_all(&self) -> Option<(&str, &str)> {
+        let nearly_all = self.rows as f64 * NEARLY_ALL;
+        let found = self.by_state.iter().find(|(_, (count, _))| *count as f64 >= nearly_all);
+        found.map(|(state, (_, reason))| (state.as_str(), reason.as_str()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    /// The SQLSTATE by which nearly all of the last batches was refused, and how many batches in a row that were.
+    suspect: (String, u32),
+    /// Rows that this run keeps instead of storing them.
+    refused: u64,
+}
+
+/// What was refused of the batches so far, by all connections of one consumer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Blame {
+    limit: MaxRefused,
+    tally: Arc<Mutex<Tally>>,
+}
+
+/// What a batch adds, taken back unless the batch is committed.
+#[derive(Debug)]
+pub(super) struct Pending<'b> {
+    blame: &'b Blame,
+    refused: u64,
+}
+
+impl Pending<'_> {
+    /// The batch is committed.
+    pub(super) fn commit(mut self) {
+        self.refused = 0;
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.blame.tally().refused -= self.refused;
+    }
+}
+
+impl Blame {
+    pub(crate) fn new(limit: MaxRefused) -> Self {
+        Self { limit, tally: Arc::default() }
+    }
+
+    fn tally(&self) -> std::sync::MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Judges a batch before its COMMIT. Errors: [`Error::Schema`] where the table is to blame, or where more rows were
+    /// refused than the user wants kept.
+    pub(super) fn judge(&self, refusals: &Refusals) -> Result<Pending<'_>> {
+        let refused = refusals.count() as u64;
+        let mut tally = self.tally();
+        if let MaxRefused::Of(limit) = self.limit
+            && refused > 0
+            && tally.refused + refused > limit
+        {
+            let (state, (_, reason)) = refusals.by_state.iter().next().expect("some were refused");
+            return Err(Error::Schema(format!(
+                "PostgreSQL has refused more than {limit} rows in this run, which `max_refused` allows; one of them with \
+                 SQLSTATE {state}: {reason}. Of the last batch nothing is stored or kept, and nothing is lost: start the \
+                 consumer again once the table orders takes such rows, or allow more"
+            )));
+        }
+        if refusals.rows >= ROWS {
+            let suspect = refusals.of_nearly_all();
+            let (state, in_a_row) = &mut tally.suspect;
+            match suspect {
+                Some((found, _)) if found == state => *in_a_row += 1,
+                Some((found, _)) => (*state, *in_a_row) = (found.to_owned(), 1),
+                None => *in_a_row = 0,
+            }
+            if let (Some((_, reason)), MaxRefused::TableAtFault, true) = (suspect, self.limit, *in_a_row >= BATCHES) {
+                return Err(Error::Schema(format!(
+                    "PostgreSQL refused nearly all rows of {BATCHES} batches in a row with SQLSTATE {state}, the last \
+                     with: {reason}. It is the table orders that does not take them, not the messages that are bad: \
+                     change its constraint, trigger or column, then start the consumer again. Nothing of the last batch \
+                     is stored, and nothing is lost; `ccstream rejected --replay` sends what was kept before again"
+                )));
+            }
+        }
+        tally.refused += refused;
+        Ok(Pending { blame: self, refused })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(rows: usize, refused: &[(&str, usize)]) -> Refusals {
+        let mut refusals = Refusals::of(rows);
+        for (state, count) in refused {
+            for _ in 0..*count {
+                refusals.add(&Refusal { state: (*state).into(), reason: "why".into() });
+            }
+        }
+        refusals
+    }
+
+    /// Which of the batches ends the program, if one does.
+    fn ends_at(limit: MaxRefused, batches: &[Refusals]) -> Option<usize> {
+        let blame = Blame::new(limit);
+        batches.iter().position(|batch| blame.judge(batch).map(Pending::commit).is_err())
+    }
+
+    #[test]
+    fn the_table_is_at_fault_where_nearly_all_of_three_batches_are_refused_alike() {
+        let bad = || batch(100, &[("23514", 90)]);
+        let judged = |batches: &[Refusals]| ends_at(MaxRefused::TableAtFault, batches);
+        assert_eq!(judged(&[bad(), bad(), bad()]), Some(2));
+        assert_eq!(judged(&[bad(), bad(), batch(100, &[("23514", 89)]), bad(), bad()]), None);
+        // A small batch says nothing either way.
+        assert_eq!(judged(&[bad(), bad(), batch(99, &[]), batch(99, &[("23514", 99)]), bad()]), Some(4));
+        // Another code is another trouble.
+        assert_eq!(judged(&[bad(), bad(), batch(100, &[("23503", 95)]), bad(), bad(), bad()]), Some(5));
+        assert_eq!(judged(&[batch(100, &[("23514", 50), ("23503", 50)]), bad(), bad()]), None);
+        assert_eq!(ends_at(MaxRefused::All, &[bad(), bad(), bad(), bad()]), None);
+    }
+
+    #[test]
+    fn a_limit_counts_what_the_run_keeps() {
+        let one = || batch(500, &[("23514", 5)]);
+        assert_eq!(ends_at(MaxRefused::Of(14), &[one(), one(), one()]), Some(2));
+        assert_eq!(ends_at(MaxRefused::Of(15), &[one(), one(), one(), batch(500, &[])]), None);
+        assert_eq!(ends_at(MaxRefused::Of(0), &[batch(500, &[]), one()]), Some(1));
+        // A batch that is not committed is tried again, and counts once.
+        let blame = Blame::new(MaxRefused::Of(5));
+        drop(blame.judge(&one()).unwrap());
+        blame.judge(&one()).unwrap().commit();
+        assert!(blame.judge(&one()).is_err());
+    }
+}
