@@ -54,6 +54,9 @@ use crate::status::PyConsumeStatus;
 ///         every change, ``cooperative`` moves only those that must. Default ``eager``.
 ///     session_timeout: The time after which the group takes a consumer that it does not hear of for dead. Apache Kafka
 ///         allows 6 seconds and more, by default. From 1 to 300 s. Default 6 s.
+///     max_ahead: The longest time that an event may be ahead of this machine's clock; what is later is rejected. A
+///         minute of the future has totals for good, and figures of the last hours end with the latest event. From 0 to
+///         4,102,444,800 s. Default 172,800 s.
 ///     max_refused: The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run
 ///         keeps as dead letters and goes on; one more ends it. ``all`` never ends it. Default: ends where nearly all
 ///         rows of three batches in a row are refused alike.
@@ -120,8 +123,8 @@ impl PyConsumer {
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, group=None, database_url=None, connections=None, \
             batch_rows=None, batch_bytes=None, linger=None, until_caught_up=False, drain_limit=None, \
-            assignment=None, session_timeout=None, max_refused=None, always_stage=False, \
-            synchronous_commit=True, on_event=None)")]
+            assignment=None, session_timeout=None, max_ahead=None, max_refused=None, \
+            always_stage=False, synchronous_commit=True, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

@@ -22,6 +22,8 @@ record!(
         replayed: i64 = |one| one.replayed,
         /// The number of them that hold a masked card number, and so cannot be replayed.
         masked: i64 = |one| one.masked,
+        /// The number of the others that were too large to be kept whole, and so cannot be replayed.
+        partial: i64 = |one| one.partial,
         /// When the last one was rejected, as PostgreSQL writes it, to the second.
         last: String = |one| one.last.clone(),
     }
@@ -37,12 +39,24 @@ record!(
         partition: i32 = |one| one.partition,
         /// Its offset.
         offset: i64 = |one| one.offset,
-        /// Its key, with card numbers masked; None without one.
+        /// Its key, with card numbers masked, up to ``max_bytes``; None without one.
         key: Option<Vec<u8>> = |one| one.key.clone(),
-        /// Its payload, with card numbers masked; None for a tombstone.
+        /// The length of the whole key in bytes; None without one.
+        key_bytes: Option<i64> = |one| one.key_bytes,
+        /// Its payload, with card numbers masked, up to ``max_bytes``; None for a tombstone.
         payload: Option<Vec<u8>> = |one| one.payload.clone(),
+        /// The length of the whole payload in bytes; None for a tombstone.
+        payload_bytes: Option<i64> = |one| one.payload_bytes,
+        /// The SHA-256 of the whole payload, with card numbers masked.
+        ///
+        /// None for a tombstone, and for a message that a version without hashes kept.
+        payload_sha256: Option<Vec<u8>> = |one| one.payload_sha256.clone(),
         /// Whether a card number was masked. Such a message cannot be replayed.
         masked: bool = |one| one.masked,
+        /// Whether it was too large to be kept whole.
+        ///
+        /// The first 65,536 bytes of key and payload are kept then. Such a message cannot be replayed.
+        partial: bool = |one| one.partial,
         /// Why it was rejected, as a word that programs can compare.
         reason: String = |one| one.reason.clone(),
         /// Why it was rejected, in detail.
@@ -60,6 +74,8 @@ record!(
         sent: u64 = |resent| resent.sent,
         /// Messages left out because a card number in them was masked.
         masked: u64 = |resent| resent.masked,
+        /// Messages left out because they were too large to be kept whole.
+        partial: u64 = |resent| resent.partial,
         /// Messages left out because they have no payload.
         empty: u64 = |resent| resent.empty,
         /// Messages left out because they were replayed before.
@@ -96,6 +112,7 @@ pub(crate) fn count_rejected(py: Python<'_>, database_url: Option<String>) -> Py
 ///     id: Only the one with this number. Default: any.
 ///     reason: Only those of this reason. Default: any.
 ///     limit: The greatest number of messages. Default: all.
+///     max_bytes: The greatest number of bytes of each key and payload. Default: the 65,536 that are kept.
 ///
 /// Returns:
 ///     The messages.
@@ -108,16 +125,17 @@ pub(crate) fn count_rejected(py: Python<'_>, database_url: Option<String>) -> Py
 ///     >>> [one.detail for one in ccstream.select_rejected(reason="missing_field", limit=1)]  # doctest: +SKIP
 ///     ['amount is missing']
 #[pyfunction]
-#[pyo3(signature = (*, database_url=None, id=None, reason=None, limit=None))]
+#[pyo3(signature = (*, database_url=None, id=None, reason=None, limit=None, max_bytes=None))]
 pub(crate) fn select_rejected(
     py: Python<'_>,
     database_url: Option<String>,
     id: Option<i64>,
     reason: Option<String>,
     limit: Option<i64>,
+    max_bytes: Option<i64>,
 ) -> PyResult<Vec<PyKeptMessage>> {
     let url = url_of(py, database_url)?;
-    let selection = Selection { id, reason, limit };
+    let selection = Selection { id, reason, limit, max_bytes };
     Ok(ask(py, || rejections::select(&url, &selection))?.into_iter().map(PyKeptMessage).collect())
 }
 
@@ -161,7 +179,7 @@ pub(crate) fn replay_rejected(
 ) -> PyResult<PyResent> {
     let kafka = kafka_config(py, bootstrap_servers, None, librdkafka_options, librdkafka_options_file)?;
     let url = url_of(py, database_url)?;
-    let selection = Selection { id, reason, limit: None };
+    let selection = Selection { id, reason, ..Selection::default() };
     let stop = CancellationToken::new();
     let theirs = stop.clone();
     let resend = move || rejections::replay(&url, &kafka, &selection, &theirs).raise();

@@ -261,6 +261,9 @@ class Consumer:
             every change, ``cooperative`` moves only those that must. Default ``eager``.
         session_timeout: The time after which the group takes a consumer that it does not hear of for dead. Apache Kafka
             allows 6 seconds and more, by default. From 1 to 300 s. Default 6 s.
+        max_ahead: The longest time that an event may be ahead of this machine's clock; what is later is rejected. A
+            minute of the future has totals for good, and figures of the last hours end with the latest event. From 0 to
+            4,102,444,800 s. Default 172,800 s.
         max_refused: The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run
             keeps as dead letters and goes on; one more ends it. ``all`` never ends it. Default: ends where nearly all
             rows of three batches in a row are refused alike.
@@ -298,6 +301,7 @@ class Consumer:
         drain_limit: timedelta | None = None,
         assignment: Literal["eager", "cooperative"] | None = None,
         session_timeout: timedelta | None = None,
+        max_ahead: timedelta | None = None,
         max_refused: int | Literal["all"] | None = None,
         always_stage: bool = False,
         synchronous_commit: bool = True,
@@ -426,6 +430,9 @@ class ReasonCount:
     def masked(self) -> int:
         """The number of them that hold a masked card number, and so cannot be replayed."""
     @property
+    def partial(self) -> int:
+        """The number of the others that were too large to be kept whole, and so cannot be replayed."""
+    @property
     def last(self) -> str:
         """When the last one was rejected, as PostgreSQL writes it, to the second."""
 
@@ -447,13 +454,31 @@ class KeptMessage:
         """Its offset."""
     @property
     def key(self) -> bytes | None:
-        """Its key, with card numbers masked; None without one."""
+        """Its key, with card numbers masked, up to ``max_bytes``; None without one."""
+    @property
+    def key_bytes(self) -> int | None:
+        """The length of the whole key in bytes; None without one."""
     @property
     def payload(self) -> bytes | None:
-        """Its payload, with card numbers masked; None for a tombstone."""
+        """Its payload, with card numbers masked, up to ``max_bytes``; None for a tombstone."""
+    @property
+    def payload_bytes(self) -> int | None:
+        """The length of the whole payload in bytes; None for a tombstone."""
+    @property
+    def payload_sha256(self) -> bytes | None:
+        """The SHA-256 of the whole payload, with card numbers masked.
+
+        None for a tombstone, and for a message that a version without hashes kept.
+        """
     @property
     def masked(self) -> bool:
         """Whether a card number was masked. Such a message cannot be replayed."""
+    @property
+    def partial(self) -> bool:
+        """Whether it was too large to be kept whole.
+
+        The first 65,536 bytes of key and payload are kept then. Such a message cannot be replayed.
+        """
     @property
     def reason(self) -> str:
         """Why it was rejected, as a word that programs can compare."""
@@ -477,6 +502,9 @@ class Resent:
     @property
     def masked(self) -> int:
         """Messages left out because a card number in them was masked."""
+    @property
+    def partial(self) -> int:
+        """Messages left out because they were too large to be kept whole."""
     @property
     def empty(self) -> int:
         """Messages left out because they have no payload."""
@@ -563,6 +591,7 @@ def select_rejected(
     id: int | None = None,
     reason: str | None = None,
     limit: int | None = None,
+    max_bytes: int | None = None,
 ) -> list[KeptMessage]:
     """Reads dead letters, the newest first.
 
@@ -571,6 +600,7 @@ def select_rejected(
         id: Only the one with this number. Default: any.
         reason: Only those of this reason. Default: any.
         limit: The greatest number of messages. Default: all.
+        max_bytes: The greatest number of bytes of each key and payload. Default: the 65,536 that are kept.
 
     Returns:
         The messages.
@@ -1072,7 +1102,8 @@ class KpiEngine:
         """
     def close(self) -> None:
         """Ends following; writes the file, if there is one. Answers stay as they are."""
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        """."""
     def __exit__(
         self,
         _type: type[BaseException] | None,

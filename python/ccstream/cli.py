@@ -194,6 +194,7 @@ def _rejected(options: argparse.Namespace) -> int:
         print(f"Sent {resent.sent:,} again; what becomes of them the consumer says.")
         for count, why in (
             (resent.masked, "a card number in them was masked, so they are not what they were"),
+            (resent.partial, "they were too large to be kept whole"),
             (resent.empty, "they have no payload"),
             (resent.replayed, "they were sent again before"),
         ):
@@ -202,7 +203,11 @@ def _rejected(options: argparse.Namespace) -> int:
         return 0
     if options.show or options.id is not None:
         messages = ccstream.select_rejected(
-            database_url=options.database_url, id=options.id, reason=options.reason, limit=options.limit
+            database_url=options.database_url,
+            id=options.id,
+            reason=options.reason,
+            limit=options.limit,
+            max_bytes=SHOWN_BYTES,
         )
         for message in messages:
             _show(message)
@@ -220,8 +225,8 @@ def _rejected(options: argparse.Namespace) -> int:
         print("No message was rejected.")
         return 0
     print_table(
-        ["reason", "count", "sent again", "masked", "last"],
-        [[one.reason, one.count, one.replayed, one.masked, one.last] for one in counts],
+        ["reason", "count", "sent again", "masked", "in part", "last"],
+        [[one.reason, one.count, one.replayed, one.masked, one.partial, one.last] for one in counts],
     )
     print("Show them with --show (and --reason or --id), send them again with --replay.")
     return 0
@@ -232,14 +237,19 @@ def _show(message: ccstream.KeptMessage) -> None:
     print(f"#{message.id} {message.reason}: {message.detail}")
     print(f"  {message.topic}, partition {message.partition}, offset {message.offset}, {message.rejected_at}{again}")
     if message.key is not None:
-        print(f"  key: {_printable(message.key)}")
-    print(f"  payload: {'none' if message.payload is None else _printable(message.payload)}")
+        print(f"  key: {_printable(message.key, message.key_bytes)}")
+    print(f"  payload: {'none' if message.payload is None else _printable(message.payload, message.payload_bytes)}")
+    if message.payload_sha256 is not None and message.partial:
+        print(f"  SHA-256 of the payload: {message.payload_sha256.hex()}")
+    for is_so, why in ((message.masked, "a card number in it was masked"), (message.partial, "it is kept in part")):
+        if is_so:
+            print(f"  It cannot be replayed: {why}.")
 
 
-def _printable(data: bytes, limit: int = 2000) -> str:
-    """Bytes as one line that cannot move the cursor or colour the screen."""
-    text = json.dumps(data[:limit].decode("utf-8", "backslashreplace"), ensure_ascii=False)[1:-1]
-    more = f"... ({len(data):,} bytes)" if len(data) > limit else ""
+def _printable(data: bytes, length: int | None) -> str:
+    """The head of some bytes, and their length, as one line that cannot move the cursor or colour the screen."""
+    text = json.dumps(data.decode("utf-8", "backslashreplace"), ensure_ascii=False)[1:-1]
+    more = f"... ({length:,} bytes)" if length is not None and length > len(data) else ""
     return text.replace('\\"', '"') + more
 
 
@@ -324,6 +334,9 @@ class Command:
         if self.add_flags:
             self.add_flags(parser)
 
+
+SHOWN_BYTES = 2_000
+"""Bytes of a dead letter's key and payload that are read and shown."""
 
 COMMANDS = {
     "up": Command(_up, "start the embedded broker and PostgreSQL, and return when both answer"),

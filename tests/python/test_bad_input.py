@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ from waiting import LIMIT
 if TYPE_CHECKING:
     from pipeline import Pipeline
 
+KEPT = 65_536
+"""Bytes that are kept of a payload."""
 BASE = {"transaction_id": "t", "amount": 1.5, "timestamp": "2026-01-01T00:00:00Z"}
 
 
@@ -59,6 +63,7 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "a discount too fine": (event(discount=0.125), "invalid_discount"),
     "a date in the year 10000": (event(timestamp="10000-01-01T00:00:00Z"), "invalid_timestamp"),
     "a timestamp in seconds": (event(timestamp=1_767_225_600), "invalid_timestamp"),
+    "a clock that is four days ahead": (event(timestamp=int((time.time() + 4 * 86_400) * 1000)), "in_the_future"),
     "a latitude of 91": (event(latitude=91), "invalid_coordinate"),
     "a card number": (event(merchant="paid by 4111 1111 1111 1111"), "card_number"),
     "a card number, escaped": (
@@ -80,9 +85,14 @@ def test_every_reason_between_good_messages(pipeline: Pipeline) -> None:
     assert consumer.summary()["rejected_by_reason"] == Counter(reason for _, reason in BAD.values())
     stored = {row[0] for row in pipeline.query("SELECT order_id FROM orders")}
     assert stored == {f"good-{number}" for number in range(len(BAD))} | {"last"}
-    kept = pipeline.query("SELECT reason, payload, masked, detail FROM rejected_events ORDER BY kafka_offset")
+    kept = pipeline.query(
+        "SELECT reason, payload, masked, detail, payload_bytes, payload_sha256, partial FROM rejected_events"
+        " ORDER BY kafka_offset"
+    )
     assert len(kept) == len(BAD)
-    for (label, (payload, reason)), (kept_reason, kept_payload, masked, detail) in zip(BAD.items(), kept, strict=True):
+    for (label, (payload, reason)), (kept_reason, kept_payload, masked, detail, *whole) in zip(
+        BAD.items(), kept, strict=True
+    ):
         assert kept_reason == reason, label
         assert detail, label
         assert masked == (reason == "card_number"), label
@@ -90,8 +100,11 @@ def test_every_reason_between_good_messages(pipeline: Pipeline) -> None:
             assert b"****" in kept_payload, label
             assert b"4111 1111 1111" not in kept_payload, label
             assert b"11111111" not in kept_payload, label
+        elif payload is None:
+            assert whole == [None, None, False], label
         else:
-            assert kept_payload == payload, label
+            assert kept_payload == payload[:KEPT], label
+            assert whole == [len(payload), hashlib.sha256(payload).digest(), len(payload) > KEPT], label
     pipeline.verify()
 
 
@@ -152,7 +165,8 @@ def replay(pipeline: Pipeline) -> ccstream.Resent:
 def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -> None:
     pipeline.create_topic(1)
     pan = event(merchant="4111111111111111")
-    pipeline.send([event(amount="abc"), event(amount="12.345"), pan, None])
+    large = event(merchant="x" * 100_000)
+    pipeline.send([event(amount="abc"), event(amount="12.345"), pan, None, large])
     pipeline.run("consume", "--until-caught-up")
     listed = pipeline.run("rejected")
     assert "invalid_amount" in listed
@@ -161,13 +175,18 @@ def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -
     assert '"amount": "abc"' in shown
     [(detail,)] = pipeline.query("SELECT detail FROM rejected_events WHERE kafka_offset = 0")
     assert f"invalid_amount: {detail}" in shown
-    assert "4111111111111111" not in pipeline.run("rejected", "--show")
+    shown = pipeline.run("rejected", "--show")
+    assert "4111111111111111" not in shown
+    assert "x" * 3_000 not in shown
+    assert {len(large)} <= numbers_in(shown)
+    assert hashlib.sha256(large).hexdigest() in shown
+    [partial] = [one for one in ccstream.select_rejected(database_url=pipeline.database_url) if one.partial]
+    assert (partial.payload, partial.payload_bytes) == (large[:KEPT], len(large))
     resent = replay(pipeline)
     assert resent.sent == 2
-    assert resent.masked == 1
-    assert resent.empty == 1
+    assert (resent.masked, resent.partial, resent.empty) == (1, 1, 1)
     reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "reader", "enable.auto.commit": False})
-    reader.assign([TopicPartition(pipeline.topic, 0, 4)])
+    reader.assign([TopicPartition(pipeline.topic, 0, 5)])
     again = [message.value() for message in reader.consume(2, timeout=LIMIT)]
     reader.close()
     assert again == [event(amount="abc"), event(amount="12.345")]
@@ -176,20 +195,20 @@ def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -
     resent = replay(pipeline)
     assert (resent.sent, resent.replayed) == (0, 2)
     pipeline.run("consume", "--until-caught-up")
-    assert pipeline.query("SELECT count(*) FROM rejected_events") == [(6,)]
+    assert pipeline.query("SELECT count(*) FROM rejected_events") == [(7,)]
     pipeline.verify()
 
 
 def test_one_message_that_cannot_be_sent_again_holds_up_no_other(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
-    # Kept whole, but larger than a producer sends unless it is told to.
-    pipeline.send([event(amount="abc"), event(merchant="x" * 2_000_000), event(amount="1.234")])
+    # Larger than the producer may send.
+    pipeline.send([event(amount="abc"), event(merchant="x" * 2_000), event(amount="1.234")])
     pipeline.run("consume", "--until-caught-up")
-    output = pipeline.run("rejected", "--replay", status=3)
+    output = pipeline.run("rejected", "--replay", "--kafka-option", "message.max.bytes=1000", status=3)
     assert 2 in numbers_in(output)
     replayed = pipeline.query("SELECT reason, replayed_at IS NOT NULL FROM rejected_events ORDER BY id")
-    assert replayed == [("invalid_amount", True), ("too_large", False), ("invalid_amount", True)]
+    assert replayed == [("invalid_amount", True), ("text_too_long", False), ("invalid_amount", True)]
 
 
 def send_refused(pipeline: Pipeline, count: int, every: int) -> None:

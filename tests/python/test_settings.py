@@ -16,6 +16,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "text": ("there", "there"),
     "moment": ("2026-01-01", "2026-01-01"),
     "file": ("rows.csv", "rows.csv"),
+    "limit": ("all", "all"),
     "rate": ("max", math.inf),
     "pairs": ("name=a=b", [("name", "a=b")]),
     "span": ("12.5", None),

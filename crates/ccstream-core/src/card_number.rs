@@ -47,6 +47,10 @@ const ISSUERS: &[(u32, u32, u32, &[usize])] = &[
 
 const MIN_DIGITS: usize = 12;
 const MAX_DIGITS: usize = 19;
+/// Groups of a run that are held at once, whoever sends a gigabyte of digits.
+const MAX_GROUPS: usize = 64;
+/// More groups than a number can have.
+const ENOUGH_GROUPS: usize = 8;
 /// Digits that stay readable when a number is masked (PCI DSS 3.4 allows the last four).
 const SHOWN: usize = 4;
 
@@ -97,14 +101,28 @@ fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
         match glyph {
             Glyph::Digit(value) => {
                 if separated {
+                    if groups.len() == MAX_GROUPS {
+                        let Some(next) = search_run(&digits, &groups, MAX_GROUPS - ENOUGH_GROUPS, &mut found) else {
+                            return;
+                        };
+                        let begin = groups[next];
+                        digits.drain(..begin);
+                        groups.drain(..next);
+                        for group in &mut groups {
+                            *group -= begin;
+                        }
+                    }
                     groups.push(digits.len());
                     separated = false;
                 }
-                digits.push(Digit { value, at, len });
+                // One digit more than a number can have is enough to know that the group is none.
+                if digits.len() - groups[groups.len() - 1] <= MAX_DIGITS {
+                    digits.push(Digit { value, at, len });
+                }
             }
             Glyph::Separator if !separated => separated = true,
             _ => {
-                if digits.len() >= MIN_DIGITS && search_run(&digits, &groups, &mut found) {
+                if digits.len() >= MIN_DIGITS && search_run(&digits, &groups, groups.len(), &mut found).is_none() {
                     return;
                 }
                 digits.clear();
@@ -119,12 +137,18 @@ fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
     }
 }
 
-/// The card numbers in one run of groups: a group alone, fours with a shorter last one, or 4-6-5 and 4-6-4.
-fn search_run(digits: &[Digit], groups: &[usize], found: &mut impl FnMut(&[Digit]) -> bool) -> bool {
+/// The card numbers in one run of groups, which begin before one of them: a group alone, fours with a shorter last one,
+/// or 4-6-5 and 4-6-4. The first group that was not searched; None once `found` says stop.
+fn search_run(
+    digits: &[Digit],
+    groups: &[usize],
+    to: usize,
+    found: &mut impl FnMut(&[Digit]) -> bool,
+) -> Option<usize> {
     let end_of = |group: usize| groups.get(group + 1).copied().unwrap_or(digits.len());
     let size = |group: usize| end_of(group) - groups[group];
     let mut first = 0;
-    while first < groups.len() {
+    while first < to {
         let start = groups[first];
         let mut last = first;
         let mut hit = None;
@@ -149,13 +173,13 @@ fn search_run(digits: &[Digit], groups: &[usize], found: &mut impl FnMut(&[Digit
         }
         if let Some(last) = hit {
             if found(&digits[start..end_of(last)]) {
-                return true;
+                return None;
             }
             first = last;
         }
         first += 1;
     }
-    false
+    Some(first)
 }
 
 fn is_card_number(digits: &[Digit]) -> bool {
@@ -213,15 +237,29 @@ pub fn is_in(text: impl AsRef<[u8]>) -> bool {
 /// assert_eq!(&*mask(b"card 4111-1111-1111-1111."), b"card ****-****-****-1111.");
 /// ```
 pub fn mask(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let mut masked = Cow::Borrowed(bytes);
+    let mut masked = Vec::new();
+    if mask_in_pieces(bytes, |piece| masked.extend_from_slice(piece)) {
+        Cow::Owned(masked)
+    } else {
+        Cow::Borrowed(bytes)
+    }
+}
+
+/// What [`mask`] returns, piece by piece and without a copy; nothing where there is no card number, and then false.
+pub fn mask_in_pieces(bytes: &[u8], mut piece: impl FnMut(&[u8])) -> bool {
+    let mut done = 0;
     search(bytes, |digits| {
-        let target = masked.to_mut();
         for digit in &digits[..digits.len() - SHOWN] {
-            target[digit.at..digit.at + digit.len].fill(b'*');
+            piece(&bytes[done..digit.at]);
+            piece(&b"******"[..digit.len]);
+            done = digit.at + digit.len;
         }
         false
     });
-    masked
+    if done > 0 {
+        piece(&bytes[done..]);
+    }
+    done > 0
 }
 
 #[cfg(test)]
@@ -293,6 +331,13 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8_lossy(&mask(text.as_bytes())), expected, "{text}");
         }
+        // Runs of more groups than are held at once, and one of more digits.
+        let (number, hidden) = ("1234 4111 1111 1111 1111 ", "1234 **** **** **** 1111 ");
+        for times in [12, 13, 14, 100] {
+            assert_eq!(mask(number.repeat(times).as_bytes()), hidden.repeat(times).as_bytes(), "{times}");
+        }
+        let digits = "4111111111111111".repeat(1_000);
+        assert!(!is_in(&digits) && is_in(format!("{digits} 4111111111111111")));
         assert!(matches!(mask(b"clean \xff bytes"), Cow::Borrowed(_)));
         assert_eq!(&*mask(b"\xff4111111111111111\xfe"), b"\xff************1111\xfe");
     }

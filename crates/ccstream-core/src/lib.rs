@@ -21,6 +21,7 @@ pub mod datum;
 pub mod event;
 
 pub mod card_number;
+pub mod currency;
 pub mod decimal;
 pub mod generate;
 
@@ -36,6 +37,8 @@ pub mod replay;
 pub mod table;
 
 pub mod settings;
+
+pub mod kept;
 
 pub mod batch;
 

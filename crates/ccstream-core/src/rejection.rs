@@ -57,6 +57,8 @@ reasons! {
     InvalidDiscount = "invalid_discount",
     /// Not a moment from 1970 to before 2100.
     InvalidTimestamp = "invalid_timestamp",
+    /// Further ahead of the consumer's clock than it allows.
+    InTheFuture = "in_the_future",
     /// Not degrees of latitude or longitude.
     InvalidCoordinate = "invalid_coordinate",
     /// Not a score of 0 to 1.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures
 
 SHOWN_MESSAGES = 5
+SHOWN_BYTES = 2_000
 _ICON = Path(__file__).with_name("card.svg")
 # Never drawn: it has Streamlit serve the coastlines, which a browser then keeps. (Of the file that it runs, Streamlit
 # would draw a text in this place.)
@@ -49,11 +50,13 @@ def _broker(servers: str, topic: str) -> BrokerWatch:
 @st.cache_data(ttl=5, max_entries=50, show_spinner=False)
 def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
     """Where messages come from, what is wrong with them, and what they are."""
-    kept = ccstream.select_rejected(database_url=url, reason=reason, limit=SHOWN_MESSAGES)
-    return [
-        (f"{one.topic}, partition {one.partition}, offset {one.offset:,}, {one.rejected_at}", one.detail, one.payload)
-        for one in kept
-    ]
+    kept = ccstream.select_rejected(database_url=url, reason=reason, limit=SHOWN_MESSAGES, max_bytes=SHOWN_BYTES)
+
+    def place(one: ccstream.KeptMessage) -> str:
+        size = "" if one.payload_bytes is None else f", {one.payload_bytes:,} bytes"
+        return f"{one.topic}, partition {one.partition}, offset {one.offset:,}, {one.rejected_at}{size}"
+
+    return [(place(one), one.detail, one.payload) for one in kept]
 
 
 def _zone() -> tzinfo:

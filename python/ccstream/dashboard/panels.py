@@ -317,4 +317,4 @@ def messages(kept: list[tuple[str, str, bytes | None]]) -> None:
         st.caption(plain(place))
         st.text(detail)
         text = b"(no payload)" if payload is None else payload
-        st.code(text[:2000].decode(errors="backslashreplace"), language=None, wrap_lines=True)
+        st.code(text.decode(errors="backslashreplace"), language=None, wrap_lines=True)

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use crate::card_number;
+use crate::currency::Currency;
 use crate::event::{Cents, Micros, Transaction};
 use crate::fields::Place;
+use crate::kept::Kept;
 use crate::rejection::Rejection;
 use crate::table::{ID_AT, encode_row};
 
@@ -35,26 +36,31 @@ pub struct RejectedMessage {
     pub partition: i32,
     /// Its offset there.
     pub offset: i64,
-    /// Its key, card numbers masked.
-    pub key: Option<Vec<u8>>,
-    /// Its payload, card numbers masked; None for a tombstone.
-    pub payload: Option<Vec<u8>>,
-    /// Whether a card number was masked in key or payload, which then cannot be sent again.
-    pub masked: bool,
+    /// Its key.
+    pub key: Option<Kept>,
+    /// Its payload; None for a tombstone.
+    pub payload: Option<Kept>,
     /// Why it is kept.
     pub rejection: Rejection,
 }
 
 impl RejectedMessage {
     fn new((partition, offset): (i32, i64), key: Option<&[u8]>, payload: Option<&[u8]>, rejection: Rejection) -> Self {
-        let mut masked = false;
-        let mut keep = |bytes: &[u8]| {
-            let kept = card_number::mask(bytes);
-            masked |= matches!(kept, std::borrow::Cow::Owned(_));
-            kept.into_owned()
-        };
-        let (key, payload) = (key.map(&mut keep), payload.map(&mut keep));
-        Self { partition, offset, key, payload, masked, rejection }
+        Self { partition, offset, key: key.map(Kept::of), payload: payload.map(Kept::of), rejection }
+    }
+
+    /// Whether key or payload is kept in part, and so cannot be replayed.
+    pub fn is_partial(&self) -> bool {
+        self.parts().any(Kept::is_partial)
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Kept> {
+        self.key.iter().chain(&self.payload)
+    }
+
+    /// Whether a card number was masked in key or payload, which then cannot be replayed.
+    pub fn is_masked(&self) -> bool {
+        self.parts().any(|part| part.masked)
     }
 }
 
@@ -156,7 +162,7 @@ pub struct Batch {
     /// The rows' messages as they came, for those that PostgreSQL refuses.
     raw: Vec<u8>,
     kept_bytes: usize,
-    /// Currency and status, "" for absent: every pair in this batch once.
+    /// Currency as it is compared and status, "" for none: of every pair as it was sent.
     labels: Vec<(String, String)>,
     /// Their places: by currency, then status.
     label_places: ByText<ByText<u32>>,
@@ -225,7 +231,7 @@ impl Batch {
             Err(rejection) => {
                 advance.rejected += 1;
                 let kept = RejectedMessage::new((partition, offset), key, payload, rejection);
-                self.kept_bytes += kept.key.as_ref().map_or(0, Vec::len) + kept.payload.as_ref().map_or(0, Vec::len);
+                self.kept_bytes += kept.parts().map(|part| part.head.len()).sum::<usize>();
                 self.rejected.push(kept);
             }
         }
@@ -274,7 +280,8 @@ impl Batch {
             return *place;
         }
         let place = self.labels.len() as u32;
-        self.labels.push((currency.to_owned(), status.to_owned()));
+        let compared = Currency::read(currency);
+        self.labels.push((compared.as_ref().map_or("", Currency::as_str).to_owned(), status.to_owned()));
         self.label_places.entry(currency.to_owned()).or_default().insert(status.to_owned(), place);
         place
     }
@@ -422,7 +429,7 @@ impl Batch {
         stored.map(|(row, _)| StoredRow { batch: self, row })
     }
 
-    /// A label's currency and status, "" for absent.
+    /// A label's currency as it is compared and its status, "" for none. Several labels may have the same.
     pub fn label_text(&self, label: u32) -> (&str, &str) {
         let (currency, status) = &self.labels[label as usize];
         (currency, status)

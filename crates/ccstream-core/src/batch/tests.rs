@@ -8,6 +8,10 @@ fn transaction(id: &str, cents: i64) -> Transaction<'_> {
     Transaction::new(id, Micros(61_000_000), Cents(cents)).with(Place::CURRENCY, "EUR")
 }
 
+fn head(kept: Option<&Kept>) -> Option<&[u8]> {
+    kept.map(|kept| kept.head.as_slice())
+}
+
 fn at(next: i64) -> Cursor {
     Cursor { epoch: 1, next }
 }
@@ -78,7 +82,8 @@ fn a_refused_row_is_kept_as_it_came() {
     batch.push((0, 3), &mut at(3), None, Some(b"[]"), validate(Some(b"[]")));
     batch.seal();
     batch.refuse(1, Rejection::new(Reason::RefusedByPostgres, "why"));
-    let kept: Vec<_> = batch.kept().map(|kept| (kept.offset, kept.key.as_deref(), kept.payload.as_deref())).collect();
+    let kept: Vec<_> =
+        batch.kept().map(|kept| (kept.offset, head(kept.key.as_ref()), head(kept.payload.as_ref()))).collect();
     assert_eq!(kept, [(3, None, Some(b"[]".as_slice())), (2, Some(b"key".as_slice()), Some(b"{}"))]);
     let advance = batch.advances()[&0];
     assert_eq!((advance.consumed, advance.duplicate, advance.rejected), (3, 0, 2));
@@ -109,8 +114,8 @@ fn kept_messages_are_masked() {
     batch.push((0, 5), &mut at(5), Some(b"key"), Some(payload), validate(Some(payload)));
     batch.push((0, 9), &mut at(6), None, None, validate(None));
     let [first, second] = &batch.rejected[..] else { panic!("two messages") };
-    assert_eq!(first.payload.as_deref(), Some(br#"{"merchant":"************1111"}"#.as_slice()));
-    assert!(first.masked && !second.masked);
+    assert_eq!(head(first.payload.as_ref()), Some(br#"{"merchant":"************1111"}"#.as_slice()));
+    assert!(first.is_masked() && !second.is_masked());
     assert_eq!((second.rejection.reason, &second.payload), (Reason::Tombstone, &None));
     let advance = batch.advances()[&0];
     assert_eq!((advance.from, advance.to, advance.consumed, advance.rejected), (5, 10, 2, 2));

@@ -46,6 +46,10 @@ settings! {
         /// seconds and more, by default.
         @range(1, 300) @shown("S")
         session_timeout: Duration = Duration::from_secs(6);
+        /// The longest time that an event may be ahead of this machine's clock; what is later is rejected. A minute
+        /// of the future has totals for good, and figures of the last hours end with the latest event.
+        @range(0, 4_102_444_800) @shown("S")
+        max_ahead: Duration = Duration::from_secs(48 * 3600);
         /// The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run keeps as
         /// dead letters and goes on; one more ends it. `all` never ends it.
         @shown("N|all") @unset("ends where nearly all rows of three batches in a row are refused alike")

@@ -19,7 +19,7 @@ pub const MAX_DEPTH: usize = 32;
 /// A timestamp in milliseconds below this is one in seconds: 10^11 ms is March 1973, 10^11 s the year 5138.
 const MIN_MILLISECONDS: i64 = 100_000_000_000;
 
-/// Checks one message's payload; `None` is a tombstone.
+/// Checks one message's payload, whatever its time; `None` is a tombstone.
 ///
 /// ```
 /// use ccstream_core::event::Cents;
@@ -31,6 +31,20 @@ const MIN_MILLISECONDS: i64 = 100_000_000_000;
 /// assert_eq!(validate(None).unwrap_err().reason, Reason::Tombstone);
 /// ```
 pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
+    validate_until(payload, Micros(i64::MAX))
+}
+
+/// Checks one message's payload, whose time must not be later than `latest`.
+///
+/// ```
+/// use ccstream_core::event::Micros;
+/// use ccstream_core::rejection::Reason;
+/// use ccstream_core::validate::validate_until;
+/// let payload = br#"{"order_id":"a1","value":"12.50","timestamp":"1970-01-01T00:00:02Z"}"#;
+/// assert!(validate_until(Some(payload), Micros(2_000_000)).is_ok());
+/// assert_eq!(validate_until(Some(payload), Micros(1_999_999)).unwrap_err().reason, Reason::InTheFuture);
+/// ```
+pub fn validate_until(payload: Option<&[u8]>, latest: Micros) -> Result<Transaction<'_>, Rejection> {
     let text = check_envelope(payload)?;
     let event = codec::decode(text).map_err(|error| invalid_json(&error))?;
     let mut first = check_keys(&event).err();
@@ -45,10 +59,34 @@ pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
             Ok(None) | Err(_) => {}
         }
     }
+    if transaction.timestamp > latest && first.as_ref().is_none_or(|first| first.reason > Reason::InTheFuture) {
+        first = Some(in_the_future(transaction.timestamp, latest));
+    }
     match first {
         None => Ok(transaction),
         Some(rejection) => Err(rejection),
     }
+}
+
+/// Checks a message's key, which is held as long as its row. Errors: it is larger than a payload may be.
+pub fn check_key(key: Option<&[u8]>) -> Result<(), Rejection> {
+    match key.map_or(0, <[u8]>::len) {
+        0..=MAX_PAYLOAD_BYTES => Ok(()),
+        len => {
+            Err(Rejection::new(Reason::TooLarge, format!("a key of {len} bytes, at most {MAX_PAYLOAD_BYTES} are read")))
+        }
+    }
+}
+
+fn in_the_future(moment: Micros, latest: Micros) -> Rejection {
+    let mut text = Vec::new();
+    Datum::Instant(moment).push_json(&mut text);
+    text.extend_from_slice(b" is later than ");
+    Datum::Instant(latest).push_json(&mut text);
+    Rejection::new(
+        Reason::InTheFuture,
+        format!("timestamp {}, the latest that is taken by the consumer's clock", String::from_utf8_lossy(&text)),
+    )
 }
 
 fn invalid_json(error: &serde_json::Error) -> Rejection {

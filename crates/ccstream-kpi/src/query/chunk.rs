@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use ccstream_core::currency::Currency;
+
 use super::buckets::{Buckets, Finder};
 use super::offsets::Offsets;
 use super::question::Filter;
@@ -94,8 +96,8 @@ impl Terms {
         let mut masks: Vec<(CodedColumn, Vec<bool>)> = Vec::new();
         for (dimension, values) in &filter.only {
             let Some(attribute) = dimension.attribute() else { continue };
-            let names = columns.dictionary(attribute);
-            let chosen: HashSet<u32> = values.iter().filter_map(|value| names.find(value.as_deref())).collect();
+            let chosen: HashSet<u32> =
+                values.iter().filter_map(|value| find(columns, attribute, value.as_deref())).collect();
             let column = attribute.coded_column();
             let passes = |code: u32| chosen.contains(&columns.part(attribute, code));
             let mask = (0..columns.codes(column) as u32).map(passes);
@@ -108,7 +110,7 @@ impl Terms {
         let amounts = (filter.min_cents.is_some() || filter.max_cents.is_some())
             .then(|| (filter.min_cents.unwrap_or(ABSENT + 1), filter.max_cents.unwrap_or(i64::MAX)));
         let kinds = 0..columns.codes(CodedColumn::Kind) as u32;
-        let currency = columns.dictionary(Attribute::CURRENCY).find(currency);
+        let currency = find(columns, Attribute::CURRENCY, currency);
         let is_in = |kind: u32| Some(columns.part(Attribute::CURRENCY, kind)) == currency;
         Self {
             masks,
@@ -116,6 +118,15 @@ impl Terms {
             in_currency: kinds.clone().map(|kind| -i8::from(is_in(kind))).collect(),
             outcomes: kinds.map(|kind| columns.outcome(kind)).collect(),
         }
+    }
+}
+
+/// A name's code, if there is such a name; currencies are compared without case.
+fn find(columns: &Columns, attribute: Attribute, name: Option<&str>) -> Option<u32> {
+    let names = columns.dictionary(attribute);
+    match name {
+        Some(name) if attribute == Attribute::CURRENCY => names.find(Some(Currency::read(name)?.as_str())),
+        name => names.find(name),
     }
 }
 

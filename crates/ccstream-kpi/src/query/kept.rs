@@ -143,9 +143,12 @@ mod tests {
         let names = ["a", "b", "c", "d", "e"];
         let of = |from: u8| (pick % (from + 1) > 0).then(|| names[usize::from(pick % (from + 1)) - 1]);
         let status = (!pick.is_multiple_of(3)).then(|| ["approved", "declined"][usize::from(pick % 3) - 1]);
+        // One currency, however it is spelt.
+        let currency = [None, Some("EUR"), None, Some("eur")][usize::from(pick % 4)];
         let risk = risk.map(|risk| if risk { "\u{1}" } else { "\0" });
         let mut kind = [None; KINDS];
-        for (attribute, name) in [(Attribute::STATUS, status), (Attribute::CURRENCY, of(1)), (Attribute::RISK, risk)] {
+        for (attribute, name) in [(Attribute::STATUS, status), (Attribute::CURRENCY, currency), (Attribute::RISK, risk)]
+        {
             kind[attribute.part()] = name;
         }
         columns
@@ -352,7 +355,7 @@ mod tests {
                         offsets: Offsets::changing(5400, changes.clone()),
                         width,
                         window,
-                        currency: Some(Some("a".into())),
+                        currency: Some(Some("Eur".into())),
                         groupings: groupings(extremes),
                         before: window != Window::All,
                     };

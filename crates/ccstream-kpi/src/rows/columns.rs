@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::Utf8Error;
 
+use ccstream_core::currency::Currency;
 use hashbrown::DefaultHashBuilder;
 
 use super::attribute::{Attribute, COUNT, KINDS, PLACES};
@@ -187,6 +188,10 @@ impl Columns {
             let mut field = split_field(&mut rest);
             if attribute.definition().is_flag {
                 field = field.map(|flag| if flag == [0] { b"false".as_slice() } else { b"true" });
+            }
+            let currency = field.and_then(Currency::read);
+            if attribute == Attribute::CURRENCY {
+                field = currency.as_ref().map(|currency| currency.as_str().as_bytes());
             }
             *part = self.dictionaries[attribute.index()].code_of_bytes(field)?;
         }

@@ -1,7 +1,7 @@
 //! The poll loop itself: fills batches, hands them to the writer, and takes its replies. What concerns
 //! where partitions are read is in `positions`.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
@@ -19,8 +19,9 @@ use super::warning::{Service, Warning, WarningKind};
 use super::writer::{Command, Reply, Writer};
 use crate::error::Result;
 use crate::report::Observers;
+use ccstream_core::event::Micros;
 use ccstream_core::settings::ConsumerConfig;
-use ccstream_core::validate::validate;
+use ccstream_core::validate::{check_key, validate_until};
 
 /// Messages taken between two looks at the clock and the writer.
 const AT_ONCE: usize = 256;
@@ -253,13 +254,14 @@ impl<'r, 'o> Poll<'r, 'o> {
         self.member.keep_brokers();
         let (mut is_in_order, mut any) = (true, false);
         let mut failed = None;
+        let latest = latest(self.config.max_ahead);
         for _ in 0..AT_ONCE {
             let polled = match self.member.poll(limit) {
                 None => Ok(false),
                 Some(Err(error)) => Err(error),
                 Some(Ok(message)) => {
                     // A message of a partition that is read is never left out: its offset would be skipped.
-                    is_in_order &= take_message(&mut self.shares, &mut self.ownership, &message);
+                    is_in_order &= take_message(&mut self.shares, &mut self.ownership, &message, latest);
                     any = true;
                     Ok(true)
                 }
@@ -348,13 +350,20 @@ impl<'r, 'o> Poll<'r, 'o> {
 
 /// Puts a message into its batch if its partition is read. False for an offset below the one that
 /// is next: the log was cut, or the topic made anew.
-fn take_message(shares: &mut Shares, ownership: &mut Ownership, message: &BorrowedMessage<'_>) -> bool {
+fn take_message(shares: &mut Shares, ownership: &mut Ownership, message: &BorrowedMessage<'_>, latest: Micros) -> bool {
     let (partition, offset) = (message.partition(), message.offset());
     let Some(cursor) = ownership.cursor(partition) else { return true };
     if offset < cursor.next {
         return false;
     }
     let payload = message.payload();
-    shares.batch_of(partition).push((partition, offset), cursor, message.key(), payload, validate(payload));
+    let verdict = validate_until(payload, latest).and_then(|event| check_key(message.key()).map(|()| event));
+    shares.batch_of(partition).push((partition, offset), cursor, message.key(), payload, verdict);
     true
+}
+
+/// The latest time of an event that is taken now.
+fn latest(max_ahead: Duration) -> Micros {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Micros(i64::try_from((now + max_ahead).as_micros()).unwrap_or(i64::MAX))
 }

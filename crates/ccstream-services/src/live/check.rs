@@ -7,6 +7,7 @@ use tokio_postgres::Transaction;
 use super::follow::{Sink, load};
 use super::session::{Snapshot, look};
 use crate::error::{Error, Result};
+use ccstream_core::currency::Currency;
 use ccstream_kpi::query::answer::{Keys, Table};
 use ccstream_kpi::query::chunk::Figures;
 use ccstream_kpi::query::kept::KeptQueries;
@@ -43,14 +44,17 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let answer = KeptQueries::default().answer(&query, at.at, &rows.0, threads)?;
     let (mut compared, mut problems) = (0, Vec::new());
+    let currency = Currency::sql("currency");
     let totals = snapshot
         .query_one(
-            "SELECT count(*), (min(v) * 100)::bigint, (max(v) * 100)::bigint,
+            &format!(
+                "SELECT count(*), (min(v) * 100)::bigint, (max(v) * 100)::bigint,
                     (percentile_disc(0.5) WITHIN GROUP (ORDER BY v) * 100)::bigint,
                     (percentile_disc(0.95) WITHIN GROUP (ORDER BY v) * 100)::bigint,
                     (percentile_disc(0.99) WITHIN GROUP (ORDER BY v) * 100)::bigint, count(DISTINCT card_token)
-             FROM (SELECT CASE WHEN currency IS NOT DISTINCT FROM $1::text THEN round(value, 2) END AS v, card_token
-                   FROM orders) AS o",
+             FROM (SELECT CASE WHEN {currency} IS NOT DISTINCT FROM $1::text THEN round(value, 2) END AS v, card_token
+                   FROM orders) AS o"
+            ),
             &[&answer.currency],
         )
         .await
@@ -85,11 +89,13 @@ async fn compare_groups(
     let ours: BTreeMap<Option<&str>, [i64; 3]> =
         names.iter().map(Option::as_deref).zip(table.figures.iter().map(of_engine)).collect();
     let column = attribute.definition().column;
+    let own_currency = Currency::sql("currency");
+    let key = if attribute == Attribute::CURRENCY { own_currency.clone() } else { format!("{column}::text") };
     let rows = snapshot
         .query(
             &format!(
-                "SELECT {column}::text, count(*),
-                        coalesce(sum(round(value, 2)) FILTER (WHERE currency IS NOT DISTINCT FROM $1::text) * 100, 0)::bigint,
+                "SELECT {key}, count(*),
+                        coalesce(sum(round(value, 2)) FILTER (WHERE {own_currency} IS NOT DISTINCT FROM $1::text) * 100, 0)::bigint,
                         count(*) FILTER (WHERE status = ANY ($2::text[]))
                  FROM orders GROUP BY 1"
             ),

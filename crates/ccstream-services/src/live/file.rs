@@ -18,7 +18,7 @@ use ccstream_kpi::rows::codes::{Amounts, Codes};
 use ccstream_kpi::rows::columns::{Columns, Coordinates};
 
 /// Changes with the format, and with the attributes.
-const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x04") ^ FINGERPRINT;
+const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x05") ^ FINGERPRINT;
 
 /// What a file holds.
 #[derive(Debug)]

@@ -27,8 +27,8 @@ pub(crate) async fn ask_trust(session: &Session, snapshot: &Snapshot, before: Tr
     if trust.rejected_total != total {
         let rows = session
             .query(
-                "counting rejected_events",
-                "SELECT reason, count(*) FROM rejected_events GROUP BY 1 ORDER BY 2 DESC, 1",
+                "reading rejected_counts",
+                "SELECT reason, sum(count)::bigint FROM rejected_counts GROUP BY 1 ORDER BY 2 DESC, 1",
             )
             .await?;
         trust.rejected = rows.iter().map(|row| (row.get(0), row.get(1))).collect();

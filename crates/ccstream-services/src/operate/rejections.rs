@@ -1,11 +1,12 @@
-//! What `ccstream rejected` does: counts, shows and sends again the messages that were kept.
+//! What `ccstream rejected` does: counts, shows and replays dead letters.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::postgres::connect::{connect, connect_to_read};
-use crate::postgres::derived::rejected;
-pub use crate::postgres::derived::rejected::{KeptMessage, ReasonCount, Selection};
+pub use crate::postgres::derived::rejected::{KeptMessage, Selection};
+pub use crate::postgres::derived::rejected_counts::ReasonCount;
+use crate::postgres::derived::{rejected, rejected_counts};
 use crate::produce::resend;
 use ccstream_core::record::Record;
 use ccstream_core::settings::{DatabaseUrl, KafkaConfig, ProducerConfig};
@@ -18,6 +19,8 @@ pub struct Resent {
     pub sent: u64,
     /// Left out: a card number in them was masked, so they are not what they were.
     pub masked: u64,
+    /// Left out: they are too large to be kept whole.
+    pub partial: u64,
     /// Left out: they have no payload.
     pub empty: u64,
     /// Left out: they were sent again before.
@@ -26,7 +29,7 @@ pub struct Resent {
 
 /// Counts the kept messages by reason, the most frequent first.
 pub async fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
-    rejected::count(&connect_to_read(url).await?.0).await
+    rejected_counts::count(&connect_to_read(url).await?.0).await
 }
 
 /// The selected messages, the newest first.
@@ -48,9 +51,15 @@ pub fn replay(
     stop: &CancellationToken,
 ) -> Result<Resent> {
     let runtime = crate::runtime()?;
-    let client = runtime.block_on(connect(url))?;
-    let (masked, empty, replayed, newest) = runtime.block_on(rejected::count_left_out(&client, selection))?;
-    let mut resent = Resent { sent: 0, masked: masked as u64, empty: empty as u64, replayed: replayed as u64 };
+    let mut client = runtime.block_on(connect(url))?;
+    let (left_out, newest) = runtime.block_on(rejected::count_left_out(&client, selection))?;
+    let mut resent = Resent {
+        sent: 0,
+        masked: left_out.masked as u64,
+        partial: left_out.partial as u64,
+        empty: left_out.empty as u64,
+        replayed: left_out.replayed as u64,
+    };
     // Up to what is there now: a message that is rejected again meanwhile must not go round for ever.
     let mut last = 0;
     let mut failures = Vec::new();
@@ -68,7 +77,7 @@ pub fn replay(
             let kafka = KafkaConfig { topic, ..kafka.clone() };
             let (delivered, failure) = resend(&ProducerConfig { kafka, ..ProducerConfig::default() }, &events)?;
             let delivered: Vec<i64> = delivered.into_iter().map(|place| ids[place]).collect();
-            runtime.block_on(rejected::mark_replayed(&client, &delivered))?;
+            runtime.block_on(rejected::mark_replayed(&mut client, &delivered))?;
             resent.sent += delivered.len() as u64;
             failures.extend(failure);
         }

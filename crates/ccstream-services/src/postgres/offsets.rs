@@ -40,6 +40,7 @@ pub(super) const OFFSETS: Table = Table {
     privileges: WRITES,
     reader: true,
     on_new_orders: Some(START_OVER_OFFSETS),
+    upgrades: &[],
 };
 
 /// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the

@@ -7,7 +7,7 @@ use super::table::{Table, WRITES};
 
 /// The rows themselves.
 pub(super) const ORDERS: Table =
-    Table { name: "orders", ddl: create_orders, privileges: WRITES, reader: true, on_new_orders: None };
+    Table { name: "orders", ddl: create_orders, privileges: WRITES, reader: true, on_new_orders: None, upgrades: &[] };
 
 fn create_orders() -> String {
     let declare = |column: &Column| {

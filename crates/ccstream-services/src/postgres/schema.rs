@@ -122,6 +122,13 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables) -> Result<Plan> {
         } else if let (false, Some(start_over)) = (orders_exist, table.on_new_orders) {
             plan.steps.push((format!("starting {name} over with a new table orders"), start_over.to_owned()));
             plan.change.started_over |= name == OFFSETS.name && has_rows(transaction).await?;
+        } else {
+            for upgrade in table.upgrades {
+                let row = transaction.query_one(upgrade.is_needed, &[]).await;
+                if row.map_err(Error::postgres(format!("looking for earlier versions of {name}")))?.get(0) {
+                    plan.steps.push((upgrade.what.to_owned(), upgrade.statements.to_owned()));
+                }
+            }
         }
     }
     Ok(plan)

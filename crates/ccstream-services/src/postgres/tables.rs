@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::derived::Derived;
 use super::derived::latency::Latency;
 use super::derived::rejected::Rejected;
+use super::derived::rejected_counts::RejectedCounts;
 use super::derived::totals::Totals;
 use super::offsets::OFFSETS;
 use super::orders::ORDERS;
@@ -20,7 +21,9 @@ pub struct Tables {
 impl Default for Tables {
     /// All that ccstream has.
     fn default() -> Self {
-        Self { derived: vec![Arc::new(Rejected), Arc::new(Totals), Arc::new(Latency::default())] }
+        Self {
+            derived: vec![Arc::new(Rejected), Arc::new(RejectedCounts), Arc::new(Totals), Arc::new(Latency::default())],
+        }
     }
 }
 

@@ -56,6 +56,7 @@ impl Derived for Latency {
             privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
             reader: true,
             on_new_orders: None,
+            upgrades: &[],
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod latency;
 pub(crate) mod rejected;
+pub(crate) mod rejected_counts;
 pub(super) mod totals;
 
 use std::fmt::Debug;

@@ -1,12 +1,16 @@
 //! `rejected_events`: keeping messages, in the batch's own transaction, and reading what was kept.
 
+use std::collections::BTreeMap;
+
 use ccstream_core::batch::RejectedMessage;
+use ccstream_core::kept::{Kept, MAX_KEPT_BYTES};
 use futures_util::future::BoxFuture;
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::{Error, Result};
+use crate::postgres::derived::rejected_counts::add_replayed;
 use crate::postgres::derived::{Derived, Recount, Write};
-use crate::postgres::table::{Table, WRITES};
+use crate::postgres::table::{Table, Upgrade, WRITES};
 
 const CREATE_REJECTED: &str = "\
 CREATE TABLE rejected_events (
@@ -26,6 +30,27 @@ CREATE TABLE rejected_events (
 COMMENT ON TABLE rejected_events IS
     'ccstream: messages that are no valid transaction, as they came (card numbers masked), and why';";
 
+/// How long key and payload were, where no more than their heads are kept.
+const ADD_LENGTHS: Upgrade = Upgrade {
+    what: "adding lengths and hashes to rejected_events",
+    is_needed: "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('rejected_events')
+                                   AND attname = 'partial' AND NOT attisdropped)",
+    statements: "\
+ALTER TABLE rejected_events
+    ADD COLUMN key_bytes BIGINT,
+    ADD COLUMN key_sha256 BYTEA,
+    ADD COLUMN payload_bytes BIGINT,
+    ADD COLUMN payload_sha256 BYTEA,
+    ADD COLUMN partial BOOLEAN NOT NULL DEFAULT false;
+COMMENT ON COLUMN rejected_events.message_key IS 'card numbers masked; the first 65,536 bytes of it';
+COMMENT ON COLUMN rejected_events.payload IS 'card numbers masked; the first 65,536 bytes of it';
+COMMENT ON COLUMN rejected_events.key_bytes IS 'the length of the whole key';
+COMMENT ON COLUMN rejected_events.key_sha256 IS 'of the whole key, masked';
+COMMENT ON COLUMN rejected_events.payload_bytes IS 'the length of the whole payload';
+COMMENT ON COLUMN rejected_events.payload_sha256 IS 'of the whole payload, masked';
+COMMENT ON COLUMN rejected_events.partial IS 'key or payload is longer than what is kept: it cannot be replayed';",
+};
+
 /// `rejected_events`.
 #[derive(Debug)]
 pub(crate) struct Rejected;
@@ -34,10 +59,11 @@ impl Derived for Rejected {
     fn table(&self) -> Table {
         Table {
             name: "rejected_events",
-            ddl: || CREATE_REJECTED.to_owned(),
+            ddl: || format!("{CREATE_REJECTED}\n{}", ADD_LENGTHS.statements),
             privileges: WRITES,
             reader: true,
             on_new_orders: None,
+            upgrades: &[ADD_LENGTHS],
         }
     }
 
@@ -50,7 +76,27 @@ impl Derived for Rejected {
     }
 }
 
-/// Inserts a batch's kept messages.
+/// Keys or payloads, as columns.
+#[derive(Default)]
+struct Parts<'b> {
+    heads: Vec<Option<&'b [u8]>>,
+    lengths: Vec<Option<i64>>,
+    hashes: Vec<Option<&'b [u8]>>,
+}
+
+impl<'b> Parts<'b> {
+    fn of(parts: impl Iterator<Item = Option<&'b Kept>>) -> Self {
+        let mut columns = Self::default();
+        for part in parts {
+            columns.heads.push(part.map(|part| part.head.as_slice()));
+            columns.lengths.push(part.map(|part| part.len as i64));
+            columns.hashes.push(part.map(|part| part.sha256.as_slice()));
+        }
+        columns
+    }
+}
+
+/// Inserts a batch's dead letters.
 async fn keep(write: &mut Write<'_>) -> Result<()> {
     let messages: Vec<&RejectedMessage> = write.batch.kept().collect();
     if messages.is_empty() {
@@ -58,9 +104,10 @@ async fn keep(write: &mut Write<'_>) -> Result<()> {
     }
     let partitions: Vec<i32> = messages.iter().map(|message| message.partition).collect();
     let offsets: Vec<i64> = messages.iter().map(|message| message.offset).collect();
-    let keys: Vec<Option<&[u8]>> = messages.iter().map(|message| message.key.as_deref()).collect();
-    let payloads: Vec<Option<&[u8]>> = messages.iter().map(|message| message.payload.as_deref()).collect();
-    let masked: Vec<bool> = messages.iter().map(|message| message.masked).collect();
+    let keys = Parts::of(messages.iter().map(|message| message.key.as_ref()));
+    let payloads = Parts::of(messages.iter().map(|message| message.payload.as_ref()));
+    let masked: Vec<bool> = messages.iter().map(|message| message.is_masked()).collect();
+    let partial: Vec<bool> = messages.iter().map(|message| message.is_partial()).collect();
     let reasons: Vec<&str> = messages.iter().map(|message| message.rejection.reason.as_str()).collect();
     // PostgreSQL's text cannot hold NUL; a detail that quotes one shows its escape.
     let details: Vec<String> = messages.iter().map(|message| message.rejection.detail.replace('\0', "\\0")).collect();
@@ -70,10 +117,26 @@ async fn keep(write: &mut Write<'_>) -> Result<()> {
         .execute(
             write.transaction,
             "INSERT INTO rejected_events
-                 (consumer_group, topic, kafka_partition, kafka_offset, message_key, payload, masked, reason, detail)
-             SELECT $1, $2, b.* FROM unnest($3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bool[],
-                 $8::text[], $9::text[]) AS b",
-            &[&source.group, &source.topic, &partitions, &offsets, &keys, &payloads, &masked, &reasons, &details],
+                 (consumer_group, topic, kafka_partition, kafka_offset, message_key, key_bytes, key_sha256, payload,
+                  payload_bytes, payload_sha256, masked, partial, reason, detail)
+             SELECT $1, $2, b.* FROM unnest($3::int[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bytea[],
+                 $8::bytea[], $9::bigint[], $10::bytea[], $11::bool[], $12::bool[], $13::text[], $14::text[]) AS b",
+            &[
+                &source.group,
+                &source.topic,
+                &partitions,
+                &offsets,
+                &keys.heads,
+                &keys.lengths,
+                &keys.hashes,
+                &payloads.heads,
+                &payloads.lengths,
+                &payloads.hashes,
+                &masked,
+                &partial,
+                &reasons,
+                &details,
+            ],
         )
         .await
         .map_err(Error::postgres("keeping rejected messages"))?;
@@ -101,21 +164,6 @@ async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
     Ok(Recount { cells: 0, problems: rows.iter().map(|row| row.get(0)).collect() })
 }
 
-/// How many messages of one reason are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReasonCount {
-    /// The reason.
-    pub reason: String,
-    /// How many are kept.
-    pub count: i64,
-    /// How many of them were sent again.
-    pub replayed: i64,
-    /// How many hold a masked card number, and so cannot be.
-    pub masked: i64,
-    /// When the last one came, as PostgreSQL writes it.
-    pub last: String,
-}
-
 /// A kept message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptMessage {
@@ -127,12 +175,20 @@ pub struct KeptMessage {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
-    /// Its key, card numbers masked.
+    /// Its key, card numbers masked, as far as it was asked for.
     pub key: Option<Vec<u8>>,
-    /// Its payload, card numbers masked; None for a tombstone.
+    /// The length of the whole key.
+    pub key_bytes: Option<i64>,
+    /// Its payload, card numbers masked, as far as it was asked for; None for a tombstone.
     pub payload: Option<Vec<u8>>,
+    /// The length of the whole payload.
+    pub payload_bytes: Option<i64>,
+    /// The SHA-256 of the whole payload, masked; None for a tombstone, and for those that earlier versions stored.
+    pub payload_sha256: Option<Vec<u8>>,
     /// Whether a card number was masked.
     pub masked: bool,
+    /// Whether the table holds only the head of key or payload.
+    pub partial: bool,
     /// Why it was rejected.
     pub reason: String,
     /// The same for a person.
@@ -150,41 +206,27 @@ pub struct Selection {
     pub id: Option<i64>,
     /// Only those of this reason.
     pub reason: Option<String>,
-    /// At most so many, the newest.
+    /// At most this number, the newest.
     pub limit: Option<i64>,
-}
-
-/// Counts by reason, the most frequent first.
-pub(crate) async fn count(client: &Client) -> Result<Vec<ReasonCount>> {
-    let rows = client
-        .query(
-            "SELECT reason, count(*), count(replayed_at), count(*) FILTER (WHERE masked),
-                    date_trunc('second', max(rejected_at))::text
-             FROM rejected_events GROUP BY reason ORDER BY 2 DESC, 1",
-            &[],
-        )
-        .await
-        .map_err(Error::postgres("reading rejected_events"))?;
-    let count = |row: &Row| ReasonCount {
-        reason: row.get(0),
-        count: row.get(1),
-        replayed: row.get(2),
-        masked: row.get(3),
-        last: row.get(4),
-    };
-    Ok(rows.iter().map(count).collect())
+    /// The most bytes of each key and payload; all that are kept where there is none.
+    pub max_bytes: Option<i64>,
 }
 
 /// The selected messages, the newest first.
 pub(crate) async fn select(client: &Client, selection: &Selection) -> Result<Vec<KeptMessage>> {
+    // Earlier versions kept whole whatever came.
+    let most = MAX_KEPT_BYTES as i64;
+    let max_bytes = selection.max_bytes.map_or(most, |bytes| bytes.clamp(0, most)) as i32;
     let rows = client
         .query(
-            "SELECT id, topic, kafka_partition, kafka_offset, message_key, payload, masked, reason, detail,
+            "SELECT id, topic, kafka_partition, kafka_offset, substring(message_key for $4::int),
+                    coalesce(key_bytes, octet_length(message_key)), substring(payload for $4::int),
+                    coalesce(payload_bytes, octet_length(payload)), payload_sha256, masked, partial, reason, detail,
                     date_trunc('second', rejected_at)::text, date_trunc('second', replayed_at)::text
              FROM rejected_events
              WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)
              ORDER BY id DESC LIMIT $3",
-            &[&selection.id, &selection.reason, &selection.limit],
+            &[&selection.id, &selection.reason, &selection.limit, &max_bytes],
         )
         .await
         .map_err(Error::postgres("reading rejected_events"))?;
@@ -194,31 +236,50 @@ pub(crate) async fn select(client: &Client, selection: &Selection) -> Result<Vec
         partition: row.get(2),
         offset: row.get(3),
         key: row.get(4),
-        payload: row.get(5),
-        masked: row.get(6),
-        reason: row.get(7),
-        detail: row.get(8),
-        rejected_at: row.get(9),
-        replayed_at: row.get(10),
+        key_bytes: row.get(5),
+        payload: row.get(6),
+        payload_bytes: row.get(7),
+        payload_sha256: row.get(8),
+        masked: row.get(9),
+        partial: row.get(10),
+        reason: row.get(11),
+        detail: row.get(12),
+        rejected_at: row.get(13),
+        replayed_at: row.get(14),
     };
     Ok(rows.iter().map(message).collect())
 }
 
-/// Counts the selected messages that are not to be sent again: masked, without a payload, sent before;
-/// and the newest message there is.
-pub(crate) async fn count_left_out(client: &Client, selection: &Selection) -> Result<(i64, i64, i64, i64)> {
-    let row = client
-        .query_one(
-            "SELECT count(*) FILTER (WHERE masked),
-                    count(*) FILTER (WHERE NOT masked AND payload IS NULL),
-                    count(*) FILTER (WHERE NOT masked AND payload IS NOT NULL AND replayed_at IS NOT NULL),
-                    coalesce(max(id), 0)
-             FROM rejected_events WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)",
-            &[&selection.id, &selection.reason],
-        )
-        .await
-        .map_err(Error::postgres("reading rejected_events"))?;
-    Ok((row.get(0), row.get(1), row.get(2), row.get(3)))
+/// The condition of dead letters that can be replayed, whole and not masked.
+const SENDABLE: &str = "NOT masked AND NOT partial AND payload IS NOT NULL";
+
+/// Selected dead letters that are not to be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// A card number in them was masked.
+    pub(crate) masked: i64,
+    /// Only a part of them is kept.
+    pub(crate) partial: i64,
+    /// They have no payload.
+    pub(crate) empty: i64,
+    /// They were replayed before.
+    pub(crate) replayed: i64,
+}
+
+/// Counts the selected dead letters that are not to be replayed; with the number of the newest there is.
+pub(crate) async fn count_left_out(client: &Client, selection: &Selection) -> Result<(LeftOut, i64)> {
+    let sql = format!(
+        "SELECT count(*) FILTER (WHERE masked),
+                count(*) FILTER (WHERE NOT masked AND partial),
+                count(*) FILTER (WHERE NOT masked AND NOT partial AND payload IS NULL),
+                count(*) FILTER (WHERE {SENDABLE} AND replayed_at IS NOT NULL),
+                coalesce(max(id), 0)
+         FROM rejected_events WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)"
+    );
+    let row = client.query_one(&sql, &[&selection.id, &selection.reason]).await;
+    let row = row.map_err(Error::postgres("reading rejected_events"))?;
+    let left_out = LeftOut { masked: row.get(0), partial: row.get(1), empty: row.get(2), replayed: row.get(3) };
+    Ok((left_out, row.get(4)))
 }
 
 /// A message that can be sent again: its number, topic, key and payload.
@@ -231,24 +292,33 @@ pub(crate) async fn sendable(
     (after, to): (i64, i64),
     limit: i64,
 ) -> Result<Vec<Sendable>> {
-    let rows = client
-        .query(
-            "SELECT id, topic, message_key, payload FROM rejected_events
-             WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)
-               AND NOT masked AND payload IS NOT NULL AND replayed_at IS NULL AND id > $3 AND id <= $4
-             ORDER BY id LIMIT $5",
-            &[&selection.id, &selection.reason, &after, &to, &limit],
-        )
-        .await
-        .map_err(Error::postgres("reading rejected_events"))?;
+    let sql = format!(
+        "SELECT id, topic, message_key, payload FROM rejected_events
+         WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)
+           AND {SENDABLE} AND replayed_at IS NULL AND id > $3 AND id <= $4
+         ORDER BY id LIMIT $5"
+    );
+    let rows = client.query(&sql, &[&selection.id, &selection.reason, &after, &to, &limit]).await;
+    let rows = rows.map_err(Error::postgres("reading rejected_events"))?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect())
 }
 
 /// Notes that messages were sent again.
-pub(crate) async fn mark_replayed(client: &Client, ids: &[i64]) -> Result<()> {
-    client
-        .execute("UPDATE rejected_events SET replayed_at = now() WHERE id = ANY($1)", &[&ids])
+pub(crate) async fn mark_replayed(client: &mut Client, ids: &[i64]) -> Result<()> {
+    let step = || Error::postgres("noting what was sent again");
+    let transaction = client.transaction().await.map_err(step())?;
+    let marked = transaction
+        .query(
+            "UPDATE rejected_events SET replayed_at = now() WHERE id = ANY($1) AND replayed_at IS NULL
+             RETURNING consumer_group, topic, kafka_partition, reason",
+            &[&ids],
+        )
         .await
-        .map_err(Error::postgres("noting what was sent again"))?;
-    Ok(())
+        .map_err(step())?;
+    let mut cells = BTreeMap::new();
+    for row in marked {
+        *cells.entry((row.get(0), row.get(1), row.get(2), row.get(3))).or_default() += 1;
+    }
+    add_replayed(&transaction, &cells).await?;
+    transaction.commit().await.map_err(step())
 }

@@ -1,14 +1,17 @@
 //! The totals by minute, carried forward in the batch's own transaction.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
 use ccstream_core::batch::Batch;
+use ccstream_core::currency::Currency;
 use futures_util::future::BoxFuture;
 use tokio_postgres::Transaction;
+use tokio_postgres::types::ToSql;
 
 use crate::error::{Error, Result};
 use crate::postgres::derived::{Derived, Recount, Write};
-use crate::postgres::table::{Table, WRITES};
+use crate::postgres::table::{Table, Upgrade, WRITES};
 
 const CREATE_TOTALS: &str = "\
 CREATE TABLE kpi_minute (
@@ -24,12 +27,38 @@ CREATE TABLE kpi_minute (
 );
 COMMENT ON TABLE kpi_minute IS
     'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';
+COMMENT ON COLUMN kpi_minute.currency IS 'in capitals; empty where the one that was sent is absent or not three letters';
 COMMENT ON COLUMN kpi_minute.minute IS 'begin of the minute of orders.timestamp, UTC';
 COMMENT ON COLUMN kpi_minute.kafka_partition IS 'add these up: each consumer writes cells of its own partitions';
 COMMENT ON COLUMN kpi_minute.count IS 'transactions';
 COMMENT ON COLUMN kpi_minute.sum IS 'sum of value in this currency; its mean is sum(sum) / sum(count)';
 COMMENT ON COLUMN kpi_minute.min IS 'the smallest value';
 COMMENT ON COLUMN kpi_minute.max IS 'the greatest value';";
+
+/// The most cells of a minute and partition. Whoever may send messages chooses currencies and statuses, and a table of
+/// totals must not become as long as `orders`.
+const MOST_CELLS: i64 = 64;
+/// The cell of all that finds no room: currency and status.
+const OTHERS: (&str, &str) = ("", "(others)");
+
+/// Earlier versions had a cell for each spelling of a currency.
+const MERGE_CURRENCIES: Upgrade = Upgrade {
+    what: "merging the currencies of kpi_minute that differ in case alone",
+    is_needed: "SELECT NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass('kpi_minute')
+                                   AND conname = 'kpi_minute_currency')",
+    statements: "\
+WITH odd AS (
+    DELETE FROM kpi_minute WHERE currency COLLATE \"C\" !~ '^([A-Z]{3})?$' RETURNING *
+)
+INSERT INTO kpi_minute AS k
+SELECT minute, CASE WHEN currency COLLATE \"C\" ~ '^[A-Za-z]{3}$' THEN upper(currency COLLATE \"C\") ELSE '' END,
+       status, kafka_partition, sum(count), sum(sum), min(min), max(max)
+FROM odd GROUP BY 1, 2, 3, 4
+ON CONFLICT (minute, currency, status, kafka_partition) DO UPDATE SET
+    count = k.count + excluded.count, sum = k.sum + excluded.sum,
+    min = least(k.min, excluded.min), max = greatest(k.max, excluded.max);
+ALTER TABLE kpi_minute ADD CONSTRAINT kpi_minute_currency CHECK (currency COLLATE \"C\" ~ '^([A-Z]{3})?$');",
+};
 
 /// `kpi_minute`.
 #[derive(Debug)]
@@ -39,10 +68,11 @@ impl Derived for Totals {
     fn table(&self) -> Table {
         Table {
             name: "kpi_minute",
-            ddl: || CREATE_TOTALS.to_owned(),
+            ddl: || format!("{CREATE_TOTALS}\n{}", MERGE_CURRENCIES.statements),
             privileges: WRITES,
             reader: true,
             on_new_orders: Some("DELETE FROM kpi_minute;"),
+            upgrades: &[MERGE_CURRENCIES],
         }
     }
 
@@ -83,6 +113,48 @@ fn cells(batch: &Batch) -> BTreeMap<CellKey, Cell> {
     cells.into_iter().collect()
 }
 
+/// Adds `$1..$8`: minutes, currencies, statuses, partitions, counts, and sums, least and greatest amounts in cents, which
+/// become NUMERIC by an exact division. A pair that has a cell is added to it, whatever else there is; of the others as
+/// many get one as there is room for, those with most rows first. A partition's cells are written by its owner alone.
+static ADD: LazyLock<String> = LazyLock::new(|| {
+    let (currency, status) = OTHERS;
+    let room = MOST_CELLS - 1;
+    format!(
+        "INSERT INTO kpi_minute AS k (minute, currency, status, kafka_partition, count, sum, min, max)
+         SELECT minute, CASE WHEN fits THEN currency ELSE '{currency}' END,
+                CASE WHEN fits THEN status ELSE '{status}' END, kafka_partition,
+                sum(count), sum(sum) / 100.0, min(min) / 100.0, max(max) / 100.0
+         FROM (
+             SELECT *, has_cell OR place <= {room} AND place + (
+                 SELECT count(*) FROM kpi_minute c
+                 WHERE c.minute = ranked.minute AND c.kafka_partition = ranked.kafka_partition
+                   AND (c.currency, c.status) <> ('{currency}', '{status}')) <= {room} AS fits
+             FROM (
+                 SELECT *, row_number() OVER (PARTITION BY minute, kafka_partition, has_cell
+                                              ORDER BY count DESC, currency, status) AS place
+                 FROM (
+                     SELECT *, EXISTS (
+                         SELECT FROM kpi_minute c
+                         WHERE (c.minute, c.currency, c.status, c.kafka_partition)
+                             = (cells.minute, cells.currency, cells.status, cells.kafka_partition)) AS has_cell
+                     FROM (
+                         SELECT timestamp '1970-01-01' + m * interval '1 minute' AS minute, currency, status,
+                                kafka_partition, sum(n) AS count, sum(total) AS sum, min(low) AS min, max(high) AS max
+                         FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::bigint[],
+                                     $7::bigint[], $8::bigint[])
+                             AS b (m, currency, status, kafka_partition, n, total, low, high)
+                         GROUP BY 1, 2, 3, 4
+                     ) AS cells
+                 ) AS known
+             ) AS ranked
+         ) AS fitted
+         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+         ON CONFLICT (minute, currency, status, kafka_partition) DO UPDATE SET
+             count = k.count + excluded.count, sum = k.sum + excluded.sum,
+             min = least(k.min, excluded.min), max = greatest(k.max, excluded.max)"
+    )
+});
+
 /// Adds the batch's rows, a handful of cells, in the order of their keys.
 async fn add(write: &mut Write<'_>) -> Result<()> {
     let cells = cells(write.batch);
@@ -103,49 +175,46 @@ async fn add(write: &mut Write<'_>) -> Result<()> {
         }
     }
     let [counts, sums, mins, maxs] = figures;
-    // Money travels as integer cents and becomes NUMERIC by an exact division.
+    let figures: &[&(dyn ToSql + Sync)] =
+        &[&minutes, &currencies, &statuses, &partitions, &counts, &sums, &mins, &maxs];
     write
         .statements
-        .execute(
-            write.transaction,
-            "INSERT INTO kpi_minute AS k (minute, currency, status, kafka_partition, count, sum, min, max)
-             SELECT timestamp '1970-01-01' + m * interval '1 minute', c, s, p,
-                    n, total / 100.0, low / 100.0, high / 100.0
-             FROM unnest($1::int[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::bigint[]) AS b (m, c, s, p, n, total, low, high)
-             ORDER BY 1, 2, 3, 4
-             ON CONFLICT (minute, currency, status, kafka_partition) DO UPDATE SET
-                 count = k.count + excluded.count, sum = k.sum + excluded.sum,
-                 min = least(k.min, excluded.min), max = greatest(k.max, excluded.max)",
-            &[&minutes, &currencies, &statuses, &partitions, &counts, &sums, &mins, &maxs],
-        )
+        .execute(write.transaction, &ADD, figures)
         .await
         .map_err(Error::postgres("adding to kpi_minute"))?;
     Ok(())
 }
 
+/// Cells that are there equal the recount; the rows of pairs that have none add up to [`OTHERS`].
 async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
     let step = || Error::postgres("recounting kpi_minute");
     let count = snapshot.query_one("SELECT count(*) FROM kpi_minute", &[]).await.map_err(step())?;
-    let differing = snapshot
-        .query(
-            "WITH recount AS (
-                 SELECT date_trunc('minute', timestamp) AS minute, coalesce(currency, '') AS currency,
-                        coalesce(status, '') AS status, kafka_partition,
-                        count(*), sum(value), min(value), max(value)
-                 FROM orders WHERE kafka_partition IS NOT NULL GROUP BY 1, 2, 3, 4)
-             SELECT format('minute %s, currency %L, status %L, partition %s: kpi_minute has count %s, sum %s, min %s, '
-                           'max %s; orders has %s, %s, %s, %s',
-                           minute, currency, status, kafka_partition, coalesce(k.count, 0), k.sum, k.min, k.max,
-                           coalesce(r.count, 0), r.sum, r.min, r.max),
-                    count(*) OVER ()
-             FROM kpi_minute k FULL JOIN recount r USING (minute, currency, status, kafka_partition)
-             WHERE (k.count, k.sum, k.min, k.max) IS DISTINCT FROM (r.count, r.sum, r.min, r.max)
-             ORDER BY minute LIMIT 1",
-            &[],
-        )
-        .await
-        .map_err(step())?;
+    let sql = format!(
+        "WITH recount AS (
+             SELECT date_trunc('minute', timestamp) AS minute, coalesce({currency}, '') AS currency,
+                    coalesce(status, '') AS status, kafka_partition,
+                    count(*), sum(value), min(value), max(value)
+             FROM orders WHERE kafka_partition IS NOT NULL GROUP BY 1, 2, 3, 4),
+         counted AS (
+             SELECT minute, CASE WHEN k.minute IS NULL THEN '{no_currency}' ELSE r.currency END AS currency,
+                    CASE WHEN k.minute IS NULL THEN '{others}' ELSE r.status END AS status, kafka_partition,
+                    sum(r.count)::bigint AS count, sum(r.sum) AS sum, min(r.min) AS min, max(r.max) AS max
+             FROM recount r LEFT JOIN (SELECT minute, currency, status, kafka_partition FROM kpi_minute) k
+                  USING (minute, currency, status, kafka_partition)
+             GROUP BY 1, 2, 3, 4)
+         SELECT format('minute %s, currency %L, status %L, partition %s: kpi_minute has count %s, sum %s, min %s, '
+                       'max %s; orders has %s, %s, %s, %s',
+                       minute, currency, status, kafka_partition, coalesce(k.count, 0), k.sum, k.min, k.max,
+                       coalesce(r.count, 0), r.sum, r.min, r.max),
+                count(*) OVER ()
+         FROM kpi_minute k FULL JOIN counted r USING (minute, currency, status, kafka_partition)
+         WHERE (k.count, k.sum, k.min, k.max) IS DISTINCT FROM (r.count, r.sum, r.min, r.max)
+         ORDER BY minute LIMIT 1",
+        currency = Currency::sql("currency"),
+        no_currency = OTHERS.0,
+        others = OTHERS.1,
+    );
+    let differing = snapshot.query(&sql, &[]).await.map_err(step())?;
     let problems = differing.first().map(|row| {
         let (first, cells): (String, i64) = (row.get(0), row.get(1));
         format!("kpi_minute differs in {cells} cells, the first at {first}")

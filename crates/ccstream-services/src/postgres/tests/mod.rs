@@ -5,10 +5,12 @@ mod failures;
 mod fence;
 mod own_table;
 mod refusals;
+mod rejected;
 mod roundtrip;
 mod schema;
 mod scripted;
 mod settings;
+mod totals;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -31,6 +31,7 @@ impl Derived for ByHour {
             privileges: WRITES,
             reader: true,
             on_new_orders: Some("DELETE FROM by_hour;"),
+            upgrades: &[],
         }
     }
 
