@@ -33,7 +33,7 @@ PURE := -p ccstream-core -p ccstream-kpi
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint test test-parts test-rust test-fuzz test-python wheel-test \
-    test-faults bench bench-attack bench-duplicates bench-refused bench-dashboard bench-engine kafka screenshots wheel clean
+    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine kafka screenshots wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -153,6 +153,9 @@ bench-duplicates: release ## what duplicates cost, beside a staging table
 
 bench-refused: release ## what rows cost that PostgreSQL refuses
 	$(BIN)/python bench/refused.py
+
+bench-flood: release ## what hostile but valid events cost the page
+	$(BIN)/python bench/flood.py
 
 bench-dashboard: release ## the page and its engine at 100 thousand to 10 million rows: half an hour
 	$(BIN)/python bench/page.py

@@ -58,6 +58,9 @@ impl PyKpiEngine {
     ///         else ``kafka_db`` on ``localhost:5434``, as ``docker-compose.yml`` has it.
     ///     max_rows: The greatest number of rows held, about 20 bytes each; the oldest are evicted first. At least
     ///         65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
+    ///     max_bytes: The greatest number of bytes that rows, their names and what queries have counted take together.
+    ///         Beyond it the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At
+    ///         least 1,048,576. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
     ///     max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
     ///         From 1 to 1,000,000. Default: all.
     ///     interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.
@@ -71,7 +74,8 @@ impl PyKpiEngine {
     ///     ConfigError: A setting is not usable.
     // generated: signature of engine
     #[pyo3(signature = (database_url=None, **settings))]
-    #[pyo3(text_signature = "(database_url=None, *, max_rows=None, max_days=None, interval=None, file=None)")]
+    #[pyo3(text_signature = "(database_url=None, *, max_rows=None, max_bytes=None, max_days=None, interval=None, \
+            file=None)")]
     // generated, to here
     #[staticmethod]
     fn from_database(

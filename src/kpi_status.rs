@@ -32,6 +32,10 @@ record!(
         first_at: Option<i64> = |status| status.first_at,
         /// The time after which every row is in memory, in microseconds since 1970 UTC; None: all rows are.
         dropped_until: Option<i64> = |status| status.dropped_until,
+        /// Dimensions whose rarest names are counted together as ``(others)``, as ``max_bytes`` has no room for them.
+        ///
+        /// ``card`` among them means that numbers of cards are too low.
+        folded: Vec<&'static str> = |status| status.folded.clone(),
         /// Rows that consumers stored and the table no longer has: somebody removed them.
         lacking_rows: i64 = |status| status.lacking_rows,
         /// How often the whole table was read.

@@ -786,6 +786,12 @@ class KpiStatus:
     def dropped_until(self) -> int | None:
         """The time after which every row is in memory, in microseconds since 1970 UTC; None: all rows are."""
     @property
+    def folded(self) -> list[str]:
+        """Dimensions whose rarest names are counted together as ``(others)``, as ``max_bytes`` has no room for them.
+
+        ``card`` among them means that numbers of cards are too low.
+        """
+    @property
     def lacking_rows(self) -> int:
         """Rows that consumers stored and the table no longer has: somebody removed them."""
     @property
@@ -958,6 +964,7 @@ class KpiEngine:
         database_url: str | None = None,
         *,
         max_rows: int | None = None,
+        max_bytes: int | None = None,
         max_days: int | None = None,
         interval: timedelta | None = None,
         file: str | PathLike[str] | None = None,
@@ -970,6 +977,9 @@ class KpiEngine:
                 else ``kafka_db`` on ``localhost:5434``, as ``docker-compose.yml`` has it.
             max_rows: The greatest number of rows held, about 20 bytes each; the oldest are evicted first. At least
                 65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
+            max_bytes: The greatest number of bytes that rows, their names and what queries have counted take together.
+                Beyond it the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At
+                least 1,048,576. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
             max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
                 From 1 to 1,000,000. Default: all.
             interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.

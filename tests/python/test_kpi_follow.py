@@ -142,6 +142,43 @@ def test_the_oldest_rows_leave(embedded_pipeline: Pipeline, limit: dict[str, Any
         assert engine.status.lacking_rows == 0
 
 
+def test_more_names_than_there_is_room_for(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    pipeline.run("consume", "--until-caught-up")
+    # Every tenth row is of a known merchant; every other has a merchant and a card of which there is no second row.
+    pipeline.execute(
+        "INSERT INTO orders (order_id, timestamp, value, merchant, card_token) SELECT 'o' || n, '2026-01-01', 1, "
+        "CASE WHEN n % 10 = 0 THEN 'known' ELSE lpad(n::text, 96, 'm') END, lpad(n::text, 56, 'c') "
+        "FROM generate_series(1, 150000) n"
+    )
+    limit, file = 24 << 20, tmp_path / "columns"
+
+    def check(engine: ccstream.KpiEngine) -> None:
+        status = engine.status
+        assert status.bytes <= limit
+        assert status.folded == ["merchant", "card"]
+        assert status.rows == 150_000
+        answer = engine.query(by={"merchant": []}, top=10)
+        merchants = dict(zip(answer["merchant"]["key"], answer["merchant"]["count"], strict=True))
+        assert merchants["known"] == 15_000
+        assert merchants["(others)"] > 50_000
+        assert answer["merchant"]["count"].sum() + answer["merchant"]["other_count"] == 150_000
+        assert engine.query(filters={"merchant": "known"}).totals["count"] == 15_000
+
+    with ccstream.KpiEngine.from_database(pipeline.database_url, max_bytes=limit, file=file) as engine:
+        assert engine.refresh()
+        check(engine)
+    with ccstream.KpiEngine.from_database(pipeline.database_url, max_bytes=limit, file=file) as engine:
+        assert engine.refresh()
+        assert engine.status.rows_from_file == 150_000
+        check(engine)
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        assert engine.refresh()
+        assert engine.status.folded == []
+        assert engine.query().totals["cards"] == 150_000
+
+
 def test_commits_are_seen_whole_whatever_their_order(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.run("produce", "--rate", "max", "--count", "1000", "--partitions", "1")

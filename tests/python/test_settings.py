@@ -84,6 +84,7 @@ def test_a_variable_beats_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
         "KAFKA_GROUP_ID",
         "DATABASE_URL",
         "CCSTREAM_KPI_ROWS",
+        "CCSTREAM_KPI_MEMORY",
         "CCSTREAM_KAFKA_*",
     }
     for name in ("bootstrap_servers", "topic", "group", "database_url", "max_rows"):

@@ -10,6 +10,7 @@ import streamlit as st
 from ccstream.dashboard import charts
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import is_zero, to_csv
+from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,6 +237,13 @@ def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
     if status.dropped_until is not None:
         st.info(
             f"The page sees everything since {clock(status.dropped_until, zone)}; what is older had to leave memory."
+        )
+    if status.folded:
+        named = ", ".join(DIMENSIONS.get(name, name).lower() for name in status.folded)
+        cards = " Numbers of cards are too low." if "card" in status.folded else ""
+        st.info(
+            f"There are more names than memory has room for: the rarest of {named} are counted together as (others)."
+            f"{cards} `CCSTREAM_KPI_MEMORY` sets the number of bytes."
         )
     if status.outdated:
         st.warning(

@@ -1,6 +1,8 @@
 //! Queries that are asked again: what they have counted is kept, so that an answer costs the new rows alone.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::answer::Answer;
 use super::buckets::Buckets;
@@ -11,33 +13,70 @@ use crate::rows::codes::SECOND;
 use crate::rows::columns::Columns;
 use ccstream_core::error::Result;
 
-/// So many queries are kept, those asked last, and no more than take so many bytes.
+/// The most queries that are kept, those asked last.
 const KEPT: usize = 128;
+/// The most bytes that they take, where nobody says.
 const KEPT_BYTES: usize = 512 << 20;
 /// And none that nobody has asked for so long (microseconds): its page is closed or shows something else.
 const KEPT_FOR: i64 = 120 * SECOND;
 
+/// What a query has counted, of its range and of the one before.
 #[derive(Debug)]
-struct Kept {
+struct Counted {
     state: State,
     before: Option<State>,
+}
+
+/// A query that was asked. Who asks it again meanwhile waits for the first answer; who asks another does not.
+#[derive(Debug, Default)]
+struct Kept {
+    counted: Mutex<Option<Counted>>,
+    /// Bytes of it.
+    bytes: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    kept: Arc<Kept>,
     /// The number of the question that asked it last.
     asked: u64,
     /// And when that was.
     asked_at: i64,
 }
 
-/// The queries that were asked, with their counts.
 #[derive(Debug, Default)]
+struct Questions {
+    entries: HashMap<Query, Entry>,
+    /// How many there were.
+    count: u64,
+}
+
+/// The queries that were asked, with their counts.
+#[derive(Debug)]
 pub struct KeptQueries {
-    kept: HashMap<Query, Kept>,
-    /// How many questions there were.
-    asked: u64,
+    questions: Mutex<Questions>,
+    most_bytes: usize,
+}
+
+impl Default for KeptQueries {
+    fn default() -> Self {
+        Self::new(KEPT_BYTES)
+    }
+}
+
+/// A panic of another thread leaves what is whole: counts are taken out while they change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeptQueries {
-    /// Answers a query at a moment (microseconds since 1970 UTC), using so many threads if it is new.
-    pub fn answer(&mut self, query: &Query, now: i64, columns: &Columns, threads: usize) -> Result<Answer> {
+    /// None yet; they may take a number of bytes together.
+    pub fn new(most_bytes: usize) -> Self {
+        Self { questions: Mutex::default(), most_bytes }
+    }
+
+    /// Answers a query at a moment (microseconds since 1970 UTC), using a number of threads if it is new.
+    pub fn answer(&self, query: &Query, now: i64, columns: &Columns, threads: usize) -> Result<Answer> {
         query.validate()?;
         let currency = query.currency.clone().unwrap_or_else(|| columns.main_currency().map(str::to_owned));
         let key = Query { currency: Some(currency.clone()), ..query.clone() };
@@ -48,39 +87,51 @@ impl KeptQueries {
         let (range, buckets) = time_of(&key, now, columns)?;
         fits(&key, buckets.as_ref(), columns)?;
         let shifted = earlier(&key, range, buckets.as_ref());
-        self.asked += 1;
-        let mut kept = self.kept.remove(&key);
-        if let Some(one) = &mut kept {
+        let kept = self.note(&key, now);
+        let mut slot = lock(&kept.counted);
+        let mut counted = slot.take();
+        if let Some(one) = &mut counted {
             let fresh = one.state.advance(&asked, range, buckets.clone(), columns);
             let before = one.before.as_mut().zip(shifted.clone());
             let fresh_before = before
                 .is_none_or(|(state, (range, buckets))| state.advance(&asked_before, Some(range), buckets, columns));
             if !fresh || !fresh_before {
-                kept = None;
+                counted = None;
             }
         }
-        let mut kept = kept.unwrap_or_else(|| Kept {
+        let counted = counted.unwrap_or_else(|| Counted {
             state: State::count(&asked, range, buckets.as_ref(), columns, threads),
             before: shifted
                 .map(|(range, buckets)| State::count(&asked_before, Some(range), buckets.as_ref(), columns, threads)),
-            asked: 0,
-            asked_at: 0,
         });
-        (kept.asked, kept.asked_at) = (self.asked, now);
-        let answer = Answer::new(now, &key, currency, &kept.state, kept.before.as_ref(), columns);
-        self.kept.insert(key, kept);
+        let answer = Answer::new(now, &key, currency, &counted.state, counted.before.as_ref(), columns);
+        kept.bytes.store(counted.state.bytes() + counted.before.as_ref().map_or(0, State::bytes), Relaxed);
+        *slot = Some(counted);
+        drop(slot);
         self.forget(now);
         Ok(answer)
     }
 
+    /// Notes that a query is asked; what is kept of it.
+    fn note(&self, query: &Query, now: i64) -> Arc<Kept> {
+        let mut questions = lock(&self.questions);
+        questions.count += 1;
+        let number = questions.count;
+        let entry = questions.entries.entry(query.clone()).or_default();
+        (entry.asked, entry.asked_at) = (number, now);
+        Arc::clone(&entry.kept)
+    }
+
     /// Forgets what is asked no more, and the longest ago where there is too much.
-    fn forget(&mut self, now: i64) {
-        self.kept.retain(|_, kept| now - kept.asked_at <= KEPT_FOR);
-        let bytes = |kept: &Kept| kept.state.bytes() + kept.before.as_ref().map_or(0, State::bytes);
-        let mut all: usize = self.kept.values().map(bytes).sum();
-        while self.kept.len() > KEPT || all > KEPT_BYTES && self.kept.len() > 1 {
-            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.asked).map(|(query, _)| query.clone());
-            all -= oldest.and_then(|query| self.kept.remove(&query)).as_ref().map_or(0, bytes);
+    fn forget(&self, now: i64) {
+        let mut questions = lock(&self.questions);
+        let entries = &mut questions.entries;
+        entries.retain(|_, entry| now - entry.asked_at <= KEPT_FOR);
+        let mut all: usize = entries.values().map(|entry| entry.kept.bytes.load(Relaxed)).sum();
+        while entries.len() > KEPT || all > self.most_bytes && entries.len() > 1 {
+            let oldest = entries.iter().min_by_key(|(_, entry)| entry.asked).map(|(query, _)| query.clone());
+            let gone = oldest.and_then(|query| entries.remove(&query));
+            all -= gone.map_or(0, |gone| gone.kept.bytes.load(Relaxed)).min(all);
         }
     }
 }
@@ -300,12 +351,26 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_question_holds_up_no_other() {
+        let (columns, queries) = (Columns::default(), KeptQueries::default());
+        let slow = Query { currency: Some(None), before: true, window: Window::Last(SECOND), ..Query::default() };
+        let kept = queries.note(&slow, 0);
+        let _being_counted = lock(&kept.counted);
+        let (done, answered) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| done.send(queries.answer(&Query::default(), 0, &columns, 1)).unwrap());
+            answered.recv_timeout(std::time::Duration::from_secs(60)).expect("it does not wait").unwrap();
+        });
+    }
+
+    #[test]
     fn what_nobody_asks_is_forgotten() {
-        let (columns, mut queries) = (Columns::default(), KeptQueries::default());
-        let mut ask = |min: i64, now: i64| {
+        let (columns, queries) = (Columns::default(), KeptQueries::default());
+        let ask = |min: i64, now: i64| {
             let filter = Filter { min_cents: Some(min), ..Filter::default() };
             queries.answer(&Query { filter, ..Query::default() }, now, &columns, 1).unwrap();
-            let mut kept: Vec<_> = queries.kept.keys().filter_map(|query| query.filter.min_cents).collect();
+            let mut kept: Vec<_> =
+                lock(&queries.questions).entries.keys().filter_map(|query| query.filter.min_cents).collect();
             kept.sort_unstable();
             kept
         };
@@ -340,7 +405,7 @@ mod tests {
             }
             let windows = [Window::All, Window::Last(last * MINUTE), Window::Between(50 * MINUTE, 120 * MINUTE)];
             let mut columns = Columns::default();
-            let mut queries = KeptQueries::default();
+            let queries = KeptQueries::default();
             let mut now = 100 * MINUTE;
             let mut all = Vec::new();
             for (step, by) in steps.into_iter().zip(moves) {

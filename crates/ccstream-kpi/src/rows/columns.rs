@@ -3,7 +3,7 @@
 //! Blocks are appended in the order of loading (newest first, then what follows) and each knows its first and
 //! last time, so that a range of time touches few of them. A row's number never changes while it stays.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::str::Utf8Error;
 
 use ccstream_core::currency::Currency;
@@ -14,12 +14,13 @@ use super::block::{BLOCK_ROWS, Block, CodedColumn};
 use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 use super::outcome::{OutcomeBits, outcome};
+use super::room::OTHERS;
 
 /// Codes of several attributes that come together, as one code.
 #[derive(Debug)]
-struct Composite<const N: usize> {
+pub(super) struct Composite<const N: usize> {
     codes: HashMap<[u32; N], u32, DefaultHashBuilder>,
-    parts: Vec<[u32; N]>,
+    pub(super) parts: Vec<[u32; N]>,
 }
 
 impl<const N: usize> Default for Composite<N> {
@@ -29,11 +30,16 @@ impl<const N: usize> Default for Composite<N> {
 }
 
 impl<const N: usize> Composite<N> {
-    fn code(&mut self, parts: [u32; N]) -> u32 {
+    pub(super) fn code(&mut self, parts: [u32; N]) -> u32 {
         *self.codes.entry(parts).or_insert_with(|| {
             self.parts.push(parts);
             self.parts.len() as u32 - 1
         })
+    }
+
+    /// Bytes held.
+    fn bytes(&self) -> usize {
+        (self.parts.capacity() + self.codes.capacity()) * size_of::<[u32; N]>() + self.codes.capacity() * 5
     }
 }
 
@@ -80,15 +86,15 @@ pub struct Coordinates {
 /// All rows.
 #[derive(Debug, Default)]
 pub struct Columns {
-    dictionaries: [Dictionary; COUNT],
-    kinds: Composite<KINDS>,
-    kinds_met: Memo,
+    pub(super) dictionaries: [Dictionary; COUNT],
+    pub(super) kinds: Composite<KINDS>,
+    pub(super) kinds_met: Memo,
     /// By the code of the kind.
-    outcomes: Vec<OutcomeBits>,
-    places: Composite<PLACES>,
-    places_met: Memo,
+    pub(super) outcomes: Vec<OutcomeBits>,
+    pub(super) places: Composite<PLACES>,
+    pub(super) places_met: Memo,
     /// By the code of the place.
-    coordinates: Vec<Coordinates>,
+    pub(super) coordinates: Vec<Coordinates>,
     /// In the order of loading; only the last may take rows.
     pub blocks: Vec<Block>,
     /// The number that the next row gets.
@@ -97,10 +103,12 @@ pub struct Columns {
     pub generation: u64,
     /// The latest time of a row that left for lack of room: what is older is not all here.
     pub dropped_until: Option<i64>,
+    /// By [`Attribute`], whether its rarest names were counted together as [`OTHERS`] for lack of room.
+    pub folded: [bool; COUNT],
     /// Rows of each kind.
-    kind_rows: Vec<u64>,
+    pub(super) kind_rows: Vec<u64>,
     /// Names of merchants and of cards when they were last found to be in use.
-    in_use: [usize; 2],
+    pub(super) in_use: [usize; 2],
 }
 
 impl Columns {
@@ -144,19 +152,35 @@ impl Columns {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let blocks: usize = self.blocks.iter().map(Block::bytes).sum();
-        let met = self.kinds_met.bytes() + self.places_met.bytes();
-        blocks + met + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
+        self.row_bytes() + self.name_bytes()
     }
 
-    /// Where a place lies.
+    /// Bytes that rows take.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.blocks.iter().map(Block::bytes).sum()
+    }
+
+    /// Bytes that names take, and what goes with them.
+    pub(super) fn name_bytes(&self) -> usize {
+        let met = self.kinds_met.bytes() + self.places_met.bytes();
+        let composite = self.kinds.bytes() + self.places.bytes();
+        let places = self.coordinates.capacity() * size_of::<Coordinates>();
+        met + composite + places + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
+    }
+
+    /// Where a place lies; nowhere, if it is several.
     pub fn coordinates(&self, place: u32) -> Coordinates {
+        if self.folded[Attribute::CITY.index()] && self.name(Attribute::CITY, place) == Some(OTHERS) {
+            return Coordinates::default();
+        }
         self.coordinates.get(place as usize).copied().unwrap_or_default()
     }
 
     /// The names of an attribute, in the order of the alphabet; then None, for unknown.
     pub fn values(&self, attribute: Attribute) -> Vec<Option<String>> {
-        let names: BTreeSet<&str> = self.dictionary(attribute).names().collect();
+        // Each is read as UTF-8 once, not at each comparison.
+        let mut names: Vec<&str> = self.dictionary(attribute).names().collect();
+        names.sort_unstable();
         names.into_iter().map(|name| Some(name.to_owned())).chain([None]).collect()
     }
 
@@ -173,7 +197,7 @@ impl Columns {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
             self.blocks.push(Block::new(self.next_row));
         }
-        count_kind(&mut self.kind_rows, kind as usize);
+        count_kind(&mut self.kind_rows, kind as usize, 1);
         let block = self.blocks.last_mut().expect("one was made above where none had room");
         block.push(row.time, row.cents, [kind, place, merchant, card]);
         self.next_row += 1;
@@ -211,7 +235,7 @@ impl Columns {
         Ok(place)
     }
 
-    fn code_kind(&mut self, parts: [u32; KINDS]) -> u32 {
+    pub(super) fn code_kind(&mut self, parts: [u32; KINDS]) -> u32 {
         let kind = self.kinds.code(parts);
         if self.outcomes.len() <= kind as usize {
             let name = |attribute: Attribute| self.dictionary(attribute).name(parts[attribute.part()]);
@@ -252,71 +276,13 @@ impl Columns {
         let last = self.blocks.iter().map(|block| block.last).max()?;
         (first <= last).then_some((first, last))
     }
-
-    /// Makes room at a moment: blocks leave, the oldest first, once more than `max_rows` rows are held (and then a
-    /// thirty-second part more, as every query is counted again after it), and full ones that are older than `oldest` but
-    /// for a hundredth. The block that still takes rows stays, unless it is older than a full one that would have to
-    /// leave: the first reading goes backwards.
-    pub fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {
-        let mut rows = self.rows();
-        let before = self.generation;
-        let wanted = if rows > max_rows { max_rows - max_rows / 32 } else { max_rows };
-        loop {
-            let full = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
-            let Some((mut at, mut block)) = full.min_by_key(|(_, block)| block.late) else { break };
-            if rows <= wanted && oldest.is_none_or(|oldest| block.late >= oldest) {
-                break;
-            }
-            if let Some(last) = self.blocks.last()
-                && rows > wanted
-                && last.age() < block.late
-            {
-                (at, block) = (self.blocks.len() - 1, last);
-            }
-            rows -= block.len();
-            // What a wrong clock dated into the future is missing from there on, but nobody looks at that.
-            self.dropped_until = self.dropped_until.max(Some(block.last.min(now)));
-            let block = self.blocks.remove(at);
-            with_codes!(block.codes(CodedColumn::Kind), codes => {
-                for code in codes {
-                    self.kind_rows[*code as usize] -= 1;
-                }
-            });
-            self.generation += 1;
-        }
-        if self.generation > before {
-            self.forget_names(CodedColumn::Merchant, Attribute::MERCHANT, 0);
-            self.forget_names(CodedColumn::Card, Attribute::CARD, 1);
-        }
-    }
-
-    /// Forgets the names that no row has any more, once there are twice as many names as were last in use: other
-    /// attributes have few.
-    fn forget_names(&mut self, column: CodedColumn, attribute: Attribute, at: usize) {
-        let names = self.codes(column);
-        if names < 2 * self.in_use[at].max(BLOCK_ROWS) {
-            return;
-        }
-        let mut used = vec![false; names];
-        used[UNKNOWN as usize] = true;
-        for block in &self.blocks {
-            with_codes!(block.codes(column), codes => codes.iter().for_each(|code| used[*code as usize] = true));
-        }
-        let mut kept = Dictionary::default();
-        let code =
-            |(code, used): (u32, &bool)| if *used { kept.code(self.dictionary(attribute).name(code)) } else { 0 };
-        let new: Vec<u32> = (0..).zip(&used).map(code).collect();
-        self.in_use[at] = kept.len();
-        self.dictionaries[attribute.index()] = kept;
-        self.blocks.iter_mut().for_each(|block| block.codes[column as usize].recode(&new));
-    }
 }
 
-fn count_kind(rows: &mut Vec<u64>, kind: usize) {
+pub(super) fn count_kind(rows: &mut Vec<u64>, kind: usize, count: u64) {
     if rows.len() <= kind {
         rows.resize(kind + 1, 0);
     }
-    rows[kind] += 1;
+    rows[kind] += count;
 }
 
 /// Columns in parts, as they are saved and read again.
@@ -370,7 +336,7 @@ impl Columns {
         }
         with_codes!(block.codes(CodedColumn::Kind), codes => {
             for code in codes {
-                count_kind(&mut self.kind_rows, *code as usize);
+                count_kind(&mut self.kind_rows, *code as usize, 1);
             }
         });
         self.blocks.push(block);
@@ -380,37 +346,7 @@ impl Columns {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codes::ABSENT;
     use super::*;
-
-    /// Names of cards by the rows that have them, in the order of time.
-    fn cards(columns: &Columns) -> Vec<String> {
-        let of = |block: &Block, row: usize| columns.name(Attribute::CARD, block.codes(CodedColumn::Card).get(row));
-        let rows = columns.blocks.iter().flat_map(|block| (0..block.len()).map(move |row| (block, row)));
-        rows.map(|(block, row)| of(block, row).unwrap_or("none").to_owned()).collect()
-    }
-
-    #[test]
-    fn names_leave_with_their_rows() {
-        let mut columns = Columns::default();
-        let all: Vec<String> = (0..=6 * BLOCK_ROWS).map(|row| format!("card {}", row / 2)).collect();
-        for (time, card) in (0..).zip(&all) {
-            let card = (time % 10 != 0).then_some(card.as_bytes());
-            columns.push(&OrderRow { time, card, merchant: Some(b"m"), ..OrderRow::default() }).unwrap();
-        }
-        let (names, bytes) = (columns.codes(CodedColumn::Card), columns.bytes());
-        let before = cards(&columns);
-        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
-        assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
-        assert!(columns.codes(CodedColumn::Card) < names / 2 && columns.bytes() < bytes / 2);
-        assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
-        // Few names are not worth looking for.
-        columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
-        assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
-        assert_eq!(columns.dictionary(Attribute::CARD).find(Some("card 5")), None);
-        columns.push(&OrderRow { card: Some(b"card 5"), ..OrderRow::default() }).unwrap();
-        assert_eq!(cards(&columns).last().map(String::as_str), Some("card 5"));
-    }
 
     #[test]
     fn a_place_lies_where_a_row_first_says() {
@@ -419,55 +355,5 @@ mod tests {
             columns.push(&OrderRow { latitude, longitude, ..OrderRow::default() }).unwrap();
         }
         assert_eq!(columns.coordinates(0), Coordinates { latitude: Some(2.0), longitude: Some(3.0) });
-    }
-
-    #[test]
-    fn what_is_older_than_some_days_leaves() {
-        let mut columns = Columns::default();
-        // The first reading goes backwards in time.
-        for block in [3, 2, 1, 0] {
-            for row in 0..BLOCK_ROWS as i64 {
-                columns.push(&OrderRow { time: block * 1_000_000 + row, ..OrderRow::default() }).unwrap();
-            }
-        }
-        let late = 1_000_000 + (BLOCK_ROWS - 1 - BLOCK_ROWS / 100) as i64;
-        columns.drop_oldest(usize::MAX, Some(late), 9_000_000);
-        let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
-        assert_eq!(first, [3_000_000, 2_000_000, 1_000_000]);
-        assert_eq!(columns.dropped_until, Some(BLOCK_ROWS as i64 - 1));
-        columns.drop_oldest(usize::MAX, Some(late + 1), 9_000_000);
-        assert_eq!(columns.blocks.len(), 2);
-    }
-
-    #[test]
-    fn the_newest_rows_stay_where_they_were_read_first() {
-        let mut columns = Columns::default();
-        // The newest piece fills a block, the one before it two and a half.
-        let newest = BLOCK_ROWS as i64;
-        for time in (1_000_000..1_000_000 + newest).chain(0..newest * 5 / 2) {
-            columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
-        }
-        columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
-        let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
-        assert_eq!((first, columns.dropped_until), (vec![1_000_000], Some(newest * 5 / 2 - 1)));
-        // What follows goes into another block.
-        columns.push(&OrderRow { time: 2_000_000, ..OrderRow::default() }).unwrap();
-        assert_eq!(columns.blocks.iter().map(Block::len).collect::<Vec<_>>(), [BLOCK_ROWS, 1]);
-    }
-
-    #[test]
-    fn a_wrong_clock_keeps_no_block() {
-        let mut columns = Columns::default();
-        for row in 0..3 * BLOCK_ROWS as i64 {
-            let time = if row == 7 { 1 << 50 } else { row };
-            let time = if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time };
-            columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
-        }
-        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, 1 << 40);
-        assert_eq!(
-            columns.blocks.iter().map(|block| block.start).collect::<Vec<_>>(),
-            [1, 2].map(|block| block * BLOCK_ROWS as u64)
-        );
-        assert_eq!(columns.dropped_until, Some(1 << 40));
     }
 }

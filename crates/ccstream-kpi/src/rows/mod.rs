@@ -9,4 +9,5 @@ pub mod decode;
 pub(crate) mod dictionary;
 pub mod multiset;
 pub mod outcome;
+pub mod room;
 pub(crate) mod sketch;

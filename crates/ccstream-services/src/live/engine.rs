@@ -1,7 +1,9 @@
 //! The engine: a thread that follows the database, and answers for everybody who asks.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,10 @@ use ccstream_kpi::rows::columns::Columns;
 
 /// How long after a failure the database is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long rows that came wait for a moment in which nobody asks.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// And how often such a moment is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// The column file is written again when so many rows have come, or a tenth of what it has.
 const SAVE_EVERY: u64 = 100_000;
 
@@ -52,7 +58,7 @@ struct Turn {
 struct Shared {
     config: EngineConfig,
     data: RwLock<Data>,
-    kept: Mutex<KeptQueries>,
+    kept: KeptQueries,
     status: Mutex<Status>,
     turn: Mutex<Turn>,
     turned: Condvar,
@@ -79,9 +85,9 @@ impl Engine {
         config.validate()?;
         crate::postgres::check_url(&config.database_url)?;
         let shared = Arc::new(Shared {
+            kept: KeptQueries::new(config.max_bytes / 4),
             config,
             data: RwLock::default(),
-            kept: Mutex::default(),
             status: Mutex::default(),
             turn: Mutex::default(),
             turned: Condvar::new(),
@@ -102,7 +108,7 @@ impl Engine {
     /// Answers from the rows of the last snapshot.
     pub fn query(&self, query: &Query) -> Result<Answer> {
         let data = self.shared.read();
-        Ok(lock(&self.shared.kept).answer(query, data.at, &data.columns, self.threads)?)
+        Ok(self.shared.kept.answer(query, data.at, &data.columns, self.threads)?)
     }
 
     /// The last rows that came and pass the filter, the newest first.
@@ -170,7 +176,17 @@ impl Shared {
         self.data.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for those who read, but not in their queue: a writer there lets no reader pass, so that one slow question
+    /// would hold up every page.
     fn write(&self) -> RwLockWriteGuard<'_, Data> {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            match self.data.try_write() {
+                Ok(data) => return data,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOOK_AGAIN),
+            }
+        }
         self.data.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -250,6 +266,12 @@ impl Shared {
     fn make_room(&self, columns: &mut Columns, snapshot: &Snapshot) {
         let oldest = self.config.max_days.map(|days| snapshot.at - i64::from(days) * DAY);
         columns.drop_oldest(self.config.max_rows, oldest, snapshot.at);
+        columns.limit_bytes(self.column_bytes(), snapshot.at);
+    }
+
+    /// The bytes that columns may take; the rest is for what kept queries have counted.
+    fn column_bytes(&self) -> usize {
+        self.config.max_bytes / 4 * 3
     }
 
     fn publish(&self, refreshed: &Refreshed, known: Option<&Known>, trust: Option<&Trust>, session: &Session) {
@@ -334,7 +356,7 @@ impl Sink for Rows<'_> {
         let next = data.columns.next_row;
         data.pieces.push(next);
         data.at = snapshot.at;
-        let has_room = data.columns.rows() < self.shared.config.max_rows || share >= 1.0;
+        let has_room = data.columns.has_room(self.shared.config.max_rows, self.shared.column_bytes()) || share >= 1.0;
         self.shared.make_room(&mut data.columns, snapshot);
         lock(&self.shared.status).take(snapshot, &data.columns, share);
         has_room
@@ -342,5 +364,43 @@ impl Sink for Rows<'_> {
 
     fn catching_up(&mut self, share: f64) {
         lock(&self.shared.status).loaded = share;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_come_during_a_slow_question_hold_up_no_other() {
+        let shared = Shared {
+            config: EngineConfig::default(),
+            data: RwLock::default(),
+            kept: KeptQueries::default(),
+            status: Mutex::default(),
+            turn: Mutex::default(),
+            turned: Condvar::new(),
+            stop: CancellationToken::new(),
+            wake: tokio::sync::Notify::new(),
+        };
+        let (started, start) = mpsc::channel();
+        thread::scope(|scope| {
+            let slow = shared.read();
+            let writer = scope.spawn(|| {
+                started.send(()).unwrap();
+                shared.write().at = 1;
+            });
+            start.recv().unwrap();
+            // However long the writer has waited by now.
+            for _ in 0..100 {
+                assert_eq!(shared.data.try_read().expect("nobody is held up").at, 0);
+                thread::sleep(LOOK_AGAIN);
+            }
+            drop(slow);
+            writer.join().unwrap();
+            assert_eq!(shared.read().at, 1);
+        });
     }
 }

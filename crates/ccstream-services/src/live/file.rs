@@ -129,6 +129,7 @@ impl ColumnFileWriter {
             followed,
             columns.next_row,
             columns.dropped_until.unwrap_or(i64::MIN) as u64,
+            columns.folded.iter().rev().fold(0, |bits, folded| bits << 1 | u64::from(*folded)),
         ] {
             self.number(number)?;
         }
@@ -215,6 +216,7 @@ impl<'a> ColumnFileReader<'a> {
         let (foreign, odd_amounts, at) = (number()?, number()?, number()? as i64);
         let (followed, next_row) = (number()?, number()?);
         let dropped_until = Some(number()? as i64).filter(|time| *time != i64::MIN);
+        let folded = self.number()?;
         let mut stretches = Vec::new();
         for _ in 0..self.number()? {
             let pages = |reader: &mut Self| Some(Pages { words: reader.list()?, sums: reader.list()? });
@@ -224,6 +226,7 @@ impl<'a> ColumnFileReader<'a> {
         let pieces = self.list()?;
         let mut columns = Columns::default();
         (columns.next_row, columns.dropped_until) = (next_row, dropped_until);
+        columns.folded = std::array::from_fn(|at| folded >> at & 1 == 1);
         for attribute in Attribute::all() {
             for len in self.list::<u64>()? {
                 let name = std::str::from_utf8(self.take(usize::try_from(len).ok()?)?).ok()?;

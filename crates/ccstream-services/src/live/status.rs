@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::follow::Reload;
 use super::session::{PartitionState, Snapshot};
 use super::trust::Trust;
+use ccstream_kpi::rows::attribute::Attribute;
 use ccstream_kpi::rows::columns::Columns;
 
 /// How the engine stands.
@@ -28,6 +29,8 @@ pub struct Status {
     pub first_at: Option<i64>,
     /// All rows later than this are here; None: all rows are.
     pub dropped_until: Option<i64>,
+    /// The attributes whose rarest names are counted together for lack of room.
+    pub folded: Vec<&'static str>,
     /// Rows of the table that came from Kafka, by the consumers' own count, less those that are here: somebody
     /// removed them. 0 while rows are still read or were dropped.
     pub lacking_rows: i64,
@@ -61,6 +64,8 @@ impl Status {
         self.bytes = columns.bytes() as u64;
         self.first_at = columns.span().map(|(first, _)| first);
         self.dropped_until = columns.dropped_until;
+        let folded = Attribute::all().filter(|attribute| columns.folded[attribute.index()]);
+        self.folded = folded.map(|attribute| attribute.definition().name).collect();
         (self.snapshot_at, self.loaded) = (Some(at), loaded);
     }
 

@@ -1,0 +1,346 @@
+//! Making room: the oldest rows leave, names that no row has any more are forgotten, and of too many names the rarest are
+//! counted together.
+
+use super::attribute::{Attribute, COUNT};
+use super::block::{BLOCK_ROWS, CodedColumn};
+use super::codes::with_codes;
+use super::columns::{Columns, Composite, Coordinates, count_kind};
+use super::dictionary::{Dictionary, Memo, UNKNOWN};
+
+/// The name of all that were counted together.
+pub const OTHERS: &str = "(others)";
+/// Bytes that a name takes beside its own: places in a dictionary, and in the counts of kept queries.
+const NAME_BYTES: usize = 64;
+const COLUMNS: [CodedColumn; 4] = [CodedColumn::Kind, CodedColumn::Place, CodedColumn::Merchant, CodedColumn::Card];
+
+impl Columns {
+    /// Whether more rows can be held, within a number of rows and of bytes as [`Columns::limit_bytes`] takes it.
+    pub fn has_room(&self, max_rows: usize, limit: usize) -> bool {
+        self.rows() < max_rows && self.row_bytes() <= limit / 3 * 2
+    }
+
+    /// Holds rows and names to a number of bytes, at a moment: rows to two thirds of it, the oldest leave; names to a
+    /// third, the rarest are counted together as [`OTHERS`]. Whoever sends messages chooses how many names there are.
+    pub fn limit_bytes(&mut self, limit: usize, now: i64) {
+        let (rows, most) = (self.row_bytes(), limit / 3 * 2);
+        if rows > most {
+            // A block that is being filled takes more bytes a row than a full one.
+            let keep = (self.rows() as u128 * most as u128 / rows as u128) as usize;
+            self.drop_oldest(keep, None, now);
+        }
+        if self.name_bytes() > limit / 3 {
+            // With room for as many again, since all rows are visited.
+            self.fold_names(limit / 6);
+        }
+    }
+
+    /// Makes room at a moment: blocks leave, the oldest first, once more than `max_rows` rows are held (and then a
+    /// thirty-second part more, as every query is counted again after it), and full ones that are older than `oldest` but
+    /// for a hundredth. The block that still takes rows stays, unless it is older than a full one that would have to
+    /// leave: the first reading goes backwards.
+    pub fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {
+        let mut rows = self.rows();
+        let before = self.generation;
+        let wanted = if rows > max_rows { max_rows - max_rows / 32 } else { max_rows };
+        loop {
+            let full = self.blocks.iter().enumerate().filter(|(_, block)| block.len() == BLOCK_ROWS);
+            let Some((mut at, mut block)) = full.min_by_key(|(_, block)| block.late) else { break };
+            if rows <= wanted && oldest.is_none_or(|oldest| block.late >= oldest) {
+                break;
+            }
+            if let Some(last) = self.blocks.last()
+                && rows > wanted
+                && last.age() < block.late
+            {
+                (at, block) = (self.blocks.len() - 1, last);
+            }
+            rows -= block.len();
+            // What a wrong clock dated into the future is missing from there on, but nobody looks at that.
+            self.dropped_until = self.dropped_until.max(Some(block.last.min(now)));
+            let block = self.blocks.remove(at);
+            with_codes!(block.codes(CodedColumn::Kind), codes => {
+                for code in codes {
+                    self.kind_rows[*code as usize] -= 1;
+                }
+            });
+            self.generation += 1;
+        }
+        if self.generation > before {
+            self.forget_names(CodedColumn::Merchant, Attribute::MERCHANT, 0);
+            self.forget_names(CodedColumn::Card, Attribute::CARD, 1);
+        }
+    }
+
+    /// Forgets the names that no row has any more, once there are twice as many names as were last in use: other
+    /// attributes have few.
+    fn forget_names(&mut self, column: CodedColumn, attribute: Attribute, at: usize) {
+        let names = self.codes(column);
+        if names < 2 * self.in_use[at].max(BLOCK_ROWS) {
+            return;
+        }
+        let mut used = vec![false; names];
+        used[UNKNOWN as usize] = true;
+        for block in &self.blocks {
+            with_codes!(block.codes(column), codes => codes.iter().for_each(|code| used[*code as usize] = true));
+        }
+        let mut kept = Dictionary::default();
+        let code =
+            |(code, used): (u32, &bool)| if *used { kept.code(self.dictionary(attribute).name(code)) } else { 0 };
+        let new: Vec<u32> = (0..).zip(&used).map(code).collect();
+        self.in_use[at] = kept.len();
+        self.dictionaries[attribute.index()] = kept;
+        self.blocks.iter_mut().for_each(|block| block.codes[column as usize].recode(&new));
+    }
+
+    /// Keeps the most frequent names that fit a number of bytes, and counts rows of all others as [`OTHERS`].
+    fn fold_names(&mut self, budget: usize) {
+        let keep = self.most_frequent(budget);
+        let mut new: [Vec<u32>; COUNT] = std::array::from_fn(|_| Vec::new());
+        for attribute in Attribute::all() {
+            let (at, keep) = (attribute.index(), &keep[attribute.index()]);
+            let old = std::mem::take(&mut self.dictionaries[at]);
+            let mut kept = Dictionary::default();
+            // No new code is greater than the old one: the first that is folded makes the code of all others.
+            new[at] = (0..old.len() as u32)
+                .map(|code| kept.code(if keep[code as usize] { old.name(code) } else { Some(OTHERS) }))
+                .collect();
+            self.folded[at] |= keep.contains(&false);
+            self.dictionaries[at] = kept;
+        }
+        let kinds = std::mem::take(&mut self.kinds);
+        self.outcomes.clear();
+        let of = |attribute: Attribute, parts: &[u32]| new[attribute.index()][parts[attribute.part()] as usize];
+        let part = |column: CodedColumn, parts: &[u32], place: usize| {
+            Attribute::coded_in(column).nth(place).map_or(UNKNOWN, |attribute| of(attribute, parts))
+        };
+        let recoded: Vec<u32> = kinds
+            .parts
+            .iter()
+            .map(|parts| self.code_kind(std::array::from_fn(|place| part(CodedColumn::Kind, parts, place))))
+            .collect();
+        let rows = std::mem::take(&mut self.kind_rows);
+        for (kind, count) in recoded.iter().zip(&rows) {
+            count_kind(&mut self.kind_rows, *kind as usize, *count);
+        }
+        let (places, coordinates) = (std::mem::take(&mut self.places), std::mem::take(&mut self.coordinates));
+        let mut merged = Composite::default();
+        let place_codes: Vec<u32> = places
+            .parts
+            .iter()
+            .map(|parts| merged.code(std::array::from_fn(|place| part(CodedColumn::Place, parts, place))))
+            .collect();
+        self.coordinates = vec![Coordinates::default(); merged.parts.len()];
+        for (place, found) in place_codes.iter().zip(coordinates).rev() {
+            self.coordinates[*place as usize] = found;
+        }
+        self.places = merged;
+        (self.kinds_met, self.places_met) = (Memo::default(), Memo::default());
+        let [merchants, cards] = [Attribute::MERCHANT, Attribute::CARD].map(|attribute| &new[attribute.index()]);
+        for block in &mut self.blocks {
+            for (column, codes) in COLUMNS.into_iter().zip([&recoded, &place_codes, merchants, cards]) {
+                block.codes[column as usize].recode(codes);
+            }
+        }
+        self.in_use = [0; 2];
+        self.generation += 1;
+    }
+
+    /// By attribute, whether each code's name is among the most frequent ones that fit a number of bytes.
+    fn most_frequent(&self, budget: usize) -> [Vec<bool>; COUNT] {
+        let mut rows: [Vec<u64>; COUNT] = std::array::from_fn(|at| vec![0; self.dictionaries[at].len()]);
+        for column in COLUMNS {
+            let mut of_code = vec![0_u64; self.codes(column)];
+            for block in &self.blocks {
+                with_codes!(block.codes(column), codes => codes.iter().for_each(|code| of_code[*code as usize] += 1));
+            }
+            for attribute in Attribute::coded_in(column) {
+                for (code, count) in (0..).zip(&of_code) {
+                    rows[attribute.index()][self.part(attribute, code) as usize] += count;
+                }
+            }
+        }
+        let names = |(at, rows): (usize, &Vec<u64>)| {
+            let of = |(code, rows): (u32, &u64)| (std::cmp::Reverse(*rows), code, at);
+            (0..).zip(rows).map(of).collect::<Vec<_>>()
+        };
+        let mut names: Vec<_> = rows.iter().enumerate().flat_map(names).collect();
+        names.sort_unstable();
+        let mut keep: [Vec<bool>; COUNT] = std::array::from_fn(|at| vec![false; rows[at].len()]);
+        let mut left = budget;
+        for (_, code, at) in names {
+            let bytes = self.dictionaries[at].name(code).map_or(0, |name| name.len() + NAME_BYTES);
+            // The unknown has no name, and the others are no name to be kept.
+            keep[at][code as usize] = bytes == 0 || bytes <= left;
+            left = left.saturating_sub(bytes);
+        }
+        keep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::Block;
+    use super::super::codes::ABSENT;
+    use super::super::columns::OrderRow;
+    use super::*;
+
+    /// Names of cards by the rows that have them, in the order of time.
+    fn cards(columns: &Columns) -> Vec<String> {
+        let of = |block: &Block, row: usize| columns.name(Attribute::CARD, block.codes(CodedColumn::Card).get(row));
+        let rows = columns.blocks.iter().flat_map(|block| (0..block.len()).map(move |row| (block, row)));
+        rows.map(|(block, row)| of(block, row).unwrap_or("none").to_owned()).collect()
+    }
+
+    #[test]
+    fn names_leave_with_their_rows() {
+        let mut columns = Columns::default();
+        let all: Vec<String> = (0..=6 * BLOCK_ROWS).map(|row| format!("card {}", row / 2)).collect();
+        for (time, card) in (0..).zip(&all) {
+            let card = (time % 10 != 0).then_some(card.as_bytes());
+            columns.push(&OrderRow { time, card, merchant: Some(b"m"), ..OrderRow::default() }).unwrap();
+        }
+        let (names, bytes) = (columns.codes(CodedColumn::Card), columns.bytes());
+        let before = cards(&columns);
+        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
+        assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
+        assert!(columns.codes(CodedColumn::Card) < names / 2 && columns.bytes() < bytes / 2);
+        assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
+        // Few names are not worth looking for.
+        columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
+        assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
+        assert_eq!(columns.dictionary(Attribute::CARD).find(Some("card 5")), None);
+        columns.push(&OrderRow { card: Some(b"card 5"), ..OrderRow::default() }).unwrap();
+        assert_eq!(cards(&columns).last().map(String::as_str), Some("card 5"));
+    }
+
+    #[test]
+    fn what_is_older_than_some_days_leaves() {
+        let mut columns = Columns::default();
+        // The first reading goes backwards in time.
+        for block in [3, 2, 1, 0] {
+            for row in 0..BLOCK_ROWS as i64 {
+                columns.push(&OrderRow { time: block * 1_000_000 + row, ..OrderRow::default() }).unwrap();
+            }
+        }
+        let late = 1_000_000 + (BLOCK_ROWS - 1 - BLOCK_ROWS / 100) as i64;
+        columns.drop_oldest(usize::MAX, Some(late), 9_000_000);
+        let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
+        assert_eq!(first, [3_000_000, 2_000_000, 1_000_000]);
+        assert_eq!(columns.dropped_until, Some(BLOCK_ROWS as i64 - 1));
+        columns.drop_oldest(usize::MAX, Some(late + 1), 9_000_000);
+        assert_eq!(columns.blocks.len(), 2);
+    }
+
+    #[test]
+    fn the_newest_rows_stay_where_they_were_read_first() {
+        let mut columns = Columns::default();
+        // The newest piece fills a block, the one before it two and a half.
+        let newest = BLOCK_ROWS as i64;
+        for time in (1_000_000..1_000_000 + newest).chain(0..newest * 5 / 2) {
+            columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
+        }
+        columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
+        let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
+        assert_eq!((first, columns.dropped_until), (vec![1_000_000], Some(newest * 5 / 2 - 1)));
+        // What follows goes into another block.
+        columns.push(&OrderRow { time: 2_000_000, ..OrderRow::default() }).unwrap();
+        assert_eq!(columns.blocks.iter().map(Block::len).collect::<Vec<_>>(), [BLOCK_ROWS, 1]);
+    }
+
+    #[test]
+    fn a_wrong_clock_keeps_no_block() {
+        let mut columns = Columns::default();
+        for row in 0..3 * BLOCK_ROWS as i64 {
+            let time = if row == 7 { 1 << 50 } else { row };
+            let time = if row >= 2 * BLOCK_ROWS as i64 { ABSENT } else { time };
+            columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
+        }
+        columns.drop_oldest(2 * BLOCK_ROWS + BLOCK_ROWS / 8, None, 1 << 40);
+        assert_eq!(
+            columns.blocks.iter().map(|block| block.start).collect::<Vec<_>>(),
+            [1, 2].map(|block| block * BLOCK_ROWS as u64)
+        );
+        assert_eq!(columns.dropped_until, Some(1 << 40));
+    }
+
+    #[test]
+    fn of_too_many_names_the_rarest_are_counted_together() {
+        let field = |text: &str| [&(text.len() as i32).to_be_bytes()[..], text.as_bytes()].concat();
+        let mut columns = Columns::default();
+        // Ten frequent names, and five times as many rows with a name that no other row has.
+        for row in 0..600_i64 {
+            let name = if row % 6 == 0 { format!("often {}", row / 6 % 10) } else { format!("once {row}") };
+            let city = [field(&name), field("NL")].concat();
+            columns
+                .push(&OrderRow {
+                    time: row,
+                    latitude: Some(1.0),
+                    longitude: Some(2.0),
+                    merchant: Some(name.as_bytes()),
+                    card: Some(b"card"),
+                    place: &city,
+                    kind: &[field("food"), field(&name)].concat(),
+                    ..OrderRow::default()
+                })
+                .unwrap();
+        }
+        let rows_of = |columns: &Columns, attribute: Attribute| {
+            let mut rows = std::collections::BTreeMap::new();
+            for block in &columns.blocks {
+                for row in 0..block.len() {
+                    let code = block.codes(attribute.coded_column()).get(row);
+                    *rows.entry(columns.name(attribute, code).map(str::to_owned)).or_insert(0) += 1;
+                }
+            }
+            rows
+        };
+        let before = rows_of(&columns, Attribute::MERCHANT);
+        assert_eq!((before.len(), columns.folded), (510, [false; COUNT]));
+        let limit = columns.name_bytes() * 3 - 3;
+        columns.limit_bytes(limit, 0);
+        assert!(columns.name_bytes() <= limit / 3);
+        for attribute in [Attribute::MERCHANT, Attribute::CITY, Attribute::all().nth(4).unwrap()] {
+            let rows = rows_of(&columns, attribute);
+            assert!(columns.folded[attribute.index()]);
+            for name in 0..10 {
+                assert_eq!(rows.get(&Some(format!("often {name}"))), Some(&10), "{attribute:?}");
+            }
+            let others = rows.get(&Some(OTHERS.to_owned())).copied().unwrap_or_default();
+            assert_eq!(rows.values().sum::<i32>(), 600, "{attribute:?}");
+            assert!(others > 0 && others as usize == 600 - 100 - (rows.len() - 11), "{attribute:?}: {others}");
+        }
+        assert_eq!(rows_of(&columns, Attribute::CARD).len(), 1);
+        assert!(!columns.folded[Attribute::CARD.index()] && !columns.folded[Attribute::COUNTRY.index()]);
+        // Several places are nowhere.
+        let places = 0..columns.codes(CodedColumn::Place) as u32;
+        for place in places {
+            let is_one = columns.name(Attribute::CITY, place) != Some(OTHERS);
+            assert_eq!(columns.coordinates(place).latitude.is_some(), is_one);
+        }
+        assert_eq!(columns.kind_rows.iter().sum::<u64>(), 600);
+        // What comes then is coded as ever.
+        columns.push(&OrderRow { merchant: Some(b"often 3"), ..OrderRow::default() }).unwrap();
+        assert_eq!(rows_of(&columns, Attribute::MERCHANT)[&Some("often 3".into())], 11);
+        // Again and again, by rows that fill it: it stays within its limit.
+        for row in 0..5_000 {
+            columns
+                .push(&OrderRow { merchant: Some(format!("more {row}").as_bytes()), ..OrderRow::default() })
+                .unwrap();
+            columns.limit_bytes(limit, 0);
+            assert!(columns.name_bytes() <= limit / 3);
+        }
+        assert_eq!(rows_of(&columns, Attribute::MERCHANT)[&Some("often 3".into())], 11);
+    }
+
+    #[test]
+    fn rows_leave_where_they_take_too_many_bytes() {
+        let mut columns = Columns::default();
+        for time in 0..10 * BLOCK_ROWS as i64 {
+            columns.push(&OrderRow { time, cents: time, ..OrderRow::default() }).unwrap();
+        }
+        let limit = columns.row_bytes() * 3 / 4;
+        columns.limit_bytes(limit, i64::MAX);
+        assert!(columns.row_bytes() <= limit / 3 * 2);
+        assert!(columns.rows() >= 4 * BLOCK_ROWS && columns.dropped_until.is_some());
+    }
+}
