@@ -1,9 +1,9 @@
 """What hostile but valid events cost the page: ``python bench/flood.py [EVENTS]`` (``make bench-flood``).
 
 EVENTS (300,000 by default) of each kind are stored by the real consumer, each kind in a separate database: ``plain`` as
-shops send them; ``names``, where every merchant, city and card is another one, of four-byte characters; ``kinds``, where
-every category, payment method, status and entry mode is; ``cells``, where every event has another minute and status.
-Printed are the processor time of a refresh of the page's figures while 500 events come between two of them, the
+shops send them; ``names``, where every merchant, city and card is another one, of four-byte characters; ``kinds``,
+where every category, payment method, status and entry mode is; ``cells``, where every event has another minute and
+status. Printed are the processor time of a refresh of the page's figures while 500 events come between two of them, the
 engine's memory, and rows of ``kpi_minute``.
 """
 

@@ -1,8 +1,8 @@
 """Real services for every test: embedded ones always, Apache Kafka where Java and Maven are.
 
-``CCSTREAM_DEMAND`` (a comma-separated list of ``kafka``, ``browser``, ``compose``, ``root``) makes a missing part a
-failure instead of a line that says what was left out; CI demands all. ``CCSTREAM_FAULTS=long`` (``make test-faults``)
-makes the faults' tests long. Each worker of ``pytest -n N`` has separate services.
+``CCSTREAM_DEMAND`` (a comma-separated list of ``kafka``, ``browser``, ``compose``, ``tls``, ``root``) makes a missing
+part a failure instead of a line that says what was left out; CI demands all. ``CCSTREAM_FAULTS=long`` (``make
+test-faults``) makes the faults' tests long. Each worker of ``pytest -n N`` has separate services.
 """
 
 from __future__ import annotations

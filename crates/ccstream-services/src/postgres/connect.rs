@@ -76,7 +76,7 @@ async fn open(url: &DatabaseUrl, settings: Option<&[(&str, &str)]>, limit: Durat
     }
     let context = format!("connecting to PostgreSQL at {url}");
     // The limit is for all of it: a program that is no PostgreSQL may accept the connection and never answer.
-    let (client, connection) = tokio::time::timeout(limit, target.config.connect(connector(&target)?))
+    let (client, connection) = tokio::time::timeout(limit, target.config.connect(connector(url, &target)?))
         .await
         .map_err(|_| Error::PostgresTimeout { context: context.clone(), limit })?
         .map_err(|source| Error::Connect { context, source })?;

@@ -21,6 +21,7 @@ mod statements;
 pub mod table;
 pub mod tables;
 mod target;
+mod tls;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 

@@ -1,98 +1,100 @@
-//! A connection string, read with libpq's meaning of `sslmode`.
+//! A connection string, read as libpq reads it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 
 use super::password;
+use super::tls::{Parameters, Tls};
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
 /// A silent peer is probed after this time, and declared dead after as much again.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// A URL's `sslmode`, as libpq means it: only the two `verify` modes look at the certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TlsMode {
-    Disable,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
 /// A connection string, read.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) config: Config,
-    tls: TlsMode,
-    root_certificate: Option<PathBuf>,
+    tls: Tls,
+}
+
+/// Parameters that tokio-postgres does not know, besides those of TLS.
+#[derive(Debug, Default)]
+struct More {
+    tls: Parameters,
+    password_file: Option<PathBuf>,
+    fallback_name: Option<String>,
+}
+
+impl More {
+    /// Takes a parameter; false for one that is the driver's. Errors: one that libpq has and ccstream has not, or a
+    /// value that it cannot have, in words that follow the URL.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        match name {
+            "passfile" => self.password_file = Some(PathBuf::from(value)),
+            "fallback_application_name" => self.fallback_name = Some(value.to_owned()),
+            "client_encoding" => match value.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+                // What is sent and read is UTF-8 whatever the locale.
+                "utf8" | "auto" | "unicode" => {}
+                _ => return Err(format!("has client_encoding={value}; ccstream speaks UTF8 alone, leave it out")),
+            },
+            "gssencmode" => match value {
+                "disable" | "prefer" => {}
+                _ => return Err(format!("has gssencmode={value}; ccstream does not encrypt by GSSAPI, use sslmode")),
+            },
+            "service" | "servicefile" => {
+                return Err(format!(
+                    "has {name}, which ccstream does not read; put the service's settings into the URL"
+                ));
+            }
+            "sslcrldir"
+            | "sslsni"
+            | "sslcompression"
+            | "sslcertmode"
+            | "sslkeylogfile"
+            | "requirepeer"
+            | "require_auth"
+            | "krbsrvname"
+            | "gsslib"
+            | "gssdelegation"
+            | "scram_client_key"
+            | "scram_server_key"
+            | "min_protocol_version"
+            | "max_protocol_version"
+            | "oauth_issuer"
+            | "oauth_client_id"
+            | "replication" => {
+                return Err(format!("has {name}, which ccstream does not take; leave it out"));
+            }
+            _ => return Ok(self.tls.take(name, value)),
+        }
+        Ok(true)
+    }
 }
 
 /// Reads a URL (`postgresql://`, `postgres://`, SQLAlchemy's `postgresql+driver://`) or a string of
-/// `key=value`. The parameters that tokio-postgres does not know are taken out first.
+/// `key=value`.
 pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
     let refuse = |why: String| Error::config("database_url", format!("{url} {why}"));
-    let (mut tls, mut root_certificate, mut password_file) = (TlsMode::Prefer, None, None);
-    let mut take = |key: &str, value: &str| -> Result<bool> {
-        match key {
-            "sslmode" => {
-                tls = match value {
-                    "disable" => TlsMode::Disable,
-                    "allow" | "prefer" => TlsMode::Prefer,
-                    "require" => TlsMode::Require,
-                    "verify-ca" => TlsMode::VerifyCa,
-                    "verify-full" => TlsMode::VerifyFull,
-                    _ => return Err(refuse(format!("has an unknown sslmode {value:?}"))),
-                };
-            }
-            "passfile" => password_file = Some(PathBuf::from(value)),
-            "sslrootcert" => root_certificate = (value != "system").then(|| PathBuf::from(value)),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    };
-    let cleaned = if let Some((scheme, rest)) = url.0.split_once("://") {
-        let plain = scheme.split('+').next().unwrap_or(scheme);
-        if plain != "postgresql" && plain != "postgres" {
-            return Err(refuse("does not begin with postgresql://".into()));
-        }
-        let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let mut kept = url::form_urlencoded::Serializer::new(String::new());
-        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            if !take(&key, &value)? {
-                kept.append_pair(&key, &value);
-            }
-        }
-        let kept = kept.finish().replace('+', "%20");
-        if kept.is_empty() { format!("{plain}://{base}") } else { format!("{plain}://{base}?{kept}") }
-    } else {
-        let mut kept = Vec::new();
-        for word in url.0.split_whitespace() {
-            let (key, value) = word.split_once('=').unwrap_or((word, ""));
-            if !take(key, value.trim_matches('\''))? {
-                kept.push(word);
-            }
-        }
-        kept.join(" ")
-    };
-    let mut config: Config = cleaned.parse().map_err(|error: tokio_postgres::Error| {
+    let mut more = More::default();
+    let driver_part = driver_part(&url.0, &mut more).map_err(refuse)?;
+    let mut config: Config = driver_part.parse().map_err(|error: tokio_postgres::Error| {
         // The driver's own text never holds the password; the URL may.
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         refuse(format!("is not a connection string: {cause}"))
     })?;
-    password::add(&mut config, password_file).map_err(refuse)?;
-    config.ssl_mode(match tls {
-        TlsMode::Disable => SslMode::Disable,
-        TlsMode::Prefer => SslMode::Prefer,
-        TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
-    });
+    password::add(&mut config, more.password_file).map_err(refuse)?;
+    let tls = more.tls.resolve().map_err(refuse)?;
+    // Over a socket of this machine there is no TLS, whatever sslmode says.
+    let is_local =
+        config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) && !config.get_hosts().is_empty();
+    config.ssl_mode(if is_local { SslMode::Disable } else { tls.ssl_mode() });
     if config.get_application_name().is_none() {
-        config.application_name("ccstream");
+        config.application_name(more.fallback_name.as_deref().unwrap_or("ccstream"));
     }
     config
         .keepalives(true)
@@ -100,34 +102,76 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
         .keepalives_interval(KEEPALIVE / 5)
         .keepalives_retries(5)
         .tcp_user_timeout(KEEPALIVE * 2);
-    Ok(Target { config, tls, root_certificate })
+    Ok(Target { config, tls })
+}
+
+/// The string without what the driver does not know, which `more` takes. Errors: why it cannot be read, in words that
+/// follow the URL.
+fn driver_part(url: &str, more: &mut More) -> Result<String, String> {
+    let Some((scheme, rest)) = url.split_once("://") else { return driver_pairs(url, more) };
+    let plain = scheme.split('+').next().unwrap_or(scheme);
+    if plain != "postgresql" && plain != "postgres" {
+        return Err("does not begin with postgresql://".into());
+    }
+    let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut kept = url::form_urlencoded::Serializer::new(String::new());
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        if !more.take(&key, &value)? {
+            kept.append_pair(&key, &value);
+        }
+    }
+    let kept = kept.finish().replace('+', "%20");
+    Ok(if kept.is_empty() { format!("{plain}://{base}") } else { format!("{plain}://{base}?{kept}") })
+}
+
+/// The same of a string of `key=value`; a value with blanks is in quotes, and a backslash takes the next character as it is.
+fn driver_pairs(text: &str, more: &mut More) -> Result<String, String> {
+    let mut kept = String::new();
+    let mut letters = text.chars().peekable();
+    loop {
+        while letters.next_if(|letter| letter.is_whitespace()).is_some() {}
+        if letters.peek().is_none() {
+            return Ok(kept);
+        }
+        let mut key = String::new();
+        while let Some(letter) = letters.next_if(|letter| *letter != '=') {
+            key.push(letter);
+        }
+        let key = key.trim();
+        if letters.next().is_none() {
+            return Err(format!("is not a connection string: there is no = after {key:?}"));
+        }
+        while letters.next_if(|letter| letter.is_whitespace()).is_some() {}
+        let is_quoted = letters.next_if_eq(&'\'').is_some();
+        let mut value = String::new();
+        let mut is_ended = !is_quoted;
+        while let Some(letter) = letters.next_if(|letter| is_quoted || !letter.is_whitespace()) {
+            match letter {
+                '\\' => value.extend(letters.next()),
+                '\'' if is_quoted => {
+                    is_ended = true;
+                    break;
+                }
+                letter => value.push(letter),
+            }
+        }
+        if !is_ended {
+            return Err(format!("is not a connection string: the quotes of {key} are not closed"));
+        }
+        if !more.take(key, &value)? {
+            kept.extend([key, "='", &value.replace('\\', "\\\\").replace('\'', "\\'"), "' "]);
+        }
+    }
 }
 
 /// What makes TLS of a connection, as the URL's `sslmode` says.
-pub(super) fn connector(target: &Target) -> Result<MakeTlsConnector> {
-    let fail = |error: openssl::error::ErrorStack| Error::config("database_url", format!("TLS: {error}"));
-    let mut builder = SslConnector::builder(SslMethod::tls()).map_err(fail)?;
-    let verify = matches!(target.tls, TlsMode::VerifyCa | TlsMode::VerifyFull);
-    // A static OpenSSL knows no folder of certificates: find the system's. Reading a whole bundle takes a tenth of a
-    // second, so only where one is looked at.
-    let authorities = target.root_certificate.clone().or_else(|| openssl_probe::probe().cert_file);
-    if let (true, Some(path)) = (verify, authorities) {
-        builder.set_ca_file(path).map_err(fail)?;
-    }
-    builder.set_verify(if verify { SslVerifyMode::PEER } else { SslVerifyMode::NONE });
-    let mut connector = MakeTlsConnector::new(builder.build());
-    if target.tls != TlsMode::VerifyFull {
-        connector.set_callback(|config, _| {
-            config.set_verify_hostname(false);
-            Ok(())
-        });
-    }
-    Ok(connector)
+pub(super) fn connector(url: &DatabaseUrl, target: &Target) -> Result<MakeTlsConnector> {
+    target.tls.connector().map_err(|why| Error::config("database_url", format!("{url} {why}")))
 }
 
 /// Errors: the URL is not usable. Nothing is connected.
 pub(crate) fn check_url(url: &DatabaseUrl) -> Result<()> {
-    connector(&read(url)?).map(drop)
+    connector(url, &read(url)?).map(drop)
 }
 
 #[cfg(test)]
@@ -140,34 +184,53 @@ mod tests {
 
     #[test]
     fn modes_of_tls() {
-        for (mode, expected) in [
-            ("disable", TlsMode::Disable),
-            ("allow", TlsMode::Prefer),
-            ("require", TlsMode::Require),
-            ("verify-ca", TlsMode::VerifyCa),
-            ("verify-full", TlsMode::VerifyFull),
-        ] {
-            assert_eq!(target(&format!("postgresql://u:p@h/d?sslmode={mode}")).tls, expected);
-            assert_eq!(target(&format!("host=h user=u sslmode='{mode}'")).tls, expected);
+        for (mode, expected) in
+            [("disable", SslMode::Disable), ("allow", SslMode::Prefer), ("require", SslMode::Require)]
+        {
+            assert_eq!(target(&format!("postgresql://u:p@h/d?sslmode={mode}")).config.get_ssl_mode(), expected);
+            assert_eq!(target(&format!("host=h user=u sslmode='{mode}'")).config.get_ssl_mode(), expected);
+            let local = target(&format!("postgresql://u:p@%2Ftmp/d?sslmode={mode}"));
+            assert_eq!(local.config.get_ssl_mode(), SslMode::Disable);
         }
-        assert_eq!(target("postgresql://u:p@h/d").tls, TlsMode::Prefer);
+        assert_eq!(target("postgresql://u:p@h/d").config.get_ssl_mode(), SslMode::Prefer);
     }
 
     #[test]
     fn what_the_driver_does_not_know_is_taken_out() {
-        let url = "postgresql+psycopg://u:p%40w@h:5/d?sslrootcert=/ca.pem&application_name=my%20app";
+        let url =
+            "postgresql+psycopg://u:p%40w@h:5/d?gssencmode=disable&application_name=my%20app&client_encoding=UTF-8";
         let read = target(url);
-        assert_eq!(read.root_certificate, Some(PathBuf::from("/ca.pem")));
         assert_eq!(read.config.get_password(), Some(b"p@w".as_slice()));
         assert_eq!(read.config.get_application_name(), Some("my app"));
+        let read = target("postgresql://u:p@h/d?fallback_application_name=theirs");
+        assert_eq!(read.config.get_application_name(), Some("theirs"));
+    }
+
+    #[test]
+    fn pairs_are_read_as_libpq_reads_them() {
+        let read = target(r"host = h  user=u password='it\'s  a \\ secret' sslmode=require dbname=a\ b");
+        assert_eq!(read.config.get_password(), Some(br"it's  a \ secret".as_slice()));
+        assert_eq!((read.config.get_dbname(), read.config.get_ssl_mode()), (Some("a b"), SslMode::Require));
+        for broken in ["host", "host=h password='secret"] {
+            assert_eq!(super::read(&DatabaseUrl(broken.into())).unwrap_err().exit_code(), 2, "{broken}");
+        }
     }
 
     #[test]
     fn bad_urls_say_so_without_the_password() {
-        for url in ["mysql://u:secret@h/d", "postgresql://u:secret@h/d?sslmode=x", "postgresql://u:secret@h:port/d"] {
+        for (url, part) in [
+            ("mysql://u:secret@h/d", "postgresql://"),
+            ("postgresql://u:secret@h/d?sslmode=x", "sslmode"),
+            ("postgresql://u:secret@h:port/d", "port"),
+            ("postgresql://u:secret@h/d?service=x", "service"),
+            ("postgresql://u:secret@h/d?gssencmode=require", "gssencmode"),
+            ("postgresql://u:secret@h/d?client_encoding=latin1", "client_encoding"),
+            ("postgresql://u:secret@h/d?sslcrldir=x", "sslcrldir"),
+            ("postgresql://u:secret@h/d?colour=x", "colour"),
+        ] {
             let error = read(&DatabaseUrl(url.into())).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{error}");
-            assert!(!error.chain().contains("secret"), "{error}");
+            assert!(error.chain().contains(part) && !error.chain().contains("secret"), "{error}");
         }
     }
 }

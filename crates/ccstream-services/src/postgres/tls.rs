@@ -1,0 +1,309 @@
+//! TLS to PostgreSQL, as libpq 18 has it: <https://www.postgresql.org/docs/18/libpq-ssl.html>.
+//!
+//! Stricter than libpq in three things: a certificate file that is named and not there is an error in every mode; with
+//! root certificates, `prefer` never falls back to a connection without TLS; and `allow` is `prefer`, since libpq's tries
+//! without TLS first. The table in `docs/security.md` has every case, and a test compares it with libpq.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use openssl::error::ErrorStack;
+use openssl::pkey::PKey;
+use openssl::ssl::{SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::store::{X509Lookup, X509StoreBuilder};
+use openssl::x509::verify::X509VerifyFlags;
+use postgres_openssl::MakeTlsConnector;
+use tokio_postgres::config::SslMode;
+
+/// A URL's `sslmode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Mode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl Mode {
+    fn read(text: &str) -> Option<Self> {
+        Some(match text {
+            "disable" => Self::Disable,
+            "allow" | "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            _ => return None,
+        })
+    }
+}
+
+/// Whose signature a server's certificate must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Roots {
+    /// Anybody's.
+    None,
+    /// That of an authority in this file.
+    File(PathBuf),
+    /// That of one that the system trusts.
+    System,
+}
+
+/// What a URL says of TLS.
+#[derive(Debug, Default)]
+pub(super) struct Parameters {
+    mode: Option<String>,
+    roots: Option<String>,
+    revoked: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    key_password: Option<String>,
+    oldest: Option<String>,
+    newest: Option<String>,
+}
+
+/// TLS as a connection is to have it.
+#[derive(Debug)]
+pub(super) struct Tls {
+    mode: Mode,
+    roots: Roots,
+    revoked: Option<PathBuf>,
+    /// The client's certificate and its key.
+    client: Option<(PathBuf, PathBuf)>,
+    key_password: Option<String>,
+    oldest: SslVersion,
+    newest: Option<SslVersion>,
+}
+
+impl Parameters {
+    /// Takes a parameter of a URL; false for one that is not of TLS.
+    pub(super) fn take(&mut self, name: &str, value: &str) -> bool {
+        let text = || Some(value.to_owned());
+        let path = || Some(PathBuf::from(value)).filter(|_| !value.is_empty());
+        match name {
+            "sslmode" => self.mode = text(),
+            "sslrootcert" => self.roots = text().filter(|text| !text.is_empty()),
+            "sslcrl" => self.revoked = path(),
+            "sslcert" => self.certificate = path(),
+            "sslkey" => self.key = path(),
+            "sslpassword" => self.key_password = text(),
+            "ssl_min_protocol_version" => self.oldest = text(),
+            "ssl_max_protocol_version" => self.newest = text(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// With libpq's defaults. Errors: why it cannot be, in words that follow the URL.
+    pub(super) fn resolve(self) -> Result<Tls, String> {
+        let is_system = self.roots.as_deref() == Some("system");
+        let mode = match &self.mode {
+            Some(text) => Mode::read(text).ok_or_else(|| format!("has an unknown sslmode {text:?}"))?,
+            None if is_system => Mode::VerifyFull,
+            None => Mode::Prefer,
+        };
+        if is_system && mode != Mode::VerifyFull {
+            return Err(
+                "has sslrootcert=system, with which sslmode is verify-full: anybody can have a certificate for \
+                        some host from one of these authorities"
+                    .into(),
+            );
+        }
+        let home = std::env::home_dir().map(|home| home.join(".postgresql"));
+        let by_default = |name: &str| home.as_ref().map(|home| home.join(name)).filter(|path| path.exists());
+        let named = |parameter: &str, path: Option<PathBuf>| match path {
+            Some(path) if !path.exists() => {
+                Err(format!("names a file that is not there: {parameter}={}", path.display()))
+            }
+            path => Ok(path),
+        };
+        let certificate = named("sslcert", self.certificate)?.or_else(|| by_default("postgresql.crt"));
+        let key = named("sslkey", self.key)?.or_else(|| by_default("postgresql.key"));
+        let revoked = named("sslcrl", self.revoked)?.or_else(|| by_default("root.crl"));
+        let roots = match self.roots.filter(|_| !is_system) {
+            _ if is_system => Roots::System,
+            Some(path) => named("sslrootcert", Some(path.into()))?.map_or(Roots::None, Roots::File),
+            None => by_default("root.crt").map_or(Roots::None, Roots::File),
+        };
+        if roots == Roots::None && mode >= Mode::VerifyCa {
+            let file = home.as_ref().map_or_else(|| "~/.postgresql".into(), |home| home.display().to_string());
+            return Err(format!(
+                "has sslmode={}, and there is no {file}/root.crt; name the authorities' certificates in sslrootcert, or \
+                 the system's by sslrootcert=system",
+                self.mode.unwrap_or_default()
+            ));
+        }
+        let client = match (certificate, key) {
+            (None, _) => None,
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (Some(certificate), None) => {
+                return Err(format!("has a client certificate, {}, and no sslkey", certificate.display()));
+            }
+        };
+        if let Some((_, key)) = client.as_ref().filter(|_| mode != Mode::Disable) {
+            check_key(key)?;
+        }
+        let version = |text: Option<String>| text.map(|text| version(&text)).transpose();
+        Ok(Tls {
+            mode,
+            roots,
+            revoked,
+            client,
+            key_password: self.key_password,
+            oldest: version(self.oldest)?.unwrap_or(SslVersion::TLS1_2),
+            newest: version(self.newest)?,
+        })
+    }
+}
+
+/// Errors: others may read the key. As libpq has it, root's may be read by its group.
+#[cfg(unix)]
+fn check_key(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let about = fs::metadata(path).map_err(|error| format!("names sslkey={}: {error}", path.display()))?;
+    let others = if about.uid() == 0 { 0o027 } else { 0o077 };
+    if about.permissions().mode() & others != 0 {
+        return Err(format!("names sslkey={}, which may be read by others; chmod 600 it", path.display()));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_key(_: &Path) -> Result<(), String> {
+    Ok(())
+}
+
+fn version(text: &str) -> Result<SslVersion, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "tlsv1" => Ok(SslVersion::TLS1),
+        "tlsv1.1" => Ok(SslVersion::TLS1_1),
+        "tlsv1.2" => Ok(SslVersion::TLS1_2),
+        "tlsv1.3" => Ok(SslVersion::TLS1_3),
+        _ => Err(format!("has an unknown version of TLS: {text:?}")),
+    }
+}
+
+impl Tls {
+    /// What is asked of the server.
+    pub(super) fn ssl_mode(&self) -> SslMode {
+        match self.mode {
+            Mode::Disable => SslMode::Disable,
+            Mode::Prefer if self.roots == Roots::None => SslMode::Prefer,
+            _ => SslMode::Require,
+        }
+    }
+
+    /// What makes TLS of a connection. Errors: why it cannot be, in words that follow the URL.
+    pub(super) fn connector(&self) -> Result<MakeTlsConnector, String> {
+        let mut builder = SslConnector::builder(SslMethod::tls()).map_err(failed("TLS"))?;
+        if self.mode != Mode::Disable {
+            self.set_up(&mut builder)?;
+        }
+        let mut connector = MakeTlsConnector::new(builder.build());
+        if self.mode != Mode::VerifyFull {
+            connector.set_callback(|config, _| {
+                config.set_verify_hostname(false);
+                Ok(())
+            });
+        }
+        Ok(connector)
+    }
+
+    fn set_up(&self, builder: &mut SslConnectorBuilder) -> Result<(), String> {
+        builder.set_min_proto_version(Some(self.oldest)).map_err(failed("ssl_min_protocol_version"))?;
+        builder.set_max_proto_version(self.newest).map_err(failed("ssl_max_protocol_version"))?;
+        // Without those that OpenSSL trusts by itself (its own folder, SSL_CERT_FILE), which `builder` begins with.
+        builder.set_cert_store(X509StoreBuilder::new().map_err(failed("TLS"))?.build());
+        match &self.roots {
+            Roots::None => {}
+            Roots::File(path) => builder.set_ca_file(path).map_err(failed(path.display()))?,
+            Roots::System => {
+                // A static OpenSSL knows no folder of certificates.
+                let found = openssl_probe::probe().cert_file.ok_or("finds no certificates of the system")?;
+                builder.set_ca_file(&found).map_err(failed(found.display()))?;
+            }
+        }
+        let verifies = self.roots != Roots::None;
+        builder.set_verify(if verifies { SslVerifyMode::PEER } else { SslVerifyMode::NONE });
+        if let Some(path) = self.revoked.as_ref().filter(|_| verifies) {
+            let store = builder.cert_store_mut();
+            let lookup = store.add_lookup(X509Lookup::file()).map_err(failed(path.display()))?;
+            lookup.load_crl_file(path, SslFiletype::PEM).map_err(failed(path.display()))?;
+            let flags = X509VerifyFlags::CRL_CHECK | X509VerifyFlags::CRL_CHECK_ALL;
+            store.set_flags(flags).map_err(failed(path.display()))?;
+        }
+        if let Some((certificate, key)) = &self.client {
+            builder.set_certificate_chain_file(certificate).map_err(failed(certificate.display()))?;
+            let bytes = fs::read(key).map_err(|error| format!("names sslkey={}: {error}", key.display()))?;
+            // With a password of nobody's, so that OpenSSL asks none of the terminal.
+            let password = self.key_password.as_deref().unwrap_or_default();
+            let read =
+                PKey::private_key_from_pem_passphrase(&bytes, password.as_bytes()).map_err(failed(key.display()))?;
+            builder.set_private_key(&read).map_err(failed(key.display()))?;
+            builder.check_private_key().map_err(failed(key.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// For `map_err`: OpenSSL cannot use a file or a parameter.
+fn failed(what: impl std::fmt::Display) -> impl FnOnce(ErrorStack) -> String {
+    move |error| format!("cannot use {what}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(parameters: &[(&str, &str)]) -> Result<Tls, String> {
+        let mut all = Parameters::default();
+        for (name, value) in parameters {
+            assert!(all.take(name, value));
+        }
+        all.resolve()
+    }
+
+    #[test]
+    fn modes() {
+        for (mode, expected) in [
+            ("disable", SslMode::Disable),
+            ("allow", SslMode::Prefer),
+            ("prefer", SslMode::Prefer),
+            ("require", SslMode::Require),
+        ] {
+            assert_eq!(resolve(&[("sslmode", mode)]).unwrap().ssl_mode(), expected);
+            assert!(resolve(&[("sslmode", mode), ("sslrootcert", "system")]).unwrap_err().contains("verify-full"));
+        }
+        assert_eq!(resolve(&[]).unwrap().mode, Mode::Prefer);
+        assert_eq!(resolve(&[("sslrootcert", "system")]).unwrap().mode, Mode::VerifyFull);
+        for mode in ["verify-ca", "verify-full"] {
+            assert!(resolve(&[("sslmode", mode)]).unwrap_err().contains("root.crt"));
+        }
+        assert!(resolve(&[("sslmode", "verify")]).unwrap_err().contains("\"verify\""));
+    }
+
+    #[test]
+    fn a_named_file_that_is_not_there_is_an_error_in_every_mode() {
+        for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
+            for name in ["sslrootcert", "sslcert", "sslkey", "sslcrl"] {
+                let why = resolve(&[("sslmode", mode), (name, "/none.pem")]).unwrap_err();
+                assert!(why.contains("/none.pem") && why.contains(name), "{mode}: {why}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("ccstream-key-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("key");
+        for (mode, is_fine) in [(0o600, true), (0o400, true), (0o644, false), (0o660, false)] {
+            fs::write(&path, "").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(check_key(&path).is_ok(), is_fine, "{mode:o}");
+            fs::remove_file(&path).unwrap();
+        }
+        fs::remove_dir(&folder).unwrap();
+    }
+}
