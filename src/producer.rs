@@ -29,7 +29,7 @@ use crate::settings::Arguments;
 ///         that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
 ///         can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
 ///     librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
-///         is also given otherwise beats it. Default: none.
+///         is also given otherwise beats it. Default: ``KAFKA_OPTIONS_FILE``, else none.
 ///     rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
 ///         0.5 to 2 s, at random.
 ///     count: The number of events to stop after. Default: no end, or the file's end.

@@ -111,9 +111,12 @@ class ApacheKafka:
 
     def format(self) -> None:
         """Prepares the data folder, as the image does before its first start."""
+        self._format()
+
+    def _format(self, *arguments: str) -> None:
         properties_file = str(self._folder / "server.properties")
         command = self._java("kafka.tools.StorageTool", "format", "-t", self._cluster_id)
-        subprocess.run([*command, "-c", properties_file], check=True, capture_output=True)
+        subprocess.run([*command, "-c", properties_file, *arguments], check=True, capture_output=True)
 
     def start(self) -> None:
         """Starts the broker and waits until it answers."""

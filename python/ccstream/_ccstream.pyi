@@ -88,7 +88,7 @@ class Producer:
             that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
             can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
         librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
-            is also given otherwise beats it. Default: none.
+            is also given otherwise beats it. Default: ``KAFKA_OPTIONS_FILE``, else none.
         rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
             0.5 to 2 s, at random.
         count: The number of events to stop after. Default: no end, or the file's end.
@@ -240,7 +240,7 @@ class Consumer:
             that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
             can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
         librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
-            is also given otherwise beats it. Default: none.
+            is also given otherwise beats it. Default: ``KAFKA_OPTIONS_FILE``, else none.
         group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
         database_url: The database, as ``postgresql://user:password@host:port/database``. ``sslmode`` means what it
             means to libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as

@@ -363,7 +363,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             doc="A file of such settings, `key=value` in each line, which nobody else may read. What is also given otherwise beats it.",
             range=None,
             unit="",
-            variable=None,
+            variable="KAFKA_OPTIONS_FILE",
             shown="FILE",
             flag="--kafka-options-file",
             unset="none",

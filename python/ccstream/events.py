@@ -53,8 +53,10 @@ WarningKind: TypeAlias = Literal[
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
 
-WaitingKind: TypeAlias = Literal["kafka_unavailable", "kafka_error", "postgres_unavailable", "postgres_silent"]
-"""What is waited for: no broker answers, Kafka answers with an error that passes, PostgreSQL cannot be reached or
+WaitingKind: TypeAlias = Literal[
+    "kafka_unavailable", "kafka_refused", "kafka_error", "postgres_unavailable", "postgres_silent"
+]
+"""What is waited for: no broker answers, the brokers refuse TLS or the login, Kafka answers with an error that passes, PostgreSQL cannot be reached or
 refuses with an error that passes, or PostgreSQL does not answer over a connection that is open."""
 
 Service: TypeAlias = Literal["kafka", "postgres"]

@@ -86,6 +86,7 @@ def test_a_variable_beats_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
         "CCSTREAM_KPI_ROWS",
         "CCSTREAM_KPI_MEMORY",
         "CCSTREAM_KAFKA_*",
+        "KAFKA_OPTIONS_FILE",
     }
     for name in ("bootstrap_servers", "topic", "group", "database_url", "max_rows"):
         setting = settings.named(name)

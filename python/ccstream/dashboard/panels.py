@@ -230,8 +230,7 @@ def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
         )
     if broker.down_since is not None:
         st.info(
-            f"The broker has not answered since {clock(int(broker.down_since * 1e6), zone)}: lag is unknown. "
-            "Start it with `docker-compose up -d` or `ccstream up`.",
+            f"Lag is unknown since {clock(int(broker.down_since * 1e6), zone)}: {plain(broker.why)}",
             icon=":material/cloud_off:",
         )
     if status.dropped_until is not None:

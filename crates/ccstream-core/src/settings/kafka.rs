@@ -21,7 +21,7 @@ settings! {
         librdkafka_options: Options = Options::default();
         /// A file of such settings, `key=value` in each line, which nobody else may read. What is also given otherwise
         /// beats it.
-        @flag("--kafka-options-file") @shown("FILE") @unset("none")
+        @flag("--kafka-options-file") @variable("KAFKA_OPTIONS_FILE") @shown("FILE") @unset("none")
         librdkafka_options_file: Option<PathBuf> = None;
     }
 }

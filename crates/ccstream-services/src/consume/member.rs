@@ -23,6 +23,9 @@ use ccstream_core::settings::ConsumerConfig;
 /// session timeout.
 pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long librdkafka may take to say why there is no answer.
+const LOG_LIMIT: Duration = Duration::from_millis(100);
+
 /// A pause outlives the assignment that it was made in, and so is ended before the next; done after, the one could
 /// cost the other. For librdkafka drops what it is asked while its own thread asks the same partition for something (to
 /// stop, to begin, or to pause while the group is rebalanced): then the partition would be paused for good. Each of
@@ -119,7 +122,9 @@ impl Member {
         // Serves the log, which says why there is no answer.
         let _ = self.consumer().poll(Duration::ZERO);
         let found = find_topic(self.consumer().client(), &self.topic);
-        let _ = self.consumer().poll(Duration::ZERO);
+        if found.is_err() {
+            let _ = self.consumer().poll(LOG_LIMIT);
+        }
         found.map(|found| found.is_some()).map_err(|source| unreachable(&self.servers, &self.group().log, source))
     }
 

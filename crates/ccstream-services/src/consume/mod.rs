@@ -31,7 +31,7 @@ mod trouble;
 mod warning;
 mod writer;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,9 @@ use crate::postgres::{self, SchemaChange};
 use crate::report::Observers;
 use ccstream_core::settings::ConsumerConfig;
 
+/// How long a broker may refuse TLS or the login at the start: that is a wrong setting. Later it may be the broker's.
+const REFUSED_LIMIT: Duration = Duration::from_secs(10);
+
 /// Checks the settings as a run would, librdkafka's options and the database's URL among them; connects to nothing.
 pub fn check(config: &ConsumerConfig) -> Result<()> {
     config.validate()?;
@@ -57,7 +60,8 @@ pub fn check(config: &ConsumerConfig) -> Result<()> {
 
 /// Reads the topic into PostgreSQL until told to stop, or to the end of every partition.
 ///
-/// Waits for a broker or database that is away; with `until_caught_up`, not for a broker that is away at the start.
+/// Waits for a broker or database that is away; with `until_caught_up`, not for a broker that is away at the start. One that
+/// refuses TLS or the login at the start is waited for 10 s.
 /// Errors: settings, tables that cannot be used, a refused login, an error of PostgreSQL that no waiting mends (nothing of
 /// the batch is stored, and nothing is lost: it is read again).
 pub fn consume(
@@ -109,7 +113,8 @@ fn await_broker(
     stop: &CancellationToken,
     observers: &mut Observers<'_, ConsumeEvent>,
 ) -> Result<Option<bool>> {
-    let mut waiting = false;
+    let began = Instant::now();
+    let mut waiting = String::new();
     while !stop.is_cancelled() {
         match member.find_topic() {
             Ok(false) if config.until_caught_up => {
@@ -118,9 +123,15 @@ fn await_broker(
             Ok(found) => return Ok(Some(found)),
             Err(error) if config.until_caught_up => return Err(error),
             Err(error) => {
-                if !std::mem::replace(&mut waiting, true) {
-                    let waiting = Waiting::new(WaitingKind::KafkaUnavailable, error.to_string());
-                    observers.report(&ConsumeEvent::Waiting(waiting));
+                let is_refused = member.group().log.last_refusal().is_some();
+                if is_refused && began.elapsed() >= REFUSED_LIMIT {
+                    return Err(error);
+                }
+                let text = error.to_string();
+                if waiting != text {
+                    let kind = if is_refused { WaitingKind::KafkaRefused } else { WaitingKind::KafkaUnavailable };
+                    observers.report(&ConsumeEvent::Waiting(Waiting::new(kind, &text)));
+                    waiting = text;
                 }
             }
         }

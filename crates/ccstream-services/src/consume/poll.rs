@@ -293,7 +293,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             self.ownership.end(partition);
             return Ok(());
         }
-        match self.troubles.judge(error, self.config)? {
+        match self.troubles.judge(error, self.member.group().log.last_refusal(), self.config)? {
             Trouble::Passing(event) => self.report(event),
             Trouble::NoTopic(event) => {
                 self.report(event);

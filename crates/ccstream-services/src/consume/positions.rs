@@ -109,6 +109,9 @@ impl Poll<'_, '_> {
         }
         if news != News::Silent {
             let recovered = self.troubles.kafka_answered(asked);
+            if recovered.is_some() {
+                self.member.group().log.forget_refusal();
+            }
             self.report(recovered);
         }
         match news {

@@ -63,8 +63,14 @@ impl Troubles {
         Some(ConsumeEvent::Warning(Warning::new(WarningKind::GroupSilent, text)))
     }
 
-    /// What an error means. Errors: those that no waiting mends.
-    pub(super) fn judge(&mut self, error: KafkaError, config: &ConsumerConfig) -> Result<Trouble> {
+    /// What an error means; `refusal` is why the broker does not let this client in, if that is so. Errors: those that
+    /// no waiting mends.
+    pub(super) fn judge(
+        &mut self,
+        error: KafkaError,
+        refusal: Option<String>,
+        config: &ConsumerConfig,
+    ) -> Result<Trouble> {
         let topic = &config.kafka.topic;
         let (kind, told) = match error {
             KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
@@ -92,8 +98,19 @@ impl Troubles {
                 RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::OperationTimedOut,
-            ) => (WaitingKind::KafkaUnavailable, format!("no broker answers at {}", config.kafka.bootstrap_servers)),
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::SSL
+                | RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::SaslAuthenticationFailed,
+            ) => {
+                let servers = &config.kafka.bootstrap_servers;
+                match refusal {
+                    Some(cause) => {
+                        (WaitingKind::KafkaRefused, format!("{servers} lets this client in no more: {cause}"))
+                    }
+                    None => (WaitingKind::KafkaUnavailable, format!("no broker answers at {servers}")),
+                }
+            }
             error => (WaitingKind::KafkaError, error.to_string()),
         };
         if self.last.as_ref().is_some_and(|(_, old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
@@ -109,7 +126,7 @@ impl Troubles {
     pub(super) fn kafka_answered(&mut self, asked: Instant) -> Option<ConsumeEvent> {
         let since = self.outage.take_if(|since| *since <= asked)?;
         // The next outage is reported, however soon it comes.
-        self.last.take_if(|(kind, ..)| *kind == WaitingKind::KafkaUnavailable);
+        self.last.take_if(|(kind, ..)| *kind != WaitingKind::KafkaError);
         Some(ConsumeEvent::Recovered { service: Service::Kafka, after: since.elapsed() })
     }
 
@@ -147,7 +164,7 @@ mod tests {
     use super::*;
 
     fn judge(troubles: &mut Troubles, code: RDKafkaErrorCode) -> Result<Trouble> {
-        troubles.judge(KafkaError::MessageConsumption(code), &ConsumerConfig::default())
+        troubles.judge(KafkaError::MessageConsumption(code), None, &ConsumerConfig::default())
     }
 
     fn tells(troubles: &mut Troubles, code: RDKafkaErrorCode) -> bool {
@@ -173,6 +190,24 @@ mod tests {
         let mut troubles = Troubles::new(true);
         assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
         assert!(!tells(&mut troubles, RDKafkaErrorCode::BrokerTransportFailure));
+    }
+
+    #[test]
+    fn a_refusal_is_told_at_once_and_when_its_cause_changes() {
+        let mut troubles = Troubles::new(true);
+        let mut tell = |code, cause: Option<&str>| {
+            let error = KafkaError::MessageConsumption(code);
+            match troubles.judge(error, cause.map(str::to_owned), &ConsumerConfig::default()).unwrap() {
+                Trouble::Passing(Some(ConsumeEvent::Waiting(waiting))) => Some(waiting.kind),
+                _ => None,
+            }
+        };
+        let (down, login) = (RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::Authentication);
+        assert_eq!(tell(down, None), Some(WaitingKind::KafkaUnavailable));
+        assert_eq!(tell(login, Some("wrong password")), Some(WaitingKind::KafkaRefused));
+        assert_eq!(tell(down, Some("wrong password")), None);
+        assert_eq!(tell(RDKafkaErrorCode::SSL, Some("expired")), Some(WaitingKind::KafkaRefused));
+        assert_eq!(tell(down, Some("expired")), None);
     }
 
     #[test]

@@ -127,6 +127,8 @@ impl Waiting {
 pub enum WaitingKind {
     /// No broker answers.
     KafkaUnavailable,
+    /// The brokers refuse TLS or the login.
+    KafkaRefused,
     /// Kafka answers with an error that passes.
     KafkaError,
     /// PostgreSQL cannot be reached, or refuses with an error that passes.
@@ -140,6 +142,7 @@ impl WaitingKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KafkaUnavailable => "kafka_unavailable",
+            Self::KafkaRefused => "kafka_refused",
             Self::KafkaError => "kafka_error",
             Self::PostgresUnavailable => "postgres_unavailable",
             Self::PostgresSilent => "postgres_silent",
@@ -149,7 +152,7 @@ impl WaitingKind {
     /// The service that is unavailable.
     pub fn service(self) -> Service {
         match self {
-            Self::KafkaUnavailable | Self::KafkaError => Service::Kafka,
+            Self::KafkaUnavailable | Self::KafkaRefused | Self::KafkaError => Service::Kafka,
             Self::PostgresUnavailable | Self::PostgresSilent => Service::Postgres,
         }
     }

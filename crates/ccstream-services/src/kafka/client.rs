@@ -17,11 +17,16 @@ use ccstream_core::settings::KafkaConfig;
 /// How long a question to the broker may take.
 pub(crate) const ASK_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a refusal is the reason why there is no answer: librdkafka tries again after 10 s at the latest.
+const REFUSAL_LASTS: Duration = Duration::from_secs(30);
+
 /// Keeps what librdkafka last complained of. While a broker is down it complains many times a
 /// second: only a change is logged.
 #[derive(Debug, Default)]
 pub(crate) struct ClientLog {
     last_error: Mutex<Option<(String, Instant)>>,
+    /// The last complaint of TLS or of the login.
+    last_refusal: Mutex<Option<(String, Instant)>>,
 }
 
 impl ClientLog {
@@ -29,6 +34,27 @@ impl ClientLog {
     pub(crate) fn last_error(&self) -> Option<String> {
         let last = self.last_error.lock().expect("no panic while it is held");
         last.as_ref().filter(|(_, at)| at.elapsed() < Duration::from_secs(10)).map(|(text, _)| text.clone())
+    }
+
+    /// Why the broker did not let this client in, if that is why it does not answer: TLS failed, or the login.
+    pub(crate) fn last_refusal(&self) -> Option<String> {
+        let last = self.last_refusal.lock().expect("no panic while it is held");
+        last.as_ref().filter(|(_, at)| at.elapsed() < REFUSAL_LASTS).map(|(text, _)| text.clone())
+    }
+
+    /// The broker has answered since.
+    pub(crate) fn forget_refusal(&self) {
+        *self.last_refusal.lock().expect("no panic while it is held") = None;
+    }
+
+    fn note_refusal(&self, text: &str) {
+        let text = text.split(" (after ").next().unwrap_or(text).trim_end();
+        // "sasl_ssl://localhost:9094/bootstrap: SASL authentication error: ...": every broker says the same.
+        let cause = match text.split_once(": ") {
+            Some((broker, cause)) if broker.contains('/') && !broker.contains(' ') => cause,
+            _ => text,
+        };
+        *self.last_refusal.lock().expect("no panic while it is held") = Some((cause.to_owned(), Instant::now()));
     }
 
     fn note(&self, text: &str) {
@@ -59,10 +85,20 @@ impl ClientContext for ClientLog {
         if error.rdkafka_error_code().is_none_or(|code| !no_trouble.contains(&code)) {
             self.note(reason);
         }
+        if is_refusal(&error, reason) {
+            self.note_refusal(reason);
+        }
     }
 }
 
 impl ConsumerContext for ClientLog {}
+
+/// Whether an error says that TLS or the login failed. A broker that misses the client's certificate says so only after the
+/// handshake, which librdkafka reports as a failed connection with OpenSSL's words.
+fn is_refusal(error: &KafkaError, reason: &str) -> bool {
+    let codes = [RDKafkaErrorCode::SSL, RDKafkaErrorCode::Authentication, RDKafkaErrorCode::SaslAuthenticationFailed];
+    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code)) || reason.contains("SSL routines")
+}
 
 /// For `map_err` where a client is made: an option that librdkafka refuses is a setting's error, and its
 /// value, which may be a password, is not repeated.
@@ -97,13 +133,20 @@ pub(crate) fn find_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> R
 
 /// An error for a broker that does not answer, with librdkafka's last word on why.
 pub(crate) fn unreachable(servers: &str, log: &ClientLog, source: KafkaError) -> Error {
-    let cause = log.last_error().map(|error| format!(" ({error})")).unwrap_or_default();
-    let context = format!(
-        "no answer from Kafka at {servers}{cause}; start it with 'docker-compose up -d' or 'ccstream up', \
-         or name another in `bootstrap_servers`"
-    );
+    let context = if let Some(cause) = log.last_refusal() {
+        format!("Kafka at {servers} does not let this client in: {cause}; {REFUSED}")
+    } else {
+        let cause = log.last_error().map(|error| format!(" ({error})")).unwrap_or_default();
+        format!(
+            "no answer from Kafka at {servers}{cause}; start it with 'docker-compose up -d' or 'ccstream up', \
+             or name another in `bootstrap_servers`"
+        )
+    };
     Error::Kafka { context, source }
 }
+
+/// What to do about a broker that lets nobody in.
+pub(crate) const REFUSED: &str = "check security.protocol, sasl.* and ssl.* in `librdkafka_options`";
 
 /// Creates the topic if it is missing; true if it did.
 pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientContext>, partitions: u16) -> Result<bool> {

@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_postgres::Client;
 
 use crate::error::{Error, Result};
-use crate::kafka::client::{ASK_LIMIT, ClientLog, TopicInfo, find_topic, refused};
+use crate::kafka::client::{ASK_LIMIT, ClientLog, REFUSED, TopicInfo, find_topic, refused};
 use crate::kafka::ffi::cluster_id;
 use crate::kafka::options::options;
 use crate::postgres::connect::{connect, connect_within};
@@ -91,9 +91,15 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
             vec![broker, topic]
         }
         Err(error) => {
-            let why = client.context().last_error().unwrap_or_else(|| error.to_string());
-            let mend = "start it with 'docker-compose up -d' or 'ccstream up', or name another in `bootstrap_servers`";
-            vec![Check::bad("broker", format!("{servers} does not answer: {why}"), mend)]
+            let log = client.context();
+            vec![if let Some(cause) = log.last_refusal() {
+                Check::bad("broker", format!("{servers} does not let this client in: {cause}"), REFUSED)
+            } else {
+                let why = log.last_error().unwrap_or_else(|| error.to_string());
+                let start =
+                    "start it with 'docker-compose up -d' or 'ccstream up', or name another in `bootstrap_servers`";
+                Check::bad("broker", format!("{servers} does not answer: {why}"), start)
+            }]
         }
     })
 }
