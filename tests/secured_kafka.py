@@ -1,4 +1,4 @@
-"""Apache Kafka with a listener for each way to log in: SASL_SSL (PLAIN, SCRAM-SHA-512), and SSL with clients' certificates."""
+"""Apache Kafka with listeners for logins (SASL_SSL with PLAIN and SCRAM-SHA-512) and for clients' certificates (SSL)."""
 
 from __future__ import annotations
 

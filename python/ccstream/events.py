@@ -56,8 +56,9 @@ WarningKind: TypeAlias = Literal[
 WaitingKind: TypeAlias = Literal[
     "kafka_unavailable", "kafka_refused", "kafka_error", "postgres_unavailable", "postgres_silent"
 ]
-"""What is waited for: no broker answers, the brokers refuse TLS or the login, Kafka answers with an error that passes, PostgreSQL cannot be reached or
-refuses with an error that passes, or PostgreSQL does not answer over a connection that is open."""
+"""What is waited for: no broker answers, the brokers refuse TLS or the login, Kafka answers with an error that passes,
+PostgreSQL cannot be reached or refuses with an error that passes, or PostgreSQL does not answer over a connection that
+is open."""
 
 Service: TypeAlias = Literal["kafka", "postgres"]
 """A service that the consumer needs."""
