@@ -1,4 +1,4 @@
-"""Apache Kafka with listeners for logins (SASL_SSL with PLAIN and SCRAM-SHA-512) and for clients' certificates (SSL)."""
+"""Apache Kafka with listeners for logins (SASL_SSL: PLAIN, SCRAM-SHA-512) and for clients' certificates (SSL)."""
 
 from __future__ import annotations
 
