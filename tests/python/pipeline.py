@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 OTHER_SESSIONS = "backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"
 """What tells other programs' sessions of the same database in ``pg_stat_activity``."""
+
+CLIENTS = 3
+"""Clients that ask for a topic, one after the other."""
+ASK_LIMIT = 20.0
+"""Seconds that each may take."""
 
 
 @dataclass
@@ -142,9 +147,22 @@ class Pipeline:
     def create_topic(self, partitions: int, **config: str) -> None:
         """Creates the topic, with settings named as Kafka names them but for ``_``."""
         named = {name.replace("_", "."): value for name, value in config.items()}
-        admin = AdminClient({"bootstrap.servers": self.broker})
-        for future in admin.create_topics([NewTopic(self.topic, partitions, 1, config=named)]).values():
-            future.result()
+        topic = NewTopic(self.topic, partitions, 1, config=named)
+        # On a busy machine a client of librdkafka 2.12 has waited for a controller until its limit, on a broker that
+        # other clients used: another client is asked then.
+        for attempt in range(CLIENTS):
+            admin = AdminClient({"bootstrap.servers": self.broker})
+            try:
+                admin.create_topics([topic], request_timeout=ASK_LIMIT)[self.topic].result()
+            except KafkaException as raised:
+                code = raised.args[0].code()
+                if attempt > 0 and code == KafkaError.TOPIC_ALREADY_EXISTS:
+                    # The client before had it created, and was not told.
+                    return
+                if attempt + 1 == CLIENTS or code != KafkaError._TIMED_OUT:
+                    raise
+            else:
+                return
 
     def send(self, payloads: Sequence[bytes | None], **config: Any) -> None:  # noqa: ANN401
         """Sends payloads to partition 0, in order, by a client that is not ours."""

@@ -63,7 +63,7 @@ def secured(folder: Path) -> Iterator[SecuredKafka]:
 
 
 def options(login: str, folder: Path) -> dict[str, str]:
-    """librdkafka's options for a way to log in."""
+    """What a way to log in needs of librdkafka's options."""
     secured = {"ssl.ca.location": str(folder / "authority.crt")}
     if login == "apache-mtls":
         client = {"ssl.certificate.location": f"{folder}/client.crt", "ssl.key.location": f"{folder}/client.key"}
