@@ -157,7 +157,7 @@ class Pipeline:
             except KafkaException as raised:
                 code = raised.args[0].code()
                 if attempt > 0 and code == KafkaError.TOPIC_ALREADY_EXISTS:
-                    # The client before had it created, and was not told.
+                    # The client before it had it created, without hearing of it.
                     return
                 if attempt + 1 == CLIENTS or code != KafkaError._TIMED_OUT:
                     raise

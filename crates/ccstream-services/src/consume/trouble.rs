@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_at_once_and_when_its_cause_changes() {
+    fn a_refusal_is_reported_at_once_and_when_its_cause_changes() {
         let mut troubles = Troubles::new(true);
         let mut tell = |code, cause: Option<&str>| {
             let error = KafkaError::MessageConsumption(code);
