@@ -99,6 +99,7 @@ check-all: build lint ## every check, and every test that needs no service: thre
 lint: build ## formatting, clippy, documentation, ruff, mypy, stubtest, spelling, words, licences
 	cargo fmt --check
 	$(PYO3) cargo clippy $(CARGO_FLAGS) $(ALL) --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path benches/Cargo.toml --target-dir $(TARGET)/benches --all-targets -q -- -D warnings
 	$(PYO3) RUSTDOCFLAGS='-D warnings' cargo doc $(CARGO_FLAGS) $(ALL) --no-deps --document-private-items -q
 	$(check-python)
 	$(BIN)/stubtest ccstream._ccstream
@@ -119,7 +120,7 @@ test-parts:
 	@$(TIMED) test-python $(MAKE) --no-print-directory test-python
 
 test-rust: build ## the Rust tests, on an embedded broker and PostgreSQL
-	$(PYO3) $(BIN)/python tests/with_services.py cargo test $(CARGO_FLAGS) $(ALL) --exclude ccstream-benches
+	$(PYO3) $(BIN)/python tests/with_services.py cargo test $(CARGO_FLAGS) $(ALL)
 
 test-python: build ## the Python tests, on the embedded services and on Apache Kafka
 	$(BIN)/pytest -n 4 -m 'not release'

@@ -1,4 +1,4 @@
-//! What one message costs at each step that has no service in it: `cargo bench -p ccstream-benches`.
+//! What one message costs at each step that has no service in it: `cargo bench --manifest-path benches/Cargo.toml`.
 
 #![allow(missing_docs, reason = "criterion's macro makes a public function")]
 

@@ -1,8 +1,8 @@
 """Writes what the wheel says of others' work: ``third-party/NOTICES.txt`` and ``third-party/c-libraries.cdx.json``.
 
 The licences of every crate in the wheel and of the C libraries that are compiled into it, each text once; and the C
-libraries as CycloneDX 1.5 has components, since the list that maturin makes knows crates alone. Both come from the sources
-that Cargo has fetched. ``--check`` fails where a file would be another one.
+libraries as CycloneDX 1.5 has components, since the list that maturin makes knows crates alone. Both come from the
+sources that Cargo has fetched. ``--check`` fails where a file would be another one.
 """
 
 from __future__ import annotations

@@ -254,6 +254,8 @@ class Consumer:
             268,435,456. Default 10,485,760.
         linger: The longest time before a message is visible, while the database keeps up. From 0 to 60,000 ms. Default
             200 ms.
+        skip_unreadable: Leaves out a batch that librdkafka does not unpack, counts its offsets as missing and says so,
+            instead of ending. Default False.
         until_caught_up: Ends once every partition has been read to its end. Default False.
         drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed. What
             is not committed by then is dropped, and read again by the next consumer. From 0 to 240 s. Default 30 s.
@@ -297,6 +299,7 @@ class Consumer:
         batch_rows: int | None = None,
         batch_bytes: int | None = None,
         linger: timedelta | None = None,
+        skip_unreadable: bool = False,
         until_caught_up: bool = False,
         drain_limit: timedelta | None = None,
         assignment: Literal["eager", "cooperative"] | None = None,

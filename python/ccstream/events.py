@@ -26,6 +26,7 @@ WarningKind: TypeAlias = Literal[
     "cluster_changed",
     "log_truncated",
     "gap",
+    "unreadable",
     "group_silent",
     "partitions_lost",
     "taken_over",
@@ -42,6 +43,7 @@ WarningKind: TypeAlias = Literal[
 - ``topic_recreated``, ``cluster_changed``, ``log_truncated``: partitions are read from the beginning, because the topic
   was deleted and created again, the cluster is a different one, or the log ends before the next offset.
 - ``gap``: retention deleted messages before they were read; they are counted as missing.
+- ``unreadable``: a batch cannot be read, and was left out; its offsets are counted as missing.
 - ``group_silent``: the group assigned no partition for long.
 - ``partitions_lost``: the group gave partitions to others, as it had heard nothing of this consumer.
 - ``taken_over``: another consumer took a partition over in PostgreSQL.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 import ccstream
 from running import numbers_in
@@ -18,6 +21,8 @@ from waiting import LIMIT
 if TYPE_CHECKING:
     from pipeline import Pipeline
 
+UNPACKED = 300
+"""Megabytes of a batch that is small on the wire."""
 KEPT = 65_536
 """Bytes that are kept of a payload."""
 BASE = {"transaction_id": "t", "amount": 1.5, "timestamp": "2026-01-01T00:00:00Z"}
@@ -249,6 +254,82 @@ def test_one_more_refused_row_than_allowed_ends_it(embedded_pipeline: Pipeline) 
     assert pipeline.count() == 202
     assert pipeline.query("SELECT count(*) FROM rejected_events") == [(101,)]
     pipeline.verify()
+
+
+SMALL_LIMIT = ("message.max.bytes=1000000", "fetch.max.bytes=1000000", "receive.message.max.bytes=1000512")
+"""librdkafka's options under which it unpacks no more than a megabyte of zstd."""
+
+
+def send_packed(pipeline: Pipeline, partition: int, payloads: list[bytes], codec: str = "zstd") -> None:
+    """Sends one batch, small on the wire."""
+    producer = Producer(
+        {
+            "bootstrap.servers": pipeline.broker,
+            "compression.type": codec,
+            "linger.ms": 2_000,
+            "batch.size": 500_000_000,
+            "message.max.bytes": 500_000_000,
+            "queue.buffering.max.kbytes": 1_000_000,
+        }
+    )
+    for payload in payloads:
+        producer.produce(pipeline.topic, payload, partition=partition)
+    assert producer.flush(LIMIT) == 0
+
+
+def test_a_batch_that_cannot_be_unpacked_is_named_and_left_out_where_that_is_wanted(pipeline: Pipeline) -> None:
+    pipeline.create_topic(2)
+    good = [[event(transaction_id=f"{partition}-{number}") for number in range(20)] for partition in range(2)]
+    large = [event(transaction_id=f"large-{number}", merchant="m" * 100_000) for number in range(77)]
+    # The same offsets in both partitions: only one of them has the batch.
+    for partition in range(2):
+        send_packed(pipeline, partition, good[partition][:10])
+    send_packed(pipeline, 1, large)
+    for partition in range(2):
+        send_packed(pipeline, partition, good[partition][10:])
+    options = [part for option in SMALL_LIMIT for part in ("--kafka-option", option)]
+    ended = pipeline.consume("--until-caught-up", *options)
+    assert ended.wait() == 3
+    error = ended.failure()["error"]
+    assert {pipeline.topic, "receive.message.max.bytes"} <= set(re.findall(r"[\w.-]+", error))
+    assert {1, 10} <= numbers_in(error)
+    assert "--skip-unreadable" in ended.output()
+    # What was read before it is stored; what follows it waits.
+    assert pipeline.query("SELECT count(*) FROM orders WHERE order_id LIKE '1-%%'") == [(10,)]
+    skipped = pipeline.catch_up("--skip-unreadable", *options)
+    [warning] = skipped.warned("unreadable")
+    assert warning["partitions"] == [1]
+    assert {10, 86, 77} <= numbers_in(warning["text"])
+    assert pipeline.count() == 40
+    assert pipeline.query("SELECT partition, missing FROM kafka_offsets ORDER BY 1") == [(0, 0), (1, 77)]
+    pipeline.verify()
+
+
+@pytest.mark.parametrize("kind", ["one", "many"])
+def test_what_is_large_unpacked_costs_no_more_memory_than_that(embedded_pipeline: Pipeline, kind: str) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1, max_message_bytes="100000000")
+    pad = "a" * 1_000_000
+    if kind == "one":
+        send_packed(pipeline, 0, [event(merchant=pad * UNPACKED)], "gzip")
+    else:
+        send_packed(pipeline, 0, [event(transaction_id=f"t{n}", note=pad) for n in range(UNPACKED)], "gzip")
+    consumer = pipeline.consume("--until-caught-up")
+    most = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(consumer.process.pid)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            most = max(most, process.memory_info().rss)
+            time.sleep(0.01)
+    assert consumer.wait() == 0, consumer.output()
+    assert most < (UNPACKED + 150) * 1_000_000
+    if kind == "one":
+        [(length, kept, partial)] = pipeline.query(
+            "SELECT payload_bytes, octet_length(payload), partial FROM rejected_events"
+        )
+        assert (length > UNPACKED * 1_000_000, kept, partial) == (True, KEPT, True)
+    else:
+        assert pipeline.count() == UNPACKED
 
 
 def test_no_message_was_rejected(embedded_pipeline: Pipeline) -> None:

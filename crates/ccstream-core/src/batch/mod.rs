@@ -240,8 +240,18 @@ impl Batch {
     /// The log begins only at an offset: moves the cursor there. What retention took is missing, but for
     /// a partition that is read from its beginning, which begins wherever its log does.
     pub fn skip(&mut self, partition: i32, cursor: &mut Cursor, to: i64) {
+        let missing = if cursor.next == 0 { 0 } else { to - cursor.next };
+        self.pass(partition, cursor, to, missing);
+    }
+
+    /// The offsets up to one cannot be read: moves the cursor there. All of them are missing.
+    pub fn lose(&mut self, partition: i32, cursor: &mut Cursor, to: i64) {
+        self.pass(partition, cursor, to, to - cursor.next);
+    }
+
+    fn pass(&mut self, partition: i32, cursor: &mut Cursor, to: i64, missing: i64) {
         let advance = self.advance(partition, *cursor);
-        advance.missing += if cursor.next == 0 { 0 } else { to - cursor.next };
+        advance.missing += missing;
         advance.to = to;
         cursor.next = to;
     }

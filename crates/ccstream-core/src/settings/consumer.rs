@@ -32,6 +32,9 @@ settings! {
         /// The longest time before a message is visible, while the database keeps up.
         @milliseconds() @range(0, 60_000) @shown("MS")
         linger: Duration = Duration::from_millis(200);
+        /// Leaves out a batch that librdkafka does not unpack, counts its offsets as missing and says so, instead of
+        /// ending.
+        skip_unreadable: bool = false;
         /// Ends once every partition has been read to its end.
         until_caught_up: bool = false;
         /// The longest time that a stop, or a revoked partition, waits until what was read is committed. What is not

@@ -28,6 +28,7 @@ mod state;
 mod status;
 mod topic;
 mod trouble;
+mod unreadable;
 mod warning;
 mod writer;
 

@@ -17,7 +17,7 @@ use super::topic::Watch;
 use super::trouble::{Trouble, Troubles};
 use super::warning::{Service, Warning, WarningKind};
 use super::writer::{Command, Reply, Writer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::Observers;
 use ccstream_core::event::Micros;
 use ccstream_core::settings::ConsumerConfig;
@@ -52,6 +52,8 @@ pub(super) struct Poll<'r, 'o> {
     away: bool,
     /// Since when nothing more is to be read, and why.
     pub(super) drain: Option<(Drain, Instant)>,
+    /// What ends the run once all that was read is written.
+    pub(super) ending: Option<Error>,
     last_took: Duration,
     /// When Kafka was last shown where PostgreSQL stands, and whether it has moved since.
     shown: Instant,
@@ -81,6 +83,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             paused: false,
             away: false,
             drain: None,
+            ending: None,
             last_took: Duration::ZERO,
             shown: Instant::now(),
             unshown: false,
@@ -91,7 +94,10 @@ impl<'r, 'o> Poll<'r, 'o> {
     /// Runs to the end, writes what was read, and leaves the group. `summary` is what was committed, also where an
     /// error ends it.
     pub(super) fn run(mut self, stop: &CancellationToken, summary: &mut ConsumeSummary) -> Result<()> {
-        let ended = self.read(stop);
+        let mut ended = self.read(stop);
+        if let (Ok(_), Some(error)) = (&ended, self.ending.take()) {
+            ended = Err(error);
+        }
         if ended.is_err() {
             self.count_what_is_committed();
         }
@@ -300,6 +306,7 @@ impl<'r, 'o> Poll<'r, 'o> {
                 self.watch.need();
             }
             Trouble::NoOffset => self.look_into_offsets(),
+            Trouble::Unreadable => self.look_into_unreadable()?,
         }
         Ok(())
     }

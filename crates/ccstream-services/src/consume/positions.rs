@@ -10,9 +10,10 @@ use super::poll::Poll;
 use super::report::ConsumeEvent;
 use super::state::Drain;
 use super::topic::{Answer, News, judge_offsets};
+use super::unreadable::{Probe, Unreadable};
 use super::warning::{Warning, WarningKind};
 use super::writer::Command;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::postgres::{Origin, Refusal, Restart, TakeOver};
 
 impl Poll<'_, '_> {
@@ -169,6 +170,40 @@ impl Poll<'_, '_> {
             return Ok(());
         }
         self.place(&next.into_keys().collect())
+    }
+
+    /// A batch cannot be read: it is left out where that is wanted, and else ends the run, after what was read before it
+    /// is written.
+    pub(super) fn look_into_unreadable(&mut self) -> Result<()> {
+        if self.drain.is_some() {
+            return Ok(());
+        }
+        let reading = self.ownership.partitions().reading().iter();
+        let next = reading.map(|(partition, cursor)| (*partition, cursor.next)).collect();
+        let probe = Probe::new(self.config)?;
+        // None: the partition is another consumer's by now.
+        let Some(batch) = probe.find(&next)? else { return Ok(()) };
+        let (topic, Unreadable { partition, first, reason, .. }) = (&self.config.kafka.topic, &batch);
+        let about = format!("topic {topic:?}, partition {partition}: the batch from offset {first} on cannot be read");
+        if !self.config.skip_unreadable {
+            self.ending = Some(Error::Broker(format!("{about}: {reason}; {}", batch.advice())));
+            self.drain = Some((Drain::Stop, Instant::now()));
+            return Ok(());
+        }
+        // Where the broker says too little, the rest of the batch is found next.
+        let bounds = self.member.bounds(*partition).map_err(Error::kafka(format!("asking where {partition} ends")))?;
+        let log_end = self.member.group().end(*partition).unwrap_or_default().max(bounds.1);
+        let to = probe.end(&batch, log_end)?;
+        let Some(cursor) = self.ownership.cursor(*partition) else { return Ok(()) };
+        let from = cursor.next;
+        self.shares.batch_of(*partition).lose(*partition, cursor, to);
+        let text = format!(
+            "{about} ({reason}), and was left out; offsets {from} to {}, {} of them, are counted as missing",
+            to - 1,
+            to - from
+        );
+        self.warn(Warning::of(WarningKind::Unreadable, [*partition], text));
+        self.place(&BTreeSet::from([*partition]))
     }
 
     /// Has the writer take over what arrives, once the topic's id is known.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::report::ConsumeEvent;
+use super::unreadable::is_unreadable;
 use super::warning::{Service, Waiting, WaitingKind, Warning, WarningKind};
 use crate::error::{Error, Result};
 use ccstream_core::settings::ConsumerConfig;
@@ -23,6 +24,8 @@ pub(super) enum Trouble {
     NoTopic(Option<ConsumeEvent>),
     /// A partition does not have the offset that is next.
     NoOffset,
+    /// A batch cannot be read.
+    Unreadable,
 }
 
 /// What has been told already.
@@ -81,6 +84,7 @@ impl Troubles {
                 | RDKafkaErrorCode::OffsetOutOfRange
                 | RDKafkaErrorCode::LogTruncation,
             ) => return Ok(Trouble::NoOffset),
+            KafkaError::MessageConsumption(code) if is_unreadable(code) => return Ok(Trouble::Unreadable),
             KafkaError::MessageConsumptionFatal(code) => {
                 return Err(Error::Kafka {
                     context: "reading the topic".into(),
@@ -170,7 +174,7 @@ mod tests {
     fn tells(troubles: &mut Troubles, code: RDKafkaErrorCode) -> bool {
         match judge(troubles, code).unwrap() {
             Trouble::Passing(told) | Trouble::NoTopic(told) => told.is_some(),
-            Trouble::NoOffset => false,
+            Trouble::NoOffset | Trouble::Unreadable => false,
         }
     }
 

@@ -38,6 +38,8 @@ pub enum WarningKind {
     LogTruncated,
     /// Retention deleted messages before they were read; they are counted as missing.
     Gap,
+    /// A batch cannot be read, and was left out; its offsets are counted as missing.
+    Unreadable,
     /// The group assigned no partition for long.
     GroupSilent,
     /// The group gave the partitions to others: it had heard nothing of this consumer.
@@ -67,6 +69,7 @@ impl WarningKind {
             Self::ClusterChanged => "cluster_changed",
             Self::LogTruncated => "log_truncated",
             Self::Gap => "gap",
+            Self::Unreadable => "unreadable",
             Self::GroupSilent => "group_silent",
             Self::PartitionsLost => "partitions_lost",
             Self::TakenOver => "taken_over",
