@@ -27,6 +27,7 @@ WarningKind: TypeAlias = Literal[
     "log_truncated",
     "gap",
     "unreadable",
+    "owners_killed",
     "group_silent",
     "partitions_lost",
     "taken_over",
@@ -44,6 +45,7 @@ WarningKind: TypeAlias = Literal[
   was deleted and created again, the cluster is a different one, or the log ends before the next offset.
 - ``gap``: retention deleted messages before they were read; they are counted as missing.
 - ``unreadable``: a batch cannot be read, and was left out; its offsets are counted as missing.
+- ``owners_killed``: the last consumers of a partition ended at the offset that is next as if killed.
 - ``group_silent``: the group assigned no partition for long.
 - ``partitions_lost``: the group gave partitions to others, as it had heard nothing of this consumer.
 - ``taken_over``: another consumer took a partition over in PostgreSQL.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from apache_kafka import ApacheKafka
     from ccstream import embedded
     from pipeline import Pipeline
+    from running import Running
 
 
 def test_a_stop_under_load_at_any_moment(apache_pipeline: Pipeline, chance: random.Random) -> None:
@@ -169,3 +170,39 @@ def test_a_producer_with_a_full_queue_stops(apache: ApacheKafka, apache_pipeline
     sent, acknowledged, failed = producer.accounts()
     # What was under way is given up after the drain limit, and told.
     assert (status, failed > 0, sent) == (1, True, acknowledged + failed), producer.output()
+
+
+def test_a_consumer_that_was_killed_twice_at_one_offset_says_so_at_its_third_start(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(2)
+    pipeline.run("produce", "--rate", "max", "--count", "10", "--quiet")
+    kept = ("--linger", "60000")
+
+    def start() -> Running:
+        # What it reads waits for more for a minute.
+        consumer = pipeline.consume(*kept)
+        consumer.wait_for_event("assigned")
+        return consumer
+
+    for _ in range(2):
+        consumer = start()
+        assert consumer.warned("owners_killed") == []
+        consumer.signal(signal.SIGKILL)
+        consumer.wait()
+    consumer = start()
+    assert sorted(warning["partitions"] for warning in consumer.warned("owners_killed")) == [[0], [1]]
+    # An orderly end, without progress: a stop commits what was read, so nothing is read.
+    assert consumer.stop() == 0
+    pipeline.verify()
+    for _ in range(2):
+        consumer = start()
+        assert consumer.stop() == 0
+    consumer = start()
+    assert consumer.warned("owners_killed") == []
+    consumer.signal(signal.SIGKILL)
+    consumer.wait()
+    # Progress since: the next death is the first at its offset.
+    pipeline.run("produce", "--rate", "max", "--count", "10", "--quiet", "--seed", "7")
+    consumer = pipeline.consume("--until-caught-up")
+    assert consumer.wait() == 0
+    assert consumer.warned("owners_killed") == []

@@ -1,5 +1,7 @@
 //! What the writer needs of a database, and no more: PostgreSQL is the one of every run, and a test has one in memory.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::postgres::tables::Tables;
 use crate::postgres::{Blame, Origin, Outcome, SchemaChange, Store, TakeOver};
@@ -27,6 +29,7 @@ pub(super) trait Session: Sized {
         is_wanted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Option<TakeOver>>;
     async fn write(&mut self, batch: &mut Batch) -> Result<Outcome>;
+    async fn release(&mut self, owned: &BTreeMap<i32, i64>) -> Result<()>;
     async fn fail(self, error: Error) -> Error;
 }
 
@@ -74,6 +77,10 @@ impl Session for Store {
 
     async fn write(&mut self, batch: &mut Batch) -> Result<Outcome> {
         self.write(batch).await
+    }
+
+    async fn release(&mut self, owned: &BTreeMap<i32, i64>) -> Result<()> {
+        self.release(owned).await
     }
 
     async fn fail(self, error: Error) -> Error {

@@ -47,6 +47,8 @@ pub(super) struct Script {
     pub(super) committed: Vec<(i32, i64, usize)>,
     /// Sessions that were opened.
     pub(super) opened: usize,
+    /// Partitions that were released at the end.
+    pub(super) released: Vec<i32>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -114,6 +116,11 @@ impl Session for MemorySession {
         }
         script.committed.extend(advances.iter().map(|(partition, advance)| (*partition, advance.to, self.number)));
         Ok(Outcome::Committed(advances.iter().map(|(partition, advance)| (*partition, position(advance.to))).collect()))
+    }
+
+    async fn release(&mut self, owned: &BTreeMap<i32, i64>) -> Result<()> {
+        self.memory.script().released.extend(owned.keys());
+        Ok(())
     }
 
     async fn fail(self, error: Error) -> Error {

@@ -101,6 +101,7 @@ impl<'r, 'o> Poll<'r, 'o> {
         if ended.is_err() {
             self.count_what_is_committed();
         }
+        self.writer.close();
         *summary = self.ledger.close(matches!(ended, Ok(true)));
         if ended? {
             self.member.show_offsets(self.ledger.committed());

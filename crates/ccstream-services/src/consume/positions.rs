@@ -16,6 +16,9 @@ use super::writer::Command;
 use crate::error::{Error, Result};
 use crate::postgres::{Origin, Refusal, Restart, TakeOver};
 
+/// Owners in a row that ended at one offset, as if killed, of which a person is warned.
+const DEATHS: i32 = 2;
+
 impl Poll<'_, '_> {
     pub(super) fn follow(&mut self, rebalance: Rebalance) {
         self.troubles.group_answered();
@@ -226,6 +229,14 @@ impl Poll<'_, '_> {
                 taken.ended
             );
             self.warn(Warning::new(WarningKind::SessionEnded, text));
+        }
+        for (partition, deaths) in taken.deaths.iter().filter(|(_, deaths)| **deaths >= DEATHS) {
+            let next = taken.positions[partition].next_offset;
+            let text = format!(
+                "partition {partition}: the last {deaths} consumers ended at offset {next} without releasing it, as if \
+                 killed. Where memory ran out, give this one more than the batch from there on takes unpacked"
+            );
+            self.warn(Warning::of(WarningKind::OwnersKilled, [*partition], text));
         }
         for (why, kind) in [
             (Restart::Cluster, WarningKind::ClusterChanged),

@@ -119,16 +119,21 @@ impl Probe {
         let until = Instant::now() + ANSWER_LIMIT;
         while Instant::now() < until {
             match self.client.poll(Duration::from_millis(100)) {
-                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(Found::Readable),
                 Some(Err(KafkaError::MessageConsumption(code))) if is_unreadable(code) => {
                     let reason = self.client.context().last_error().unwrap_or_else(|| code.to_string());
                     let first = first_offset(&reason).unwrap_or(offset);
                     return Ok(Found::Unreadable(Unreadable { partition, at: offset, first, reason }));
                 }
-                // Beyond the end of the log.
-                Some(Err(KafkaError::MessageConsumption(
-                    RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
-                ))) => return Ok(Found::Readable),
+                // A message, the end of the log, or an offset beyond it.
+                Some(
+                    Ok(_)
+                    | Err(
+                        KafkaError::PartitionEOF(_)
+                        | KafkaError::MessageConsumption(
+                            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange,
+                        ),
+                    ),
+                ) => return Ok(Found::Readable),
                 _ => {}
             }
         }

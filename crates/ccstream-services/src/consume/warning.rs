@@ -40,6 +40,8 @@ pub enum WarningKind {
     Gap,
     /// A batch cannot be read, and was left out; its offsets are counted as missing.
     Unreadable,
+    /// The last consumers of a partition were killed at the offset that is next.
+    OwnersKilled,
     /// The group assigned no partition for long.
     GroupSilent,
     /// The group gave the partitions to others: it had heard nothing of this consumer.
@@ -70,6 +72,7 @@ impl WarningKind {
             Self::LogTruncated => "log_truncated",
             Self::Gap => "gap",
             Self::Unreadable => "unreadable",
+            Self::OwnersKilled => "owners_killed",
             Self::GroupSilent => "group_silent",
             Self::PartitionsLost => "partitions_lost",
             Self::TakenOver => "taken_over",

@@ -23,6 +23,8 @@ pub mod tables;
 mod target;
 mod tls;
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 pub(crate) use self::blame::Blame;
@@ -154,6 +156,11 @@ impl Store {
         }
         transaction.commit().await.map_err(Error::postgres("taking the offset rows over"))?;
         Ok(Some(TakeOver { ended, ..taken }))
+    }
+
+    /// Releases partitions that are this consumer's under these epochs.
+    pub(crate) async fn release(&mut self, owned: &BTreeMap<i32, i64>) -> Result<()> {
+        offsets::release(&self.client, &self.source, owned).await
     }
 
     /// Writes a sealed batch in one transaction, or nothing of it.

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Transaction};
 
 use super::statements::Statements;
-use super::table::{Table, WRITES};
+use super::table::{Table, Upgrade, WRITES};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Advance;
 
@@ -33,14 +34,25 @@ CREATE TABLE kafka_offsets (
 COMMENT ON TABLE kafka_offsets IS
     'ccstream: how far each partition of a topic is stored, and what became of its messages';";
 
+/// Whether a partition's owners were killed at one offset.
+const COUNT_DEATHS: Upgrade = Upgrade {
+    what: "adding the owners' deaths to kafka_offsets",
+    is_needed: "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('kafka_offsets')
+                                   AND attname = 'deaths' AND NOT attisdropped)",
+    statements: "\
+ALTER TABLE kafka_offsets ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0, ADD COLUMN died_at BIGINT;
+COMMENT ON COLUMN kafka_offsets.deaths IS
+    'consumers in a row that ended at the offset died_at without releasing the partition, as if killed';",
+};
+
 /// How far each partition is stored.
 pub(super) const OFFSETS: Table = Table {
     name: "kafka_offsets",
-    ddl: || CREATE_OFFSETS.to_owned(),
+    ddl: || format!("{CREATE_OFFSETS}\n{}", COUNT_DEATHS.statements),
     privileges: WRITES,
     reader: true,
     on_new_orders: Some(START_OVER_OFFSETS),
-    upgrades: &[],
+    upgrades: &[COUNT_DEATHS],
 };
 
 /// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
@@ -123,6 +135,8 @@ pub(crate) struct TakeOver {
     pub(crate) restarted: Vec<(i32, Restart)>,
     /// Sessions of other consumers that were ended, since they kept the rows locked.
     pub(crate) ended: Vec<i32>,
+    /// Partitions whose last owners, this many, ended at the offset that is next now without releasing them.
+    pub(crate) deaths: BTreeMap<i32, i32>,
 }
 
 /// A batch that must not be written, since the partition is not where this consumer left it.
@@ -199,14 +213,41 @@ pub(crate) async fn take_over(
                      next_offset = CASE WHEN o.partition = ANY($6) THEN 0 ELSE o.next_offset END,
                      cluster_id = coalesce(excluded.cluster_id, o.cluster_id),
                      topic_id = coalesce(excluded.topic_id, o.topic_id),
+                     deaths = CASE WHEN o.owner_pid IS NULL THEN 0
+                                   WHEN {IS_ALIVE} THEN o.deaths
+                                   WHEN o.died_at = o.next_offset THEN o.deaths + 1
+                                   ELSE 1 END,
+                     died_at = CASE WHEN o.owner_pid IS NULL OR {IS_ALIVE} THEN o.died_at ELSE o.next_offset END,
                      owner_pid = excluded.owner_pid, owner_start = excluded.owner_start, updated_at = now()
-                 RETURNING {COLUMNS}"
+                 RETURNING {COLUMNS}, deaths"
             ),
             &[&source.group, &source.topic, &partitions, &origin.cluster_id, &origin.topic_id, &over],
         )
         .await
         .map_err(step())?;
-    Ok(TakeOver { positions: rows.iter().map(position).collect(), restarted, ended: Vec::new() })
+    let deaths = rows.iter().map(|row| (row.get(0), row.get(8))).collect();
+    Ok(TakeOver { positions: rows.iter().map(position).collect(), restarted, ended: Vec::new(), deaths })
+}
+
+/// Whether a row's owner has a session. Of other roles' sessions one may not see when they began.
+const IS_ALIVE: &str = "EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = o.owner_pid
+    AND (a.backend_start = o.owner_start OR a.backend_start IS NULL OR o.owner_start IS NULL))";
+
+/// Releases partitions, by the epochs under which they are this consumer's. An owner that a row still names, and that has
+/// no session, ended otherwise: it was killed, say.
+pub(crate) async fn release(client: &Client, source: &Source, owned: &BTreeMap<i32, i64>) -> Result<()> {
+    let (partitions, epochs): (Vec<i32>, Vec<i64>) = owned.iter().unzip();
+    let parameters: [&(dyn ToSql + Sync); 4] = [&source.group, &source.topic, &partitions, &epochs];
+    client
+        .execute(
+            "UPDATE kafka_offsets AS o SET owner_pid = NULL, owner_start = NULL
+             FROM unnest($3::int[], $4::bigint[]) AS b (partition, epoch)
+             WHERE o.consumer_group = $1 AND o.topic = $2 AND (o.partition, o.epoch) = (b.partition, b.epoch)",
+            &parameters,
+        )
+        .await
+        .map_err(Error::postgres("releasing the offset rows"))?;
+    Ok(())
 }
 
 /// Locks offset rows in order; those that are there, with what was read.

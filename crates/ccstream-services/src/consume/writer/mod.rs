@@ -1,6 +1,7 @@
 //! The thread that owns the connections to PostgreSQL. It is given one command at a time and answers
 //! each, however long the database is away; the poll loop never waits for it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -25,6 +26,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(20);
 /// The waits that this is measured by.
 const WAITS: u32 = 40;
+/// How long the end of a run waits for partitions to be released.
+const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 /// A further connection that is not to be had is asked for again after so long.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -94,6 +97,7 @@ impl Writer {
                 generation: newest,
                 outage: Outage::default(),
                 scarcity: None,
+                owned: BTreeMap::new(),
             };
             let serve = async {
                 while let Some(command) = command_receiver.recv().await {
@@ -104,6 +108,7 @@ impl Writer {
                         break;
                     }
                 }
+                work.release().await;
             };
             runtime.block_on(async {
                 tokio::select! {
@@ -130,6 +135,15 @@ impl Writer {
     pub(super) fn send(&self, command: Command) {
         if let Some(commands) = &self.commands {
             let _ = commands.send(command);
+        }
+    }
+
+    /// The last of it: partitions are released, where PostgreSQL takes that in a moment.
+    pub(super) fn close(&mut self) {
+        self.commands = None;
+        let until = Instant::now() + RELEASE_LIMIT;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -171,6 +185,8 @@ struct Work<D: Database> {
     outage: Outage,
     /// When a further connection was last not to be had; none once all are there.
     scarcity: Option<Instant>,
+    /// Epochs of the partitions that were taken over.
+    owned: BTreeMap<i32, i64>,
 }
 
 /// Since when something has not been to be had, and whether that has been told.
@@ -281,7 +297,11 @@ impl<D: Database> Work<D> {
                     session.take_over(partitions, origin, *start_over, &is_wanted).await
                 };
                 match by(first, database, take).await? {
-                    Some(taken) => Reply::TakenOver { generation: *generation, taken },
+                    Some(taken) => {
+                        let epochs = taken.positions.iter().map(|(partition, position)| (*partition, position.epoch));
+                        self.owned.extend(epochs);
+                        Reply::TakenOver { generation: *generation, taken }
+                    }
                     None => Reply::Outdated(None),
                 }
             }
@@ -290,6 +310,19 @@ impl<D: Database> Work<D> {
                 Reply::Written { generation: *generation, shares: std::mem::take(shares) }
             }
         })
+    }
+
+    /// Releases what is still this consumer's. Nothing is lost where that fails: the next start takes this one for killed.
+    async fn release(&mut self) {
+        if self.owned.is_empty() {
+            return;
+        }
+        let owned = std::mem::take(&mut self.owned);
+        if let Err(error) =
+            by(&mut self.sessions[0], &self.database, async |session| session.release(&owned).await).await
+        {
+            tracing::debug!(error = error.chain(), "Partitions were not released.");
+        }
     }
 
     /// Writes what an earlier try has not: each share by its own connection, at the same time. One whose connection is not

@@ -159,3 +159,36 @@ fn a_take_over_that_is_not_wanted_any_more_ends_nobody_and_changes_nothing() {
     assert!(late.unwrap().is_none());
     assert_eq!(sandbox.number("SELECT epoch FROM kafka_offsets"), positions[&0].epoch);
 }
+
+#[test]
+fn owners_that_end_without_releasing_are_counted_at_their_offset() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    let (mut store, _) = sandbox.ready();
+    let mut deaths = Vec::new();
+    for step in ["killed", "killed", "released", "killed", "progress", "killed", "alive"] {
+        let taken = sandbox.take_over(&mut store, &Origin::default());
+        deaths.push(taken.deaths[&0]);
+        let positions = taken.positions;
+        match step {
+            "released" => {
+                let owned = positions.iter().map(|(partition, position)| (*partition, position.epoch)).collect();
+                sandbox.runtime.block_on(store.release(&owned)).unwrap();
+            }
+            "progress" => drop(sandbox.write(&mut store, &mut batch_of(&positions, &["a"]))),
+            _ => {}
+        }
+        if step == "alive" {
+            let other = sandbox.take_over(&mut sandbox.store(), &Origin::default());
+            assert_eq!(other.deaths[&0], 2, "its owner has a session");
+            continue;
+        }
+        let pid = store.backend;
+        drop(store);
+        let gone = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+        while sandbox.number(&gone) > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        store = sandbox.store();
+    }
+    assert_eq!(deaths, [0, 1, 2, 0, 1, 1, 2]);
+}
