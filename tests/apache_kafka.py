@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 from confluent_kafka.admin import AdminClient
@@ -178,18 +178,27 @@ class ApacheKafka:
         self._kept.remove()
 
 
+Kafka = TypeVar("Kafka", bound=ApacheKafka)
+
+
 @contextlib.contextmanager
-def running_kafka(
-    port: int | None = None, advertised: int | None = None, flags: Sequence[str] = ()
-) -> Iterator[ApacheKafka]:
-    """A broker that answers, and goes at the end; arguments as :class:`ApacheKafka` takes them."""
-    kafka = ApacheKafka(port, advertised, flags)
+def serving(kafka: Kafka) -> Iterator[Kafka]:
+    """A broker, from its first start to its removal."""
     try:
         kafka.format()
         kafka.start()
         yield kafka
     finally:
         kafka.remove()
+
+
+@contextlib.contextmanager
+def running_kafka(
+    port: int | None = None, advertised: int | None = None, flags: Sequence[str] = ()
+) -> Iterator[ApacheKafka]:
+    """A broker that answers, and goes at the end; arguments as :class:`ApacheKafka` takes them."""
+    with serving(ApacheKafka(port, advertised, flags)) as kafka:
+        yield kafka
 
 
 def main() -> int:

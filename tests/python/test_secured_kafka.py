@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 import ccstream
-from apache_kafka import missing_tools
+from apache_kafka import missing_tools, serving
 from ccstream.dashboard.broker import BrokerWatch
 from certificates import Authority, missing_openssl
 from conftest import leave_out
@@ -53,13 +53,8 @@ def secured(folder: Path) -> Iterator[SecuredKafka]:
     authority = Authority(folder)
     Authority(folder, "wrong")
     authority.sign("client", USER, usage="clientAuth")
-    kafka = SecuredKafka(authority.certificate, *authority.sign("server", "localhost"))
-    try:
-        kafka.format()
-        kafka.start()
+    with serving(SecuredKafka(authority.certificate, *authority.sign("server", "localhost"))) as kafka:
         yield kafka
-    finally:
-        kafka.remove()
 
 
 def options(login: str, folder: Path) -> dict[str, str]:
