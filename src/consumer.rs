@@ -216,7 +216,7 @@ impl PyConsumeSummary {
     fn rejected(&self) -> i64 {
         self.0.total.rejected
     }
-    /// Messages that the topic's retention deleted before they were read.
+    /// Offsets that could not be read: deleted by the topic's retention, or left out as unreadable.
     #[getter]
     fn missing(&self) -> i64 {
         self.0.total.missing

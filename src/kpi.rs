@@ -60,7 +60,7 @@ impl PyKpiEngine {
     ///         65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
     ///     max_bytes: The greatest number of bytes that rows, their names and what queries have counted take together.
     ///         Beyond it the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At
-    ///         least 1,048,576. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
+    ///         least 8,388,608. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
     ///     max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
     ///         From 1 to 1,000,000. Default: all.
     ///     interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.

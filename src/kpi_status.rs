@@ -88,7 +88,7 @@ record!(
         duplicate: i64 = |one| one.counters.duplicate,
         /// Dead letters.
         rejected: i64 = |one| one.counters.rejected,
-        /// Messages that the topic's retention deleted before they were read.
+        /// Offsets that could not be read: deleted by the topic's retention, or left out as unreadable.
         missing: i64 = |one| one.counters.missing,
         /// When the partition was last committed, in microseconds since 1970 UTC.
         updated_at: i64 = |one| one.updated_at,

@@ -27,7 +27,7 @@ record!(
         duplicate: i64 = |one| one.counters.duplicate,
         /// Dead letters, by the counter.
         rejected: i64 = |one| one.counters.rejected,
-        /// Messages that the topic's retention deleted before they were read.
+        /// Offsets that could not be read: deleted by the topic's retention, or left out as unreadable.
         missing: i64 = |one| one.counters.missing,
         /// Rows in ``orders`` that came from a partition of this number, counted.
         rows: i64 = |one| one.rows,

@@ -119,9 +119,16 @@ def version(library: Library, found: list[dict[str, Any]]) -> str:
     return re.sub(r"^\D*", "", package["version"].partition("+")[2])
 
 
-def components(libraries: dict[Library, str]) -> str:
-    """The C libraries as CycloneDX has them."""
-    listed = [
+def parts_of_librdkafka(found: list[dict[str, Any]]) -> list[str]:
+    """What librdkafka has in its own sources of others: the names of its collected licences."""
+    listed = (source(LIBRARIES[0], found) / "LICENSES.txt").read_text()
+    known = {library.name for library in LIBRARIES}
+    return [name for name in re.findall(r"(?m)^LICENSE\.(\w+)$", listed) if name not in known]
+
+
+def components(libraries: dict[Library, str], parts: list[str]) -> str:
+    """The C libraries as CycloneDX has them; those within librdkafka have no version there."""
+    listed: list[dict[str, Any]] = [
         {
             "type": "library",
             "name": library.name,
@@ -130,6 +137,10 @@ def components(libraries: dict[Library, str]) -> str:
             "licenses": [{"license": {"id": library.licence}}],
         }
         for library, number in libraries.items()
+    ]
+    listed += [
+        {"type": "library", "name": name, "purl": f"pkg:generic/{name}", "description": "within librdkafka's sources"}
+        for name in parts
     ]
     return (
         json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": listed}, indent=2)
@@ -141,7 +152,10 @@ def main() -> int:
     """Writes both, or compares them."""
     found = packages()
     libraries = {library: version(library, found) for library in LIBRARIES}
-    wanted = {"NOTICES.txt": notices(found, libraries), "c-libraries.cdx.json": components(libraries)}
+    wanted = {
+        "NOTICES.txt": notices(found, libraries),
+        "c-libraries.cdx.json": components(libraries, parts_of_librdkafka(found)),
+    }
     stale = [name for name, text in wanted.items() if _read(FOLDER / name) != text]
     if "--check" in sys.argv:
         for name in stale:

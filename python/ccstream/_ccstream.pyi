@@ -174,7 +174,7 @@ class ConsumeSummary:
         """Messages kept as dead letters in ``rejected_events``."""
     @property
     def missing(self) -> int:
-        """Messages that the topic's retention deleted before they were read."""
+        """Offsets that could not be read: deleted by the topic's retention, or left out as unreadable."""
     @property
     def rejected_by_reason(self) -> dict[str, int]:
         """The number of rejected messages for each reason."""
@@ -371,7 +371,7 @@ class PartitionReport:
         """Dead letters, by the counter."""
     @property
     def missing(self) -> int:
-        """Messages that the topic's retention deleted before they were read."""
+        """Offsets that could not be read: deleted by the topic's retention, or left out as unreadable."""
     @property
     def rows(self) -> int:
         """Rows in ``orders`` that came from a partition of this number, counted."""
@@ -746,7 +746,7 @@ class PartitionState:
         """Dead letters."""
     @property
     def missing(self) -> int:
-        """Messages that the topic's retention deleted before they were read."""
+        """Offsets that could not be read: deleted by the topic's retention, or left out as unreadable."""
     @property
     def updated_at(self) -> int:
         """When the partition was last committed, in microseconds since 1970 UTC."""
@@ -982,7 +982,7 @@ class KpiEngine:
                 65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
             max_bytes: The greatest number of bytes that rows, their names and what queries have counted take together.
                 Beyond it the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At
-                least 1,048,576. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
+                least 8,388,608. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
             max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
                 From 1 to 1,000,000. Default: all.
             interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.

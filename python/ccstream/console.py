@@ -232,7 +232,7 @@ class ConsumerConsole:
             f"({_per_second(summary.consumed, seconds)} messages/s)",
         )
         if summary.missing:
-            say("Consumer", f"  missing {summary.missing:,}: deleted by the topic's retention before they were read")
+            say("Consumer", f"  missing {summary.missing:,}: deleted by retention before they were read, or unreadable")
         for reason, count in sorted(summary.rejected_by_reason.items(), key=lambda item: -item[1]):
             say("Consumer", f"  rejected {count:,}: {reason}")
 

@@ -88,7 +88,7 @@ pub struct Advance {
     pub duplicate: i64,
     /// Messages kept instead of stored.
     pub rejected: i64,
-    /// Offsets that retention took before they were read.
+    /// Offsets that retention took before they were read, or of which nothing can be read.
     pub missing: i64,
 }
 

@@ -18,7 +18,7 @@ settings! {
         max_rows: usize = 20_000_000;
         /// The greatest number of bytes that rows, their names and what queries have counted take together. Beyond it the
         /// oldest rows are evicted, and the rarest names are counted together as `(others)`.
-        @variable("CCSTREAM_KPI_MEMORY") @range(1 << 20, u64::MAX)
+        @variable("CCSTREAM_KPI_MEMORY") @range(8 << 20, u64::MAX)
         max_bytes: usize = 1 << 30;
         /// Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
         @range(1, 1_000_000) @unset("all")

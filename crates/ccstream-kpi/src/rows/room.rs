@@ -1,6 +1,8 @@
 //! Making room: the oldest rows leave, names that no row has any more are forgotten, and of too many names the rarest are
 //! counted together.
 
+use std::collections::HashMap;
+
 use super::attribute::{Attribute, COUNT};
 use super::block::{BLOCK_ROWS, CodedColumn};
 use super::codes::with_codes;
@@ -11,6 +13,8 @@ use super::dictionary::{Dictionary, Memo, UNKNOWN};
 pub const OTHERS: &str = "(others)";
 /// Bytes that a name takes beside its own: places in a dictionary, and in the counts of kept queries.
 const NAME_BYTES: usize = 64;
+/// Bytes that a combination takes for each of its names, twice its code and how it comes from PostgreSQL, and beside them.
+const COMBINATION_BYTES: (usize, usize) = (24, 48);
 const COLUMNS: [CodedColumn; 4] = [CodedColumn::Kind, CodedColumn::Place, CodedColumn::Merchant, CodedColumn::Card];
 
 impl Columns {
@@ -108,32 +112,28 @@ impl Columns {
             self.dictionaries[at] = kept;
         }
         let kinds = std::mem::take(&mut self.kinds);
+        let parts = renamed(&kinds.parts, CodedColumn::Kind, &new);
+        let (kept, recoded, is_folded) = self.fold_combinations(CodedColumn::Kind, &parts, budget / 2);
+        self.mark_folded(CodedColumn::Kind, is_folded);
         self.outcomes.clear();
-        let of = |attribute: Attribute, parts: &[u32]| new[attribute.index()][parts[attribute.part()] as usize];
-        let part = |column: CodedColumn, parts: &[u32], place: usize| {
-            Attribute::coded_in(column).nth(place).map_or(UNKNOWN, |attribute| of(attribute, parts))
-        };
-        let recoded: Vec<u32> = kinds
-            .parts
-            .iter()
-            .map(|parts| self.code_kind(std::array::from_fn(|place| part(CodedColumn::Kind, parts, place))))
-            .collect();
+        for parts in kept {
+            self.code_kind(parts);
+        }
         let rows = std::mem::take(&mut self.kind_rows);
         for (kind, count) in recoded.iter().zip(&rows) {
             count_kind(&mut self.kind_rows, *kind as usize, *count);
         }
         let (places, coordinates) = (std::mem::take(&mut self.places), std::mem::take(&mut self.coordinates));
-        let mut merged = Composite::default();
-        let place_codes: Vec<u32> = places
-            .parts
-            .iter()
-            .map(|parts| merged.code(std::array::from_fn(|place| part(CodedColumn::Place, parts, place))))
-            .collect();
-        self.coordinates = vec![Coordinates::default(); merged.parts.len()];
+        let parts = renamed(&places.parts, CodedColumn::Place, &new);
+        let (kept, place_codes, is_folded) = self.fold_combinations(CodedColumn::Place, &parts, budget / 2);
+        self.mark_folded(CodedColumn::Place, is_folded);
+        self.coordinates = vec![Coordinates::default(); kept.len()];
         for (place, found) in place_codes.iter().zip(coordinates).rev() {
             self.coordinates[*place as usize] = found;
         }
-        self.places = merged;
+        for parts in kept {
+            self.places.code(parts);
+        }
         (self.kinds_met, self.places_met) = (Memo::default(), Memo::default());
         let [merchants, cards] = [Attribute::MERCHANT, Attribute::CARD].map(|attribute| &new[attribute.index()]);
         for block in &mut self.blocks {
@@ -145,14 +145,68 @@ impl Columns {
         self.generation += 1;
     }
 
+    fn mark_folded(&mut self, column: CodedColumn, is_folded: bool) {
+        for attribute in Attribute::coded_in(column).filter(|_| is_folded) {
+            self.folded[attribute.index()] = true;
+        }
+    }
+
+    /// Keeps the most frequent combinations of a composite column that fit a number of bytes; the rest becomes one of
+    /// [`OTHERS`] alone, since a few names make any number of combinations. One that no row has is forgotten.
+    ///
+    /// Returned are the combinations, by their new codes, and the new code of each old one, none greater than it; and
+    /// whether any was folded.
+    fn fold_combinations<const N: usize>(
+        &mut self,
+        column: CodedColumn,
+        parts: &[[u32; N]],
+        budget: usize,
+    ) -> (Vec<[u32; N]>, Vec<u32>, bool) {
+        let mut of_parts: HashMap<[u32; N], u64> = HashMap::new();
+        for (parts, rows) in parts.iter().zip(self.rows_of_codes(column, parts.len())) {
+            *of_parts.entry(*parts).or_default() += rows;
+        }
+        of_parts.retain(|_, rows| *rows > 0);
+        let most = (budget / (COMBINATION_BYTES.0 * N + COMBINATION_BYTES.1)).max(1);
+        let is_folded = of_parts.len() > most;
+        if is_folded {
+            let mut counts: Vec<u64> = of_parts.values().copied().collect();
+            let (_, least, _) = counts.select_nth_unstable_by(most - 1, |one, two| two.cmp(one));
+            let least = *least;
+            // Of those as frequent as the last that fits, none: which of them it were would be chance.
+            of_parts.retain(|_, rows| *rows > least);
+        }
+        let mut others = [UNKNOWN; N];
+        if is_folded {
+            for (attribute, part) in Attribute::coded_in(column).zip(&mut others) {
+                *part = self.dictionaries[attribute.index()].code(Some(OTHERS));
+            }
+        }
+        let mut merged = Composite::default();
+        let used: Vec<bool> = self.rows_of_codes(column, parts.len()).into_iter().map(|rows| rows > 0).collect();
+        let code = |(parts, used): (&[u32; N], &bool)| match (used, of_parts.contains_key(parts)) {
+            (false, _) => 0,
+            (true, true) => merged.code(*parts),
+            (true, false) => merged.code(others),
+        };
+        let recoded = parts.iter().zip(&used).map(code).collect();
+        (merged.parts, recoded, is_folded)
+    }
+
+    /// Rows of each of the codes of a column.
+    fn rows_of_codes(&self, column: CodedColumn, codes: usize) -> Vec<u64> {
+        let mut rows = vec![0; codes];
+        for block in &self.blocks {
+            with_codes!(block.codes(column), codes => codes.iter().for_each(|code| rows[*code as usize] += 1));
+        }
+        rows
+    }
+
     /// By attribute, whether each code's name is among the most frequent ones that fit a number of bytes.
     fn most_frequent(&self, budget: usize) -> [Vec<bool>; COUNT] {
         let mut rows: [Vec<u64>; COUNT] = std::array::from_fn(|at| vec![0; self.dictionaries[at].len()]);
         for column in COLUMNS {
-            let mut of_code = vec![0_u64; self.codes(column)];
-            for block in &self.blocks {
-                with_codes!(block.codes(column), codes => codes.iter().for_each(|code| of_code[*code as usize] += 1));
-            }
+            let of_code = self.rows_of_codes(column, self.codes(column));
             for attribute in Attribute::coded_in(column) {
                 for (code, count) in (0..).zip(&of_code) {
                     rows[attribute.index()][self.part(attribute, code) as usize] += count;
@@ -175,6 +229,18 @@ impl Columns {
         }
         keep
     }
+}
+
+/// The parts of each combination of a composite column, by the new codes of names.
+fn renamed<const N: usize>(parts: &[[u32; N]], column: CodedColumn, new: &[Vec<u32>; COUNT]) -> Vec<[u32; N]> {
+    let rename = |parts: &[u32; N]| {
+        let mut renamed = *parts;
+        for (attribute, part) in Attribute::coded_in(column).zip(&mut renamed) {
+            *part = new[attribute.index()][*part as usize];
+        }
+        renamed
+    };
+    parts.iter().map(rename).collect()
 }
 
 #[cfg(test)]
@@ -330,6 +396,36 @@ mod tests {
             assert!(columns.name_bytes() <= limit / 3);
         }
         assert_eq!(rows_of(&columns, Attribute::MERCHANT)[&Some("often 3".into())], 11);
+    }
+
+    #[test]
+    fn of_too_many_combinations_the_rarest_are_counted_together() {
+        let field = |text: &str| [&(text.len() as i32).to_be_bytes()[..], text.as_bytes()].concat();
+        let mut columns = Columns::default();
+        let limit = 1 << 20;
+        // 90 names make 27,000 combinations; every fourth row is of one of them.
+        for row in 0..40_000_u32 {
+            let name = |by: u32| if row % 4 == 0 { "usual".to_owned() } else { format!("n{}", row / by % 30) };
+            let kind = [field(&name(1)), field(&name(30)), field(&name(900))].concat();
+            columns.push(&OrderRow { time: 0, kind: &kind, ..OrderRow::default() }).unwrap();
+            if row % 1_000 == 0 {
+                columns.limit_bytes(limit, 0);
+            }
+        }
+        columns.limit_bytes(limit, 0);
+        assert!(columns.name_bytes() <= limit / 3, "{}", columns.name_bytes());
+        let rows = columns.rows() as u64;
+        assert_eq!(columns.kind_rows.iter().sum::<u64>(), rows);
+        let usual = (0..columns.codes(CodedColumn::Kind) as u32)
+            .find(|kind| columns.name(Attribute::STATUS, *kind) == Some("usual"))
+            .unwrap();
+        // Rows leave too: of those that are here it is a fourth.
+        assert_eq!(columns.kind_rows[usual as usize], rows / 4);
+        assert!(columns.folded[Attribute::STATUS.index()] && !columns.folded[Attribute::CITY.index()]);
+        // There is nothing more to fold until more comes.
+        let generation = columns.generation;
+        columns.limit_bytes(limit, 0);
+        assert_eq!(columns.generation, generation);
     }
 
     #[test]

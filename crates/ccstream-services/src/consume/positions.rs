@@ -184,7 +184,7 @@ impl Poll<'_, '_> {
         let reading = self.ownership.partitions().reading().iter();
         let next = reading.map(|(partition, cursor)| (*partition, cursor.next)).collect();
         let probe = Probe::new(self.config)?;
-        // None: the partition is another consumer's by now.
+        // None: the partition is another consumer's by now, or its leader does not answer; librdkafka complains again.
         let Some(batch) = probe.find(&next)? else { return Ok(()) };
         let (topic, Unreadable { partition, first, reason, .. }) = (&self.config.kafka.topic, &batch);
         let about = format!("topic {topic:?}, partition {partition}: the batch from offset {first} on cannot be read");
@@ -194,9 +194,9 @@ impl Poll<'_, '_> {
             return Ok(());
         }
         // Where the broker says too little, the rest of the batch is found next.
-        let bounds = self.member.bounds(*partition).map_err(Error::kafka(format!("asking where {partition} ends")))?;
-        let log_end = self.member.group().end(*partition).unwrap_or_default().max(bounds.1);
-        let to = probe.end(&batch, log_end)?;
+        let Ok((_, bound)) = self.member.bounds(*partition) else { return Ok(()) };
+        let log_end = self.member.group().end(*partition).unwrap_or_default().max(bound);
+        let Some(to) = probe.end(&batch, log_end)? else { return Ok(()) };
         let Some(cursor) = self.ownership.cursor(*partition) else { return Ok(()) };
         let from = cursor.next;
         self.shares.batch_of(*partition).lose(*partition, cursor, to);
@@ -230,11 +230,10 @@ impl Poll<'_, '_> {
             );
             self.warn(Warning::new(WarningKind::SessionEnded, text));
         }
-        for (partition, deaths) in taken.deaths.iter().filter(|(_, deaths)| **deaths >= DEATHS) {
-            let next = taken.positions[partition].next_offset;
+        for (partition, (deaths, at)) in taken.deaths.iter().filter(|(_, (deaths, _))| *deaths >= DEATHS) {
             let text = format!(
-                "partition {partition}: the last {deaths} consumers ended at offset {next} without releasing it, as if \
-                 killed. Where memory ran out, give this one more than the batch from there on takes unpacked"
+                "partition {partition}: the last {deaths} consumers were cut off from PostgreSQL at offset {at}, as where \
+                 they are killed. Where memory ran out, give this one more than the batch from there on takes unpacked"
             );
             self.warn(Warning::of(WarningKind::OwnersKilled, [*partition], text));
         }

@@ -11,7 +11,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::{Error, Result};
 use crate::kafka::client::{ClientLog, refused};
-use crate::kafka::options::options;
 use ccstream_core::settings::ConsumerConfig;
 
 /// How long the broker may take to answer for one offset.
@@ -54,6 +53,8 @@ enum Found {
     /// A message, or the end of the partition.
     Readable,
     Unreadable(Unreadable),
+    /// No answer in time.
+    Silence,
 }
 
 /// Reads single offsets of the topic, outside of the group.
@@ -64,21 +65,14 @@ pub(super) struct Probe {
 
 impl Probe {
     pub(super) fn new(config: &ConsumerConfig) -> Result<Self> {
-        let own = [
-            // Assigning asks for one; it is not joined.
-            ("group.id", config.group.as_str()),
-            ("enable.partition.eof", "true"),
-            ("auto.offset.reset", "error"),
-            ("allow.auto.create.topics", "false"),
-            ("fetch.wait.max.ms", "100"),
-            ("fetch.error.backoff.ms", "10"),
-            ("queued.min.messages", "1"),
-        ];
-        let client = BaseConsumer::from_config_and_context(&options(&config.kafka, &own)?, ClientLog::default());
+        let mut settings = super::member::client(config)?;
+        // One message at a time is enough.
+        settings.set("queued.min.messages", "1");
+        let client = BaseConsumer::from_config_and_context(&settings, ClientLog::default());
         Ok(Self { client: client.map_err(refused)?, topic: config.kafka.topic.clone() })
     }
 
-    /// The first of these offsets, by partition, at which nothing can be read.
+    /// The first of these offsets, by partition, at which nothing can be read; None also where no broker answers.
     pub(super) fn find(&self, offsets: &BTreeMap<i32, i64>) -> Result<Option<Unreadable>> {
         for (partition, offset) in offsets {
             if let Found::Unreadable(found) = self.read(*partition, *offset)? {
@@ -89,26 +83,36 @@ impl Probe {
     }
 
     /// The offset after the batch: a broker answers for each offset of a batch with all of it. `log_end` is the end of the
-    /// partition; beyond it the embedded broker answers nothing at all.
-    pub(super) fn end(&self, batch: &Unreadable, log_end: i64) -> Result<i64> {
-        let is_in = |offset: i64| -> Result<bool> {
+    /// partition; beyond it the embedded broker answers nothing at all. None where no broker answers.
+    pub(super) fn end(&self, batch: &Unreadable, log_end: i64) -> Result<Option<i64>> {
+        let is_in = |offset: i64| -> Result<Option<bool>> {
             if offset >= log_end {
-                return Ok(false);
+                return Ok(Some(false));
             }
-            let found = self.read(batch.partition, offset)?;
-            Ok(matches!(found, Found::Unreadable(found) if found.first == batch.first))
+            Ok(match self.read(batch.partition, offset)? {
+                Found::Readable => Some(false),
+                Found::Unreadable(found) => Some(found.first == batch.first),
+                Found::Silence => None,
+            })
         };
         let (mut inside, mut step) = (batch.at, 1);
-        while is_in(inside + step)? {
-            inside += step;
-            step *= 2;
+        loop {
+            match is_in(inside + step)? {
+                Some(true) => (inside, step) = (inside + step, step * 2),
+                Some(false) => break,
+                None => return Ok(None),
+            }
         }
         let mut outside = (inside + step).min(log_end.max(inside + 1));
         while outside - inside > 1 {
             let middle = inside + (outside - inside) / 2;
-            if is_in(middle)? { inside = middle } else { outside = middle }
+            match is_in(middle)? {
+                Some(true) => inside = middle,
+                Some(false) => outside = middle,
+                None => return Ok(None),
+            }
         }
-        Ok(outside)
+        Ok(Some(outside))
     }
 
     fn read(&self, partition: i32, offset: i64) -> Result<Found> {
@@ -137,17 +141,16 @@ impl Probe {
                 _ => {}
             }
         }
-        Err(Error::Broker(format!(
-            "no answer within {} s for partition {partition} at offset {offset}, of which a batch cannot be read",
-            ANSWER_LIMIT.as_secs()
-        )))
+        Ok(Found::Silence)
     }
 }
 
-/// The offset in librdkafka's words: "Decompression (codec 0x4) of message at 120 of 51234 bytes failed: ...".
+/// The offset in librdkafka's words: `Decompression (codec 0x4) of message at 120 of 51234 bytes failed: ...`, or
+/// `MessageSet at offset 120 (...) failed CRC32C check ...`.
 fn first_offset(reason: &str) -> Option<i64> {
-    let digits = reason.split_once(" message at ")?.1;
-    digits[..digits.find(|letter: char| !letter.is_ascii_digit())?].parse().ok()
+    let (_, rest) = reason.split_once(" message at ").or_else(|| reason.split_once(" at offset "))?;
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+    digits.parse().ok()
 }
 
 #[cfg(test)]
@@ -159,6 +162,7 @@ mod tests {
         let reason =
             "Decompression (codec 0x4) of message at 120 of 51234 bytes failed: Local: Invalid compressed data";
         assert_eq!(first_offset(reason), Some(120));
+        assert_eq!(first_offset("MessageSet at offset 7 (90 bytes) failed CRC32C check"), Some(7));
         assert_eq!(first_offset("another reason"), None);
         let batch = |reason: &str| Unreadable { partition: 0, at: 0, first: 0, reason: reason.into() };
         assert!(batch(reason).advice().contains("receive.message.max.bytes"));

@@ -29,6 +29,11 @@ impl Refusals {
         Self { rows, by_state: HashMap::new() }
     }
 
+    /// More rows of the batch are to be stored: duplicates of refused ones.
+    pub(super) fn expect(&mut self, rows: usize) {
+        self.rows += rows;
+    }
+
     pub(super) fn add(&mut self, refusal: &Refusal) {
         let (count, reason) = self.by_state.entry(refusal.state.clone()).or_default();
         *count += 1;
@@ -48,10 +53,12 @@ impl Refusals {
     }
 }
 
+/// The SQLSTATE by which nearly all of the last batches was refused, and how many batches in a row that were.
+type Suspect = (String, u32);
+
 #[derive(Debug, Default)]
 struct Tally {
-    /// The SQLSTATE by which nearly all of the last batches was refused, and how many batches in a row that were.
-    suspect: (String, u32),
+    suspect: Suspect,
     /// Rows that this run keeps instead of storing them.
     refused: u64,
 }
@@ -68,12 +75,16 @@ pub(crate) struct Blame {
 pub(super) struct Pending<'b> {
     blame: &'b Blame,
     refused: u64,
+    suspect: Option<Suspect>,
 }
 
 impl Pending<'_> {
     /// The batch is committed.
     pub(super) fn commit(mut self) {
         self.refused = 0;
+        if let Some(suspect) = self.suspect.take() {
+            self.blame.tally().suspect = suspect;
+        }
     }
 }
 
@@ -108,25 +119,22 @@ impl Blame {
                  consumer again once the table orders takes such rows, or allow more"
             )));
         }
-        if refusals.rows >= ROWS {
-            let suspect = refusals.of_nearly_all();
-            let (state, in_a_row) = &mut tally.suspect;
-            match suspect {
-                Some((found, _)) if found == state => *in_a_row += 1,
-                Some((found, _)) => (*state, *in_a_row) = (found.to_owned(), 1),
-                None => *in_a_row = 0,
-            }
-            if let (Some((_, reason)), MaxRefused::TableAtFault, true) = (suspect, self.limit, *in_a_row >= BATCHES) {
-                return Err(Error::Schema(format!(
-                    "PostgreSQL refused nearly all rows of {BATCHES} batches in a row with SQLSTATE {state}, the last \
-                     with: {reason}. It is the table orders that does not take them, not the messages that are bad: \
-                     change its constraint, trigger or column, then start the consumer again. Nothing of the last batch \
-                     is stored, and nothing is lost; `ccstream rejected --replay` sends what was kept before again"
-                )));
-            }
+        let suspect = (refusals.rows >= ROWS).then(|| match refusals.of_nearly_all() {
+            Some((state, _)) if state == tally.suspect.0 => (state.to_owned(), tally.suspect.1 + 1),
+            Some((state, _)) => (state.to_owned(), 1),
+            None => Suspect::default(),
+        });
+        if let (Some((state, BATCHES..)), MaxRefused::TableAtFault) = (&suspect, self.limit) {
+            let reason = refusals.of_nearly_all().map_or("", |(_, reason)| reason);
+            return Err(Error::Schema(format!(
+                "PostgreSQL refused nearly all rows of {BATCHES} batches in a row with SQLSTATE {state}, the last \
+                 with: {reason}. It is the table orders that does not take them, not the messages that are bad: \
+                 change its constraint, trigger or column, then start the consumer again. Nothing of the last batch \
+                 is stored, and nothing is lost; `ccstream rejected --replay` sends what was kept before again"
+            )));
         }
         tally.refused += refused;
-        Ok(Pending { blame: self, refused })
+        Ok(Pending { blame: self, refused, suspect })
     }
 }
 
@@ -175,5 +183,13 @@ mod tests {
         drop(blame.judge(&one()).unwrap());
         blame.judge(&one()).unwrap().commit();
         assert!(blame.judge(&one()).is_err());
+        // Nor does it stand for two that are refused.
+        let (blame, bad) = (Blame::new(MaxRefused::TableAtFault), || batch(100, &[("23514", 90)]));
+        for _ in 0..5 {
+            drop(blame.judge(&bad()).unwrap());
+        }
+        blame.judge(&bad()).unwrap().commit();
+        blame.judge(&bad()).unwrap().commit();
+        assert!(blame.judge(&bad()).is_err());
     }
 }

@@ -135,7 +135,9 @@ pub(super) async fn insert(
             route = Route::InParts;
             // All that is left, the first rows last in `work`, and with each its later messages of the same id.
             rows.extend(work.drain(..).rev().flatten());
+            let distinct = rows.len();
             rows = batch.with_repeats(&rows);
+            refusals.expect(rows.len() - distinct);
         }
         if rows.is_empty() {
             continue;
@@ -173,7 +175,9 @@ pub(super) async fn insert(
             refusals.add(&refusal);
             batch.refuse(index, Rejection::new(Reason::RefusedByPostgres, refusal.reason));
             if route != Route::InParts {
-                work.extend(batch.take_repeat(index).map(|repeat| vec![repeat]));
+                let repeat = batch.take_repeat(index);
+                refusals.expect(usize::from(repeat.is_some()));
+                work.extend(repeat.map(|repeat| vec![repeat]));
             }
         }
     }

@@ -72,7 +72,7 @@ pub struct Counters {
     pub duplicate: i64,
     /// Messages kept in `rejected_events`.
     pub rejected: i64,
-    /// Messages that the broker deleted before they were read.
+    /// Offsets that retention took before they were read, or of which nothing can be read.
     pub missing: i64,
 }
 
@@ -135,8 +135,8 @@ pub(crate) struct TakeOver {
     pub(crate) restarted: Vec<(i32, Restart)>,
     /// Sessions of other consumers that were ended, since they kept the rows locked.
     pub(crate) ended: Vec<i32>,
-    /// Partitions whose last owners, this many, ended at the offset that is next now without releasing them.
-    pub(crate) deaths: BTreeMap<i32, i32>,
+    /// Partitions whose last owners' sessions, this many, ended at this offset without releasing them.
+    pub(crate) deaths: BTreeMap<i32, (i32, i64)>,
 }
 
 /// A batch that must not be written, since the partition is not where this consumer left it.
@@ -214,18 +214,19 @@ pub(crate) async fn take_over(
                      cluster_id = coalesce(excluded.cluster_id, o.cluster_id),
                      topic_id = coalesce(excluded.topic_id, o.topic_id),
                      deaths = CASE WHEN o.owner_pid IS NULL THEN 0
-                                   WHEN {IS_ALIVE} THEN o.deaths
+                                   WHEN {IS_ALIVE} THEN CASE WHEN o.died_at = o.next_offset THEN o.deaths ELSE 0 END
                                    WHEN o.died_at = o.next_offset THEN o.deaths + 1
                                    ELSE 1 END,
                      died_at = CASE WHEN o.owner_pid IS NULL OR {IS_ALIVE} THEN o.died_at ELSE o.next_offset END,
                      owner_pid = excluded.owner_pid, owner_start = excluded.owner_start, updated_at = now()
-                 RETURNING {COLUMNS}, deaths"
+                 RETURNING {COLUMNS}, deaths, died_at"
             ),
             &[&source.group, &source.topic, &partitions, &origin.cluster_id, &origin.topic_id, &over],
         )
         .await
         .map_err(step())?;
-    let deaths = rows.iter().map(|row| (row.get(0), row.get(8))).collect();
+    let died = |row: &Row| Some((row.get(0), (row.get(8), row.get::<_, Option<i64>>(9)?)));
+    let deaths = rows.iter().filter_map(died).collect();
     Ok(TakeOver { positions: rows.iter().map(position).collect(), restarted, ended: Vec::new(), deaths })
 }
 

@@ -63,41 +63,55 @@ pub(crate) async fn ensure(client: &mut Client, tables: &Tables) -> Result<Schem
     Ok(plan.change)
 }
 
-/// Makes the reading role and lets this one take it on, where that is allowed; whoever reads does without it else.
+/// Makes the reading role and lets this one take it on, where that is allowed, and lets it read what is new; whoever reads
+/// does without it else.
 async fn offer_reader(transaction: &mut Transaction<'_>, tables: &Tables) -> Result<()> {
     let step = || Error::postgres("looking for the reading role");
     let row = transaction
         .query_one(
-            "SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user)
-                    AND NOT coalesce((SELECT pg_has_role(oid, 'MEMBER') AND (
-                            SELECT bool_and(has_table_privilege(r.oid, t, 'SELECT'))
-                            FROM unnest($2::text[]) AS t)
-                        FROM pg_roles r WHERE rolname = $1), false),
+            "SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user),
+                    EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
+                    coalesce((SELECT bool_and(has_table_privilege(r.oid, t, 'SELECT'))
+                              FROM pg_roles r, unnest($2::text[]) AS t WHERE rolname = $1), false),
+                    coalesce((SELECT pg_has_role(oid, 'MEMBER') FROM pg_roles WHERE rolname = $1), false),
                     quote_ident(current_schema())",
             &[&READER, &tables.read()],
         )
         .await
         .map_err(step())?;
-    if !row.get::<_, bool>(0) {
+    let (may_create, exists, reads, is_member): (bool, bool, bool, bool) =
+        (row.get(0), row.get(1), row.get(2), row.get(3));
+    let schema = row.get::<_, Option<String>>(4).unwrap_or_else(|| "public".into());
+    let mut statements = Vec::new();
+    if may_create && !exists {
+        // Another database's consumer may make it at the same time: roles belong to the whole server.
+        statements.push(format!(
+            "DO $$ BEGIN CREATE ROLE {READER} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
+        ));
+    }
+    if (may_create || exists) && !reads {
+        statements.push(grant_reader(tables, &schema));
+    }
+    if may_create && !is_member {
+        statements.push(format!("GRANT {READER} TO CURRENT_USER"));
+    }
+    if statements.is_empty() {
         return Ok(());
     }
-    let schema = row.get::<_, Option<String>>(1).unwrap_or_else(|| "public".into());
     let savepoint = transaction.transaction().await.map_err(step())?;
-    // Another database's consumer may make it at the same time: roles belong to the whole server.
-    let statements = format!(
-        "DO $$ BEGIN CREATE ROLE {READER} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
-         GRANT USAGE ON SCHEMA {schema} TO {READER};
-         GRANT SELECT ON {} TO {READER};
-         GRANT {READER} TO CURRENT_USER",
-        tables.read().join(", ")
-    );
-    match savepoint.batch_execute(&statements).await {
+    match savepoint.batch_execute(&statements.join(";\n")).await {
         Ok(()) => savepoint.commit().await.map_err(step()),
         Err(error) => {
             tracing::debug!(%error, "There will be no reading role.");
             savepoint.rollback().await.map_err(step())
         }
     }
+}
+
+/// The statements that let the reading role read.
+fn grant_reader(tables: &Tables, schema: &str) -> String {
+    let read = tables.read().join(", ");
+    format!("GRANT USAGE ON SCHEMA {schema} TO {READER};\nGRANT SELECT ON {read} TO {READER}")
 }
 
 async fn plan(transaction: &Transaction<'_>, tables: &Tables) -> Result<Plan> {
@@ -119,15 +133,16 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables) -> Result<Plan> {
         let name = table.name;
         if !exists(transaction, name).await? {
             plan.steps.push((format!("creating the table {name}"), (table.ddl)()));
-        } else if let (false, Some(start_over)) = (orders_exist, table.on_new_orders) {
+            continue;
+        }
+        if let (false, Some(start_over)) = (orders_exist, table.on_new_orders) {
             plan.steps.push((format!("starting {name} over with a new table orders"), start_over.to_owned()));
             plan.change.started_over |= name == OFFSETS.name && has_rows(transaction).await?;
-        } else {
-            for upgrade in table.upgrades {
-                let row = transaction.query_one(upgrade.is_needed, &[]).await;
-                if row.map_err(Error::postgres(format!("looking for earlier versions of {name}")))?.get(0) {
-                    plan.steps.push((upgrade.what.to_owned(), upgrade.statements.to_owned()));
-                }
+        }
+        for upgrade in table.upgrades {
+            let row = transaction.query_one(upgrade.is_needed, &[]).await;
+            if row.map_err(Error::postgres(format!("looking for earlier versions of {name}")))?.get(0) {
+                plan.steps.push((upgrade.what.to_owned(), upgrade.statements.to_owned()));
             }
         }
     }
@@ -143,8 +158,9 @@ async fn for_an_administrator(
 ) -> Result<Error> {
     let names = client
         .query_one(
-            "SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema())",
-            &[],
+            "SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema()),
+                    EXISTS (SELECT FROM pg_roles WHERE rolname = $1)",
+            &[&READER],
         )
         .await
         .map_err(Error::postgres("asking for the role's name"))?;
@@ -154,10 +170,11 @@ async fn for_an_administrator(
     Ok(Error::Schema(format!(
         "the role {role} may not prepare the tables: {}; have an administrator run in the database {database}:\n\
          SET search_path = {schema};\n{}\n\
-         GRANT USAGE ON SCHEMA {schema} TO {role};\n{}",
+         GRANT USAGE ON SCHEMA {schema} TO {role};\n{}{}",
         error.chain().split("; what to do").next().unwrap_or_default(),
         statements.join("\n"),
         tables.grants(&role, &database).join("\n"),
+        if names.get(3) { format!("\n{};", grant_reader(tables, &schema)) } else { String::new() },
     )))
 }
 

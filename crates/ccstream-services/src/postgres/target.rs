@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
+#[cfg(test)]
+use tokio_postgres::config::SslMode;
 
 use super::password;
 use super::tls::{Parameters, Tls};
@@ -88,11 +90,12 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
         refuse(format!("is not a connection string: {cause}"))
     })?;
     password::add(&mut config, more.password_file).map_err(refuse)?;
-    let tls = more.tls.resolve().map_err(refuse)?;
-    // Over a socket of this machine there is no TLS, whatever sslmode says.
-    let is_local =
-        config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) && !config.get_hosts().is_empty();
-    config.ssl_mode(if is_local { SslMode::Disable } else { tls.ssl_mode() });
+    // Over a socket of this machine there is no TLS, whatever sslmode says. An address beats a host.
+    let is_socket = |host: &Host| !matches!(host, Host::Tcp(_));
+    let hosts = config.get_hosts();
+    let is_local = !hosts.is_empty() && hosts.iter().all(is_socket) && config.get_hostaddrs().is_empty();
+    let tls = more.tls.resolve(is_local).map_err(refuse)?;
+    config.ssl_mode(tls.ssl_mode());
     if config.get_application_name().is_none() {
         config.application_name(more.fallback_name.as_deref().unwrap_or("ccstream"));
     }
@@ -192,6 +195,8 @@ mod tests {
             let local = target(&format!("postgresql://u:p@%2Ftmp/d?sslmode={mode}"));
             assert_eq!(local.config.get_ssl_mode(), SslMode::Disable);
         }
+        let elsewhere = target("host=/tmp hostaddr=10.0.0.5 user=u sslmode=require");
+        assert_eq!(elsewhere.config.get_ssl_mode(), SslMode::Require);
         assert_eq!(target("postgresql://u:p@h/d").config.get_ssl_mode(), SslMode::Prefer);
     }
 

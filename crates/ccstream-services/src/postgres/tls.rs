@@ -94,8 +94,8 @@ impl Parameters {
         true
     }
 
-    /// With libpq's defaults. Errors: why it cannot be, in words that follow the URL.
-    pub(super) fn resolve(self) -> Result<Tls, String> {
+    /// With libpq's defaults; `is_local` over a Unix socket. Errors: why it cannot be, in words that follow the URL.
+    pub(super) fn resolve(self, is_local: bool) -> Result<Tls, String> {
         let is_system = self.roots.as_deref() == Some("system");
         let mode = match &self.mode {
             Some(text) => Mode::read(text).ok_or_else(|| format!("has an unknown sslmode {text:?}"))?,
@@ -109,6 +109,7 @@ impl Parameters {
                     .into(),
             );
         }
+        let mode = if is_local { Mode::Disable } else { mode };
         let home = std::env::home_dir().map(|home| home.join(".postgresql"));
         let by_default = |name: &str| home.as_ref().map(|home| home.join(name)).filter(|path| path.exists());
         let named = |parameter: &str, path: Option<PathBuf>| match path {
@@ -134,13 +135,14 @@ impl Parameters {
             ));
         }
         let client = match (certificate, key) {
+            _ if mode == Mode::Disable => None,
             (None, _) => None,
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (Some(certificate), None) => {
                 return Err(format!("has a client certificate, {}, and no sslkey", certificate.display()));
             }
         };
-        if let Some((_, key)) = client.as_ref().filter(|_| mode != Mode::Disable) {
+        if let Some((_, key)) = &client {
             check_key(key)?;
         }
         let version = |text: Option<String>| text.map(|text| version(&text)).transpose();
@@ -161,7 +163,7 @@ impl Parameters {
 fn check_key(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let about = fs::metadata(path).map_err(|error| format!("names sslkey={}: {error}", path.display()))?;
-    let others = if about.uid() == 0 { 0o027 } else { 0o077 };
+    let others = if about.uid() == 0 { 0o037 } else { 0o077 };
     if about.permissions().mode() & others != 0 {
         return Err(format!("names sslkey={}, which may be read by others; chmod 600 it", path.display()));
     }
@@ -210,6 +212,7 @@ impl Tls {
     }
 
     fn set_up(&self, builder: &mut SslConnectorBuilder) -> Result<(), String> {
+        postgres_openssl::set_postgresql_alpn(builder).map_err(failed("sslnegotiation"))?;
         builder.set_min_proto_version(Some(self.oldest)).map_err(failed("ssl_min_protocol_version"))?;
         builder.set_max_proto_version(self.newest).map_err(failed("ssl_max_protocol_version"))?;
         // Without those that OpenSSL trusts by itself (its own folder, SSL_CERT_FILE), which `builder` begins with.
@@ -260,7 +263,7 @@ mod tests {
         for (name, value) in parameters {
             assert!(all.take(name, value));
         }
-        all.resolve()
+        all.resolve(false)
     }
 
     #[test]

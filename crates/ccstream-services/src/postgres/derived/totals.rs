@@ -35,8 +35,8 @@ COMMENT ON COLUMN kpi_minute.sum IS 'sum of value in this currency; its mean is 
 COMMENT ON COLUMN kpi_minute.min IS 'the smallest value';
 COMMENT ON COLUMN kpi_minute.max IS 'the greatest value';";
 
-/// The most cells of a minute and partition. Whoever may send messages chooses currencies and statuses, and a table of
-/// totals must not become as long as `orders`.
+/// The most cells of a minute and partition. Whoever may send messages chooses currencies and statuses; minutes are bounded
+/// by time alone.
 const MOST_CELLS: i64 = 64;
 /// The cell of all that finds no room: currency and status.
 const OTHERS: (&str, &str) = ("", "(others)");
