@@ -94,7 +94,8 @@ class ApacheKafka:
         """Writes the broker's properties; those given instead of the compose file's."""
         lines = {**properties(self._environment), "log.dirs": str(self._folder / "data"), **settings}
         text = "".join(f"{key}={value}\n" for key, value in lines.items())
-        text = text.replace("9094", str(self.port)).replace("9093", str(self._controller_port))
+        for number, own in ((9094, self.port), (9093, self._controller_port)):
+            text = re.sub(rf"\b{number}\b", str(own), text)
         # Where the container's ports are published on the loopback alone, so listens this one.
         text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         text = re.sub(rf"(?m)^(advertised\.listeners=.*:){self.port}\b", rf"\g<1>{self._advertised}", text)

@@ -88,7 +88,7 @@ def test_an_error_has_what_was_committed_before_it(embedded_pipeline: Pipeline) 
     pipeline = embedded_pipeline
     pipeline.run("produce", "--rate", "max", "--count", "30", "--quiet")
     seen = Seen(events.CONSUMER_EVENTS)
-    made = consumer(pipeline, on_event=seen)
+    made = consumer(pipeline, on_event=seen, max_refused=100)
     raised: list[ccstream.SchemaError] = []
 
     def run() -> None:
