@@ -14,7 +14,9 @@ use super::block::{BLOCK_ROWS, Block, CodedColumn};
 use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 use super::outcome::{OutcomeBits, outcome};
-use super::room::OTHERS;
+
+/// The name of those that are counted together for lack of room.
+pub const OTHERS: &str = "(others)";
 
 /// Codes of several attributes that come together, as one code.
 #[derive(Debug)]

@@ -6,11 +6,9 @@ use std::collections::HashMap;
 use super::attribute::{Attribute, COUNT};
 use super::block::{BLOCK_ROWS, CodedColumn};
 use super::codes::with_codes;
-use super::columns::{Columns, Composite, Coordinates, count_kind};
+use super::columns::{Columns, Composite, Coordinates, OTHERS, count_kind};
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 
-/// The name of all that were counted together.
-pub const OTHERS: &str = "(others)";
 /// Bytes that a name takes beside its own: places in a dictionary, and in the counts of kept queries.
 const NAME_BYTES: usize = 64;
 /// Bytes that a combination takes for each of its names, twice its code and how it comes from PostgreSQL, and beside them.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::insert::Refusal;
+use super::row_refusal::RowRefusal;
 use crate::error::{Error, Result};
 use ccstream_core::settings::MaxRefused;
 
@@ -34,7 +34,7 @@ impl Refusals {
         self.rows += rows;
     }
 
-    pub(super) fn add(&mut self, refusal: &Refusal) {
+    pub(super) fn add(&mut self, refusal: &RowRefusal) {
         let (count, reason) = self.by_state.entry(refusal.state.clone()).or_default();
         *count += 1;
         reason.clone_from(&refusal.reason);
@@ -146,7 +146,7 @@ mod tests {
         let mut refusals = Refusals::of(rows);
         for (state, count) in refused {
             for _ in 0..*count {
-                refusals.add(&Refusal { state: (*state).into(), reason: "why".into() });
+                refusals.add(&RowRefusal { state: (*state).into(), reason: "why".into() });
             }
         }
         refusals

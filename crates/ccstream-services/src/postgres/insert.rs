@@ -16,6 +16,7 @@ use tokio_postgres::Transaction;
 
 use super::blame::Refusals;
 use super::copy::{copy_into, find_existing, is_primary_key};
+use super::row_refusal::RowRefusal;
 use super::staging::{insert_in_parts, insert_new};
 use super::statements::Statements;
 use crate::error::{Error, Result};
@@ -71,40 +72,15 @@ enum Route {
     InParts,
 }
 
-/// Why PostgreSQL did not take a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// Its SQLSTATE; [`LEFT_OUT`]'s is `none`.
-    pub(super) state: String,
-    /// PostgreSQL's message, with its SQLSTATE and detail.
-    pub(super) reason: String,
-}
-
-impl Refusal {
-    /// With PostgreSQL's words.
-    pub(super) fn new(state: &str, message: &str, detail: Option<&str>) -> Self {
-        let mut reason = format!("{message} (SQLSTATE {state})");
-        if let Some(detail) = detail {
-            reason.extend(["; ", detail]);
-        }
-        Self { state: state.to_owned(), reason }
-    }
-
-    /// A trigger or rule left the row out.
-    pub(super) fn left_out() -> Self {
-        Self { state: "none".into(), reason: LEFT_OUT.into() }
-    }
-}
-
 /// What became of one try.
 #[derive(Debug)]
 enum Attempt {
     /// Done, but for rows that were refused one by one.
-    Done(Vec<(u32, Refusal)>),
+    Done(Vec<(u32, RowRefusal)>),
     /// A key is there already, or a trigger left rows out: which, the next route tells.
     Unclear(Route),
     /// PostgreSQL refused a row; the line of it that COPY named, if any.
-    Refused(Refusal, Option<usize>),
+    Refused(RowRefusal, Option<usize>),
 }
 
 /// What an insert learned.
@@ -278,14 +254,12 @@ async fn stage(
         return Err(Error::inconsistent(format!("{} ids were inserted, some of them not the batch's", inserted.len())));
     }
     // Whoever asked finds those that are there already.
-    Ok(Attempt::Done(others.into_iter().map(|index| (index, Refusal::left_out())).collect()))
+    Ok(Attempt::Done(others.into_iter().map(|index| (index, RowRefusal::left_out())).collect()))
 }
-
-const LEFT_OUT: &str = "a trigger or rule of the table orders left the row out without a word";
 
 /// An error that blames a row.
 struct Blamed {
-    refusal: Refusal,
+    refusal: RowRefusal,
     constraint: String,
     /// COPY's line, from 1. PostgreSQL may speak another language: it only says where to look first.
     line: Option<usize>,
@@ -297,7 +271,7 @@ impl Blamed {
         let db = source.as_db_error()?;
         let state = db.code().code();
         (verdict(state) == Verdict::Reject).then(|| Self {
-            refusal: Refusal::new(state, db.message(), db.detail()),
+            refusal: RowRefusal::new(state, db.message(), db.detail()),
             constraint: db.constraint().unwrap_or_default().to_owned(),
             line: db.where_().and_then(line),
         })

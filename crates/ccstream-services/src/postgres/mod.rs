@@ -15,6 +15,7 @@ mod insert;
 mod offsets;
 mod orders;
 mod password;
+mod row_refusal;
 pub(crate) mod schema;
 mod staging;
 mod statements;

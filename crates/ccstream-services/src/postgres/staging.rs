@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use tokio_postgres::Transaction;
 
 use super::copy::copy_into;
-use super::insert::Refusal;
+use super::row_refusal::RowRefusal;
 use super::statements::Statements;
 use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
@@ -106,7 +106,7 @@ pub(super) async fn insert_new(
 }
 
 /// Inserts the rows that PostgreSQL takes, of each id the first of them; the rows that it did not insert, and why. A row
-/// whose id is there already is one of them: [`Refusal::left_out`].
+/// whose id is there already is one of them: [`RowRefusal::left_out`].
 ///
 /// Every second row refused, this passes some 20 times as many rows a second as a round trip for each.
 pub(super) async fn insert_in_parts(
@@ -114,7 +114,7 @@ pub(super) async fn insert_in_parts(
     statements: &mut Statements,
     batch: &Batch,
     rows: &[u32],
-) -> Result<Vec<(u32, Refusal)>> {
+) -> Result<Vec<(u32, RowRefusal)>> {
     let step = || Error::postgres("inserting rows into orders in parts");
     stage(transaction, statements, batch, rows).await?;
     transaction.batch_execute(&INSERT_IN_PARTS).await.map_err(step())?;
@@ -128,10 +128,10 @@ pub(super) async fn insert_in_parts(
             return Err(Error::inconsistent(format!("a row of {origin:?} was inserted, which is none of the batch's")));
         };
         if let Some(state) = row.get::<_, Option<&str>>(2) {
-            refused.push((index, Refusal::new(state, row.get(3), row.get(4))));
+            refused.push((index, RowRefusal::new(state, row.get(3), row.get(4))));
         }
     }
-    refused.extend(others.into_values().map(|index| (index, Refusal::left_out())));
+    refused.extend(others.into_values().map(|index| (index, RowRefusal::left_out())));
     refused.sort_unstable_by_key(|(index, _)| *index);
     Ok(refused)
 }
