@@ -35,7 +35,7 @@ from apache_kafka import running_kafka
 from services import embedded_services, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SHARES = (0.0, 0.0001, 0.01, 0.1, 1.0)
 
@@ -90,6 +90,20 @@ def with_duplicates(earlier: list[str], new: list[str], share: float) -> Iterato
             yield key
 
 
+def send(broker: str, topic: str, payloads: Iterable[bytes]) -> None:
+    """Sends them to partition 0."""
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 50, "queue.buffering.max.kbytes": 262_144})
+    for payload in payloads:
+        while True:
+            try:
+                producer.produce(topic, payload, partition=0)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    if producer.flush(120):
+        raise RuntimeError("events were not delivered")
+
+
 class Bench:
     """Services, and one topic and database after the other.
 
@@ -121,17 +135,7 @@ class Bench:
         name = f"bench_{self._made}"
         admin = AdminClient({"bootstrap.servers": self._broker})
         admin.create_topics([NewTopic(name, 1, 1)])[name].result()
-        settings = {"bootstrap.servers": self._broker, "linger.ms": 50, "queue.buffering.max.kbytes": 262_144}
-        producer = Producer(settings)
-        for number, key in enumerate(ids):
-            while True:
-                try:
-                    producer.produce(name, event(number, key), partition=0)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-        if producer.flush(120):
-            raise RuntimeError("events were not delivered")
+        send(self._broker, name, (event(number, key) for number, key in enumerate(ids)))
         return name
 
     def consume(self, topic: str, url: str, *flags: str) -> float:

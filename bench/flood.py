@@ -19,12 +19,11 @@ from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
 import psycopg
-from confluent_kafka import Producer
 
 import ccstream
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.view import View
-from duplicates import Bench, ordered_ids
+from duplicates import Bench, ordered_ids, send
 from services import embedded_services
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ EMOJI = [chr(0x1F300 + number) for number in range(700)]
 
 
 def events(kind: str, count: int) -> Iterator[bytes]:
-    """So many events of a kind."""
+    """A number of events of a kind."""
     chance = random.Random(7)  # noqa: S311
 
     def text(length: int) -> str:
@@ -66,20 +65,6 @@ def events(kind: str, count: int) -> Iterator[bytes]:
         if kind == "kinds":
             event |= {"category": text(50), "payment_method": text(50), "status": text(50), "entry_mode": text(20)}
         yield json.dumps(event, ensure_ascii=False).encode()
-
-
-def send(broker: str, topic: str, payloads: Iterator[bytes]) -> None:
-    """Sends them to partition 0."""
-    producer = Producer({"bootstrap.servers": broker, "linger.ms": 20, "queue.buffering.max.kbytes": 262_144})
-    for payload in payloads:
-        while True:
-            try:
-                producer.produce(topic, payload, partition=0)
-                break
-            except BufferError:
-                producer.poll(0.1)
-    if producer.flush(300):
-        raise RuntimeError("events were not delivered")
 
 
 def measure(bench: Bench, broker: str, kind: str, count: int) -> str:

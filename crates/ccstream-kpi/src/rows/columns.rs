@@ -215,8 +215,9 @@ impl Columns {
             if attribute.definition().is_flag {
                 field = field.map(|flag| if flag == [0] { b"false".as_slice() } else { b"true" });
             }
-            let currency = field.and_then(Currency::read);
+            let currency;
             if attribute == Attribute::CURRENCY {
+                currency = field.and_then(Currency::read);
                 field = currency.as_ref().map(|currency| currency.as_str().as_bytes());
             }
             *part = self.dictionaries[attribute.index()].code_of_bytes(field)?;

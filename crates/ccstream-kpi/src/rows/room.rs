@@ -111,8 +111,7 @@ impl Columns {
         }
         let kinds = std::mem::take(&mut self.kinds);
         let parts = renamed(&kinds.parts, CodedColumn::Kind, &new);
-        let (kept, recoded, is_folded) = self.fold_combinations(CodedColumn::Kind, &parts, budget / 2);
-        self.mark_folded(CodedColumn::Kind, is_folded);
+        let (kept, recoded) = self.fold_combinations(CodedColumn::Kind, &parts, budget / 2);
         self.outcomes.clear();
         for parts in kept {
             self.code_kind(parts);
@@ -123,8 +122,7 @@ impl Columns {
         }
         let (places, coordinates) = (std::mem::take(&mut self.places), std::mem::take(&mut self.coordinates));
         let parts = renamed(&places.parts, CodedColumn::Place, &new);
-        let (kept, place_codes, is_folded) = self.fold_combinations(CodedColumn::Place, &parts, budget / 2);
-        self.mark_folded(CodedColumn::Place, is_folded);
+        let (kept, place_codes) = self.fold_combinations(CodedColumn::Place, &parts, budget / 2);
         self.coordinates = vec![Coordinates::default(); kept.len()];
         for (place, found) in place_codes.iter().zip(coordinates).rev() {
             self.coordinates[*place as usize] = found;
@@ -143,25 +141,19 @@ impl Columns {
         self.generation += 1;
     }
 
-    fn mark_folded(&mut self, column: CodedColumn, is_folded: bool) {
-        for attribute in Attribute::coded_in(column).filter(|_| is_folded) {
-            self.folded[attribute.index()] = true;
-        }
-    }
-
     /// Keeps the most frequent combinations of a composite column that fit a number of bytes; the rest becomes one of
     /// [`OTHERS`] alone, since a few names make any number of combinations. One that no row has is forgotten.
     ///
-    /// Returned are the combinations, by their new codes, and the new code of each old one, none greater than it; and
-    /// whether any was folded.
+    /// Returned are the combinations, by their new codes, and the new code of each old one, none greater than it.
     fn fold_combinations<const N: usize>(
         &mut self,
         column: CodedColumn,
         parts: &[[u32; N]],
         budget: usize,
-    ) -> (Vec<[u32; N]>, Vec<u32>, bool) {
+    ) -> (Vec<[u32; N]>, Vec<u32>) {
         let mut of_parts: HashMap<[u32; N], u64> = HashMap::new();
-        for (parts, rows) in parts.iter().zip(self.rows_of_codes(column, parts.len())) {
+        let rows = self.rows_of_codes(column, parts.len());
+        for (parts, rows) in parts.iter().zip(&rows) {
             *of_parts.entry(*parts).or_default() += rows;
         }
         of_parts.retain(|_, rows| *rows > 0);
@@ -178,17 +170,17 @@ impl Columns {
         if is_folded {
             for (attribute, part) in Attribute::coded_in(column).zip(&mut others) {
                 *part = self.dictionaries[attribute.index()].code(Some(OTHERS));
+                self.folded[attribute.index()] = true;
             }
         }
         let mut merged = Composite::default();
-        let used: Vec<bool> = self.rows_of_codes(column, parts.len()).into_iter().map(|rows| rows > 0).collect();
-        let code = |(parts, used): (&[u32; N], &bool)| match (used, of_parts.contains_key(parts)) {
-            (false, _) => 0,
-            (true, true) => merged.code(*parts),
-            (true, false) => merged.code(others),
+        let code = |(parts, rows): (&[u32; N], &u64)| match (rows, of_parts.contains_key(parts)) {
+            (0, _) => 0,
+            (_, true) => merged.code(*parts),
+            (_, false) => merged.code(others),
         };
-        let recoded = parts.iter().zip(&used).map(code).collect();
-        (merged.parts, recoded, is_folded)
+        let recoded = parts.iter().zip(&rows).map(code).collect();
+        (merged.parts, recoded)
     }
 
     /// Rows of each of the codes of a column.

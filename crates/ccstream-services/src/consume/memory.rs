@@ -47,8 +47,6 @@ pub(super) struct Script {
     pub(super) committed: Vec<(i32, i64, usize)>,
     /// Sessions that were opened.
     pub(super) opened: usize,
-    /// Partitions that were released at the end.
-    pub(super) released: Vec<i32>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -118,8 +116,7 @@ impl Session for MemorySession {
         Ok(Outcome::Committed(advances.iter().map(|(partition, advance)| (*partition, position(advance.to))).collect()))
     }
 
-    async fn release(&mut self, owned: &BTreeMap<i32, i64>) -> Result<()> {
-        self.memory.script().released.extend(owned.keys());
+    async fn release(&mut self, _owned: &BTreeMap<i32, i64>) -> Result<()> {
         Ok(())
     }
 

@@ -67,7 +67,7 @@ impl Troubles {
     }
 
     /// What an error means; `refusal` is why the broker does not let this client in, if that is so. Errors: those that
-    /// no waiting mends.
+    /// do not pass.
     pub(super) fn judge(
         &mut self,
         error: KafkaError,

@@ -48,7 +48,6 @@ impl ClientLog {
     }
 
     fn note_refusal(&self, text: &str) {
-        let text = text.split(" (after ").next().unwrap_or(text).trim_end();
         // "sasl_ssl://localhost:9094/bootstrap: SASL authentication error: ...": every broker says the same.
         let cause = match text.split_once(": ") {
             Some((broker, cause)) if broker.contains('/') && !broker.contains(' ') => cause,
@@ -58,8 +57,6 @@ impl ClientLog {
     }
 
     fn note(&self, text: &str) {
-        // "thrd:localhost:9094/bootstrap: localhost:9094/bootstrap: Connect to ... failed: ... (after 0ms in state CONNECT)"
-        let text = text.split(" (after ").next().unwrap_or(text).trim_end();
         let mut last = self.last_error.lock().expect("no panic while it is held");
         if last.as_ref().is_none_or(|(old, at)| old != text || at.elapsed() > Duration::from_secs(60)) {
             tracing::warn!(error = text, "Kafka client.");
@@ -80,6 +77,8 @@ impl ClientContext for ClientLog {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "Kafka client error.");
+        // "... failed: ... (after 0ms in state CONNECT)": the time differs each time.
+        let reason = reason.split(" (after ").next().unwrap_or(reason).trim_end();
         // The end of a partition is news for the poll loop, not trouble.
         let no_trouble = [RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::PartitionEOF];
         if error.rdkafka_error_code().is_none_or(|code| !no_trouble.contains(&code)) {

@@ -27,7 +27,7 @@ use ccstream_core::rejection::{Reason, Rejection};
 /// After a repeat was found, ids are looked up first until so many batches had none.
 pub(super) const CLEAN_BATCHES: u32 = 20;
 /// Refusals in a batch after which the rest of it goes in by [`Route::InParts`].
-pub(super) const SINGLE_REFUSALS: usize = 16;
+const SINGLE_REFUSALS: usize = 16;
 
 /// How a batch's rows are first tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
