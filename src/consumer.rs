@@ -47,6 +47,8 @@ use crate::status::PyConsumeStatus;
 ///         268,435,456. Default 10,485,760.
 ///     linger: The longest time before a message is visible, while the database keeps up. From 0 to 60,000 ms. Default
 ///         200 ms.
+///     start_over: Reads what the topic still has from its beginning where ``orders`` has none of the rows that were
+///         stored, instead of ending. Default False.
 ///     skip_unreadable: Leaves out a batch that librdkafka does not unpack, counts its offsets as missing and says so,
 ///         instead of ending. Default False.
 ///     until_caught_up: Ends once every partition has been read to its end. Default False.
@@ -124,7 +126,7 @@ impl PyConsumer {
     #[pyo3(signature = (*, on_event=None, **settings))]
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, group=None, database_url=None, connections=None, \
-            batch_rows=None, batch_bytes=None, linger=None, skip_unreadable=False, \
+            batch_rows=None, batch_bytes=None, linger=None, start_over=False, skip_unreadable=False, \
             until_caught_up=False, drain_limit=None, assignment=None, session_timeout=None, \
             max_ahead=None, max_refused=None, always_stage=False, synchronous_commit=True, \
             on_event=None)")]

@@ -36,8 +36,10 @@ record!(
         ///
         /// ``card`` among them means that numbers of cards are too low.
         folded: Vec<&'static str> = |status| status.folded.clone(),
-        /// Rows that consumers stored and the table no longer has: somebody removed them.
+        /// Rows that consumers stored and the table does not have, but for ``expired_rows``.
         lacking_rows: i64 = |status| status.lacking_rows,
+        /// Rows that were stored and are gone as old rows are: all of the oldest minutes, and no others.
+        expired_rows: i64 = |status| status.expired_rows,
         /// How often the whole table was read.
         reloads: u64 = |status| status.reloads,
         /// Whether rows were changed or deleted that are still counted as they were.

@@ -46,6 +46,10 @@ record!(
         figures: u64 = |report| report.figures,
         /// Rows of ``orders`` that another program inserted, and that no counter includes.
         foreign_rows: i64 = |report| report.foreign_rows,
+        /// Rows that were stored and are gone as old rows are: all of the oldest minutes, and no others.
+        expired_rows: i64 = |report| report.expired_rows,
+        /// The minute before which they are gone, in microseconds since 1970 UTC; None where none are.
+        expired_before: Option<i64> = |report| report.expired_before,
         /// What disagrees, one text each, with both figures; empty where everything agrees.
         problems: Vec<String> = |report| report.problems.clone(),
     }

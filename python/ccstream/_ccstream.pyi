@@ -254,6 +254,8 @@ class Consumer:
             268,435,456. Default 10,485,760.
         linger: The longest time before a message is visible, while the database keeps up. From 0 to 60,000 ms. Default
             200 ms.
+        start_over: Reads what the topic still has from its beginning where ``orders`` has none of the rows that were
+            stored, instead of ending. Default False.
         skip_unreadable: Leaves out a batch that librdkafka does not unpack, counts its offsets as missing and says so,
             instead of ending. Default False.
         until_caught_up: Ends once every partition has been read to its end. Default False.
@@ -299,6 +301,7 @@ class Consumer:
         batch_rows: int | None = None,
         batch_bytes: int | None = None,
         linger: timedelta | None = None,
+        start_over: bool = False,
         skip_unreadable: bool = False,
         until_caught_up: bool = False,
         drain_limit: timedelta | None = None,
@@ -395,6 +398,12 @@ class VerifyReport:
     @property
     def foreign_rows(self) -> int:
         """Rows of ``orders`` that another program inserted, and that no counter includes."""
+    @property
+    def expired_rows(self) -> int:
+        """Rows that were stored and are gone as old rows are: all of the oldest minutes, and no others."""
+    @property
+    def expired_before(self) -> int | None:
+        """The minute before which they are gone, in microseconds since 1970 UTC; None where none are."""
     @property
     def problems(self) -> list[str]:
         """What disagrees, one text each, with both figures; empty where everything agrees."""
@@ -796,7 +805,10 @@ class KpiStatus:
         """
     @property
     def lacking_rows(self) -> int:
-        """Rows that consumers stored and the table no longer has: somebody removed them."""
+        """Rows that consumers stored and the table does not have, but for ``expired_rows``."""
+    @property
+    def expired_rows(self) -> int:
+        """Rows that were stored and are gone as old rows are: all of the oldest minutes, and no others."""
     @property
     def reloads(self) -> int:
         """How often the whole table was read."""

@@ -184,7 +184,9 @@ class ConsumerConsole:
             if fields["added_columns"]:
                 lines.append(f"✓ Added to the table orders: {', '.join(fields['added_columns'])}")
             if fields["started_over"]:
-                lines.append("! The table orders is new: the topic is read from its beginning again")
+                lines.append(
+                    "! The table orders had no row that was stored: the topic is read from its beginning again"
+                )
             return "\n".join(lines)
         if kind == "listening":
             return "Listening for messages..."

@@ -139,7 +139,7 @@ def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> NoReturn:
 
     address = f"http://localhost:{dashboard_port}"
     print("  Waiting for the first rows...", flush=True)
-    with psycopg.connect(settings.database_url(), autocommit=True) as connection:
+    with psycopg.connect(settings.database_url(), autocommit=True, prepare_threshold=None) as connection:
         before = _rows(connection)
         until = time.monotonic() + START_LIMIT
         while _rows(connection) == before or not _serves(address):

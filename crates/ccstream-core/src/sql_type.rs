@@ -27,6 +27,9 @@ pub enum SqlType {
     BigInt,
 }
 
+/// What `atttypmod` counts before a length or a precision.
+const HEADER: i32 = 4;
+
 impl SqlType {
     /// Its SQL name.
     ///
@@ -72,26 +75,36 @@ impl SqlType {
 
     /// Whether a column that exists holds every value of it.
     ///
-    /// `type_name` is the column's name in `pg_type`, `modifier` its `atttypmod`: a VARCHAR's length or a NUMERIC's
-    /// precision and scale, -1 for none.
+    /// `type_name` is the column's name in `pg_type`, `modifier` its `atttypmod`: a VARCHAR's length, a NUMERIC's
+    /// precision and scale or a TIMESTAMP's precision, -1 for none.
     pub fn fits(self, type_name: &str, modifier: i32) -> bool {
-        /// `atttypmod` counts a header of four bytes.
-        const HEADER: i32 = 4;
-        // Digits before the decimal point; two follow it.
-        let numeric = |digits: i32| {
-            let (precision, scale) = (((modifier - HEADER) >> 16) & 0xffff, (modifier - HEADER) & 0x7ff);
-            type_name == "numeric" && (modifier < 0 || scale >= 2 && precision - scale >= digits)
-        };
+        let is_same = type_name == self.pg_type();
         match self {
             Self::Id(chars) | Self::Text(chars) => match type_name {
                 "text" => true,
                 "varchar" => modifier < 0 || modifier - HEADER >= chars as i32,
                 _ => false,
             },
-            Self::Cents => numeric(8),
-            Self::Share => numeric(1),
-            _ => type_name == self.pg_type(),
+            Self::Cents | Self::Share => {
+                let digits = Self::digits(modifier);
+                is_same && digits.is_none_or(|(whole, scale)| whole >= self.whole_digits() && scale >= 2)
+            }
+            Self::Instant => is_same && !(0..6).contains(&modifier),
+            _ => is_same,
         }
+    }
+
+    /// Digits before the decimal point that a NUMERIC needs for it; two follow the point.
+    pub fn whole_digits(self) -> i32 {
+        if self == Self::Share { 1 } else { 8 }
+    }
+
+    /// The digits before and after the decimal point that a NUMERIC of this `atttypmod` has; None where it has all.
+    pub fn digits(modifier: i32) -> Option<(i32, i32)> {
+        let bits = modifier - HEADER;
+        // The scale has eleven bits with a sign, from PostgreSQL 15 on.
+        let (precision, scale) = ((bits >> 16) & 0xffff, ((bits & 0x7ff) ^ 0x400) - 0x400);
+        (modifier >= 0).then_some((precision - scale, scale))
     }
 
     /// What a message has to have for it, in a message to a person.
@@ -141,7 +154,10 @@ mod tests {
             (SqlType::Share, "numeric", numeric(4, 2), true),
             (SqlType::Share, "numeric", numeric(3, 2), true),
             (SqlType::Share, "numeric", numeric(2, 2), false),
+            (SqlType::Cents, "numeric", numeric(10, -2 & 0x7ff), false),
             (SqlType::Instant, "timestamp", -1, true),
+            (SqlType::Instant, "timestamp", 6, true),
+            (SqlType::Instant, "timestamp", 3, false),
             (SqlType::Instant, "timestamptz", -1, false),
             (SqlType::Degrees(90.0), "float8", -1, true),
             (SqlType::Degrees(90.0), "float4", -1, false),

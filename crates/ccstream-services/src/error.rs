@@ -61,6 +61,9 @@ pub enum Error {
     /// The tables are there but not as they must be.
     #[error("{0}")]
     Schema(String),
+    /// There are no tables yet, or not all.
+    #[error("there is no table {0} yet; start the consumer once, which makes it")]
+    NoTables(String),
     /// The operating system refused a thread, a runtime or a file.
     #[error("{context}")]
     System {
@@ -145,7 +148,7 @@ impl Error {
             Self::Kafka { .. } | Self::Broker(_) => 3,
             Self::Connect { .. } | Self::PostgresTimeout { .. } => 4,
             Self::Postgres { source, .. } if source.code().is_some() || is_connection_failure(source) => 4,
-            Self::Schema(_) => 5,
+            Self::Schema(_) | Self::NoTables(_) => 5,
             Self::Core(_) | Self::Postgres { .. } => 70,
             Self::System { .. } => 71,
         }

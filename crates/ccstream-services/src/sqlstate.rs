@@ -63,9 +63,14 @@ pub const TABLE: &[Entry] = &[
         &["42501"],
         "a privilege is missing",
         Verdict::Stop,
-        "GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, rejected_counts, kpi_minute; GRANT SELECT, INSERT, UPDATE, DELETE ON latency_minute; GRANT TEMPORARY ON the database",
+        "GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, rejected_counts, kpi_minute, ccstream_version; GRANT SELECT, INSERT, UPDATE, DELETE ON latency_minute; GRANT TEMPORARY ON the database",
     ),
-    entry(&["42P01", "42703"], "a table or column is gone", Verdict::Stop, "start the consumer again, which makes it"),
+    entry(
+        &["42P01", "42703"],
+        "a table or column is gone",
+        Verdict::Stop,
+        "start the consumer again, which makes it or says what to do",
+    ),
     entry(
         &["P0"],
         "a trigger raised an exception",

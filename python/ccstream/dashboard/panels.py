@@ -250,7 +250,15 @@ def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
             "the table is read again."
         )
     if status.lacking_rows > 0:
-        st.warning(f"{status.lacking_rows:,} rows that were stored are not in orders any more: somebody removed them.")
+        st.warning(
+            f"{status.lacking_rows:,} rows that were stored are not in orders any more. `ccstream verify` says which "
+            "minutes they are of."
+        )
+    if status.expired_rows:
+        st.info(
+            f"{status.expired_rows:,} rows from before {clock(status.first_at, zone)} were stored and are gone, as old "
+            "rows are that are deleted regularly."
+        )
 
 
 def trust(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pipeline import Pipeline
 
-TABLES = "orders, kafka_offsets, rejected_events, rejected_counts, kpi_minute, latency_minute"
+TABLES = "orders, kafka_offsets, ccstream_version, rejected_events, rejected_counts, kpi_minute, latency_minute"
 
 
 def role_of(pipeline: Pipeline) -> tuple[str, str]:
@@ -193,7 +193,7 @@ def test_a_revoked_privilege_ends_it_and_says_what_to_grant(ready: Pipeline, tab
     ready.recount()
 
 
-def test_a_table_that_is_dropped_ends_it_and_a_new_start_makes_it(ready: Pipeline) -> None:
+def test_a_table_that_is_dropped_ends_it_and_a_start_over_makes_it(ready: Pipeline) -> None:
     consumer = ready.consume()
     send(ready)
     wait_until("rows arrive", lambda: ready.count() == 1000)
@@ -202,7 +202,11 @@ def test_a_table_that_is_dropped_ends_it_and_a_new_start_makes_it(ready: Pipelin
     assert consumer.wait() == 4
     assert "SQLSTATE 42P01" in consumer.failure()["error"]
     assert "start the consumer again" in consumer.output()
-    [connected] = ready.catch_up().events("connected_to_postgres")
+    refused = ready.consume("--until-caught-up")
+    assert refused.wait() == 5
+    assert "--start-over" in refused.output()
+    assert not refused.events("listening")
+    [connected] = ready.catch_up("--start-over").events("connected_to_postgres")
     assert (connected["created_orders"], connected["started_over"]) == (True, True)
     assert ready.count() == 2000
     ready.recount()

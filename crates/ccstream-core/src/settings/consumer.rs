@@ -32,6 +32,9 @@ settings! {
         /// The longest time before a message is visible, while the database keeps up.
         @milliseconds() @range(0, 60_000) @shown("MS")
         linger: Duration = Duration::from_millis(200);
+        /// Reads what the topic still has from its beginning where `orders` has none of the rows that were stored,
+        /// instead of ending.
+        start_over: bool = false;
         /// Leaves out a batch that librdkafka does not unpack, counts its offsets as missing and says so, instead of
         /// ending.
         skip_unreadable: bool = false;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
 
 use super::follow::{Sink, load};
-use super::session::{Snapshot, look};
+use super::snapshot::{Snapshot, look};
 use crate::error::{Error, Result};
 use ccstream_core::currency::Currency;
 use ccstream_kpi::query::answer::{Keys, Table};
@@ -46,7 +47,7 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     let (mut compared, mut problems) = (0, Vec::new());
     let currency = Currency::sql("currency");
     let totals = snapshot
-        .query_one(
+        .query_typed_one(
             &format!(
                 "SELECT count(*), (min(v) * 100)::bigint, (max(v) * 100)::bigint,
                     (percentile_disc(0.5) WITHIN GROUP (ORDER BY v) * 100)::bigint,
@@ -55,7 +56,7 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
              FROM (SELECT CASE WHEN {currency} IS NOT DISTINCT FROM $1::text THEN round(value, 2) END AS v, card_token
                    FROM orders) AS o"
             ),
-            &[&answer.currency],
+            &[(&answer.currency, Type::TEXT)],
         )
         .await
         .map_err(Error::postgres("counting orders"))?;
@@ -92,14 +93,14 @@ async fn compare_groups(
     let own_currency = Currency::sql("currency");
     let key = if attribute == Attribute::CURRENCY { own_currency.clone() } else { format!("{column}::text") };
     let rows = snapshot
-        .query(
+        .query_typed(
             &format!(
                 "SELECT {key}, count(*),
                         coalesce(sum(round(value, 2)) FILTER (WHERE {own_currency} IS NOT DISTINCT FROM $1::text) * 100, 0)::bigint,
                         count(*) FILTER (WHERE status = ANY ($2::text[]))
                  FROM orders GROUP BY 1"
             ),
-            &[&currency, &APPROVED.as_slice()],
+            &[(&currency, Type::TEXT), (&APPROVED.as_slice(), Type::TEXT_ARRAY)],
         )
         .await
         .map_err(Error::postgres("counting orders"))?;

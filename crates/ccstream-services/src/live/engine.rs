@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::{self, Saved};
 use super::follow::{Follower, Known, Refreshed, Sink, or_stop};
-use super::session::{Session, Snapshot};
+use super::snapshot::Snapshot;
 use super::status::Status;
 use super::trust::{Trust, ask_trust};
 use crate::error::{Error, Result};
+use crate::postgres::reading::Reader;
+use crate::postgres::tables::Tables;
 use ccstream_core::settings::EngineConfig;
 use ccstream_kpi::query::answer::Answer;
 use ccstream_kpi::query::kept::KeptQueries;
@@ -215,7 +217,7 @@ impl Shared {
     /// Tells everybody what is wrong.
     fn tell(&self, error: Error) {
         let mut status = lock(&self.status);
-        status.no_tables = matches!(error, Error::Schema(_));
+        status.no_tables = matches!(error, Error::NoTables(_));
         let since = status.trouble.take().map_or_else(Instant::now, |(_, since)| since);
         status.trouble = Some((error.chain(), since));
         drop(status);
@@ -228,10 +230,10 @@ impl Shared {
 
     /// Follows over one connection until it fails or the engine is closed.
     async fn follow(&self, known: &mut Option<Known>, saved_at: &mut u64) -> Result<()> {
-        let Some(session) = or_stop(Session::connect(&self.config.database_url), &self.stop).await else {
-            return Ok(());
-        };
-        let mut follower = Follower::new(session?);
+        let tables = Tables::default();
+        let connecting = Reader::connect(&self.config.database_url, &tables);
+        let Some(reader) = or_stop(connecting, &self.stop).await else { return Ok(()) };
+        let mut follower = Follower::new(reader?);
         while !self.stop.is_cancelled() {
             let asked = lock(&self.turn).asked;
             let mut sink = Rows { shared: self };
@@ -240,8 +242,10 @@ impl Shared {
             };
             let refreshed = refreshed?;
             let before = lock(&self.status).trust.clone();
-            let trust = ask_trust(&follower.session, &refreshed.snapshot, before).await;
-            self.publish(&refreshed, known.as_ref(), trust.as_ref().ok(), &follower.session);
+            let lacking = self.lacking_rows(&refreshed.snapshot, known.as_ref());
+            let oldest = self.read().columns.span().map(|(first, _)| first).filter(|_| lacking > 0);
+            let trust = ask_trust(&mut follower.reader, &refreshed.snapshot, before, oldest).await;
+            self.publish(&refreshed, known.as_ref(), trust.as_ref().ok(), lacking);
             lock(&self.turn).done = asked;
             self.turned.notify_all();
             let next = self.next_row();
@@ -274,8 +278,19 @@ impl Shared {
         self.config.max_bytes / 4 * 3
     }
 
-    fn publish(&self, refreshed: &Refreshed, known: Option<&Known>, trust: Option<&Trust>, session: &Session) {
-        let Refreshed { snapshot, reload, outdated } = refreshed;
+    /// Rows that were stored, by the consumers' own count, less those that are here; 0 where not all are held.
+    fn lacking_rows(&self, snapshot: &Snapshot, known: Option<&Known>) -> i64 {
+        let columns = &self.read().columns;
+        match known {
+            Some(known) if columns.dropped_until.is_none() => {
+                snapshot.stored() - (columns.rows() as i64 - known.foreign as i64)
+            }
+            _ => 0,
+        }
+    }
+
+    fn publish(&self, refreshed: &Refreshed, known: Option<&Known>, trust: Option<&Trust>, lacking: i64) {
+        let Refreshed { snapshot, reload, outdated, role } = refreshed;
         let mut data = self.write();
         self.make_room(&mut data.columns, snapshot);
         if reload.is_some() {
@@ -289,16 +304,17 @@ impl Shared {
             status.bytes += known.seen.bytes() as u64;
             status.foreign_rows = known.foreign;
             status.odd_amounts = known.odd_amounts;
-            let ours = status.rows as i64 - known.foreign as i64;
-            status.lacking_rows = if status.dropped_until.is_some() { 0 } else { snapshot.stored() - ours };
         }
         status.reloads += u64::from(reload.is_some());
         status.reload = reload.or(status.reload);
         status.outdated = *outdated;
-        status.role.clone_from(&session.role);
+        status.role.clone_from(role);
         if let Some(trust) = trust {
             status.trust = trust.clone();
         }
+        let is_expired = lacking > 0 && status.trust.before_oldest == lacking;
+        status.expired_rows = if is_expired { lacking } else { 0 };
+        status.lacking_rows = if is_expired { 0 } else { lacking };
     }
 
     fn read_file(&self) -> Option<Known> {

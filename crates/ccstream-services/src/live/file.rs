@@ -10,7 +10,7 @@ use flate2::Crc;
 use super::follow::Known;
 use super::search::Spots;
 use super::seen::{Pages, Seen};
-use super::session::Identity;
+use super::snapshot::Identity;
 use crate::error::{Error, Result};
 use ccstream_kpi::rows::attribute::{Attribute, FINGERPRINT, KINDS, PLACES};
 use ccstream_kpi::rows::block::{Block, COLUMNS};

@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 
 use flate2::Crc;
 use futures_util::StreamExt;
-use tokio_postgres::{IsolationLevel, Transaction};
+use tokio_postgres::Transaction;
 
 use super::search::Spots;
 use super::seen::Seen;
-use super::session::{Identity, Session, Snapshot, look};
+use super::snapshot::{Identity, Snapshot, changed, look};
 use crate::error::{Error, Result};
+use crate::postgres::reading::{PAGE_LIMIT, Reader};
+use crate::postgres::tables::Tables;
 use ccstream_kpi::rows::columns::Columns;
 use ccstream_kpi::rows::decode::{Decoder, LocatedRow, selection, strange};
 
@@ -125,10 +127,12 @@ pub(crate) trait Sink {
     fn catching_up(&mut self, share: f64);
 }
 
-/// Follows one table over one session.
+/// Follows one table over one connection.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    pub(crate) session: Session,
+    pub(crate) reader: Reader,
+    /// The version of the table's row in the catalogue for which its shape was checked.
+    checked: Option<String>,
     /// Whether what is known from an earlier session is known to be there still.
     compared: bool,
     /// When everything was last read, and how long that took.
@@ -143,27 +147,26 @@ pub(crate) struct Refreshed {
     pub(crate) reload: Option<Reload>,
     /// Rows were changed or deleted that are still here as they were: it is too soon to read all again.
     pub(crate) outdated: bool,
+    /// The reading role, where its rights were those that it was read with.
+    pub(crate) role: Option<String>,
 }
 
 impl Follower {
-    pub(crate) fn new(session: Session) -> Self {
-        Self { session, compared: false, read_all: None }
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader, checked: None, compared: false, read_all: None }
     }
 
     /// Brings the columns up to a new snapshot.
     pub(crate) async fn refresh(&mut self, known: &mut Option<Known>, sink: &mut dyn Sink) -> Result<Refreshed> {
-        let step = || Error::postgres("beginning a snapshot");
-        let changed = self.session.changed().await?;
-        let transaction = self
-            .session
-            .client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .await
-            .map_err(step())?;
-        let snapshot = look(&transaction, changed).await?;
+        let changed = changed(&self.reader.client).await?;
+        let reading = self.reader.begin(PAGE_LIMIT).await?;
+        let definition = definition(&reading.transaction).await?;
+        if definition.is_none() || definition != self.checked {
+            reading.check_tables(&Tables::default()).await?;
+            self.checked = definition;
+        }
+        let transaction = &reading.transaction;
+        let snapshot = look(transaction, changed).await?;
         let mut reload = reason(known.as_ref(), &snapshot);
         let too_soon = self.read_all.is_some_and(|(at, took)| at.elapsed() < took * SELDOM);
         let outdated = reload == Some(Reload::RowsChanged) && too_soon;
@@ -172,13 +175,13 @@ impl Follower {
         }
         if let (None, Some(known)) = (reload, known.as_ref())
             && !self.compared
-            && !is_there_still(&transaction, known).await?
+            && !is_there_still(transaction, known).await?
         {
             reload = Some(Reload::OtherRows);
         }
         self.compared = true;
         if let (None, Some(known)) = (reload, known.as_mut()) {
-            reload = follow(&transaction, &snapshot, known, sink).await?;
+            reload = follow(transaction, &snapshot, known, sink).await?;
         }
         if let Some(why) = reload {
             if why != Reload::First {
@@ -187,12 +190,20 @@ impl Follower {
             let began = Instant::now();
             sink.restart();
             *known = None;
-            *known = Some(load(&transaction, &snapshot, sink).await?);
+            *known = Some(load(transaction, &snapshot, sink).await?);
             self.read_all = Some((Instant::now(), began.elapsed()));
         }
-        transaction.commit().await.map_err(step())?;
-        Ok(Refreshed { snapshot, reload, outdated })
+        let role = reading.role.clone();
+        reading.end().await?;
+        Ok(Refreshed { snapshot, reload, outdated, role })
     }
+}
+
+/// The version of the table's row in the catalogue, which is new with its kind, its rules and its row level security.
+async fn definition(transaction: &Transaction<'_>) -> Result<Option<String>> {
+    let sql = "SELECT xmin::text FROM pg_class WHERE oid = to_regclass('orders')";
+    let row = transaction.query_typed_opt(sql, &[]).await.map_err(Error::postgres("looking for orders"))?;
+    Ok(row.map(|row| row.get(0)))
 }
 
 /// Whether what is known is of no use any more.
@@ -242,7 +253,7 @@ async fn last_time_before(transaction: &Transaction<'_>, page: u32, now: i64) ->
         "SELECT (extract(epoch FROM max(timestamp)) * 1000000)::bigint FROM orders
          WHERE ctid < '({page},0)'::tid AND timestamp <= to_timestamp({now} / 1000000.0) AT TIME ZONE 'UTC'"
     );
-    Ok(transaction.query_one(&last, &[]).await.map_err(step())?.get(0))
+    Ok(transaction.query_typed_one(&last, &[]).await.map_err(step())?.get(0))
 }
 
 /// Whether the last rows that are known lie where they did.

@@ -12,12 +12,12 @@ mod file;
 mod follow;
 mod search;
 mod seen;
-mod session;
+mod snapshot;
 mod status;
 mod trust;
 
 pub use self::engine::Engine;
 pub use self::follow::Reload;
-pub use self::session::PartitionState;
+pub use self::snapshot::PartitionState;
 pub use self::status::Status;
 pub use self::trust::Trust;

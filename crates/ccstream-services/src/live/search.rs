@@ -1,7 +1,7 @@
 //! Where rows that were stored since may lie: mostly at the table's end, but PostgreSQL also puts a row wherever its
 //! free space map knows of enough room, one such page after another.
 
-use super::session::Snapshot;
+use super::snapshot::Snapshot;
 
 /// Pages before the end of what is known that are searched at first, and pages around a spot.
 const NEAR: u32 = 64;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::follow::Reload;
-use super::session::{PartitionState, Snapshot};
+use super::snapshot::{PartitionState, Snapshot};
 use super::trust::Trust;
 use ccstream_kpi::rows::attribute::Attribute;
 use ccstream_kpi::rows::columns::Columns;
@@ -31,9 +31,12 @@ pub struct Status {
     pub dropped_until: Option<i64>,
     /// The attributes whose rarest names are counted together for lack of room.
     pub folded: Vec<&'static str>,
-    /// Rows of the table that came from Kafka, by the consumers' own count, less those that are here: somebody
-    /// removed them. 0 while rows are still read or were dropped.
+    /// Rows that were stored, by the consumers' own count, less those that are here, but for `expired_rows`. 0 while rows
+    /// are still read or were dropped.
     pub lacking_rows: i64,
+    /// Rows that were stored and are not there any more, where all are of minutes before the oldest row, and all rows of
+    /// those minutes are gone, as where old rows are deleted regularly; else 0.
+    pub expired_rows: i64,
     /// How often everything was read, and why the last time.
     pub reloads: u64,
     /// See above.

@@ -1,7 +1,8 @@
 //! What became of messages that are no rows, and how long events took: small questions beside the snapshot.
 
-use super::session::{Session, Snapshot};
-use crate::error::Result;
+use super::snapshot::Snapshot;
+use crate::error::{Error, Result};
+use crate::postgres::reading::{PAGE_LIMIT, Reader};
 
 /// Minutes of storing over which latency is shown.
 const MINUTES: i32 = 5;
@@ -18,28 +19,46 @@ pub struct Trust {
     pub latency_ms: Option<[i64; 3]>,
     /// How many events these are.
     pub latency_events: i64,
+    /// Rows that were stored in minutes before that of the oldest row, where rows are lacking; else 0.
+    pub before_oldest: i64,
 }
 
-/// Asks what has changed since.
-pub(crate) async fn ask_trust(session: &Session, snapshot: &Snapshot, before: Trust) -> Result<Trust> {
+/// Asks what has changed since; `oldest` is the time of the oldest row, where rows are lacking.
+pub(crate) async fn ask_trust(
+    reader: &mut Reader,
+    snapshot: &Snapshot,
+    before: Trust,
+    oldest: Option<i64>,
+) -> Result<Trust> {
+    let reading = reader.begin(PAGE_LIMIT).await?;
+    let ask = async |what: &str, sql: &str| {
+        reading.transaction.query_typed(sql, &[]).await.map_err(Error::postgres(format!("reading {what}")))
+    };
     let total = Some(snapshot.partitions.iter().map(|partition| partition.counters.rejected).sum());
     let mut trust = before;
     if trust.rejected_total != total {
-        let rows = session
-            .query(
-                "reading rejected_counts",
-                "SELECT reason, sum(count)::bigint FROM rejected_counts GROUP BY 1 ORDER BY 2 DESC, 1",
-            )
-            .await?;
+        let rows = ask(
+            "rejected_counts",
+            "SELECT reason, sum(count)::bigint FROM rejected_counts GROUP BY 1 ORDER BY 2 DESC, 1",
+        )
+        .await?;
         trust.rejected = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         trust.rejected_total = total;
+    }
+    trust.before_oldest = 0;
+    if let Some(oldest) = oldest {
+        let sql = format!(
+            "SELECT coalesce(sum(count), 0)::bigint FROM kpi_minute
+             WHERE minute < date_trunc('minute', timestamp '1970-01-01' + {oldest}::bigint * interval '1 microsecond')"
+        );
+        trust.before_oldest = ask("kpi_minute", &sql).await?.first().map_or(0, |row| row.get(0));
     }
     let sql = format!(
         "SELECT up_to_ms, sum(count)::bigint FROM latency_minute
          WHERE minute > (now() AT TIME ZONE 'UTC') - interval '{MINUTES} minutes' GROUP BY 1 ORDER BY 1"
     );
-    let bins: Vec<(i64, i64)> =
-        session.query("reading latency_minute", &sql).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let bins: Vec<(i64, i64)> = ask("latency_minute", &sql).await?.iter().map(|row| (row.get(0), row.get(1))).collect();
+    reading.end().await?;
     trust.latency_events = bins.iter().map(|(_, count)| count).sum();
     trust.latency_ms = (trust.latency_events > 0).then(|| {
         [0.5, 0.95, 0.99].map(|fraction| {

@@ -6,13 +6,18 @@ use std::time::Duration;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use crate::error::{Error, Result};
 use crate::kafka::client::{ASK_LIMIT, ClientLog, REFUSED, TopicInfo, find_topic, refused};
 use crate::kafka::ffi::cluster_id;
 use crate::kafka::options::options;
 use crate::postgres::connect::{connect, connect_within};
+use crate::postgres::own_session;
+use crate::postgres::shape::Shape;
 use crate::postgres::tables::Tables;
+use crate::postgres::version;
+use ccstream_core::Error as CoreError;
 use ccstream_core::settings::{DatabaseUrl, KafkaConfig};
 
 /// The oldest PostgreSQL whose features are all that is used.
@@ -23,7 +28,7 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What: broker, topic, database, tables, privileges, versions.
+    /// What: broker, topic, database, session, tables, privileges, versions.
     pub name: &'static str,
     /// Whether it is as it must be.
     pub ok: bool,
@@ -126,7 +131,7 @@ async fn check_database(url: &DatabaseUrl, tables: &Tables, checks: &mut Vec<Che
 async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
     let ask = || Error::postgres("asking the database");
     let row = client
-        .query_one(
+        .query_typed_one(
             "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version'),
                     current_setting('server_encoding'), pg_is_in_recovery(),
                     has_schema_privilege(current_schema(), 'CREATE'),
@@ -153,26 +158,21 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
     let names = tables.names();
     let wanted: Vec<String> = tables.all().iter().map(|table| table.privileges.join(",")).collect();
     let found = client
-        .query(
+        .query_typed(
             "SELECT t, to_regclass(t) IS NOT NULL,
                     CASE WHEN to_regclass(t) IS NULL THEN '' ELSE (
                         SELECT coalesce(string_agg(p, ', '), '') FROM unnest(string_to_array(w, ',')) AS p
                         WHERE NOT has_table_privilege(to_regclass(t), p)) END
              FROM unnest($1::text[], $2::text[]) AS u (t, w)",
-            &[&names, &wanted],
+            &[(&names, Type::TEXT_ARRAY), (&wanted, Type::TEXT_ARRAY)],
         )
         .await
         .map_err(ask())?;
-    let missing: Vec<&str> = found.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
-    let tables_check = if missing.is_empty() {
-        let (last, others) = names.split_last().expect("orders at least");
-        Check::good("tables", format!("{} and {last} are there", others.join(", ")))
-    } else {
-        Check::good("tables", format!("the consumer will create {}", missing.join(", ")))
-    };
+    let missing = found.iter().any(|row| !row.get::<_, bool>(1));
+    let tables_check = check_tables(client, tables).await?;
     let (role, database_name, schema): (String, String, String) = (row.get(7), row.get(8), row.get(9));
     let (mut lacking, mut grants) = (Vec::new(), Vec::new());
-    if !missing.is_empty() && may_create != Some(true) {
+    if missing && may_create != Some(true) {
         lacking.push("CREATE on the schema".to_owned());
         grants.push(format!("GRANT CREATE ON SCHEMA {schema} TO {role};"));
     }
@@ -192,5 +192,46 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
     } else {
         Check::bad("privileges", format!("{user} lacks {}", lacking.join("; ")), grants.join(" "))
     };
-    Ok(vec![database, tables_check, privileges])
+    Ok(vec![database, check_session(client, url).await?, tables_check, privileges])
+}
+
+/// Whether the consumer would have its own session.
+async fn check_session(client: &Client, url: &DatabaseUrl) -> Result<Check> {
+    match own_session::check(url, client).await {
+        Ok(()) => Ok(Check::good("session", "each connection has its own")),
+        Err(Error::Core(CoreError::Config { reason, .. })) => {
+            let (found, mend) = reason.split_once(": ").unwrap_or((&reason, ""));
+            Ok(Check::bad("session", found, mend))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the tables are as they must be, or can be made so.
+async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
+    let mut plans = Vec::new();
+    if let Some(shape) = Shape::read(client).await? {
+        let complaints = shape.complaints(client).await?;
+        if !complaints.what.is_empty() {
+            return Ok(Check::bad("tables", complaints.found(), complaints.cure()));
+        }
+        let missing: Vec<&str> = shape.missing().iter().map(|column| column.name).collect();
+        if !missing.is_empty() {
+            plans.push(format!("add {} to orders", missing.join(", ")));
+        }
+    }
+    let lacking = match version::check(client, tables).await {
+        Err(Error::Schema(reason)) => {
+            let (found, mend) = reason.split_once(": ").unwrap_or((&reason, ""));
+            return Ok(Check::bad("tables", found, mend));
+        }
+        lacking => lacking?,
+    };
+    plans.append(&mut lacking.in_words());
+    if !plans.is_empty() {
+        return Ok(Check::good("tables", format!("the consumer will {}", plans.join("; "))));
+    }
+    let names = tables.names();
+    let (last, others) = names.split_last().expect("orders at least");
+    Ok(Check::good("tables", format!("{} and {last} are there", others.join(", "))))
 }

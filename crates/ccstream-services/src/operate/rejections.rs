@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::postgres::connect::{connect, connect_to_read};
 pub use crate::postgres::derived::rejected::{KeptMessage, Selection};
 pub use crate::postgres::derived::rejected_counts::ReasonCount;
 use crate::postgres::derived::{rejected, rejected_counts};
+use crate::postgres::reading::{NO_LIMIT, PAGE_LIMIT, Reader};
+use crate::postgres::tables::Tables;
 use crate::produce::resend;
 use ccstream_core::record::Record;
 use ccstream_core::settings::{DatabaseUrl, KafkaConfig, ProducerConfig};
@@ -29,12 +30,20 @@ pub struct Resent {
 
 /// Counts the kept messages by reason, the most frequent first.
 pub async fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
-    rejected_counts::count(&connect_to_read(url).await?.0).await
+    let mut reader = Reader::connect(url, &Tables::default()).await?;
+    let reading = reader.begin(PAGE_LIMIT).await?;
+    let counts = rejected_counts::count(&reading.transaction).await?;
+    reading.end().await?;
+    Ok(counts)
 }
 
 /// The selected messages, the newest first.
 pub async fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<KeptMessage>> {
-    rejected::select(&connect_to_read(url).await?.0, selection).await
+    let mut reader = Reader::connect(url, &Tables::default()).await?;
+    let reading = reader.begin(PAGE_LIMIT).await?;
+    let messages = rejected::select(&reading.transaction, selection).await?;
+    reading.end().await?;
+    Ok(messages)
 }
 
 /// So many messages are held at once.
@@ -51,8 +60,13 @@ pub fn replay(
     stop: &CancellationToken,
 ) -> Result<Resent> {
     let runtime = crate::runtime()?;
-    let mut client = runtime.block_on(connect(url))?;
-    let (left_out, newest) = runtime.block_on(rejected::count_left_out(&client, selection))?;
+    let mut reader = runtime.block_on(Reader::connect(url, &Tables::default()))?;
+    let (left_out, newest) = runtime.block_on(async {
+        let reading = reader.begin(NO_LIMIT).await?;
+        let counted = rejected::count_left_out(&reading.transaction, selection).await?;
+        reading.end().await?;
+        Ok::<_, Error>(counted)
+    })?;
     let mut resent = Resent {
         sent: 0,
         masked: left_out.masked as u64,
@@ -64,7 +78,12 @@ pub fn replay(
     let mut last = 0;
     let mut failures = Vec::new();
     while !stop.is_cancelled() {
-        let page = runtime.block_on(rejected::sendable(&client, selection, (last, newest), PAGE))?;
+        let page = runtime.block_on(async {
+            let reading = reader.begin(NO_LIMIT).await?;
+            let page = rejected::sendable(&reading.transaction, selection, (last, newest), PAGE).await?;
+            reading.end().await?;
+            Ok::<_, Error>(page)
+        })?;
         let Some(end) = page.last() else { break };
         last = end.0;
         let mut by_topic: BTreeMap<String, (Vec<i64>, Vec<Record>)> = BTreeMap::new();
@@ -77,7 +96,7 @@ pub fn replay(
             let kafka = KafkaConfig { topic, ..kafka.clone() };
             let (delivered, failure) = resend(&ProducerConfig { kafka, ..ProducerConfig::default() }, &events)?;
             let delivered: Vec<i64> = delivered.into_iter().map(|place| ids[place]).collect();
-            runtime.block_on(rejected::mark_replayed(&mut client, &delivered))?;
+            runtime.block_on(rejected::mark_replayed(&mut reader.client, &delivered))?;
             resent.sent += delivered.len() as u64;
             failures.extend(failure);
         }

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::{IsolationLevel, Transaction};
-
 use crate::error::{Error, Result};
 use crate::live::check;
 use crate::postgres::Counters;
-use crate::postgres::connect::{connect, end_when_left};
-use crate::postgres::derived::Recount;
+use crate::postgres::derived::{Recount, Snapshot};
+use crate::postgres::reading::{NO_LIMIT, Reader, end_when_left};
 use crate::postgres::tables::Tables;
 use ccstream_core::settings::DatabaseUrl;
 
@@ -43,6 +41,12 @@ pub struct VerifyReport {
     pub figures: u64,
     /// Rows of `orders` that another program inserted; no counter knows them.
     pub foreign_rows: i64,
+    /// Rows of `orders` by partition that no offset row knows, as where `kafka_offsets` was emptied.
+    pub unknown_rows: BTreeMap<i32, i64>,
+    /// Rows that were stored and are gone, where they are all rows of the oldest minutes and no others.
+    pub expired_rows: i64,
+    /// The minute before which they are gone; microseconds since 1970 UTC.
+    pub expired_before: Option<i64>,
     /// What disagrees, each with both figures.
     pub problems: Vec<String>,
 }
@@ -55,56 +59,42 @@ pub fn verify(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result
 
 /// The same. Dropped before its end, it leaves nothing that goes on in PostgreSQL (from 14 on).
 pub async fn count_again(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
-    let mut client = connect(url).await?;
-    end_when_left(&client).await;
-    let snapshot = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::RepeatableRead)
-        .read_only(true)
-        .start()
-        .await
-        .map_err(Error::postgres("beginning a snapshot"))?;
-    check_tables(&snapshot, tables).await?;
+    let mut reader = Reader::connect(url, tables).await?;
+    let mut reading = reader.begin(NO_LIMIT).await?;
+    end_when_left(&mut reading).await?;
+    reading.check_tables(tables).await?;
+    let mut snapshot = Snapshot { transaction: &reading.transaction, since: None };
     let mut report = VerifyReport::default();
     compare_partitions(&snapshot, &mut report).await?;
+    compare_rows(&mut snapshot, &mut report).await?;
     for derived in tables.derived() {
         let Recount { cells, mut problems } = derived.recount(&snapshot).await?;
         report.cells += cells;
         report.problems.append(&mut problems);
     }
     if !counters_only {
-        let (figures, mut differing) = check::compare(&snapshot).await?;
+        let (figures, mut differing) = check::compare(snapshot.transaction).await?;
         report.figures = figures;
         report.problems.append(&mut differing);
     }
+    reading.end().await?;
     Ok(report)
 }
 
-async fn check_tables(snapshot: &Transaction<'_>, tables: &Tables) -> Result<()> {
-    let row = snapshot
-        .query_one(
-            "SELECT string_agg(t, ', ') FROM unnest($1::text[]) AS t WHERE to_regclass(t) IS NULL",
-            &[&tables.names()],
-        )
-        .await
-        .map_err(Error::postgres("looking for the tables"))?;
-    match row.get::<_, Option<String>>(0) {
-        None => Ok(()),
-        Some(missing) => Err(Error::Schema(format!("there is no table {missing}; start the consumer once"))),
-    }
-}
-
-async fn compare_partitions(snapshot: &Transaction<'_>, report: &mut VerifyReport) -> Result<()> {
+/// Compares each partition's counters with one another.
+async fn compare_partitions(snapshot: &Snapshot<'_>, report: &mut VerifyReport) -> Result<()> {
     let step = || Error::postgres("counting rows");
     let mut rows_of: BTreeMap<i32, i64> = BTreeMap::new();
-    for row in snapshot.query("SELECT kafka_partition, count(*) FROM orders GROUP BY 1", &[]).await.map_err(step())? {
+    let found = "SELECT kafka_partition, count(*) FROM orders GROUP BY 1";
+    for row in snapshot.transaction.query_typed(found, &[]).await.map_err(step())? {
         match row.get::<_, Option<i32>>(0) {
             Some(partition) => drop(rows_of.insert(partition, row.get(1))),
             None => report.foreign_rows = row.get(1),
         }
     }
     let rows = snapshot
-        .query(
+        .transaction
+        .query_typed(
             "SELECT o.consumer_group, o.topic, o.partition, o.next_offset, o.consumed, o.stored, o.duplicate,
                     o.rejected, o.missing, coalesce(r.kept, 0)
              FROM kafka_offsets o LEFT JOIN (
@@ -115,7 +105,6 @@ async fn compare_partitions(snapshot: &Transaction<'_>, report: &mut VerifyRepor
         )
         .await
         .map_err(step())?;
-    let mut stored_of: BTreeMap<i32, i64> = BTreeMap::new();
     for row in &rows {
         let counters = Counters {
             consumed: row.get(4),
@@ -125,7 +114,6 @@ async fn compare_partitions(snapshot: &Transaction<'_>, report: &mut VerifyRepor
             missing: row.get(8),
         };
         let partition: i32 = row.get(2);
-        *stored_of.entry(partition).or_default() += counters.stored;
         let one = PartitionReport {
             group: row.get(0),
             topic: row.get(1),
@@ -145,13 +133,77 @@ async fn compare_partitions(snapshot: &Transaction<'_>, report: &mut VerifyRepor
         }
         report.partitions.push(one);
     }
+    rows_of.retain(|partition, _| report.partitions.iter().all(|one| one.partition != *partition));
+    report.unknown_rows = rows_of;
+    Ok(())
+}
+
+/// Compares the rows that are there with those that were stored. Where only the oldest are gone, minute by minute, they
+/// were deleted as old: the rest is compared from there on.
+async fn compare_rows(snapshot: &mut Snapshot<'_>, report: &mut VerifyReport) -> Result<()> {
+    let step = || Error::postgres("looking for rows that are lacking");
     // Two topics' partitions of one number share their rows' number: compared together.
-    for partition in rows_of.keys().chain(stored_of.keys()).collect::<std::collections::BTreeSet<_>>() {
-        let rows = rows_of.get(partition).copied().unwrap_or_default();
-        let stored = stored_of.get(partition).copied().unwrap_or_default();
-        if rows != stored {
+    let mut partitions: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
+    for one in &report.partitions {
+        let (stored, rows) = partitions.entry(one.partition).or_default();
+        *stored += one.counters.stored;
+        *rows = one.rows;
+    }
+    for (partition, rows) in &report.unknown_rows {
+        partitions.insert(*partition, (0, *rows));
+    }
+    if partitions.values().all(|(stored, rows)| stored == rows) {
+        return Ok(());
+    }
+    let row = snapshot
+        .transaction
+        .query_typed_one(
+            "SELECT minute::text, (extract(epoch FROM minute) * 1000000)::bigint
+             FROM (SELECT date_trunc('minute', min(timestamp)) AS minute
+                   FROM orders WHERE kafka_partition IS NOT NULL) AS o",
+            &[],
+        )
+        .await
+        .map_err(step())?;
+    if let Some(oldest) = row.get::<_, Option<String>>(0) {
+        let sql =
+            format!("SELECT kafka_partition, sum(count)::bigint FROM kpi_minute WHERE minute < '{oldest}' GROUP BY 1");
+        let rows = snapshot.transaction.query_typed(&sql, &[]).await.map_err(step())?;
+        let gone: BTreeMap<i32, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let is_gone = |(partition, (stored, rows)): (&i32, &(i64, i64))| {
+            stored - rows == gone.get(partition).copied().unwrap_or_default()
+        };
+        if partitions.iter().all(is_gone) {
+            report.expired_rows = gone.values().sum();
+            report.expired_before = row.get(1);
+            snapshot.since = Some(oldest);
+            return Ok(());
+        }
+    }
+    for (partition, (stored, rows)) in &partitions {
+        if stored != rows {
             report.problems.push(format!("partition {partition}: stored {stored} but {rows} rows in orders"));
         }
+    }
+    let row = snapshot
+        .transaction
+        .query_typed_one(
+            "SELECT coalesce(sum(lacking), 0)::bigint, count(*), min(minute)::text, max(minute)::text
+             FROM (SELECT minute, counted - coalesce(found, 0) AS lacking
+                   FROM (SELECT minute, sum(count) AS counted FROM kpi_minute GROUP BY 1) AS k
+                   LEFT JOIN (SELECT date_trunc('minute', timestamp) AS minute, count(*) AS found
+                              FROM orders WHERE kafka_partition IS NOT NULL GROUP BY 1) AS o USING (minute)) AS m
+             WHERE lacking > 0",
+            &[],
+        )
+        .await
+        .map_err(step())?;
+    let (lacking, minutes): (i64, i64) = (row.get(0), row.get(1));
+    if let (Some(first), Some(last)) = (row.get::<_, Option<String>>(2), row.get::<_, Option<String>>(3)) {
+        report.problems.push(format!(
+            "{lacking} rows that were stored are not in orders: of {minutes} minutes, the first {first}, the last {last} \
+             (UTC)"
+        ));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL: plain ones, one that writes, and one that reads.
+//! Connections to PostgreSQL: plain ones, and one with settings, which writes.
 
 use std::time::Duration;
 
@@ -8,8 +8,6 @@ use tokio_postgres::{Client, Config};
 
 use super::target::{connector, read};
 use crate::error::{Error, Result};
-use crate::postgres::schema::READER;
-use crate::postgres::tables::Tables;
 use ccstream_core::settings::DatabaseUrl;
 
 /// How long a connection may take to be opened.
@@ -45,19 +43,15 @@ pub(crate) async fn connect_within(url: &DatabaseUrl, limit: Duration) -> Result
     open(url, None, limit).await.map(|(client, _)| client)
 }
 
-/// Connects, and gives the session these settings, which beat those of the role, of the database and in the URL. Of each,
+/// Connects, with settings in the startup packet, which beat those of the role, of the database and in the URL. Of each,
 /// the name comes before the value; neither may have a blank.
 ///
-/// They are sent in the startup packet: a `statement_timeout` of the role may be shorter than the statement that would
-/// lift it. A pooler may refuse or ignore them there, so they are set after connecting as well.
+/// A `statement_timeout` of the role may be shorter than the statement that would lift it. A pooler may refuse or ignore
+/// them there, so that they are [`set`] after connecting as well.
 pub(crate) async fn connect_with(url: &DatabaseUrl, settings: &[(&str, &str)]) -> Result<(Client, Service)> {
-    let (client, service) = match open(url, Some(settings), CONNECT_LIMIT).await {
-        Err(error) if may_refuse_options(&error) => open(url, None, CONNECT_LIMIT).await?,
-        opened => opened?,
-    };
-    match set(&client, settings).await {
-        Ok(()) => Ok((client, service)),
-        Err(error) => Err(service.explain(&client, error).await),
+    match open(url, Some(settings), CONNECT_LIMIT).await {
+        Err(error) if may_refuse_options(&error) => open(url, None, CONNECT_LIMIT).await,
+        opened => opened,
     }
 }
 
@@ -100,7 +94,7 @@ fn add_options(config: &mut Config, settings: &[(&str, &str)]) {
 }
 
 /// Sets them in the session, those first that every server has: among them may be one that ends the statement.
-async fn set(client: &Client, settings: &[(&str, &str)]) -> Result<()> {
+pub(crate) async fn set(client: &Client, settings: &[(&str, &str)]) -> Result<()> {
     let mut statements = String::new();
     for (name, value) in settings.iter().filter(|(name, _)| !YOUNGER.contains(name)) {
         statements.extend(["SET ", name, " = '", value, "'; "]);
@@ -110,43 +104,4 @@ async fn set(client: &Client, settings: &[(&str, &str)]) -> Result<()> {
         statements.extend(["SELECT set_config('", name, "', '", value, "', false) WHERE ", &exists, "; "]);
     }
     client.batch_execute(&statements).await.map_err(Error::postgres("setting up the connection"))
-}
-
-/// Has the server give up a query that takes minutes once nobody is there to hear its answer. Before PostgreSQL 14, and on
-/// Windows, it goes on to the query's end.
-pub(crate) async fn end_when_left(client: &Client) {
-    if let Err(error) = client.batch_execute("SET client_connection_check_interval = '1s'").await {
-        tracing::debug!(%error, "PostgreSQL does not look whether its client is there.");
-    }
-}
-
-/// The settings of a session that reads.
-const READING: [(&str, &str); 5] = [
-    ("statement_timeout", "60s"),
-    ("idle_in_transaction_session_timeout", "60s"),
-    ("default_transaction_read_only", "on"),
-    ("timezone", "UTC"),
-    ("client_encoding", "UTF8"),
-];
-
-/// Connects for reading only, with the reading role's rights where there is one that may read all of it; that
-/// role.
-pub(crate) async fn connect_to_read(url: &DatabaseUrl) -> Result<(Client, Option<String>)> {
-    let (client, _) = connect_with(url, &READING).await?;
-    // A table made anew by somebody else, or restored, may not be the role's to read.
-    let role = client
-        .query_opt(
-            "SELECT rolname::text FROM pg_roles r WHERE rolname = $1 AND pg_has_role(r.oid, 'MEMBER') AND (
-                 SELECT count(*) = cardinality($2) AND bool_and(has_table_privilege(r.oid, c.oid, 'SELECT'))
-                 FROM unnest($2::text[]) AS t JOIN pg_class c ON c.oid = to_regclass(t))",
-            &[&READER, &Tables::default().read()],
-        )
-        .await
-        .map_err(Error::postgres("setting up the connection"))?;
-    let mut role: Option<String> = role.map(|row| row.get(0));
-    // From PostgreSQL 16 on, a member need not be allowed to take the role.
-    if role.is_some() && client.batch_execute(&format!("SET ROLE {READER}")).await.is_err() {
-        role = None;
-    }
-    Ok((client, role))
 }

@@ -11,18 +11,23 @@ mod blockers;
 pub(crate) mod connect;
 mod copy;
 pub mod derived;
+mod fixes;
 mod insert;
 mod offsets;
 mod orders;
+pub(crate) mod own_session;
 mod password;
+pub(crate) mod reading;
 mod row_refusal;
 pub(crate) mod schema;
+pub(crate) mod shape;
 mod staging;
 mod statements;
 pub mod table;
 pub mod tables;
 mod target;
 mod tls;
+pub(crate) mod version;
 
 use std::collections::BTreeMap;
 
@@ -91,6 +96,8 @@ pub(crate) struct Store {
     caution: Caution,
     blame: Blame,
     tables: Tables,
+    /// Whether the topic is read from its beginning where `orders` has none of the rows that were stored.
+    start_over: bool,
 }
 
 impl Store {
@@ -109,7 +116,12 @@ impl Store {
         let mut settings = WRITING.to_vec();
         settings.push(("synchronous_commit", if config.synchronous_commit { "on" } else { "off" }));
         let (client, service) = connect::connect_with(&url, &settings).await?;
-        let backend = match register(&client, mark).await {
+        let prepared = async {
+            own_session::check(&url, &client).await?;
+            connect::set(&client, &settings).await?;
+            register(&client, mark).await
+        };
+        let backend = match prepared.await {
             Ok(backend) => backend,
             Err(error) => return Err(service.explain(&client, error).await),
         };
@@ -125,6 +137,7 @@ impl Store {
             caution,
             blame: blame.clone(),
             tables: tables.clone(),
+            start_over: config.start_over,
         })
     }
 
@@ -135,7 +148,7 @@ impl Store {
 
     /// Makes and checks the tables.
     pub(crate) async fn ensure_schema(&mut self) -> Result<SchemaChange> {
-        schema::ensure(&mut self.client, &self.tables).await
+        schema::ensure(&mut self.client, &self.tables, self.start_over).await
     }
 
     /// Makes partitions this consumer's own, ending consumers that were stopped while they held them.

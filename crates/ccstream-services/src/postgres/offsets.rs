@@ -7,55 +7,48 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Transaction};
 
 use super::statements::Statements;
-use super::table::{Table, Upgrade, WRITES};
+use super::table::{OwnColumn, Table, WRITES};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Advance;
-
-const CREATE_OFFSETS: &str = "\
-CREATE TABLE kafka_offsets (
-    consumer_group TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    partition INTEGER NOT NULL,
-    cluster_id TEXT,
-    topic_id TEXT,
-    epoch BIGINT NOT NULL,
-    next_offset BIGINT NOT NULL,
-    consumed BIGINT NOT NULL DEFAULT 0,
-    stored BIGINT NOT NULL DEFAULT 0,
-    duplicate BIGINT NOT NULL DEFAULT 0,
-    rejected BIGINT NOT NULL DEFAULT 0,
-    missing BIGINT NOT NULL DEFAULT 0,
-    owner_pid INTEGER,
-    owner_start TIMESTAMPTZ,
-    updated_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    PRIMARY KEY (consumer_group, topic, partition),
-    CONSTRAINT kafka_offsets_identity CHECK (consumed = stored + duplicate + rejected)
-);
-COMMENT ON TABLE kafka_offsets IS
-    'ccstream: how far each partition of a topic is stored, and what became of its messages';";
-
-/// Whether a partition's owners were killed at one offset.
-const COUNT_DEATHS: Upgrade = Upgrade {
-    what: "adding the owners' deaths to kafka_offsets",
-    is_needed: "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('kafka_offsets')
-                                   AND attname = 'deaths' AND NOT attisdropped)",
-    statements: "\
-ALTER TABLE kafka_offsets ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0, ADD COLUMN died_at BIGINT;
-COMMENT ON COLUMN kafka_offsets.deaths IS
-    'consumers in a row that ended at the offset died_at without releasing the partition, as if killed';",
-};
 
 /// How far each partition is stored.
 pub(super) const OFFSETS: Table = Table {
     name: "kafka_offsets",
-    ddl: || format!("{CREATE_OFFSETS}\n{}", COUNT_DEATHS.statements),
+    comment: "ccstream: how far each partition of a topic is stored, and what became of its messages",
+    columns: &[
+        OwnColumn::new("consumer_group", "TEXT NOT NULL"),
+        OwnColumn::new("topic", "TEXT NOT NULL"),
+        OwnColumn::new("partition", "INTEGER NOT NULL"),
+        OwnColumn::new("cluster_id", "TEXT"),
+        OwnColumn::new("topic_id", "TEXT"),
+        OwnColumn::new("epoch", "BIGINT NOT NULL"),
+        OwnColumn::new("next_offset", "BIGINT NOT NULL"),
+        // Without defaults: a counter that was lost cannot be counted again.
+        OwnColumn::new("consumed", "BIGINT NOT NULL"),
+        OwnColumn::new("stored", "BIGINT NOT NULL"),
+        OwnColumn::new("duplicate", "BIGINT NOT NULL"),
+        OwnColumn::new("rejected", "BIGINT NOT NULL"),
+        OwnColumn::new("missing", "BIGINT NOT NULL"),
+        OwnColumn::new("owner_pid", "INTEGER"),
+        OwnColumn::new("owner_start", "TIMESTAMPTZ"),
+        OwnColumn::new("updated_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
+        OwnColumn::new("deaths", "INTEGER NOT NULL DEFAULT 0").meaning(
+            "consumers in a row that ended at the offset died_at without releasing the partition, as if killed",
+        ),
+        OwnColumn::new("died_at", "BIGINT"),
+    ],
+    constraints: &[
+        "PRIMARY KEY (consumer_group, topic, partition)",
+        "CONSTRAINT kafka_offsets_identity CHECK (consumed = stored + duplicate + rejected)",
+    ],
+    fill: None,
     privileges: WRITES,
     reader: true,
-    on_new_orders: Some(START_OVER_OFFSETS),
-    upgrades: &[COUNT_DEATHS],
+    on_start_over: Some(START_OVER_OFFSETS),
+    upgrades: &[],
 };
 
-/// With a new, empty `orders`, offsets of an earlier one would skip every row: back to the
+/// With an empty `orders`, offsets of an earlier one would skip every row: back to the
 /// beginning. The rejected messages are still kept, and still counted.
 const START_OVER_OFFSETS: &str = "\
 UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected, stored = 0, duplicate = 0,
@@ -204,8 +197,9 @@ pub(crate) async fn take_over(
         .query(
             &format!(
                 "INSERT INTO kafka_offsets AS o
-                     (consumer_group, topic, partition, cluster_id, topic_id, epoch, next_offset, owner_pid, owner_start)
-                 SELECT $1, $2, p, $4, $5, 1, 0, pg_backend_pid(),
+                     (consumer_group, topic, partition, cluster_id, topic_id, epoch, next_offset, consumed, stored,
+                      duplicate, rejected, missing, owner_pid, owner_start)
+                 SELECT $1, $2, p, $4, $5, 1, 0, 0, 0, 0, 0, 0, pg_backend_pid(),
                         (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
                  FROM unnest($3::int[]) AS p ORDER BY p
                  ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET

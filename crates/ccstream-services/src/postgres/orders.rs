@@ -6,19 +6,29 @@ use ccstream_core::table::{COLUMNS, Column};
 use super::table::{Table, WRITES};
 
 /// The rows themselves.
-pub(super) const ORDERS: Table =
-    Table { name: "orders", ddl: create_orders, privileges: WRITES, reader: true, on_new_orders: None, upgrades: &[] };
+pub(super) const ORDERS: Table = Table {
+    name: "orders",
+    comment: "ccstream: one row per card transaction; timestamp is UTC, a negative value is a refund",
+    columns: &[],
+    constraints: &[],
+    fill: None,
+    privileges: WRITES,
+    reader: true,
+    on_start_over: None,
+    upgrades: &[],
+};
 
-fn create_orders() -> String {
+/// The statements that make it.
+pub(super) fn create_orders() -> String {
     let declare = |column: &Column| {
         let key = if matches!(column.sql_type, SqlType::Id(_)) { " PRIMARY KEY" } else { "" };
         format!("    {} {}{key}", column.name, column.sql_type.declaration())
     };
     format!(
         "CREATE TABLE orders (\n{}\n);\n\
-         COMMENT ON TABLE orders IS 'ccstream: one row per card transaction; timestamp is UTC, \
-         a negative value is a refund';\n{}",
+         COMMENT ON TABLE orders IS '{}';\n{}",
         COLUMNS.iter().map(declare).collect::<Vec<_>>().join(",\n"),
+        ORDERS.comment,
         COLUMNS.iter().map(comment).collect::<Vec<_>>().join("\n")
     )
 }

@@ -3,17 +3,16 @@
 //! `CREATE TABLE IF NOT EXISTS` fail; it reads the catalogue and alters only what is missing, since
 //! `ADD COLUMN IF NOT EXISTS` waits behind every reader even where the column is there.
 
-use std::collections::HashMap;
-
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use super::begin;
 use super::offsets::OFFSETS;
-use super::orders::{ORDERS, comment};
+use super::orders::comment;
+use super::shape::Shape;
 use super::tables::Tables;
+use super::version;
 use crate::error::{Error, Result};
-use ccstream_core::table::{COLUMNS, Column};
 
 /// The key of the advisory lock: "ccstream" in ASCII.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"ccstream");
@@ -28,7 +27,7 @@ pub struct SchemaChange {
     pub created_orders: bool,
     /// Columns that were added to an `orders` that was.
     pub added_columns: Vec<String>,
-    /// `orders` was new but offsets were not: every partition is read from its beginning again.
+    /// `orders` had none of the rows that were stored: every partition is read from its beginning again.
     pub started_over: bool,
 }
 
@@ -42,13 +41,13 @@ struct Plan {
 
 /// Makes and checks the tables. Errors: [`Error::Schema`] with what is wrong and how to mend it; for a
 /// role that may not make them, the statements for somebody who may.
-pub(crate) async fn ensure(client: &mut Client, tables: &Tables) -> Result<SchemaChange> {
+pub(crate) async fn ensure(client: &mut Client, tables: &Tables, start_over: bool) -> Result<SchemaChange> {
     let step = || Error::postgres("preparing the tables");
     // A snapshot of before the lock would not show what the one before us made.
     let mut transaction = begin(client).await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK_KEY]).await.map_err(step())?;
     check_encoding(&transaction).await?;
-    let plan = plan(&transaction, tables).await?;
+    let plan = plan(&transaction, tables, start_over).await?;
     for (what, statements) in &plan.steps {
         match transaction.batch_execute(statements).await.map_err(Error::postgres(what)) {
             Err(error) if error.sql_state() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
@@ -114,12 +113,13 @@ fn grant_reader(tables: &Tables, schema: &str) -> String {
     format!("GRANT USAGE ON SCHEMA {schema} TO {READER};\nGRANT SELECT ON {read} TO {READER}")
 }
 
-async fn plan(transaction: &Transaction<'_>, tables: &Tables) -> Result<Plan> {
+async fn plan(transaction: &Transaction<'_>, tables: &Tables, start_over: bool) -> Result<Plan> {
     let mut plan = Plan::default();
-    let orders_exist = exists(transaction, ORDERS.name).await?;
-    plan.change.created_orders = !orders_exist;
-    if orders_exist {
-        let missing = check_orders(transaction).await?;
+    let shape = Shape::read(transaction).await?;
+    plan.change.created_orders = shape.is_none();
+    if let Some(shape) = &shape {
+        shape.complaints(transaction).await?.into_error()?;
+        let missing = shape.missing();
         if !missing.is_empty() {
             let add = missing.iter().map(|one| format!("ADD COLUMN {} {}", one.name, one.sql_type.declaration()));
             let add: Vec<String> = add.collect();
@@ -129,15 +129,21 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables) -> Result<Plan> {
         }
         plan.change.added_columns = missing.iter().map(|column| column.name.to_owned()).collect();
     }
+    let lacking = version::check(transaction, tables).await?;
+    if !lacking.tables.contains(&OFFSETS.name) {
+        plan.change.started_over = is_lost(transaction, shape.as_ref(), start_over).await?;
+    }
     for table in tables.all() {
         let name = table.name;
-        if !exists(transaction, name).await? {
-            plan.steps.push((format!("creating the table {name}"), (table.ddl)()));
+        if lacking.tables.contains(&name) {
+            plan.steps.push((format!("creating the table {name}"), table.ddl()));
             continue;
         }
-        if let (false, Some(start_over)) = (orders_exist, table.on_new_orders) {
-            plan.steps.push((format!("starting {name} over with a new table orders"), start_over.to_owned()));
-            plan.change.started_over |= name == OFFSETS.name && has_rows(transaction).await?;
+        if let Some((_, columns)) = lacking.columns.iter().find(|(one, _)| one.name == name) {
+            plan.steps.push((format!("adding columns to {name}"), table.add_columns(columns)));
+        }
+        if let (true, Some(statement)) = (plan.change.started_over, table.on_start_over) {
+            plan.steps.push((format!("starting {name} over with an empty table orders"), statement.to_owned()));
         }
         for upgrade in table.upgrades {
             let row = transaction.query_one(upgrade.is_needed, &[]).await;
@@ -147,6 +153,36 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables) -> Result<Plan> {
         }
     }
     Ok(plan)
+}
+
+/// Whether `orders` has none of the rows that the offset rows count. Errors: it has none, and the topic is not to be
+/// read again: what Kafka no longer has would be lost without a word.
+async fn is_lost(transaction: &Transaction<'_>, orders: Option<&Shape>, start_over: bool) -> Result<bool> {
+    let step = || Error::postgres("comparing orders with kafka_offsets");
+    let row = transaction.query_one("SELECT coalesce(sum(stored), 0)::bigint FROM kafka_offsets", &[]).await;
+    let stored: i64 = row.map_err(step())?.get(0);
+    if stored == 0 {
+        return Ok(false);
+    }
+    let found = match orders {
+        None => "does not exist",
+        Some(shape) => {
+            // An earlier version's, or somebody else's, without the column has no row of ours.
+            let query = "SELECT EXISTS (SELECT FROM orders WHERE kafka_partition IS NOT NULL)";
+            let has_origin = !shape.missing().iter().any(|column| column.name == "kafka_partition");
+            if has_origin && transaction.query_one(query, &[]).await.map_err(step())?.get(0) {
+                return Ok(false);
+            }
+            "has none of them"
+        }
+    };
+    if start_over {
+        return Ok(true);
+    }
+    Err(Error::Schema(format!(
+        "kafka_offsets says that {stored} rows were stored, and the table orders {found}: restore it, or read what the \
+         topic still has from its beginning, with `start_over`"
+    )))
 }
 
 /// The refusal of a role that may not do it, with all that somebody who may has to run.
@@ -178,16 +214,6 @@ async fn for_an_administrator(
     )))
 }
 
-async fn has_rows(transaction: &Transaction<'_>) -> Result<bool> {
-    let row = transaction.query_one("SELECT EXISTS (SELECT FROM kafka_offsets)", &[]).await;
-    Ok(row.map_err(Error::postgres("reading kafka_offsets"))?.get(0))
-}
-
-async fn exists(transaction: &Transaction<'_>, table: &str) -> Result<bool> {
-    let row = transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await;
-    Ok(row.map_err(Error::postgres("looking for the tables"))?.get(0))
-}
-
 async fn check_encoding(transaction: &Transaction<'_>) -> Result<()> {
     let row =
         transaction.query_one("SHOW server_encoding", &[]).await.map_err(Error::postgres("asking the encoding"))?;
@@ -199,67 +225,4 @@ async fn check_encoding(transaction: &Transaction<'_>) -> Result<()> {
         "the database's encoding is {encoding}, which cannot hold every text; make one with \
          CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
     )))
-}
-
-/// A column of the `orders` that is there.
-struct Found {
-    type_name: String,
-    /// `atttypmod`: VARCHAR's length or NUMERIC's precision and scale, -1 for none.
-    modifier: i32,
-}
-
-/// Checks an `orders` that is there; the columns that it lacks.
-async fn check_orders(transaction: &Transaction<'_>) -> Result<Vec<&'static Column>> {
-    let look = || Error::postgres("reading the shape of orders");
-    let rows = transaction
-        .query(
-            "SELECT a.attname::text, t.typname::text, a.atttypmod
-             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-             WHERE a.attrelid = to_regclass('orders') AND a.attnum > 0 AND NOT a.attisdropped",
-            &[],
-        )
-        .await
-        .map_err(look())?;
-    let found: HashMap<String, Found> =
-        rows.iter().map(|row| (row.get(0), Found { type_name: row.get(1), modifier: row.get(2) })).collect();
-    let keys = transaction
-        .query(
-            "SELECT 1 FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-             WHERE i.indrelid = to_regclass('orders') AND i.indisprimary AND i.indnkeyatts = 1
-               AND i.indimmediate AND a.attname = 'order_id'",
-            &[],
-        )
-        .await
-        .map_err(look())?;
-    let mut wrong = Vec::new();
-    if keys.is_empty() {
-        wrong.push(
-            "order_id is not its primary key (not deferrable), without which repeats cannot be told; \
-             ALTER TABLE orders ADD PRIMARY KEY (order_id)"
-                .to_owned(),
-        );
-    }
-    let mut missing = Vec::new();
-    for column in COLUMNS.iter() {
-        match found.get(column.name) {
-            None => missing.push(column),
-            Some(found) => wrong.extend(complaint(column, found)),
-        }
-    }
-    if !wrong.is_empty() {
-        return Err(Error::Schema(format!("the table orders cannot be used: {}", wrong.join("; "))));
-    }
-    Ok(missing)
-}
-
-/// What is wrong with a column that is there, if anything: its type, or too short for what is accepted.
-fn complaint(column: &Column, found: &Found) -> Option<String> {
-    if column.sql_type.fits(&found.type_name, found.modifier) {
-        return None;
-    }
-    let (name, wanted) = (column.name, column.sql_type.name());
-    Some(format!(
-        "its column {name} ({}) does not hold what {wanted} holds; ALTER TABLE orders ALTER COLUMN {name} TYPE {wanted}",
-        found.type_name
-    ))
 }

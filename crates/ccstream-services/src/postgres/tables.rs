@@ -11,8 +11,9 @@ use super::derived::totals::Totals;
 use super::offsets::OFFSETS;
 use super::orders::ORDERS;
 use super::table::Table;
+use super::version::VERSIONS;
 
-/// The tables of a database: `orders` and `kafka_offsets`, and those that are derived.
+/// The tables of a database: `orders`, `kafka_offsets` and `ccstream_version`, and those that are derived.
 #[derive(Debug, Clone)]
 pub struct Tables {
     derived: Vec<Arc<dyn Derived>>,
@@ -42,7 +43,7 @@ impl Tables {
 
     /// All, in the order in which they are created.
     pub fn all(&self) -> Vec<Table> {
-        [ORDERS, OFFSETS].into_iter().chain(self.derived().map(Derived::table)).collect()
+        [ORDERS, OFFSETS, VERSIONS].into_iter().chain(self.derived().map(Derived::table)).collect()
     }
 
     /// Names of all.

@@ -11,19 +11,8 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::Transaction;
 
 use crate::error::{Error, Result};
-use crate::postgres::derived::{Derived, Recount, Write};
-use crate::postgres::table::Table;
-
-const CREATE_LATENCY: &str = "\
-CREATE TABLE latency_minute (
-    minute TIMESTAMP NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    up_to_ms BIGINT NOT NULL,
-    count BIGINT NOT NULL,
-    PRIMARY KEY (minute, kafka_partition, up_to_ms)
-);
-COMMENT ON TABLE latency_minute IS
-    'ccstream: how many events were stored in a minute (UTC) up to so many milliseconds after their own time; one day';";
+use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
+use crate::postgres::table::{OwnColumn, Table};
 
 /// How often a partition's old cells are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -41,6 +30,24 @@ fn up_to(ms: i64) -> i64 {
     ((((ms - 1) >> shift) + 1) << shift).min(MAX_MS)
 }
 
+const TABLE: Table = Table {
+    name: "latency_minute",
+    comment: "ccstream: how many events were stored in a minute (UTC) up to so many milliseconds after their own \
+              time; one day",
+    columns: &[
+        OwnColumn::new("minute", "TIMESTAMP NOT NULL"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
+        OwnColumn::new("up_to_ms", "BIGINT NOT NULL"),
+        OwnColumn::new("count", "BIGINT NOT NULL"),
+    ],
+    constraints: &["PRIMARY KEY (minute, kafka_partition, up_to_ms)"],
+    fill: None,
+    privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
+    reader: true,
+    on_start_over: None,
+    upgrades: &[],
+};
+
 /// `latency_minute`.
 #[derive(Debug, Default)]
 pub(crate) struct Latency {
@@ -50,14 +57,7 @@ pub(crate) struct Latency {
 
 impl Derived for Latency {
     fn table(&self) -> Table {
-        Table {
-            name: "latency_minute",
-            ddl: || CREATE_LATENCY.to_owned(),
-            privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
-            reader: true,
-            on_new_orders: None,
-            upgrades: &[],
-        }
+        TABLE
     }
 
     fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
@@ -69,7 +69,7 @@ impl Derived for Latency {
     }
 
     /// Nothing: no row says when it was stored.
-    fn recount<'w>(&'w self, _snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+    fn recount<'w>(&'w self, _snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>> {
         Box::pin(std::future::ready(Ok(Recount::default())))
     }
 }

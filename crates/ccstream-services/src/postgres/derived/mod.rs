@@ -29,6 +29,15 @@ pub struct Write<'w> {
     pub batch: &'w Batch,
 }
 
+/// What a recount reads.
+#[allow(missing_debug_implementations, reason = "the driver's transaction has none")]
+pub struct Snapshot<'s> {
+    /// A transaction with one snapshot.
+    pub transaction: &'s Transaction<'s>,
+    /// The minute before which `orders` has no rows any more, where old ones are deleted; as SQL writes a TIMESTAMP.
+    pub since: Option<String>,
+}
+
 /// What a recount of a derived table found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recount {
@@ -46,6 +55,6 @@ pub trait Derived: Debug + Send + Sync {
     /// Adds what a batch brings.
     fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>>;
 
-    /// Compares it with a recount by plain SQL, in a snapshot; nothing where no row says how it came to be.
-    fn recount<'w>(&'w self, snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>>;
+    /// Compares it with a recount by plain SQL; nothing where no row says how it came to be.
+    fn recount<'w>(&'w self, snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>>;
 }

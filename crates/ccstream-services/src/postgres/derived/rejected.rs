@@ -5,50 +5,46 @@ use std::collections::BTreeMap;
 use ccstream_core::batch::RejectedMessage;
 use ccstream_core::kept::{Kept, MAX_KEPT_BYTES};
 use futures_util::future::BoxFuture;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 
 use crate::error::{Error, Result};
 use crate::postgres::derived::rejected_counts::add_replayed;
-use crate::postgres::derived::{Derived, Recount, Write};
-use crate::postgres::table::{Table, Upgrade, WRITES};
+use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
+use crate::postgres::table::{OwnColumn, Table, WRITES};
 
-const CREATE_REJECTED: &str = "\
-CREATE TABLE rejected_events (
-    id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    consumer_group TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    kafka_offset BIGINT NOT NULL,
-    message_key BYTEA,
-    payload BYTEA,
-    masked BOOLEAN NOT NULL,
-    reason TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    rejected_at TIMESTAMPTZ NOT NULL DEFAULT now(),
-    replayed_at TIMESTAMPTZ
-);
-COMMENT ON TABLE rejected_events IS
-    'ccstream: messages that are no valid transaction, as they came (card numbers masked), and why';";
+/// What is kept of a key or payload.
+const HEAD: &str = "card numbers masked; the first 65,536 bytes of it";
 
-/// How long key and payload were, where no more than their heads are kept.
-const ADD_LENGTHS: Upgrade = Upgrade {
-    what: "adding lengths and hashes to rejected_events",
-    is_needed: "SELECT NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('rejected_events')
-                                   AND attname = 'partial' AND NOT attisdropped)",
-    statements: "\
-ALTER TABLE rejected_events
-    ADD COLUMN key_bytes BIGINT,
-    ADD COLUMN key_sha256 BYTEA,
-    ADD COLUMN payload_bytes BIGINT,
-    ADD COLUMN payload_sha256 BYTEA,
-    ADD COLUMN partial BOOLEAN NOT NULL DEFAULT false;
-COMMENT ON COLUMN rejected_events.message_key IS 'card numbers masked; the first 65,536 bytes of it';
-COMMENT ON COLUMN rejected_events.payload IS 'card numbers masked; the first 65,536 bytes of it';
-COMMENT ON COLUMN rejected_events.key_bytes IS 'the length of the whole key';
-COMMENT ON COLUMN rejected_events.key_sha256 IS 'of the whole key, masked';
-COMMENT ON COLUMN rejected_events.payload_bytes IS 'the length of the whole payload';
-COMMENT ON COLUMN rejected_events.payload_sha256 IS 'of the whole payload, masked';
-COMMENT ON COLUMN rejected_events.partial IS 'key or payload is longer than what is kept: it cannot be replayed';",
+const TABLE: Table = Table {
+    name: "rejected_events",
+    comment: "ccstream: messages that are no valid transaction, as they came (card numbers masked), and why",
+    columns: &[
+        OwnColumn::new("id", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+        OwnColumn::new("consumer_group", "TEXT NOT NULL"),
+        OwnColumn::new("topic", "TEXT NOT NULL"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
+        OwnColumn::new("kafka_offset", "BIGINT NOT NULL"),
+        OwnColumn::new("message_key", "BYTEA").meaning(HEAD),
+        OwnColumn::new("payload", "BYTEA").meaning(HEAD),
+        OwnColumn::new("masked", "BOOLEAN NOT NULL"),
+        OwnColumn::new("reason", "TEXT NOT NULL"),
+        OwnColumn::new("detail", "TEXT NOT NULL"),
+        OwnColumn::new("rejected_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
+        OwnColumn::new("replayed_at", "TIMESTAMPTZ"),
+        OwnColumn::new("key_bytes", "BIGINT").meaning("the length of the whole key"),
+        OwnColumn::new("key_sha256", "BYTEA").meaning("of the whole key, masked"),
+        OwnColumn::new("payload_bytes", "BIGINT").meaning("the length of the whole payload"),
+        OwnColumn::new("payload_sha256", "BYTEA").meaning("of the whole payload, masked"),
+        OwnColumn::new("partial", "BOOLEAN NOT NULL DEFAULT false")
+            .meaning("key or payload is longer than what is kept: it cannot be replayed"),
+    ],
+    constraints: &[],
+    fill: None,
+    privileges: WRITES,
+    reader: true,
+    on_start_over: None,
+    upgrades: &[],
 };
 
 /// `rejected_events`.
@@ -57,21 +53,14 @@ pub(crate) struct Rejected;
 
 impl Derived for Rejected {
     fn table(&self) -> Table {
-        Table {
-            name: "rejected_events",
-            ddl: || format!("{CREATE_REJECTED}\n{}", ADD_LENGTHS.statements),
-            privileges: WRITES,
-            reader: true,
-            on_new_orders: None,
-            upgrades: &[ADD_LENGTHS],
-        }
+        TABLE
     }
 
     fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
         Box::pin(keep(write))
     }
 
-    fn recount<'w>(&'w self, snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+    fn recount<'w>(&'w self, snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>> {
         Box::pin(recount(snapshot))
     }
 }
@@ -147,9 +136,10 @@ async fn keep(write: &mut Write<'_>) -> Result<()> {
 }
 
 /// Compares each partition's counter with the rows that are there.
-async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
+async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     let rows = snapshot
-        .query(
+        .transaction
+        .query_typed(
             "SELECT format('group %s, topic %s, partition %s: rejected %s but %s rows in rejected_events',
                            o.consumer_group, o.topic, o.partition, o.rejected, coalesce(r.kept, 0))
              FROM kafka_offsets o LEFT JOIN (
@@ -213,12 +203,12 @@ pub struct Selection {
 }
 
 /// The selected messages, the newest first.
-pub(crate) async fn select(client: &Client, selection: &Selection) -> Result<Vec<KeptMessage>> {
+pub(crate) async fn select(reading: &Transaction<'_>, selection: &Selection) -> Result<Vec<KeptMessage>> {
     // Earlier versions kept whole whatever came.
     let most = MAX_KEPT_BYTES as i64;
     let max_bytes = selection.max_bytes.map_or(most, |bytes| bytes.clamp(0, most)) as i32;
-    let rows = client
-        .query(
+    let rows = reading
+        .query_typed(
             "SELECT id, topic, kafka_partition, kafka_offset, substring(message_key for $4::int),
                     coalesce(key_bytes, octet_length(message_key)), substring(payload for $4::int),
                     coalesce(payload_bytes, octet_length(payload)), payload_sha256, masked, partial, reason, detail,
@@ -226,7 +216,12 @@ pub(crate) async fn select(client: &Client, selection: &Selection) -> Result<Vec
              FROM rejected_events
              WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)
              ORDER BY id DESC LIMIT $3",
-            &[&selection.id, &selection.reason, &selection.limit, &max_bytes],
+            &[
+                (&selection.id, Type::INT8),
+                (&selection.reason, Type::TEXT),
+                (&selection.limit, Type::INT8),
+                (&max_bytes, Type::INT4),
+            ],
         )
         .await
         .map_err(Error::postgres("reading rejected_events"))?;
@@ -267,7 +262,7 @@ pub(crate) struct LeftOut {
 }
 
 /// Counts the selected dead letters that are not to be replayed; with the number of the newest there is.
-pub(crate) async fn count_left_out(client: &Client, selection: &Selection) -> Result<(LeftOut, i64)> {
+pub(crate) async fn count_left_out(reading: &Transaction<'_>, selection: &Selection) -> Result<(LeftOut, i64)> {
     let sql = format!(
         "SELECT count(*) FILTER (WHERE masked),
                 count(*) FILTER (WHERE NOT masked AND partial),
@@ -276,7 +271,7 @@ pub(crate) async fn count_left_out(client: &Client, selection: &Selection) -> Re
                 coalesce(max(id), 0)
          FROM rejected_events WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR reason = $2)"
     );
-    let row = client.query_one(&sql, &[&selection.id, &selection.reason]).await;
+    let row = reading.query_typed_one(&sql, &[(&selection.id, Type::INT8), (&selection.reason, Type::TEXT)]).await;
     let row = row.map_err(Error::postgres("reading rejected_events"))?;
     let left_out = LeftOut { masked: row.get(0), partial: row.get(1), empty: row.get(2), replayed: row.get(3) };
     Ok((left_out, row.get(4)))
@@ -287,7 +282,7 @@ pub(crate) type Sendable = (i64, String, Option<Vec<u8>>, Vec<u8>);
 
 /// The next selected messages that can be sent again, oldest first: after one and up to another, at most `limit`.
 pub(crate) async fn sendable(
-    client: &Client,
+    reading: &Transaction<'_>,
     selection: &Selection,
     (after, to): (i64, i64),
     limit: i64,
@@ -298,7 +293,11 @@ pub(crate) async fn sendable(
            AND {SENDABLE} AND replayed_at IS NULL AND id > $3 AND id <= $4
          ORDER BY id LIMIT $5"
     );
-    let rows = client.query(&sql, &[&selection.id, &selection.reason, &after, &to, &limit]).await;
+    let bounds = [after, to, limit];
+    let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+        vec![(&selection.id, Type::INT8), (&selection.reason, Type::TEXT)];
+    parameters.extend(bounds.iter().map(|bound| (bound as &(dyn ToSql + Sync), Type::INT8)));
+    let rows = reading.query_typed(&sql, &parameters).await;
     let rows = rows.map_err(Error::postgres("reading rejected_events"))?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect())
 }
@@ -308,10 +307,10 @@ pub(crate) async fn mark_replayed(client: &mut Client, ids: &[i64]) -> Result<()
     let step = || Error::postgres("noting what was sent again");
     let transaction = client.transaction().await.map_err(step())?;
     let marked = transaction
-        .query(
+        .query_typed(
             "UPDATE rejected_events SET replayed_at = now() WHERE id = ANY($1) AND replayed_at IS NULL
              RETURNING consumer_group, topic, kafka_partition, reason",
-            &[&ids],
+            &[(&ids, Type::INT8_ARRAY)],
         )
         .await
         .map_err(step())?;

@@ -4,34 +4,40 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
-use tokio_postgres::{Client, Row, Transaction};
+use tokio_postgres::types::Type;
+use tokio_postgres::{Row, Transaction};
 
 use crate::error::{Error, Result};
-use crate::postgres::derived::{Derived, Recount, Write};
-use crate::postgres::table::{Table, WRITES};
+use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
+use crate::postgres::table::{OwnColumn, Table, WRITES};
 
-const CREATE_COUNTS: &str = "\
-CREATE TABLE rejected_counts (
-    consumer_group TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    count BIGINT NOT NULL,
-    masked BIGINT NOT NULL,
-    partial BIGINT NOT NULL,
-    replayed BIGINT NOT NULL,
-    last_at TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (consumer_group, topic, kafka_partition, reason)
-);
-COMMENT ON TABLE rejected_counts IS 'ccstream: messages of rejected_events, counted, exact at every commit';
-COMMENT ON COLUMN rejected_counts.masked IS 'with a masked card number: they cannot be replayed';
-COMMENT ON COLUMN rejected_counts.partial IS 'kept in part, for their size, and not masked: they cannot be replayed';
-COMMENT ON COLUMN rejected_counts.replayed IS 'that were replayed';
-COMMENT ON COLUMN rejected_counts.last_at IS 'when the last one was rejected';
-INSERT INTO rejected_counts
+const FILL: &str = "INSERT INTO rejected_counts
 SELECT consumer_group, topic, kafka_partition, reason, count(*), count(*) FILTER (WHERE masked),
        count(*) FILTER (WHERE NOT masked AND partial), count(replayed_at), max(rejected_at)
 FROM rejected_events GROUP BY 1, 2, 3, 4;";
+
+const TABLE: Table = Table {
+    name: "rejected_counts",
+    comment: "ccstream: messages of rejected_events, counted, exact at every commit",
+    columns: &[
+        OwnColumn::new("consumer_group", "TEXT NOT NULL"),
+        OwnColumn::new("topic", "TEXT NOT NULL"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
+        OwnColumn::new("reason", "TEXT NOT NULL"),
+        OwnColumn::new("count", "BIGINT NOT NULL"),
+        OwnColumn::new("masked", "BIGINT NOT NULL").meaning("with a masked card number: they cannot be replayed"),
+        OwnColumn::new("partial", "BIGINT NOT NULL")
+            .meaning("kept in part, for their size, and not masked: they cannot be replayed"),
+        OwnColumn::new("replayed", "BIGINT NOT NULL").meaning("that were replayed"),
+        OwnColumn::new("last_at", "TIMESTAMPTZ NOT NULL").meaning("when the last one was rejected"),
+    ],
+    constraints: &["PRIMARY KEY (consumer_group, topic, kafka_partition, reason)"],
+    fill: Some(|| FILL.to_owned()),
+    privileges: WRITES,
+    reader: true,
+    on_start_over: None,
+    upgrades: &[],
+};
 
 /// `rejected_counts`.
 #[derive(Debug)]
@@ -39,21 +45,14 @@ pub(crate) struct RejectedCounts;
 
 impl Derived for RejectedCounts {
     fn table(&self) -> Table {
-        Table {
-            name: "rejected_counts",
-            ddl: || CREATE_COUNTS.to_owned(),
-            privileges: WRITES,
-            reader: true,
-            on_new_orders: None,
-            upgrades: &[],
-        }
+        TABLE
     }
 
     fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
         Box::pin(add(write))
     }
 
-    fn recount<'w>(&'w self, snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+    fn recount<'w>(&'w self, snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>> {
         Box::pin(recount(snapshot))
     }
 }
@@ -101,10 +100,16 @@ pub(super) async fn add_replayed(
 ) -> Result<()> {
     for ((group, topic, partition, reason), count) in cells {
         transaction
-            .execute(
+            .execute_typed(
                 "UPDATE rejected_counts SET replayed = replayed + $5
                  WHERE consumer_group = $1 AND topic = $2 AND kafka_partition = $3 AND reason = $4",
-                &[group, topic, partition, reason, count],
+                &[
+                    (group, Type::TEXT),
+                    (topic, Type::TEXT),
+                    (partition, Type::INT4),
+                    (reason, Type::TEXT),
+                    (count, Type::INT8),
+                ],
             )
             .await
             .map_err(Error::postgres("counting replayed messages"))?;
@@ -113,9 +118,10 @@ pub(super) async fn add_replayed(
 }
 
 /// Compares it with the messages that are there.
-async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
+async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     let rows = snapshot
-        .query(
+        .transaction
+        .query_typed(
             "SELECT format('rejected_counts: group %s, topic %s, partition %s, reason %s: %s but %s', consumer_group,
                            topic, kafka_partition, reason, coalesce(c.figures::text, 'nothing'),
                            coalesce(r.figures::text, 'nothing')), c.figures IS DISTINCT FROM r.figures
@@ -154,9 +160,9 @@ pub struct ReasonCount {
 }
 
 /// Counts by reason, the most frequent first.
-pub(crate) async fn count(client: &Client) -> Result<Vec<ReasonCount>> {
-    let rows = client
-        .query(
+pub(crate) async fn count(reading: &Transaction<'_>) -> Result<Vec<ReasonCount>> {
+    let rows = reading
+        .query_typed(
             "SELECT reason, sum(count)::bigint, sum(replayed)::bigint, sum(masked)::bigint, sum(partial)::bigint,
                     date_trunc('second', max(last_at))::text
              FROM rejected_counts GROUP BY reason ORDER BY 2 DESC, 1",

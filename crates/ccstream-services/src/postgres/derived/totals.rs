@@ -6,34 +6,11 @@ use std::sync::LazyLock;
 use ccstream_core::batch::Batch;
 use ccstream_core::currency::Currency;
 use futures_util::future::BoxFuture;
-use tokio_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
 use crate::error::{Error, Result};
-use crate::postgres::derived::{Derived, Recount, Write};
-use crate::postgres::table::{Table, Upgrade, WRITES};
-
-const CREATE_TOTALS: &str = "\
-CREATE TABLE kpi_minute (
-    minute TIMESTAMP NOT NULL,
-    currency VARCHAR(3) NOT NULL,
-    status VARCHAR(50) NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    count BIGINT NOT NULL,
-    sum NUMERIC(20,2) NOT NULL,
-    min NUMERIC(10,2) NOT NULL,
-    max NUMERIC(10,2) NOT NULL,
-    PRIMARY KEY (minute, currency, status, kafka_partition)
-);
-COMMENT ON TABLE kpi_minute IS
-    'ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or status is empty';
-COMMENT ON COLUMN kpi_minute.currency IS 'in capitals; empty where the one that was sent is absent or not three letters';
-COMMENT ON COLUMN kpi_minute.minute IS 'begin of the minute of orders.timestamp, UTC';
-COMMENT ON COLUMN kpi_minute.kafka_partition IS 'add these up: each consumer writes cells of its own partitions';
-COMMENT ON COLUMN kpi_minute.count IS 'transactions';
-COMMENT ON COLUMN kpi_minute.sum IS 'sum of value in this currency; its mean is sum(sum) / sum(count)';
-COMMENT ON COLUMN kpi_minute.min IS 'the smallest value';
-COMMENT ON COLUMN kpi_minute.max IS 'the greatest value';";
+use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
+use crate::postgres::table::{OwnColumn, Table, Upgrade, WRITES};
 
 /// The most cells of a minute and partition. Whoever may send messages chooses currencies and statuses; minutes are bounded
 /// by time alone.
@@ -60,27 +37,48 @@ ON CONFLICT (minute, currency, status, kafka_partition) DO UPDATE SET
 ALTER TABLE kpi_minute ADD CONSTRAINT kpi_minute_currency CHECK (currency COLLATE \"C\" ~ '^([A-Z]{3})?$');",
 };
 
+const TABLE: Table = Table {
+    name: "kpi_minute",
+    comment: "ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or \
+              status is empty",
+    columns: &[
+        OwnColumn::new("minute", "TIMESTAMP NOT NULL").meaning("begin of the minute of orders.timestamp, UTC"),
+        OwnColumn::new("currency", "VARCHAR(3) NOT NULL")
+            .meaning("in capitals; empty where the one that was sent is absent or not three letters"),
+        OwnColumn::new("status", "VARCHAR(50) NOT NULL"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL")
+            .meaning("add these up: each consumer writes cells of its own partitions"),
+        OwnColumn::new("count", "BIGINT NOT NULL").meaning("transactions"),
+        OwnColumn::new("sum", "NUMERIC(20,2) NOT NULL")
+            .meaning("sum of value in this currency; its mean is sum(sum) / sum(count)"),
+        OwnColumn::new("min", "NUMERIC(10,2) NOT NULL").meaning("the smallest value"),
+        OwnColumn::new("max", "NUMERIC(10,2) NOT NULL").meaning("the greatest value"),
+    ],
+    constraints: &[
+        "PRIMARY KEY (minute, currency, status, kafka_partition)",
+        "CONSTRAINT kpi_minute_currency CHECK (currency COLLATE \"C\" ~ '^([A-Z]{3})?$')",
+    ],
+    fill: Some(fill),
+    privileges: WRITES,
+    reader: true,
+    on_start_over: Some("DELETE FROM kpi_minute;"),
+    upgrades: &[MERGE_CURRENCIES],
+};
+
 /// `kpi_minute`.
 #[derive(Debug)]
 pub(crate) struct Totals;
 
 impl Derived for Totals {
     fn table(&self) -> Table {
-        Table {
-            name: "kpi_minute",
-            ddl: || format!("{CREATE_TOTALS}\n{}", MERGE_CURRENCIES.statements),
-            privileges: WRITES,
-            reader: true,
-            on_new_orders: Some("DELETE FROM kpi_minute;"),
-            upgrades: &[MERGE_CURRENCIES],
-        }
+        TABLE
     }
 
     fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
         Box::pin(add(write))
     }
 
-    fn recount<'w>(&'w self, snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+    fn recount<'w>(&'w self, snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>> {
         Box::pin(recount(snapshot))
     }
 }
@@ -185,16 +183,42 @@ async fn add(write: &mut Write<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The query of every pair's totals by minute and partition, however many these are.
+fn cells_of_orders() -> String {
+    format!(
+        "SELECT date_trunc('minute', timestamp) AS minute, coalesce({currency}, '') AS currency,
+                coalesce(status, '') AS status, kafka_partition, count(*), sum(value), min(value), max(value)
+         FROM orders WHERE kafka_partition IS NOT NULL GROUP BY 1, 2, 3, 4",
+        currency = Currency::sql("currency"),
+    )
+}
+
+/// The statement that fills a new table from `orders`.
+fn fill() -> String {
+    let ((currency, status), room) = (OTHERS, MOST_CELLS - 1);
+    format!(
+        "INSERT INTO kpi_minute (minute, currency, status, kafka_partition, count, sum, min, max)
+         SELECT minute, CASE WHEN place <= {room} THEN currency ELSE '{currency}' END,
+                CASE WHEN place <= {room} THEN status ELSE '{status}' END, kafka_partition,
+                sum(count), sum(sum), min(min), max(max)
+         FROM (
+             SELECT *, row_number() OVER (PARTITION BY minute, kafka_partition
+                                          ORDER BY count DESC, currency, status) AS place
+             FROM ({cells}) AS cells
+         ) AS ranked
+         GROUP BY 1, 2, 3, 4;",
+        cells = cells_of_orders(),
+    )
+}
+
 /// Cells that are there equal the recount; the rows of pairs that have none add up to [`OTHERS`].
-async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
+async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     let step = || Error::postgres("recounting kpi_minute");
-    let count = snapshot.query_one("SELECT count(*) FROM kpi_minute", &[]).await.map_err(step())?;
+    let since = snapshot.since.as_deref().unwrap_or("-infinity");
+    let count = format!("SELECT count(*) FROM kpi_minute WHERE minute >= '{since}'");
+    let count = snapshot.transaction.query_typed_one(&count, &[]).await.map_err(step())?;
     let sql = format!(
-        "WITH recount AS (
-             SELECT date_trunc('minute', timestamp) AS minute, coalesce({currency}, '') AS currency,
-                    coalesce(status, '') AS status, kafka_partition,
-                    count(*), sum(value), min(value), max(value)
-             FROM orders WHERE kafka_partition IS NOT NULL GROUP BY 1, 2, 3, 4),
+        "WITH recount AS ({cells}),
          counted AS (
              SELECT minute, CASE WHEN k.minute IS NULL THEN '{no_currency}' ELSE r.currency END AS currency,
                     CASE WHEN k.minute IS NULL THEN '{others}' ELSE r.status END AS status, kafka_partition,
@@ -207,14 +231,14 @@ async fn recount(snapshot: &Transaction<'_>) -> Result<Recount> {
                        minute, currency, status, kafka_partition, coalesce(k.count, 0), k.sum, k.min, k.max,
                        coalesce(r.count, 0), r.sum, r.min, r.max),
                 count(*) OVER ()
-         FROM kpi_minute k FULL JOIN counted r USING (minute, currency, status, kafka_partition)
+         FROM (SELECT * FROM kpi_minute WHERE minute >= '{since}') k FULL JOIN counted r USING (minute, currency, status, kafka_partition)
          WHERE (k.count, k.sum, k.min, k.max) IS DISTINCT FROM (r.count, r.sum, r.min, r.max)
          ORDER BY minute LIMIT 1",
-        currency = Currency::sql("currency"),
+        cells = cells_of_orders(),
         no_currency = OTHERS.0,
         others = OTHERS.1,
     );
-    let differing = snapshot.query(&sql, &[]).await.map_err(step())?;
+    let differing = snapshot.transaction.query_typed(&sql, &[]).await.map_err(step())?;
     let problems = differing.first().map(|row| {
         let (first, cells): (String, i64) = (row.get(0), row.get(1));
         format!("kpi_minute differs in {cells} cells, the first at {first}")

@@ -6,7 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::scripted::{Server, Step, fatal, login, message};
 use super::*;
-use crate::postgres::connect::{connect_with, connect_within};
+use crate::postgres::connect::{connect_with, connect_within, set};
 use Step::{Close, Read, Reset, Send, Startup};
 
 /// Whether a failure is retriable, and the exit status.
@@ -78,6 +78,7 @@ async fn fail(work: Work, url: &DatabaseUrl) -> Error {
         return connect_within(url, Duration::from_millis(500)).await.unwrap_err();
     }
     let (client, service) = connect_with(url, &[]).await.unwrap();
+    set(&client, &[]).await.unwrap();
     let failed = if matches!(work, Work::Query) { query(&client).await } else { copy(&client).await };
     service.explain(&client, Error::postgres("working")(failed.unwrap_err())).await
 }

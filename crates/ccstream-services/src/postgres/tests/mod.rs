@@ -3,6 +3,7 @@
 mod duplicates;
 mod failures;
 mod fence;
+mod lost_rows;
 mod own_table;
 mod refusals;
 mod rejected;
@@ -10,6 +11,7 @@ mod roundtrip;
 mod schema;
 mod scripted;
 mod settings;
+mod shapes;
 mod totals;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -69,6 +71,12 @@ impl Sandbox {
         self.runtime.block_on(Store::connect(&self.config(), &Tables::default(), &Blame::default())).unwrap()
     }
 
+    /// A store of these tables that may start over.
+    fn store_to_start_over(&self, tables: &Tables) -> Store {
+        let config = ConsumerConfig { start_over: true, ..self.config() };
+        self.runtime.block_on(Store::connect(&config, tables, &Blame::default())).unwrap()
+    }
+
     /// A store with its tables, and partition 0 taken over.
     fn ready(&self) -> (Store, Positions) {
         let mut store = self.store();
@@ -91,6 +99,11 @@ impl Sandbox {
             Outcome::Committed(positions) => positions,
             Outcome::Refused(refusal) => panic!("{refusal:?}"),
         }
+    }
+
+    /// The exit status of a `verify` that is refused.
+    fn refused_by_verify(&self) -> u8 {
+        crate::operate::verify::verify(&self.url, &Tables::default(), false).unwrap_err().exit_code()
     }
 
     /// `verify` finds nothing.

@@ -6,33 +6,33 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::operate::{doctor, verify};
-use crate::postgres::derived::{Derived, Recount, Write};
-use crate::postgres::table::{Table, WRITES};
+use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
+use crate::postgres::table::{OwnColumn, Table, WRITES};
 
 /// Transactions and their amounts by partition and hour of the day.
 #[derive(Debug)]
 struct ByHour;
 
-const CREATE: &str = "\
-CREATE TABLE by_hour (
-    hour INTEGER NOT NULL,
-    kafka_partition INTEGER NOT NULL,
-    count BIGINT NOT NULL,
-    sum NUMERIC(20,2) NOT NULL,
-    PRIMARY KEY (hour, kafka_partition)
-);
-COMMENT ON TABLE by_hour IS 'transactions by hour of the day (UTC)';";
+const TABLE: Table = Table {
+    name: "by_hour",
+    comment: "transactions by hour of the day (UTC)",
+    columns: &[
+        OwnColumn::new("hour", "INTEGER NOT NULL"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
+        OwnColumn::new("count", "BIGINT NOT NULL"),
+        OwnColumn::new("sum", "NUMERIC(20,2) NOT NULL"),
+    ],
+    constraints: &["PRIMARY KEY (hour, kafka_partition)"],
+    fill: None,
+    privileges: WRITES,
+    reader: true,
+    on_start_over: Some("DELETE FROM by_hour;"),
+    upgrades: &[],
+};
 
 impl Derived for ByHour {
     fn table(&self) -> Table {
-        Table {
-            name: "by_hour",
-            ddl: || CREATE.to_owned(),
-            privileges: WRITES,
-            reader: true,
-            on_new_orders: Some("DELETE FROM by_hour;"),
-            upgrades: &[],
-        }
+        TABLE
     }
 
     fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>> {
@@ -59,10 +59,11 @@ impl Derived for ByHour {
         })
     }
 
-    fn recount<'w>(&'w self, snapshot: &'w Transaction<'_>) -> BoxFuture<'w, Result<Recount>> {
+    fn recount<'w>(&'w self, snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>> {
         Box::pin(async move {
             let rows = snapshot
-                .query(
+                .transaction
+                .query_typed(
                     "SELECT format('by_hour, hour %s: %s counted, %s recounted', hour, t.count, r.count),
                             (t.count, t.sum) IS DISTINCT FROM (r.count, r.sum)
                      FROM by_hour t FULL JOIN (
@@ -127,6 +128,7 @@ fn a_table_of_ones_own_is_one_entry_of_the_registry() {
     );
 
     sandbox.execute("DROP TABLE orders");
+    let mut store = sandbox.store_to_start_over(&tables);
     let change = sandbox.runtime.block_on(store.ensure_schema()).unwrap();
     assert!(change.started_over);
     assert_eq!(sandbox.number("SELECT count(*) FROM by_hour"), 0);

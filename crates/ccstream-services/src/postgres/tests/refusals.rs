@@ -29,8 +29,10 @@ fn kept_of(change: &str, bad: &[usize]) -> Option<Vec<(i64, String)>> {
         let grown = after[&0].counters - at[&0].counters;
         let rejected = bad.iter().filter(|number| **number >= there).count() as i64;
         assert_eq!((grown.duplicate, grown.rejected), (there as i64, rejected), "{change}");
-        sandbox.verify();
     }
+    // A column that holds less than is accepted is another matter: nothing more would be written to it or read from it.
+    sandbox.execute("ALTER TABLE orders ALTER COLUMN category TYPE VARCHAR(50)");
+    sandbox.verify();
     assert_eq!(positions[&0].counters, counters(10, 10, 0, 0));
     let client = sandbox.client();
     let query = "SELECT kafka_offset - 10, detail FROM rejected_events
@@ -94,6 +96,7 @@ fn a_narrower_column_refuses_only_what_is_too_long() {
     let positions = sandbox.write(&mut store, &mut batch_at(&positions, rows(50, &good, 0)));
     assert_eq!(positions[&0].counters, counters(50, 49, 0, 1));
     assert_eq!(sandbox.number("SELECT count(*) FROM rejected_events WHERE detail LIKE '%22001%'"), 1);
+    sandbox.execute("ALTER TABLE orders ALTER COLUMN category TYPE VARCHAR(50)");
     sandbox.verify();
 }
 

@@ -2,7 +2,7 @@
 
 use super::scripted::{Server, Step, fatal, login};
 use super::*;
-use crate::postgres::connect::connect_with;
+use crate::postgres::connect::{connect_with, set};
 
 const SETTINGS: [(&str, &str); 2] = [("statement_timeout", "0"), ("transaction_timeout", "0")];
 
@@ -44,8 +44,11 @@ fn connect_after(refusal: Vec<u8>) -> (Result<()>, Vec<String>) {
     crate::runtime().unwrap().block_on(async {
         let refused = vec![Step::Startup, Step::Send(refusal), Step::Close];
         let server = Server::start("sslmode=disable&options=-c%20geqo%3Doff", vec![refused, login()]).await;
-        let connected = connect_with(&server.url, &SETTINGS).await;
-        (connected.map(drop), server.startups())
+        let connected = match connect_with(&server.url, &SETTINGS).await {
+            Ok((client, _)) => set(&client, &SETTINGS).await,
+            Err(error) => Err(error),
+        };
+        (connected, server.startups())
     })
 }
 

@@ -1,11 +1,10 @@
-//! A session that only reads, and what one snapshot of it says about the table.
+//! What one snapshot says about the table and the consumers.
 
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row as SqlRow, Transaction};
 
 use crate::error::{Error, Result};
 use crate::postgres::Counters;
-use crate::postgres::connect::connect_to_read;
-use ccstream_core::settings::DatabaseUrl;
 
 /// A partition as its offset row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,46 +59,19 @@ impl Snapshot {
     }
 }
 
-/// A session that reads.
-#[derive(Debug)]
-pub(crate) struct Session {
-    pub(super) client: Client,
-    /// The role whose rights it has, where the schema step could make one.
-    pub(crate) role: Option<String>,
-}
-
-impl Session {
-    /// Connects for reading only, with the reading role's rights where there is one that may read all of it.
-    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self> {
-        let (client, role) = connect_to_read(url).await?;
-        Ok(Self { client, role })
-    }
-
-    /// Rows of a small question, in a transaction of its own.
-    pub(crate) async fn query(&self, what: &str, sql: &str) -> Result<Vec<SqlRow>> {
-        self.client.query(sql, &[]).await.map_err(Error::postgres(what))
-    }
-
-    /// Rows of `orders` that were deleted or changed so far, aborted ones among them, as the statistics count.
-    pub(super) async fn changed(&self) -> Result<i64> {
-        let sql = "SELECT coalesce(pg_stat_get_tuples_deleted(t) + pg_stat_get_tuples_updated(t), 0)
-                   FROM (SELECT to_regclass('orders')::oid AS t) AS o";
-        Ok(self.query("reading the statistics of orders", sql).await?.first().map_or(0, |row| row.get(0)))
-    }
+/// Rows of `orders` that were deleted or changed so far, aborted ones among them, as the statistics count.
+pub(super) async fn changed(client: &Client) -> Result<i64> {
+    let sql = "SELECT coalesce(pg_stat_get_tuples_deleted(t) + pg_stat_get_tuples_updated(t), 0)
+               FROM (SELECT to_regclass('orders')::oid AS t) AS o";
+    let row = client.query_typed_one(sql, &[]).await.map_err(Error::postgres("reading the statistics of orders"))?;
+    Ok(row.get(0))
 }
 
 /// The snapshot's own figures. `changed` is from before it: what is counted there, it sees.
 pub(super) async fn look(transaction: &Transaction<'_>, changed: i64) -> Result<Snapshot> {
     let step = || Error::postgres("looking at orders and kafka_offsets");
-    let there = transaction
-        .query_one("SELECT to_regclass('orders') IS NOT NULL AND to_regclass('kafka_offsets') IS NOT NULL", &[])
-        .await
-        .map_err(step())?;
-    if !there.get::<_, bool>(0) {
-        return Err(Error::Schema("there is no table orders yet; start the consumer once".into()));
-    }
     let row = transaction
-        .query_one(
+        .query_typed_one(
             "SELECT (extract(epoch FROM now()) * 1000000)::bigint,
                     CASE WHEN has_function_privilege('pg_control_system()', 'EXECUTE')
                          THEN (SELECT system_identifier FROM pg_control_system()) END,
@@ -113,12 +85,12 @@ pub(super) async fn look(transaction: &Transaction<'_>, changed: i64) -> Result<
                          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),
                     current_setting('server_version_num')::int >= 140000
              FROM pg_class c WHERE c.oid = to_regclass('orders')",
-            &[&crate::postgres::MARK],
+            &[(&crate::postgres::MARK, Type::INT8)],
         )
         .await
         .map_err(step())?;
     let partitions = transaction
-        .query(
+        .query_typed(
             "SELECT consumer_group, topic, partition, next_offset, consumed, stored, duplicate, rejected, missing,
                     (extract(epoch FROM updated_at) * 1000000)::bigint
              FROM kafka_offsets ORDER BY 1, 2, 3",
