@@ -22,7 +22,7 @@ use crate::errors::bad_argument;
 /// ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents): float64,
 /// NaN for none. By time, ``rate`` (rows a second, float64) and ``end``, the ends of buckets (as ``key``, exclusive).
 ///
-/// If one of them was asked for: ``approved``, ``with_status``, ``declined`` and ``risky`` (int64), ``approved_share``
+/// If one of them was asked for: ``approved``, ``decided``, ``declined`` and ``risky`` (int64), ``approved_share``
 /// (float64).
 ///
 /// If asked for: ``min``, ``max``, ``p50``, ``p95`` and ``p99`` (cents, float64; percentiles within 1 %), ``cards``
@@ -83,9 +83,9 @@ impl PyKpiAnswer {
 
     /// The figures of all rows of the range.
     ///
-    /// ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``with_status``, ``declined``,
+    /// ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
     /// ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
-    /// cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of the rows with a status, 0 to 1)
+    /// cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of ``decided``, 0 to 1)
     /// and ``rate`` (rows a second of the range) are float. None where there is nothing to measure.
     #[getter]
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -158,7 +158,7 @@ fn totals<'py>(py: Python<'py>, totals: &Totals, range: Option<(i64, i64)>) -> P
         ("count", figures.count),
         ("amounts", figures.amounts),
         ("approved", figures.approved),
-        ("with_status", figures.with_status),
+        ("decided", figures.decided),
         ("declined", figures.declined),
         ("risky", figures.risky),
         ("cards", totals.cards),
@@ -172,7 +172,7 @@ fn totals<'py>(py: Python<'py>, totals: &Totals, range: Option<(i64, i64)>) -> P
     }
     let known = |value: f64| Some(value).filter(|value| !value.is_nan());
     found.set_item("mean", known(mean(figures)))?;
-    found.set_item("approved_share", known(share(figures.approved, figures.with_status)))?;
+    found.set_item("approved_share", known(share(figures.approved, figures.decided)))?;
     let seconds = range.map(|(from, to)| (to - from) as f64 / 1e6);
     found.set_item("rate", seconds.map(|seconds| figures.count as f64 / seconds))?;
     Ok(found)
@@ -219,10 +219,10 @@ fn table<'py>(py: Python<'py>, table: &Table, asked: &Grouping) -> PyResult<Boun
     }
     if asked.outcomes {
         found.set_item("approved", column(|figures| figures.approved as i64))?;
-        found.set_item("with_status", column(|figures| figures.with_status as i64))?;
+        found.set_item("decided", column(|figures| figures.decided as i64))?;
         found.set_item("declined", column(|figures| figures.declined as i64))?;
         found.set_item("risky", column(|figures| figures.risky as i64))?;
-        found.set_item("approved_share", ratio(|figures| share(figures.approved, figures.with_status)))?;
+        found.set_item("approved_share", ratio(|figures| share(figures.approved, figures.decided)))?;
     }
     if let (By::Time, Keys::Times(starts)) = (table.by, &table.keys) {
         let seconds = starts.iter().zip(&table.ends).map(|(start, end)| (end - start) as f64 / 1e6);

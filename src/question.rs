@@ -95,7 +95,7 @@ pub(crate) fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyRes
             "min" | "max" => grouping.extremes = true,
             "p50" | "p95" | "p99" => grouping.percentiles = true,
             "cards" => grouping.cards = true,
-            "approved" | "with_status" | "declined" | "risky" | "approved_share" => grouping.outcomes = true,
+            "approved" | "decided" | "declined" | "risky" | "approved_share" => grouping.outcomes = true,
             "count" | "amounts" | "sum" | "mean" | "rate" => {}
             _ => return Err(bad_argument("by", format!("there is no measure {measure:?}"))),
         }

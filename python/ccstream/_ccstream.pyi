@@ -866,7 +866,7 @@ class KpiAnswer:
     ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents): float64,
     NaN for none. By time, ``rate`` (rows a second, float64) and ``end``, the ends of buckets (as ``key``, exclusive).
 
-    If one of them was asked for: ``approved``, ``with_status``, ``declined`` and ``risky`` (int64), ``approved_share``
+    If one of them was asked for: ``approved``, ``decided``, ``declined`` and ``risky`` (int64), ``approved_share``
     (float64).
 
     If asked for: ``min``, ``max``, ``p50``, ``p95`` and ``p99`` (cents, float64; percentiles within 1 %), ``cards``
@@ -907,9 +907,9 @@ class KpiAnswer:
     def totals(self) -> dict[str, Any]:
         """The figures of all rows of the range.
 
-        ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``with_status``, ``declined``,
+        ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
         ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
-        cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of the rows with a status, 0 to 1)
+        cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of ``decided``, 0 to 1)
         and ``rate`` (rows a second of the range) are float. None where there is nothing to measure.
         """
     @property
@@ -921,7 +921,7 @@ class KpiAnswer:
         ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of
         the week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64). ``count``,
         ``amounts`` (rows with an amount in the currency), ``sum`` (cents): int64. ``mean`` (cents), of time ``rate``:
-        float64, NaN for none; of time ``end``, as ``key``. If one of them was asked for: ``approved``, ``with_status``,
+        float64, NaN for none; of time ``end``, as ``key``. If one of them was asked for: ``approved``, ``decided``,
         ``declined``, ``risky``: int64, ``approved_share``: float64. If asked for: ``min``, ``max``, ``p50``, ``p95``,
         ``p99`` (cents, float64; percentiles within 1 %) and ``cards`` (int64). Of places: ``country``, ``latitude`` and
         ``longitude`` (degrees, float64). Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n

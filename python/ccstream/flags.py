@@ -20,6 +20,41 @@ MAX_SPAN = 1e9
 """What no length of time in a flag reaches, so that it is one to Python."""
 
 
+class Once(argparse.Action):
+    """Stores a flag's value, and refuses a second one instead of dropping the first."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401
+        option_string: str | None = None,
+    ) -> None:
+        """Takes one value."""
+        given = vars(namespace).setdefault("given_flags", set())
+        if self.dest in given:
+            raise argparse.ArgumentError(self, f"given twice, the second time as {values!r}")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+class Pairs(argparse.Action):
+    """Gathers a flag's pairs of a name and a value, and refuses a second value of one name."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401
+        option_string: str | None = None,
+    ) -> None:
+        """Takes one pair."""
+        pairs = [*(getattr(namespace, self.dest) or []), values]
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise argparse.ArgumentError(self, f"{values[0]} is given twice")
+        setattr(namespace, self.dest, pairs)
+
+
 def add_kafka(parser: argparse.ArgumentParser, *, with_topic: bool = True) -> None:
     """Adds the flags that say where Kafka is."""
     group = parser.add_argument_group("Kafka")
@@ -43,7 +78,7 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
         least, most = setting.range
         meaning += f", {least:,} or more" if most is None else f", {least:,} to {most:,}"
         meaning += f" {setting.unit}".rstrip()
-    known: dict[str, Any] = {"dest": setting.name, "default": None}
+    known: dict[str, Any] = {"dest": setting.name, "default": None, "action": Once}
     if setting.kind == "switch":
         if setting.default:
             meaning = f"without this flag, ccstream {meaning}"
@@ -53,7 +88,7 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
     default = setting.fallback("")
     by_default = f"{setting.variable}; default {default}" if setting.variable else f"default {default}"
     if setting.kind == "pairs":
-        known |= {"action": "append", "type": pair(setting.shown)}
+        known |= {"action": Pairs, "type": pair(setting.shown)}
         by_default = f"{setting.variable}; may be repeated" if setting.variable else "may be repeated"
     elif setting.choices:
         known["choices"] = setting.choices
@@ -166,7 +201,7 @@ TYPES: dict[str, Callable[[Setting], Callable[[str], Any]]] = {
 
 def add_events(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that says where events go."""
-    parser.add_argument("--events", metavar="FILE", help="append each event to a file, as one line of JSON")
+    parser.add_argument("--events", action=Once, metavar="FILE", help="append each event to a file, as one line of JSON")
 
 
 def add_produce(parser: argparse.ArgumentParser) -> None:
@@ -199,10 +234,10 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 def add_rejected(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``rejected``."""
-    parser.add_argument("--reason", metavar="REASON", help="only messages of this reason")
-    parser.add_argument("--id", type=count, metavar="N", help="only this message")
+    parser.add_argument("--reason", action=Once, metavar="REASON", help="only messages of this reason")
+    parser.add_argument("--id", action=Once, type=count, metavar="N", help="only this message")
     parser.add_argument("--show", action="store_true", help="show the messages, with their payloads")
-    parser.add_argument("--limit", type=count, metavar="N", default=20, help="show at most N (default 20)")
+    parser.add_argument("--limit", action=Once, type=count, metavar="N", default=20, help="show at most N (default 20)")
     parser.add_argument("--replay", action="store_true", help="send them to their topic again")
     add_kafka(parser, with_topic=False)
     add_database(parser)

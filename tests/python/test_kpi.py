@@ -30,7 +30,7 @@ NAMES = {
     "country": ["FR", "IT", "US"],
     "merchant": [f"Shop {n}" for n in range(40)] + ["<b>bold</b>", "🛒"],
     "payment_method": ["visa", "amex"],
-    "status": ["approved", "declined", "completed", "pending"],
+    "status": ["approved", "declined", "COMPLETED", "Failed", "pending"],
     "currency": ["USD", "EUR", "JPY"],
     "entry_mode": ["chip", "online"],
     "response_code": ["00", "05", "51"],
@@ -105,8 +105,9 @@ class Sql:
         return ask(
             self.pipeline,
             f"SELECT {key}, count(*), count(value) {money}, (sum(value) {money} * 100)::bigint, "
-            "count(*) FILTER (WHERE status IN ('approved', 'completed')), count(status), "
-            "count(*) FILTER (WHERE status IN ('declined', 'failed')), count(*) FILTER (WHERE risk_flag), "
+            "count(*) FILTER (WHERE lower(status) IN ('approved', 'completed')), "
+            "count(*) FILTER (WHERE lower(status) IN ('approved', 'completed', 'declined', 'failed')), "
+            "count(*) FILTER (WHERE lower(status) IN ('declined', 'failed')), count(*) FILTER (WHERE risk_flag), "
             f"(min(value) {money} * 100)::bigint, (max(value) {money} * 100)::bigint, "
             + ", ".join(
                 f"(percentile_disc({p}) WITHIN GROUP (ORDER BY value) {money} * 100)::bigint" for p in (0.5, 0.95, 0.99)
@@ -142,7 +143,7 @@ def compare(engine: ccstream.KpiEngine, pipeline: Pipeline, query: dict[str, Any
     sql = Sql(pipeline, query, answer.currency)
     total = sql.rows("1")
     found = answer.totals
-    measures = ["count", "amounts", "sum", "approved", "with_status", "declined", "risky", "min", "max"]
+    measures = ["count", "amounts", "sum", "approved", "decided", "declined", "risky", "min", "max"]
     measures += ["p50", "p95", "p99", "cards"]
     if not total:
         assert found["count"] == 0

@@ -104,23 +104,6 @@ pub fn scaled(text: &str, places: u8, max: u64) -> Result<i64, DecimalError> {
     Ok(if number.negative { -size } else { size })
 }
 
-/// The same, with what lies beyond the last place cut off (towards zero).
-pub fn scaled_floor(text: &str, places: u8, max: u64) -> Result<i64, DecimalError> {
-    match scaled(text, places, max) {
-        Err(DecimalError::TooFine) => {
-            let number = read(text).ok_or(DecimalError::NotANumber)?;
-            let drop = -number.exponent.saturating_add(i64::from(places));
-            let kept = number.significant.ok_or(DecimalError::TooLarge)?;
-            let kept = u32::try_from(drop).ok().and_then(|drop| 10u64.checked_pow(drop)).map_or(0, |unit| kept / unit);
-            if kept > max {
-                return Err(DecimalError::TooLarge);
-            }
-            Ok(if number.negative { -(kept as i64) } else { kept as i64 })
-        }
-        verdict => verdict,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::DecimalError::{NotANumber, TooFine, TooLarge};
@@ -167,14 +150,5 @@ mod tests {
         ] {
             assert_eq!(scaled(text, 2, max), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn cut_off() {
-        let max = u64::MAX;
-        assert_eq!(scaled_floor("1732271730123.4567", 3, max), Ok(1_732_271_730_123_456));
-        assert_eq!(scaled_floor("-1.9999", 3, max), Ok(-1999));
-        assert_eq!(scaled_floor("1e-9999", 3, max), Ok(0));
-        assert_eq!(scaled_floor("1732271730123", 3, max), Ok(1_732_271_730_123_000));
     }
 }

@@ -23,6 +23,7 @@ pub mod event;
 pub mod card_number;
 pub mod currency;
 pub mod decimal;
+pub mod epoch;
 pub mod generate;
 
 pub mod codec;

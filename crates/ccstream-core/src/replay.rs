@@ -13,11 +13,13 @@ use sha2::{Digest, Sha256};
 use crate::card_number;
 use crate::codec::WIRE_ORDER;
 use crate::error::{Error, Result};
-use crate::fields::{FIELDS, Field, Place, place_of_key};
+use crate::fields::{COUNT, FIELDS, Field, Place, place_of_key};
 use crate::json::push_text;
 use crate::record::Record;
+use crate::rejection::Rejection;
 use crate::sql_type::SqlType;
 use crate::tokens::{TokenConfig, Tokens};
+use crate::validate::validate;
 
 /// How a file's rows become events.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +67,7 @@ impl fmt::Debug for Replay {
 
 impl Replay {
     /// Opens the file and reads it once, for its hash and for card numbers. Errors: the file cannot be read, a field or
-    /// column does not exist, or a value that would be sent holds a card number.
+    /// column does not exist, a value that would be sent holds a card number, or not one of its rows is valid.
     ///
     /// An id is made of the file's hash (of its text, unpacked) and the row's number where the file
     /// has none: the same file replayed again is all duplicates, identical rows in it are not.
@@ -74,10 +76,26 @@ impl Replay {
         let id_prefix = hash(&config.path).map_err(|error| file_error(&path, &error))?;
         let begin = || Self::begin(config, id_prefix.clone());
         let mut whole = begin()?;
+        let (mut has_valid, mut first) = (false, None);
         while whole.read_row()? {
             whole.check_row()?;
+            if !has_valid {
+                match validate(Some(&whole.event().payload)) {
+                    Ok(_) => has_valid = true,
+                    Err(rejection) => first = first.or(Some(rejection)),
+                }
+            }
         }
-        begin()
+        match first {
+            Some(Rejection { reason, detail }) if !has_valid => Err(Error::File {
+                path,
+                reason: format!(
+                    "not one of its {} rows is a valid transaction, and nothing was sent; row 1 is {reason}: {detail}",
+                    whole.row
+                ),
+            }),
+            _ => begin(),
+        }
     }
 
     /// Errors: the file cannot be read, or its columns do not fill the fields. Only its header is read.
@@ -129,6 +147,11 @@ impl Replay {
         }
         // Again: the file may have changed since it was opened.
         self.check_row()?;
+        Ok(Some(self.event()))
+    }
+
+    /// The event of the row that was read last.
+    fn event(&self) -> Record {
         let mut event = Record::default();
         event.payload.push(b'{');
         for &place in WIRE_ORDER.iter() {
@@ -157,7 +180,7 @@ impl Replay {
             push_cell(field, value, &mut event.payload);
         }
         event.payload.push(b'}');
-        Ok(Some(event))
+        event
     }
 
     fn value(&self, place: Place) -> Option<&[u8]> {
@@ -203,8 +226,12 @@ fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSou
             ..FieldSource::default()
         })
         .collect();
+    let mut mapped = [false; COUNT];
     for (name, from) in &config.map {
         let at = place("map", name)?;
+        if std::mem::replace(&mut mapped[at], true) {
+            return Err(Error::config("map", format!("{:?} is mapped twice", FIELDS[at].key)));
+        }
         sources[at].column = Some(column(from).ok_or_else(|| {
             let reason = format!("the file has no column {from:?}; it has {}", columns.join(", "));
             Error::config("map", reason)
@@ -288,7 +315,6 @@ mod tests {
     use super::*;
     use crate::event::{Cents, Micros};
     use crate::rejection::Reason;
-    use crate::validate::validate;
 
     const TEXT: &str = "when,who,amount,note\n2014-03-06,Shop \"A\",12.5,x\n2014-03-06,,-3,\n,Shop,abc,\n";
 
@@ -347,8 +373,8 @@ mod tests {
 
     #[test]
     fn keys_numbers_and_bad_cells() {
-        let text = b"timestamp,amount,card_token,risk_flag,merchant\n2014-03-06,1.5 ,tok,True,a\xffb\n".to_vec();
-        let event = replay("cells.csv", &text, &[], &[]).unwrap().remove(0);
+        let text = b"timestamp,amount,card_token,risk_flag,merchant\n2014-03-06,1.5 ,tok,True,a\xffb\n1394064000,2,,,\n";
+        let event = replay("cells.csv", text, &[], &[]).unwrap().remove(0);
         assert_eq!(event.key.as_deref(), Some(b"tok".as_slice()));
         let shown = String::from_utf8_lossy(&event.payload).into_owned();
         assert!(shown.contains(r#""amount":"1.5 ""#) && shown.contains(r#""risk_flag":true"#), "{shown}");
@@ -405,6 +431,8 @@ mod tests {
             (vec![("timestamp", "date")], vec![], "no column \"date\"; it has when, who, amount, note"),
             (vec![("when", "when")], vec![], "\"when\" is not a field"),
             (vec![], vec![("fraud", "1")], "\"fraud\" is not a field"),
+            (vec![("amount", "amount"), ("value", "note"), ("timestamp", "when")], vec![], "\"amount\" is mapped twice"),
+            (vec![("timestamp", "who")], vec![], "not one of its 3 rows is a valid transaction"),
             (vec![], vec![], "no column fills \"timestamp\""),
         ] {
             let error = replay("errors.csv", TEXT.as_bytes(), &map, &set).unwrap_err().to_string();

@@ -33,6 +33,13 @@ impl Micros {
     /// 2100-01-01T00:00:00Z: timestamps are from 1970 to before this.
     pub const END: Self = Self(4_102_444_800_000_000);
 
+    pub(crate) const OUT_OF_RANGE: &str = "is not from 1970 to before 2100";
+
+    /// Errors: it is no moment that is stored, in words that follow it.
+    pub(crate) fn in_range(micros: i64) -> Result<Self, &'static str> {
+        if (0..Self::END.0).contains(&micros) { Ok(Self(micros)) } else { Err(Self::OUT_OF_RANGE) }
+    }
+
     /// Year, month, day and time of day in UTC.
     ///
     /// # Panics

@@ -51,8 +51,8 @@ HELP = {
     "sum": "All amounts in this currency, those of declined transactions too; refunds count negative.",
     "mean": "The mean of the same amounts.",
     "p95": "95 % of the amounts in this currency are at most this: exact. Its small chart is within 1 %.",
-    "approved_share": "Approved transactions over those with a status.",
-    "declined": "Transactions with the status declined or failed.",
+    "approved_share": "Approved transactions over those that were approved or declined, by the word of their status.",
+    "declined": "Transactions whose status says declined, in any of its usual words.",
     "cards": "Different card tokens, counted exactly.",
     "rate": "Transactions a second of the range, by their own time.",
 }
@@ -206,6 +206,9 @@ def text(measure: str, value: float | None) -> str:
 
 
 def _value(answer: KpiAnswer, totals: Mapping[str, Any], measure: str) -> float | None:
+    if measure == "declined" and not totals["decided"]:
+        # No status says what became of a transaction: not one that is known was declined.
+        return None
     if measure != "rate" or totals["rate"] is not None:
         return None if totals[measure] is None else float(totals[measure])
     # Of all time: between the first event and the last.

@@ -3,10 +3,15 @@
 //! Of all that is wrong with a message, the first in the order of [`Reason`] is told, and of that the first field.
 //! Nothing is mended and nothing rounded: what is valid is stored as it was sent.
 
+mod looks;
+
+use std::borrow::Cow;
+
 use crate::card_number;
 use crate::codec::{self, RawEvent, Value};
 use crate::datum::Datum;
-use crate::decimal::{DecimalError, scaled, scaled_floor};
+use crate::decimal::{DecimalError, scaled};
+use crate::epoch::{is_number, parse_epoch};
 use crate::event::{Cents, Micros, Transaction};
 use crate::fields::{FIELDS, Field, Place};
 use crate::rejection::{Reason, Rejection};
@@ -16,8 +21,6 @@ use crate::sql_type::SqlType;
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 /// The deepest nesting that is read.
 pub const MAX_DEPTH: usize = 32;
-/// A timestamp in milliseconds below this is one in seconds: 10^11 ms is March 1973, 10^11 s the year 5138.
-const MIN_MILLISECONDS: i64 = 100_000_000_000;
 
 /// Checks one message's payload, whatever its time; `None` is a tombstone.
 ///
@@ -46,8 +49,13 @@ pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
 /// ```
 pub fn validate_until(payload: Option<&[u8]>, latest: Micros) -> Result<Transaction<'_>, Rejection> {
     let text = check_envelope(payload)?;
-    let event = codec::decode(text).map_err(|error| invalid_json(&error))?;
+    let event = codec::decode(text).map_err(|error| not_json(text, &error))?;
     let mut first = check_keys(&event).err();
+    if let Some(Rejection { reason: Reason::MissingField, detail }) = &mut first
+        && let Some(what) = looks::envelope(text)
+    {
+        detail.extend(["; ", what]);
+    }
     let mut transaction = Transaction::default();
     for (place, raw) in Place::all().zip(&event.values) {
         let Some(raw) = raw else { continue };
@@ -89,6 +97,13 @@ fn in_the_future(moment: Micros, latest: Micros) -> Rejection {
     )
 }
 
+fn not_json(text: &str, error: &serde_json::Error) -> Rejection {
+    match looks::slip(text, error.line(), error.column()) {
+        Some(what) => Rejection::new(Reason::InvalidJson, format!("{error}; {what}")),
+        None => invalid_json(error),
+    }
+}
+
 fn invalid_json(error: &serde_json::Error) -> Rejection {
     Rejection::new(Reason::InvalidJson, error.to_string())
 }
@@ -103,14 +118,21 @@ fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
     if bytes.is_empty() {
         return Err(Rejection::new(Reason::Empty, "the payload has no bytes"));
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Rejection::new(Reason::InvalidUtf8, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    if bytes[0] != b'{' {
-        let first = text.chars().next().unwrap_or_default();
-        let detail = format!("the first character is {first:?}, not '{{'");
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let what = looks::bytes(bytes).map_or_else(String::new, |what| format!("; {what}"));
+        Rejection::new(Reason::InvalidUtf8, format!("not UTF-8 at byte {}{what}", error.valid_up_to()))
+    })?;
+    // White space as RFC 8259 has it, which allows to ignore a byte order mark as well.
+    let text = text.trim_start_matches('\u{feff}').trim_start_matches([' ', '\t', '\n', '\r']);
+    let Some(first) = text.chars().next() else {
+        return Err(Rejection::new(Reason::Empty, "the payload is white space alone"));
+    };
+    if first != '{' {
+        let what = looks::bytes(text.as_bytes()).map_or_else(String::new, |what| format!("; {what}"));
+        let detail = format!("the first character is {first:?}, not '{{'{what}");
         return Err(Rejection::new(Reason::NotAnObject, detail));
     }
-    if is_too_deep(bytes) {
+    if is_too_deep(text.as_bytes()) {
         let detail = format!("nested deeper than {MAX_DEPTH} levels");
         return Err(Rejection::new(Reason::TooDeep, detail));
     }
@@ -171,12 +193,15 @@ fn is_same(field: &Field, value: &Value<'_>, other: &Value<'_>) -> bool {
     value == other
         // Null is absent.
         || matches!((value, other), (Value::Null, _) | (_, Value::Null))
-        || field.sql_type == SqlType::Cents
-            && matches!((amount_text(value), amount_text(other)),
-                (Some(one), Some(two)) if amount(one).is_ok() && amount(one) == amount(two))
+        || match (field.sql_type, written(value), written(other)) {
+            (SqlType::Id(_) | SqlType::Text(_), Some(one), Some(two)) => one == two,
+            (SqlType::Cents, Some(one), Some(two)) => amount(one).is_ok() && amount(one) == amount(two),
+            _ => false,
+        }
 }
 
-fn amount_text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+/// A number or a text, as it is written.
+fn written<'v>(value: &'v Value<'_>) -> Option<&'v str> {
     match value {
         Value::Number(text) => Some(text),
         Value::Text(text) => Some(text),
@@ -193,35 +218,58 @@ fn read_field<'a>(field: &Field, raw: &'a str, plain: bool) -> Result<Option<Dat
     let value = codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?;
     Ok(Some(match (field.sql_type, value) {
         (_, Value::Null) => return Ok(None),
-        (SqlType::Id(chars), Value::Text(text)) => {
-            check_text(field, chars, &text, plain)?;
-            Datum::Text(text)
+        // A whole number names an id or a code as exactly as its text does.
+        (SqlType::Id(_) | SqlType::Text(_), Value::Number(number)) if is_whole(number) => {
+            return read_text(field, Cow::Borrowed(number), true).map(Some);
         }
-        (SqlType::Text(chars), Value::Text(text)) => {
-            check_text(field, chars, &text, plain)?;
-            if card_number::is_in(text.as_bytes()) {
-                return Err(Rejection::new(Reason::CardNumber, format!("{:?} holds a card number", field.key)));
-            }
-            Datum::Text(text)
-        }
+        (SqlType::Id(_) | SqlType::Text(_), Value::Text(text)) => return read_text(field, text, plain).map(Some),
         (SqlType::Cents, ref value @ (Value::Number(_) | Value::Text(_))) => {
-            let text = amount_text(value).unwrap_or_default();
+            let text = written(value).unwrap_or_default();
             Datum::Cents(Cents(amount(text).map_err(|error| bad_amount(field, text, error))?))
         }
         (SqlType::Share, ref value @ (Value::Number(_) | Value::Text(_))) => {
-            Datum::Share(read_share(field, amount_text(value).unwrap_or_default())?)
+            Datum::Share(read_share(field, written(value).unwrap_or_default())?)
         }
-        (SqlType::Instant, Value::Number(text)) => Datum::Instant(read_instant(field, text, parse_milliseconds)?),
+        (SqlType::Instant, Value::Number(text)) => Datum::Instant(read_instant(field, text, parse_epoch)?),
         (SqlType::Instant, Value::Text(text)) => Datum::Instant(read_instant(field, &text, parse_moment)?),
-        (SqlType::Degrees(limit), Value::Number(text)) => Datum::Real(read_degrees(field, text, limit)?),
-        (SqlType::Score, Value::Number(text)) => Datum::Real(read_score(field, text)?),
+        (SqlType::Degrees(limit), ref value @ (Value::Number(_) | Value::Text(_))) => {
+            Datum::Real(read_degrees(field, written(value).unwrap_or_default(), limit)?)
+        }
+        (SqlType::Score, ref value @ (Value::Number(_) | Value::Text(_))) => {
+            Datum::Real(read_score(field, written(value).unwrap_or_default())?)
+        }
         (SqlType::Flag, Value::Bool(flag)) => Datum::Flag(flag),
-        (SqlType::Flag, Value::Number(text @ ("0" | "1"))) => Datum::Flag(text == "1"),
+        (SqlType::Flag, ref value @ (Value::Number(_) | Value::Text(_)))
+            if let Some(flag) = flag_of(written(value).unwrap_or_default()) =>
+        {
+            Datum::Flag(flag)
+        }
         (wanted, value) => {
             let detail = format!("{:?} is {}, not {}", field.key, value.type_name(), wanted.wanted());
             return Err(Rejection::new(Reason::WrongType, detail));
         }
     }))
+}
+
+fn is_whole(number: &str) -> bool {
+    number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+/// The flag that a number, or a text, is.
+fn flag_of(text: &str) -> Option<bool> {
+    match text {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn read_text<'a>(field: &Field, text: Cow<'a, str>, plain: bool) -> Result<Datum<'a>, Rejection> {
+    check_text(field, field.sql_type.max_chars().unwrap_or_default(), &text, plain)?;
+    if matches!(field.sql_type, SqlType::Text(_)) && card_number::is_in(text.as_bytes()) {
+        return Err(Rejection::new(Reason::CardNumber, format!("{:?} holds a card number", field.key)));
+    }
+    Ok(Datum::Text(text))
 }
 
 fn check_text(field: &Field, max_chars: usize, text: &str, plain: bool) -> Result<(), Rejection> {
@@ -275,9 +323,14 @@ fn read_share(field: &Field, text: &str) -> Result<u8, Rejection> {
     }
 }
 
+/// A number as JSON writes it: neither NaN nor infinity, and no plus.
+fn real(text: &str) -> Option<f64> {
+    is_number(text).then(|| text.parse().ok()).flatten()
+}
+
 fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection> {
-    match text.parse::<f64>() {
-        Ok(degrees) if degrees.abs() <= limit => Ok(degrees),
+    match real(text) {
+        Some(degrees) if degrees.abs() <= limit => Ok(degrees),
         _ => {
             let detail = format!("{:?} {} is not within {limit} degrees of 0", field.key, quote(text));
             Err(Rejection::new(Reason::InvalidCoordinate, detail))
@@ -286,8 +339,8 @@ fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection>
 }
 
 fn read_score(field: &Field, text: &str) -> Result<f64, Rejection> {
-    match text.parse::<f64>() {
-        Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
+    match real(text) {
+        Some(score) if (0.0..=1.0).contains(&score) => Ok(score),
         _ => Err(Rejection::new(Reason::InvalidScore, format!("{:?} {} is not from 0 to 1", field.key, quote(text)))),
     }
 }
@@ -303,20 +356,8 @@ fn read_instant(
 
 const NO_MOMENT: &str = "is not a moment as RFC 3339 or ISO 8601 writes it";
 
-fn in_range(micros: i64) -> Result<Micros, &'static str> {
-    if (0..Micros::END.0).contains(&micros) { Ok(Micros(micros)) } else { Err("is not from 1970 to before 2100") }
-}
-
-fn parse_milliseconds(text: &str) -> Result<Micros, &'static str> {
-    let micros = scaled_floor(text, 3, i64::MAX as u64).map_err(|_| "is not from 1970 to before 2100")?;
-    if (0..MIN_MILLISECONDS * 1000).contains(&micros) {
-        return Err("is too small for milliseconds; are these seconds?");
-    }
-    in_range(micros)
-}
-
-/// Reads a moment as RFC 3339 (any offset) or ISO 8601 writes it; without an offset it is UTC, a
-/// date alone is its midnight. Digits beyond the microsecond are cut off.
+/// Reads a moment as RFC 3339 (any offset) or ISO 8601 writes it, or a number since 1970 ([`parse_epoch`]); without an
+/// offset it is UTC, a date alone is its midnight. Digits beyond the microsecond are cut off.
 ///
 /// ```
 /// use ccstream_core::event::Micros;
@@ -325,6 +366,9 @@ fn parse_milliseconds(text: &str) -> Result<Micros, &'static str> {
 /// assert!(parse_moment("2100-01-01").is_err());
 /// ```
 pub fn parse_moment(text: &str) -> Result<Micros, &'static str> {
+    if is_number(text) {
+        return parse_epoch(text);
+    }
     // YYYY-MM-DD must stand first; ISO's other forms (week dates, no hyphens) are not read.
     let bytes = text.as_bytes();
     // Nor is a time zone in brackets, which the calendar part alone would ignore.
@@ -338,7 +382,7 @@ pub fn parse_moment(text: &str) -> Result<Micros, &'static str> {
         let naive = parser.parse_datetime(bytes).map_err(|_| NO_MOMENT)?;
         jiff::tz::Offset::UTC.to_timestamp(naive).map_err(|_| NO_MOMENT)?
     };
-    in_range(moment.as_nanosecond().div_euclid(1000) as i64)
+    Micros::in_range(moment.as_nanosecond().div_euclid(1000) as i64)
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ fn every_reason() {
     for (payload, expected) in [
         (String::new(), R::Empty),
         ("[]".into(), R::NotAnObject),
-        (" {}".into(), R::NotAnObject),
-        ("\u{feff}{}".into(), R::NotAnObject),
+        (" \n".into(), R::Empty),
+        ("\u{a0}{}".into(), R::NotAnObject),
         (deep, R::TooDeep),
         (r#"{"transaction_id":"a"#.into(), R::InvalidJson),
         (r#"{"transaction_id":"a"} x"#.into(), R::InvalidJson),
@@ -35,12 +35,16 @@ fn every_reason() {
         (with(r#""value":1.6"#), R::ConflictingNames),
         ("{}".into(), R::MissingField),
         (with(r#""transaction_id":null"#), R::MissingField),
-        (with(r#""transaction_id":7"#), R::WrongType),
+        (with(r#""transaction_id":7.5"#), R::WrongType),
+        (with(r#""mcc":1e3"#), R::WrongType),
         (with(r#""merchant":[]"#), R::WrongType),
         (with(r#""amount":true"#), R::WrongType),
         (with(r#""risk_flag":"yes""#), R::WrongType),
         (with(r#""risk_flag":2"#), R::WrongType),
-        (with(r#""latitude":"41""#), R::WrongType),
+        (with(r#""latitude":true"#), R::WrongType),
+        (with(r#""latitude":"NaN""#), R::InvalidCoordinate),
+        (with(r#""latitude":"+4.""#), R::InvalidCoordinate),
+        (with(r#""card_token":4111111111111111"#), R::CardNumber),
         (with(r#""transaction_id":"""#), R::EmptyText),
         (with(r#""currency":"""#), R::EmptyText),
         (with(&long_id), R::TextTooLong),
@@ -56,7 +60,8 @@ fn every_reason() {
         (with(r#""discount":0.125"#), R::InvalidDiscount),
         (with(r#""discount":1.01"#), R::InvalidDiscount),
         (with(r#""discount":-0.01"#), R::InvalidDiscount),
-        (with(r#""timestamp":1763806530"#), R::InvalidTimestamp),
+        (with(r#""timestamp":17638065300"#), R::InvalidTimestamp),
+        (with(r#""timestamp":"20261122""#), R::InvalidTimestamp),
         (with(r#""timestamp":-1"#), R::InvalidTimestamp),
         (with(r#""timestamp":1e400"#), R::InvalidTimestamp),
         (with(r#""timestamp":"10000-01-01T00:00:00Z""#), R::InvalidTimestamp),
@@ -102,6 +107,8 @@ fn timestamps() {
         (r#""2026-11-22T10:15:30.123456999Z""#, 1_795_342_530_123_456),
         ("1795342530123", 1_795_342_530_123_000),
         ("1795342530123.456", 1_795_342_530_123_456),
+        ("1795342530", 1_795_342_530_000_000),
+        (r#""1795342530123456789""#, 1_795_342_530_123_456),
         (r#""1970-01-01T00:00:00Z""#, 0),
         (r#""2026-11-22""#, 1_795_305_600_000_000),
     ] {
@@ -178,6 +185,57 @@ fn a_score_is_a_number_from_0_to_1() {
     for raw in ["-0.1", "1.5", "1e400"] {
         assert_eq!(read_field(&field, raw, true).unwrap_err().reason, Reason::InvalidScore, "{raw}");
     }
-    assert_eq!(read_field(&field, "\"0.5\"", true).unwrap_err().reason, Reason::WrongType);
+    assert_eq!(read_field(&field, "\"0.5\"", true), Ok(Some(Datum::Real(0.5))));
+    assert_eq!(read_field(&field, "true", true).unwrap_err().reason, Reason::WrongType);
     assert_eq!(read_field(&field, "null", true), Ok(None));
+}
+
+#[test]
+fn whole_numbers_are_ids_and_codes_and_texts_are_numbers() {
+    let payload = with(r#""transaction_id":1001,"mcc":5411,"card_last4":4242,"latitude":"41.88","longitude":"-8.763e1","order_id":"1001","risk_flag":"1""#);
+    let transaction = validate(Some(payload.as_bytes())).unwrap();
+    assert_eq!(&*transaction.order_id, "1001");
+    assert_eq!((transaction.text(Place::MCC), transaction.text(Place::CARD_LAST4)), (Some("5411"), Some("4242")));
+    for (raw, degrees) in [(r#""41.88""#, 41.88), (r#""-8.763e1""#, -87.63)] {
+        assert_eq!(read_field(Place::LATITUDE.field(), raw, true), Ok(Some(Datum::Real(degrees))));
+    }
+    assert_eq!(transaction.flag(Place::RISK_FLAG), Some(true));
+}
+
+#[test]
+fn white_space_and_a_byte_order_mark_may_come_first() {
+    for start in [" ", "\n", "\r\n\t ", "\u{feff}", "\u{feff} "] {
+        let payload = format!("{start}{}", with(r#""mcc":"5411""#));
+        assert!(validate(Some(payload.as_bytes())).is_ok(), "{start:?}");
+    }
+}
+
+#[test]
+fn a_detail_says_what_a_message_looks_like() {
+    let event = with(r#""mcc":"5411""#);
+    let registry = |inner: &[u8]| [&[0, 0, 0, 0, 42], inner].concat();
+    let utf16: Vec<u8> = event.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (payload, reason, part) in [
+        (serde_json::to_vec(&event).unwrap(), Reason::NotAnObject, "encoded twice"),
+        (format!("[{event}]").into_bytes(), Reason::NotAnObject, "an array"),
+        (registry(b"\x08ab12"), Reason::NotAnObject, "Avro or Protobuf with a schema registry's head (schema 42)"),
+        (registry(b"\x08\xff"), Reason::InvalidUtf8, "schema registry"),
+        (registry(event.as_bytes()), Reason::NotAnObject, "JSON Schema"),
+        (b"\x1f\x8b\x08\xff".to_vec(), Reason::InvalidUtf8, "gzip"),
+        (utf16, Reason::InvalidJson, "UTF-16"),
+        (b"<event/>".to_vec(), Reason::NotAnObject, "XML"),
+        (format!(r#"{{"schema":{{}},"payload":{event}}}"#).into_bytes(), Reason::MissingField, "Kafka Connect"),
+        (format!(r#"{{"before":null,"after":{event},"op":"c"}}"#).into_bytes(), Reason::MissingField, "Debezium"),
+        (format!(r#"{{"specversion":"1.0","data":{event}}}"#).into_bytes(), Reason::MissingField, "CloudEvent"),
+        (format!(r#"{{"data":{event}}}"#).into_bytes(), Reason::MissingField, "may be within"),
+        (with(r#""V3":NaN"#).into_bytes(), Reason::InvalidJson, "NaN is no number"),
+        (with(r#""V3":-Infinity"#).into_bytes(), Reason::InvalidJson, "-Infinity is no number"),
+        (with("\"V3\":\n\n  None").into_bytes(), Reason::InvalidJson, "Python"),
+        (b"{'order_id': 1}".to_vec(), Reason::InvalidJson, "quotes are double"),
+        (b"{}".to_vec(), Reason::MissingField, "is absent or null"),
+    ] {
+        let rejection = validate(Some(&payload)).unwrap_err();
+        assert_eq!(rejection.reason, reason, "{}", rejection.detail);
+        assert!(rejection.detail.contains(part), "{}", rejection.detail);
+    }
 }

@@ -14,7 +14,7 @@ use crate::rows::block::{Block, CodedColumn};
 use crate::rows::codes::SECOND;
 use crate::rows::codes::{ABSENT, Amounts, with_codes};
 use crate::rows::columns::Columns;
-use crate::rows::outcome::{HAS_STATUS, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
+use crate::rows::outcome::{IS_DECIDED, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
 
 /// Rows looked at together.
 pub(crate) const ROWS: usize = crate::rows::block::SPAN;
@@ -35,8 +35,8 @@ pub struct Figures {
     pub sum: i64,
     /// Rows that were approved; this and the next are counted for totals, and for groups on demand.
     pub approved: u64,
-    /// Rows that have a status.
-    pub with_status: u64,
+    /// Rows that were approved or declined.
+    pub decided: u64,
     /// Rows that were declined.
     pub declined: u64,
     /// Rows flagged as risky.
@@ -52,7 +52,7 @@ impl Figures {
         self.sum += sum as i64;
         let counted = |bit: OutcomeBits| if outcome & bit == 0 { 0 } else { count };
         self.approved += counted(IS_APPROVED);
-        self.with_status += counted(HAS_STATUS);
+        self.decided += counted(IS_DECIDED);
         self.declined += counted(IS_DECLINED);
         self.risky += counted(IS_RISKY);
     }
@@ -67,7 +67,7 @@ impl std::ops::Add for Figures {
             amounts: self.amounts + other.amounts,
             sum: self.sum + other.sum,
             approved: self.approved + other.approved,
-            with_status: self.with_status + other.with_status,
+            decided: self.decided + other.decided,
             declined: self.declined + other.declined,
             risky: self.risky + other.risky,
         }

@@ -97,7 +97,7 @@ async fn compare_groups(
             &format!(
                 "SELECT {key}, count(*),
                         coalesce(sum(round(value, 2)) FILTER (WHERE {own_currency} IS NOT DISTINCT FROM $1::text) * 100, 0)::bigint,
-                        count(*) FILTER (WHERE status = ANY ($2::text[]))
+                        count(*) FILTER (WHERE lower(status COLLATE \"C\") = ANY ($2::text[]))
                  FROM orders GROUP BY 1"
             ),
             &[(&currency, Type::TEXT), (&APPROVED.as_slice(), Type::TEXT_ARRAY)],

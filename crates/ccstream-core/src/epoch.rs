@@ -1,0 +1,178 @@
+//! Times as a number since 1970, whose unit the count of digits before the point tells (pure): milliseconds of today have
+//! 13 digits, and seconds 10.
+
+use crate::units::Micros;
+
+/// What a number of digits before the point is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A unit, by the number of its digits that make a whole number of microseconds more or fewer.
+    Known {
+        /// Its name.
+        name: &'static str,
+        /// Digits that follow the point of a number of microseconds; fewer than none are dropped.
+        shift: i64,
+    },
+    /// No unit: what it looks like, and what to send.
+    Unclear(&'static str),
+}
+
+/// The unit of a number with this many digits before the point; `docs/data.md` has the table.
+///
+/// ```
+/// use ccstream_core::epoch::{Unit, unit};
+/// assert_eq!(unit(13), Unit::Known { name: "milliseconds", shift: 3 });
+/// assert!(matches!(unit(11), Unit::Unclear(_)));
+/// ```
+pub fn unit(digits: i64) -> Unit {
+    match digits {
+        10 => Unit::Known { name: "seconds", shift: 6 },
+        12 | 13 => Unit::Known { name: "milliseconds", shift: 3 },
+        15 | 16 => Unit::Known { name: "microseconds", shift: 0 },
+        18 | 19 => Unit::Known { name: "nanoseconds", shift: -3 },
+        8 => Unit::Unclear("has 8 digits; is it a date? Send it as 2026-11-22"),
+        14 => Unit::Unclear("has 14 digits; is it a date and time? Send it as 2026-11-22T10:15:30Z"),
+        9 | 11 => Unit::Unclear(
+            "has 9 or 11 digits; which unit is it? Seconds have 10, milliseconds 12 or 13, microseconds 15 or 16, \
+             nanoseconds 18 or 19",
+        ),
+        _ => Unit::Unclear(
+            "is no time since 1970: seconds have 10 digits, milliseconds 12 or 13, microseconds 15 or 16, nanoseconds 18 \
+             or 19",
+        ),
+    }
+}
+
+/// Whether a text is a number as JSON writes it, but for zeros in front.
+pub(crate) fn is_number(text: &str) -> bool {
+    Digits::read(text).is_some()
+}
+
+/// Reads a number since 1970. A fraction is of the number's unit, and cut to whole microseconds. Errors: why it is no moment
+/// that can be stored, in words that follow the number; a text that is no number is one too.
+///
+/// ```
+/// use ccstream_core::epoch::parse_epoch;
+/// use ccstream_core::event::Micros;
+/// assert_eq!(parse_epoch("1795342530.1234567"), Ok(Micros(1_795_342_530_123_456)));
+/// assert_eq!(parse_epoch("1795342530123"), Ok(Micros(1_795_342_530_123_000)));
+/// assert!(parse_epoch("20261122").unwrap_err().contains("is it a date?"));
+/// ```
+pub fn parse_epoch(text: &str) -> Result<Micros, &'static str> {
+    let number = Digits::read(text).ok_or("is not a number")?;
+    if number.negative {
+        return Err(Micros::OUT_OF_RANGE);
+    }
+    let shift = match unit(number.point) {
+        Unit::Known { shift, .. } => shift,
+        Unit::Unclear(why) => return Err(why),
+    };
+    // At most 16 digits, whatever the unit.
+    let micros = (0..number.point + shift).fold(0, |micros, at| micros * 10 + number.digit(at));
+    Micros::in_range(micros)
+}
+
+/// A number's digits, and how many of them stand before the point.
+struct Digits<'a> {
+    negative: bool,
+    whole: &'a [u8],
+    fraction: &'a [u8],
+    /// Digits before the point by value: without zeros in front, and after an exponent.
+    point: i64,
+    /// Zeros in front.
+    skip: i64,
+}
+
+impl<'a> Digits<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (mantissa, exponent) = match rest.find(['e', 'E']) {
+            Some(at) => {
+                let exponent = &rest[at + 1..];
+                let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return None;
+                }
+                // One that is too large for this leaves no count of digits that is a unit.
+                let size = digits.parse::<i64>().unwrap_or(1 << 40).min(1 << 40);
+                (&rest[..at], if exponent.starts_with('-') { -size } else { size })
+            }
+            None => (rest, 0),
+        };
+        let (whole, fraction) = match mantissa.split_once('.') {
+            Some((_, "")) => return None,
+            Some(parts) => parts,
+            None => (mantissa, ""),
+        };
+        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+            return None;
+        }
+        let skip = whole.bytes().chain(fraction.bytes()).take_while(|byte| *byte == b'0').count() as i64;
+        let point = whole.len() as i64 + exponent - skip;
+        Some(Self { negative, whole: whole.as_bytes(), fraction: fraction.as_bytes(), point, skip })
+    }
+
+    /// A digit by its place, those that are not written being zeros.
+    fn digit(&self, at: i64) -> i64 {
+        let at = (at + self.skip) as usize;
+        let byte = self.whole.get(at).or_else(|| self.fraction.get(at.wrapping_sub(self.whole.len())));
+        byte.map_or(0, |byte| i64::from(byte - b'0'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_digits() {
+        let digits = "17953425301234567891";
+        for count in 1..=20 {
+            let read = parse_epoch(&digits[..count]);
+            // The same moment, as exact as the number is.
+            let expected = match count {
+                10 => Ok(1_795_342_530_000_000),
+                12 => Ok(179_534_253_012_000),
+                13 => Ok(1_795_342_530_123_000),
+                15 => Ok(179_534_253_012_345),
+                16 | 19 => Ok(1_795_342_530_123_456),
+                18 => Ok(179_534_253_012_345),
+                8 => Err("a date?"),
+                14 => Err("a date and time?"),
+                9 | 11 => Err("which unit is it?"),
+                _ => Err("seconds have 10 digits"),
+            };
+            match (read, expected) {
+                (Ok(read), Ok(expected)) => assert_eq!(read, Micros(expected), "{count}"),
+                (Err(read), Err(expected)) => assert!(read.contains(expected), "{count}: {read}"),
+                (read, expected) => panic!("{count}: {read:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn fractions_are_of_the_unit_and_cut() {
+        for (text, micros) in [
+            ("1795342530.5", 1_795_342_530_500_000),
+            ("1795342530.12345678901234567890", 1_795_342_530_123_456),
+            ("1795342530123.9999", 1_795_342_530_123_999),
+            ("1795342530123456.9", 1_795_342_530_123_456),
+            ("1795342530123456789.9", 1_795_342_530_123_456),
+            ("1.7953425305e9", 1_795_342_530_500_000),
+            ("1.795342530123E+12", 1_795_342_530_123_000),
+            ("17953425300e-1", 1_795_342_530_000_000),
+            ("0.01795342530123e+14", 1_795_342_530_123_000),
+            ("0001795342530", 1_795_342_530_000_000),
+        ] {
+            assert_eq!(parse_epoch(text), Ok(Micros(micros)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_moment() {
+        for text in ["-1795342530", "9999999999", "0", "1e400", "1e-400", "1e99999999999999999999", "", "x", "1.", ".5", "1e"] {
+            assert!(parse_epoch(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a message that is no event looks like (pure): the mistake that its sender probably made, and what to set.
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+/// How formats begin that are sent where JSON is expected, and what they are.
+const BEGINNINGS: &[(&[u8], &str)] = &[
+    (b"\x1f\x8b", "it looks like gzip: send it unpacked, and let the producer's `compression.type` pack it"),
+    (b"\x28\xb5\x2f\xfd", "it looks like zstd: send it unpacked, and let the producer's `compression.type` pack it"),
+    (b"\xff\xfe", "it looks like UTF-16: send UTF-8"),
+    (b"\xfe\xff", "it looks like UTF-16: send UTF-8"),
+    (b"\0{", "it looks like UTF-16: send UTF-8"),
+    (b"Obj\x01", "it looks like an Avro file: send each record as a JSON object"),
+    (b"PAR1", "it looks like a Parquet file: send each row as a JSON object"),
+    (b"[", "it is an array: send each of its objects as a message"),
+    (b"<", "it looks like XML: send a JSON object"),
+    (b"'", "it looks like a text of Python's: send what json.dumps makes of the object"),
+];
+
+/// The bytes of a schema's number, after a zero, with which registries' serializers begin.
+const REGISTRY_HEAD: usize = 5;
+
+/// What bytes look like that do not begin as an object.
+pub(super) fn bytes(bytes: &[u8]) -> Option<String> {
+    if let Some((_, what)) = BEGINNINGS.iter().find(|(start, _)| bytes.starts_with(start)) {
+        return Some((*what).to_owned());
+    }
+    if let Some(&[0, a, b, c, d]) = bytes.get(..REGISTRY_HEAD) {
+        let number = u32::from_be_bytes([a, b, c, d]);
+        let format = if bytes.get(REGISTRY_HEAD) == Some(&b'{') { "JSON Schema" } else { "Avro or Protobuf" };
+        return Some(format!(
+            "it looks like {format} with a schema registry's head (schema {number}): send plain JSON, as Kafka's \
+             JsonConverter or StringSerializer does"
+        ));
+    }
+    let inner: String = serde_json::from_slice(bytes).ok()?;
+    inner.trim_start().starts_with('{').then(|| {
+        "it is a text that holds JSON, as if it was encoded twice: send the object itself, or use the StringSerializer"
+            .to_owned()
+    })
+}
+
+/// What an object looks like in which a required field is absent.
+pub(super) fn envelope(text: &str) -> Option<&'static str> {
+    let mut keys = Keys::default();
+    serde_json::Deserializer::from_str(text).deserialize_map(&mut keys).ok()?;
+    let Keys { schema, payload, before, after, op, specversion, data } = keys;
+    if schema && payload {
+        return Some(
+            "it looks like Kafka Connect's envelope, with the event in \"payload\": set \
+             value.converter.schemas.enable=false, and unwrap a change event with ExtractNewRecordState",
+        );
+    }
+    if op && (before || after) {
+        return Some("it looks like a change event of Debezium's: unwrap it with ExtractNewRecordState");
+    }
+    if specversion {
+        return Some(if data {
+            "it looks like a CloudEvent with the event in \"data\": use the binary content mode, or send \"data\" alone"
+        } else {
+            "it looks like a CloudEvent without \"data\""
+        });
+    }
+    if payload || data {
+        return Some("the event may be within \"payload\" or \"data\": send that alone");
+    }
+    None
+}
+
+/// Which of the keys that envelopes have an object has.
+#[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is one key")]
+struct Keys {
+    schema: bool,
+    payload: bool,
+    before: bool,
+    after: bool,
+    op: bool,
+    specversion: bool,
+    data: bool,
+}
+
+impl<'de> Visitor<'de> for &mut Keys {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+            match &*key {
+                "schema" => self.schema = true,
+                "payload" => self.payload = true,
+                "before" => self.before = true,
+                "after" => self.after = true,
+                "op" => self.op = true,
+                "specversion" => self.specversion = true,
+                "data" => self.data = true,
+                _ => {}
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// Words that other languages write where JSON has another, or none.
+const WORDS: &[(&str, &str)] = &[
+    ("-Infinity", "-Infinity is no number of JSON's: send null, or leave the field out"),
+    ("Infinity", "Infinity is no number of JSON's: send null, or leave the field out"),
+    ("NaN", "NaN is no number of JSON's: send null, or leave the field out"),
+    ("undefined", "undefined is no JSON: send null"),
+    ("None", "None is Python's: send what json.dumps makes of the object"),
+    ("True", "True is Python's: send what json.dumps makes of the object"),
+    ("False", "False is Python's: send what json.dumps makes of the object"),
+    ("\0", "it looks like UTF-16: send UTF-8"),
+    ("'", "quotes are double in JSON: send what json.dumps makes of the object"),
+];
+
+/// What stands where JSON is broken, by line and column as `serde_json` counts them.
+pub(super) fn slip(text: &str, line: usize, column: usize) -> Option<&'static str> {
+    let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let at = (start + column.saturating_sub(1)).min(text.len());
+    // The parser may be some letters into the word.
+    WORDS.iter().find_map(|(word, what)| {
+        let earliest = at.saturating_sub(word.len());
+        (earliest..=at).any(|from| text.as_bytes()[from..].starts_with(word.as_bytes())).then_some(*what)
+    })
+}
