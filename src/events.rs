@@ -57,7 +57,10 @@ pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
 /// Gives the listener one event of a producer.
 pub(crate) fn tell_of_producer(listener: &mut Listener, event: &ProduceEvent) {
     listener.tell(event.name(), |fields| match event {
-        ProduceEvent::Connected { created } => fields.set_item("topic_created", created),
+        ProduceEvent::Connected { created, unreachable } => {
+            fields.set_item("topic_created", created)?;
+            fields.set_item("unreachable", unreachable)
+        }
         ProduceEvent::Sending { number, payload } => {
             fields.set_item("number", number)?;
             fields.set_item("payload", String::from_utf8_lossy(payload))

@@ -82,8 +82,11 @@ class ProducerConsole:
             self._last = fields["summary"]
         if self._quiet:
             return
-        if kind == "connected" and fields["topic_created"]:
-            say("Producer", "✓ Created the topic, which was missing")
+        if kind == "connected":
+            if fields["unreachable"]:
+                say("Producer", f"! {fields['unreachable']}")
+            if fields["topic_created"]:
+                say("Producer", "✓ Created the topic, which was missing")
         elif kind == "sending":
             say("Producer", f"Sending transaction #{fields['number']} {fields['payload']}")
         elif kind == "sent":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ccstream import ConsumeSummary, ProduceSummary
 
 WarningKind: TypeAlias = Literal[
+    "brokers_unreachable",
     "topic_missing",
     "topic_recreated",
     "cluster_changed",
@@ -40,6 +41,7 @@ WarningKind: TypeAlias = Literal[
 ]
 """What a warning is about.
 
+- ``brokers_unreachable``: some of the cluster's brokers cannot be reached, and others can.
 - ``topic_missing``: the topic does not exist; the consumer waits for it.
 - ``topic_recreated``, ``cluster_changed``, ``log_truncated``: partitions are read from the beginning, because the topic
   was deleted and created again, the cluster is a different one, or the log ends before the next offset.
@@ -171,6 +173,7 @@ class Connected(TypedDict):
     """``connected``: the broker answered a producer, and the topic exists."""
 
     topic_created: bool
+    unreachable: str | None
 
 
 class Sending(TypedDict):

@@ -28,7 +28,7 @@ class Once(argparse.Action):
         _parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: Any,  # noqa: ANN401
-        option_string: str | None = None,
+        _option: str | None = None,
     ) -> None:
         """Takes one value."""
         given = vars(namespace).setdefault("given_flags", set())
@@ -46,7 +46,7 @@ class Pairs(argparse.Action):
         _parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: Any,  # noqa: ANN401
-        option_string: str | None = None,
+        _option: str | None = None,
     ) -> None:
         """Takes one pair."""
         pairs = [*(getattr(namespace, self.dest) or []), values]
@@ -201,7 +201,9 @@ TYPES: dict[str, Callable[[Setting], Callable[[str], Any]]] = {
 
 def add_events(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that says where events go."""
-    parser.add_argument("--events", action=Once, metavar="FILE", help="append each event to a file, as one line of JSON")
+    parser.add_argument(
+        "--events", action=Once, metavar="FILE", help="append each event to a file, as one line of JSON"
+    )
 
 
 def add_produce(parser: argparse.ArgumentParser) -> None:

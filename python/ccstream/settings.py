@@ -40,7 +40,19 @@ def value(name: str) -> str:
         KeyError: there is no setting of that name.
     """
     setting = named(name)
-    return os.environ.get(setting.variable or "") or str(setting.default)
+    return unwrapped(os.environ.get(setting.variable or "") or str(setting.default))
+
+
+def unwrapped(text: str) -> str:
+    """A text without white space and quotes around it, as the crates take it.
+
+    Example:
+        >>> unwrapped(' "localhost:9094" ')
+        'localhost:9094'
+    """
+    text = text.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return unwrapped(text[1:-1]) if quoted else text
 
 
 def bootstrap_servers() -> str:
@@ -60,7 +72,7 @@ def database_url() -> str:
     if os.environ.get("DATABASE_URL"):
         raise ConfigError("database_url: both DATABASE_URL and DATABASE_URL_FILE are set; unset one")
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        return unwrapped(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"database_url: DATABASE_URL_FILE={file} cannot be read: {error}") from error
 

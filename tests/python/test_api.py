@@ -74,7 +74,7 @@ def test_events_have_their_fields(embedded_pipeline: Pipeline, tmp_path: Path) -
     # At a rate at which each event is watched: one that is sent, one that is too large.
     producer(embedded_pipeline, rate=10, count=1, on_event=on_event).run()
     file = tmp_path / "large.csv"
-    file.write_text(f"timestamp,amount,merchant\n2026-01-02,1.50,{'x' * 2000}\n")
+    file.write_text(f"timestamp,amount,merchant\n2026-01-02,1.50,{'x' * 2000}\n2026-01-02,1.50,x\n")
     least = {"message.max.bytes": 1000}
     producer(embedded_pipeline, rate=10, replay=file, librdkafka_options=least, on_event=on_event).run()
     assert seen == {name: set(kind.__annotations__) for name, kind in events.PRODUCER_EVENTS.items()}

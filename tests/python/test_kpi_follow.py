@@ -83,7 +83,7 @@ def test_a_table_changed_behind_its_back(embedded_pipeline: Pipeline, engine: cc
     assert engine.status.reloads == 2
     assert engine.status.lacking_rows == 1000 - totals(pipeline)[0]
     pipeline.run("produce", "--rate", "max", "--count", "500")
-    pipeline.run("consume", "--until-caught-up")
+    pipeline.run("consume", "--until-caught-up", "--start-over")
     assert figures(engine) == totals(pipeline)
 
 
@@ -115,7 +115,7 @@ def test_a_restart_reads_what_is_new(embedded_pipeline: Pipeline, tmp_path: Path
     with start() as engine:
         assert figures(engine) == (0, 0, 0)
     pipeline.run("produce", "--rate", "max", "--count", "100")
-    pipeline.run("consume", "--until-caught-up")
+    pipeline.run("consume", "--until-caught-up", "--start-over")
     file.write_bytes(file.read_bytes()[:-9] + b"\0" * 9)
     with start() as engine:
         assert figures(engine) == totals(pipeline)

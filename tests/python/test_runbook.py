@@ -136,12 +136,11 @@ def test_another_kind_of_database_is_named(embedded_pipeline: Pipeline) -> None:
 
 def test_doctor_says_what_to_mend(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
-    output = pipeline.run("doctor", status=1)
-    marks = {name: line[0] for name, line in checked(output).items()}
-    assert marks["broker"] == "✓"
-    assert marks["topic"] == "✗"
-    assert "kafka-topics --create" in output
-    assert marks["database"] == "✓"
+    # A fresh install: what the producer and the consumer will make is nothing to mend.
+    output = pipeline.run("doctor")
+    assert {line[0] for line in checked(output).values()} == {"✓"}
+    assert "does not exist yet; the producer creates it" in output
+    assert "the consumer will create orders" in output
     pipeline.run("produce", "--count", "1", "--rate", "max")
     pipeline.run("consume", "--until-caught-up")
     output = pipeline.run("doctor")

@@ -72,7 +72,7 @@ pub fn parse_epoch(text: &str) -> Result<Micros, &'static str> {
     Micros::in_range(micros)
 }
 
-/// A number's digits, and how many of them stand before the point.
+/// A number's digits, and how many of them are before the point.
 struct Digits<'a> {
     negative: bool,
     whole: &'a [u8],
@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn what_is_no_moment() {
-        for text in ["-1795342530", "9999999999", "0", "1e400", "1e-400", "1e99999999999999999999", "", "x", "1.", ".5", "1e"] {
+        for text in
+            ["-1795342530", "9999999999", "0", "1e400", "1e-400", "1e99999999999999999999", "", "x", "1.", ".5", "1e"]
+        {
             assert!(parse_epoch(text).is_err(), "{text}");
         }
     }

@@ -373,7 +373,8 @@ mod tests {
 
     #[test]
     fn keys_numbers_and_bad_cells() {
-        let text = b"timestamp,amount,card_token,risk_flag,merchant\n2014-03-06,1.5 ,tok,True,a\xffb\n1394064000,2,,,\n";
+        let text =
+            b"timestamp,amount,card_token,risk_flag,merchant\n2014-03-06,1.5 ,tok,True,a\xffb\n1394064000,2,,,\n";
         let event = replay("cells.csv", text, &[], &[]).unwrap().remove(0);
         assert_eq!(event.key.as_deref(), Some(b"tok".as_slice()));
         let shown = String::from_utf8_lossy(&event.payload).into_owned();
@@ -431,7 +432,11 @@ mod tests {
             (vec![("timestamp", "date")], vec![], "no column \"date\"; it has when, who, amount, note"),
             (vec![("when", "when")], vec![], "\"when\" is not a field"),
             (vec![], vec![("fraud", "1")], "\"fraud\" is not a field"),
-            (vec![("amount", "amount"), ("value", "note"), ("timestamp", "when")], vec![], "\"amount\" is mapped twice"),
+            (
+                vec![("amount", "amount"), ("value", "note"), ("timestamp", "when")],
+                vec![],
+                "\"amount\" is mapped twice",
+            ),
             (vec![("timestamp", "who")], vec![], "not one of its 3 rows is a valid transaction"),
             (vec![], vec![], "no column fills \"timestamp\""),
         ] {

@@ -52,6 +52,10 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Accepts nobody any more."""
         self._listener.close()
 
     @property

@@ -91,3 +91,30 @@ def test_a_broker_killed_before_it_acknowledges(database: str, chance: random.Ra
         assert (len(counted.events), counted.held.total(), producer.sent_again()) == (sent, sent, 0)
         counted.check()
         pipeline.verify()
+
+
+@pytest.mark.timeout(900)
+def test_an_advertised_address_that_nobody_reaches_is_named(database: str) -> None:
+    if missing := missing_tools():
+        leave_out("kafka", f"Apache Kafka needs {missing}")
+    port = free_port()
+    with (
+        Link(f"kafka://localhost:{port}") as line,
+        running_kafka(port, line.port, SHORT_LIVED),
+        make_pipeline(f"localhost:{port}", database) as pipeline,
+    ):
+        # As a broker in a container does that has the name of the container in its listeners.
+        named = f"localhost:{port} answers, and names localhost:{line.port}"
+        line.close()
+        for arguments, status in (
+            (("produce", "--count", "3"), 3),
+            (("consume", "--until-caught-up"), 3),
+            (("doctor",), 1),
+        ):
+            output = pipeline.run(*arguments, status=status)
+            assert named in output
+            assert "advertised.listeners" in output
+            assert "✓ Connected to Kafka" not in output
+            assert "does not exist" not in output
+        waits = pipeline.consume().wait_for_event("waiting")
+        assert named in waits["reason"]

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::private_file;
 use crate::settings;
+use crate::settings::Servers;
 
 settings! {
     /// Where Kafka is, and the topic. Its `Debug` shows no option's value, which may be a password.
     pub struct KafkaConfig {
         /// The brokers, `host:port` joined by commas.
         @variable("KAFKA_BOOTSTRAP_SERVERS") @shown("HOST:PORT")
-        bootstrap_servers: String = "localhost:9094".into();
+        bootstrap_servers: Servers = "localhost:9094".into();
         /// The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
         @variable("KAFKA_TOPIC") @shown("NAME")
         topic: String = "orders_json".into();
@@ -49,9 +50,7 @@ impl settings::SettingType for Options {
 impl KafkaConfig {
     /// Errors: [`Error::Config`] of the first setting that is not usable.
     pub fn validate(&self) -> Result<()> {
-        if self.bootstrap_servers.trim().is_empty() {
-            return Err(Error::config("bootstrap_servers", "is empty; give host:port, as localhost:9094"));
-        }
+        self.bootstrap_servers.validate()?;
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if self.topic.is_empty() || self.topic.len() > 249 || !self.topic.bytes().all(legal) {
             let reason = format!("{:?} is not a topic's name: 1 to 249 letters, digits, '.', '_' or '-'", self.topic);

@@ -7,6 +7,7 @@ pub mod database_url;
 pub mod engine;
 pub mod kafka;
 pub mod producer;
+pub mod servers;
 pub mod value;
 
 use std::fmt;
@@ -16,6 +17,7 @@ pub use self::database_url::DatabaseUrl;
 pub use self::engine::EngineConfig;
 pub use self::kafka::KafkaConfig;
 pub use self::producer::{EventSource, ProducerConfig};
+pub use self::servers::Servers;
 pub use self::value::{Kind, SettingType, Value};
 
 use crate::error::{Error, Result};

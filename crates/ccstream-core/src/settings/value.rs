@@ -92,6 +92,18 @@ pub trait SettingType: Sized {
     fn to_value(&self) -> Option<Value>;
 }
 
+/// A text without white space and quotes around it, as it may come out of a secret, an .env file or a clipboard.
+///
+/// ```
+/// use ccstream_core::settings::value::unwrapped;
+/// assert_eq!(unwrapped(" \"postgresql://db/x\"\n"), "postgresql://db/x");
+/// ```
+pub fn unwrapped(text: &str) -> &str {
+    let text = text.trim();
+    let quoted = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
+    quoted.map_or(text, unwrapped)
+}
+
 fn misfit<T>(name: &'static str, value: &Value) -> Result<T> {
     Err(Error::config(name, format!("{} is not such a value", value.text(false))))
 }
@@ -154,7 +166,7 @@ impl<T: SettingType> SettingType for Option<T> {
 impl SettingType for DatabaseUrl {
     const KIND: Kind = Kind::Text;
     fn from_value(name: &'static str, value: Value) -> Result<Self> {
-        String::from_value(name, value).map(Self)
+        String::from_value(name, value).map(|text| Self(unwrapped(&text).to_owned()))
     }
     fn to_value(&self) -> Option<Value> {
         Some(Value::Text(self.0.clone()))

@@ -117,7 +117,7 @@ const WORDS: &[(&str, &str)] = &[
     ("'", "quotes are double in JSON: send what json.dumps makes of the object"),
 ];
 
-/// What stands where JSON is broken, by line and column as `serde_json` counts them.
+/// What is written where JSON is broken, by line and column as `serde_json` counts them.
 pub(super) fn slip(text: &str, line: usize, column: usize) -> Option<&'static str> {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let at = (start + column.saturating_sub(1)).min(text.len());

@@ -192,7 +192,9 @@ fn a_score_is_a_number_from_0_to_1() {
 
 #[test]
 fn whole_numbers_are_ids_and_codes_and_texts_are_numbers() {
-    let payload = with(r#""transaction_id":1001,"mcc":5411,"card_last4":4242,"latitude":"41.88","longitude":"-8.763e1","order_id":"1001","risk_flag":"1""#);
+    let payload = with(
+        r#""transaction_id":1001,"mcc":5411,"card_last4":4242,"latitude":"41.88","longitude":"-8.763e1","order_id":"1001","risk_flag":"1""#,
+    );
     let transaction = validate(Some(payload.as_bytes())).unwrap();
     assert_eq!(&*transaction.order_id, "1001");
     assert_eq!((transaction.text(Place::MCC), transaction.text(Place::CARD_LAST4)), (Some("5411"), Some("4242")));

@@ -14,7 +14,7 @@ use crate::rows::block::{Block, CodedColumn};
 use crate::rows::codes::SECOND;
 use crate::rows::codes::{ABSENT, Amounts, with_codes};
 use crate::rows::columns::Columns;
-use crate::rows::outcome::{IS_DECIDED, IS_APPROVED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
+use crate::rows::outcome::{IS_APPROVED, IS_DECIDED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
 
 /// Rows looked at together.
 pub(crate) const ROWS: usize = crate::rows::block::SPAN;

@@ -33,7 +33,8 @@ pub(crate) const IS_RISKY: OutcomeBits = 8;
 
 /// The outcome of a row with that status and risk flag.
 pub fn outcome(status: Option<&str>, is_risky: bool) -> OutcomeBits {
-    let is_of = |words: &[&str]| status.is_some_and(|status| words.iter().any(|word| word.eq_ignore_ascii_case(status)));
+    let is_of =
+        |words: &[&str]| status.is_some_and(|status| words.iter().any(|word| word.eq_ignore_ascii_case(status)));
     let bit = |is: bool, bit: OutcomeBits| if is { bit } else { 0 };
     let (approved, declined) = (is_of(&APPROVED), is_of(&DECLINED));
     bit(is_risky, IS_RISKY)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -37,6 +37,8 @@ pub(super) struct Group {
     rebalances: Mutex<Vec<Rebalance>>,
     /// Each partition's end, as its last fetch said.
     ends: Mutex<HashMap<i32, i64>>,
+    /// Brokers of the cluster that were connected, as the last statistics say.
+    brokers_up: AtomicUsize,
     /// The poll loop is over: nobody will give up a partition later.
     closing: AtomicBool,
     /// The group has asked for a change.
@@ -53,6 +55,11 @@ impl Group {
     /// which some brokers answer wrongly.
     pub(super) fn end(&self, partition: i32) -> Option<i64> {
         self.ends.lock().expect("no panic while it is held").get(&partition).copied()
+    }
+
+    /// How many brokers of the cluster were connected a second ago.
+    pub(super) fn brokers_up(&self) -> usize {
+        self.brokers_up.load(Ordering::Relaxed)
     }
 
     /// From here on partitions are given up as soon as they are asked for, and nothing is said.
@@ -132,6 +139,9 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
+        // Those with a number are the cluster's; others are the addresses that were asked at first.
+        let up = statistics.brokers.values().filter(|broker| broker.nodeid >= 0 && broker.state == "UP");
+        self.brokers_up.store(up.count(), Ordering::Relaxed);
         let mut ends = self.ends.lock().expect("no panic while it is held");
         for partition in statistics.topics.values().flat_map(|topic| topic.partitions.values()) {
             // Negative: never fetched.

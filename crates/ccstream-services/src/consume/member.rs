@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::group::{Group, Rebalance, end_subscription, give_up, is_cooperative, read_of};
 use crate::error::{Error, Result};
-use crate::kafka::client::{ASK_LIMIT, find_topic, refused, unreachable};
+use crate::kafka::client::{ASK_LIMIT, check_advertised, find_topic, refused, unreachable};
 use crate::kafka::ffi::{Bootstrap, TopicIds, cluster_id};
 use crate::kafka::options::{options, strategy};
 use ccstream_core::settings::ConsumerConfig;
@@ -97,7 +97,7 @@ impl Member {
         Ok(Self {
             consumer: Some(Arc::new(consumer)),
             topic: config.kafka.topic.clone(),
-            servers: config.kafka.bootstrap_servers.clone(),
+            servers: config.kafka.bootstrap_servers.to_string(),
             bootstrap: Bootstrap::new(&config.kafka.bootstrap_servers),
         })
     }
@@ -122,10 +122,18 @@ impl Member {
         // Serves the log, which says why there is no answer.
         let _ = self.consumer().poll(Duration::ZERO);
         let found = find_topic(self.consumer().client(), &self.topic);
-        if found.is_err() {
-            let _ = self.consumer().poll(LOG_LIMIT);
-        }
-        found.map(|found| found.is_some()).map_err(|source| unreachable(&self.servers, &self.group().log, source))
+        found.map(|found| found.is_some()).map_err(|source| self.silent(source))
+    }
+
+    /// The error of a question that was not answered.
+    fn silent(&self, source: KafkaError) -> Error {
+        let _ = self.consumer().poll(LOG_LIMIT);
+        unreachable(&self.servers, &self.group().log, source)
+    }
+
+    /// Which of the cluster's brokers cannot be reached, in words, where others can. Errors: none can.
+    pub(super) fn check_advertised(&self) -> Result<Option<String>> {
+        check_advertised(self.consumer().client(), &self.servers, |source| self.silent(source))
     }
 
     /// Joins the group.

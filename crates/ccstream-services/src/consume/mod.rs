@@ -117,11 +117,18 @@ fn await_broker(
     let began = Instant::now();
     let mut waiting = String::new();
     while !stop.is_cancelled() {
-        match member.find_topic() {
-            Ok(false) if config.until_caught_up => {
+        let found = member.find_topic().and_then(|found| Ok((found, member.check_advertised()?)));
+        match found {
+            Ok((false, _)) if config.until_caught_up => {
                 return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic)));
             }
-            Ok(found) => return Ok(Some(found)),
+            Ok((found, unreachable)) => {
+                if let Some(text) = unreachable {
+                    let warning = Warning::new(WarningKind::BrokersUnreachable, text);
+                    observers.report(&ConsumeEvent::Warning(warning));
+                }
+                return Ok(Some(found));
+            }
             Err(error) if config.until_caught_up => return Err(error),
             Err(error) => {
                 let is_refused = member.group().log.last_refusal().is_some();

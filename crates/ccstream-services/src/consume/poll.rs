@@ -14,7 +14,7 @@ use super::report::{ConsumeEvent, ConsumeSummary};
 use super::shares::Shares;
 use super::state::{Drain, Fill, Step, View, next};
 use super::topic::Watch;
-use super::trouble::{Trouble, Troubles};
+use super::trouble::{Cause, Trouble, Troubles};
 use super::warning::{Service, Warning, WarningKind};
 use super::writer::{Command, Reply, Writer};
 use crate::error::{Error, Result};
@@ -300,7 +300,14 @@ impl<'r, 'o> Poll<'r, 'o> {
             self.ownership.end(partition);
             return Ok(());
         }
-        match self.troubles.judge(error, self.member.group().log.last_refusal(), self.config)? {
+        let group = self.member.group();
+        let cause = Cause {
+            refusal: group.log.last_refusal(),
+            last_error: group.log.last_error(),
+            // The one that fails now was one of them, if only one fails.
+            others_answer: group.brokers_up() > 1,
+        };
+        match self.troubles.judge(error, cause, self.config)? {
             Trouble::Passing(event) => self.report(event),
             Trouble::NoTopic(event) => {
                 self.report(event);

@@ -82,7 +82,7 @@ const PASSING: &[(Api, &[Code])] = &[
 /// A cluster with an empty topic, and where it is.
 fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaConfig) {
     let cluster = MockCluster::new(BROKERS).unwrap();
-    let kafka = KafkaConfig { bootstrap_servers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
+    let kafka = KafkaConfig { bootstrap_servers: cluster.bootstrap_servers().into(), ..KafkaConfig::default() };
     cluster.create_topic(&kafka.topic, PARTITIONS, 1).unwrap();
     (cluster, kafka)
 }
@@ -304,7 +304,7 @@ fn a_producer_that_the_broker_forgets_each_time_ends() {
 /// Every message's place and the id in it, read by a client that is not ours.
 fn read_all(kafka: &KafkaConfig) -> BTreeMap<(i32, i64), String> {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &kafka.bootstrap_servers)
+        .set("bootstrap.servers", &*kafka.bootstrap_servers)
         .set("group.id", "reads-all")
         .set("enable.partition.eof", "true")
         .create()

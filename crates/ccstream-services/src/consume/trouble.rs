@@ -28,10 +28,23 @@ pub(super) enum Trouble {
     Unreadable,
 }
 
+/// What is known beside an error.
+#[derive(Debug, Default)]
+pub(super) struct Cause {
+    /// Why the broker does not let this client in, if that is so.
+    pub(super) refusal: Option<String>,
+    /// librdkafka's last complaint.
+    pub(super) last_error: Option<String>,
+    /// Whether other brokers of the cluster are connected.
+    pub(super) others_answer: bool,
+}
+
 /// What has been told already.
 #[derive(Debug)]
 pub(super) struct Troubles {
     last: Option<(WaitingKind, String, Instant)>,
+    /// The broker that was reported as down last, and when.
+    down: Option<(String, Instant)>,
     /// Since when Kafka has been waited for.
     outage: Option<Instant>,
     /// The topic's absence has been told.
@@ -42,7 +55,7 @@ pub(super) struct Troubles {
 
 impl Troubles {
     pub(super) fn new(topic_found: bool) -> Self {
-        Self { last: None, outage: None, missing_told: !topic_found, waiting_since: Some(Instant::now()) }
+        Self { last: None, down: None, outage: None, missing_told: !topic_found, waiting_since: Some(Instant::now()) }
     }
 
     pub(super) fn group_answered(&mut self) {
@@ -66,16 +79,10 @@ impl Troubles {
         Some(ConsumeEvent::Warning(Warning::new(WarningKind::GroupSilent, text)))
     }
 
-    /// What an error means; `refusal` is why the broker does not let this client in, if that is so. Errors: those that
-    /// do not pass.
-    pub(super) fn judge(
-        &mut self,
-        error: KafkaError,
-        refusal: Option<String>,
-        config: &ConsumerConfig,
-    ) -> Result<Trouble> {
+    /// What an error means. Errors: those that do not pass.
+    pub(super) fn judge(&mut self, error: KafkaError, cause: Cause, config: &ConsumerConfig) -> Result<Trouble> {
         let topic = &config.kafka.topic;
-        let (kind, told) = match error {
+        let (kind, told, why) = match error {
             KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                 return Ok(Trouble::NoTopic(self.topic_is_missing(config)));
             }
@@ -97,6 +104,14 @@ impl Troubles {
                     source: KafkaError::MessageConsumption(code),
                 });
             }
+            // The cluster elects others for the partitions of a broker that is down.
+            KafkaError::MessageConsumption(
+                code @ (RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut),
+            ) if cause.others_answer && cause.refusal.is_none() => {
+                return Ok(Trouble::Passing(self.broker_is_down(cause.last_error.unwrap_or_else(|| code.to_string()))));
+            }
             // One outage has many voices.
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AllBrokersDown
@@ -108,22 +123,37 @@ impl Troubles {
                 | RDKafkaErrorCode::SaslAuthenticationFailed,
             ) => {
                 let servers = &config.kafka.bootstrap_servers;
-                match refusal {
+                match cause.refusal {
                     Some(cause) => {
-                        (WaitingKind::KafkaRefused, format!("{servers} lets this client in no more: {cause}"))
+                        (WaitingKind::KafkaRefused, format!("{servers} lets this client in no more: {cause}"), None)
                     }
-                    None => (WaitingKind::KafkaUnavailable, format!("no broker answers at {servers}")),
+                    None => {
+                        let told = format!("no broker answers at {servers}");
+                        (WaitingKind::KafkaUnavailable, told, cause.last_error)
+                    }
                 }
             }
-            error => (WaitingKind::KafkaError, error.to_string()),
+            error => (WaitingKind::KafkaError, error.to_string(), None),
         };
         if self.last.as_ref().is_some_and(|(_, old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
             return Ok(Trouble::Passing(None));
         }
-        let waiting = Waiting::new(kind, format!("Kafka: {told}"));
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        let waiting = Waiting::new(kind, format!("Kafka: {told}{why}"));
         self.last = Some((kind, told, Instant::now()));
         self.outage.get_or_insert_with(Instant::now);
         Ok(Trouble::Passing(Some(ConsumeEvent::Waiting(waiting))))
+    }
+
+    /// What to report of one broker of several that is down, now and then.
+    fn broker_is_down(&mut self, why: String) -> Option<ConsumeEvent> {
+        let broker = why.split(": ").next().unwrap_or_default().to_owned();
+        if self.down.as_ref().is_some_and(|(last, at)| *last == broker && at.elapsed() < SAY_AGAIN) {
+            return None;
+        }
+        self.down = Some((broker, Instant::now()));
+        let text = format!("one broker does not answer, and others do: {why}");
+        Some(ConsumeEvent::Warning(Warning::new(WarningKind::BrokersUnreachable, text)))
     }
 
     /// Kafka answered a question that was asked at a moment. What to report, if it had been waited for.
@@ -168,7 +198,7 @@ mod tests {
     use super::*;
 
     fn judge(troubles: &mut Troubles, code: RDKafkaErrorCode) -> Result<Trouble> {
-        troubles.judge(KafkaError::MessageConsumption(code), None, &ConsumerConfig::default())
+        troubles.judge(KafkaError::MessageConsumption(code), Cause::default(), &ConsumerConfig::default())
     }
 
     fn tells(troubles: &mut Troubles, code: RDKafkaErrorCode) -> bool {
@@ -197,11 +227,32 @@ mod tests {
     }
 
     #[test]
+    fn one_broker_of_several_that_is_down_is_no_outage() {
+        let mut troubles = Troubles::new(true);
+        let mut tell = |code, others_answer| {
+            let last_error = Some("localhost:9095/2: Connect failed".to_owned());
+            let cause = Cause { last_error, others_answer, ..Cause::default() };
+            match troubles.judge(KafkaError::MessageConsumption(code), cause, &ConsumerConfig::default()).unwrap() {
+                Trouble::Passing(Some(ConsumeEvent::Warning(warning))) => Some(warning.text),
+                Trouble::Passing(Some(ConsumeEvent::Waiting(waiting))) => Some(waiting.reason),
+                _ => None,
+            }
+        };
+        let warned = tell(RDKafkaErrorCode::BrokerTransportFailure, true).unwrap();
+        assert_eq!(warned, "one broker does not answer, and others do: localhost:9095/2: Connect failed");
+        assert_eq!(tell(RDKafkaErrorCode::BrokerTransportFailure, true), None);
+        let waits = tell(RDKafkaErrorCode::AllBrokersDown, true).unwrap();
+        assert!(waits.ends_with("no broker answers at localhost:9094 (localhost:9095/2: Connect failed)"), "{waits}");
+        assert_eq!(tell(RDKafkaErrorCode::BrokerTransportFailure, false), None);
+    }
+
+    #[test]
     fn a_refusal_is_reported_at_once_and_when_its_cause_changes() {
         let mut troubles = Troubles::new(true);
         let mut tell = |code, cause: Option<&str>| {
             let error = KafkaError::MessageConsumption(code);
-            match troubles.judge(error, cause.map(str::to_owned), &ConsumerConfig::default()).unwrap() {
+            let cause = Cause { refusal: cause.map(str::to_owned), ..Cause::default() };
+            match troubles.judge(error, cause, &ConsumerConfig::default()).unwrap() {
                 Trouble::Passing(Some(ConsumeEvent::Waiting(waiting))) => Some(waiting.kind),
                 _ => None,
             }

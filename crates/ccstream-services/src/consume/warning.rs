@@ -28,6 +28,8 @@ impl Warning {
 /// What a warning is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WarningKind {
+    /// Some of the cluster's brokers cannot be reached.
+    BrokersUnreachable,
     /// The topic does not exist; it is waited for.
     TopicMissing,
     /// The topic was deleted and created again: it is read from the beginning.
@@ -66,6 +68,7 @@ impl WarningKind {
     /// Its stable name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BrokersUnreachable => "brokers_unreachable",
             Self::TopicMissing => "topic_missing",
             Self::TopicRecreated => "topic_recreated",
             Self::ClusterChanged => "cluster_changed",

@@ -10,6 +10,7 @@ use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::advertised::{ADVERTISE, Advertised};
 use super::options::options;
 use crate::error::{Error, Result};
 use ccstream_core::settings::KafkaConfig;
@@ -130,22 +131,60 @@ pub(crate) fn find_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> R
     Ok(found.map(|found| TopicInfo { partitions: found.partitions().len() }))
 }
 
+/// Errors: no answer, or a cluster all of whose brokers have addresses that cannot be reached from here; `silent` makes an
+/// error of the former. What to say where some have such addresses.
+pub(crate) fn check_advertised(
+    client: &Client<impl ClientContext>,
+    servers: &str,
+    silent: impl FnOnce(KafkaError) -> Error,
+) -> Result<Option<String>> {
+    let found = Advertised::ask(client).map_err(silent)?;
+    match found.none_reachable(servers) {
+        Some(text) => Err(Error::Broker(text)),
+        None => Ok(found.some_unreachable()),
+    }
+}
+
+/// Why there is no answer, as far as librdkafka reports it; and what to do.
+pub(crate) fn why_silent(servers: &str, log: &ClientLog) -> (String, &'static str) {
+    if let Some(cause) = log.last_refusal() {
+        return (format!("Kafka at {servers} does not let this client in: {cause}"), REFUSED);
+    }
+    match log.last_error() {
+        Some(error) => match advertised_address(&error) {
+            // It was named by one that did answer.
+            Some((address, cause)) if !servers.split(',').any(|server| server.ends_with(address)) => (
+                format!(
+                    "Kafka at {servers} answers, and names {address} for clients to use, which this machine cannot reach \
+                     ({cause})"
+                ),
+                ADVERTISE,
+            ),
+            _ => (format!("no answer from Kafka at {servers} ({error})"), START),
+        },
+        None => (format!("no answer from Kafka at {servers}"), START),
+    }
+}
+
 /// An error for a broker that does not answer, with librdkafka's last word on why.
 pub(crate) fn unreachable(servers: &str, log: &ClientLog, source: KafkaError) -> Error {
-    let context = if let Some(cause) = log.last_refusal() {
-        format!("Kafka at {servers} does not let this client in: {cause}; {REFUSED}")
-    } else {
-        let cause = log.last_error().map(|error| format!(" ({error})")).unwrap_or_default();
-        format!(
-            "no answer from Kafka at {servers}{cause}; start it with 'docker-compose up -d' or 'ccstream up', \
-             or name another in `bootstrap_servers`"
-        )
-    };
-    Error::Kafka { context, source }
+    let (why, advice) = why_silent(servers, log);
+    Error::Kafka { context: format!("{why}; {advice}"), source }
+}
+
+/// The address of a broker that a cluster has named, and what is wrong with it, where librdkafka complains of such a one:
+/// "sasl_ssl://kafka:9092/1: Failed to resolve 'kafka:9092': ...". One that it was given is called "bootstrap".
+fn advertised_address(complaint: &str) -> Option<(&str, &str)> {
+    let (broker, cause) = complaint.split_once(": ")?;
+    let (address, number) = broker.rsplit_once('/')?;
+    number.parse::<i32>().ok()?;
+    Some((address.rsplit_once("://").map_or(address, |(_, address)| address), cause))
 }
 
 /// What to do about a broker that lets nobody in.
-pub(crate) const REFUSED: &str = "check security.protocol, sasl.* and ssl.* in `librdkafka_options`";
+const REFUSED: &str = "check security.protocol, sasl.* and ssl.* in `librdkafka_options`";
+/// What to do about a broker that is not there.
+const START: &str = "start it with 'docker-compose up -d' or 'ccstream up', or name another in `bootstrap_servers`";
 
 /// Creates the topic if it is missing; true if it did.
 pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientContext>, partitions: u16) -> Result<bool> {
@@ -185,4 +224,32 @@ pub(crate) fn test_broker() -> Option<String> {
         eprintln!("left out: no CCSTREAM_TEST_BROKER; `make test` starts a broker");
     }
     servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_of_a_broker_that_the_cluster_named() {
+        for (complaint, expected) in [
+            ("kafka:9092/1: Failed to resolve 'kafka:9092'", Some(("kafka:9092", "Failed to resolve 'kafka:9092'"))),
+            ("sasl_ssl://kafka:9092/12: Connect failed", Some(("kafka:9092", "Connect failed"))),
+            ("localhost:9094/bootstrap: Connect failed", None),
+            ("GroupCoordinator: Connect failed", None),
+            ("1/1 brokers are down", None),
+        ] {
+            assert_eq!(advertised_address(complaint), expected, "{complaint}");
+        }
+    }
+
+    #[test]
+    fn why_a_broker_is_silent() {
+        let log = ClientLog::default();
+        assert_eq!(why_silent("localhost:9094", &log).0, "no answer from Kafka at localhost:9094");
+        log.note("kafka:9092/1: Failed to resolve");
+        let (why, advice) = why_silent("localhost:9094", &log);
+        assert!(why.contains("answers, and names kafka:9092") && advice.contains("advertised.listeners"), "{why}");
+        assert!(why_silent("a:1,PLAINTEXT://kafka:9092", &log).0.ends_with("(kafka:9092/1: Failed to resolve)"));
+    }
 }

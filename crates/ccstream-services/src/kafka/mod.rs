@@ -1,5 +1,6 @@
 //! Kafka's clients: what producer, consumer and doctor share of them.
 
+pub(crate) mod advertised;
 pub(crate) mod client;
 pub mod ends;
 pub(crate) mod ffi;

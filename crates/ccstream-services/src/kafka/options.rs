@@ -16,7 +16,7 @@ const OTHER_NAMES: [(&str, &str); 3] = [
 pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<ClientConfig> {
     let mut client = ClientConfig::new();
     client
-        .set("bootstrap.servers", &kafka.bootstrap_servers)
+        .set("bootstrap.servers", &*kafka.bootstrap_servers)
         .set("client.id", "ccstream")
         // Where the system keeps its certificates: a static OpenSSL knows no such folder.
         .set("ssl.ca.location", "probe")

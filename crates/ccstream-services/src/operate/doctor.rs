@@ -9,7 +9,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::error::{Error, Result};
-use crate::kafka::client::{ASK_LIMIT, ClientLog, REFUSED, TopicInfo, find_topic, refused};
+use crate::kafka::advertised::ADVERTISE;
+use crate::kafka::client::{
+    ASK_LIMIT, ClientLog, TopicInfo, check_advertised, find_topic, refused, unreachable, why_silent,
+};
 use crate::kafka::ffi::cluster_id;
 use crate::kafka::options::options;
 use crate::postgres::connect::{connect, connect_within};
@@ -78,33 +81,32 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
     Ok(match answer {
         Ok(found) => {
             let cluster = cluster_id(client.client(), ASK_LIMIT).unwrap_or_else(|| "unknown".into());
-            let broker = Check::good("broker", format!("{servers} answers, cluster {cluster}"));
-            let topic = match found {
-                Some(TopicInfo { partitions }) => {
-                    Check::good("topic", format!("{} has {partitions} partition(s)", kafka.topic))
-                }
-                None => Check::bad(
-                    "topic",
-                    format!("{} does not exist", kafka.topic),
-                    format!(
-                        "the producer creates it where the broker allows; or: kafka-topics --create --topic {} \
-                         --bootstrap-server {servers} --partitions 1 --replication-factor 1",
-                        kafka.topic
-                    ),
-                ),
+            let silent = |source| {
+                let _ = client.poll(Duration::from_millis(100));
+                unreachable(servers, client.context(), source)
             };
+            let broker = match check_advertised(client.client(), servers, silent) {
+                Ok(None) => Check::good("broker", format!("{servers} answers, cluster {cluster}")),
+                Ok(Some(text)) => {
+                    Check::bad("broker", format!("{servers} answers; {text}"), format!("start them, or {ADVERTISE}"))
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    let (found, mend) = text.split_once("; ").unwrap_or((&text, ""));
+                    return Ok(vec![Check::bad("broker", found, mend)]);
+                }
+            };
+            let topic = match found {
+                Some(TopicInfo { partitions }) => format!("{} has {partitions} partition(s)", kafka.topic),
+                None => format!("{} does not exist yet; the producer creates it where the broker allows", kafka.topic),
+            };
+            let topic = Check::good("topic", topic);
             vec![broker, topic]
         }
         Err(error) => {
-            let log = client.context();
-            vec![if let Some(cause) = log.last_refusal() {
-                Check::bad("broker", format!("{servers} does not let this client in: {cause}"), REFUSED)
-            } else {
-                let why = log.last_error().unwrap_or_else(|| error.to_string());
-                let start =
-                    "start it with 'docker-compose up -d' or 'ccstream up', or name another in `bootstrap_servers`";
-                Check::bad("broker", format!("{servers} does not answer: {why}"), start)
-            }]
+            let (why, advice) = why_silent(servers, client.context());
+            tracing::debug!(%error, "The broker did not answer.");
+            vec![Check::bad("broker", why, advice)]
         }
     })
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::types::Type;
 use tokio_postgres::{GenericClient, Row};
 
 use super::fixes::{Fixes, retype};
@@ -306,10 +305,4 @@ impl FoundColumn {
 /// A name as SQL writes it, quoted whether it must be or not.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// Whether there is a relation of this name in the search path.
-pub(crate) async fn exists(client: &impl GenericClient, name: &str) -> Result<bool> {
-    let row = client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&name, Type::TEXT)]).await;
-    Ok(row.map_err(Error::postgres("looking for the tables"))?.get(0))
 }

@@ -89,6 +89,13 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         refuse(format!("is not a connection string: {cause}"))
     })?;
+    for host in config.get_hosts() {
+        if let Host::Tcp(name) = host
+            && !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:%".contains(&byte))
+        {
+            return Err(refuse(format!("names a host {name:?}, which no host is called")));
+        }
+    }
     password::add(&mut config, more.password_file).map_err(refuse)?;
     // Over a socket of this machine there is no TLS, whatever sslmode says. An address beats a host.
     let is_socket = |host: &Host| !matches!(host, Host::Tcp(_));
@@ -232,6 +239,8 @@ mod tests {
             ("postgresql://u:secret@h/d?client_encoding=latin1", "client_encoding"),
             ("postgresql://u:secret@h/d?sslcrldir=x", "sslcrldir"),
             ("postgresql://u:secret@h/d?colour=x", "colour"),
+            ("postgresql://u:secret@local%20host/d", "host \"local host\""),
+            ("postgresql://u:secret@h;i/d", "host \"h;i\""),
         ] {
             let error = read(&DatabaseUrl(url.into())).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{error}");

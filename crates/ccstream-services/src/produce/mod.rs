@@ -25,7 +25,7 @@ pub use self::report::{ProduceEvent, ProduceSummary};
 use self::run::Run;
 use self::sender::{Sender, client, connect};
 use crate::error::{Error, Result};
-use crate::kafka::client::{check_options, ensure_topic, find_topic, unreachable};
+use crate::kafka::client::{check_advertised, check_options, ensure_topic, find_topic, unreachable};
 use crate::report::Observers;
 use ccstream_core::generate::Pace;
 use ccstream_core::record::Record;
@@ -64,11 +64,13 @@ pub fn produce(
         Pace::Max => false,
     };
     let producer = connect(config, watched)?;
+    let silent = |source| no_answer(config, &producer, source);
+    let unreachable = check_advertised(producer.client(), &config.kafka.bootstrap_servers, silent)?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
         Error::Kafka { source, .. } => no_answer(config, &producer, source),
         error => error,
     })?;
-    observers.report(&ProduceEvent::Connected { created });
+    observers.report(&ProduceEvent::Connected { created, unreachable });
     Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, observers)
 }
 
@@ -113,7 +115,7 @@ mod tests {
     fn a_message_larger_than_the_queue_fails_and_the_others_are_sent() {
         let Some(servers) = test_broker() else { return };
         let kafka = KafkaConfig {
-            bootstrap_servers: servers,
+            bootstrap_servers: servers.into(),
             topic: format!("large-{}", std::process::id()),
             librdkafka_options: Options(vec![("message.max.bytes".into(), "100000000".into())]),
             ..KafkaConfig::default()

@@ -9,6 +9,8 @@ pub enum ProduceEvent {
     Connected {
         /// Whether the topic had to be created.
         created: bool,
+        /// Which brokers of several cannot be reached, in words.
+        unreachable: Option<String>,
     },
     /// An event is handed to Kafka (at watchable rates only).
     Sending {

@@ -197,7 +197,8 @@ mod tests {
         let names = ["one", "two", "none"].map(|name| format!("{name}-{}", std::process::id()));
         let [mut one, mut two, mut none] = names.each_ref().map(|name| TopicIds::new(&consumer, name));
         for topic in &names[..2] {
-            let config = KafkaConfig { bootstrap_servers: servers.clone(), topic: topic.clone(), ..Default::default() };
+            let config =
+                KafkaConfig { bootstrap_servers: servers.as_str().into(), topic: topic.clone(), ..Default::default() };
             assert!(ensure_topic(&config, consumer.client(), 1).unwrap());
         }
         let TopicState::There(Some(id)) = wait(&mut one) else { panic!("no id") };
