@@ -24,12 +24,16 @@ record!(
         trouble_for: Option<Duration> = |status| status.trouble.as_ref().map(|(_, since)| since.elapsed()),
         /// Whether the trouble is that the consumer has not created the tables yet.
         no_tables: bool = |status| status.no_tables,
+        /// Whether the trouble is that the tables are there and cannot be used: ``trouble`` has what fixes them.
+        unusable: bool = |status| status.unusable,
         /// Rows that another program inserted, as of the last full reading; every answer counts them.
         foreign_rows: u64 = |status| status.foreign_rows,
         /// Rows whose amount is not a number of cents (NaN, or beyond 64 bits); they count as rows without one.
         odd_amounts: u64 = |status| status.odd_amounts,
         /// The earliest time of a row in memory, in microseconds since 1970 UTC; None without rows.
         first_at: Option<i64> = |status| status.first_at,
+        /// The latest time of a row in memory, in microseconds since 1970 UTC; None without rows.
+        last_at: Option<i64> = |status| status.last_at,
         /// The time after which every row is in memory, in microseconds since 1970 UTC; None: all rows are.
         dropped_until: Option<i64> = |status| status.dropped_until,
         /// Dimensions whose rarest names are counted together as ``(others)``, as ``max_bytes`` has no room for them.

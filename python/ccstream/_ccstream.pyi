@@ -786,6 +786,9 @@ class KpiStatus:
     def no_tables(self) -> bool:
         """Whether the trouble is that the consumer has not created the tables yet."""
     @property
+    def unusable(self) -> bool:
+        """Whether the trouble is that the tables are there and cannot be used: ``trouble`` has what fixes them."""
+    @property
     def foreign_rows(self) -> int:
         """Rows that another program inserted, as of the last full reading; every answer counts them."""
     @property
@@ -794,6 +797,9 @@ class KpiStatus:
     @property
     def first_at(self) -> int | None:
         """The earliest time of a row in memory, in microseconds since 1970 UTC; None without rows."""
+    @property
+    def last_at(self) -> int | None:
+        """The latest time of a row in memory, in microseconds since 1970 UTC; None without rows."""
     @property
     def dropped_until(self) -> int | None:
         """The time after which every row is in memory, in microseconds since 1970 UTC; None: all rows are."""

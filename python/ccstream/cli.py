@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import signal
 import sys
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import ccstream
-from ccstream import flags, settings
+from ccstream import flags, operate
 from ccstream.console import ConsumerConsole, ProducerConsole
 from ccstream.errors import CcstreamError
 from ccstream.event_log import EventLog
@@ -29,16 +28,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: without the program's name. Default: the process's own.
     """
+    _run(_parser(), arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The parser of all commands; without one it prints its help."""
     parser = argparse.ArgumentParser(
         prog="ccstream",
         description="Card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, bad messages kept.",
         epilog="Exit status: 0 done, 1 something failed or differs, 2 settings, 3 Kafka, 4 PostgreSQL, 5 tables.",
     )
     parser.add_argument("--version", action="version", version=f"ccstream {ccstream.__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=_help, of=None, verbose=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, command in COMMANDS.items():
         command.add_to(commands.add_parser(name, help=command.summary, description=command.description))
-    _run(parser, arguments)
+    return parser
 
 
 def script(name: str) -> NoReturn:
@@ -114,7 +119,7 @@ def _observed(console: ProducerConsole | ConsumerConsole, path: str | None) -> I
 
 
 def _produce(options: argparse.Namespace) -> int:
-    console = ProducerConsole(options.count, quiet=options.quiet)
+    console = ProducerConsole(options.count, quiet=options.quiet, json=options.json)
     with _observed(console, options.events) as on_event:
         producer = ccstream.Producer(**flags.given(options, "kafka", "producer"), on_event=on_event)
         with _stopped_by_signals(producer.stop):
@@ -124,7 +129,7 @@ def _produce(options: argparse.Namespace) -> int:
 
 
 def _consume(options: argparse.Namespace) -> int:
-    console = ConsumerConsole(quiet=options.quiet)
+    console = ConsumerConsole(quiet=options.quiet, json=options.json)
     with _observed(console, options.events) as on_event:
         consumer = ccstream.Consumer(**flags.given(options, "kafka", "consumer"), on_event=on_event)
         with _stopped_by_signals(consumer.stop):
@@ -133,153 +138,30 @@ def _consume(options: argparse.Namespace) -> int:
     return 0 if summary.drained else 1
 
 
-def _end_at_ctrl_c() -> None:
+def _ended_by_ctrl_c(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     """Lets Ctrl-C end the process without a traceback: one call runs, and there is nothing to clean up."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def run(options: argparse.Namespace) -> int:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        return work(options)
+
+    return run
 
 
-def _verify(options: argparse.Namespace) -> int:
-    _end_at_ctrl_c()
-    report = ccstream.verify(database_url=options.database_url, counters_only=options.counters_only)
-    from ccstream.tables import print_table  # noqa: PLC0415
+def _completion(options: argparse.Namespace) -> int:
+    import shtab  # noqa: PLC0415
 
-    print_table(
-        [
-            "group",
-            "topic",
-            "partition",
-            "next",
-            "consumed",
-            "stored",
-            "duplicate",
-            "rejected",
-            "missing",
-            "rows",
-            "kept",
-        ],
-        [
-            [
-                *(one.group, one.topic, one.partition, one.next_offset, one.consumed, one.stored),
-                *(one.duplicate, one.rejected, one.missing, one.rows, one.kept),
-            ]
-            for one in report.partitions
-        ],
-    )
-    if report.foreign_rows:
-        print(f"{report.foreign_rows:,} rows of orders came from another program and are in no counter.")
-    for problem in report.problems:
-        print(f"✗ {problem}")
-    if report.problems:
-        return 1
-    rows = sum({one.partition: one.rows for one in report.partitions}.values())
-    figures = "" if options.counters_only else f" and {report.figures:,} figures of the dashboard"
-    print(
-        f"✓ consumed = stored + duplicate + rejected in every partition; {rows:,} rows, "
-        f"{report.cells:,} cells of kpi_minute{figures} agree with a recount"
-    )
+    print(shtab.complete(_parser(), options.shell))
     return 0
 
 
-def _rejected(options: argparse.Namespace) -> int:
-    _end_at_ctrl_c()
-    if options.replay:
-        resent = ccstream.replay_rejected(
-            database_url=options.database_url,
-            bootstrap_servers=options.bootstrap_servers,
-            id=options.id,
-            reason=options.reason,
-            librdkafka_options=options.librdkafka_options,
-            librdkafka_options_file=options.librdkafka_options_file,
-        )
-        print(f"Sent {resent.sent:,} again; what becomes of them the consumer says.")
-        for count, why in (
-            (resent.masked, "a card number in them was masked, so they are not what they were"),
-            (resent.partial, "they were too large to be kept whole"),
-            (resent.empty, "they have no payload"),
-            (resent.replayed, "they were sent again before"),
-        ):
-            if count:
-                print(f"Left out {count:,}: {why}.")
-        return 0
-    if options.show or options.id is not None:
-        messages = ccstream.select_rejected(
-            database_url=options.database_url,
-            id=options.id,
-            reason=options.reason,
-            limit=options.limit,
-            max_bytes=SHOWN_BYTES,
-        )
-        for message in messages:
-            _show(message)
-        if not messages:
-            print("No such message.")
-        return 0
-    from ccstream.tables import print_table  # noqa: PLC0415
-
-    counts = [
-        one
-        for one in ccstream.count_rejected(database_url=options.database_url)
-        if options.reason in {None, one.reason}
-    ]
-    if not counts:
-        print("No message was rejected.")
-        return 0
-    print_table(
-        ["reason", "count", "sent again", "masked", "in part", "last"],
-        [[one.reason, one.count, one.replayed, one.masked, one.partial, one.last] for one in counts],
-    )
-    print("Show them with --show (and --reason or --id), send them again with --replay.")
+def _help(options: argparse.Namespace) -> int:
+    parser = _parser()
+    if options.of is None:
+        parser.print_help()
+    else:
+        parser.parse_args([options.of, "--help"])
     return 0
-
-
-def _show(message: ccstream.KeptMessage) -> None:
-    again = f", sent again {message.replayed_at}" if message.replayed_at else ""
-    print(f"#{message.id} {message.reason}: {message.detail}")
-    print(f"  {message.topic}, partition {message.partition}, offset {message.offset}, {message.rejected_at}{again}")
-    if message.key is not None:
-        print(f"  key: {_printable(message.key, message.key_bytes)}")
-    print(f"  payload: {'none' if message.payload is None else _printable(message.payload, message.payload_bytes)}")
-    if message.payload_sha256 is not None and message.partial:
-        print(f"  SHA-256 of the payload: {message.payload_sha256.hex()}")
-    for is_so, why in ((message.masked, "a card number in it was masked"), (message.partial, "it is kept in part")):
-        if is_so:
-            print(f"  It cannot be replayed: {why}.")
-
-
-def _printable(data: bytes, length: int | None) -> str:
-    """The head of some bytes, and their length, as one line that cannot move the cursor or colour the screen."""
-    text = json.dumps(data.decode("utf-8", "backslashreplace"), ensure_ascii=False)[1:-1]
-    more = f"... ({length:,} bytes)" if length is not None and length > len(data) else ""
-    return text.replace('\\"', '"') + more
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    _end_at_ctrl_c()
-    checks = ccstream.diagnose(
-        bootstrap_servers=options.bootstrap_servers,
-        topic=options.topic,
-        database_url=options.database_url,
-        librdkafka_options=options.librdkafka_options,
-        librdkafka_options_file=options.librdkafka_options_file,
-    )
-    for check in checks:
-        print(f"{'✓' if check.ok else '✗'} {check.name}: {check.found}")
-        if check.mend:
-            print(f"    {flags.worded(check.mend)}")
-    warnings = _embedded_warnings(options.database_url)
-    for line in warnings:
-        print(f"✗ embedded: {line}" if line == warnings[0] else f"  {line}")
-    return 0 if all(check.ok for check in checks) and not warnings else 1
-
-
-def _embedded_warnings(url: str | None) -> list[str]:
-    """What is wrong with the embedded PostgreSQL's data, where it is the database in question."""
-    from ccstream import embedded  # noqa: PLC0415
-
-    with contextlib.suppress(ccstream.CcstreamError):
-        if url in {None, settings.database_url()}:
-            return embedded.Postgres().warnings()
-    return []
 
 
 def _up(_options: argparse.Namespace) -> int:
@@ -294,12 +176,6 @@ def _down(_options: argparse.Namespace) -> int:
 
     embedded.down(print)
     return 0
-
-
-def _status(_options: argparse.Namespace) -> int:
-    from ccstream import embedded  # noqa: PLC0415
-
-    return 0 if embedded.status(print) else 1
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -335,18 +211,23 @@ class Command:
             self.add_flags(parser)
 
 
-SHOWN_BYTES = 2_000
-"""Bytes of a dead letter's key and payload that are read and shown."""
-
 COMMANDS = {
     "up": Command(_up, "start the embedded broker and PostgreSQL, and return when both answer"),
     "down": Command(_down, "stop the embedded broker and PostgreSQL"),
-    "status": Command(_status, "say which embedded services run"),
+    "status": Command(_ended_by_ctrl_c(operate.status), "say which embedded services run", flags.add_json),
     "demo": Command(_demo, "start everything, with a dashboard; Ctrl-C ends it", flags.add_demo),
     "dashboard": Command(_dashboard, "serve the dashboard on this machine; Ctrl-C ends it", flags.add_dashboard),
     "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),
     "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", flags.add_consume),
-    "verify": Command(_verify, "count again what the counters and totals say", flags.add_verify),
-    "rejected": Command(_rejected, "list rejected messages, show them, or send them again", flags.add_rejected),
-    "doctor": Command(_doctor, "look at broker, topic, database and privileges", flags.add_doctor),
+    "verify": Command(
+        _ended_by_ctrl_c(operate.verify), "count again what the counters and totals say", flags.add_verify
+    ),
+    "rejected": Command(
+        _ended_by_ctrl_c(operate.rejected), "list rejected messages, show them, or send them again", flags.add_rejected
+    ),
+    "doctor": Command(
+        _ended_by_ctrl_c(operate.doctor), "look at broker, topic, database and privileges", flags.add_doctor
+    ),
+    "completion": Command(_completion, "print what a shell completes commands and flags with", flags.add_completion),
+    "help": Command(_help, "show this help, or that of a command", flags.add_help),
 }

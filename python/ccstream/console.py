@@ -6,8 +6,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from ccstream.event_log import print_json
 from ccstream.flags import worded
 from ccstream.settings import WATCHABLE_RATE
+from ccstream.terminal import fitted, paint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,21 +22,40 @@ PROGRESS_EVERY = 10.0
 """Seconds between progress lines where output is no terminal."""
 
 
-def say(who: str, text: str) -> None:
-    """Prints one line, at once."""
-    print(f"[{who}] {text}", flush=True)
+class Printer:
+    """Prints a program's lines, each at once.
+
+    Args:
+        who: the name in brackets before them.
+        json: whether standard output is for the accounting alone, as JSON; lines then go to standard error.
+    """
+
+    def __init__(self, who: str, *, json: bool) -> None:
+        self._who = who
+        self.json = json
+        self.stream = sys.stderr if json else sys.stdout
+
+    def say(self, text: str) -> None:
+        """Prints one line."""
+        print(paint(f"[{self._who}] {text}", self.stream), file=self.stream, flush=True)
+
+    def overwrite(self, text: str, width: int) -> int:
+        """Prints a line over the last one, which had this width; its own width."""
+        line = fitted(f"[{self._who}] {text}")
+        print("\r" + line.ljust(width), end="", file=self.stream, flush=True)
+        return len(line)
+
+    def end(self) -> None:
+        """Ends a line that was printed over."""
+        print(file=self.stream, flush=True)
 
 
 class LiveLine:
-    """A line that is overwritten on a terminal, and printed every ten seconds elsewhere.
+    """A line that is overwritten on a terminal, and printed every ten seconds elsewhere."""
 
-    Args:
-        who: the name in brackets before it.
-    """
-
-    def __init__(self, who: str) -> None:
-        self._who = who
-        self._terminal = sys.stdout.isatty()
+    def __init__(self, printer: Printer) -> None:
+        self._printer = printer
+        self._terminal = printer.stream.isatty()
         self._shown = time.monotonic()
         self._width = 0
 
@@ -47,16 +68,14 @@ class LiveLine:
         """Shows the text."""
         self._shown = time.monotonic()
         if not self._terminal:
-            say(self._who, text)
+            self._printer.say(text)
             return
-        line = f"[{self._who}] {text}"
-        print("\r" + line.ljust(self._width), end="", flush=True)
-        self._width = len(line)
+        self._width = self._printer.overwrite(text, self._width)
 
     def end(self) -> None:
         """Ends an overwritten line, so that what follows has its own."""
         if self._width:
-            print(flush=True)
+            self._printer.end()
             self._width = 0
 
 
@@ -66,12 +85,14 @@ class ProducerConsole:
     Args:
         count: how many events there will be, if that is known: a bar, on a terminal.
         quiet: show only the last line.
+        json: print only the accounting, as JSON.
     """
 
-    def __init__(self, count: int | None, *, quiet: bool) -> None:
+    def __init__(self, count: int | None, *, quiet: bool, json: bool = False) -> None:
         self._count = count
-        self._quiet = quiet
-        self._line = LiveLine("Producer")
+        self._quiet = quiet or json
+        self._printer = Printer("Producer", json=json)
+        self._line = LiveLine(self._printer)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._last: ProduceSummary | None = None
@@ -84,15 +105,15 @@ class ProducerConsole:
             return
         if kind == "connected":
             if fields["unreachable"]:
-                say("Producer", f"! {fields['unreachable']}")
+                self._printer.say(f"! {fields['unreachable']}")
             if fields["topic_created"]:
-                say("Producer", "✓ Created the topic, which was missing")
+                self._printer.say("✓ Created the topic, which was missing")
         elif kind == "sending":
-            say("Producer", f"Sending transaction #{fields['number']} {fields['payload']}")
+            self._printer.say(f"Sending transaction #{fields['number']} {fields['payload']}")
         elif kind == "sent":
-            say("Producer", f"✓ Sent to partition {fields['partition']} at offset {fields['offset']}")
+            self._printer.say(f"✓ Sent to partition {fields['partition']} at offset {fields['offset']}")
         elif kind == "not_sent":
-            say("Producer", f"✗ Not sent: {fields['error']}")
+            self._printer.say(f"✗ Not sent: {fields['error']}")
         elif kind == "progress":
             self._progress(fields["summary"])
 
@@ -130,15 +151,16 @@ class ProducerConsole:
     def finish(self, summary: ProduceSummary) -> None:
         """Prints the last line."""
         self.close()
+        if self._printer.json:
+            print_json(summary)
+            return
         seconds = summary.elapsed.total_seconds()
-        say(
-            "Producer",
+        self._printer.say(
             f"Sent {summary.sent:,}, acknowledged {summary.acknowledged:,}, failed {summary.failed:,} "
             f"in {seconds:.1f} s ({_per_second(summary.acknowledged, seconds)} events/s)",
         )
         if summary.sent_again:
-            say(
-                "Producer",
+            self._printer.say(
                 f"! {summary.sent_again:,} were sent again, as Kafka no longer knew how far the producer had come: "
                 "some may be in the topic twice, and the consumer stores one of each id",
             )
@@ -149,11 +171,13 @@ class ConsumerConsole:
 
     Args:
         quiet: show only warnings and the accounting.
+        json: print only the accounting, as JSON; warnings go to standard error.
     """
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._line = LiveLine("Consumer")
+    def __init__(self, *, quiet: bool, json: bool = False) -> None:
+        self._quiet = quiet or json
+        self._printer = Printer("Consumer", json=json)
+        self._line = LiveLine(self._printer)
         self._last_batch = 0.0
         self._watchable = True
         self._rate = Rate()
@@ -176,7 +200,7 @@ class ConsumerConsole:
         if text and (not self._quiet or kind in {"warning", "waiting", "recovered"}):
             self._line.end()
             for line in text.splitlines():
-                say("Consumer", line)
+                self._printer.say(line)
 
     def _text(self, kind: str, fields: Mapping[str, Any]) -> str:
         if kind == "connected_to_kafka":
@@ -213,7 +237,7 @@ class ConsumerConsole:
         if calm and (self._watchable or since > 1):
             self._watchable = True
             self._line.end()
-            say("Consumer", _batch_line(fields))
+            self._printer.say(_batch_line(fields))
             return
         self._watchable = False
         self._line.show(
@@ -229,17 +253,21 @@ class ConsumerConsole:
     def finish(self, summary: ConsumeSummary) -> None:
         """Prints the accounting."""
         self.close()
+        if self._printer.json:
+            print_json(summary)
+            return
         seconds = summary.elapsed.total_seconds()
-        say(
-            "Consumer",
+        self._printer.say(
             f"Consumed {summary.consumed:,} = {summary.stored:,} stored + {summary.duplicate:,} duplicate "
             f"+ {summary.rejected:,} rejected in {seconds:.1f} s "
             f"({_per_second(summary.consumed, seconds)} messages/s)",
         )
         if summary.missing:
-            say("Consumer", f"  missing {summary.missing:,}: deleted by retention before they were read, or unreadable")
+            self._printer.say(
+                f"  missing {summary.missing:,}: deleted by retention before they were read, or unreadable"
+            )
         for reason, count in sorted(summary.rejected_by_reason.items(), key=lambda item: -item[1]):
-            say("Consumer", f"  rejected {count:,}: {reason}")
+            self._printer.say(f"  rejected {count:,}: {reason}")
 
 
 class Rate:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from ccstream import embedded, settings
-from ccstream.console import LiveLine
+from ccstream.console import LiveLine, Printer
 from ccstream.dashboard import serve
 from ccstream.embedded.user import open_log
 from ccstream.errors import ServiceError
@@ -111,7 +111,7 @@ def run(*, rate: float, dashboard_port: int) -> int:
         signal.signal(number, stop)
     started: list[embedded.Service] = []
     parts: list[Part] = []
-    line = LiveLine("demo")
+    line = LiveLine(Printer("demo", json=False))
     try:
         started = embedded.up(print)
         _start_parts(parts, rate, dashboard_port)

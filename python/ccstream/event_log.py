@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import is_dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class EventLog:
 
     def on_event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Takes one event."""
-        line = json.dumps({"event": name, "at": datetime.now(timezone.utc).isoformat(), **fields}, default=_plain)
+        line = json.dumps({"event": name, "at": datetime.now(timezone.utc).isoformat(), **fields}, default=plain)
         with self._named_in_errors():
             self._file.write(line + "\n")
 
@@ -52,8 +53,17 @@ class EventLog:
             raise ConfigError(f"events: {self._path} cannot be written: {error.strerror}", 2) from error
 
 
-def _plain(value: object) -> object:
-    """What JSON has for a duration or a summary."""
+def print_json(document: object) -> None:
+    """Prints records, lists and dictionaries as one line of JSON: durations in seconds, bytes as text."""
+    print(json.dumps(document, default=plain), flush=True)
+
+
+def plain(value: object) -> Any:  # noqa: ANN401
+    """What JSON has for a duration, for bytes, or for a record."""
     if isinstance(value, timedelta):
         return value.total_seconds()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if is_dataclass(value):
+        return vars(value)
     return {name: getattr(value, name) for name in dir(value) if not name.startswith("_")}

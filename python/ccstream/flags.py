@@ -206,11 +206,27 @@ def add_events(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag that has a command print JSON."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+
+
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument of ``completion``."""
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell")
+
+
+def add_help(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument of ``help``."""
+    parser.add_argument("of", nargs="?", metavar="COMMAND", help="the command")
+
+
 def add_produce(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``produce``."""
     for setting in SETTINGS["producer"]:
         add(parser, setting)
     parser.add_argument("--quiet", action="store_true", help="print only the last line")
+    parser.add_argument("--json", action="store_true", help="print only the accounting, as JSON")
     add_events(parser)
     add_kafka(parser)
 
@@ -221,6 +237,9 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
         if setting.name != "database_url":
             add(parser, setting)
     parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")
+    parser.add_argument(
+        "--json", action="store_true", help="print only the accounting, as JSON; warnings go to standard error"
+    )
     add_events(parser)
     add_kafka(parser)
     add_database(parser)
@@ -231,6 +250,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--counters-only", action="store_true", help="leave out the dashboard's figures, which take the longest"
     )
+    add_json(parser)
     add_database(parser)
 
 
@@ -241,12 +261,14 @@ def add_rejected(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show", action="store_true", help="show the messages, with their payloads")
     parser.add_argument("--limit", action=Once, type=count, metavar="N", default=20, help="show at most N (default 20)")
     parser.add_argument("--replay", action="store_true", help="send them to their topic again")
+    add_json(parser)
     add_kafka(parser, with_topic=False)
     add_database(parser)
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``doctor``."""
+    add_json(parser)
     add_kafka(parser)
     add_database(parser)
 

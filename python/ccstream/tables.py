@@ -20,13 +20,15 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
     for at, name in enumerate(header):
         numeric = bool(rows) and all(isinstance(row[at], int) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*[f"{value:,}" if isinstance(value, int) else str(value) for value in row])
-    # A narrow terminal wraps the lines; nothing is cut off.
+    # A narrow terminal wraps the lines, and a file has no width: nothing is cut off.
     console = Console(highlight=False, markup=False)
-    console.width = max(console.width, 160)
+    wanted = console.measure(table).maximum
+    if not console.is_terminal or wanted > console.width:
+        console.width = max(wanted, console.width)
     console.print(table)

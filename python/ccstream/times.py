@@ -28,6 +28,16 @@ Offsets = tuple[int, list[tuple[int, int]]]
 """An offset in seconds east of UTC, and its changes: from which microsecond since 1970 UTC on, and to which offset."""
 
 
+def minute(moment: int) -> str:
+    """A moment in microseconds since 1970 UTC to the minute, as a person writes it, in UTC.
+
+    Example:
+        >>> minute(1_767_607_200_000_000)
+        '2026-01-05 10:00'
+    """
+    return f"{EPOCH + timedelta(microseconds=moment):%Y-%m-%d %H:%M}"
+
+
 def micros(name: str, moment: datetime | np.datetime64 | SupportsIndex) -> int:
     """Converts a moment to microseconds since 1970 UTC.
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -79,6 +79,9 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
         wait_until("the page is served", lambda: embedded.is_taken(port))
         lands: list[int] = []
         hosts: set[str | None] = set()
+        errors: list[str] = []
+        browser_page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        browser_page.on("pageerror", lambda raised: errors.append(str(raised)))
         browser_page.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
         browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
         browser_page.goto(f"http://localhost:{port}/?range=all")
@@ -91,9 +94,53 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
         assert set(lands) <= {200, 304}
         # What is not asked for by http has no host: a picture in the page itself.
         assert hosts - {None} == {"localhost"}
+        assert errors == []
     finally:
         server.terminate()
         server.wait()
+
+
+CLIPPED = """() => {
+    const texts = ['stMetricLabel', 'stMetricValue', 'stMetricDelta', 'stHeading', 'stMarkdown', 'stCaptionContainer']
+    const selectors = [...texts.map(name => `[data-testid="${name}"]`), 'button', 'h1, h2, h3, h4, h5, h6', 'li']
+    const clipped = one => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1
+    const parts = one => [one, ...one.querySelectorAll('p, div, span, label')]
+    const all = [...document.querySelectorAll(selectors.join(', '))].flatMap(parts)
+    return [...new Set(all.filter(clipped).map(one => `${one.tagName} ${one.className}: ${one.innerText}`))]
+}"""
+"""Texts that have more width than room."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_at_every_width(page: Page, scheme: Literal["light", "dark"]) -> None:
+    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415
+
+    page.emulate_media(color_scheme=scheme)
+    for width in (1440, 1280, 900, 390):
+        page.set_viewport_size({"width": width, "height": 2400})
+        page.reload()
+        page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
+        page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
+        assert page.evaluate(CLIPPED) == [], width
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+        found = Axe().run(page).response["violations"]
+        shown = [(one["id"], one["help"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+        assert shown == [], width
+
+
+def test_what_has_not_changed_is_not_sent_again(page: Page) -> None:
+    sizes: list[int] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
+    page.goto(page.url + "&every=2")
+    page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
+    page.wait_for_timeout(5000)
+    first = sizes.copy()
+    page.wait_for_timeout(8000)
+    refreshes = sizes[len(first) :]
+    # Charts and tables are some thousand bytes each; what says that they are as they were is a hundred or two.
+    assert max(first) > 5000
+    assert len(refreshes) > 50
+    assert max(refreshes) < 1000
 
 
 def bars(page: Page) -> tuple[list[str], list[float]]:

@@ -154,8 +154,24 @@ impl Error {
         }
     }
 
-    /// The message with all its causes, joined by `": "`; a cause that repeats is said once.
+    /// What to do where no session could be opened because nothing answers; None for other errors.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        let is_away = match self {
+            Self::Connect { source, .. } => source.code().is_none() && is_connection_failure(source),
+            Self::PostgresTimeout { .. } => true,
+            _ => false,
+        };
+        is_away.then_some("start it with 'docker-compose up -d' or 'ccstream up', or name another in `database_url`")
+    }
+
+    /// The message with all its causes, and what to do.
     pub fn chain(&self) -> String {
+        let advice = self.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+        self.causes() + &advice
+    }
+
+    /// The message with all its causes, joined by `": "`; one that is there twice is left out.
+    pub(crate) fn causes(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {

@@ -157,7 +157,7 @@ def world(land: str) -> Spec:
     Args:
         land: where a browser gets the coastlines of :data:`LAND`, once: no internet is needed.
     """
-    background = alt.Chart(_empty()).mark_geoshape(fill="#8884", stroke="#8888", strokeWidth=0.4)
+    background = alt.Chart(_empty()).mark_geoshape(fill="#8884", stroke="#8888", strokeWidth=0.4, aria=False)
     points = (
         alt.Chart(_empty("city", "country", "latitude", "longitude", "transactions"))
         .mark_circle(color=PLACES, opacity=0.7, stroke="white", strokeWidth=0.6)

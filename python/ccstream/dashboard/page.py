@@ -16,8 +16,9 @@ from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import charts, custom, panels, sidebar
+from ccstream.dashboard import charts, custom, panels, sidebar, trust
 from ccstream.dashboard.broker import BrokerWatch
+from ccstream.dashboard.clock import clock, day
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.view import SPANS, View, read, write
@@ -121,7 +122,10 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     status, broker = engine.status, _broker(settings.bootstrap_servers(), settings.topic()).state
     if not _is_ready(status, url):
         return
-    panels.troubles(status, broker, zone)
+    if sidebar.is_outdated(engine.values):
+        st.rerun()
+    trust.status_line(status, broker, settings.topic(), settings.group())
+    trust.troubles(status, broker, zone)
     if status.loaded < 1:
         st.progress(status.loaded, f"Reading orders, the newest first: {status.rows:,} rows so far")
     more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
@@ -134,18 +138,17 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         return
     if figures.count:
         panels.header(figures.metrics)
-        left, right = st.columns([4, 1], vertical_alignment="center")
-        left.caption(_about(figures, status, view, zone))
-        with right:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.caption(_about(figures, status, view, zone), width="stretch")
             panels.download(figures)
         land = f"component/{_LAND.name}/{charts.LAND.name}"
         panels.graphs(figures, land, _pick, st.session_state.get("clicks", 0))
     else:
-        _nothing(engine, view)
+        _nothing(status, view, zone)
     panels.latest(figures.latest, st.context.timezone)
     with st.container(border=True):
         st.markdown("##### Can these figures be trusted?")
-        panels.trust(status, broker, settings.topic(), settings.group())
+        trust.panel(status, broker, settings.topic(), settings.group())
         if status.rejected and (
             reason := st.selectbox(
                 "Read rejected messages", [None, *[name for name, _ in status.rejected]], key="reason", format_func=str
@@ -159,7 +162,7 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
 
 def _about(figures: Figures, status: ccstream.KpiStatus, view: View, zone: tzinfo) -> str:
     """For which moment figures are true, of what amounts are, and what changes are against."""
-    moment = panels.clock(figures.at, zone)
+    moment = clock(figures.at, zone)
     state = "exact" if status.loaded >= 1 and not status.outdated else "of the rows that are read so far"
     about = f"As of {moment} ({zone}), {state}."
     if figures.amounts < figures.count:
@@ -177,7 +180,11 @@ def _about(figures: Figures, status: ccstream.KpiStatus, view: View, zone: tzinf
 def _is_ready(status: ccstream.KpiStatus, url: str) -> bool:
     """Whether there is anything to show; says what to do where there is not."""
     if status.no_tables:
-        st.info("There is no table **orders** yet. Start the consumer: `python consumer.py`", icon=":material/inbox:")
+        st.info(f"{_sentence(status.trouble)}: `python consumer.py`", icon=":material/inbox:")
+        return False
+    if status.unusable:
+        st.error("The tables cannot be used; the consumer does not write to them either.", icon=":material/error:")
+        st.code(status.trouble, language=None, wrap_lines=True)
         return False
     if status.snapshot_at is not None:
         return True
@@ -194,6 +201,10 @@ def _is_ready(status: ccstream.KpiStatus, url: str) -> bool:
     return False
 
 
+def _sentence(text: str | None) -> str:
+    return plain(text[0].upper() + text[1:]) if text else ""
+
+
 def _place(url: str) -> str:
     """Where a database is, without who asks: there may be a password in any other part."""
     try:
@@ -204,15 +215,16 @@ def _place(url: str) -> str:
     return f"{host}:{port}" if host else "the database"
 
 
-def _nothing(engine: ccstream.KpiEngine, view: View) -> None:
+def _nothing(status: ccstream.KpiStatus, view: View, zone: tzinfo) -> None:
     """Why no figures are shown."""
-    if not engine.query().totals["count"]:
+    if not status.rows:
         st.info("No transactions yet. Start the producer: `python producer.py`", icon=":material/inbox:")
     elif view.narrows:
         st.info("No transactions match these filters in this time.", icon=":material/search_off:")
     else:
         label = SPANS[view.span][0] if view.span in SPANS else "these days"
-        st.info(f"No transactions in this time ({label}); there are some at other times.", icon=":material/search_off:")
+        newest = "" if status.last_at is None else f": the newest are of {day(status.last_at, zone)}"
+        st.info(f"No transactions in this time ({label}){newest}.", icon=":material/search_off:")
         if st.button("Show all", on_click=lambda: st.session_state.update(range="all", clicked=True)):
             st.rerun()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -10,27 +9,27 @@ import streamlit as st
 from ccstream.dashboard import charts
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import is_zero, to_csv
-from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from ccstream import KpiStatus
-    from ccstream.dashboard.broker import BrokerState
     from ccstream.dashboard.figures import Figures, Metric
 
 ACROSS = 4
 """Metrics side by side, where there is room for so many of :data:`NARROW` pixels."""
-NARROW = 135
+NARROW = 165
 COLOURS = {1: "normal", 0: "off", -1: "inverse"}
 STYLE = """<style>
 .st-key-header [data-testid="stMetric"] { container-type: inline-size }
 .st-key-header [data-testid="stMetricValue"] { font-size: clamp(1.05rem, 13cqi, 2.25rem) }
 @media (max-width: 640px) { .st-key-header [data-testid="stMetric"] { padding: .5rem .7rem } }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
+[data-testid="stMetric"] g[role="graphics-symbol"]:empty { display: none }
 </style>"""
-"""A metric's value is as large as its card has room for."""
+"""A metric's value is as large as its card has room for. Faint texts have enough contrast, and a mark of a small chart that
+is drawn only under the mouse is hidden until then from readers of screens."""
 
 
 def header(metrics: list[Metric]) -> None:
@@ -189,141 +188,8 @@ def download(figures: Figures) -> None:
         on_click="ignore",
         icon=":material/download:",
         key="csv",
-        width="stretch",
+        width="content",
     )
-
-
-def clock(micros: int | None, zone: tzinfo) -> str:
-    """A moment by the viewer's clock; with its day, where that is not today."""
-    if micros is None:
-        return "unknown"
-    moment = (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=micros)).astimezone(zone)
-    today = moment.date() == datetime.now(zone).date()
-    return f"{moment:%H:%M:%S}" if today else f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def age(micros: int, now: int) -> str:
-    """How long ago, in one unit."""
-    seconds = max(0, now - micros) // 10**6
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length:,} {unit}"
-    return f"{seconds} s"
-
-
-def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
-    """What is down, since when, in plain words."""
-    if status.trouble:
-        seconds = int(status.trouble_for.total_seconds()) if status.trouble_for else 0
-        st.warning(
-            f"PostgreSQL has not answered as it should for {seconds:,} s. "
-            f"These are the figures of {clock(status.snapshot_at, zone)}; the page comes back by itself.",
-            icon=":material/power_off:",
-        )
-        with st.expander("What it said"):
-            st.code(status.trouble, language=None, wrap_lines=True)
-    elif not status.consumers and status.no_consumer_since is not None:
-        since = clock(status.no_consumer_since, zone)
-        st.info(
-            f"No consumer is running; one last committed at {since}. Start one: `python consumer.py`",
-            icon=":material/pause_circle:",
-        )
-    if broker.down_since is not None:
-        st.info(
-            f"Lag is unknown since {clock(int(broker.down_since * 1e6), zone)}: {plain(broker.why)}",
-            icon=":material/cloud_off:",
-        )
-    if status.dropped_until is not None:
-        st.info(
-            f"The page sees everything since {clock(status.dropped_until, zone)}; what is older had to leave memory."
-        )
-    if status.folded:
-        named = ", ".join(DIMENSIONS.get(name, name).lower() for name in status.folded)
-        cards = " Numbers of cards are too low." if "card" in status.folded else ""
-        st.info(
-            f"There are more names than memory has room for: the rarest of {named} are counted together as (others)."
-            f"{cards} `CCSTREAM_KPI_MEMORY` sets the number of bytes."
-        )
-    if status.outdated:
-        st.warning(
-            "Somebody changes or deletes rows of orders again and again: figures may have them as they were, until "
-            "the table is read again."
-        )
-    if status.lacking_rows > 0:
-        st.warning(
-            f"{status.lacking_rows:,} rows that were stored are not in orders any more. `ccstream verify` says which "
-            "minutes they are of."
-        )
-    if status.expired_rows:
-        st.info(
-            f"{status.expired_rows:,} rows from before {clock(status.first_at, zone)} were stored and are gone, as old "
-            "rows are that are deleted regularly."
-        )
-
-
-def trust(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
-    """Whether the figures can be trusted: what became of every message."""
-    parts = status.partitions
-    consumed, stored = sum(one.consumed for one in parts), sum(one.stored for one in parts)
-    duplicate, rejected = sum(one.duplicate for one in parts), sum(one.rejected for one in parts)
-    agrees = consumed == stored + duplicate + rejected
-    left, right = st.columns([3, 2])
-    with left:
-        st.markdown(
-            f"**consumed {consumed:,} = stored {stored:,} + duplicate {duplicate:,} + rejected {rejected:,}** "
-            f"{':green[✓ agrees]' if agrees else ':red[✗ differs]'}"
-        )
-        missing = sum(one.missing for one in parts)
-        committed = max((one.updated_at for one in parts), default=None)
-        rows = [
-            ("Rows in memory, which all figures are of", f"{status.rows:,}"),
-            ("Rows that another program inserted, when all was last read", f"{status.foreign_rows:,}"),
-            ("Messages missing: Kafka's retention took them unread", f"{missing:,}"),
-            ("Messages that wait to be consumed", _lag(status, broker, topic, group)),
-            (
-                "Last commit of a consumer",
-                "unknown"
-                if committed is None or status.snapshot_at is None
-                else f"{age(committed, status.snapshot_at)} ago",
-            ),
-            ("From event to stored, last 5 min: half, 95 %, 99 % within", _latency(status)),
-            ("The page reads as", status.role or "its own user, in read-only transactions"),
-        ]
-        if status.odd_amounts:
-            rows.append(("Rows whose amount is no number of cents; they count as without", f"{status.odd_amounts:,}"))
-        st.dataframe(
-            {"What": [what for what, _ in rows], "Figure": [figure for _, figure in rows]},
-            hide_index=True,
-            key="trust",
-            height="content",
-            alt="What became of every message",
-            column_config={"Figure": st.column_config.TextColumn("Figure", alignment="right")},
-        )
-    with right:
-        st.markdown(f"**Rejected messages: {rejected:,}**")
-        if status.rejected:
-            st.dataframe(
-                {"Reason": [name for name, _ in status.rejected], "Kept": [count for _, count in status.rejected]},
-                hide_index=True,
-                key="rejected",
-                height="content",
-                alt="Rejected messages by reason",
-            )
-
-
-def _lag(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> str:
-    if broker.down_since is not None or not broker.ends:
-        return "unknown"
-    next_offset = {
-        one.partition: one.next_offset for one in status.partitions if (one.topic, one.group) == (topic, group)
-    }
-    return f"{sum(max(0, end - next_offset.get(partition, 0)) for partition, end in broker.ends.items()):,}"
-
-
-def _latency(status: KpiStatus) -> str:
-    if not status.latency_ms:
-        return "no events"
-    return ", ".join(f"{ms:,} ms" if ms < 10**4 else f"{ms // 1000:,} s" for ms in status.latency_ms)
 
 
 def messages(kept: list[tuple[str, str, bytes | None]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -20,6 +21,8 @@ FIRST = ("category", "city", "merchant", "status")
 """Dimensions that are there without unfolding anything."""
 MOST_CHOICES = 1000
 """Values that are offered; any other can be typed."""
+LOOK_EVERY = 10.0
+"""Seconds between two looks whether there are others by now."""
 
 
 def fill(view: View, zone: tzinfo) -> None:
@@ -45,6 +48,22 @@ def clear() -> None:
     for name in DIMENSIONS:
         st.session_state[f"only_{name}"] = []
     st.session_state["min"] = st.session_state["max"] = None
+
+
+def is_outdated(choices: Callable[[str], list[str | None]]) -> bool:
+    """Whether there are other values than those that the filters offer; inspected now and then.
+
+    Args:
+        choices: the values that a dimension has.
+    """
+    state = st.session_state
+    offered: dict[str, int] = state.get("offered", {})
+    waits = any(offered.values()) and monotonic() - state.get("looked", 0.0) < LOOK_EVERY
+    if waits:
+        return False
+    state["looked"] = monotonic()
+    # Of more than are offered, the next one would not be.
+    return any(count <= MOST_CHOICES and len(choices(name)) != count for name, count in offered.items())
 
 
 def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View, bool]:
@@ -107,7 +126,9 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
 
 def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, ...]:
     key = f"only_{name}"
-    there = [shown(value) for value in choices(name)][:MOST_CHOICES]
+    values = choices(name)
+    st.session_state.setdefault("offered", {})[name] = len(values)
+    there = [shown(value) for value in values[:MOST_CHOICES]]
     # What the address or a click chose stays, even where no row has it (yet).
     options = list(dict.fromkeys([*there, *st.session_state.get(key, [])]))
     return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All", accept_new_options=True))

@@ -58,7 +58,7 @@ class View:
     max_amount: Decimal | None = None
     money: str | None = None
     latest: int = LATEST[0]
-    every: int = EVERY[0]
+    every: int = 5
     customs: tuple[Custom, ...] = ()
 
     @property
@@ -99,12 +99,12 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
     known = {"range", "from", "to", "min", "max", "money", "latest", "every", "kpi", *DIMENSIONS}
     notes += [f"The address says “{name}”, which is no filter; it is ignored." for name in address if name not in known]
 
-    def number(name: str, choices: tuple[int, ...]) -> int:
+    def number(name: str, choices: tuple[int, ...], usual: int) -> int:
         text = values.get(name)
         if text is None or text in map(str, choices):
-            return int(text or choices[0])
+            return int(text or usual)
         notes.append(f"The address says {name}={text}; it can be {', '.join(map(str, choices))}.")
-        return choices[0]
+        return usual
 
     span = values.get("range", View.span)
     start, end = (_moment(name, values, notes) for name in ("from", "to"))
@@ -127,8 +127,8 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         min_amount=_amount("min", values, notes),
         max_amount=_amount("max", values, notes),
         money=values.get("money"),
-        latest=number("latest", LATEST),
-        every=number("every", EVERY),
+        latest=number("latest", LATEST, View.latest),
+        every=number("every", EVERY, View.every),
         customs=_customs(address.get("kpi", []), notes),
     )
     if len(notes) > _MOST_NOTES:

@@ -9,6 +9,7 @@ root, else ``~/.local/share/ccstream``), beside the logs.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ccstream.embedded.broker import Broker
@@ -19,7 +20,7 @@ from ccstream.errors import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Broker", "Postgres", "Service", "down", "home", "is_taken", "services", "status", "up"]
+__all__ = ["Broker", "Postgres", "Service", "State", "down", "home", "is_taken", "services", "states", "up"]
 
 
 def services() -> list[Service]:
@@ -70,20 +71,42 @@ def down(say: Callable[[str], object]) -> None:
         say(f"✓ {service.title} is stopped" if ended else f"- {service.title} was not started here, or had ended")
 
 
-def status(say: Callable[[str], object]) -> bool:
-    """Says which services run.
+@dataclass(frozen=True)
+class State:
+    """How a service is.
 
-    Args:
-        say: takes a line for each service.
-
-    Returns:
-        Whether both answer.
+    Attributes:
+        service: its name.
+        answers: whether something answers where it listens.
+        port: where that is.
+        process: its process, where it was started here.
+        log: its log, where it was started here.
     """
-    fine = True
+
+    service: str
+    answers: bool
+    port: int
+    process: int | None
+    log: str | None
+
+    def __str__(self) -> str:
+        whose = f"process {self.process}, log {self.log}" if self.process else "not started here"
+        state = f"answers on port {self.port} ({whose})" if self.answers else "does not run"
+        return f"{'✓' if self.answers else '✗'} {self.service} {state}"
+
+
+def states() -> list[State]:
+    """How both are."""
+    found = []
     for service in services():
-        process, answers = service.process(), service.answers()
-        fine &= answers
-        whose = f"process {process.pid}, log {service.log}" if process else "not started here"
-        state = f"answers on port {service.address.port} ({whose})" if answers else "does not run"
-        say(f"{'✓' if answers else '✗'} {service.title} {state}")
-    return fine
+        process = service.process()
+        found.append(
+            State(
+                service.title,
+                service.answers(),
+                service.address.port,
+                process.pid if process else None,
+                str(service.log) if process else None,
+            )
+        )
+    return found

@@ -218,6 +218,7 @@ impl Shared {
     fn tell(&self, error: Error) {
         let mut status = lock(&self.status);
         status.no_tables = matches!(error, Error::NoTables(_));
+        status.unusable = matches!(error, Error::Schema(_));
         let since = status.trouble.take().map_or_else(Instant::now, |(_, since)| since);
         status.trouble = Some((error.chain(), since));
         drop(status);

@@ -21,12 +21,16 @@ pub struct Status {
     pub trouble: Option<(String, Instant)>,
     /// Whether the trouble is that the consumer has not made the tables yet.
     pub no_tables: bool,
+    /// Whether the trouble is that the tables are there and cannot be used.
+    pub unusable: bool,
     /// Rows of another program, as of the last full reading.
     pub foreign_rows: u64,
     /// Rows whose amount is no number of cents.
     pub odd_amounts: u64,
     /// The earliest time of a row that is here; microseconds since 1970 UTC.
     pub first_at: Option<i64>,
+    /// The latest time of a row that is here; microseconds since 1970 UTC.
+    pub last_at: Option<i64>,
     /// All rows later than this are here; None: all rows are.
     pub dropped_until: Option<i64>,
     /// The attributes whose rarest names are counted together for lack of room.
@@ -65,7 +69,7 @@ impl Status {
     pub(super) fn hold(&mut self, columns: &Columns, at: i64, loaded: f64) {
         self.rows = columns.rows() as u64;
         self.bytes = columns.bytes() as u64;
-        self.first_at = columns.span().map(|(first, _)| first);
+        (self.first_at, self.last_at) = columns.span().unzip();
         self.dropped_until = columns.dropped_until;
         let folded = Attribute::all().filter(|attribute| columns.folded[attribute.index()]);
         self.folded = folded.map(|attribute| attribute.definition().name).collect();
@@ -75,7 +79,7 @@ impl Status {
     /// The same, and what the snapshot itself says.
     pub(super) fn take(&mut self, snapshot: &Snapshot, columns: &Columns, loaded: f64) {
         self.hold(columns, snapshot.at, loaded);
-        (self.trouble, self.no_tables) = (None, false);
+        (self.trouble, self.no_tables, self.unusable) = (None, false, false);
         self.partitions.clone_from(&snapshot.partitions);
         self.consumers = snapshot.consumers;
         let last = snapshot.partitions.iter().map(|partition| partition.updated_at).max();

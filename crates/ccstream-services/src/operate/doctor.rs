@@ -118,9 +118,9 @@ async fn check_database(url: &DatabaseUrl, tables: &Tables, checks: &mut Vec<Che
             let mend = match error.sql_state().map(tokio_postgres::error::SqlState::code) {
                 Some("28P01" | "28000") => "give the right user and password in `database_url` or DATABASE_URL",
                 Some("3D000") => "create it: CREATE DATABASE, with ENCODING 'UTF8'",
-                _ => "start it with 'docker-compose up -d' or 'ccstream up', or name another in `database_url`",
+                _ => error.advice().unwrap_or("see the server's log"),
             };
-            checks.push(Check::bad("database", error.chain(), mend));
+            checks.push(Check::bad("database", error.causes(), mend));
             return;
         }
     };

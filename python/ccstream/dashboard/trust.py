@@ -1,0 +1,184 @@
+"""Whether the figures can be trusted: what is down, what became of every message, which rows are not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ccstream.dashboard.clock import age, clock, span
+from ccstream.dashboard.dimensions import plain
+from ccstream.declared import DIMENSIONS
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from ccstream import KpiStatus, PartitionState
+    from ccstream.dashboard.broker import BrokerState
+
+AHEAD = 5 * 60 * 10**6
+"""Microseconds that the newest row may be ahead of the database's clock before the page asks about it."""
+LONGEST_MS = 86_400_000
+"""The latency, in milliseconds, in which all longer ones are counted."""
+
+
+def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
+    """What is down, since when, in plain words."""
+    if status.trouble:
+        seconds = int(status.trouble_for.total_seconds()) if status.trouble_for else 0
+        st.warning(
+            f"PostgreSQL has not answered as it should for {seconds:,} s. "
+            f"These are the figures of {clock(status.snapshot_at, zone)}; the page comes back by itself.",
+            icon=":material/power_off:",
+        )
+        with st.expander("What it said"):
+            st.code(status.trouble, language=None, wrap_lines=True)
+    elif not status.consumers and status.no_consumer_since is not None:
+        since = clock(status.no_consumer_since, zone)
+        st.info(
+            f"No consumer is running; one last committed at {since}. Start one: `python consumer.py`",
+            icon=":material/pause_circle:",
+        )
+    if broker.down_since is not None:
+        st.info(
+            f"Lag is unknown since {clock(int(broker.down_since * 1e6), zone)}: {plain(broker.why)}",
+            icon=":material/cloud_off:",
+        )
+    if status.dropped_until is not None:
+        st.info(
+            f"The page sees everything since {clock(status.dropped_until, zone)}; what is older had to leave memory."
+        )
+    if status.folded:
+        named = ", ".join(DIMENSIONS.get(name, name).lower() for name in status.folded)
+        cards = " Numbers of cards are too low." if "card" in status.folded else ""
+        st.info(
+            f"There are more names than memory has room for: the rarest of {named} are counted together as (others)."
+            f"{cards} `CCSTREAM_KPI_MEMORY` sets the number of bytes."
+        )
+    if status.outdated:
+        st.warning(
+            "Somebody changes or deletes rows of orders again and again: figures may have them as they were, until "
+            "the table is read again."
+        )
+    _odd_rows(status, zone)
+
+
+def _odd_rows(status: KpiStatus, zone: tzinfo) -> None:
+    """Rows that are not there, and rows of another time than now."""
+    if status.lacking_rows > 0:
+        st.warning(
+            f"{status.lacking_rows:,} rows that were stored are not in orders any more. `ccstream verify` says which "
+            "minutes they are of."
+        )
+    if status.expired_rows:
+        st.info(
+            f"{status.expired_rows:,} rows from before {clock(status.first_at, zone)} were stored and are gone, as old "
+            "rows are that are deleted regularly."
+        )
+    if status.last_at is not None and status.snapshot_at is not None:
+        ahead = status.last_at - status.snapshot_at
+        if ahead > AHEAD:
+            st.warning(
+                f"The newest transactions are of {clock(status.last_at, zone)}, {span(ahead)} ahead of the database's "
+                "clock: are their times local, without an offset?",
+                icon=":material/schedule:",
+            )
+
+
+def _of_group(status: KpiStatus, topic: str, group: str) -> tuple[list[PartitionState], list[PartitionState]]:
+    """The partitions of the group and topic that the page is set to, and all others."""
+    ours = [one for one in status.partitions if (one.topic, one.group) == (topic, group)]
+    return ours, [one for one in status.partitions if one not in ours]
+
+
+def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
+    """Whether the figures can be trusted, in one line."""
+    ours, _ = _of_group(status, topic, group)
+    rejected = sum(one.rejected for one in ours)
+    parts = [
+        _verdict(status, ours, topic, group),
+        f"lag {_lag(status, broker, topic, group)}",
+        f"last commit {_last_commit(status, ours)}",
+        f"95 % stored within {_milliseconds(status.latency_ms[1])}" if status.latency_ms else "no events in 5 min",
+        f"{rejected:,} rejected",
+    ]
+    st.markdown(" · ".join(parts))
+
+
+def _verdict(status: KpiStatus, ours: list[PartitionState], topic: str, group: str) -> str:
+    if status.trouble:
+        return ":orange[**!** the database cannot be read]"
+    if not ours:
+        return f"group {plain(group)} has read nothing of {plain(topic)} yet"
+    if differing := sum(one.consumed - one.stored - one.duplicate - one.rejected for one in ours):
+        return f":red[**✗** {abs(differing):,} messages are in no counter]"
+    if status.lacking_rows:
+        return f":red[**✗** {abs(status.lacking_rows):,} rows differ from the counters]"
+    return ":green[**✓** every message is accounted for]"
+
+
+def panel(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
+    """Whether the figures can be trusted: what became of every message of the group and topic."""
+    ours, others = _of_group(status, topic, group)
+    left, right = st.columns([3, 2])
+    with left:
+        st.markdown(f"**{_equation(ours)}**  \nof group {plain(group)}, topic {plain(topic)}")
+        facts = [
+            ("Rows in memory, which all figures are of", f"{status.rows:,}"),
+            ("Rows of another program, when all was last read", f"{status.foreign_rows:,}"),
+            ("Messages missing: deleted by retention, or unreadable", f"{sum(one.missing for one in ours):,}"),
+            ("Messages that wait to be consumed", _lag(status, broker, topic, group)),
+            ("Last commit", _last_commit(status, ours)),
+            ("From event to stored, in the last 5 min", _latency(status)),
+            ("The page reads as", plain(status.role or "its own user, in read-only transactions")),
+        ]
+        if status.odd_amounts:
+            facts.append(("Rows whose amount is no number of cents; they count as without", f"{status.odd_amounts:,}"))
+        st.markdown("\n".join(f"- {what}: **{figure}**" for what, figure in facts))
+        if others:
+            with st.expander(f"Other groups or topics ({len({(one.group, one.topic) for one in others})})"):
+                for name, topic_of in sorted({(one.group, one.topic) for one in others}):
+                    theirs = [one for one in others if (one.group, one.topic) == (name, topic_of)]
+                    st.markdown(f"- group {plain(name)}, topic {plain(topic_of)}: {_equation(theirs)}")
+    with right:
+        st.markdown(f"**Rejected messages: {sum(count for _, count in status.rejected):,}**")
+        if status.rejected:
+            st.markdown("\n".join(f"- {plain(name)}: **{count:,}**" for name, count in status.rejected))
+
+
+def _equation(partitions: list[PartitionState]) -> str:
+    consumed, stored, duplicate, rejected = (
+        sum(getattr(one, name) for one in partitions) for name in ("consumed", "stored", "duplicate", "rejected")
+    )
+    verdict = ":green[✓ agrees]" if consumed == stored + duplicate + rejected else ":red[✗ differs]"
+    return f"consumed {consumed:,} = stored {stored:,} + duplicate {duplicate:,} + rejected {rejected:,} {verdict}"
+
+
+def _lag(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> str:
+    if broker.down_since is not None or not broker.ends:
+        return "unknown"
+    next_offset = {
+        one.partition: one.next_offset for one in status.partitions if (one.topic, one.group) == (topic, group)
+    }
+    return f"{sum(max(0, end - next_offset.get(partition, 0)) for partition, end in broker.ends.items()):,}"
+
+
+def _last_commit(status: KpiStatus, partitions: list[PartitionState]) -> str:
+    committed = max((one.updated_at for one in partitions), default=None)
+    if committed is None or status.snapshot_at is None:
+        return "unknown"
+    return f"{age(committed, status.snapshot_at)} ago"
+
+
+def _latency(status: KpiStatus) -> str:
+    if not status.latency_ms:
+        return "no events"
+    half, most, nearly_all = (_milliseconds(ms) for ms in status.latency_ms)
+    return f"half within {half}, 95 % within {most}, 99 % within {nearly_all}"
+
+
+def _milliseconds(ms: int) -> str:
+    """A latency, of which the longest that is counted is a day."""
+    if ms >= LONGEST_MS:
+        return "over a day"
+    return f"{ms:,} ms" if ms < 10**4 else span(ms * 1000)
