@@ -307,3 +307,133 @@ def test_what_the_readme_shows_runs(filled: Pipeline, tmp_path: Path) -> None:
     file = tmp_path / "kpis.toml"
     file.write_text(toml, encoding="utf-8")
     assert (len(read_file(file)[0]), read_file(file)[1]) == (1, [])
+
+
+def of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **address: str) -> AppTest:
+    """The page of a pipeline's own topic and group."""
+    monkeypatch.setenv("KAFKA_TOPIC", pipeline.topic)
+    monkeypatch.setenv("KAFKA_GROUP_ID", pipeline.topic)
+    return app(monkeypatch, pipeline.database_url, tmp_path, "dashboard.py", **address)
+
+
+def texts(page: AppTest) -> str:
+    """All that the page says in words."""
+    found = [*page.markdown, *page.info, *page.warning, *page.error, *page.code, *page.caption]
+    return "\n".join(one.value for one in found)
+
+
+def shows(page: AppTest, part: str) -> None:
+    """Waits until the page says it."""
+
+    def is_there() -> bool:
+        page.run()
+        assert not page.exception
+        return part in texts(page)
+
+    wait_until(f"the page says {part!r}", is_there, state=lambda: texts(page))
+
+
+@pytest.mark.parametrize(
+    ("create", "part"),
+    [
+        ("CREATE TABLE orders (order_id VARCHAR(50) PRIMARY KEY) PARTITION BY HASH (order_id)", "a partitioned table"),
+        ("CREATE VIEW orders AS SELECT 'x' AS order_id", "a view"),
+        (
+            "CREATE TABLE orders (order_id VARCHAR(50) PRIMARY KEY); ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
+            "row level security",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_used_are_named_everywhere(
+    embedded_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, create: str, part: str
+) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    pipeline.execute(create)
+    assert part in pipeline.run("consume", "--until-caught-up", status=5)
+    assert part in pipeline.run("verify", status=5)
+    assert part in pipeline.run("doctor", status=1)
+    page = app(monkeypatch, pipeline.database_url, tmp_path)
+    shows(page, part)
+    assert "There is no table" not in texts(page)
+    assert "No answer from PostgreSQL" not in texts(page)
+    assert not page.metric
+
+
+def test_row_security_that_is_turned_on_later_is_noticed(
+    filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = settled(of(filled, monkeypatch, tmp_path, range="all"))
+    filled.execute("ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+    shows(page, "row level security")
+    assert "The tables cannot be used" in texts(page)
+    # Its figures are those of before.
+    assert page.metric[0].value == "2,000"
+    filled.execute("ALTER TABLE orders DISABLE ROW LEVEL SECURITY")
+    shows(page, "every message is accounted for")
+
+
+def test_rows_that_are_gone_are_told_apart(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = settled(of(filled, monkeypatch, tmp_path, range="all"))
+    shows(page, "every message is accounted for")
+    [(lost,)] = filled.query("SELECT count(*) FROM orders WHERE timestamp < date_trunc('minute', timestamp) + '1 s'")
+    assert lost > 0
+    filled.execute("DELETE FROM orders WHERE timestamp < date_trunc('minute', timestamp) + interval '1 s'")
+    shows(page, f"{lost:,} rows that were stored are not in orders any more")
+    assert "somebody" not in texts(page)
+
+
+def test_old_rows_that_were_deleted_are_no_trouble(
+    embedded_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pipeline = embedded_pipeline
+    for start in ("2026-01-05T10:00:00Z", "2026-01-06T10:00:00Z"):
+        pipeline.run("produce", "--rate", "max", "--count", "50", "--quiet", "--start-time", start)
+    pipeline.catch_up()
+    pipeline.execute("DELETE FROM orders WHERE timestamp < '2026-01-06'")
+    page = settled(of(pipeline, monkeypatch, tmp_path, range="all"))
+    shows(page, "50 rows from before 2026-01-06")
+    assert "every message is accounted for" in texts(page)
+    output = pipeline.run("verify")
+    assert "50 rows from before 2026-01-06 10:00 UTC were stored and are gone" in output
+    # Of now there is nothing; the page says of when the newest are.
+    shows(app(monkeypatch, pipeline.database_url, tmp_path), "the newest are of 2026-01-06")
+
+
+def test_a_clock_that_is_ahead_is_asked_about(
+    embedded_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pipeline = embedded_pipeline
+    ahead = datetime.now(timezone.utc) + timedelta(hours=5, minutes=30, seconds=50)
+    pipeline.run("produce", "--rate", "max", "--count", "1", "--quiet", "--start-time", ahead.isoformat())
+    pipeline.catch_up()
+    page = settled(of(pipeline, monkeypatch, tmp_path, range="all"))
+    shows(page, "5 h 30 min ahead of the database's clock")
+    assert "local, without an offset?" in texts(page)
+
+
+def test_the_trust_panel_is_of_one_group(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    filled.catch_up(environment={"KAFKA_GROUP_ID": "another"})
+    page = settled(of(filled, monkeypatch, tmp_path, range="all"))
+    ours = "consumed 2,000 = stored 2,000 + duplicate 0 + rejected 0"
+    shows(page, f"**{ours}")
+    assert "group another, topic" in texts(page)
+    assert "Other groups or topics (1)" in [one.label for one in page.expander]
+    assert "consumed 4,000" not in texts(page)
+
+
+def test_words_of_a_status_are_known_in_any_case(
+    embedded_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    words = ["COMPLETED", "Approved", "succeeded", "DECLINED"]
+    event = '{{"order_id":"{}","amount":10,"timestamp":"2026-01-05T10:00:00Z","currency":"{}","status":"{}"}}'
+    pipeline.send([event.format(n, "eur" if n == 2 else "EUR", word).encode() for n, word in enumerate(words)])
+    pipeline.catch_up()
+    page = settled(of(pipeline, monkeypatch, tmp_path, range="all"))
+    assert [one.value for one in page.metric[4:6]] == ["75.0%", "1"]
+    assert page.metric[1].value == "40.00"
+    pipeline.execute("UPDATE orders SET status = 'on hold'")
+    wait_until("it is read again", lambda: page.run().metric[4].value == "-")
+    assert page.metric[5].value == "-"

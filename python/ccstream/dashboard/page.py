@@ -182,13 +182,12 @@ def _is_ready(status: ccstream.KpiStatus, url: str) -> bool:
     if status.no_tables:
         st.info(f"{_sentence(status.trouble)}: `python consumer.py`", icon=":material/inbox:")
         return False
+    if status.snapshot_at is not None:
+        return True
     if status.unusable:
         st.error("The tables cannot be used; the consumer does not write to them either.", icon=":material/error:")
         st.code(status.trouble, language=None, wrap_lines=True)
-        return False
-    if status.snapshot_at is not None:
-        return True
-    if status.trouble:
+    elif status.trouble:
         st.warning(
             f"No answer from PostgreSQL at **{plain(_place(url))}**. Start it with `docker-compose up -d` or "
             "`ccstream up`. This page comes back by itself.",

@@ -28,8 +28,8 @@ STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
 [data-testid="stMetric"] g[role="graphics-symbol"]:empty { display: none }
 </style>"""
-"""A metric's value is as large as its card has room for. Faint texts have enough contrast, and a mark of a small chart that
-is drawn only under the mouse is hidden until then from readers of screens."""
+"""A metric's value is as large as its card has room for. Faint texts have enough contrast, and a mark of a small chart
+that is drawn only under the mouse is hidden until then from readers of screens."""
 
 
 def header(metrics: list[Metric]) -> None:

@@ -26,8 +26,9 @@ def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
     """What is down, since when, in plain words."""
     if status.trouble:
         seconds = int(status.trouble_for.total_seconds()) if status.trouble_for else 0
+        what = "The tables cannot be used" if status.unusable else "PostgreSQL has not answered as it should"
         st.warning(
-            f"PostgreSQL has not answered as it should for {seconds:,} s. "
+            f"{what} for {span(seconds * 10**6)}. "
             f"These are the figures of {clock(status.snapshot_at, zone)}; the page comes back by itself.",
             icon=":material/power_off:",
         )
@@ -87,8 +88,11 @@ def _odd_rows(status: KpiStatus, zone: tzinfo) -> None:
 
 def _of_group(status: KpiStatus, topic: str, group: str) -> tuple[list[PartitionState], list[PartitionState]]:
     """The partitions of the group and topic that the page is set to, and all others."""
-    ours = [one for one in status.partitions if (one.topic, one.group) == (topic, group)]
-    return ours, [one for one in status.partitions if one not in ours]
+    ours: list[PartitionState] = []
+    others: list[PartitionState] = []
+    for one in status.partitions:
+        (ours if (one.topic, one.group) == (topic, group) else others).append(one)
+    return ours, others
 
 
 def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
@@ -122,7 +126,11 @@ def panel(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> Non
     ours, others = _of_group(status, topic, group)
     left, right = st.columns([3, 2])
     with left:
-        st.markdown(f"**{_equation(ours)}**  \nof group {plain(group)}, topic {plain(topic)}")
+        st.markdown(
+            f"**{_equation(ours)}**  \nof group {plain(group)}, topic {plain(topic)}"
+            if ours
+            else f"**Group {plain(group)} has read nothing of topic {plain(topic)} yet**"
+        )
         facts = [
             ("Rows in memory, which all figures are of", f"{status.rows:,}"),
             ("Rows of another program, when all was last read", f"{status.foreign_rows:,}"),
@@ -135,9 +143,10 @@ def panel(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> Non
         if status.odd_amounts:
             facts.append(("Rows whose amount is no number of cents; they count as without", f"{status.odd_amounts:,}"))
         st.markdown("\n".join(f"- {what}: **{figure}**" for what, figure in facts))
-        if others:
-            with st.expander(f"Other groups or topics ({len({(one.group, one.topic) for one in others})})"):
-                for name, topic_of in sorted({(one.group, one.topic) for one in others}):
+        named = sorted({(one.group, one.topic) for one in others})
+        if named:
+            with st.expander(f"Other groups or topics ({len(named)})", expanded=not ours):
+                for name, topic_of in named:
                     theirs = [one for one in others if (one.group, one.topic) == (name, topic_of)]
                     st.markdown(f"- group {plain(name)}, topic {plain(topic_of)}: {_equation(theirs)}")
     with right:

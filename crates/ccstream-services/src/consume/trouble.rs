@@ -110,7 +110,9 @@ impl Troubles {
                 | RDKafkaErrorCode::Resolve
                 | RDKafkaErrorCode::OperationTimedOut),
             ) if cause.others_answer && cause.refusal.is_none() => {
-                return Ok(Trouble::Passing(self.broker_is_down(cause.last_error.unwrap_or_else(|| code.to_string()))));
+                return Ok(Trouble::Passing(
+                    self.broker_is_down(&cause.last_error.unwrap_or_else(|| code.to_string())),
+                ));
             }
             // One outage has many voices.
             KafkaError::MessageConsumption(
@@ -123,14 +125,11 @@ impl Troubles {
                 | RDKafkaErrorCode::SaslAuthenticationFailed,
             ) => {
                 let servers = &config.kafka.bootstrap_servers;
-                match cause.refusal {
-                    Some(cause) => {
-                        (WaitingKind::KafkaRefused, format!("{servers} lets this client in no more: {cause}"), None)
-                    }
-                    None => {
-                        let told = format!("no broker answers at {servers}");
-                        (WaitingKind::KafkaUnavailable, told, cause.last_error)
-                    }
+                if let Some(cause) = cause.refusal {
+                    (WaitingKind::KafkaRefused, format!("{servers} lets this client in no more: {cause}"), None)
+                } else {
+                    let told = format!("no broker answers at {servers}");
+                    (WaitingKind::KafkaUnavailable, told, cause.last_error)
                 }
             }
             error => (WaitingKind::KafkaError, error.to_string(), None),
@@ -146,7 +145,7 @@ impl Troubles {
     }
 
     /// What to report of one broker of several that is down, now and then.
-    fn broker_is_down(&mut self, why: String) -> Option<ConsumeEvent> {
+    fn broker_is_down(&mut self, why: &str) -> Option<ConsumeEvent> {
         let broker = why.split(": ").next().unwrap_or_default().to_owned();
         if self.down.as_ref().is_some_and(|(last, at)| *last == broker && at.elapsed() < SAY_AGAIN) {
             return None;

@@ -173,7 +173,7 @@ pub(crate) fn unreachable(servers: &str, log: &ClientLog, source: KafkaError) ->
 }
 
 /// The address of a broker that a cluster has named, and what is wrong with it, where librdkafka complains of such a one:
-/// "sasl_ssl://kafka:9092/1: Failed to resolve 'kafka:9092': ...". One that it was given is called "bootstrap".
+/// `sasl_ssl://kafka:9092/1: Failed to resolve 'kafka:9092': ...`. One that it was given is called "bootstrap".
 fn advertised_address(complaint: &str) -> Option<(&str, &str)> {
     let (broker, cause) = complaint.split_once(": ")?;
     let (address, number) = broker.rsplit_once('/')?;
