@@ -40,7 +40,7 @@ def value(name: str) -> str:
         KeyError: there is no setting of that name.
     """
     setting = named(name)
-    return unwrapped(os.environ.get(setting.variable or "") or str(setting.default))
+    return os.environ.get(setting.variable or "") or str(setting.default)
 
 
 def unwrapped(text: str) -> str:
@@ -57,7 +57,7 @@ def unwrapped(text: str) -> str:
 
 def bootstrap_servers() -> str:
     """``KAFKA_BOOTSTRAP_SERVERS`` or the default."""
-    return value("bootstrap_servers")
+    return unwrapped(value("bootstrap_servers"))
 
 
 def database_url() -> str:
@@ -68,7 +68,7 @@ def database_url() -> str:
     """
     file = os.environ.get("DATABASE_URL_FILE")
     if not file:
-        return value("database_url")
+        return unwrapped(value("database_url"))
     if os.environ.get("DATABASE_URL"):
         raise ConfigError("database_url: both DATABASE_URL and DATABASE_URL_FILE are set; unset one")
     try:

@@ -58,6 +58,17 @@ pub enum Error {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// A second connection got no session.
+    #[error(
+        "{url} gave a second connection no session within {limit:?}, and the consumer needs two now and then; a pooler has \
+             too few: raise its number, or use PostgreSQL's own port"
+    )]
+    NoSecondSession {
+        /// The database.
+        url: String,
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// The tables are there but not as they must be.
     #[error("{0}")]
     Schema(String),
@@ -123,7 +134,7 @@ impl Error {
     /// The same batch is then written again, in a new transaction that first checks the offset row.
     pub fn is_retriable(&self) -> bool {
         match (self, self.driver()) {
-            (Self::PostgresTimeout { .. }, _) => true,
+            (Self::PostgresTimeout { .. } | Self::NoSecondSession { .. }, _) => true,
             (_, Some(source)) => match source.code() {
                 Some(state) => verdict(state.code()) == Verdict::Wait,
                 None => is_connection_failure(source),
@@ -146,7 +157,7 @@ impl Error {
         match self {
             Self::Core(CoreError::Config { .. } | CoreError::File { .. }) => 2,
             Self::Kafka { .. } | Self::Broker(_) => 3,
-            Self::Connect { .. } | Self::PostgresTimeout { .. } => 4,
+            Self::Connect { .. } | Self::PostgresTimeout { .. } | Self::NoSecondSession { .. } => 4,
             Self::Postgres { source, .. } if source.code().is_some() || is_connection_failure(source) => 4,
             Self::Schema(_) | Self::NoTables(_) => 5,
             Self::Core(_) | Self::Postgres { .. } => 70,

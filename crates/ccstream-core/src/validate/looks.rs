@@ -113,17 +113,23 @@ const WORDS: &[(&str, &str)] = &[
     ("None", "None is Python's: send what json.dumps makes of the object"),
     ("True", "True is Python's: send what json.dumps makes of the object"),
     ("False", "False is Python's: send what json.dumps makes of the object"),
-    ("\0", "it looks like UTF-16: send UTF-8"),
     ("'", "quotes are double in JSON: send what json.dumps makes of the object"),
 ];
 
 /// What is written where JSON is broken, by line and column as `serde_json` counts them.
 pub(super) fn slip(text: &str, line: usize, column: usize) -> Option<&'static str> {
+    if text.as_bytes().get(1) == Some(&0) {
+        return Some("it looks like UTF-16: send UTF-8");
+    }
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let at = (start + column.saturating_sub(1)).min(text.len());
     // The parser may be some letters into the word.
     WORDS.iter().find_map(|(word, what)| {
         let earliest = at.saturating_sub(word.len());
-        (earliest..=at).any(|from| text.as_bytes()[from..].starts_with(word.as_bytes())).then_some(*what)
+        let is_at = |from: usize| {
+            let before = from.checked_sub(1).map(|before| text.as_bytes()[before]);
+            before != Some(b'"') && text.as_bytes()[from..].starts_with(word.as_bytes())
+        };
+        (earliest..=at).any(is_at).then_some(*what)
     })
 }

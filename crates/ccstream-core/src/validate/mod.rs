@@ -98,7 +98,8 @@ fn in_the_future(moment: Micros, latest: Micros) -> Rejection {
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Rejection {
-    match looks::slip(text, error.line(), error.column()) {
+    // Of a text that ends too soon, its last word is none of another language's.
+    match looks::slip(text, error.line(), error.column()).filter(|_| !error.is_eof()) {
         Some(what) => Rejection::new(Reason::InvalidJson, format!("{error}; {what}")),
         None => invalid_json(error),
     }

@@ -1,8 +1,10 @@
 //! What the writer needs of a database, and no more: PostgreSQL is the one of every run, and a test has one in memory.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
+use crate::postgres::own_session::check as check_own_session;
 use crate::postgres::tables::Tables;
 use crate::postgres::{Blame, Origin, Outcome, SchemaChange, Store, TakeOver};
 use ccstream_core::batch::Batch;
@@ -40,11 +42,18 @@ pub(super) struct Postgres {
     tables: Tables,
     /// One for all sessions.
     blame: Blame,
+    /// Whether a connection is known to have a session to itself, behind whatever pooler.
+    has_own_sessions: AtomicBool,
 }
 
 impl Postgres {
     pub(super) fn new(config: &ConsumerConfig) -> Self {
-        Self { config: config.clone(), tables: Tables::default(), blame: Blame::new(config.max_refused) }
+        Self {
+            config: config.clone(),
+            tables: Tables::default(),
+            blame: Blame::new(config.max_refused),
+            has_own_sessions: AtomicBool::new(false),
+        }
     }
 }
 
@@ -52,6 +61,11 @@ impl Database for Postgres {
     type Session = Store;
 
     async fn first(&self) -> Result<Store> {
+        // Once a run: a session that was cut off is opened again as it was.
+        if !self.has_own_sessions.load(Ordering::Relaxed) {
+            check_own_session(&self.config.database_url).await?;
+            self.has_own_sessions.store(true, Ordering::Relaxed);
+        }
         Store::connect(&self.config, &self.tables, &self.blame).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -37,8 +37,8 @@ pub(super) struct Group {
     rebalances: Mutex<Vec<Rebalance>>,
     /// Each partition's end, as its last fetch said.
     ends: Mutex<HashMap<i32, i64>>,
-    /// Brokers of the cluster that were connected, as the last statistics say.
-    brokers_up: AtomicUsize,
+    /// Addresses of the cluster's brokers that were connected, as the last statistics have it.
+    brokers_up: Mutex<Vec<String>>,
     /// The poll loop is over: nobody will give up a partition later.
     closing: AtomicBool,
     /// The group has asked for a change.
@@ -57,9 +57,10 @@ impl Group {
         self.ends.lock().expect("no panic while it is held").get(&partition).copied()
     }
 
-    /// How many brokers of the cluster were connected a second ago.
-    pub(super) fn brokers_up(&self) -> usize {
-        self.brokers_up.load(Ordering::Relaxed)
+    /// Whether a broker was connected a second ago that a complaint does not name.
+    pub(super) fn others_answer(&self, complaint: Option<&str>) -> bool {
+        let up = self.brokers_up.lock().expect("no panic while it is held");
+        complaint.is_some_and(|complaint| up.iter().any(|broker| !complaint.contains(broker.as_str())))
     }
 
     /// From here on partitions are given up as soon as they are asked for, and nothing is said.
@@ -141,7 +142,8 @@ impl ClientContext for Group {
     fn stats(&self, statistics: Statistics) {
         // Those with a number are the cluster's; others are the addresses that were asked at first.
         let up = statistics.brokers.values().filter(|broker| broker.nodeid >= 0 && broker.state == "UP");
-        self.brokers_up.store(up.count(), Ordering::Relaxed);
+        *self.brokers_up.lock().expect("no panic while it is held") =
+            up.map(|broker| broker.nodename.clone()).collect();
         let mut ends = self.ends.lock().expect("no panic while it is held");
         for partition in statistics.topics.values().flat_map(|topic| topic.partitions.values()) {
             // Negative: never fetched.

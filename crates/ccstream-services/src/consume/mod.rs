@@ -49,6 +49,8 @@ use crate::postgres::{self, SchemaChange};
 use crate::report::Observers;
 use ccstream_core::settings::ConsumerConfig;
 
+/// The pause between two questions to brokers that cannot be used.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a broker may refuse TLS or the login at the start: that is a wrong setting. Later it may be the broker's.
 const REFUSED_LIMIT: Duration = Duration::from_secs(10);
 
@@ -141,6 +143,8 @@ fn await_broker(
                     observers.report(&ConsumeEvent::Waiting(Waiting::new(kind, &text)));
                     waiting = text;
                 }
+                // An answer that does not help may come at once.
+                let _ = member.poll(ASK_AGAIN);
             }
         }
     }

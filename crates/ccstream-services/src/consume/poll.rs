@@ -301,12 +301,9 @@ impl<'r, 'o> Poll<'r, 'o> {
             return Ok(());
         }
         let group = self.member.group();
-        let cause = Cause {
-            refusal: group.log.last_refusal(),
-            last_error: group.log.last_error(),
-            // The one that fails now was one of them, if only one fails.
-            others_answer: group.brokers_up() > 1,
-        };
+        let last_error = group.log.last_error();
+        let others_answer = group.others_answer(last_error.as_deref());
+        let cause = Cause { refusal: group.log.last_refusal(), last_error, others_answer };
         match self.troubles.judge(error, cause, self.config)? {
             Trouble::Passing(event) => self.report(event),
             Trouble::NoTopic(event) => {

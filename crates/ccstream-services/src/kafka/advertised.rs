@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use super::client::ASK_LIMIT;
 
 /// How long a broker may take to accept a connection, its name's resolution included.
-const REACH_LIMIT: Duration = Duration::from_secs(3);
+const REACH_LIMIT: Duration = Duration::from_secs(5);
 /// Of a larger cluster no more are tried.
 const MOST: usize = 64;
 
@@ -26,9 +26,15 @@ pub(crate) struct Advertised {
 }
 
 impl Advertised {
-    /// Asks for the brokers, and tries each.
-    pub(crate) fn ask<C: ClientContext>(client: &Client<C>) -> Result<Self, KafkaError> {
+    /// Asks for the brokers, and tries each but those that were asked.
+    pub(crate) fn ask<C: ClientContext>(client: &Client<C>, servers: &str) -> Result<Self, KafkaError> {
         let metadata = client.fetch_metadata(None, ASK_LIMIT)?;
+        let asked = |address: &str| servers.split(',').any(|server| server.rsplit("://").next() == Some(address));
+        if let [only] = metadata.brokers()
+            && asked(&format!("{}:{}", only.host(), only.port()))
+        {
+            return Ok(Self { tried: 0, unreachable: Vec::new() });
+        }
         let brokers = metadata.brokers().iter().take(MOST);
         Ok(Self::try_all(brokers.map(|broker| (broker.host().to_owned(), broker.port() as u16)).collect()))
     }
@@ -93,10 +99,17 @@ pub(crate) const ADVERTISE: &str = "set the broker's advertised.listeners (KAFKA
 /// Errors: why no connection could be opened.
 fn reach(host: &str, port: u16) -> Result<(), String> {
     let addresses = (host, port).to_socket_addrs().map_err(|_| "its name cannot be resolved".to_owned())?;
-    let mut why = "its name has no address".to_owned();
+    // All at once: of a name with two addresses, one may swallow whatever is sent to it.
+    let (answer, answers) = mpsc::channel();
     for address in addresses {
-        match TcpStream::connect_timeout(&address, REACH_LIMIT) {
-            Ok(_) => return Ok(()),
+        let answer = answer.clone();
+        thread::spawn(move || drop(answer.send(TcpStream::connect_timeout(&address, REACH_LIMIT).map(drop))));
+    }
+    drop(answer);
+    let mut why = "its name has no address".to_owned();
+    for answer in answers {
+        match answer {
+            Ok(()) => return Ok(()),
             Err(error) => why = error.to_string().to_lowercase(),
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct ClientLog {
     last_error: Mutex<Option<(String, Instant)>>,
     /// The last complaint of TLS or of the login.
     last_refusal: Mutex<Option<(String, Instant)>>,
+    /// When a server that was given did not answer last, by whatever address.
+    bootstrap_failed: Mutex<Option<Instant>>,
 }
 
 impl ClientLog {
@@ -57,7 +59,16 @@ impl ClientLog {
         *self.last_refusal.lock().expect("no panic while it is held") = Some((cause.to_owned(), Instant::now()));
     }
 
+    /// Whether a server that was given has just not answered.
+    fn is_bootstrap_silent(&self) -> bool {
+        let failed = self.bootstrap_failed.lock().expect("no panic while it is held");
+        failed.is_some_and(|at| at.elapsed() < Duration::from_secs(10))
+    }
+
     fn note(&self, text: &str) {
+        if text.contains("/bootstrap: ") {
+            *self.bootstrap_failed.lock().expect("no panic while it is held") = Some(Instant::now());
+        }
         let mut last = self.last_error.lock().expect("no panic while it is held");
         if last.as_ref().is_none_or(|(old, at)| old != text || at.elapsed() > Duration::from_secs(60)) {
             tracing::warn!(error = text, "Kafka client.");
@@ -138,7 +149,7 @@ pub(crate) fn check_advertised(
     servers: &str,
     silent: impl FnOnce(KafkaError) -> Error,
 ) -> Result<Option<String>> {
-    let found = Advertised::ask(client).map_err(silent)?;
+    let found = Advertised::ask(client, servers).map_err(silent)?;
     match found.none_reachable(servers) {
         Some(text) => Err(Error::Broker(text)),
         None => Ok(found.some_unreachable()),
@@ -153,13 +164,17 @@ pub(crate) fn why_silent(servers: &str, log: &ClientLog) -> (String, &'static st
     match log.last_error() {
         Some(error) => match advertised_address(&error) {
             // It was named by one that did answer.
-            Some((address, cause)) if !servers.split(',').any(|server| server.ends_with(address)) => (
-                format!(
-                    "Kafka at {servers} answers, and names {address} for clients to use, which this machine cannot reach \
+            Some((address, cause))
+                if !log.is_bootstrap_silent() && !servers.split(',').any(|server| server.ends_with(address)) =>
+            {
+                (
+                    format!(
+                        "Kafka at {servers} answers, and names {address} for clients to use, which this machine cannot reach \
                      ({cause})"
-                ),
-                ADVERTISE,
-            ),
+                    ),
+                    ADVERTISE,
+                )
+            }
             _ => (format!("no answer from Kafka at {servers} ({error})"), START),
         },
         None => (format!("no answer from Kafka at {servers}"), START),

@@ -14,7 +14,7 @@ use super::file::{self, Saved};
 use super::follow::{Follower, Known, Refreshed, Sink, or_stop};
 use super::snapshot::Snapshot;
 use super::status::Status;
-use super::trust::{Trust, ask_trust};
+use super::trust::{Lacking, Trust, ask_trust};
 use crate::error::{Error, Result};
 use crate::postgres::reading::Reader;
 use crate::postgres::tables::Tables;
@@ -243,10 +243,9 @@ impl Shared {
             };
             let refreshed = refreshed?;
             let before = lock(&self.status).trust.clone();
-            let lacking = self.lacking_rows(&refreshed.snapshot, known.as_ref());
-            let oldest = self.read().columns.span().map(|(first, _)| first).filter(|_| lacking > 0);
-            let trust = ask_trust(&mut follower.reader, &refreshed.snapshot, before, oldest).await;
-            self.publish(&refreshed, known.as_ref(), trust.as_ref().ok(), lacking);
+            let lacking = self.lacking(&refreshed.snapshot, known.as_ref());
+            let trust = ask_trust(&mut follower.reader, &refreshed.snapshot, before, lacking).await;
+            self.publish(&refreshed, known.as_ref(), trust.as_ref().ok(), lacking.rows);
             lock(&self.turn).done = asked;
             self.turned.notify_all();
             let next = self.next_row();
@@ -280,13 +279,14 @@ impl Shared {
     }
 
     /// Rows that were stored, by the consumers' own count, less those that are here; 0 where not all are held.
-    fn lacking_rows(&self, snapshot: &Snapshot, known: Option<&Known>) -> i64 {
+    fn lacking(&self, snapshot: &Snapshot, known: Option<&Known>) -> Lacking {
         let columns = &self.read().columns;
         match known {
-            Some(known) if columns.dropped_until.is_none() => {
-                snapshot.stored() - (columns.rows() as i64 - known.foreign as i64)
-            }
-            _ => 0,
+            Some(known) if columns.dropped_until.is_none() => Lacking {
+                rows: snapshot.stored() - (columns.rows() as i64 - known.foreign as i64),
+                oldest: columns.span().map(|(first, _)| first).filter(|_| known.foreign == 0),
+            },
+            _ => Lacking { rows: 0, oldest: None },
         }
     }
 

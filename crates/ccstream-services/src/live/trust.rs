@@ -21,14 +21,25 @@ pub struct Trust {
     pub latency_events: i64,
     /// Rows that were stored in minutes before that of the oldest row, where rows are lacking; else 0.
     pub before_oldest: i64,
+    /// How many were lacking when these were counted.
+    pub lacking: Option<i64>,
 }
 
-/// Asks what has changed since; `oldest` is the time of the oldest row, where rows are lacking.
+/// Rows that were stored and are not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lacking {
+    /// How many.
+    pub(crate) rows: i64,
+    /// The time of the oldest row, microseconds since 1970 UTC; None where that may be another program's row.
+    pub(crate) oldest: Option<i64>,
+}
+
+/// Asks what has changed since.
 pub(crate) async fn ask_trust(
     reader: &mut Reader,
     snapshot: &Snapshot,
     before: Trust,
-    oldest: Option<i64>,
+    lacking: Lacking,
 ) -> Result<Trust> {
     let reading = reader.begin(PAGE_LIMIT).await?;
     let ask = async |what: &str, sql: &str| {
@@ -45,13 +56,20 @@ pub(crate) async fn ask_trust(
         trust.rejected = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         trust.rejected_total = total;
     }
-    trust.before_oldest = 0;
-    if let Some(oldest) = oldest {
-        let sql = format!(
-            "SELECT coalesce(sum(count), 0)::bigint FROM kpi_minute
-             WHERE minute < date_trunc('minute', timestamp '1970-01-01' + {oldest}::bigint * interval '1 microsecond')"
-        );
-        trust.before_oldest = ask("kpi_minute", &sql).await?.first().map_or(0, |row| row.get(0));
+    // All of the table may have to be read for it: once for each change.
+    if trust.lacking != Some(lacking.rows) {
+        trust.before_oldest = 0;
+        if lacking.rows > 0 {
+            let oldest = lacking.oldest.map_or_else(
+                || "(SELECT min(timestamp) FROM orders WHERE kafka_partition IS NOT NULL)".to_owned(),
+                |oldest| format!("timestamp '1970-01-01' + {oldest}::bigint * interval '1 microsecond'"),
+            );
+            let sql = format!(
+                "SELECT coalesce(sum(count), 0)::bigint FROM kpi_minute WHERE minute < date_trunc('minute', {oldest})"
+            );
+            trust.before_oldest = ask("kpi_minute", &sql).await?.first().map_or(0, |row| row.get(0));
+        }
+        trust.lacking = Some(lacking.rows);
     }
     let sql = format!(
         "SELECT up_to_ms, sum(count)::bigint FROM latency_minute

@@ -17,6 +17,7 @@ use crate::kafka::ffi::cluster_id;
 use crate::kafka::options::options;
 use crate::postgres::connect::{connect, connect_within};
 use crate::postgres::own_session;
+use crate::postgres::schema::is_lost;
 use crate::postgres::shape::Shape;
 use crate::postgres::tables::Tables;
 use crate::postgres::version;
@@ -194,15 +195,20 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
     } else {
         Check::bad("privileges", format!("{user} lacks {}", lacking.join("; ")), grants.join(" "))
     };
-    Ok(vec![database, check_session(client, url).await?, tables_check, privileges])
+    Ok(vec![database, check_session(url).await?, tables_check, privileges])
 }
 
 /// Whether the consumer would have its own session.
-async fn check_session(client: &Client, url: &DatabaseUrl) -> Result<Check> {
-    match own_session::check(url, client).await {
+async fn check_session(url: &DatabaseUrl) -> Result<Check> {
+    match own_session::check(url).await {
         Ok(()) => Ok(Check::good("session", "each connection has its own")),
         Err(Error::Core(CoreError::Config { reason, .. })) => {
             let (found, mend) = reason.split_once(": ").unwrap_or((&reason, ""));
+            Ok(Check::bad("session", found, mend))
+        }
+        Err(error @ Error::NoSecondSession { .. }) => {
+            let text = error.to_string();
+            let (found, mend) = text.split_once("; ").unwrap_or((&text, ""));
             Ok(Check::bad("session", found, mend))
         }
         Err(error) => Err(error),
@@ -212,7 +218,8 @@ async fn check_session(client: &Client, url: &DatabaseUrl) -> Result<Check> {
 /// Whether the tables are as they must be, or can be made so.
 async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
     let mut plans = Vec::new();
-    if let Some(shape) = Shape::read(client).await? {
+    let shape = Shape::read(client).await?;
+    if let Some(shape) = &shape {
         let complaints = shape.complaints(client).await?;
         if !complaints.what.is_empty() {
             return Ok(Check::bad("tables", complaints.found(), complaints.cure()));
@@ -222,13 +229,24 @@ async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
             plans.push(format!("add {} to orders", missing.join(", ")));
         }
     }
+    let refused = |reason: &str| {
+        let (found, mend) = reason.split_once(": ").unwrap_or((reason, ""));
+        Check::bad("tables", found, mend)
+    };
     let lacking = match version::check(client, tables).await {
-        Err(Error::Schema(reason)) => {
-            let (found, mend) = reason.split_once(": ").unwrap_or((&reason, ""));
-            return Ok(Check::bad("tables", found, mend));
-        }
+        Err(Error::Schema(reason)) => return Ok(refused(&reason)),
         lacking => lacking?,
     };
+    let may_read = "SELECT coalesce(bool_and(has_table_privilege(to_regclass(t), 'SELECT')), false)
+                    FROM unnest(ARRAY['orders', 'kafka_offsets']) AS t WHERE to_regclass(t) IS NOT NULL";
+    let may_read: bool =
+        client.query_typed_one(may_read, &[]).await.map_err(Error::postgres("asking the database"))?.get(0);
+    if may_read && !lacking.tables.contains(&"kafka_offsets") {
+        match is_lost(client, shape.as_ref(), false).await {
+            Err(Error::Schema(reason)) => return Ok(refused(&reason)),
+            lost => lost.map(drop)?,
+        }
+    }
     plans.append(&mut lacking.in_words());
     if !plans.is_empty() {
         return Ok(Check::good("tables", format!("the consumer will {}", plans.join("; "))));

@@ -34,8 +34,22 @@ impl Fixes {
     }
 
     /// Puts a column aside, as its values cannot become what is wanted; the consumer adds one of that name.
-    pub(super) fn rename_column(&mut self, name: &str) {
+    pub(super) fn rename_column(&mut self, column: &FoundColumn) {
+        let name = &column.name;
         self.first(format!("ALTER TABLE orders RENAME COLUMN {name} TO {name}_before;"));
+        if !column.has_default {
+            self.allow_null(column, &format!("{name}_before"));
+        }
+    }
+
+    /// Lets a column that goes by this name be NULL.
+    pub(super) fn allow_null(&mut self, column: &FoundColumn, name: &str) {
+        if let Some(base) = &column.strict_domain {
+            self.last(format!("ALTER TABLE orders ALTER COLUMN {name} TYPE {base};"));
+        }
+        if column.is_not_null {
+            self.last(format!("ALTER TABLE orders ALTER COLUMN {name} DROP NOT NULL;"));
+        }
     }
 
     /// Drops the foreign keys of other tables, which hold the primary key fast.
@@ -48,8 +62,8 @@ impl Fixes {
         }
     }
 
-    /// Drops the views that use one of these columns, and all that use those, and makes them again at the end.
-    pub(super) async fn recreate_views(&mut self, client: &impl GenericClient, columns: &[i16]) -> Result<()> {
+    /// Drops the views that use one of these columns, and all that use those, and makes them again at the end; their names.
+    pub(super) async fn recreate_views(&mut self, client: &impl GenericClient, columns: &[i16]) -> Result<Vec<String>> {
         let views = client
             .query_typed(
                 "WITH RECURSIVE users AS (
@@ -72,10 +86,14 @@ impl Fixes {
         for row in &views {
             let (name, kind, definition): (String, String, String) = (row.get(0), row.get(1), row.get(2));
             self.before.insert(0, format!("DROP {kind} {name};"));
-            let definition = definition.split_whitespace().collect::<Vec<_>>().join(" ");
-            self.after.push(format!("CREATE {kind} {name} AS {definition};"));
+            self.after.push(format!("CREATE {kind} {name} AS {};", definition.trim()));
         }
-        Ok(())
+        Ok(views.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Those alone that come before ALTER TABLE.
+    pub(super) fn only_first(self) -> Self {
+        Self { before: self.before, ..Self::default() }
     }
 
     /// All, in order.
@@ -88,11 +106,11 @@ impl Fixes {
     }
 }
 
-/// Has a column become one that fits, its values kept as far as they can be.
-pub(super) fn retype(column: &Column, found: &FoundColumn, fixes: &mut Fixes) {
+/// Has a column become one that fits, its values kept as far as they can be. False where it is put aside instead.
+pub(super) fn retype(column: &Column, found: &FoundColumn, fixes: &mut Fixes) -> bool {
     let Some((wanted, using)) = conversion(column, found, fixes) else {
-        fixes.rename_column(column.name);
-        return;
+        fixes.rename_column(found);
+        return false;
     };
     let name = column.name;
     if found.is_identity {
@@ -105,6 +123,7 @@ pub(super) fn retype(column: &Column, found: &FoundColumn, fixes: &mut Fixes) {
     }
     let using = using.map_or_else(String::new, |using| format!(" USING {using}"));
     fixes.alter(format!("ALTER COLUMN {name} TYPE {wanted}{using}"));
+    true
 }
 
 /// The type that a column is to have, and what its values become where PostgreSQL does not convert them by itself; None
@@ -140,11 +159,13 @@ fn conversion(column: &Column, found: &FoundColumn, fixes: &mut Fixes) -> Option
 
 /// A NUMERIC with room for what is accepted, and for every digit that is there.
 fn with_scale(sql_type: SqlType, found: &FoundColumn) -> String {
-    if found.type_name != "numeric" {
-        // Of whole numbers of eight bytes, and of MONEY, whatever there is.
-        return "NUMERIC(21,2)".into();
-    }
-    let (whole, scale) = SqlType::digits(found.modifier).unwrap_or_default();
+    let (whole, scale) = match found.type_name.as_str() {
+        "numeric" => SqlType::digits(found.modifier).unwrap_or_default(),
+        // Eight bytes, in cents or not.
+        "int2" | "int4" | "int8" | "money" => (19, 2),
+        // Of a float, or of a domain, every digit.
+        _ => return "NUMERIC".into(),
+    };
     let (whole, scale) = (whole.max(sql_type.whole_digits()), scale.max(2));
     format!("NUMERIC({},{scale})", whole + scale)
 }

@@ -117,7 +117,6 @@ impl Store {
         settings.push(("synchronous_commit", if config.synchronous_commit { "on" } else { "off" }));
         let (client, service) = connect::connect_with(&url, &settings).await?;
         let prepared = async {
-            own_session::check(&url, &client).await?;
             connect::set(&client, &settings).await?;
             register(&client, mark).await
         };

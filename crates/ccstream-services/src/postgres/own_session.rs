@@ -6,23 +6,24 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::connect::connect_within;
+use super::connect::connect;
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
-/// How long it may take. A pooler in session mode whose sessions are all in use does not answer.
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take. A pooler in session mode that has no session left does not answer.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Rounds of the comparison: a pooler whose other clients are busy may answer from the same session by chance.
 const ROUNDS: usize = 4;
 
 /// Asks by two connections whose session answers, one of them now and then in a transaction, which holds a session fast.
-/// Sets nothing. Errors: a setting's, where the session is shared.
-pub(crate) async fn check(url: &DatabaseUrl, client: &Client) -> Result<()> {
-    let other = connect_within(url, LIMIT).await?;
-    let context = || format!("comparing two sessions of PostgreSQL at {url}");
-    let compared = tokio::time::timeout(LIMIT, is_own(client, &other)).await;
-    if compared.map_err(|_| Error::PostgresTimeout { context: context(), limit: LIMIT })?? {
-        return Ok(());
+/// Sets nothing. Errors: a setting's, where sessions are shared; [`Error::NoSecondSession`] where there is only one.
+pub(crate) async fn check(url: &DatabaseUrl) -> Result<()> {
+    let (one, other) = (connect(url).await?, connect(url).await?);
+    match tokio::time::timeout(LIMIT, is_own(&one, &other)).await {
+        Ok(Ok(true)) => return Ok(()),
+        Ok(Ok(false)) => {}
+        Ok(Err(error)) => return Err(error),
+        Err(_) => return Err(Error::NoSecondSession { url: url.to_string(), limit: LIMIT }),
     }
     Err(Error::config(
         "database_url",
@@ -33,9 +34,9 @@ pub(crate) async fn check(url: &DatabaseUrl, client: &Client) -> Result<()> {
     ))
 }
 
-async fn is_own(client: &Client, other: &Client) -> Result<bool> {
+async fn is_own(one: &Client, other: &Client) -> Result<bool> {
     let step = || Error::postgres("comparing two sessions");
-    let (mine, theirs) = (backend(client).await?, backend(other).await?);
+    let (mine, theirs) = (backend(one).await?, backend(other).await?);
     if mine == theirs {
         return Ok(false);
     }
@@ -45,19 +46,21 @@ async fn is_own(client: &Client, other: &Client) -> Result<bool> {
             Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => return Ok(false),
             begun => begun.map_err(step())?,
         }
-        let same_within = backend(other).await? == theirs && backend(client).await? == mine;
-        other.batch_execute("COMMIT").await.map_err(step())?;
+        let same_within = backend(other).await? == theirs && backend(one).await? == mine;
+        other.batch_execute("ROLLBACK").await.map_err(step())?;
         // The session that the other one has just left is the next that many poolers lend.
-        if !same_within || backend(client).await? != mine || backend(other).await? != theirs {
+        if !same_within || backend(one).await? != mine || backend(other).await? != theirs {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// The process of the session that answers.
+/// The process of the session that answers, and when it began: behind one address there may be several servers.
 async fn backend(client: &Client) -> Result<String> {
-    let answer = client.simple_query("SELECT pg_backend_pid()").await;
+    let ask =
+        "SELECT pid || ' ' || extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    let answer = client.simple_query(ask).await;
     let answer = answer.map_err(Error::postgres("comparing two sessions"))?;
     let process = answer.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),

@@ -4,7 +4,7 @@
 //! `ADD COLUMN IF NOT EXISTS` waits behind every reader even where the column is there.
 
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::begin;
 use super::offsets::OFFSETS;
@@ -157,9 +157,9 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables, start_over: bool) 
 
 /// Whether `orders` has none of the rows that the offset rows count. Errors: it has none, and the topic is not to be
 /// read again: what Kafka no longer has would be lost without a word.
-async fn is_lost(transaction: &Transaction<'_>, orders: Option<&Shape>, start_over: bool) -> Result<bool> {
+pub(crate) async fn is_lost(client: &impl GenericClient, orders: Option<&Shape>, start_over: bool) -> Result<bool> {
     let step = || Error::postgres("comparing orders with kafka_offsets");
-    let row = transaction.query_one("SELECT coalesce(sum(stored), 0)::bigint FROM kafka_offsets", &[]).await;
+    let row = client.query_typed_one("SELECT coalesce(sum(stored), 0)::bigint FROM kafka_offsets", &[]).await;
     let stored: i64 = row.map_err(step())?.get(0);
     if stored == 0 {
         return Ok(false);
@@ -170,7 +170,7 @@ async fn is_lost(transaction: &Transaction<'_>, orders: Option<&Shape>, start_ov
             // An earlier version's, or somebody else's, without the column has no row of ours.
             let query = "SELECT EXISTS (SELECT FROM orders WHERE kafka_partition IS NOT NULL)";
             let has_origin = !shape.missing().iter().any(|column| column.name == "kafka_partition");
-            if has_origin && transaction.query_one(query, &[]).await.map_err(step())?.get(0) {
+            if has_origin && client.query_typed_one(query, &[]).await.map_err(step())?.get(0) {
                 return Ok(false);
             }
             "has none of them"

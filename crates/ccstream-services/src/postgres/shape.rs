@@ -23,6 +23,8 @@ pub(crate) struct Shape {
     whole: Option<String>,
     /// Tables that inherit from it.
     children: Vec<String>,
+    /// Whether it is a hypertable, whose parts inherit from it.
+    is_hypertable: bool,
     /// Rules for INSERT or UPDATE.
     rules: Vec<String>,
     /// The primary key: its name, its columns, whether it is checked at once.
@@ -44,9 +46,9 @@ pub(super) struct FoundColumn {
     pub(super) modifier: i32,
     /// `typcategory`: what kind of type it is.
     pub(super) category: String,
-    is_not_null: bool,
+    pub(super) is_not_null: bool,
     /// The type below a domain that takes no NULL.
-    strict_domain: Option<String>,
+    pub(super) strict_domain: Option<String>,
     pub(super) has_default: bool,
     /// `attgenerated`: s is stored, v virtual; empty where it is none.
     generated: String,
@@ -71,7 +73,7 @@ impl Complaints {
 
     /// What is wrong, in a sentence.
     pub(crate) fn found(&self) -> String {
-        format!("orders cannot be used: {}", self.what.join("; "))
+        format!("the table orders cannot be used: {}", self.what.join("; "))
     }
 
     /// What to do.
@@ -100,7 +102,8 @@ impl Shape {
                               WHERE confrelid = c.oid AND contype = 'f' AND conparentid = 0 ORDER BY oid),
                         ARRAY(SELECT quote_ident(conname) FROM pg_constraint
                               WHERE confrelid = c.oid AND contype = 'f' AND conparentid = 0 ORDER BY oid),
-                        (SELECT inhparent::regclass::text FROM pg_inherits WHERE c.relispartition AND inhrelid = c.oid)
+                        (SELECT inhparent::regclass::text FROM pg_inherits WHERE c.relispartition AND inhrelid = c.oid),
+                        EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND tgname = 'ts_insert_blocker')
                  FROM pg_class c WHERE c.oid = to_regclass('orders')",
                 &[],
             )
@@ -126,6 +129,7 @@ impl Shape {
             is_logged: relation.get(1),
             has_row_security: relation.get(2),
             whole: relation.get(10),
+            is_hypertable: relation.get(11),
             children: relation.get(3),
             rules: relation.get(4),
             key: key.map(|name| (name, relation.get(6), relation.get::<_, Option<bool>>(7) == Some(true))),
@@ -145,6 +149,11 @@ impl Shape {
             let relation = if self.kind == "c" { "TYPE" } else { "TABLE" };
             Complaints { what: vec![what], fix: vec![format!("ALTER {relation} orders RENAME TO orders_before;")] }
         };
+        if self.is_hypertable {
+            return Ok(put_aside(
+                "it is a hypertable of TimescaleDB's, and ccstream writes to plain tables alone".into(),
+            ));
+        }
         if let Some(kind) = self.unusable_kind() {
             return Ok(put_aside(format!("it is {kind}, and ccstream writes to plain tables alone")));
         }
@@ -171,16 +180,18 @@ impl Shape {
             }
             match found.generated.as_str() {
                 "" => {}
-                "s" => fixes.alter(format!("ALTER COLUMN {} DROP EXPRESSION", column.name)),
+                // A statement before: a type with USING is refused while it is generated.
+                "s" => fixes.first(format!("ALTER TABLE orders ALTER COLUMN {} DROP EXPRESSION;", column.name)),
                 // Until version 18 at least, a virtual column cannot become a plain one.
                 _ => {
-                    fixes.rename_column(column.name);
+                    fixes.rename_column(found);
                     continue;
                 }
             }
             if !fits {
-                retyped.insert(found.number);
-                retype(column, found, &mut fixes);
+                if retype(column, found, &mut fixes) {
+                    retyped.insert(found.number);
+                }
             } else if found.is_identity {
                 fixes.alter(format!("ALTER COLUMN {} DROP IDENTITY", column.name));
             }
@@ -190,7 +201,19 @@ impl Shape {
         }
         self.check_others(&key.name, &mut what, &mut fixes);
         if !retyped.is_empty() {
-            fixes.recreate_views(client, &retyped.into_iter().collect::<Vec<i16>>()).await?;
+            let views = fixes.recreate_views(client, &retyped.iter().copied().collect::<Vec<i16>>()).await?;
+            if !views.is_empty() && key.name != KEY && retyped.contains(&key.number) {
+                // Their definitions have the old name until it is another.
+                fixes = Fixes::default();
+                self.check_key(&key.name, &mut Vec::new(), &mut fixes);
+                fixes = fixes.only_first();
+            }
+            if !views.is_empty() {
+                let views = views.join(", ");
+                what.push(format!(
+                    "views use such columns and are made again, without what was granted on them: {views}"
+                ));
+            }
         }
         Ok(Complaints { what, fix: fixes.statements() })
     }
@@ -268,13 +291,7 @@ impl Shape {
                 "its column {} is NOT NULL and has no default, and ccstream has nothing to put there",
                 column.name
             ));
-            let name = quoted(&column.name);
-            if let Some(base) = &column.strict_domain {
-                fixes.last(format!("ALTER TABLE orders ALTER COLUMN {name} TYPE {base};"));
-            }
-            if column.is_not_null {
-                fixes.last(format!("ALTER TABLE orders ALTER COLUMN {name} DROP NOT NULL;"));
-            }
+            fixes.allow_null(column, &quoted(&column.name));
         }
     }
 }
