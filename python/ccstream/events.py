@@ -174,6 +174,7 @@ class Connected(TypedDict):
 
     topic_created: bool
     unreachable: str | None
+    """Which brokers of several cannot be reached, in words."""
 
 
 class Sending(TypedDict):

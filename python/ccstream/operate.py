@@ -57,14 +57,22 @@ def _print_partitions(partitions: Sequence[ccstream.PartitionReport]) -> None:
     names = ("next_offset", "consumed", "stored", "duplicate", "rejected", "missing", "rows", "kept")
     for group, topic in sorted({(one.group, one.topic) for one in partitions}):
         print(f"group {group}, topic {topic}")
+        theirs = [one for one in partitions if (one.group, one.topic) == (group, topic)]
         print_table(
-            ["partition", "next", *names[1:]],
-            [
-                [one.partition, *(getattr(one, name) for name in names)]
-                for one in partitions
-                if (one.group, one.topic) == (group, topic)
-            ],
+            ["part", "next", *names[1:]],
+            [[one.partition, *(getattr(one, name) for name in names)] for one in theirs],
+            [line for one in theirs for line in _account(one)],
         )
+
+
+def _account(one: ccstream.PartitionReport) -> list[str]:
+    """The same of one partition for a narrow terminal."""
+    return [
+        f"partition {one.partition}, next offset {one.next_offset:,}",
+        f"  consumed {one.consumed:,}",
+        f"    = stored {one.stored:,} + duplicate {one.duplicate:,} + rejected {one.rejected:,}",
+        f"  missing {one.missing:,}, rows {one.rows:,}, kept {one.kept:,}",
+    ]
 
 
 def rejected(options: argparse.Namespace) -> int:

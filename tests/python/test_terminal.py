@@ -77,9 +77,15 @@ def test_no_line_is_wider_than_the_terminal(embedded_pipeline: Pipeline) -> None
         if "messages/s, lag" in line or line.endswith("…"):
             assert len(line) < COLUMNS, line
     output = COLOUR.sub("", on_terminal(pipeline, "verify"))
-    table = [line for line in output.splitlines() if re.match(r"\s*(partition|\d+)\s", line)]
+    table = [line for line in output.splitlines() if re.match(r"\s*(part|\d+)\s", line)]
     assert len(table) == 4, output
     assert all(len(line) <= COLUMNS for line in table), table
+    # Numbers for which the table is too wide.
+    pipeline.execute("UPDATE kafka_offsets SET missing = 123456789012345, next_offset = 123456789012345")
+    output = COLOUR.sub("", on_terminal(pipeline, "verify", "--counters-only"))
+    assert "partition 0, next offset 123,456,789,012,345" in output
+    account = output[: output.index("✓ consumed")].splitlines()
+    assert all(len(line) <= COLUMNS for line in account), account
 
 
 def test_marks_are_coloured_on_a_terminal_alone(embedded_pipeline: Pipeline) -> None:

@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Transaction};
 
 use super::statements::Statements;
-use super::table::{OwnColumn, Table, WRITES};
+use super::table::{OwnColumn, Table};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Advance;
 
@@ -41,11 +41,8 @@ pub(super) const OFFSETS: Table = Table {
         "PRIMARY KEY (consumer_group, topic, partition)",
         "CONSTRAINT kafka_offsets_identity CHECK (consumed = stored + duplicate + rejected)",
     ],
-    fill: None,
-    privileges: WRITES,
-    reader: true,
     on_start_over: Some(START_OVER_OFFSETS),
-    upgrades: &[],
+    ..Table::USUAL
 };
 
 /// With an empty `orders`, offsets of an earlier one would skip every row: back to the

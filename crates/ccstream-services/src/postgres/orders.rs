@@ -3,19 +3,13 @@
 use ccstream_core::sql_type::SqlType;
 use ccstream_core::table::{COLUMNS, Column};
 
-use super::table::{Table, WRITES};
+use super::table::Table;
 
 /// The rows themselves.
 pub(super) const ORDERS: Table = Table {
     name: "orders",
     comment: "ccstream: one row per card transaction; timestamp is UTC, a negative value is a refund",
-    columns: &[],
-    constraints: &[],
-    fill: None,
-    privileges: WRITES,
-    reader: true,
-    on_start_over: None,
-    upgrades: &[],
+    ..Table::USUAL
 };
 
 /// The statements that make it.

@@ -60,6 +60,19 @@ impl OwnColumn {
 }
 
 impl Table {
+    /// What most tables are: written by the consumer, read by the dashboards' role, empty at first, kept at a start over.
+    pub const USUAL: Self = Self {
+        name: "",
+        comment: "",
+        columns: &[],
+        constraints: &[],
+        fill: None,
+        privileges: WRITES,
+        reader: true,
+        on_start_over: None,
+        upgrades: &[],
+    };
+
     /// The statements that make it.
     pub fn ddl(&self) -> String {
         if self.name == ORDERS.name {

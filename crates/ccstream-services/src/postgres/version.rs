@@ -4,7 +4,7 @@
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
 
-use super::table::{OwnColumn, Table, Upgrade, WRITES};
+use super::table::{OwnColumn, Table, Upgrade};
 use super::tables::Tables;
 use crate::error::{Error, Result};
 
@@ -18,16 +18,13 @@ pub(super) const VERSIONS: Table = Table {
     columns: &[
         OwnColumn::new("version", "INTEGER NOT NULL").meaning("a later one than a ccstream knows is refused by it")
     ],
-    constraints: &[],
     fill: Some(|| format!("INSERT INTO ccstream_version VALUES ({VERSION});")),
-    privileges: WRITES,
-    reader: true,
-    on_start_over: None,
     upgrades: &[Upgrade {
         what: "noting the tables' version",
         is_needed: "SELECT NOT EXISTS (SELECT FROM ccstream_version)",
         statements: "INSERT INTO ccstream_version VALUES (1);",
     }],
+    ..Table::USUAL
 };
 
 /// What the tables that are there, but for `orders`, lack.

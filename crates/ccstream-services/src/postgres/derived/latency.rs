@@ -41,11 +41,8 @@ const TABLE: Table = Table {
         OwnColumn::new("count", "BIGINT NOT NULL"),
     ],
     constraints: &["PRIMARY KEY (minute, kafka_partition, up_to_ms)"],
-    fill: None,
     privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
-    reader: true,
-    on_start_over: None,
-    upgrades: &[],
+    ..Table::USUAL
 };
 
 /// `latency_minute`.

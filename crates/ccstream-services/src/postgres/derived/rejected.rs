@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row, Transaction};
 use crate::error::{Error, Result};
 use crate::postgres::derived::rejected_counts::add_replayed;
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
-use crate::postgres::table::{OwnColumn, Table, WRITES};
+use crate::postgres::table::{OwnColumn, Table};
 
 /// What is kept of a key or payload.
 const HEAD: &str = "card numbers masked; the first 65,536 bytes of it";
@@ -39,12 +39,7 @@ const TABLE: Table = Table {
         OwnColumn::new("partial", "BOOLEAN NOT NULL DEFAULT false")
             .meaning("key or payload is longer than what is kept: it cannot be replayed"),
     ],
-    constraints: &[],
-    fill: None,
-    privileges: WRITES,
-    reader: true,
-    on_start_over: None,
-    upgrades: &[],
+    ..Table::USUAL
 };
 
 /// `rejected_events`.

@@ -9,7 +9,7 @@ use tokio_postgres::{Row, Transaction};
 
 use crate::error::{Error, Result};
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
-use crate::postgres::table::{OwnColumn, Table, WRITES};
+use crate::postgres::table::{OwnColumn, Table};
 
 const FILL: &str = "INSERT INTO rejected_counts
 SELECT consumer_group, topic, kafka_partition, reason, count(*), count(*) FILTER (WHERE masked),
@@ -33,10 +33,7 @@ const TABLE: Table = Table {
     ],
     constraints: &["PRIMARY KEY (consumer_group, topic, kafka_partition, reason)"],
     fill: Some(|| FILL.to_owned()),
-    privileges: WRITES,
-    reader: true,
-    on_start_over: None,
-    upgrades: &[],
+    ..Table::USUAL
 };
 
 /// `rejected_counts`.

@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::error::{Error, Result};
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
-use crate::postgres::table::{OwnColumn, Table, Upgrade, WRITES};
+use crate::postgres::table::{OwnColumn, Table, Upgrade};
 
 /// The most cells of a minute and partition. Whoever may send messages chooses currencies and statuses; minutes are bounded
 /// by time alone.
@@ -59,10 +59,9 @@ const TABLE: Table = Table {
         "CONSTRAINT kpi_minute_currency CHECK (currency COLLATE \"C\" ~ '^([A-Z]{3})?$')",
     ],
     fill: Some(fill),
-    privileges: WRITES,
-    reader: true,
     on_start_over: Some("DELETE FROM kpi_minute;"),
     upgrades: &[MERGE_CURRENCIES],
+    ..Table::USUAL
 };
 
 /// `kpi_minute`.

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::operate::{doctor, verify};
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
-use crate::postgres::table::{OwnColumn, Table, WRITES};
+use crate::postgres::table::{OwnColumn, Table};
 
 /// Transactions and their amounts by partition and hour of the day.
 #[derive(Debug)]
@@ -23,11 +23,8 @@ const TABLE: Table = Table {
         OwnColumn::new("sum", "NUMERIC(20,2) NOT NULL"),
     ],
     constraints: &["PRIMARY KEY (hour, kafka_partition)"],
-    fill: None,
-    privileges: WRITES,
-    reader: true,
     on_start_over: Some("DELETE FROM by_hour;"),
-    upgrades: &[],
+    ..Table::USUAL
 };
 
 impl Derived for ByHour {
