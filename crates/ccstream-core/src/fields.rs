@@ -18,19 +18,33 @@ pub struct Field {
     pub not_empty: bool,
     /// Whether a message without it is rejected.
     pub required: bool,
+    /// Whether it is an id or a code, which a whole number names as exactly as its text does.
+    pub is_code: bool,
     /// What the column means, as the catalogue of PostgreSQL says it.
     pub comment: &'static str,
 }
 
 impl Field {
     const fn new(column: &'static str, sql_type: SqlType, comment: &'static str) -> Self {
-        Self { column, key: column, other_key: None, sql_type, not_empty: false, required: false, comment }
+        Self {
+            column,
+            key: column,
+            other_key: None,
+            sql_type,
+            not_empty: false,
+            required: false,
+            is_code: false,
+            comment,
+        }
     }
     const fn sent_as(self, key: &'static str) -> Self {
         Self { key, other_key: Some(self.column), ..self }
     }
     const fn not_empty(self) -> Self {
         Self { not_empty: true, ..self }
+    }
+    const fn code(self) -> Self {
+        Self { is_code: true, ..self }
     }
     const fn required(self) -> Self {
         Self { required: true, ..self }
@@ -44,6 +58,7 @@ pub const FIELDS: &[Field] = &[
     Field::new("order_id", Id(50), "the transaction's id; duplicates of it are dropped")
         .sent_as("transaction_id")
         .not_empty()
+        .code()
         .required(),
     Field::new("status", Text(50), "approved or declined, as the event says"),
     Field::new("category", Text(50), "what kind of merchant"),
@@ -55,17 +70,17 @@ pub const FIELDS: &[Field] = &[
     Field::new("payment_method", Text(50), "the card's brand, or another way to pay"),
     Field::new("discount", Share, "share of the price, 0 to 1"),
     Field::new("merchant", Text(200), "who was paid"),
-    Field::new("mcc", Text(4), "merchant category code, ISO 18245"),
+    Field::new("mcc", Text(4), "merchant category code, ISO 18245").code(),
     Field::new("country", Text(60), "country of the city, ISO 3166-1 alpha-2"),
     Field::new("currency", Text(3), "of value, ISO 4217").not_empty(),
-    Field::new("card_token", Text(64), "stands for the card; never its number"),
-    Field::new("card_last4", Text(4), "the card number's last four digits"),
+    Field::new("card_token", Text(64), "stands for the card; never its number").code(),
+    Field::new("card_last4", Text(4), "the card number's last four digits").code(),
     Field::new("entry_mode", Text(30), "how the card was read"),
-    Field::new("response_code", Text(10), "the issuer's answer, ISO 8583; 00 is approved"),
+    Field::new("response_code", Text(10), "the issuer's answer, ISO 8583; 00 is approved").code(),
     Field::new("latitude", Degrees(90.0), "of the city, degrees north"),
     Field::new("longitude", Degrees(180.0), "of the city, degrees east"),
     Field::new("risk_flag", Flag, "whether the issuer found it suspicious"),
-    Field::new("terminal_id", Text(16), "the terminal that took the card, ISO 8583 field 41"),
+    Field::new("terminal_id", Text(16), "the terminal that took the card, ISO 8583 field 41").code(),
 ];
 
 /// How many fields there are.

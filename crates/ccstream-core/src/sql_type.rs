@@ -110,7 +110,7 @@ impl SqlType {
     /// What a message has to have for it, in a message to a person.
     pub(crate) fn wanted(self) -> &'static str {
         match self {
-            Self::Id(_) | Self::Text(_) => "a text or a whole number",
+            Self::Id(_) | Self::Text(_) => "a text",
             Self::Cents | Self::Share | Self::Degrees(_) | Self::Score => "a number, or a text that is one",
             Self::Instant => "a text (RFC 3339) or a number (since 1970)",
             Self::Flag => "true, false, 0 or 1",

@@ -219,8 +219,7 @@ fn read_field<'a>(field: &Field, raw: &'a str, plain: bool) -> Result<Option<Dat
     let value = codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?;
     Ok(Some(match (field.sql_type, value) {
         (_, Value::Null) => return Ok(None),
-        // A whole number names an id or a code as exactly as its text does.
-        (SqlType::Id(_) | SqlType::Text(_), Value::Number(number)) if is_whole(number) => {
+        (SqlType::Id(_) | SqlType::Text(_), Value::Number(number)) if field.is_code && is_whole(number) => {
             return read_text(field, Cow::Borrowed(number), true).map(Some);
         }
         (SqlType::Id(_) | SqlType::Text(_), Value::Text(text)) => return read_text(field, text, plain).map(Some),
@@ -246,7 +245,8 @@ fn read_field<'a>(field: &Field, raw: &'a str, plain: bool) -> Result<Option<Dat
             Datum::Flag(flag)
         }
         (wanted, value) => {
-            let detail = format!("{:?} is {}, not {}", field.key, value.type_name(), wanted.wanted());
+            let wanted = if field.is_code { "a text or a whole number" } else { wanted.wanted() };
+            let detail = format!("{:?} is {}, not {wanted}", field.key, value.type_name());
             return Err(Rejection::new(Reason::WrongType, detail));
         }
     }))

@@ -37,6 +37,7 @@ fn every_reason() {
         (with(r#""transaction_id":null"#), R::MissingField),
         (with(r#""transaction_id":7.5"#), R::WrongType),
         (with(r#""mcc":1e3"#), R::WrongType),
+        (with(r#""merchant":7"#), R::WrongType),
         (with(r#""merchant":[]"#), R::WrongType),
         (with(r#""amount":true"#), R::WrongType),
         (with(r#""risk_flag":"yes""#), R::WrongType),

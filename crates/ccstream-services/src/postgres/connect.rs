@@ -13,7 +13,8 @@ use ccstream_core::settings::DatabaseUrl;
 /// How long a connection may take to be opened.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Settings of a session that PostgreSQL 13 does not have: a startup packet that names them would be refused there.
+/// Settings of a session that PostgreSQL 13 does not have, and that 17 has all: a startup packet that names one is refused
+/// by a server without it.
 const YOUNGER: [&str; 2] = ["idle_session_timeout", "transaction_timeout"];
 
 /// The task that serves a connection. It ends with the connection.
@@ -49,7 +50,12 @@ pub(crate) async fn connect_within(url: &DatabaseUrl, limit: Duration) -> Result
 /// A `statement_timeout` of the role may be shorter than the statement that would lift it. A pooler may refuse or ignore
 /// them there, so that they are [`set`] after connecting as well.
 pub(crate) async fn connect_with(url: &DatabaseUrl, settings: &[(&str, &str)]) -> Result<(Client, Service)> {
-    match open(url, Some(settings), CONNECT_LIMIT).await {
+    let mut opened = open(url, Some(settings), CONNECT_LIMIT).await;
+    if opened.as_ref().is_err_and(|error| error.sql_state() == Some(&SqlState::UNDEFINED_OBJECT)) {
+        let older: Vec<_> = settings.iter().copied().filter(|(name, _)| !YOUNGER.contains(name)).collect();
+        opened = open(url, Some(&older), CONNECT_LIMIT).await;
+    }
+    match opened {
         Err(error) if may_refuse_options(&error) => open(url, None, CONNECT_LIMIT).await,
         opened => opened,
     }
@@ -87,7 +93,7 @@ async fn open(url: &DatabaseUrl, settings: Option<&[(&str, &str)]>, limit: Durat
 /// Adds settings to the startup packet's options, after the URL's own: of two, PostgreSQL takes the later.
 fn add_options(config: &mut Config, settings: &[(&str, &str)]) {
     let mut options = config.get_options().unwrap_or_default().to_owned();
-    for (name, value) in settings.iter().filter(|(name, _)| !YOUNGER.contains(name)) {
+    for (name, value) in settings {
         options.extend([" -c ", name, "=", value]);
     }
     config.options(options.trim_start());

@@ -54,14 +54,17 @@ fn connect_after(refusal: Vec<u8>) -> (Result<()>, Vec<String>) {
 
 #[test]
 fn a_pooler_that_refuses_them_is_asked_without() {
-    for (state, text) in [
-        ("08P01", "unsupported startup parameter: options"),
-        ("08P01", "unsupported startup parameter in options: statement_timeout"),
-        ("0A000", "Feature not supported: RDS Proxy currently doesn't support command-line options."),
+    let without = "options\0-c geqo=off\0";
+    let older = "options\0-c geqo=off -c statement_timeout=0\0";
+    for (state, text, second) in [
+        ("08P01", "unsupported startup parameter: options", without),
+        ("08P01", "unsupported startup parameter in options: statement_timeout", without),
+        ("0A000", "Feature not supported: RDS Proxy currently doesn't support command-line options.", without),
+        ("42704", "unrecognized configuration parameter \"transaction_timeout\"", older),
     ] {
         let (connected, startups) = connect_after(fatal(state, text));
         connected.unwrap();
-        let options = ["options\0-c geqo=off -c statement_timeout=0\0", "options\0-c geqo=off\0"];
+        let options = ["options\0-c geqo=off -c statement_timeout=0 -c transaction_timeout=0\0", second];
         assert_eq!(startups.len(), options.len(), "{text}");
         for (startup, options) in startups.iter().zip(options) {
             assert!(startup.contains(options), "{startup:?}");
