@@ -23,7 +23,7 @@ pub(crate) async fn check(url: &DatabaseUrl) -> Result<()> {
     let (one, _) = connect_with(url, &WRITING).await?;
     let other = match connect_with(url, &WRITING).await {
         Ok((other, _)) => other,
-        // Of its own number of connections PostgreSQL gives no more: a pooler takes clients beyond it.
+        // PostgreSQL gives no more connections than it has: a pooler takes clients beyond it.
         Err(error) if error.sql_state() == Some(&SqlState::TOO_MANY_CONNECTIONS) => return Ok(()),
         Err(error) => return Err(error),
     };
