@@ -170,3 +170,23 @@ def test_without_postgresql_every_command_says_what_to_do(embedded_pipeline: Pip
         assert "ccstream up" in output
         assert "--database-url" in output
         assert "secret" not in output
+
+
+def test_addresses_may_come_with_quotes_and_blanks(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    # As they come out of secrets, .env files and the clipboard.
+    for servers, url in (
+        (f'"{pipeline.broker}"', f" {pipeline.database_url} "),
+        (f"'{pipeline.broker}'\n", f'"{pipeline.database_url}"\n'),
+        (f" {pipeline.broker} , ", f"{pipeline.database_url}\n"),
+    ):
+        arguments = ("--bootstrap-servers", servers, "--database-url", url)
+        assert pipeline.run("doctor", *arguments).startswith("✓ broker")
+        pipeline.run("consume", "--until-caught-up", *arguments)
+    for servers, part in (
+        ("localhost", "has no port; give it as localhost:9094"),
+        ("localhost:9094;localhost:9095", "joined by commas"),
+    ):
+        assert part in pipeline.run("consume", "--bootstrap-servers", servers, status=2)
+    assert "no host is called" in pipeline.run("verify", "--database-url", "postgresql://a:b@my%20host/c", status=2)
