@@ -16,6 +16,7 @@ import pytest
 import ccstream
 from ccstream import kpi
 from conftest import micros
+from waiting import wait_until
 from zones import Shifted
 
 if TYPE_CHECKING:
@@ -236,7 +237,11 @@ def test_a_range_moves_on_to_the_microsecond(embedded_pipeline: Pipeline, engine
     pipeline = embedded_pipeline
     pipeline.run("produce", "--rate", "max", "--count", "20000")
     pipeline.run("consume", "--until-caught-up")
+    assert engine.refresh()
+    read = engine.status.reloads
     pipeline.execute("UPDATE orders SET timestamp = now() AT TIME ZONE 'UTC' - random() * interval '2.2 hours'")
+    # Statistics come a little later.
+    wait_until("the change is noticed", lambda: engine.refresh() and engine.status.reloads > read)
     seen = set()
     for length in [timedelta(hours=1), timedelta(minutes=2)] * 15:
         assert engine.refresh()
