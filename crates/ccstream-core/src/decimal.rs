@@ -21,23 +21,36 @@ struct Decimal {
     exponent: i64,
 }
 
-fn read(text: &str) -> Option<Decimal> {
-    let (negative, rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let (mantissa, exponent) = match rest.find(['e', 'E']) {
-        Some(at) => (&rest[..at], read_exponent(&rest[at + 1..])?),
-        None => (rest, 0),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((_, "")) => return None,
-        Some(parts) => parts,
-        None => (mantissa, ""),
-    };
-    if whole.is_empty() {
-        return None;
+/// A number's parts as they are written; whether the first two are digits is for whoever reads them.
+pub(crate) struct Written<'a> {
+    pub(crate) negative: bool,
+    pub(crate) whole: &'a str,
+    pub(crate) fraction: &'a str,
+    pub(crate) exponent: i64,
+}
+
+impl<'a> Written<'a> {
+    /// None where JSON writes no number so, but for zeros in front.
+    pub(crate) fn read(text: &'a str) -> Option<Self> {
+        let (negative, rest) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match rest.find(['e', 'E']) {
+            Some(at) => (&rest[..at], read_exponent(&rest[at + 1..])?),
+            None => (rest, 0),
+        };
+        let (whole, fraction) = match mantissa.split_once('.') {
+            Some((_, "")) => return None,
+            Some(parts) => parts,
+            None => (mantissa, ""),
+        };
+        (!whole.is_empty()).then_some(Self { negative, whole, fraction, exponent })
     }
+}
+
+fn read(text: &str) -> Option<Decimal> {
+    let Written { negative, whole, fraction, exponent } = Written::read(text)?;
     let mut significant = Some(0u64);
     let (mut digits, mut zeros) = (0i64, 0i64);
     for byte in whole.bytes().chain(fraction.bytes()) {

@@ -1,45 +1,26 @@
 //! Times as a number since 1970, whose unit the count of digits before the point tells (pure): milliseconds of today have
 //! 13 digits, and seconds 10.
 
+use crate::decimal::Written;
 use crate::units::Micros;
 
-/// What a number of digits before the point is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// A unit, by the number of its digits that make a whole number of microseconds more or fewer.
-    Known {
-        /// Its name.
-        name: &'static str,
-        /// Digits that follow the point of a number of microseconds; fewer than none are dropped.
-        shift: i64,
-    },
-    /// No unit: what it looks like, and what to send.
-    Unclear(&'static str),
-}
-
-/// The unit of a number with this many digits before the point; `docs/data.md` has the table.
-///
-/// ```
-/// use ccstream_core::epoch::{Unit, unit};
-/// assert_eq!(unit(13), Unit::Known { name: "milliseconds", shift: 3 });
-/// assert!(matches!(unit(11), Unit::Unclear(_)));
-/// ```
-pub fn unit(digits: i64) -> Unit {
+/// How many digits a number with this many before the point has more or fewer than one of microseconds; `docs/data.md` has
+/// the table. Errors: what it looks like, and what to send.
+fn shift_to_micros(digits: i64) -> Result<i64, &'static str> {
     match digits {
-        10 => Unit::Known { name: "seconds", shift: 6 },
-        12 | 13 => Unit::Known { name: "milliseconds", shift: 3 },
-        15 | 16 => Unit::Known { name: "microseconds", shift: 0 },
-        18 | 19 => Unit::Known { name: "nanoseconds", shift: -3 },
-        8 => Unit::Unclear("has 8 digits; is it a date? Send it as 2026-11-22"),
-        14 => Unit::Unclear("has 14 digits; is it a date and time? Send it as 2026-11-22T10:15:30Z"),
-        9 | 11 => Unit::Unclear(
-            "has 9 or 11 digits; which unit is it? Seconds have 10, milliseconds 12 or 13, microseconds 15 or 16, \
-             nanoseconds 18 or 19",
-        ),
-        _ => Unit::Unclear(
-            "is no time since 1970: seconds have 10 digits, milliseconds 12 or 13, microseconds 15 or 16, nanoseconds 18 \
-             or 19",
-        ),
+        // Seconds, milliseconds, microseconds, nanoseconds.
+        10 => Ok(6),
+        12 | 13 => Ok(3),
+        15 | 16 => Ok(0),
+        18 | 19 => Ok(-3),
+        8 => Err("has 8 digits; is it a date? Send it as 2026-11-22"),
+        14 => Err("has 14 digits; is it a date and time? Send it as 2026-11-22T10:15:30Z"),
+        9 | 11 => {
+            Err("has 9 or 11 digits; which unit is it? Seconds have 10, milliseconds 12 or 13, microseconds 15 or 16, \
+                       nanoseconds 18 or 19")
+        }
+        _ => Err("is no time since 1970: seconds have 10 digits, milliseconds 12 or 13, microseconds 15 or 16, \
+                  nanoseconds 18 or 19"),
     }
 }
 
@@ -63,10 +44,7 @@ pub fn parse_epoch(text: &str) -> Result<Micros, &'static str> {
     if number.negative {
         return Err(Micros::OUT_OF_RANGE);
     }
-    let shift = match unit(number.point) {
-        Unit::Known { shift, .. } => shift,
-        Unit::Unclear(why) => return Err(why),
-    };
+    let shift = shift_to_micros(number.point)?;
     // At most 16 digits, whatever the unit.
     let micros = (0..number.point + shift).fold(0, |micros, at| micros * 10 + number.digit(at));
     Micros::in_range(micros)
@@ -85,27 +63,9 @@ struct Digits<'a> {
 
 impl<'a> Digits<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
-        let (mantissa, exponent) = match rest.find(['e', 'E']) {
-            Some(at) => {
-                let exponent = &rest[at + 1..];
-                let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return None;
-                }
-                // One that is too large for this leaves no count of digits that is a unit.
-                let size = digits.parse::<i64>().unwrap_or(1 << 40).min(1 << 40);
-                (&rest[..at], if exponent.starts_with('-') { -size } else { size })
-            }
-            None => (rest, 0),
-        };
-        let (whole, fraction) = match mantissa.split_once('.') {
-            Some((_, "")) => return None,
-            Some(parts) => parts,
-            None => (mantissa, ""),
-        };
+        let Written { negative, whole, fraction, exponent } = Written::read(text)?;
         let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+        if !is_digits(whole) || !is_digits(fraction) {
             return None;
         }
         let skip = whole.bytes().chain(fraction.bytes()).take_while(|byte| *byte == b'0').count() as i64;

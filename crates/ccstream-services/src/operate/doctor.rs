@@ -46,6 +46,12 @@ impl Check {
     fn good(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, ok: true, found: found.into(), mend: String::new() }
     }
+    /// Of a sentence that says what was found, and after the separator what to do.
+    fn refused(name: &'static str, sentence: &str, separator: &str) -> Self {
+        let (found, mend) = sentence.split_once(separator).unwrap_or((sentence, ""));
+        Self::bad(name, found, mend)
+    }
+
     fn bad(name: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { name, ok: false, found: found.into(), mend: mend.into() }
     }
@@ -91,11 +97,7 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
                 Ok(Some(text)) => {
                     Check::bad("broker", format!("{servers} answers; {text}"), format!("start them, or {ADVERTISE}"))
                 }
-                Err(error) => {
-                    let text = error.to_string();
-                    let (found, mend) = text.split_once("; ").unwrap_or((&text, ""));
-                    return Ok(vec![Check::bad("broker", found, mend)]);
-                }
+                Err(error) => return Ok(vec![Check::refused("broker", &error.to_string(), "; ")]),
             };
             let topic = match found {
                 Some(TopicInfo { partitions }) => format!("{} has {partitions} partition(s)", kafka.topic),
@@ -202,15 +204,8 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
 async fn check_session(url: &DatabaseUrl) -> Result<Check> {
     match own_session::check(url).await {
         Ok(()) => Ok(Check::good("session", "each connection has its own")),
-        Err(Error::Core(CoreError::Config { reason, .. })) => {
-            let (found, mend) = reason.split_once(": ").unwrap_or((&reason, ""));
-            Ok(Check::bad("session", found, mend))
-        }
-        Err(error @ Error::NoSecondSession { .. }) => {
-            let text = error.to_string();
-            let (found, mend) = text.split_once("; ").unwrap_or((&text, ""));
-            Ok(Check::bad("session", found, mend))
-        }
+        Err(Error::Core(CoreError::Config { reason, .. })) => Ok(Check::refused("session", &reason, ": ")),
+        Err(error @ Error::NoSecondSession { .. }) => Ok(Check::refused("session", &error.to_string(), "; ")),
         Err(error) => Err(error),
     }
 }
@@ -229,10 +224,7 @@ async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
             plans.push(format!("add {} to orders", missing.join(", ")));
         }
     }
-    let refused = |reason: &str| {
-        let (found, mend) = reason.split_once(": ").unwrap_or((reason, ""));
-        Check::bad("tables", found, mend)
-    };
+    let refused = |reason: &str| Check::refused("tables", reason, ": ");
     let lacking = match version::check(client, tables).await {
         Err(Error::Schema(reason)) => return Ok(refused(&reason)),
         lacking => lacking?,
