@@ -245,7 +245,7 @@ def test_a_range_moves_on_to_the_microsecond(embedded_pipeline: Pipeline, engine
     seen = set()
     for length in [timedelta(hours=1), timedelta(minutes=2)] * 15:
         assert engine.refresh()
-        answer = engine.query(last=length, before=True, by={"time": ["cards", "min"]})
+        answer = engine.query(last=length, before=True, by={"time": ["cards", "min"]}, currency="USD")
         now = micros(answer.at)
         assert answer.start is not None
         assert (answer.end, micros(answer.start)) == (answer.at, now - length)

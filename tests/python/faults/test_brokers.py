@@ -35,6 +35,9 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
         rate, seconds = 200, 60
         producers = [pipeline.produce(rate, rate * seconds, "--verbose") for _ in range(2)]
         running = (consumer, *producers)
+        # A producer that is still starting up ends with status 3 where it finds no broker.
+        for producer in producers:
+            producer.wait_for_event("progress")
         wait_until("rows come", lambda: pipeline.count() > 0)
         kafka.restart(FENCED)
         time.sleep(40)
