@@ -33,7 +33,7 @@ PURE := -p ccstream-core -p ccstream-kpi
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint advisories test test-parts test-rust test-fuzz test-python wheel-test \
-    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine kafka screenshots wheel clean
+    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine kafka screenshots docs wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -177,6 +177,15 @@ kafka: build ## Apache Kafka itself on port 9094, as docker-compose.yml configur
 screenshots: build ## the README's pictures, from a real run (needs chromium)
 	$(BIN)/python tools/screenshots.py
 
+# Needs Python alone: nothing is compiled, and what the site is built with is installed apart from ccstream.
+docs: ## the documentation's site, in target/site; broken links fail it
+	@python=$$(tools/check-tools.sh python) || exit 1; [ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])' \
+	    | xargs $(BIN)/python -m pip install -q
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tools/check_links.py
+	@echo "Open target/site/index.html"
+
 # From the sdist, unpacked in an empty folder: what it lacks is missed here.
 wheel: $(VENV)/.made ## the sdist, and a wheel for any machine of this kind, in dist/
 	rm -rf dist $(TARGET)/sdist
@@ -186,4 +195,4 @@ wheel: $(VENV)/.made ## the sdist, and a wheel for any machine of this kind, in 
 	    $(abspath $(BIN))/maturin build --release --locked --out $(abspath dist)
 
 clean: ## what builds have made; not the services' data
-	rm -rf $(VENV) $(TARGET) dist
+	rm -rf $(VENV) $(TARGET) target/site .cache dist

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Says which of the tools that a build needs are missing, all at once. Prints the Python to use.
+# `check-tools.sh python` asks for Python alone.
 set -u
 missing=
 need() { missing="$missing
@@ -13,11 +14,13 @@ for candidate in ${PYTHON:-python3.11 python3.12 python3.13 python3.14 python3 p
     fi
 done
 [ -n "$python" ] || need "Python 3.11 or later with venv (Debian: apt install python3 python3-venv)"
-command -v cargo >/dev/null || need "Rust's cargo (https://rustup.rs)"
-command -v gcc >/dev/null || need "gcc (Debian: apt install gcc)"
-command -v g++ >/dev/null || need "g++ (Debian: apt install g++)"
-command -v make >/dev/null || need "make (Debian: apt install make)"
-perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || need "perl with its core modules (Debian: apt install perl)"
+if [ "${1-}" != python ]; then
+    command -v cargo >/dev/null || need "Rust's cargo (https://rustup.rs)"
+    command -v gcc >/dev/null || need "gcc (Debian: apt install gcc)"
+    command -v g++ >/dev/null || need "g++ (Debian: apt install g++)"
+    command -v make >/dev/null || need "make (Debian: apt install make)"
+    perl -MFindBin -MIPC::Cmd -e 1 2>/dev/null || need "perl with its core modules (Debian: apt install perl)"
+fi
 
 if [ -n "$missing" ]; then
     echo "ccstream cannot be built here; missing:$missing" >&2
