@@ -1,15 +1,16 @@
-//! PostgreSQL's error codes, and what each means for a batch: one table, which the README repeats.
+//! Maps PostgreSQL's error codes (SQLSTATEs) to what happens to a batch. A test compares the table with the one in the
+//! documentation.
 
 use std::fmt;
 
-/// What is done about an error of PostgreSQL.
+/// What ccstream does about an error of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Waiting can help: the same batch is written again until it goes through, fetching paused.
+    /// Waiting can help. Fetching is paused, and the same batch is written again until it succeeds.
     Wait,
-    /// A row of the batch is to blame: it alone is rejected, with PostgreSQL's reason.
+    /// A row of the batch is to blame. Only that row becomes a dead letter, with PostgreSQL's reason.
     Reject,
-    /// No waiting mends it: the program ends, nothing of the batch stored, and nothing lost.
+    /// Waiting cannot help. The program ends. Nothing of the batch is stored, and the next run reads it again.
     Stop,
 }
 
@@ -26,13 +27,13 @@ impl fmt::Display for Verdict {
 /// One line of the table.
 #[derive(Debug)]
 pub struct Entry {
-    /// SQLSTATEs, whole or by their class of two characters.
+    /// SQLSTATEs, or their classes, which are the first two characters.
     pub states: &'static [&'static str],
-    /// What they mean.
+    /// What the SQLSTATEs mean.
     pub meaning: &'static str,
-    /// What is done.
+    /// What ccstream does.
     pub verdict: Verdict,
-    /// What a person does about it; empty where nothing is to be done.
+    /// What a person has to do; empty if nothing.
     pub cure: &'static str,
 }
 
@@ -40,25 +41,25 @@ const fn entry(states: &'static [&'static str], meaning: &'static str, verdict: 
     Entry { states, meaning, verdict, cure }
 }
 
-/// Every SQLSTATE has the verdict of the first line that names it or its class; one that no line
-/// names stops. The codes are those of PostgreSQL's manual, appendix A.
+/// Lists the verdicts. A SQLSTATE has the verdict of the first line that names it or its class, and [`Verdict::Stop`]
+/// if no line does. Appendix A of PostgreSQL's manual describes the codes.
 pub const TABLE: &[Entry] = &[
     entry(&["22", "23"], "data exception, violated constraint", Verdict::Reject, "`ccstream rejected --show`"),
-    entry(&["08"], "the connection", Verdict::Wait, "start PostgreSQL, mend the way to it"),
+    entry(&["08"], "the connection failed", Verdict::Wait, "start PostgreSQL, check the network"),
     entry(
         &["25006"],
         "a read-only server or database",
         Verdict::Wait,
         "promote the standby; `default_transaction_read_only = off`",
     ),
-    entry(&["25P03", "25P04"], "a transaction that stood too long", Verdict::Wait, ""),
-    entry(&["40"], "serialization, deadlock", Verdict::Wait, ""),
-    entry(&["53"], "disk, memory or connections used up", Verdict::Wait, "free some"),
-    entry(&["55P03"], "a lock not had within 5 s", Verdict::Wait, "end the session that holds it"),
-    entry(&["57P04", "3D"], "there is no such database", Verdict::Stop, "create it, or name another in the URL"),
-    entry(&["57"], "shutdown, start-up, an operator's cancel", Verdict::Wait, "start PostgreSQL"),
-    entry(&["58"], "an error of the server's system", Verdict::Wait, "see the server's log"),
-    entry(&["28"], "the login", Verdict::Stop, "give the right user and password"),
+    entry(&["25P03", "25P04"], "a transaction was idle, or ran, for too long", Verdict::Wait, ""),
+    entry(&["40"], "serialization failure, deadlock", Verdict::Wait, ""),
+    entry(&["53"], "out of disk space, memory or connections", Verdict::Wait, "free some"),
+    entry(&["55P03"], "a lock was not available within 5 s", Verdict::Wait, "end the session that holds it"),
+    entry(&["57P04", "3D"], "the database does not exist", Verdict::Stop, "create it, or name another in the URL"),
+    entry(&["57"], "shutdown, start-up, a canceled query", Verdict::Wait, "start PostgreSQL"),
+    entry(&["58"], "an error of the server's operating system", Verdict::Wait, "see the server's log"),
+    entry(&["28"], "the login was refused", Verdict::Stop, "correct the user and password in the URL"),
     entry(
         &["42501"],
         "a privilege is missing",
@@ -67,24 +68,24 @@ pub const TABLE: &[Entry] = &[
     ),
     entry(
         &["42P01", "42703"],
-        "a table or column is gone",
+        "a table or column does not exist",
         Verdict::Stop,
-        "start the consumer again, which makes it or says what to do",
+        "start the consumer again, which creates it or says what to do",
     ),
     entry(
         &["P0"],
         "a trigger raised an exception",
         Verdict::Stop,
-        "mend the trigger; one that is to refuse single rows raises with ERRCODE = 'check_violation'",
+        "fix the trigger; to refuse only single rows, let it raise with ERRCODE = 'check_violation'",
     ),
 ];
 
-/// The line of a SQLSTATE, if it has one.
+/// Returns the line for a SQLSTATE, if there is one.
 pub fn entry_of(state: &str) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.states.iter().any(|known| state.starts_with(known)))
 }
 
-/// What is done about a SQLSTATE.
+/// Returns what ccstream does about a SQLSTATE.
 pub fn verdict(state: &str) -> Verdict {
     entry_of(state).map_or(Verdict::Stop, |entry| entry.verdict)
 }
@@ -126,15 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_same_table() {
-        let readme = include_str!("../../../README.md");
+    fn the_documentation_has_the_same_table() {
+        let page = include_str!("../../../docs/postgres-errors.md");
         for entry in TABLE {
             let states = entry.states.join(", ");
             let line = format!("| {states} | {} | {} | {} |", entry.meaning, entry.verdict, entry.cure);
-            assert!(readme.contains(&line), "README.md lacks: {line}");
+            assert!(page.contains(&line), "docs/postgres-errors.md lacks: {line}");
         }
-        let table = readme.split("| SQLSTATE |").nth(1).unwrap().split("\n\n").next().unwrap();
-        // Besides the head: the rule and the line for the rest.
-        assert_eq!(table.lines().count() - 1, TABLE.len() + 2, "README.md has lines that the code has not");
+        let table = page.split("| SQLSTATE |").nth(1).unwrap().split("\n\n").next().unwrap();
+        // Besides its header, the table has a separator and one line for all other SQLSTATEs.
+        assert_eq!(table.lines().count() - 1, TABLE.len() + 2, "docs/postgres-errors.md has lines that the code lacks");
     }
 }
