@@ -1,4 +1,4 @@
-"""What the benches measured, with the machine and the versions, in ``bench/results.json``; the README's tables."""
+"""Keeps what the benches measured in ``bench/results.json``, with machine and versions, and writes the docs' tables."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from apache_kafka import VERSION as KAFKA_VERSION  # noqa: E402
+from compared import comparison  # noqa: E402
 
 FILE = ROOT / "bench" / "results.json"
-README = ROOT / "README.md"
+PLACES = {"attack": "docs/proof.md", "comparison": "README.md"}
+"""The document that has a table, by the table's name; docs/speed.md has the others."""
 GOOD = 1000
 """Good messages of the poison test."""
 BAD = 5
@@ -63,34 +65,48 @@ def share(rates: list[float], ceiling: list[float]) -> float:
 
 
 def keep(part: str, measured: dict[str, Any]) -> None:
-    """Puts what one bench measured in place of what it measured before."""
+    """Replaces what one bench measured before, and its tables in the documents."""
     kept = json.loads(FILE.read_text()) if FILE.exists() else {}
     kept[part] = {**machine(), **measured}
     FILE.write_text(json.dumps(kept, indent=1) + "\n")
-    table = f"{TABLES[part](kept[part])}\n\n{_measured_on(kept[part])}"
-    print(table)
-    fill_in(part, table)
+    for name, table in tables(part, kept[part]).items():
+        print(table)
+        fill_in(name, table)
 
 
-def fill_in(part: str, table: str) -> None:
-    """Puts a table into the README, between its marks; those of other parts, kept in an older form, are let be."""
-    begin, end = f"<!-- bench: {part} -->\n", f"<!-- end: {part} -->"
-    before, _, rest = README.read_text().partition(begin)
+def tables(part: str, measured: dict[str, Any]) -> dict[str, str]:
+    """The tables made from what one bench measured, by name, each with a line about the machine below it."""
+    made = {part: TABLES[part](measured)}
+    if part == "ingest":
+        made["comparison"] = comparison(measured)
+    return {name: f"{table}\n\n{_measured_on(measured)}" for name, table in made.items()}
+
+
+def document(name: str) -> Path:
+    """The document that has a table."""
+    return ROOT / PLACES.get(name, "docs/speed.md")
+
+
+def fill_in(name: str, table: str) -> None:
+    """Writes a table between its marks; tables of other benches stay as they are."""
+    path = document(name)
+    begin, end = f"<!-- bench: {name} -->\n", f"<!-- end: {name} -->"
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
     if not rest:
-        raise RuntimeError(f"README.md has no place for {part}: {begin.strip()}")
-    README.write_text(f"{before}{begin}\n{table}\n\n{end}{rest.partition(end)[2]}")
+        raise RuntimeError(f"{path.relative_to(ROOT)} has no place for {name}: {begin.strip()}")
+    path.write_text(f"{before}{begin}\n{table}\n\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def _measured_on(measured: dict[str, Any]) -> str:
     """One line under a table."""
-    said = f"{measured['cores']} cores of {measured['processor']}, {measured['at'].partition('T')[0]}"
-    taken_then = measured.get("taken by other machines, %")
-    return said + ("." if taken_then is None else f"; other machines had {taken_then} % of their time.")
+    place = f"{measured['cores']} cores of {measured['processor']}, {measured['at'].partition('T')[0]}"
+    steal = measured.get("taken by other machines, %")
+    return f"Measured on {place}{'' if steal is None else f'; steal time {steal} %'}."
 
 
 def _ingest(measured: dict[str, Any]) -> str:
     lines = [
-        "| from Kafka into `orders` | rows / s | of the bare COPY | rows stored | memory, MB | processor, µs a row |",
+        "| from Kafka into `orders` | rows / s | share of bare COPY | rows stored | memory, MB | CPU, µs per row |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     for line in measured["table"]:
@@ -104,13 +120,13 @@ def _ingest(measured: dict[str, Any]) -> str:
 
 
 def _producers(measured: dict[str, Any]) -> str:
-    lines = ["| into Kafka | events / s | of rdkafka_performance |", "|---|--:|--:|"]
+    lines = ["| into Kafka | events / s | share of rdkafka_performance |", "|---|--:|--:|"]
     lines += [f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} |" for line in measured["table"]]
     return "\n".join(lines)
 
 
 def _latency(measured: dict[str, Any]) -> str:
-    lines = ["| from sent to visible | events / s | p50, ms | p95, ms | p99, ms |", "|---|--:|--:|--:|--:|"]
+    lines = ["| from send to visible row | events / s | p50, ms | p95, ms | p99, ms |", "|---|--:|--:|--:|--:|"]
     for line in measured["table"]:
         figures = " | ".join(f"{line[name]:,.0f}" for name in ("rate", "p50", "p95", "p99"))
         lines.append(f"| {line['broker']} | {figures} |")
@@ -118,33 +134,33 @@ def _latency(measured: dict[str, Any]) -> str:
 
 
 def _poison(measured: dict[str, Any]) -> str:
-    lines = ["| a few bad messages | good ones stored, of 1,000 | the bad ones | alive |", "|---|--:|---|---|"]
+    lines = ["| program | valid messages stored, of 1,000 | invalid messages | still running |", "|---|--:|---|---|"]
     for line in measured["table"]:
         said = []
         if line["kept"]:
-            said.append(f"kept: {', '.join(reason.replace('_', ' ') for reason in line['kept'])}")
+            said.append(f"dead letters: {', '.join(reason.replace('_', ' ') for reason in line['kept'])}")
         if line["duplicates counted"]:
-            said.append("the duplicate counted")
+            said.append("duplicate counted")
         if letters := line["dead letters"]:
-            said.append(f"{letters:,} messages in its dead letters{', good ones among them' if letters > BAD else ''}")
+            said.append(f"{letters:,} dead letters{', valid messages among them' if letters > BAD else ''}")
         if line["bad stored"]:
-            said.append(f"{line['bad stored']} of the bad ones stored as a row")
+            said.append(f"{line['bad stored']} stored as a row")
         if not said:
-            said.append("gone without a word" if line["good"] == GOOD else "not got past")
+            said.append("dropped, not reported" if line["good"] == GOOD else "it never got past one")
         alive = "yes" if line["alive"] else "no"
         lines.append(f"| {line['name']} | {line['good']:,} | {'; '.join(said)} | {alive} |")
     return "\n".join(lines)
 
 
 def _startup(measured: dict[str, Any]) -> str:
-    lines = ["| a start | ms |", "|---|--:|"]
+    lines = ["| start of | ms |", "|---|--:|"]
     lines += [f"| {line['name']} | {line['ms']:,.0f} |" for line in measured["table"]]
     return "\n".join(lines)
 
 
 def _attack(measured: dict[str, Any]) -> str:
     lines = [
-        "| fault | times | rows lost | rows doubled | caught up after: p50, s | at most, s |",
+        "| fault | times | rows lost | rows duplicated | caught up after: p50, s | at most, s |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     for line in measured["table"]:
@@ -152,11 +168,11 @@ def _attack(measured: dict[str, Any]) -> str:
         lines.append(f"| {line['fault']} | {line['times']} | {line['lost']} | {line['doubled']} | {took} |")
     runs = measured["runs"]
     total = sum(line["times"] for line in measured["table"])
-    said = f"{total:,} faults in {len(runs)} runs, under {sum(run['messages'] for run in runs):,} messages"
+    said = f"{total:,} faults in {len(runs)} runs, with {sum(run['messages'] for run in runs):,} messages"
     if missed := sum(run["missed"] for run in runs):
-        said += f"; {missed} more met nothing, as no COMMIT when one was to be cut, and are not counted"
+        said += f"; {missed} more hit nothing (no COMMIT was under way to be cut, for example) and are not counted"
     if measured["failed"]:
-        said += f"; {measured['failed']} of the runs begun did not end as it should"
+        said += f"; {measured['failed']} of the runs that were started failed"
     return "\n".join([*lines, "", f"{said}."])
 
 
@@ -168,3 +184,14 @@ TABLES = {
     "startup": _startup,
     "attack": _attack,
 }
+
+
+def main() -> None:
+    """Writes every table again from the figures that are stored: after a change of its wording."""
+    for part, measured in json.loads(FILE.read_text()).items():
+        for name, table in tables(part, measured).items():
+            fill_in(name, table)
+
+
+if __name__ == "__main__":
+    main()
