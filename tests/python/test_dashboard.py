@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import ccstream
 from ccstream import embedded
-from ccstream.dashboard.custom import Custom, read_file
+from ccstream.dashboard.custom import Custom
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import change_text, load, to_csv
 from ccstream.dashboard.view import View
@@ -286,27 +285,6 @@ def test_a_table_made_by_somebody_else(
         assert "(unknown)" in everything.categories["category"].tolist()
         unknown = load(engine, View(span="all", filters={"category": ("(unknown)",)}), timezone.utc)
         assert unknown.count == 1
-
-
-def readme_blocks(language: str) -> list[str]:
-    """The README's code of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-
-
-def test_what_the_readme_shows_runs(filled: Pipeline, tmp_path: Path) -> None:
-    [queries] = [block for block in readme_blocks("sql") if "kpi_minute" in block]
-    statements = [one for one in queries.split(";") if one.strip()]
-    assert len(statements) == 5
-    for statement in statements:
-        filled.query(statement)
-    [(count, value)] = filled.query("SELECT count(*), sum(value) FROM orders WHERE currency = 'USD'")
-    assert next(row for row in filled.query(statements[1]) if row[0] == "USD")[1:3] == (count, value)
-    [example] = [block for block in readme_blocks("python") if "KpiEngine" in block]
-    exec(example.replace("from_database()", f"from_database({filled.database_url!r})"), {})  # noqa: S102
-    [toml] = readme_blocks("toml")
-    file = tmp_path / "kpis.toml"
-    file.write_text(toml, encoding="utf-8")
-    assert (len(read_file(file)[0]), read_file(file)[1]) == (1, [])
 
 
 def of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **address: str) -> AppTest:
