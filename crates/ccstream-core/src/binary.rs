@@ -1,21 +1,21 @@
-//! PostgreSQL's binary COPY: what a stream begins and ends with, and the forms of single values.
+//! Encodes values for PostgreSQL's binary COPY.
 
-/// What a binary COPY begins with: the signature, no flags, no extension.
+/// A binary COPY begins with these bytes: the signature, no flags, no header extension.
 pub const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What it ends with.
+/// A binary COPY ends with these bytes.
 pub const COPY_TRAILER: &[u8] = &(-1i16).to_be_bytes();
 
-/// Microseconds from 1970-01-01 to 2000-01-01, PostgreSQL's epoch.
+/// PostgreSQL's epoch is 2000-01-01, this number of microseconds after 1970-01-01.
 pub const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
-/// Appends a field: its length, then its bytes.
+/// Appends a field: its length in 4 bytes, then the value.
 pub(crate) fn push_bytes(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&(value.len() as i32).to_be_bytes());
     out.extend_from_slice(value);
 }
 
-/// Hundredths as NUMERIC with two decimals: base-10,000 digits around the decimal point
-/// (`numeric_recv` in PostgreSQL's numeric.c).
+/// Appends hundredths as a field of type NUMERIC with two decimals. The format has base-10,000 digits, aligned at the
+/// decimal point (`numeric_recv` in PostgreSQL's numeric.c).
 pub fn push_numeric(hundredths: i64, out: &mut Vec<u8>) {
     const NEGATIVE: u16 = 0x4000;
     let size = hundredths.unsigned_abs();
@@ -46,7 +46,7 @@ pub fn push_numeric(hundredths: i64, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// The number that a NUMERIC's binary form stands for, in hundredths, read by the format's definition.
+    /// Decodes a binary NUMERIC into hundredths, by the definition of the format.
     fn read_numeric(bytes: &[u8]) -> i64 {
         let word = |at: usize| i16::from_be_bytes([bytes[4 + at * 2], bytes[5 + at * 2]]);
         let (count, weight, sign, scale) = (word(0), word(1), word(2), word(3));

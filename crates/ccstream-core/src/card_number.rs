@@ -1,14 +1,16 @@
-//! Finding and masking card numbers (PANs), which must never be stored (pure).
+//! Finds and masks card numbers (PANs), which must never be stored.
 //!
-//! A card number is a whole run of 12 to 19 digits, or the groups that cards are printed in (fours with a shorter last
-//! one, 4-6-5 and 4-6-4), parted by one space or hyphen, that has an issuer's prefix and length and passes the Luhn check
-//! (ISO/IEC 7812-1, annex B). Ignoring separators altogether would take one UUID in six hundred for a card.
+//! A card number has 12 to 19 digits, with the prefix and the length of an issuer, and passes the Luhn check (ISO/IEC
+//! 7812-1, annex B). It is a whole run of digits, or groups of digits as they are printed on cards (groups of four with
+//! a shorter last one, 4-6-5 or 4-6-4), separated by one space or hyphen each. Separators in other positions are not
+//! ignored: if they were, one UUID in six hundred would be taken for a card number.
 
 use std::borrow::Cow;
 
-/// Issuers' prefixes (from, to, their digits) and the lengths in use. ISO/IEC 7812 leaves them to the issuers' networks,
-/// whose published ranges <https://en.wikipedia.org/wiki/Payment_card_number> collects. Left out: UATP, whose prefix 1
-/// would take every tenth number of 15 digits for a card.
+/// Each entry is a range of prefixes (first, last, number of digits) and the lengths of the card numbers with these
+/// prefixes. ISO/IEC 7812 leaves them to the card networks; <https://en.wikipedia.org/wiki/Payment_card_number>
+/// collects the ranges that these have published. UATP is left out: by its prefix 1, one in ten of the numbers of 15
+/// digits that begin with a 1 would be taken for a card number.
 const ISSUERS: &[(u32, u32, u32, &[usize])] = &[
     (4, 4, 1, &[13, 16, 18, 19]),                       // Visa
     (51, 55, 2, &[16]),                                 // Mastercard
@@ -47,14 +49,14 @@ const ISSUERS: &[(u32, u32, u32, &[usize])] = &[
 
 const MIN_DIGITS: usize = 12;
 const MAX_DIGITS: usize = 19;
-/// Groups of a run that are held at once, whoever sends a gigabyte of digits.
+/// Maximum number of groups that are held at once, so that memory is bounded even for a gigabyte of digits.
 const MAX_GROUPS: usize = 64;
-/// More groups than a number can have.
+/// A card number has fewer groups than this.
 const ENOUGH_GROUPS: usize = 8;
-/// Digits that stay readable when a number is masked (PCI DSS 3.4 allows the last four).
+/// Number of digits that stay readable in a masked number (PCI DSS 3.4 allows the last four).
 const SHOWN: usize = 4;
 
-/// A digit of the text and the bytes that stand for it (`\u0034` stands for a 4 in JSON).
+/// Describes a digit and the bytes that represent it: in JSON, `\u0034` represents a 4.
 #[derive(Clone, Copy)]
 struct Digit {
     value: u8,
@@ -62,14 +64,14 @@ struct Digit {
     len: usize,
 }
 
-/// What one character is to a search for card numbers.
+/// Classifies a character for the search.
 enum Glyph {
     Digit(u8),
     Separator,
     Other,
 }
 
-/// The character at `at`, seen through JSON's `\u00XX`, and its length in bytes.
+/// Classifies the character at `at`, which may be escaped as `\u00XX`, and returns its length in bytes.
 fn glyph(bytes: &[u8], at: usize) -> (Glyph, usize) {
     let (byte, len) = match bytes[at..] {
         [b'\\', b'u', b'0', b'0', high, low, ..] => match (hex(high), hex(low)) {
@@ -90,10 +92,10 @@ fn hex(byte: u8) -> Option<u8> {
     (byte as char).to_digit(16).map(|digit| digit as u8)
 }
 
-/// Calls `found` with the digits of each card number in `bytes`, first to last, until it says stop.
+/// Calls `found` with the digits of each card number in `bytes`, in order, until it returns true.
 fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
     let mut digits: Vec<Digit> = Vec::new();
-    // Where each group of the current run begins in `digits`; groups are parted by one separator.
+    // The index in `digits` at which each group of the current run begins. One separator is between two groups.
     let mut groups: Vec<usize> = Vec::new();
     let (mut at, mut separated) = (0, true);
     loop {
@@ -115,7 +117,7 @@ fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
                     groups.push(digits.len());
                     separated = false;
                 }
-                // One digit more than a number can have is enough to know that the group is none.
+                // One digit more than a card number can have is enough to know that the group is none.
                 if digits.len() - groups[groups.len() - 1] <= MAX_DIGITS {
                     digits.push(Digit { value, at, len });
                 }
@@ -137,8 +139,9 @@ fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
     }
 }
 
-/// The card numbers in one run of groups, which begin before one of them: a group alone, fours with a shorter last one,
-/// or 4-6-5 and 4-6-4. The first group that was not searched; None once `found` says stop.
+/// Searches a run of groups for card numbers that begin before group `to`. A card number is one group, groups of four
+/// with a shorter last one, 4-6-5 or 4-6-4. Returns the first group that was not searched, or None once `found`
+/// returns true.
 fn search_run(
     digits: &[Digit],
     groups: &[usize],
@@ -207,7 +210,7 @@ fn passes_luhn(digits: &[Digit]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// Whether a text holds a card number.
+/// Returns whether a text contains a card number.
 ///
 /// ```
 /// use ccstream_core::card_number::is_in;
@@ -217,7 +220,7 @@ fn passes_luhn(digits: &[Digit]) -> bool {
 /// ```
 pub fn is_in(text: impl AsRef<[u8]>) -> bool {
     let bytes = text.as_ref();
-    // Most texts are too short or hold too few digits; only the rest is looked at in earnest.
+    // Most texts are too short or have too few digits. Only the others are searched.
     if bytes.len() < MIN_DIGITS || bytes.iter().filter(|byte| byte.is_ascii_digit()).count() < MIN_DIGITS {
         return false;
     }
@@ -229,8 +232,7 @@ pub fn is_in(text: impl AsRef<[u8]>) -> bool {
     hit
 }
 
-/// The bytes with every card number in them masked but for its last four digits.
-/// Borrowed where there was none.
+/// Masks every card number in the bytes except for its last four digits. The result is borrowed if there is none.
 ///
 /// ```
 /// use ccstream_core::card_number::mask;
@@ -245,7 +247,8 @@ pub fn mask(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// What [`mask`] returns, piece by piece and without a copy; nothing where there is no card number, and then false.
+/// Calls `piece` with consecutive pieces of what [`mask`] returns, without a copy. If there is no card number, `piece`
+/// is not called and the result is false.
 pub fn mask_in_pieces(bytes: &[u8], mut piece: impl FnMut(&[u8])) -> bool {
     let mut done = 0;
     search(bytes, |digits| {
@@ -331,7 +334,7 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8_lossy(&mask(text.as_bytes())), expected, "{text}");
         }
-        // Runs of more groups than are held at once, and one of more digits.
+        // These runs have more groups than are held at once. The run of digits below them is longer than a card number.
         let (number, hidden) = ("1234 4111 1111 1111 1111 ", "1234 **** **** **** 1111 ");
         for times in [12, 13, 14, 100] {
             assert_eq!(mask(number.repeat(times).as_bytes()), hidden.repeat(times).as_bytes(), "{times}");

@@ -1,6 +1,6 @@
-//! Currencies as they are compared: without case, and none where the text is no code of three letters (pure).
+//! Normalizes currency codes for comparison: they are compared without case, and texts that are not codes are ignored.
 
-/// A currency's code in capitals, as ISO 4217 has it; `orders` keeps it as it was sent.
+/// Holds an ISO 4217 currency code in capitals. `orders` stores the text as it was sent.
 ///
 /// ```
 /// use ccstream_core::currency::Currency;
@@ -12,18 +12,18 @@
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// The currency of an expression of SQL, as [`Currency::read`] has it; NULL for none.
+    /// Returns an SQL expression that does for `column` what [`Currency::read`] does; it is NULL where that is None.
     pub fn sql(column: &str) -> String {
         format!("CASE WHEN {column} COLLATE \"C\" ~ '^[A-Za-z]{{3}}$' THEN upper({column} COLLATE \"C\") END")
     }
 
-    /// None where it is not three ASCII letters.
+    /// Reads a currency code; None if the text is not three ASCII letters.
     pub fn read(sent: impl AsRef<[u8]>) -> Option<Self> {
         let letters: [u8; 3] = sent.as_ref().try_into().ok()?;
         letters.iter().all(u8::is_ascii_alphabetic).then(|| Self(letters.map(|letter| letter.to_ascii_uppercase())))
     }
 
-    /// Its three letters.
+    /// Returns the three letters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! A field's value, and its forms on the wire and in PostgreSQL's binary COPY.
+//! Holds the value of a field, and encodes it for JSON and for PostgreSQL's binary COPY.
 
 use std::borrow::Cow;
 
@@ -8,25 +8,25 @@ use crate::json::{push_hundredths, push_text, push_timestamp};
 use crate::sql_type::SqlType;
 use crate::units::{Cents, Micros};
 
-/// A value of one of the types that fields have.
+/// Holds a value of one of the fields' types.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Datum<'a> {
-    /// Of [`SqlType::Id`] and [`SqlType::Text`].
+    /// A value of [`SqlType::Id`] or [`SqlType::Text`].
     Text(Cow<'a, str>),
-    /// Of [`SqlType::Cents`].
+    /// A value of [`SqlType::Cents`].
     Cents(Cents),
-    /// Of [`SqlType::Share`]: hundredths, 0 to 100.
+    /// A value of [`SqlType::Share`], in hundredths: 0 to 100.
     Share(u8),
-    /// Of [`SqlType::Instant`].
+    /// A value of [`SqlType::Instant`].
     Instant(Micros),
-    /// Of [`SqlType::Degrees`] and [`SqlType::Score`].
+    /// A value of [`SqlType::Degrees`] or [`SqlType::Score`].
     Real(f64),
-    /// Of [`SqlType::Flag`].
+    /// A value of [`SqlType::Flag`].
     Flag(bool),
 }
 
 impl Datum<'_> {
-    /// The same value, borrowed.
+    /// Returns the value with its text borrowed.
     pub(crate) fn view(&self) -> Datum<'_> {
         match self {
             Self::Text(text) => Datum::Text(Cow::Borrowed(text)),
@@ -38,7 +38,7 @@ impl Datum<'_> {
         }
     }
 
-    /// Appends it as binary COPY has it: its length, then its bytes.
+    /// Appends the value as a field of a binary COPY: its length, then its bytes.
     pub(crate) fn push_binary(&self, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) => push_bytes(text.as_bytes(), out),
@@ -50,7 +50,7 @@ impl Datum<'_> {
         }
     }
 
-    /// Appends it as JSON.
+    /// Appends the value as JSON.
     pub(crate) fn push_json(&self, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) => push_text(text, out),

@@ -1,27 +1,27 @@
-//! Decimal text to an exact number, by value and without floats (pure).
+//! Converts decimal texts to integers exactly, without floats.
 
-/// Why a decimal text is not the number that was wanted.
+/// Explains why a decimal text cannot be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecimalError {
-    /// Not a number as JSON writes one.
+    /// The text is not a JSON number.
     NotANumber,
-    /// A digit other than 0 beyond the last place that is kept.
+    /// The number has a digit other than 0 after the last decimal place that is stored.
     TooFine,
-    /// Beyond the largest value.
+    /// The number exceeds the largest value.
     TooLarge,
 }
 
-/// A number as JSON writes it: `significant * 10^exponent`, with no trailing zeros in `significant`.
+/// Holds a JSON number as `significant * 10^exponent`, without trailing zeros in `significant`.
 struct Decimal {
     negative: bool,
-    /// None where there are more digits than any field holds.
+    /// None if there are more digits than any field holds.
     significant: Option<u64>,
-    /// Digits in `significant`.
+    /// The number of digits in `significant`.
     digits: i64,
     exponent: i64,
 }
 
-/// A number's parts as they are written; whether the first two are digits is for whoever reads them.
+/// Holds the parts of a number's text. The caller checks that `whole` and `fraction` consist of digits.
 pub(crate) struct Written<'a> {
     pub(crate) negative: bool,
     pub(crate) whole: &'a str,
@@ -30,7 +30,8 @@ pub(crate) struct Written<'a> {
 }
 
 impl<'a> Written<'a> {
-    /// None where JSON writes no number so, but for zeros in front.
+    /// Splits a number at its sign, decimal point and exponent; None if a part is missing or the exponent is invalid.
+    /// Leading zeros are allowed, unlike in JSON.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         let (negative, rest) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
@@ -72,7 +73,7 @@ fn read(text: &str) -> Option<Decimal> {
     Some(Decimal { negative, significant, digits, exponent })
 }
 
-/// An exponent, held within bounds that leave every verdict the same.
+/// Reads an exponent and limits its size to `1 << 40`, which does not change any result.
 fn read_exponent(text: &str) -> Option<i64> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -86,7 +87,8 @@ fn read_exponent(text: &str) -> Option<i64> {
     Some(if negative { -size } else { size })
 }
 
-/// `text` times `10^places` as an integer of at most `max` (in size), exactly.
+/// Returns `text` times `10^places` as an integer. Fails if the result is not an integer, or its absolute value is
+/// greater than `max`.
 ///
 /// ```
 /// use ccstream_core::decimal::{scaled, DecimalError};
@@ -107,7 +109,7 @@ pub fn scaled(text: &str, places: u8, max: u64) -> Result<i64, DecimalError> {
     if shift < 0 {
         return Err(DecimalError::TooFine);
     }
-    // At most 19 digits in all, so neither the power nor the product can overflow a u64.
+    // There are at most 19 digits in all, so neither the power nor the product can overflow a u64.
     let scale = 10u64.pow(shift as u32);
     let size = number.significant.and_then(|value| value.checked_mul(scale)).ok_or(DecimalError::TooLarge)?;
     if size > max {

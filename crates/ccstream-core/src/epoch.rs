@@ -1,36 +1,36 @@
-//! Times as a number since 1970, whose unit the count of digits before the point tells (pure): milliseconds of today have
-//! 13 digits, and seconds 10.
+//! Reads times that are numbers since 1970. The number of digits before the decimal point determines the unit: current
+//! times have 10 digits in seconds and 13 in milliseconds.
 
 use crate::decimal::Written;
 use crate::units::Micros;
 
-/// How many digits a number with this many before the point has more or fewer than one of microseconds; `docs/data.md` has
-/// the table. Errors: what it looks like, and what to send.
+/// Returns the power of ten that converts a number with these digits before the point to microseconds; `docs/data.md`
+/// has the table of units. The error says what the number looks like and what to send.
 fn shift_to_micros(digits: i64) -> Result<i64, &'static str> {
     match digits {
-        // Seconds, milliseconds, microseconds, nanoseconds.
+        // These are seconds, milliseconds, microseconds and nanoseconds.
         10 => Ok(6),
         12 | 13 => Ok(3),
         15 | 16 => Ok(0),
         18 | 19 => Ok(-3),
-        8 => Err("has 8 digits; is it a date? Send it as 2026-11-22"),
-        14 => Err("has 14 digits; is it a date and time? Send it as 2026-11-22T10:15:30Z"),
-        9 | 11 => {
-            Err("has 9 or 11 digits; which unit is it? Seconds have 10, milliseconds 12 or 13, microseconds 15 or 16, \
-                       nanoseconds 18 or 19")
-        }
-        _ => Err("is no time since 1970: seconds have 10 digits, milliseconds 12 or 13, microseconds 15 or 16, \
+        8 => Err("has 8 digits; is it a date? Send a date as 2026-11-22"),
+        14 => Err("has 14 digits; is it a date and time? Send these as 2026-11-22T10:15:30Z"),
+        9 | 11 => Err(
+            "has 9 or 11 digits, so its unit is unclear: seconds have 10 digits, milliseconds 12 or 13, microseconds \
+             15 or 16, nanoseconds 18 or 19",
+        ),
+        _ => Err("is not a time since 1970: seconds have 10 digits, milliseconds 12 or 13, microseconds 15 or 16, \
                   nanoseconds 18 or 19"),
     }
 }
 
-/// Whether a text is a number as JSON writes it, but for zeros in front.
+/// Returns whether a text is a JSON number. Leading zeros are allowed, unlike in JSON.
 pub(crate) fn is_number(text: &str) -> bool {
     Digits::read(text).is_some()
 }
 
-/// Reads a number since 1970. A fraction is of the number's unit, and cut to whole microseconds. Errors: why it is no moment
-/// that can be stored, in words that follow the number; a text that is no number is one too.
+/// Reads a number since 1970. A fraction counts in the number's unit and is cut to whole microseconds. If the text is
+/// not a number or the moment cannot be stored, the error says why, in words that follow the text.
 ///
 /// ```
 /// use ccstream_core::epoch::parse_epoch;
@@ -45,19 +45,19 @@ pub fn parse_epoch(text: &str) -> Result<Micros, &'static str> {
         return Err(Micros::OUT_OF_RANGE);
     }
     let shift = shift_to_micros(number.point)?;
-    // At most 16 digits, whatever the unit.
+    // There are at most 16 digits, whatever the unit.
     let micros = (0..number.point + shift).fold(0, |micros, at| micros * 10 + number.digit(at));
     Micros::in_range(micros)
 }
 
-/// A number's digits, and how many of them are before the point.
+/// Holds the digits of a number and the position of its decimal point.
 struct Digits<'a> {
     negative: bool,
     whole: &'a [u8],
     fraction: &'a [u8],
-    /// Digits before the point by value: without zeros in front, and after an exponent.
+    /// The number of digits before the point, leading zeros not counted, after the exponent is applied.
     point: i64,
-    /// Zeros in front.
+    /// The number of leading zeros.
     skip: i64,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Digits<'a> {
         Some(Self { negative, whole: whole.as_bytes(), fraction: fraction.as_bytes(), point, skip })
     }
 
-    /// A digit by its place, those that are not written being zeros.
+    /// Returns the digit at an index that counts from the first significant digit; 0 after the last written digit.
     fn digit(&self, at: i64) -> i64 {
         let at = (at + self.skip) as usize;
         let byte = self.whole.get(at).or_else(|| self.fraction.get(at.wrapping_sub(self.whole.len())));
@@ -90,7 +90,7 @@ mod tests {
         let digits = "17953425301234567891";
         for count in 1..=20 {
             let read = parse_epoch(&digits[..count]);
-            // The same moment, as exact as the number is.
+            // Each is a moment to the precision of its digits.
             let expected = match count {
                 10 => Ok(1_795_342_530_000_000),
                 12 => Ok(179_534_253_012_000),
@@ -99,7 +99,7 @@ mod tests {
                 16 | 19 => Ok(1_795_342_530_123_456),
                 8 => Err("a date?"),
                 14 => Err("a date and time?"),
-                9 | 11 => Err("which unit is it?"),
+                9 | 11 => Err("unit is unclear"),
                 _ => Err("seconds have 10 digits"),
             };
             match (read, expected) {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_are_of_the_unit_and_cut() {
+    fn fractions_count_in_the_unit_and_are_cut() {
         for (text, micros) in [
             ("1795342530.5", 1_795_342_530_500_000),
             ("1795342530.12345678901234567890", 1_795_342_530_123_456),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment() {
+    fn texts_that_are_not_times() {
         for text in
             ["-1795342530", "9999999999", "0", "1e400", "1e-400", "1e99999999999999999999", "", "x", "1.", ".5", "1e"]
         {

@@ -1,36 +1,36 @@
-//! What can go wrong without any service: settings, files, and what the design rules out. A bad *message* is never an
-//! [`Error`]: it is a [`Rejection`](crate::rejection::Rejection), which is kept and counted.
+//! Defines the errors that need no service to occur: bad settings, bad files and internal inconsistencies. A bad
+//! *message* is not an [`Error`] but a [`Rejection`](crate::rejection::Rejection), which is stored and counted.
 
-/// The crate's result.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error that has nothing to do with Kafka or PostgreSQL.
+/// Describes an error that involves neither Kafka nor PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A setting is not usable.
     #[error("{field}: {reason}")]
     Config {
-        /// The setting's name, as the command line and Python call it.
+        /// The setting's name, which is Python's keyword.
         field: &'static str,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what is allowed.
         reason: String,
     },
-    /// A file cannot be read.
+    /// A file cannot be read or used.
     #[error("{path}: {reason}")]
     File {
-        /// The file.
+        /// The path of the file.
         path: String,
-        /// What is wrong with it, with the row where there is one.
+        /// What is wrong with the file, and in which row if it is one row.
         reason: String,
     },
-    /// Something that the design rules out; reported rather than stored.
+    /// The program found a state that should be impossible. It stops instead of storing wrong data.
     #[error("internal inconsistency: {0}")]
     Inconsistent(String),
 }
 
 impl Error {
-    /// An [`Error::Config`].
+    /// Creates an [`Error::Config`].
     ///
     /// ```
     /// use ccstream_core::Error;

@@ -1,26 +1,26 @@
-//! The fields of a transaction: their names on the wire and in `orders`, their types and limits. [`FIELDS`] is the one
-//! table that reading, writing and storing are driven by; a new optional field is one line of it.
+//! Lists the fields of a transaction: their names in messages and in `orders`, their types and their limits. Reading,
+//! writing and storing use this list, [`FIELDS`], so a new optional field is one line in it.
 
 use crate::sql_type::SqlType;
 
-/// A field: its names, its type, and what it means.
+/// Defines a field: its names, its type, and its meaning.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
-    /// The column of `orders`.
+    /// The name of the column in `orders`.
     pub column: &'static str,
-    /// The key on the wire, as we write it.
+    /// The key in messages that ccstream writes.
     pub key: &'static str,
-    /// Another key that is read as the same.
+    /// An alternative key in messages that ccstream reads.
     pub other_key: Option<&'static str>,
-    /// What it holds.
+    /// The type of the value.
     pub sql_type: SqlType,
-    /// Whether an empty text is refused: an id or a currency that is "" means nothing.
+    /// Whether an empty text is rejected, because it is never meaningful for this field.
     pub not_empty: bool,
-    /// Whether a message without it is rejected.
+    /// Whether a message without the field is rejected.
     pub required: bool,
-    /// Whether it is an id or a code, which a whole number names as exactly as its text does.
+    /// Whether the field is an id or a code. A whole number is then accepted and stored as its text.
     pub is_code: bool,
-    /// What the column means, as the catalogue of PostgreSQL says it.
+    /// The meaning of the column, which becomes the column's comment in PostgreSQL.
     pub comment: &'static str,
 }
 
@@ -53,44 +53,44 @@ impl Field {
 
 use SqlType::{Cents, Degrees, Flag, Id, Instant, Share, Text};
 
-/// Every field, in the order of the columns of `orders`; the first eight are the classic table.
+/// Lists every field in the order of the columns of `orders`. The first eight form the basic table, and never change.
 pub const FIELDS: &[Field] = &[
-    Field::new("order_id", Id(50), "the transaction's id; duplicates of it are dropped")
+    Field::new("order_id", Id(50), "id of the transaction; duplicates are not inserted")
         .sent_as("transaction_id")
         .not_empty()
         .code()
         .required(),
-    Field::new("status", Text(50), "approved or declined, as the event says"),
-    Field::new("category", Text(50), "what kind of merchant"),
-    Field::new("value", Cents, "the amount in its currency; negative is a refund. Never add different currencies up")
+    Field::new("status", Text(50), "outcome, such as approved or declined, as sent"),
+    Field::new("category", Text(50), "category of the merchant"),
+    Field::new("value", Cents, "amount, negative for a refund; never add amounts of different currencies")
         .sent_as("amount")
         .required(),
-    Field::new("timestamp", Instant, "when it happened, UTC").required(),
-    Field::new("city", Text(100), "where it happened").sent_as("location"),
-    Field::new("payment_method", Text(50), "the card's brand, or another way to pay"),
-    Field::new("discount", Share, "share of the price, 0 to 1"),
-    Field::new("merchant", Text(200), "who was paid"),
+    Field::new("timestamp", Instant, "time of the transaction, UTC").required(),
+    Field::new("city", Text(100), "city of the transaction").sent_as("location"),
+    Field::new("payment_method", Text(50), "brand of the card, or another means of payment"),
+    Field::new("discount", Share, "discount as a share of the price, 0 to 1"),
+    Field::new("merchant", Text(200), "name of the merchant"),
     Field::new("mcc", Text(4), "merchant category code, ISO 18245").code(),
     Field::new("country", Text(60), "country of the city, ISO 3166-1 alpha-2"),
-    Field::new("currency", Text(3), "of value, ISO 4217").not_empty(),
-    Field::new("card_token", Text(64), "stands for the card; never its number").code(),
-    Field::new("card_last4", Text(4), "the card number's last four digits").code(),
+    Field::new("currency", Text(3), "currency of value, ISO 4217").not_empty(),
+    Field::new("card_token", Text(64), "token that identifies the card; never the card number").code(),
+    Field::new("card_last4", Text(4), "last four digits of the card number").code(),
     Field::new("entry_mode", Text(30), "how the card was read"),
-    Field::new("response_code", Text(10), "the issuer's answer, ISO 8583; 00 is approved").code(),
-    Field::new("latitude", Degrees(90.0), "of the city, degrees north"),
-    Field::new("longitude", Degrees(180.0), "of the city, degrees east"),
-    Field::new("risk_flag", Flag, "whether the issuer found it suspicious"),
-    Field::new("terminal_id", Text(16), "the terminal that took the card, ISO 8583 field 41").code(),
+    Field::new("response_code", Text(10), "response code of the issuer, ISO 8583; 00 means approved").code(),
+    Field::new("latitude", Degrees(90.0), "latitude of the city, degrees north"),
+    Field::new("longitude", Degrees(180.0), "longitude of the city, degrees east"),
+    Field::new("risk_flag", Flag, "whether the issuer flagged the transaction as suspicious"),
+    Field::new("terminal_id", Text(16), "id of the terminal, ISO 8583 field 41").code(),
 ];
 
-/// How many fields there are.
+/// The number of fields.
 pub const COUNT: usize = FIELDS.len();
 
-/// A field's place in [`FIELDS`].
+/// Identifies a field by its index in [`FIELDS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place(u8);
 
-#[allow(missing_docs, reason = "each is its column's name; FIELDS says the rest")]
+#[allow(missing_docs, reason = "each has the name of its column; FIELDS documents it")]
 impl Place {
     pub const ORDER_ID: Self = Self::of("order_id");
     pub const STATUS: Self = Self::of("status");
@@ -112,7 +112,7 @@ impl Place {
     pub const LONGITUDE: Self = Self::of("longitude");
     pub const RISK_FLAG: Self = Self::of("risk_flag");
 
-    /// The place of a column; of a name that is none, a constant does not compile.
+    /// Returns the place of a column. A constant with an unknown name does not compile.
     const fn of(column: &str) -> Self {
         let mut at = 0;
         while at < COUNT {
@@ -121,26 +121,26 @@ impl Place {
             }
             at += 1;
         }
-        panic!("there is no such column")
+        panic!("no field has this column")
     }
 
-    /// Every place, in order.
+    /// Returns every place, in order.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..COUNT as u8).map(Self)
     }
 
-    /// As an index of [`FIELDS`].
+    /// Returns the index into [`FIELDS`].
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// The field itself.
+    /// Returns the field.
     pub const fn field(self) -> &'static Field {
         &FIELDS[self.0 as usize]
     }
 }
 
-/// The place of a key on the wire, and whether it is the field's other name.
+/// Finds the field of a message's key; returns its place, and whether the key is the field's alternative key.
 ///
 /// ```
 /// use ccstream_core::fields::place_of_key;
@@ -154,10 +154,10 @@ pub fn place_of_key(key: &str) -> Option<(Place, bool)> {
     (name == Some(key)).then_some((place, other))
 }
 
-/// For each slot the key that is in it: one comparison tells whether a key is ours.
+/// A perfect hash table of all keys: each slot holds one key at most, so one comparison decides whether a key is known.
 static SLOTS: [Option<(Place, bool)>; SLOT_COUNT] = slots(FACTOR);
 const SLOT_COUNT: usize = 128;
-/// The least factor with which no two keys meet in a slot.
+/// The smallest factor with which no two keys share a slot.
 const FACTOR: usize = factor();
 
 const fn slot(key: &[u8], factor: usize) -> usize {
@@ -177,7 +177,7 @@ const fn factor() -> usize {
     factor
 }
 
-/// Whether no two keys meet.
+/// Returns whether no two keys share a slot.
 const fn is_free(factor: usize) -> bool {
     let (mut taken, mut at) = ([false; SLOT_COUNT], 0);
     while at < 2 * COUNT {
@@ -208,7 +208,7 @@ const fn slots(factor: usize) -> [Option<(Place, bool)>; SLOT_COUNT] {
     table
 }
 
-/// Whether two texts are the same, where a constant has to know it.
+/// Returns whether two texts are equal. Unlike `==`, it works in constants.
 pub const fn is_same(one: &str, two: &str) -> bool {
     let (one, two) = (one.as_bytes(), two.as_bytes());
     if one.len() != two.len() {
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_found_and_no_other() {
+    fn every_key_is_found_and_others_are_not() {
         for place in Place::all() {
             let field = place.field();
             assert_eq!(place_of_key(field.key), Some((place, false)));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_eight_columns_are_the_classic_table() {
+    fn the_columns_of_the_basic_table_never_change() {
         let first: Vec<String> =
             FIELDS[..8].iter().map(|one| format!("{} {}", one.column, one.sql_type.declaration())).collect();
         assert_eq!(

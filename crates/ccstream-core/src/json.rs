@@ -1,4 +1,4 @@
-//! JSON's forms of single values.
+//! Encodes single values as JSON.
 
 use crate::units::Micros;
 
@@ -12,7 +12,7 @@ pub(crate) fn push_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends hundredths as a number with two decimals.
+/// Appends a number of hundredths as a decimal number with two decimals.
 pub(crate) fn push_hundredths(value: i64, out: &mut Vec<u8>) {
     if value < 0 {
         out.push(b'-');
@@ -23,7 +23,7 @@ pub(crate) fn push_hundredths(value: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'.', b'0' + cents / 10, b'0' + cents % 10]);
 }
 
-/// Appends `"2026-11-22T10:15:30.123456Z"`.
+/// Appends a timestamp in the form `"2026-11-22T10:15:30.123456Z"`.
 pub(crate) fn push_timestamp(timestamp: Micros, out: &mut Vec<u8>) {
     let moment = timestamp.to_utc();
     let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
@@ -44,11 +44,11 @@ fn put_digits(place: &mut [u8], mut value: i64) {
     }
 }
 
-/// Where the first quote, backslash or control character stands, which JSON has as escapes: eight bytes at a time.
+/// Finds the first quote, backslash or control character, all of which JSON escapes. It compares eight bytes at a time.
 pub(crate) fn first_special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES * 0x80;
-    // The lowest bit that is set tells the first byte below a bound; higher ones may be false.
+    // The lowest set bit marks the first byte below the bound. Higher bits may be set wrongly, by a borrow.
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
     let in_word = |word: u64| {
         let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
@@ -60,7 +60,7 @@ pub(crate) fn first_special(bytes: &[u8]) -> Option<usize> {
         in_word(word).map(|at| start + at)
     };
     let four = |start: usize| u32::from_le_bytes(bytes[start..start + 4].try_into().expect("four bytes"));
-    // The last ones overlap with those before, in which there was none.
+    // The last word may overlap the one before it, in which nothing was found.
     match bytes.len() {
         length @ 8.. => (0..length - 8).step_by(8).find_map(eight).or_else(|| eight(length - 8)),
         length @ 4.. => in_word(u64::from(four(0)) | u64::from(four(length - 4)) << 32)
@@ -79,7 +79,7 @@ mod tests {
             for (len, at) in (2..=20).flat_map(|len| (0..len).map(move |at| (len, at))) {
                 let mut text = vec![b'~'; len];
                 text[at] = special;
-                // Bytes beyond ASCII, and those one above a bound, are none.
+                // These bytes are not special: bytes beyond ASCII, and the neighbours of special ones.
                 for other in [0xff, 0x80, 0x20, b'#', b'!', b']', b'['] {
                     text[(at + 1) % len] = other;
                     assert_eq!(first_special(&text), Some(at), "{special} at {at} before {other}");

@@ -1,13 +1,14 @@
-//! What is kept of a message that is not stored: its bytes, masked, up to a limit (pure).
+//! Prepares the parts of a dead letter for storage: their bytes are masked, hashed and limited in size.
 
 use sha2::{Digest, Sha256};
 
 use crate::card_number;
 
-/// The most bytes that are kept of a payload, and of a key.
+/// The maximum number of bytes that is kept of a payload, and of a key.
 pub const MAX_KEPT_BYTES: usize = 64 << 10;
 
-/// A payload or a key as it is kept: card numbers in it masked, all of it before any of it is cut off.
+/// Holds the payload or the key of a dead letter as it is stored. Card numbers are masked before it is truncated, so a
+/// card number at the limit is masked too.
 ///
 /// ```
 /// use ccstream_core::kept::Kept;
@@ -17,18 +18,18 @@ pub const MAX_KEPT_BYTES: usize = 64 << 10;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// The first [`MAX_KEPT_BYTES`] of it at most.
+    /// The first [`MAX_KEPT_BYTES`] of the masked bytes, or all if there are fewer.
     pub head: Vec<u8>,
-    /// Its length in bytes.
+    /// The length of the whole, in bytes.
     pub len: usize,
-    /// The SHA-256 of all of its masked bytes.
+    /// The SHA-256 of all masked bytes, including those after the limit.
     pub sha256: [u8; 32],
     /// Whether a card number was masked.
     pub masked: bool,
 }
 
 impl Kept {
-    /// Of any bytes, which are copied only as far as they are kept.
+    /// Masks, hashes and truncates the bytes. Only the first [`MAX_KEPT_BYTES`] are copied.
     pub fn of(bytes: &[u8]) -> Self {
         let (mut head, mut hash) = (Vec::new(), Sha256::new());
         let mut keep = |piece: &[u8]| {
@@ -43,7 +44,7 @@ impl Kept {
         Self { head, len: bytes.len(), sha256: hash.finalize().into(), masked }
     }
 
-    /// Whether there was more of it than is kept.
+    /// Returns whether bytes are missing, because there are more than [`MAX_KEPT_BYTES`].
     pub fn is_partial(&self) -> bool {
         self.head.len() < self.len
     }
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_number_across_the_cut_is_masked_before_it_is_cut() {
+    fn a_card_number_is_masked_before_it_is_truncated() {
         for before in MAX_KEPT_BYTES - 17..=MAX_KEPT_BYTES + 1 {
             let bytes = [&vec![b'a'; before][..], b" 4111111111111111 ", &[b'b'; 1_000]].concat();
             let kept = Kept::of(&bytes);
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_kept_whole() {
+    fn up_to_the_limit_nothing_is_truncated() {
         for len in [0, 1, MAX_KEPT_BYTES, MAX_KEPT_BYTES + 1] {
             let bytes = vec![b'x'; len];
             let kept = Kept::of(&bytes);

@@ -1,10 +1,12 @@
-//! What a card transaction is, how it is checked, and how it is written: no service, no clock but the one given, no C.
+//! Defines card transactions, and how they are generated, checked and encoded.
+//!
+//! This crate contacts no service and needs no C compiler. Its only I/O is reading files.
 //!
 //! ```text
 //! generate ─┐
-//! replay  ──┴─> codec ─> (Kafka) ─> validate ─> batch ─> table: rows as PostgreSQL's binary COPY takes them
+//! replay  ──┴─> codec ─> (Kafka) ─> validate ─> batch ─> table: rows in PostgreSQL's binary COPY format
 //! ```
-//! Data flows down the list of modules below; each uses only those above it.
+//! Each module uses only modules above it in the list below.
 
 pub mod error;
 pub mod private_file;

@@ -1,13 +1,14 @@
-//! Files with secrets, which nobody but their owner may read.
+//! Reads files with secrets, and refuses those that other users can read.
 
 use std::fs;
 use std::path::Path;
 
-/// What such a file holds. Errors: why it cannot be used, in words that follow its name.
+/// Returns the content of a file that only its owner can read. The error says why the file cannot be used, in words
+/// that follow the file's name. Permissions are checked on Unix only.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let about = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
     if may_be_read_by_others(&about) {
-        return Err("may be read by others; chmod 600 it".to_owned());
+        return Err("is readable by other users; restrict it with chmod 600".to_owned());
     }
     fs::read(path).map_err(|error| format!("cannot be read: {error}"))
 }
@@ -23,7 +24,7 @@ fn may_be_read_by_others(_: &fs::Metadata) -> bool {
     false
 }
 
-/// Writes such a file, for a test.
+/// Writes a file with the given permissions, for tests.
 #[cfg(test)]
 pub(crate) fn write_for_test(path: &Path, bytes: &[u8], mode: u32) {
     use std::os::unix::fs::PermissionsExt;

@@ -1,10 +1,10 @@
-//! A message on its way to Kafka, from whatever source: generated, replayed from a file, or re-sent.
+//! Represents a message to be sent to Kafka, whether it is generated, read from a file, or re-sent.
 
-/// A key and a payload.
+/// Holds the key and the payload of a message.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The card token, if there is one.
+    /// The card token; None if the transaction has none.
     pub key: Option<Vec<u8>>,
-    /// The JSON.
+    /// The JSON text.
     pub payload: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! A message that is no valid transaction: the reason, and the words for a person.
+//! Describes why a message is rejected: a reason for programs, and a detail for people.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,15 +7,15 @@ use crate::card_number;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $name:ident = $text:literal),+ $(,)?) => {
-        /// Why a message is rejected, in the order of the checks.
+        /// Lists the reasons for rejecting a message, in the order of the checks.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($(#[$doc])+ $name),+ }
 
         impl Reason {
-            /// Every reason, in order.
+            /// Lists every reason, in the order of the checks.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// The word kept in `rejected_events.reason`.
+            /// Returns the name that is stored in `rejected_events.reason`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
@@ -23,49 +23,49 @@ macro_rules! reasons {
     };
 }
 reasons! {
-    /// Larger than [`MAX_PAYLOAD_BYTES`](crate::validate::MAX_PAYLOAD_BYTES).
+    /// The payload or the key is larger than [`MAX_PAYLOAD_BYTES`](crate::validate::MAX_PAYLOAD_BYTES).
     TooLarge = "too_large",
-    /// No payload at all: Kafka's mark of deletion.
+    /// The message has no payload. In Kafka, such a message marks a key as deleted.
     Tombstone = "tombstone",
-    /// A payload of no bytes.
+    /// The payload has no bytes, or only white space.
     Empty = "empty",
-    /// Not UTF-8.
+    /// The payload is not UTF-8.
     InvalidUtf8 = "invalid_utf8",
-    /// The first byte is not `{`.
+    /// The first character of the payload, after white space, is not `{`.
     NotAnObject = "not_an_object",
-    /// Nested deeper than [`MAX_DEPTH`](crate::validate::MAX_DEPTH).
+    /// The payload is nested deeper than [`MAX_DEPTH`](crate::validate::MAX_DEPTH).
     TooDeep = "too_deep",
-    /// Not JSON, from the first byte to the last.
+    /// The payload is not one valid JSON object.
     InvalidJson = "invalid_json",
-    /// A known key stands there twice.
+    /// The object has a known key more than once.
     RepeatedKey = "repeated_key",
-    /// Both names of a field, with different values.
+    /// The object has both names of a field, with different values.
     ConflictingNames = "conflicting_names",
     /// The id, the amount or the timestamp is absent or null.
     MissingField = "missing_field",
-    /// A value of another type than its field's.
+    /// A value has a type that its field does not accept.
     WrongType = "wrong_type",
-    /// A text that must say something is empty.
+    /// A text is empty that must not be.
     EmptyText = "empty_text",
-    /// A text longer than its column, in characters, trailing spaces counted.
+    /// A text has more characters than its column can hold. Trailing spaces count.
     TextTooLong = "text_too_long",
-    /// A text holds NUL, which PostgreSQL cannot store.
+    /// A text contains NUL, which PostgreSQL cannot store.
     NulCharacter = "nul_character",
-    /// Not an amount of at most two decimals within NUMERIC(10,2).
+    /// The amount is not a number, has more than two decimals, or exceeds NUMERIC(10,2).
     InvalidAmount = "invalid_amount",
-    /// Not a share of 0 to 1 with at most two decimals.
+    /// The discount is not a number from 0 to 1 with at most two decimals.
     InvalidDiscount = "invalid_discount",
-    /// Not a moment from 1970 to before 2100.
+    /// The timestamp is not a time in the years 1970 to 2099.
     InvalidTimestamp = "invalid_timestamp",
-    /// Further ahead of the consumer's clock than it allows.
+    /// The timestamp is further ahead of the consumer's clock than the setting `max_ahead` allows.
     InTheFuture = "in_the_future",
-    /// Not degrees of latitude or longitude.
+    /// A coordinate is not a number of degrees within its range.
     InvalidCoordinate = "invalid_coordinate",
-    /// Not a score of 0 to 1.
+    /// A score is not a number from 0 to 1.
     InvalidScore = "invalid_score",
-    /// A text other than the id holds a card number.
+    /// A text other than the id contains a card number.
     CardNumber = "card_number",
-    /// PostgreSQL refused the row: a constraint, a trigger, a column made narrower.
+    /// PostgreSQL refused the row, because of a constraint, a trigger or a column that was made narrower.
     RefusedByPostgres = "refused_by_postgres",
 }
 
@@ -75,17 +75,17 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A message that is not stored, and why. Card numbers in `detail` are masked.
+/// Explains why a message is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// The check that failed.
     pub reason: Reason,
-    /// What was found and what would be right, for a person.
+    /// What was found, and what is accepted, in words. Card numbers are masked.
     pub detail: String,
 }
 
 impl Rejection {
-    /// A rejection; card numbers in the detail are masked.
+    /// Creates a rejection. Card numbers in the detail are masked.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         let detail: String = detail.into();
         let detail = match card_number::mask(detail.as_bytes()) {

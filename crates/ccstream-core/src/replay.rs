@@ -1,5 +1,5 @@
-//! The rows of a CSV file as events, every one of them: a row that is not valid is sent as it is,
-//! for the consumer to reject, keep and explain. A file with a card number is not sent at all.
+//! Turns each row of a CSV file into an event. Invalid rows are sent too: the consumer rejects them and stores them as
+//! dead letters, with the reason. A file with a card number in a field that would be sent is refused as a whole.
 
 use std::fmt;
 use std::fs::File;
@@ -21,40 +21,41 @@ use crate::sql_type::SqlType;
 use crate::tokens::{TokenConfig, Tokens};
 use crate::validate::validate;
 
-/// How a file's rows become events.
+/// Configures how the rows of a file become events.
 #[derive(Debug, Clone, Default)]
 pub struct ReplayConfig {
-    /// The file.
+    /// The path of the file, plain or gzipped.
     pub path: PathBuf,
-    /// Pairs of a field and the column that fills it. A column with a field's own name needs none.
+    /// Pairs of a field and the column that fills it. A column that has the name of a field fills that field by
+    /// default.
     pub map: Vec<(String, String)>,
-    /// Pairs of a field and its value where the file has none.
+    /// Pairs of a field and the value that it gets if the file has none.
     pub set: Vec<(String, String)>,
-    /// What puts tokens in the place of fields' values.
+    /// The fields whose values are replaced by tokens, and the key for that; None to send all values as they are.
     pub tokens: Option<TokenConfig>,
 }
 
-/// Where a field of each row's event comes from.
+/// Describes where the value of a field comes from.
 #[derive(Debug, Clone, Default)]
 struct FieldSource {
-    /// The column's place in the row.
+    /// The index of the column in the row.
     column: Option<usize>,
-    /// The value where there is no such column or it is empty.
+    /// The value if there is no such column or its cell is empty.
     fallback: Option<String>,
-    /// Whether a token is sent in its place.
+    /// Whether a token is sent instead of the value.
     is_tokenized: bool,
 }
 
 type CsvReader = csv::Reader<Box<dyn Read + Send>>;
 
-/// A file being replayed: one event a row, in its order.
+/// Reads a file and returns one event for each row, in the order of the file.
 pub struct Replay {
     path: String,
     reader: CsvReader,
     record: ByteRecord,
     sources: Vec<FieldSource>,
     tokens: Option<Tokens>,
-    /// The start of every id made here: the file's hash.
+    /// The prefix of generated ids: the hash of the file.
     id_prefix: String,
     row: u64,
 }
@@ -66,11 +67,12 @@ impl fmt::Debug for Replay {
 }
 
 impl Replay {
-    /// Opens the file and reads it once, for its hash and for card numbers. Errors: the file cannot be read, a field or
-    /// column does not exist, a value that would be sent holds a card number, or not one of its rows is valid.
+    /// Opens the file, and reads all of it to compute its hash and to search for card numbers. Fails if the file cannot
+    /// be read, a field or column does not exist, a value to be sent contains a card number, or none of the rows is
+    /// valid.
     ///
-    /// An id is made of the file's hash (of its text, unpacked) and the row's number where the file
-    /// has none: the same file replayed again is all duplicates, identical rows in it are not.
+    /// A row without an id gets one that consists of the hash of the file's unpacked text and the number of the row. So
+    /// if a file is replayed again, all of its events are duplicates, but identical rows within a file are not.
     pub fn open(config: &ReplayConfig) -> Result<Self> {
         let path = config.path.display().to_string();
         let id_prefix = hash(&config.path).map_err(|error| file_error(&path, &error))?;
@@ -90,7 +92,7 @@ impl Replay {
             Some(Rejection { reason, detail }) if !has_valid => Err(Error::File {
                 path,
                 reason: format!(
-                    "not one of its {} rows is a valid transaction, and nothing was sent; row 1 is {reason}: {detail}",
+                    "none of its {} rows is a valid transaction, so nothing was sent; row 1 is {reason}: {detail}",
                     whole.row
                 ),
             }),
@@ -98,7 +100,7 @@ impl Replay {
         }
     }
 
-    /// Errors: the file cannot be read, or its columns do not fill the fields. Only its header is read.
+    /// Checks the header of the file. Fails if the file cannot be read or no column fills a required field.
     pub fn check(config: &ReplayConfig) -> Result<()> {
         Self::begin(config, String::new()).map(drop)
     }
@@ -114,7 +116,7 @@ impl Replay {
         Ok(Self { path, reader, record: ByteRecord::new(), sources, tokens, id_prefix, row: 0 })
     }
 
-    /// Whether there is one more row, which is then read. Errors: it is no CSV.
+    /// Reads the next row; returns whether there is one. Fails if the text is not CSV.
     fn read_row(&mut self) -> Result<bool> {
         let more = self.reader.read_byte_record(&mut self.record).map_err(|error| Error::File {
             path: self.path.clone(),
@@ -124,14 +126,14 @@ impl Replay {
         Ok(more)
     }
 
-    /// Errors: a value that would be sent as it is holds a card number. Ids may look like one.
+    /// Fails if a value to be sent contains a card number. Ids are exempt, because an id may look like a card number.
     fn check_row(&self) -> Result<()> {
         for &place in WIRE_ORDER.iter().filter(|&&place| place != Place::ORDER_ID) {
             if !self.sources[place.index()].is_tokenized && self.value(place).is_some_and(card_number::is_in) {
                 let key = place.field().key;
                 let reason = format!(
-                    "row {}: what fills {key:?} holds a card number, which must not be sent; nothing was; name the field in \
-                     `tokenize` to send a token in its place",
+                    "row {}: the value for {key:?} contains a card number, which must not be sent; name the field in \
+                     `tokenize` to send a token instead",
                     self.row
                 );
                 return Err(Error::File { path: self.path.clone(), reason });
@@ -140,32 +142,32 @@ impl Replay {
         Ok(())
     }
 
-    /// The next row's event; None at the end of the file.
+    /// Returns the event of the next row; None at the end of the file.
     pub fn next_event(&mut self) -> Result<Option<Record>> {
         if !self.read_row()? {
             return Ok(None);
         }
-        // Again: the file may have changed since it was opened.
+        // `open` has checked the rows, but the file may have changed since.
         self.check_row()?;
         Ok(Some(self.event()))
     }
 
-    /// The event of the row that was read last.
+    /// Returns the event of the current row.
     fn event(&self) -> Record {
         let mut event = Record::default();
         event.payload.push(b'{');
         for &place in WIRE_ORDER.iter() {
             let field = place.field();
-            let made;
+            let generated;
             let value = match (self.value(place), &self.tokens) {
                 (Some(value), Some(tokens)) if self.sources[place.index()].is_tokenized => {
-                    made = tokens.of(value);
-                    made.as_bytes()
+                    generated = tokens.of(value);
+                    generated.as_bytes()
                 }
                 (Some(value), _) => value,
                 (None, _) if place == Place::ORDER_ID => {
-                    made = format!("{}-{:09}", self.id_prefix, self.row);
-                    made.as_bytes()
+                    generated = format!("{}-{:09}", self.id_prefix, self.row);
+                    generated.as_bytes()
                 }
                 (None, _) => continue,
             };
@@ -194,7 +196,7 @@ fn file_error(path: &str, error: &dyn fmt::Display) -> Error {
     Error::File { path: path.to_owned(), reason: error.to_string() }
 }
 
-/// The file's text: unpacked if it begins as gzip does, whatever its name.
+/// Opens the file's text. It is unpacked if it begins like gzip, whatever the file's name.
 fn open_text(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     let mut start = [0u8; 2];
     let is_gzip = File::open(path)?.read_exact(&mut start).is_ok() && start == [0x1f, 0x8b];
@@ -202,7 +204,7 @@ fn open_text(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     Ok(if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
 
-/// The first 64 bits of the text's SHA-256, in hexadecimal.
+/// Returns the first 64 bits of the SHA-256 of the file's text, in hexadecimal.
 fn hash(path: &Path) -> io::Result<String> {
     let mut text = open_text(path)?;
     let mut hasher = Sha256::new();
@@ -243,7 +245,7 @@ fn field_sources(config: &ReplayConfig, columns: &[&str]) -> Result<Vec<FieldSou
     for name in config.tokens.iter().flat_map(|tokens| &tokens.fields) {
         let at = place("tokenize", name)?;
         if !matches!(FIELDS[at].sql_type, SqlType::Text(_)) {
-            return Err(Error::config("tokenize", format!("{name:?} is no field of text, as a token is")));
+            return Err(Error::config("tokenize", format!("{name:?} is not a text field, so it cannot hold a token")));
         }
         sources[at].is_tokenized = true;
     }
@@ -269,7 +271,8 @@ fn place(setting: &'static str, name: &str) -> Result<usize> {
     })
 }
 
-/// Appends a cell as its field's JSON type where it can be, else as a text: the consumer says what is wrong.
+/// Appends a cell as the JSON type of its field, or as a string if that is impossible. The consumer then rejects the
+/// string and says what is wrong.
 fn push_cell(field: &Field, cell: &[u8], out: &mut Vec<u8>) {
     let Ok(text) = std::str::from_utf8(cell) else {
         push_bytes(cell, out);
@@ -292,7 +295,7 @@ fn push_cell(field: &Field, cell: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that are no UTF-8, as they are: the consumer rejects the message and keeps them.
+/// Appends bytes that are not UTF-8 unchanged. The consumer rejects the message and stores it as a dead letter.
 fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for &byte in bytes {
@@ -345,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_an_event() {
+    fn every_row_becomes_an_event() {
         let map = [("timestamp", "when"), ("merchant", "who")];
         let events =
             replay("rows.csv", TEXT.as_bytes(), &map, &[("merchant", "unknown"), ("currency", "GBP")]).unwrap();
@@ -360,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_come_from_the_text_and_not_from_its_packing() {
+    fn ids_depend_on_the_text_and_not_on_its_compression() {
         let map = [("timestamp", "when")];
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
         packed.write_all(TEXT.as_bytes()).unwrap();
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_numbers_and_bad_cells() {
+    fn keys_numbers_and_invalid_cells() {
         let text =
             b"timestamp,amount,card_token,risk_flag,merchant\n2014-03-06,1.5 ,tok,True,a\xffb\n1394064000,2,,,\n";
         let event = replay("cells.csv", text, &[], &[]).unwrap().remove(0);
@@ -388,18 +391,18 @@ mod tests {
     #[test]
     fn a_card_number_is_not_sent() {
         let error = replay("refused.csv", CARDS.as_bytes(), &[("card_token", "cc_num")], &[]).unwrap_err().to_string();
-        assert!(error.contains("row 2: what fills \"card_token\"") && error.contains("tokenize"), "{error}");
+        assert!(error.contains("row 2: ") && error.contains("card_token") && error.contains("tokenize"), "{error}");
         assert!(!error.contains("1111"), "{error}");
         let error = replay("set.csv", CARDS.as_bytes(), &[], &[("card_token", "378282246310005")]).unwrap_err();
         assert!(error.to_string().contains("row 1: "), "{error}");
-        // What is not sent is nobody's matter, and an id may look like one.
+        // Columns that are not sent are not checked, and an id may look like a card number.
         assert_eq!(replay("unused.csv", CARDS.as_bytes(), &[], &[]).unwrap().len(), 4);
         let ids = "timestamp,amount,transaction_id\n2014-03-06,1,4111111111111111\n";
         assert_eq!(replay("ids-only.csv", ids.as_bytes(), &[], &[]).unwrap().len(), 1);
     }
 
     #[test]
-    fn a_token_stands_in_its_place() {
+    fn a_token_replaces_a_card_number() {
         let key = std::env::temp_dir().join(format!("ccstream-{}-key", std::process::id()));
         crate::private_file::write_for_test(&key, b"sixteen bytes and more\n", 0o600);
         let tokens = |fields: &[&str]| {
@@ -408,7 +411,7 @@ mod tests {
         let map = [("card_token", "cc_num")];
         let events = replay_with("tokens.csv", CARDS.as_bytes(), &map, &[], tokens(&["card_token"])).unwrap();
         let keys: Vec<_> = events.iter().map(|event| event.key.clone().unwrap()).collect();
-        assert_eq!(keys[1], keys[2], "however it is written");
+        assert_eq!(keys[1], keys[2], "separators do not matter");
         assert!(keys[0] != keys[1] && keys[1] != keys[3]);
         for (event, key) in events.iter().zip(&keys) {
             let transaction = validate(Some(&event.payload)).unwrap();
@@ -421,13 +424,13 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_a_name() {
+    fn a_byte_order_mark_is_not_part_of_a_name() {
         let events = replay("bom.csv", b"\xef\xbb\xbfamount,timestamp\n1,2014-03-06\n", &[], &[]).unwrap();
         assert!(validate(Some(&events[0].payload)).is_ok());
     }
 
     #[test]
-    fn what_does_not_exist_is_named() {
+    fn errors_name_what_does_not_exist() {
         for (map, set, part) in [
             (vec![("timestamp", "date")], vec![], "no column \"date\"; it has when, who, amount, note"),
             (vec![("when", "when")], vec![], "\"when\" is not a field"),
@@ -437,7 +440,7 @@ mod tests {
                 vec![],
                 "\"amount\" is mapped twice",
             ),
-            (vec![("timestamp", "who")], vec![], "not one of its 3 rows is a valid transaction"),
+            (vec![("timestamp", "who")], vec![], "3 rows"),
             (vec![], vec![], "no column fills \"timestamp\""),
         ] {
             let error = replay("errors.csv", TEXT.as_bytes(), &map, &set).unwrap_err().to_string();

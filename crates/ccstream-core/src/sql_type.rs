@@ -1,37 +1,38 @@
-//! The types that fields and columns have: each one's SQL name, and which existing columns hold it.
+//! Defines the types of fields and columns: their SQL names, and which existing columns can hold their values.
 
 use std::borrow::Cow;
 
-/// What a field holds, and so how it is checked, written and stored.
+/// Lists the types of values. The type of a field determines how its values are checked, written and stored.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SqlType {
-    /// The primary key: a text of at most this many characters.
+    /// The primary key, a text with this maximum number of characters.
     Id(usize),
-    /// A text of at most this many characters.
+    /// A text with this maximum number of characters.
     Text(usize),
-    /// Money in hundredths.
+    /// An amount of money in hundredths.
     Cents,
-    /// A share of 0 to 1 with two decimals.
+    /// A share from 0 to 1 with two decimals.
     Share,
-    /// A moment, UTC.
+    /// A moment in UTC.
     Instant,
-    /// Degrees from minus this to this.
+    /// Degrees from minus this number to this number.
     Degrees(f64),
-    /// true or false.
+    /// True or false.
     Flag,
-    /// A number of 0 to 1 of any precision, as a probability.
+    /// A number from 0 to 1 of any precision, such as a probability.
     Score,
-    /// A number of 32 bits that ccstream itself sets; never on the wire.
+    /// An integer of 32 bits that ccstream sets. It is never in a message.
     Integer,
-    /// A number of 64 bits, likewise.
+    /// An integer of 64 bits that ccstream sets. It is never in a message.
     BigInt,
 }
 
-/// What `atttypmod` counts before a length or a precision.
+/// PostgreSQL adds this to a length or precision in `atttypmod`: the size of the header of a varlena value
+/// (`VARHDRSZ`).
 const HEADER: i32 = 4;
 
 impl SqlType {
-    /// Its SQL name.
+    /// Returns the SQL name of the type.
     ///
     /// ```
     /// use ccstream_core::sql_type::SqlType;
@@ -51,16 +52,16 @@ impl SqlType {
         }
     }
 
-    /// How a column of it is declared where we create it.
+    /// Returns the declaration of a column of this type, as ccstream creates it.
     pub fn declaration(self) -> String {
         match self {
-            // Bytewise comparison: cheaper, and the order in which rows are sorted here.
+            // Comparing bytes is cheaper than the rules of a language, and it is the order in which batches are sorted.
             Self::Id(_) => format!("{} COLLATE \"C\"", self.name()),
             _ => self.name().into_owned(),
         }
     }
 
-    /// Its type's name in `pg_type`.
+    /// Returns the name of the type in `pg_type`.
     pub fn pg_type(self) -> &'static str {
         match self {
             Self::Id(_) | Self::Text(_) => "varchar",
@@ -73,10 +74,10 @@ impl SqlType {
         }
     }
 
-    /// Whether a column that exists holds every value of it.
+    /// Returns whether an existing column can hold every value of this type.
     ///
-    /// `type_name` is the column's name in `pg_type`, `modifier` its `atttypmod`: a VARCHAR's length, a NUMERIC's
-    /// precision and scale or a TIMESTAMP's precision, -1 for none.
+    /// `type_name` is the name of the column's type in `pg_type`. `modifier` is the column's `atttypmod`: the length of
+    /// a VARCHAR, the precision and scale of a NUMERIC, or the precision of a TIMESTAMP; -1 if it has none.
     pub fn fits(self, type_name: &str, modifier: i32) -> bool {
         let is_same = type_name == self.pg_type();
         match self {
@@ -94,31 +95,33 @@ impl SqlType {
         }
     }
 
-    /// Digits before the decimal point that a NUMERIC needs for it; two follow the point.
+    /// Returns the number of digits before the decimal point that a NUMERIC column needs for this type. The column also
+    /// needs two after it.
     pub fn whole_digits(self) -> i32 {
         if self == Self::Share { 1 } else { 8 }
     }
 
-    /// The digits before and after the decimal point that a NUMERIC of this `atttypmod` has; None where it has all.
+    /// Returns the numbers of digits before and after the decimal point of a NUMERIC with this `atttypmod`; None if it
+    /// is unlimited.
     pub fn digits(modifier: i32) -> Option<(i32, i32)> {
         let bits = modifier - HEADER;
-        // The scale has eleven bits with a sign, from PostgreSQL 15 on.
+        // Since PostgreSQL 15, the scale is a signed number of eleven bits.
         let (precision, scale) = ((bits >> 16) & 0xffff, ((bits & 0x7ff) ^ 0x400) - 0x400);
         (modifier >= 0).then_some((precision - scale, scale))
     }
 
-    /// What a message has to have for it, in a message to a person.
+    /// Describes which JSON values are accepted, for a message to a user.
     pub(crate) fn wanted(self) -> &'static str {
         match self {
-            Self::Id(_) | Self::Text(_) => "a text",
-            Self::Cents | Self::Share | Self::Degrees(_) | Self::Score => "a number, or a text that is one",
-            Self::Instant => "a text (RFC 3339) or a number (since 1970)",
+            Self::Id(_) | Self::Text(_) => "a string",
+            Self::Cents | Self::Share | Self::Degrees(_) | Self::Score => "a number, or a string with a number",
+            Self::Instant => "a string (RFC 3339) or a number (since 1970)",
             Self::Flag => "true, false, 0 or 1",
             Self::Integer | Self::BigInt => "absent",
         }
     }
 
-    /// Its most characters; None where it is no text.
+    /// Returns the maximum number of characters; None if the type is not a text.
     pub fn max_chars(self) -> Option<usize> {
         match self {
             Self::Id(chars) | Self::Text(chars) => Some(chars),
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_that_hold_what_is_accepted() {
+    fn columns_that_can_hold_a_type() {
         let numeric = |precision: i32, scale: i32| (precision << 16 | scale) + 4;
         for (sql_type, type_name, modifier, expected) in [
             (SqlType::Id(50), "varchar", 54, true),
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_create_fits() {
+    fn created_columns_fit() {
         for (sql_type, modifier) in [
             (SqlType::Id(7), 11),
             (SqlType::Text(7), 11),

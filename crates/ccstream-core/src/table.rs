@@ -1,4 +1,4 @@
-//! The columns of `orders`, and each row's form in PostgreSQL's binary COPY.
+//! Defines the columns of `orders`, and encodes rows for PostgreSQL's binary COPY.
 
 use std::sync::LazyLock;
 
@@ -7,42 +7,42 @@ use crate::event::Transaction;
 use crate::fields::{FIELDS, Place};
 use crate::sql_type::SqlType;
 
-/// A column of `orders`.
+/// Defines a column of `orders`.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
-    /// Its name.
+    /// The name of the column.
     pub name: &'static str,
-    /// Its type where we create it, and what a column that exists must hold.
+    /// The type of the column if ccstream creates it. An existing column must be able to hold all values of the type.
     pub sql_type: SqlType,
-    /// What it means, for the catalogue.
+    /// The meaning of the column, which becomes its comment in PostgreSQL.
     pub comment: &'static str,
 }
 
-/// Where a row came from: the columns after the fields'.
+/// Lists the columns after those of the fields. They locate the row's message in Kafka.
 const ORIGIN: [Column; 2] = [
     Column {
         name: "kafka_partition",
         sql_type: SqlType::Integer,
-        comment: "the Kafka partition it came from; NULL: another program inserted it",
+        comment: "Kafka partition of the message; NULL if another program inserted the row",
     },
-    Column { name: "kafka_offset", sql_type: SqlType::BigInt, comment: "its offset in that partition" },
+    Column { name: "kafka_offset", sql_type: SqlType::BigInt, comment: "offset of the message in kafka_partition" },
 ];
 
-/// Every column that a row is written to, in COPY's order.
+/// Lists every column of a row, in the order of COPY.
 pub static COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
     let of_field =
         FIELDS.iter().map(|field| Column { name: field.column, sql_type: field.sql_type, comment: field.comment });
     of_field.chain(ORIGIN).collect()
 });
 
-/// The columns' names, as in `INSERT INTO orders (...)`.
+/// The names of all columns, separated by commas, as in `INSERT INTO orders (...)`.
 pub static COLUMN_LIST: LazyLock<String> =
     LazyLock::new(|| COLUMNS.iter().map(|column| column.name).collect::<Vec<_>>().join(", "));
 
-/// Where the id stands in an encoded row: after the count of columns and its own length.
+/// The id begins at this byte of an encoded row, after the number of columns and the length of the id.
 pub const ID_AT: usize = 6;
 
-/// Appends one row. The id comes first: [`ID_AT`].
+/// Appends one row in the format of a binary COPY. The id comes first: see [`ID_AT`].
 pub fn encode_row(transaction: &Transaction<'_>, partition: i32, offset: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&((FIELDS.len() + ORIGIN.len()) as i16).to_be_bytes());
     for place in Place::all() {

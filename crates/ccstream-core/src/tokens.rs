@@ -1,5 +1,5 @@
-//! Tokens that stand for values which must not be sent, as card numbers: one value has one token, and nobody without the key
-//! finds the value by trying all of them.
+//! Replaces values that must not be sent, such as card numbers, by tokens. Equal values get equal tokens. Without the
+//! key, nobody can find a value by computing the tokens of all possible values.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,21 +10,22 @@ use sha2::Sha256;
 use crate::error::{Error, Result};
 use crate::private_file;
 
-/// Shorter keys could be tried out.
+/// The minimum length of a key in bytes. Shorter keys could be guessed.
 const LEAST_KEY: usize = 16;
-/// Bytes of the HMAC in a token: of four billion values, two have the same one with a chance of 2^-65.
+/// The number of bytes of the HMAC in a token. Among four billion values, two get the same token with a probability of
+/// 2^-65.
 const TOKEN_BYTES: usize = 16;
 
-/// Which fields' values are replaced, and by which key.
+/// Configures which fields get tokens, and the key.
 #[derive(Debug, Clone)]
 pub struct TokenConfig {
-    /// The fields.
+    /// The names of the fields whose values are replaced.
     pub fields: Vec<String>,
-    /// The file that holds the key.
+    /// The path of the file with the key.
     pub key_file: PathBuf,
 }
 
-/// Makes tokens with a key.
+/// Creates tokens with a key.
 pub(crate) struct Tokens(Hmac<Sha256>);
 
 impl fmt::Debug for Tokens {
@@ -34,13 +35,14 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Errors: the key's file cannot be read, others may read it, or it holds too little.
+    /// Reads the key. Fails if its file cannot be read, other users can read it, or the key is too short.
     pub(crate) fn new(config: &TokenConfig) -> Result<Self> {
         let key = read_key(&config.key_file)?;
-        Ok(Self(Hmac::new_from_slice(&key).map_err(|_| refused(&config.key_file, "holds no key"))?))
+        Ok(Self(Hmac::new_from_slice(&key).map_err(|_| refused(&config.key_file, "does not contain a key"))?))
     }
 
-    /// `tok_` and 32 hexadecimal digits: HMAC-SHA256 (RFC 2104) of the value without blanks and hyphens, cut to 128 bits.
+    /// Returns the token of a value: `tok_` and 32 hexadecimal digits. They are the first 128 bits of the HMAC-SHA256
+    /// (RFC 2104) of the value without spaces and hyphens.
     pub(crate) fn of(&self, value: &[u8]) -> String {
         let plain: Vec<u8> = value.iter().copied().filter(|byte| !matches!(byte, b' ' | b'-')).collect();
         let mac = self.0.clone().chain_update(plain).finalize().into_bytes();
@@ -58,7 +60,7 @@ fn read_key(path: &Path) -> Result<Vec<u8>> {
         key.pop();
     }
     if key.len() < LEAST_KEY {
-        return Err(refused(path, "holds less than 16 bytes; `head -c 32 /dev/urandom | base64` makes a key"));
+        return Err(refused(path, "contains less than 16 bytes; `head -c 32 /dev/urandom | base64` prints a key"));
     }
     Ok(key)
 }
@@ -73,13 +75,13 @@ mod tests {
     use crate::private_file::write_for_test;
 
     #[test]
-    fn a_token_depends_on_value_and_key_alone() {
+    fn a_token_depends_only_on_the_value_and_the_key() {
         let path = std::env::temp_dir().join(format!("ccstream-{}-token-key", std::process::id()));
         let tokens = |key: &[u8], mode| {
             write_for_test(&path, key, mode);
             Tokens::new(&TokenConfig { fields: Vec::new(), key_file: path.clone() })
         };
-        // HMAC-SHA256 by `openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef`.
+        // `openssl dgst -sha256 -mac HMAC -macopt key:0123456789abcdef` computed this token.
         let one = tokens(b"0123456789abcdef\n", 0o600).unwrap();
         assert_eq!(one.of(b"4111 1111-11111111"), "tok_6ab68ca2a9a5093ababdf00856c5692b");
         assert_eq!(one.of(b"4111111111111111"), one.of(b"4111-1111-1111-1111"));

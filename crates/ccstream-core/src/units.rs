@@ -1,8 +1,9 @@
-//! Money and moments: whole numbers of the least unit that is kept.
+//! Represents amounts of money and moments as integers of the smallest unit that is stored.
 
 use std::fmt;
 
-/// Money as integer hundredths, never a float: 12.45 is `Cents(1245)`. Negative is a refund.
+/// Holds an amount of money as an integer of hundredths, never as a float: 12.45 is `Cents(1245)`. Refunds are
+/// negative.
 ///
 /// ```
 /// use ccstream_core::event::Cents;
@@ -25,31 +26,31 @@ impl fmt::Display for Cents {
     }
 }
 
-/// A moment: microseconds since 1970-01-01T00:00:00Z, as PostgreSQL's `timestamp` holds it (UTC).
+/// Holds a moment as microseconds since 1970-01-01T00:00:00Z, the precision of PostgreSQL's `timestamp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Micros(pub i64);
 
 impl Micros {
-    /// 2100-01-01T00:00:00Z: timestamps are from 1970 to before this.
+    /// 2100-01-01T00:00:00Z. Valid timestamps are from 1970 to before this moment.
     pub const END: Self = Self(4_102_444_800_000_000);
 
-    pub(crate) const OUT_OF_RANGE: &str = "is not from 1970 to before 2100";
+    pub(crate) const OUT_OF_RANGE: &str = "is not in the years 1970 to 2099";
 
-    /// Errors: it is no moment that is stored, in words that follow it.
+    /// Checks that a moment can be stored. The error is worded to follow the moment's text.
     pub(crate) fn in_range(micros: i64) -> Result<Self, &'static str> {
         if (0..Self::END.0).contains(&micros) { Ok(Self(micros)) } else { Err(Self::OUT_OF_RANGE) }
     }
 
-    /// Year, month, day and time of day in UTC.
+    /// Returns the date and the time of day in UTC.
     ///
     /// # Panics
-    /// Beyond the years -9999 to 9999, far outside what is valid.
+    /// Panics if the year is not from -9999 to 9999. Valid timestamps are far within this range.
     pub fn to_utc(self) -> jiff::civil::DateTime {
-        let moment = jiff::Timestamp::from_microsecond(self.0).expect("a moment of the years -9999 to 9999");
+        let moment = jiff::Timestamp::from_microsecond(self.0).expect("the year is from -9999 to 9999");
         jiff::tz::Offset::UTC.to_datetime(moment)
     }
 
-    /// Whole minutes since 1970: the key of `kpi_minute`.
+    /// Returns the whole minutes since 1970, which are the key of `kpi_minute`.
     pub fn minute(self) -> i32 {
         self.0.div_euclid(60_000_000) as i32
     }

@@ -1,5 +1,5 @@
-//! Messages on their way into one transaction: rows ready for COPY, rejected messages, and how far
-//! each partition has come (pure).
+//! Collects the messages of one database transaction: rows encoded for COPY, dead letters, and the progress of each
+//! partition. It does no I/O.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -11,17 +11,18 @@ use crate::kept::Kept;
 use crate::rejection::Rejection;
 use crate::table::{ID_AT, encode_row};
 
-/// One row: its places in the batch's buffers.
+/// Locates one row in the batch's buffers.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     start: u32,
     end: u32,
     id_len: u16,
-    /// The message as it came, in [`Batch::raw`]: key (None: no key), then payload.
+    /// Start of the original message in [`Batch::raw`]: the key, then the payload.
     raw_start: u32,
+    /// None if the message has no key.
     key_len: Option<u32>,
     payload_len: u32,
-    /// Place in [`Batch::labels`].
+    /// Index into [`Batch::labels`].
     label: u32,
     partition: i32,
     time: Micros,
@@ -29,18 +30,18 @@ struct Row {
     cents: i64,
 }
 
-/// A message that is kept instead of stored.
+/// Holds a dead letter: a message that is not stored as a row, and the reason.
 #[derive(Debug)]
 pub struct RejectedMessage {
-    /// The partition that it came from.
+    /// The partition of the message.
     pub partition: i32,
-    /// Its offset there.
+    /// The message's offset in that partition.
     pub offset: i64,
-    /// Its key.
+    /// The key; None if the message has none.
     pub key: Option<Kept>,
-    /// Its payload; None for a tombstone.
+    /// The payload; None for a tombstone.
     pub payload: Option<Kept>,
-    /// Why it is kept.
+    /// The reason for the rejection.
     pub rejection: Rejection,
 }
 
@@ -49,7 +50,7 @@ impl RejectedMessage {
         Self { partition, offset, key: key.map(Kept::of), payload: payload.map(Kept::of), rejection }
     }
 
-    /// Whether key or payload is kept in part, and so cannot be replayed.
+    /// Returns whether the key or the payload is truncated, so that the message cannot be replayed.
     pub fn is_partial(&self) -> bool {
         self.parts().any(Kept::is_partial)
     }
@@ -58,55 +59,55 @@ impl RejectedMessage {
         self.key.iter().chain(&self.payload)
     }
 
-    /// Whether a card number was masked in key or payload, which then cannot be replayed.
+    /// Returns whether a card number is masked in the key or the payload, so that the message cannot be replayed.
     pub fn is_masked(&self) -> bool {
         self.parts().any(|part| part.masked)
     }
 }
 
-/// Where a partition is read.
+/// Holds the position at which a partition is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// The epoch under which it is this consumer's.
+    /// The epoch under which this consumer owns the partition.
     pub epoch: i64,
-    /// The offset that comes next.
+    /// The offset of the next message.
     pub next: i64,
 }
 
-/// How far one partition comes with this batch.
+/// Describes how far a batch advances one partition, and what became of the partition's messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advance {
-    /// The `epoch` that the offset row must have.
+    /// The `epoch` that the partition's row in `kafka_offsets` must have when the batch is committed.
     pub epoch: i64,
-    /// The `next_offset` that it must have before.
+    /// The `next_offset` that the row must have before the commit.
     pub from: i64,
-    /// And after.
+    /// The `next_offset` that the row has after the commit.
     pub to: i64,
-    /// Messages delivered.
+    /// Number of messages delivered to the consumer.
     pub consumed: i64,
-    /// Messages whose id was stored already.
+    /// Number of messages whose id was already stored.
     pub duplicate: i64,
-    /// Messages kept instead of stored.
+    /// Number of messages that became dead letters.
     pub rejected: i64,
-    /// Offsets that retention took before they were read, or of which nothing can be read.
+    /// Number of offsets that retention deleted before they were read, or that are unreadable.
     pub missing: i64,
 }
 
-/// What became of a row in PostgreSQL.
+/// Describes what became of a row in PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It was inserted.
+    /// The row was inserted.
     Stored,
-    /// Its id was there already.
+    /// The row's id was already stored.
     Duplicate,
-    /// PostgreSQL refused it; it is among [`Batch::kept`].
+    /// PostgreSQL refused the row; the message is among [`Batch::kept`].
     Refused,
 }
 
-/// Looked up once for each message.
+/// Maps texts to values. It uses hashbrown's hasher, which is faster than std's: every message needs a lookup.
 type ByText<T> = HashMap<String, T, hashbrown::DefaultHashBuilder>;
 
-/// A row that was inserted: not a duplicate, not refused.
+/// Gives access to a row that was inserted, so neither a duplicate nor refused.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredRow<'b> {
     batch: &'b Batch,
@@ -114,77 +115,78 @@ pub struct StoredRow<'b> {
 }
 
 impl<'b> StoredRow<'b> {
-    /// Its id's bytes.
+    /// Returns the bytes of the row's id.
     pub fn id(self) -> &'b [u8] {
         self.batch.id_bytes(self.row)
     }
-    /// The partition that it came from.
+    /// Returns the partition of the row's message.
     pub fn partition(self) -> i32 {
         self.row.partition
     }
-    /// Its offset there.
+    /// Returns the message's offset in that partition.
     pub fn offset(self) -> i64 {
         self.row.offset
     }
-    /// When it happened.
+    /// Returns the time of the transaction.
     pub fn timestamp(self) -> Micros {
         self.row.time
     }
-    /// What was paid.
+    /// Returns the amount that was paid.
     pub fn value(self) -> Cents {
         Cents(self.row.cents)
     }
-    /// The number of its pair of currency and status in this batch: see [`Batch::label_text`].
+    /// Returns the number of the row's pair of currency and status, valid in this batch: see [`Batch::label_text`].
     pub fn label(self) -> u32 {
         self.row.label
     }
 }
 
-/// Messages of one assignment, in the order in which they came.
+/// Collects messages of one assignment in the order of their arrival.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// When its first message came.
+    /// The time of the first addition; None while the batch is empty.
     pub opened: Option<Instant>,
-    /// By partition; without what PostgreSQL makes of the rows.
+    /// Progress of each partition. It does not yet count the rows that PostgreSQL refuses or finds to be duplicates.
     read: BTreeMap<i32, Advance>,
     rejected: Vec<RejectedMessage>,
     messages: usize,
-    /// Its rows are in the order of [`Batch::seal`].
+    /// Whether the rows are sorted, as [`Batch::seal`] does it.
     sealed: bool,
     rows: Vec<Row>,
-    /// Of each row whether the one before has its id, once the batch is sealed.
+    /// For each row of a sealed batch, whether the previous row has an equal id.
     repeats: Vec<bool>,
-    /// What became of each row, as of the last try to write it.
+    /// What became of each row at the most recent attempt to write the batch.
     fates: Vec<Fate>,
     refused: Vec<RejectedMessage>,
-    /// The rows in COPY's form.
+    /// The rows, encoded for binary COPY.
     buffer: Vec<u8>,
-    /// The rows' messages as they came, for those that PostgreSQL refuses.
+    /// The original messages of all rows. Those that PostgreSQL refuses become dead letters.
     raw: Vec<u8>,
-    kept_bytes: usize,
-    /// Currency as it is compared and status, "" for none: of every pair as it was sent.
+    dead_letter_bytes: usize,
+    /// A currency ([`Currency`]) and a status for each pair of texts that was sent; "" if there is none.
     labels: Vec<(String, String)>,
-    /// Their places: by currency, then status.
+    /// The indices of the labels, by the currency and then the status that was sent.
     label_places: ByText<ByText<u32>>,
 }
 
 impl Batch {
-    /// Messages in it, of every kind.
+    /// Returns the number of messages in the batch, dead letters included.
     pub fn messages(&self) -> usize {
         self.messages
     }
 
-    /// Bytes that it holds.
+    /// Returns the number of bytes in the batch: encoded rows, their messages, and dead letters.
     pub fn bytes(&self) -> usize {
-        self.buffer.len() + self.raw.len() + self.kept_bytes
+        self.buffer.len() + self.raw.len() + self.dead_letter_bytes
     }
 
-    /// Whether it moves no partition.
+    /// Returns whether the batch advances no partition. A batch without messages may still advance one: see
+    /// [`Batch::skip`].
     pub fn is_empty(&self) -> bool {
         self.read.is_empty()
     }
 
-    /// Empties it, keeping its memory.
+    /// Empties the batch but keeps its memory.
     pub fn clear(&mut self) {
         self.opened = None;
         self.messages = 0;
@@ -197,12 +199,12 @@ impl Batch {
         self.refused.clear();
         self.buffer.clear();
         self.raw.clear();
-        self.kept_bytes = 0;
+        self.dead_letter_bytes = 0;
         self.labels.clear();
         self.label_places.clear();
     }
 
-    /// The partition's share of this batch, which begins where the cursor stands.
+    /// Returns the partition's progress in this batch, which begins at the cursor.
     fn advance(&mut self, partition: i32, cursor: Cursor) -> &mut Advance {
         self.opened.get_or_insert_with(Instant::now);
         let (from, to) = (cursor.next, cursor.next);
@@ -210,8 +212,8 @@ impl Batch {
         self.read.entry(partition).or_insert(start)
     }
 
-    /// Takes one message: counts it, encodes or keeps it, and moves the cursor past it. Offsets that
-    /// were never delivered in between (aborted, compacted, a transaction's marks) are not counted.
+    /// Adds one message: counts it, encodes its row or keeps it as a dead letter, and moves the cursor past it. Offsets
+    /// that Kafka never delivers (of aborted transactions, compacted messages and transaction markers) are not counted.
     pub fn push(
         &mut self,
         (partition, offset): (i32, i64),
@@ -230,21 +232,22 @@ impl Batch {
             Ok(transaction) => self.push_row(&transaction, (partition, offset), key, payload.unwrap_or_default()),
             Err(rejection) => {
                 advance.rejected += 1;
-                let kept = RejectedMessage::new((partition, offset), key, payload, rejection);
-                self.kept_bytes += kept.parts().map(|part| part.head.len()).sum::<usize>();
-                self.rejected.push(kept);
+                let dead_letter = RejectedMessage::new((partition, offset), key, payload, rejection);
+                self.dead_letter_bytes += dead_letter.parts().map(|part| part.head.len()).sum::<usize>();
+                self.rejected.push(dead_letter);
             }
         }
     }
 
-    /// The log begins only at an offset: moves the cursor there. What retention took is missing, but for
-    /// a partition that is read from its beginning, which begins wherever its log does.
+    /// Moves the cursor to the beginning of the partition's log, because retention deleted the offsets before it. These
+    /// offsets are counted as missing, unless the cursor is at 0: then nothing of the partition was read, and reading
+    /// begins wherever its log does.
     pub fn skip(&mut self, partition: i32, cursor: &mut Cursor, to: i64) {
         let missing = if cursor.next == 0 { 0 } else { to - cursor.next };
         self.pass(partition, cursor, to, missing);
     }
 
-    /// The offsets up to one cannot be read: moves the cursor there. All of them are missing.
+    /// Moves the cursor past offsets that are unreadable and counts all of them as missing.
     pub fn lose(&mut self, partition: i32, cursor: &mut Cursor, to: i64) {
         self.pass(partition, cursor, to, to - cursor.next);
     }
@@ -301,14 +304,15 @@ impl Batch {
         &self.buffer[start..start + row.id_len as usize]
     }
 
-    /// Sorts the rows by id, bytewise; of one id the first by partition and offset comes first, and the
-    /// others are duplicates. Sorted keys never deadlock, and a B-tree takes them two to three times faster.
-    /// Once is enough, until a message more comes.
+    /// Sorts the rows by the bytes of their ids. Rows with equal ids are sorted by partition and offset; the first is
+    /// to be stored and the others are duplicates. Batches with sorted keys cannot deadlock each other, and inserting
+    /// them into a B-tree is two to three times faster. Another call does nothing unless messages were added since.
     pub fn seal(&mut self) {
         if std::mem::replace(&mut self.sealed, true) {
             return;
         }
-        // Compared by their first bytes, which lie together; only where these agree by all.
+        // Comparing the first 16 bytes, which are contiguous in memory, decides nearly always. Whole ids are compared
+        // only if these are equal.
         let head = |id: &[u8]| {
             let mut head = [0; 16];
             let len = id.len().min(head.len());
@@ -333,31 +337,31 @@ impl Batch {
         self.begin_writing();
     }
 
-    /// A row as COPY takes it; rows are in the order of [`Batch::seal`].
+    /// Returns a row, encoded for binary COPY. Rows are numbered in the order of [`Batch::seal`].
     pub fn row(&self, index: u32) -> &[u8] {
         let row = &self.rows[index as usize];
         &self.buffer[row.start as usize..row.end as usize]
     }
 
-    /// A row's id.
+    /// Returns a row's id.
     ///
     /// # Panics
-    /// Where there is no such row.
+    /// Panics if there is no such row.
     pub fn id(&self, index: u32) -> &str {
         std::str::from_utf8(self.id_bytes(&self.rows[index as usize]))
-            .expect("an id was read from JSON, which is UTF-8")
+            .expect("the id comes from a JSON text, which is UTF-8")
     }
 
-    /// The partition and offset that a row came from.
+    /// Returns the partition and the offset of a row's message.
     ///
     /// # Panics
-    /// Where there is no such row.
+    /// Panics if there is no such row.
     pub fn origin(&self, index: u32) -> (i32, i64) {
         let row = &self.rows[index as usize];
         (row.partition, row.offset)
     }
 
-    /// Forgets what an earlier try to write it found: the first of each id is to be stored.
+    /// Discards the results of an earlier attempt to write the batch: again the first row of each id is to be stored.
     pub fn begin_writing(&mut self) {
         self.refused.clear();
         self.fates.clear();
@@ -365,13 +369,13 @@ impl Batch {
         self.fates.extend(self.repeats.iter().map(fate));
     }
 
-    /// The rows that are to be stored.
+    /// Returns the indices of the rows that are to be stored.
     pub fn to_store(&self) -> Vec<u32> {
         let stored = |(at, fate): (usize, &Fate)| (*fate == Fate::Stored).then_some(at as u32);
         self.fates.iter().enumerate().filter_map(stored).collect()
     }
 
-    /// The next message with the id of a row that was refused: it is to be stored instead.
+    /// Returns the next duplicate of a row that was refused, and marks the duplicate as the one to be stored.
     pub fn take_repeat(&mut self, index: u32) -> Option<u32> {
         let next = index as usize + 1;
         if !*self.repeats.get(next)? {
@@ -381,7 +385,7 @@ impl Batch {
         Some(next as u32)
     }
 
-    /// These rows, and with each all later messages of its id, which are to be stored where it is refused.
+    /// Returns the given rows, each followed by all of its duplicates, which are to be stored if the row is refused.
     pub fn with_repeats(&mut self, rows: &[u32]) -> Vec<u32> {
         let mut all = Vec::with_capacity(rows.len());
         for index in rows {
@@ -393,17 +397,17 @@ impl Batch {
         all
     }
 
-    /// The earlier messages with a row's id.
+    /// Returns the earlier rows with a row's id.
     pub fn earlier_of_its_id(&self, index: u32) -> impl Iterator<Item = u32> {
         (0..index).rev().take_while(|earlier| self.repeats[*earlier as usize + 1])
     }
 
-    /// The row's id was in the table already.
+    /// Notes that a row's id was already in the table.
     pub fn mark_duplicate(&mut self, index: u32) {
         self.fates[index as usize] = Fate::Duplicate;
     }
 
-    /// PostgreSQL does not take the row: its message is kept.
+    /// Notes that PostgreSQL refused a row, and keeps its message as a dead letter.
     pub fn refuse(&mut self, index: u32, rejection: Rejection) {
         self.fates[index as usize] = Fate::Refused;
         let row = &self.rows[index as usize];
@@ -413,33 +417,34 @@ impl Batch {
         self.refused.push(RejectedMessage::new((row.partition, row.offset), key, Some(payload), rejection));
     }
 
-    /// The messages that are kept: not valid, or refused by PostgreSQL.
+    /// Returns the dead letters: messages that are invalid or were refused by PostgreSQL.
     pub fn kept(&self) -> impl Iterator<Item = &RejectedMessage> + Clone {
         self.rejected.iter().chain(&self.refused)
     }
 
-    /// How far each partition comes, with what became of its rows.
+    /// Returns each partition's progress, including what became of its rows at the most recent attempt to write them.
     ///
     /// # Panics
-    /// Never: every row was pushed together with its partition's advance.
+    /// Does not panic: every row was added together with its partition's progress.
     pub fn advances(&self) -> BTreeMap<i32, Advance> {
         let mut advances = self.read.clone();
         for (row, fate) in self.rows.iter().zip(&self.fates) {
             if *fate != Fate::Stored {
-                let advance = advances.get_mut(&row.partition).expect("every row's partition has advanced");
+                let advance = advances.get_mut(&row.partition).expect("a row is added with its partition's progress");
                 *if *fate == Fate::Duplicate { &mut advance.duplicate } else { &mut advance.rejected } += 1;
             }
         }
         advances
     }
 
-    /// The rows that were really inserted, as of the last try to write: what every derived table is made of.
+    /// Returns the rows that were inserted by the most recent attempt to write. Derived tables are computed from these.
     pub fn stored(&self) -> impl Iterator<Item = StoredRow<'_>> {
         let stored = self.rows.iter().zip(&self.fates).filter(|(_, fate)| **fate == Fate::Stored);
         stored.map(|(row, _)| StoredRow { batch: self, row })
     }
 
-    /// A label's currency as it is compared and its status, "" for none. Several labels may have the same.
+    /// Returns a label's currency, in the form in which currencies are compared ([`Currency`]), and its status; "" if
+    /// there is none. Several labels may have equal texts.
     pub fn label_text(&self, label: u32) -> (&str, &str) {
         let (currency, status) = &self.labels[label as usize];
         (currency, status)

@@ -1,4 +1,4 @@
-//! Batches, by hand.
+//! Tests batches that are filled by hand.
 
 use super::*;
 use crate::rejection::Reason;
@@ -36,7 +36,7 @@ fn places(batch: &Batch) -> Vec<(i32, i64)> {
 }
 
 #[test]
-fn rows_are_sorted_and_the_first_of_an_id_stays() {
+fn rows_are_sorted_and_the_first_of_equal_ids_is_stored() {
     let mut batch = batch(&[("b", 1, 7), ("a", 1, 8), ("b", 0, 9), ("b", 0, 10), ("é", 0, 11), ("z", 0, 12)]);
     assert_eq!(places(&batch), [(1, 8), (0, 9), (0, 12), (0, 11)]);
     let advances = batch.advances();
@@ -44,7 +44,7 @@ fn rows_are_sorted_and_the_first_of_an_id_stays() {
     assert_eq!((advances[&0].from, advances[&0].to), (9, 13));
     assert_eq!(batch.messages(), 6);
     assert_eq!(batch.to_store().iter().map(|index| batch.id(*index)).collect::<Vec<_>>(), ["a", "b", "z", "é"]);
-    // A repeat is stored where the one before it is refused.
+    // A duplicate is stored if the row before it is refused.
     batch.refuse(1, Rejection::new(Reason::RefusedByPostgres, "why"));
     assert_eq!(batch.take_repeat(1), Some(2));
     batch.refuse(2, Rejection::new(Reason::RefusedByPostgres, "why"));
@@ -54,7 +54,7 @@ fn rows_are_sorted_and_the_first_of_an_id_stays() {
 }
 
 #[test]
-fn a_message_after_the_seal_is_sorted_in_too() {
+fn a_message_added_after_sealing_is_sorted_too() {
     let mut batch = batch(&[("b", 0, 1), ("c", 0, 2)]);
     batch.push((0, 3), &mut at(3), None, Some(b"{}"), Ok(transaction("a", 1)));
     batch.push((0, 4), &mut at(4), None, Some(b"{}"), Ok(transaction("b", 1)));
@@ -77,7 +77,7 @@ fn stored_rows_are_those_that_were_inserted() {
 }
 
 #[test]
-fn a_refused_row_is_kept_as_it_came() {
+fn a_refused_row_becomes_a_dead_letter() {
     let mut batch = batch(&[("a", 0, 1), ("b", 0, 2)]);
     batch.push((0, 3), &mut at(3), None, Some(b"[]"), validate(Some(b"[]")));
     batch.seal();
@@ -88,13 +88,13 @@ fn a_refused_row_is_kept_as_it_came() {
     let advance = batch.advances()[&0];
     assert_eq!((advance.consumed, advance.duplicate, advance.rejected), (3, 0, 2));
     assert_eq!(batch.stored().count(), 1);
-    // Another try finds the rows as they were.
+    // Another attempt starts from the original rows.
     batch.begin_writing();
     assert_eq!((batch.kept().count(), batch.advances()[&0].rejected), (1, 1));
 }
 
 #[test]
-fn a_gap_is_missing_and_an_offset_that_was_never_delivered_is_not() {
+fn skipped_offsets_are_missing_but_undelivered_ones_are_not() {
     let mut batch = Batch::default();
     let mut cursor = at(5);
     batch.skip(0, &mut cursor, 9);
@@ -108,7 +108,7 @@ fn a_gap_is_missing_and_an_offset_that_was_never_delivered_is_not() {
 }
 
 #[test]
-fn kept_messages_are_masked() {
+fn dead_letters_are_masked() {
     let payload = br#"{"merchant":"4111111111111111"}"#;
     let mut batch = Batch::default();
     batch.push((0, 5), &mut at(5), Some(b"key"), Some(payload), validate(Some(payload)));
@@ -122,7 +122,7 @@ fn kept_messages_are_masked() {
 }
 
 #[test]
-fn a_cleared_batch_is_as_new() {
+fn a_cleared_batch_is_empty() {
     let mut batch = batch(&[("a", 0, 1)]);
     batch.push((0, 2), &mut at(2), None, Some(b""), validate(Some(b"")));
     batch.clear();

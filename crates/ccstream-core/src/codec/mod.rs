@@ -1,7 +1,6 @@
-//! Transactions to JSON bytes, and JSON bytes to the values of known fields (pure).
+//! Encodes transactions as JSON, and decodes JSON objects into the values of known fields.
 //!
-//! Reading goes as far as the text's soundness and each field's raw value; what a value must be
-//! is [`validate`](crate::validate)'s matter.
+//! Decoding checks the syntax and finds each field's value. [`validate`](crate::validate) checks the values.
 
 mod plain;
 
@@ -16,49 +15,49 @@ use serde_json::value::RawValue;
 use crate::event::Transaction;
 use crate::fields::{COUNT, Place, place_of_key};
 
-/// A field's value as the message has it.
+/// Holds the value of a field as it is in the message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
     /// `null`
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number, as its own text: no float in between.
+    /// A number, as its text: it is not converted to a float.
     Number(&'a str),
-    /// A text, its escapes resolved.
+    /// A string with its escapes resolved.
     Text(Cow<'a, str>),
-    /// An array or an object, which no field is.
+    /// An array or an object. No field has such a value.
     Nested,
 }
 
 impl Value<'_> {
-    /// What it is, in a message to a person.
+    /// Returns the JSON type, in words for a message to a user.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool(_) => "true or false",
+            Self::Bool(_) => "a boolean",
             Self::Number(_) => "a number",
-            Self::Text(_) => "a text",
+            Self::Text(_) => "a string",
             Self::Nested => "an array or object",
         }
     }
 }
 
-/// The known fields of one message, in the order of [`FIELDS`](crate::fields::FIELDS), each value as its own text.
+/// Holds the JSON text of each known field's value in one message, in the order of [`FIELDS`](crate::fields::FIELDS).
 #[derive(Debug, Default)]
 pub struct RawEvent<'a> {
-    /// By the field's name, or by its other name where only that is given.
+    /// The values under the fields' names, or under their other names if the message has only these.
     pub values: [Option<&'a str>; COUNT],
-    /// By the field's other name, where both are given.
+    /// The values under the fields' other names, if the message has both names.
     pub other_values: [Option<&'a str>; COUNT],
-    /// The first known key that stands there twice.
+    /// The first known key that appears more than once.
     pub repeated_key: Option<&'static str>,
-    /// No text in it has escapes.
+    /// Whether the whole message is free of escapes.
     pub plain: bool,
 }
 
 impl<'a> RawEvent<'a> {
-    /// Takes a key's value, if it is a known one.
+    /// Stores a key's value if the key is known.
     fn note(&mut self, key: &str, raw: &'a str) {
         if let Some(place) = place_of_key(key) {
             self.put(place, raw);
@@ -74,7 +73,7 @@ impl<'a> RawEvent<'a> {
     }
 }
 
-/// Reads one JSON object. The error is in `serde_json`'s words, with line and column.
+/// Decodes one JSON object. Fails with `serde_json`'s error, which has the line and the column.
 ///
 /// ```
 /// use ccstream_core::codec::{decode, read_value, Value};
@@ -100,8 +99,8 @@ pub fn decode(text: &str) -> Result<RawEvent<'_>, serde_json::Error> {
     Ok(event)
 }
 
-/// Reads a value's own text, which [`decode`] has found sound; `plain` as the event has it. Errors: an escape that
-/// stands for no character.
+/// Decodes the text of one value, as [`decode`] returned it; `plain` is [`RawEvent::plain`]. Fails if a string has an
+/// escape that is not a character, such as half of a surrogate pair.
 pub fn read_value(raw: &str, plain: bool) -> Result<Value<'_>, serde_json::Error> {
     Ok(match raw.as_bytes().first() {
         Some(b'n') => Value::Null,
@@ -116,7 +115,7 @@ pub fn read_value(raw: &str, plain: bool) -> Result<Value<'_>, serde_json::Error
     })
 }
 
-/// Fills the event in where it is: it is too large to be moved about.
+/// Decodes into an existing event, because moving an event is slow: it is large.
 struct FieldsVisitor<'e, 'de> {
     event: &'e mut RawEvent<'de>,
 }
@@ -140,7 +139,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
     }
 }
 
-/// A key's place; None for a key that is not ours.
+/// Holds the place of a key and whether it is the field's other name; None if the key is unknown.
 struct Key(Option<(Place, bool)>);
 
 impl<'de> Deserialize<'de> for Key {
@@ -163,7 +162,8 @@ impl Visitor<'_> for KeyVisitor {
     }
 }
 
-/// The fields in the order in which we write an event: these first, then all others as [`FIELDS`](crate::fields::FIELDS) has them.
+/// The order in which fields are written: first those listed here, then the others in the order of
+/// [`FIELDS`](crate::fields::FIELDS).
 pub(crate) static WIRE_ORDER: LazyLock<Vec<Place>> = LazyLock::new(|| {
     let first = [
         "transaction_id",
@@ -191,7 +191,7 @@ pub(crate) static WIRE_ORDER: LazyLock<Vec<Place>> = LazyLock::new(|| {
     first.iter().copied().chain(others).collect()
 });
 
-/// Writes one transaction as a JSON object; absent fields are left out.
+/// Encodes transactions as JSON objects. Absent fields are left out.
 ///
 /// ```
 /// use ccstream_core::codec::Encoder;
@@ -203,7 +203,7 @@ pub(crate) static WIRE_ORDER: LazyLock<Vec<Place>> = LazyLock::new(|| {
 /// ```
 #[derive(Debug)]
 pub struct Encoder {
-    /// Fields in the order of the wire, each with its `,"key":`.
+    /// The fields in [`WIRE_ORDER`], each with its `,"key":`.
     order: Vec<(Place, String)>,
 }
 
@@ -214,7 +214,7 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// An encoder, to be kept: it holds the keys ready.
+    /// Creates an encoder. Reuse it, because it holds the encoded keys.
     pub fn new() -> Self {
         Self { order: WIRE_ORDER.iter().map(|&place| (place, format!(",\"{}\":", place.field().key))).collect() }
     }
@@ -228,7 +228,7 @@ impl Encoder {
                 value.push_json(out);
             });
         }
-        // In the first comma's place: the id, which comes first, is always there.
+        // This replaces the first field's comma. There is always a first field, the id.
         out[start] = b'{';
         out.push(b'}');
     }
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_has_its_place_on_the_wire() {
+    fn every_field_is_written_once() {
         let mut places: Vec<Place> = WIRE_ORDER.clone();
         places.sort_unstable();
         assert_eq!(places, Place::all().collect::<Vec<_>>());
@@ -249,6 +249,6 @@ mod tests {
     fn escaped_keys_and_texts_are_read() {
         let event = decode(r#"{"\u006frder_id":"a\n\u00e9"}"#).unwrap();
         assert_eq!(read_value(event.values[0].unwrap(), event.plain).unwrap(), Value::Text("a\né".into()));
-        assert!(read_value(r#""\ud800""#, false).is_err(), "half a pair");
+        assert!(read_value(r#""\ud800""#, false).is_err(), "half of a surrogate pair");
     }
 }

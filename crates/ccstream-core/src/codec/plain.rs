@@ -1,11 +1,11 @@
-//! The quick way through what nearly every message is: one flat object whose texts hold no escapes. It reads such
-//! a text as the general reader does, and says of any other only that it is not for it.
+//! Decodes plain messages quickly: one flat object without escapes in its texts, as nearly all messages are. The result
+//! equals that of the general reader. All other messages are left to the general reader.
 
 use super::RawEvent;
 use crate::json::first_special;
 
-/// Reads an object into an event that is empty. False where it is for the general reader to say what the text is:
-/// it has escapes, nested values, or is no JSON at all; the event then holds whatever came before.
+/// Decodes an object into an empty event. Returns false if the text needs the general reader, because it has escapes or
+/// nested values, is `{}`, or is not valid JSON. The event then holds the fields before that point.
 pub(super) fn read<'a>(text: &'a str, event: &mut RawEvent<'a>) -> bool {
     let mut reader = Reader { text, at: 0 };
     reader.object(event).is_some()
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         (found == word).then_some(found)
     }
 
-    /// A text with its quotes.
+    /// Reads a text and returns it with its quotes.
     fn quoted(&mut self) -> Option<&'a str> {
         let start = self.at;
         self.take(b'"')?;
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     fn number(&mut self) -> Option<&'a str> {
         let start = self.at;
         let _ = self.take(b'-');
-        // After a leading 0 no digit may follow: one that does is no comma, and ends this way.
+        // JSON allows no digit after a leading 0. If there is one, the check for a comma after the value fails.
         if self.take(b'0').is_none() {
             self.digits()?;
         }
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         Some(&self.text[start..self.at])
     }
 
-    /// One digit or more.
+    /// Reads one or more digits.
     fn digits(&mut self) -> Option<()> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_plain() {
+    fn plain_messages() {
         for text in [
             r#"{"order_id":"a","amount":-1.50e+3,"risk_flag":false,"x":null}"#,
             "{ \"order_id\" : \"L\u{f6}we\" ,\n\t\"amount\": 0 }\r\n",

@@ -1,7 +1,7 @@
-//! A message's bytes to a [`Transaction`] or a [`Rejection`] (pure): every message is exactly one.
+//! Converts a message into either a [`Transaction`] or a [`Rejection`].
 //!
-//! Of all that is wrong with a message, the first in the order of [`Reason`] is told, and of that the first field.
-//! Nothing is mended and nothing rounded: what is valid is stored as it was sent.
+//! If several things are wrong with a message, the rejection has the reason that comes first in [`Reason`], and the
+//! first field with that reason. Values are never corrected or rounded: valid ones are stored as they were sent.
 
 mod looks;
 
@@ -17,12 +17,12 @@ use crate::fields::{FIELDS, Field, Place};
 use crate::rejection::{Reason, Rejection};
 use crate::sql_type::SqlType;
 
-/// The largest payload that is read: 1 MiB, Kafka's own default for a message.
+/// The maximum size of a payload and of a key: 1 MiB, about the maximum size of a message that Kafka allows by default.
 pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
-/// The deepest nesting that is read.
+/// The maximum depth of nested objects and arrays.
 pub const MAX_DEPTH: usize = 32;
 
-/// Checks one message's payload, whatever its time; `None` is a tombstone.
+/// Checks a message's payload, and accepts any future timestamp. `None` is a tombstone.
 ///
 /// ```
 /// use ccstream_core::event::Cents;
@@ -37,7 +37,7 @@ pub fn validate(payload: Option<&[u8]>) -> Result<Transaction<'_>, Rejection> {
     validate_until(payload, Micros(i64::MAX))
 }
 
-/// Checks one message's payload, whose time must not be later than `latest`.
+/// Checks a message's payload, whose timestamp must not be later than `latest`.
 ///
 /// ```
 /// use ccstream_core::event::Micros;
@@ -76,12 +76,14 @@ pub fn validate_until(payload: Option<&[u8]>, latest: Micros) -> Result<Transact
     }
 }
 
-/// Checks a message's key, which is held as long as its row. Errors: it is larger than a payload may be.
+/// Checks the size of a message's key, since the key is held in memory together with the row. Fails if the key is
+/// larger than [`MAX_PAYLOAD_BYTES`].
 pub fn check_key(key: Option<&[u8]>) -> Result<(), Rejection> {
     match key.map_or(0, <[u8]>::len) {
         0..=MAX_PAYLOAD_BYTES => Ok(()),
         len => {
-            Err(Rejection::new(Reason::TooLarge, format!("a key of {len} bytes, at most {MAX_PAYLOAD_BYTES} are read")))
+            let detail = format!("the key has {len} bytes; at most {MAX_PAYLOAD_BYTES} are accepted");
+            Err(Rejection::new(Reason::TooLarge, detail))
         }
     }
 }
@@ -93,12 +95,15 @@ fn in_the_future(moment: Micros, latest: Micros) -> Rejection {
     Datum::Instant(latest).push_json(&mut text);
     Rejection::new(
         Reason::InTheFuture,
-        format!("timestamp {}, the latest that is taken by the consumer's clock", String::from_utf8_lossy(&text)),
+        format!(
+            "timestamp {}, the latest that is accepted by the consumer's clock; check the sender's clock",
+            String::from_utf8_lossy(&text)
+        ),
     )
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Rejection {
-    // Of a text that ends too soon, its last word is none of another language's.
+    // Truncated JSON may end in a part of a word. That word says nothing about the sender.
     match looks::slip(text, error.line(), error.column()).filter(|_| !error.is_eof()) {
         Some(what) => Rejection::new(Reason::InvalidJson, format!("{error}; {what}")),
         None => invalid_json(error),
@@ -109,11 +114,11 @@ fn invalid_json(error: &serde_json::Error) -> Rejection {
     Rejection::new(Reason::InvalidJson, error.to_string())
 }
 
-/// Size, presence, UTF-8, the first byte, depth.
+/// Checks a payload as a whole: presence, size, UTF-8, first character, and depth. Returns its text.
 fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
     let bytes = payload.ok_or_else(|| Rejection::new(Reason::Tombstone, "the payload is null"))?;
     if bytes.len() > MAX_PAYLOAD_BYTES {
-        let detail = format!("{} bytes, at most {MAX_PAYLOAD_BYTES} are read", bytes.len());
+        let detail = format!("the payload has {} bytes; at most {MAX_PAYLOAD_BYTES} are accepted", bytes.len());
         return Err(Rejection::new(Reason::TooLarge, detail));
     }
     if bytes.is_empty() {
@@ -121,12 +126,12 @@ fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let what = looks::bytes(bytes).map_or_else(String::new, |what| format!("; {what}"));
-        Rejection::new(Reason::InvalidUtf8, format!("not UTF-8 at byte {}{what}", error.valid_up_to()))
+        Rejection::new(Reason::InvalidUtf8, format!("the payload is not UTF-8 at byte {}{what}", error.valid_up_to()))
     })?;
-    // White space as RFC 8259 has it, which allows to ignore a byte order mark as well.
+    // RFC 8259 defines these four characters as white space, and allows parsers to ignore a byte order mark.
     let text = text.trim_start_matches('\u{feff}').trim_start_matches([' ', '\t', '\n', '\r']);
     let Some(first) = text.chars().next() else {
-        return Err(Rejection::new(Reason::Empty, "the payload is white space alone"));
+        return Err(Rejection::new(Reason::Empty, "the payload is only white space"));
     };
     if first != '{' {
         let what = looks::bytes(text.as_bytes()).map_or_else(String::new, |what| format!("; {what}"));
@@ -134,14 +139,14 @@ fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
         return Err(Rejection::new(Reason::NotAnObject, detail));
     }
     if is_too_deep(text.as_bytes()) {
-        let detail = format!("nested deeper than {MAX_DEPTH} levels");
+        let detail = format!("the payload is nested deeper than {MAX_DEPTH} levels");
         return Err(Rejection::new(Reason::TooDeep, detail));
     }
     Ok(text)
 }
 
 fn is_too_deep(bytes: &[u8]) -> bool {
-    // Depth cannot exceed the number of opening brackets, and nearly every message has one.
+    // The depth cannot exceed the number of opening brackets, and nearly all messages have only one.
     if memchr::memchr2_iter(b'{', b'[', bytes).nth(MAX_DEPTH).is_none() {
         return false;
     }
@@ -164,17 +169,18 @@ fn is_too_deep(bytes: &[u8]) -> bool {
     false
 }
 
-/// Keys that stand there twice, two names that disagree, required fields that are absent.
+/// Fails if a key appears more than once, the two names of a field have different values, or a required field is
+/// absent.
 fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
     if let Some(key) = event.repeated_key {
-        return Err(Rejection::new(Reason::RepeatedKey, format!("{key:?} stands there twice")));
+        return Err(Rejection::new(Reason::RepeatedKey, format!("the key {key:?} appears more than once")));
     }
     for ((field, value), other) in FIELDS.iter().zip(&event.values).zip(&event.other_values) {
         let (Some(value), Some(other)) = (value, other) else { continue };
         let read = |raw| codec::read_value(raw, event.plain).map_err(|error| invalid_json(&error));
         if !is_same(field, &read(value)?, &read(other)?) {
             let other_key = field.other_key.unwrap_or_default();
-            let detail = format!("{:?} and {other_key:?} name the same field and differ", field.key);
+            let detail = format!("{:?} and {other_key:?} are names of one field, but their values differ", field.key);
             return Err(Rejection::new(Reason::ConflictingNames, detail));
         }
     }
@@ -192,7 +198,7 @@ fn check_keys(event: &RawEvent<'_>) -> Result<(), Rejection> {
 
 fn is_same(field: &Field, value: &Value<'_>, other: &Value<'_>) -> bool {
     value == other
-        // Null is absent.
+        // A null counts as absent.
         || matches!((value, other), (Value::Null, _) | (_, Value::Null))
         || match (field.sql_type, written(value), written(other)) {
             (SqlType::Id(_) | SqlType::Text(_), Some(one), Some(two)) => one == two,
@@ -201,7 +207,7 @@ fn is_same(field: &Field, value: &Value<'_>, other: &Value<'_>) -> bool {
         }
 }
 
-/// A number or a text, as it is written.
+/// Returns the characters of a number or a string.
 fn written<'v>(value: &'v Value<'_>) -> Option<&'v str> {
     match value {
         Value::Number(text) => Some(text),
@@ -214,7 +220,7 @@ fn amount(text: &str) -> Result<i64, DecimalError> {
     scaled(text, 2, Cents::MAX.0 as u64)
 }
 
-/// Reads one field's value; null is absent.
+/// Reads the value of a field; None if it is null, which counts as absent.
 fn read_field<'a>(field: &Field, raw: &'a str, plain: bool) -> Result<Option<Datum<'a>>, Rejection> {
     let value = codec::read_value(raw, plain).map_err(|error| invalid_json(&error))?;
     Ok(Some(match (field.sql_type, value) {
@@ -245,8 +251,8 @@ fn read_field<'a>(field: &Field, raw: &'a str, plain: bool) -> Result<Option<Dat
             Datum::Flag(flag)
         }
         (wanted, value) => {
-            let wanted = if field.is_code { "a text or a whole number" } else { wanted.wanted() };
-            let detail = format!("{:?} is {}, not {wanted}", field.key, value.type_name());
+            let wanted = if field.is_code { "a string or a whole number" } else { wanted.wanted() };
+            let detail = format!("{:?} is {}; it must be {wanted}", field.key, value.type_name());
             return Err(Rejection::new(Reason::WrongType, detail));
         }
     }))
@@ -256,7 +262,7 @@ fn is_whole(number: &str) -> bool {
     number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-/// The flag that a number, or a text, is.
+/// Reads the characters of a number or a string as a flag.
 fn flag_of(text: &str) -> Option<bool> {
     match text {
         "1" | "true" => Some(true),
@@ -268,7 +274,7 @@ fn flag_of(text: &str) -> Option<bool> {
 fn read_text<'a>(field: &Field, text: Cow<'a, str>, plain: bool) -> Result<Datum<'a>, Rejection> {
     check_text(field, field.sql_type.max_chars().unwrap_or_default(), &text, plain)?;
     if matches!(field.sql_type, SqlType::Text(_)) && card_number::is_in(text.as_bytes()) {
-        return Err(Rejection::new(Reason::CardNumber, format!("{:?} holds a card number", field.key)));
+        return Err(Rejection::new(Reason::CardNumber, format!("{:?} contains a card number", field.key)));
     }
     Ok(Datum::Text(text))
 }
@@ -277,26 +283,26 @@ fn check_text(field: &Field, max_chars: usize, text: &str, plain: bool) -> Resul
     if field.not_empty && text.is_empty() {
         return Err(Rejection::new(Reason::EmptyText, format!("{:?} is empty", field.key)));
     }
-    // Bytes are never fewer than characters, so most texts need no counting.
+    // A text never has more characters than bytes, so most texts need no counting.
     if text.len() > max_chars {
         let chars = text.chars().count();
         if chars > max_chars {
-            let detail = format!("{:?} has {chars} characters, at most {max_chars} are stored", field.key);
+            let detail = format!("{:?} has {chars} characters; at most {max_chars} are accepted", field.key);
             return Err(Rejection::new(Reason::TextTooLong, detail));
         }
     }
-    // Only an escape can stand for NUL.
+    // JSON allows NUL only as an escape.
     if !plain && memchr::memchr(0, text.as_bytes()).is_some() {
-        return Err(Rejection::new(Reason::NulCharacter, format!("{:?} holds a NUL character", field.key)));
+        return Err(Rejection::new(Reason::NulCharacter, format!("{:?} contains a NUL character", field.key)));
     }
     Ok(())
 }
 
-/// At most this much of a bad value is quoted in a detail.
+/// The maximum number of characters of an invalid value that a detail quotes.
 const QUOTED_CHARS: usize = 40;
 
 fn quote(text: &str) -> String {
-    // Masked before it is cut: what is left of a card number must not escape the mask.
+    // Masking comes before truncation, because a part of a card number would not be recognized.
     let masked = card_number::mask(text.as_bytes());
     let text = &*String::from_utf8_lossy(&masked);
     if text.chars().nth(QUOTED_CHARS).is_none() {
@@ -309,7 +315,7 @@ fn bad_amount(field: &Field, text: &str, error: DecimalError) -> Rejection {
     let why = match error {
         DecimalError::NotANumber => "is not a number",
         DecimalError::TooFine => "has more than two decimals",
-        DecimalError::TooLarge => "is beyond 99999999.99",
+        DecimalError::TooLarge => "is not from -99999999.99 to 99999999.99",
     };
     Rejection::new(Reason::InvalidAmount, format!("{:?} {} {why}", field.key, quote(text)))
 }
@@ -324,7 +330,7 @@ fn read_share(field: &Field, text: &str) -> Result<u8, Rejection> {
     }
 }
 
-/// A number as JSON writes it: neither NaN nor infinity, and no plus.
+/// Reads a JSON number. NaN, infinity and a plus sign are not allowed.
 fn real(text: &str) -> Option<f64> {
     is_number(text).then(|| text.parse().ok()).flatten()
 }
@@ -333,7 +339,7 @@ fn read_degrees(field: &Field, text: &str, limit: f64) -> Result<f64, Rejection>
     match real(text) {
         Some(degrees) if degrees.abs() <= limit => Ok(degrees),
         _ => {
-            let detail = format!("{:?} {} is not within {limit} degrees of 0", field.key, quote(text));
+            let detail = format!("{:?} {} is not from -{limit} to {limit} degrees", field.key, quote(text));
             Err(Rejection::new(Reason::InvalidCoordinate, detail))
         }
     }
@@ -355,10 +361,11 @@ fn read_instant(
         .map_err(|why| Rejection::new(Reason::InvalidTimestamp, format!("{:?} {} {why}", field.key, quote(text))))
 }
 
-const NO_MOMENT: &str = "is not a moment as RFC 3339 or ISO 8601 writes it";
+const NO_MOMENT: &str = "is not a time in the format of RFC 3339 or ISO 8601";
 
-/// Reads a moment as RFC 3339 (any offset) or ISO 8601 writes it, or a number since 1970 ([`parse_epoch`]); without an
-/// offset it is UTC, a date alone is its midnight. Digits beyond the microsecond are cut off.
+/// Reads a time in the format of RFC 3339 (with any offset) or ISO 8601, or a number since 1970 ([`parse_epoch`]). A
+/// time without an offset is UTC, and a date without a time is midnight. Digits after the microsecond are cut off. The
+/// error is worded to follow the text.
 ///
 /// ```
 /// use ccstream_core::event::Micros;
@@ -370,9 +377,10 @@ pub fn parse_moment(text: &str) -> Result<Micros, &'static str> {
     if is_number(text) {
         return parse_epoch(text);
     }
-    // YYYY-MM-DD must stand first; ISO's other forms (week dates, no hyphens) are not read.
+    // The text must begin with YYYY-MM-DD. Other forms of ISO 8601 (week dates, dates without hyphens) are not
+    // accepted.
     let bytes = text.as_bytes();
-    // Nor is a time zone in brackets, which the calendar part alone would ignore.
+    // A time zone in brackets is not accepted either: `parse_datetime` would ignore it.
     if bytes.len() < 10 || bytes.contains(&b'[') || bytes[4] != b'-' || !bytes[..4].iter().all(u8::is_ascii_digit) {
         return Err(NO_MOMENT);
     }

@@ -5,7 +5,7 @@ fn reason(payload: &str) -> Reason {
     validate(Some(payload.as_bytes())).expect_err(payload).reason
 }
 
-/// A valid message with one more or another field.
+/// Returns a valid message with one field added or replaced.
 fn with(field: &str) -> String {
     let key = field.split(':').next().unwrap();
     let base = [r#""transaction_id":"a1""#, r#""amount":1.5"#, r#""timestamp":"2026-11-22T10:15:30Z""#];
@@ -83,7 +83,7 @@ fn every_reason() {
 }
 
 #[test]
-fn every_reason_has_its_own_word() {
+fn every_reason_has_a_different_name() {
     let mut words: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     words.sort_unstable();
     words.dedup();
@@ -91,7 +91,7 @@ fn every_reason_has_its_own_word() {
 }
 
 #[test]
-fn amounts_by_value() {
+fn amounts_are_read_by_value() {
     for (text, cents) in [("12.450", 1245), ("1e2", 10_000), ("-3.10", -310), ("\"7.25\"", 725), ("0", 0)] {
         let payload = with(&format!("\"amount\":{text}"));
         assert_eq!(validate(Some(payload.as_bytes())).unwrap().value, Cents(cents), "{text}");
@@ -127,7 +127,7 @@ fn both_names_with_equal_values() {
 }
 
 #[test]
-fn a_null_is_as_good_as_absent_under_either_name() {
+fn a_null_counts_as_absent_under_either_name() {
     for (fields, city) in [
         (r#""order_id":null,"city":null,"location":"Bonn""#, "Bonn"),
         (r#""order_id":null,"city":"Bonn","location":null"#, "Bonn"),
@@ -158,19 +158,19 @@ fn details_are_masked_and_short() {
 }
 
 #[test]
-fn brackets_in_a_text_are_no_depth() {
+fn brackets_in_a_text_do_not_count_as_nesting() {
     let payload = with(&format!("\"merchant\":\"{}\"", "[".repeat(100)));
     assert!(validate(Some(payload.as_bytes())).is_ok());
 }
 
 proptest::proptest! {
-    /// Every byte string ends as exactly one of valid or rejected: nothing panics.
+    /// No byte string makes the checks panic.
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
         let _ = validate(Some(&bytes));
     }
 
-    /// Brackets, quotes and keys at random, where the interesting states are.
+    /// No random combination of brackets, quotes and keys makes the checks panic.
     #[test]
     fn any_jsonish(text in r#"\{("(order_id|value|timestamp|city|x)":("[a\\u0"]{0,3}"|[-0-9.eE]{0,6}|[\[\]{}]{0,3}|null|true),?){0,6}\}?"#) {
         let _ = validate(Some(text.as_bytes()));
@@ -192,7 +192,7 @@ fn a_score_is_a_number_from_0_to_1() {
 }
 
 #[test]
-fn whole_numbers_are_ids_and_codes_and_texts_are_numbers() {
+fn ids_may_be_whole_numbers_and_numbers_may_be_texts() {
     let payload = with(
         r#""transaction_id":1001,"mcc":5411,"card_last4":4242,"latitude":"41.88","longitude":"-8.763e1","order_id":"1001","risk_flag":"1""#,
     );
@@ -214,14 +214,14 @@ fn white_space_and_a_byte_order_mark_may_come_first() {
 }
 
 #[test]
-fn a_detail_says_what_a_message_looks_like() {
+fn a_detail_has_a_hint_on_the_mistake() {
     let event = with(r#""mcc":"5411""#);
     let registry = |inner: &[u8]| [&[0, 0, 0, 0, 42], inner].concat();
     let utf16: Vec<u8> = event.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (payload, reason, part) in [
         (serde_json::to_vec(&event).unwrap(), Reason::NotAnObject, "encoded twice"),
         (format!("[{event}]").into_bytes(), Reason::NotAnObject, "an array"),
-        (registry(b"\x08ab12"), Reason::NotAnObject, "Avro or Protobuf with a schema registry's head (schema 42)"),
+        (registry(b"\x08ab12"), Reason::NotAnObject, "schema 42"),
         (registry(b"\x08\xff"), Reason::InvalidUtf8, "schema registry"),
         (registry(event.as_bytes()), Reason::NotAnObject, "JSON Schema"),
         (b"\x1f\x8b\x08\xff".to_vec(), Reason::InvalidUtf8, "gzip"),
@@ -231,10 +231,10 @@ fn a_detail_says_what_a_message_looks_like() {
         (format!(r#"{{"before":null,"after":{event},"op":"c"}}"#).into_bytes(), Reason::MissingField, "Debezium"),
         (format!(r#"{{"specversion":"1.0","data":{event}}}"#).into_bytes(), Reason::MissingField, "CloudEvent"),
         (format!(r#"{{"data":{event}}}"#).into_bytes(), Reason::MissingField, "may be within"),
-        (with(r#""V3":NaN"#).into_bytes(), Reason::InvalidJson, "NaN is no number"),
-        (with(r#""V3":-Infinity"#).into_bytes(), Reason::InvalidJson, "-Infinity is no number"),
+        (with(r#""V3":NaN"#).into_bytes(), Reason::InvalidJson, "; NaN is"),
+        (with(r#""V3":-Infinity"#).into_bytes(), Reason::InvalidJson, "; -Infinity is"),
         (with("\"V3\":\n\n  None").into_bytes(), Reason::InvalidJson, "Python"),
-        (b"{'order_id': 1}".to_vec(), Reason::InvalidJson, "quotes are double"),
+        (b"{'order_id': 1}".to_vec(), Reason::InvalidJson, "double quotes"),
         (b"{}".to_vec(), Reason::MissingField, "is absent or null"),
     ] {
         let rejection = validate(Some(&payload)).unwrap_err();
