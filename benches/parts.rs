@@ -1,4 +1,5 @@
-//! What one message costs at each step that has no service in it: `cargo bench --manifest-path benches/Cargo.toml`.
+//! Measures the steps of processing a message that need no service. Run with
+//! `cargo bench --manifest-path benches/Cargo.toml`.
 
 #![allow(missing_docs, reason = "criterion's macro makes a public function")]
 
@@ -10,7 +11,7 @@ use ccstream_core::generate::{Clock, Generator, Pace};
 use ccstream_core::validate::validate;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// Messages that differ, so that no branch is always the same.
+/// The number of different messages, which keep the processor from predicting all branches.
 const MESSAGES: usize = 1000;
 
 fn generator() -> Generator {

@@ -1,4 +1,4 @@
-//! Texts as a general JSON reader sees them, and transactions written and read again.
+//! Compares the decoding of any text with that of serde_json, and reads written transactions back.
 
 #![no_main]
 
@@ -20,7 +20,7 @@ enum Input {
     Written(Written),
 }
 
-/// A value for each field, of which its type takes what it can.
+/// Holds values for each field. The field's type determines which of them is used.
 #[derive(Debug, Arbitrary)]
 struct Written {
     values: [Option<Any>; COUNT],
@@ -38,14 +38,14 @@ fuzz_target!(|input: Input| match input {
     Input::Written(written) => check_written(written),
 });
 
-/// Sound to us is sound to a general reader, and each field has the text that it gives it.
+/// A text is valid if and only if serde_json accepts it, and each field's value has the same text in both.
 fn check_text(text: &str) {
     let (event, theirs) = match (decode(text), serde_json::from_str::<BTreeMap<String, &RawValue>>(text)) {
         (Ok(event), Ok(theirs)) => (event, theirs),
         (Err(_), Err(_)) => return,
         (ours, theirs) => panic!("{text}: {:?}, {:?}", ours.err(), theirs.err()),
     };
-    // Of a key that stands there twice it keeps the last, as we do.
+    // Both keep the last value of a duplicate key.
     for (at, field) in FIELDS.iter().enumerate() {
         let raw = |key: &str| theirs.get(key).map(|value| value.get());
         let (named, other) = (raw(field.key), field.other_key.and_then(raw));
@@ -54,7 +54,7 @@ fn check_text(text: &str) {
     }
 }
 
-/// A transaction that we write is read as the same, or refused for what is in it.
+/// A transaction that is written and read again is unchanged, unless its values are invalid.
 fn check_written(written: Written) {
     let mut transaction = Transaction::default();
     for (place, any) in Place::all().zip(written.values) {
@@ -72,7 +72,7 @@ fn check_written(written: Written) {
     }
     let mut payload = Vec::new();
     Encoder::new().encode(&transaction, &mut payload);
-    assert!(decode(std::str::from_utf8(&payload).expect("we write UTF-8")).is_ok());
+    assert!(decode(std::str::from_utf8(&payload).expect("written JSON is UTF-8")).is_ok());
     if let Ok(read) = validate(Some(&payload)) {
         assert_eq!(read, transaction);
     }

@@ -1,4 +1,4 @@
-//! Any bytes: exactly one of valid or rejected, and each keeps what is promised of it.
+//! Checks that any bytes are either a transaction within its limits, or a rejection without a card number.
 
 #![no_main]
 
@@ -14,10 +14,10 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|payload: &[u8]| match validate(Some(payload)) {
     Ok(transaction) => {
         check_limits(&transaction);
-        // Written by us and read again it is the same.
+        // A transaction that is written and read again is unchanged.
         let mut again = Vec::new();
         Encoder::new().encode(&transaction, &mut again);
-        assert_eq!(validate(Some(&again)).expect("we wrote it"), transaction);
+        assert_eq!(validate(Some(&again)).expect("a written transaction is valid"), transaction);
     }
     Err(rejection) => {
         assert!(!rejection.detail.is_empty());
@@ -25,7 +25,7 @@ fuzz_target!(|payload: &[u8]| match validate(Some(payload)) {
     }
 });
 
-/// What the columns of `orders` hold, told from the table of fields.
+/// The values are within the limits in the list of fields, so the columns of `orders` can hold them.
 fn check_limits(transaction: &Transaction<'_>) {
     assert!(transaction.value.0.abs() <= Cents::MAX.0);
     assert!((0..Micros::END.0).contains(&transaction.timestamp.0));

@@ -1,4 +1,4 @@
-//! Prints the lists that `make generate` writes what is literal from, as JSON: settings, and dimensions.
+//! Prints the settings and the dimensions as JSON. `make generate` writes code and documentation from it.
 
 use ccstream_core::settings::{
     ConsumerConfig, EngineConfig, KafkaConfig, Kind, ProducerConfig, Setting, Settings, Value,
@@ -42,7 +42,7 @@ fn settings<C: Settings>() -> Vec<serde_json::Value> {
     C::SETTINGS.iter().map(setting).collect()
 }
 
-#[allow(clippy::print_stdout, reason = "what it is for")]
+#[allow(clippy::print_stdout, reason = "printing is the purpose of this program")]
 fn main() {
     let titled = ATTRIBUTES.iter().filter_map(|attribute| Some((attribute.name, attribute.title?)));
     let lists = json!({

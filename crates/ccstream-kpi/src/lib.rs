@@ -1,11 +1,11 @@
-//! KPIs that are exact and live in any slice: the rows of `orders` in memory, as dictionary-coded columns. Nothing here
-//! talks to a service; whoever has rows (`ccstream-services`' live engine) feeds them in.
+//! Computes exact KPIs of any slice of `orders`. The rows are held in memory as dictionary-coded columns. This crate
+//! contacts no service: the live engine in `ccstream-services` reads the rows and adds them.
 //!
 //! ```text
 //! binary COPY ──> rows: decode ─> columns
 //!                                   │
-//!                                   ├─> query: chunk: filter, what each row adds
-//!                                   │          state: totals and groups, carried forward by new rows alone
+//!                                   ├─> query: chunk: the filter, and the figures of each row
+//!                                   │          state: totals and groups, updated from new rows only
 //!                   answer <── kept queries <────┘
 //! ```
 

@@ -1,4 +1,4 @@
-//! Groups by a column of numbers, over columns that belong to somebody else: nothing is copied of them.
+//! Groups and measures columns of numbers that the caller owns. The columns are not copied as a whole.
 
 use std::collections::HashMap;
 use std::thread;
@@ -6,12 +6,12 @@ use std::thread;
 use crate::rows::multiset::rank;
 use ccstream_core::error::{Error, Result};
 
-/// A column to measure.
+/// Borrows a column to measure.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
-    /// Whole numbers.
+    /// A column of integers.
     Whole(&'a [i64]),
-    /// Numbers; NaN is absent.
+    /// A column of floats; NaN means that the value is absent.
     Real(&'a [f64]),
 }
 
@@ -31,27 +31,27 @@ impl Values<'_> {
     }
 }
 
-/// What to measure of a group's values.
+/// Lists the measures of a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Measure {
-    /// Rows, of no column.
+    /// The number of rows, absent values included. It needs no column.
     Count,
-    /// The sum.
+    /// The sum of the values.
     Sum,
-    /// The mean.
+    /// The arithmetic mean of the values.
     Mean,
-    /// The smallest.
+    /// The smallest value.
     Min,
-    /// The greatest.
+    /// The largest value.
     Max,
-    /// The value at a rank, as `percentile_disc`.
+    /// The value at this fraction, from 0 to 1, as PostgreSQL's `percentile_disc` defines it.
     Percentile(f64),
-    /// Different values.
+    /// The number of distinct values.
     Distinct,
 }
 
 impl Measure {
-    /// By its name in Python. Errors: there is none of that name.
+    /// Returns the measure with a name in Python. Fails if there is none.
     pub fn named(name: &str) -> Result<Self> {
         Ok(match name {
             "count" => Self::Count,
@@ -67,7 +67,8 @@ impl Measure {
         })
     }
 
-    /// Of values in any order, absent ones left out; NaN of none.
+    /// Measures the present values, in any order, of a group with `rows` rows. Without values the sum, the mean, the
+    /// extremes and the percentiles are NaN.
     fn of(self, values: &mut [f64], rows: usize) -> f64 {
         match self {
             Self::Count => return rows as f64,
@@ -79,7 +80,7 @@ impl Measure {
             _ => {}
         }
         match self {
-            Self::Count | Self::Distinct => unreachable!("answered above"),
+            Self::Count | Self::Distinct => unreachable!("the match above returns for these"),
             Self::Sum => values.iter().sum(),
             Self::Mean => values.iter().sum::<f64>() / values.len() as f64,
             Self::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
@@ -92,7 +93,9 @@ impl Measure {
     }
 }
 
-/// The groups in rising order, and for each measure their figures. Errors: columns of different lengths.
+/// Groups the rows by `by` and computes the measures of each group, on a number of threads. Returns the groups in
+/// ascending order, and for each measure a column with the figures of the groups. Fails if the columns have different
+/// lengths, or more than `u32::MAX` rows.
 pub fn aggregate(
     by: &[i64],
     measures: &[(Option<Values<'_>>, Measure)],
@@ -100,10 +103,10 @@ pub fn aggregate(
 ) -> Result<(Vec<i64>, Vec<Vec<f64>>)> {
     for (values, _) in measures {
         if values.is_some_and(|values| values.len() != by.len()) {
-            return Err(Error::config("data", "the columns are of different lengths"));
+            return Err(Error::config("data", "the columns have different lengths"));
         }
     }
-    u32::try_from(by.len()).map_err(|_| Error::config("data", "more than 4,294,967,295 rows"))?;
+    u32::try_from(by.len()).map_err(|_| Error::config("data", "the columns have more than 4,294,967,295 rows"))?;
     let mut rows: HashMap<i64, Vec<u32>, hashbrown::DefaultHashBuilder> = HashMap::default();
     for (row, group) in by.iter().enumerate() {
         rows.entry(*group).or_default().push(row as u32);

@@ -1,4 +1,4 @@
-//! What was counted, in the words of the question: names for codes, times for slots, the first few and the rest.
+//! Builds the answer to a query from its counts: replaces codes by names and slots by times, and ranks the groups.
 
 use std::cmp::Reverse;
 
@@ -15,92 +15,95 @@ use crate::rows::outcome::OUTCOMES;
 /// The fractions of p50, p95 and p99.
 const FRACTIONS: [f64; 3] = [0.5, 0.95, 0.99];
 
-/// Figures of all rows in question.
+/// Holds the figures of all rows that a query selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Counts and sum.
+    /// Counts and the sum of the amounts.
     pub figures: Figures,
-    /// The smallest amount in cents.
+    /// The smallest amount in cents; None if there is no amount.
     pub min: Option<i64>,
-    /// The greatest.
+    /// The largest amount in cents; None if there is no amount.
     pub max: Option<i64>,
-    /// p50, p95 and p99 in cents, exact: `percentile_disc`.
+    /// The exact p50, p95 and p99 in cents, as PostgreSQL's `percentile_disc` defines them.
     pub percentiles: [Option<i64>; 3],
-    /// Different cards.
+    /// The number of distinct cards.
     pub cards: u64,
 }
 
-/// What groups are called.
+/// Holds the keys of groups.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Keys {
-    /// A dimension's values; None is unknown.
+    /// Values of a dimension; None if the value is absent.
     Names(Vec<Option<String>>),
-    /// City, country, latitude and longitude in degrees.
+    /// Places, for the dimension `place`.
     Places(Vec<Place>),
-    /// Beginnings of buckets in microseconds since 1970 UTC.
+    /// Starts of buckets, in microseconds since 1970 UTC.
     Times(Vec<i64>),
-    /// Hours of the week from Monday on, or lower edges of amounts in cents.
+    /// Hours of the week, 0 being the first hour of Monday; or lower edges of bins of amounts, in cents.
     Numbers(Vec<i64>),
 }
 
-/// A place on the map.
+/// Describes a place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
-    /// None: unknown.
+    /// The city; None if it is absent.
     pub city: Option<String>,
-    /// None: unknown.
+    /// The country; None if it is absent.
     pub country: Option<String>,
-    /// Degrees.
+    /// Degrees north; None if unknown.
     pub latitude: Option<f64>,
-    /// Degrees.
+    /// Degrees east; None if unknown.
     pub longitude: Option<f64>,
 }
 
-/// One grouping's answer: as many elements in each list as there are keys, or none where it was not asked for.
+/// Holds the answer for one grouping. Unless stated otherwise, each list has one element for each key, or is empty if
+/// it was not asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// The grouping.
     pub by: By,
-    /// The groups.
+    /// The keys of the groups.
     pub keys: Keys,
-    /// Their figures.
+    /// The figures of each group.
     pub figures: Vec<Figures>,
-    /// Smallest and greatest amount in cents.
+    /// The smallest and the largest amount of each group, in cents.
     pub extremes: Vec<Option<(i64, i64)>>,
-    /// p50, p95 and p99 in cents, within 1 %.
+    /// The p50, p95 and p99 of each group in cents, with an error of at most 1 %.
     pub percentiles: Vec<[Option<i64>; 3]>,
-    /// Different cards.
+    /// The number of distinct cards in each group.
     pub cards: Vec<u64>,
-    /// Of a trend: rows of each key in each of `times`, key by key.
+    /// For a trend, the number of rows of each key in each bucket: the buckets of the first key, then of the second,
+    /// etc.
     pub trend: Vec<u32>,
-    /// Of a trend: the beginnings of its buckets.
+    /// For a trend, the starts of its buckets.
     pub times: Vec<i64>,
-    /// Of a series: the ends of its buckets.
+    /// For a grouping by time, the ends of its buckets.
     pub ends: Vec<i64>,
-    /// Groups that are not among the first few, and what they add up to; of a series, the rows without a time.
+    /// The number of groups that are left out by `top`, and the sum of their figures. For a grouping by time, the
+    /// number is 0 and the figures count the rows without a time.
     pub other: (usize, Figures),
 }
 
-/// An answer.
+/// Holds the answer to a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The moment that it is true for.
+    /// The moment at which the answer is exact, in microseconds since 1970 UTC.
     pub at: i64,
-    /// From when, and before when; None for all of time.
+    /// The start (inclusive) and end (exclusive) of the range in microseconds since 1970 UTC; None for all of time.
     pub range: Option<(i64, i64)>,
-    /// Microseconds of a bucket, where there are any.
+    /// The width of a bucket in microseconds; None if the query has no buckets.
     pub width: Option<i64>,
-    /// Whose amounts were added up; None: those of rows that name none.
+    /// The currency whose amounts are summed; None for the amounts of rows without a currency.
     pub currency: Option<String>,
-    /// All rows of the range.
+    /// The figures of all rows in the range.
     pub totals: Totals,
-    /// All rows of the range before, if asked for.
+    /// The figures of all rows in the preceding range of equal length; None if they were not asked for.
     pub before: Option<Totals>,
-    /// As the query's groupings.
+    /// The answers for the query's groupings, in their order.
     pub tables: Vec<Table>,
 }
 
-/// The figures of all rows.
+/// Returns the figures of all rows.
 fn total(state: &State, columns: &Columns) -> Figures {
     let mut figures = Figures::default();
     for (kind, cell) in (0..).zip(&state.kinds) {
@@ -145,7 +148,7 @@ fn table(grouping: &Grouping, groups: &Groups, state: &State, query: &Query, col
     }
 }
 
-/// The figures of every group.
+/// Returns the figures of every group.
 fn figures_of(grouping: &Grouping, groups: &Groups) -> Vec<Figures> {
     let outcomes = if grouping.outcomes { OUTCOMES } else { 1 };
     let figures = |cells: &[CountAndSum]| {
@@ -158,7 +161,7 @@ fn figures_of(grouping: &Grouping, groups: &Groups) -> Vec<Figures> {
     groups.cells.chunks_exact(outcomes).map(figures).collect()
 }
 
-/// The figures of every value of a part of the kind.
+/// Returns the figures of every value of an attribute that is a part of the kind, by summing over the kinds.
 fn figures_by_part(attribute: Attribute, state: &State, columns: &Columns) -> Vec<Figures> {
     let mut figures = vec![Figures::default(); columns.dictionary(attribute).len()];
     for (kind, cell) in (0..).zip(&state.kinds) {
@@ -167,7 +170,7 @@ fn figures_by_part(attribute: Attribute, state: &State, columns: &Columns) -> Ve
     figures
 }
 
-/// All that was counted of the groups in that order.
+/// Fills in what was counted for the groups, in the given order.
 fn fill(mut table: Table, grouping: &Grouping, groups: &Groups, figures: &[Figures], order: &[usize]) -> Table {
     table.figures = order.iter().map(|group| figures[*group]).collect();
     if grouping.extremes {
@@ -185,7 +188,7 @@ fn fill(mut table: Table, grouping: &Grouping, groups: &Groups, figures: &[Figur
     table
 }
 
-/// The name of a dimension's group; of a place the city's.
+/// Returns the name of a group of a dimension. The name of a place is its city's.
 fn name(dimension: Dimension, group: usize, columns: &Columns) -> Option<&str> {
     match dimension.attribute() {
         Some(attribute) => columns.dictionary(attribute).name(group as u32),
@@ -193,13 +196,13 @@ fn name(dimension: Dimension, group: usize, columns: &Columns) -> Option<&str> {
     }
 }
 
-/// The groups that have rows, those with the most first, those with as many by their names; and the rest of them, in no
-/// order.
+/// Ranks the groups that have rows by the number of rows, the largest first, and those with equal numbers by name.
+/// Returns the first `top` groups in this order, and the others in no particular order.
 ///
-/// Only the groups that are shown are sorted, and names are compared where their beginnings are the same: of 300,000
-/// merchants with a row each, sorting all by name took seconds.
+/// Only the first `top` groups are sorted, and whole names are compared only if their first bytes are equal. Sorting
+/// all names of 300,000 merchants with one row each took seconds.
 fn rank(rows: &[u64], dimension: Dimension, top: Option<usize>, columns: &Columns) -> (Vec<usize>, Vec<usize>) {
-    // The order of UTF-8's bytes is that of its characters.
+    // The bytes of UTF-8 have the same order as the characters.
     let name = |group: usize| match dimension.attribute() {
         Some(attribute) => columns.dictionary(attribute).raw(group as u32),
         None => columns.raw_name(Attribute::CITY, group as u32),
@@ -225,7 +228,7 @@ fn rank(rows: &[u64], dimension: Dimension, top: Option<usize>, columns: &Column
     (groups(order), groups(rest))
 }
 
-/// A name's first eight bytes, as a number that is ordered as they are.
+/// Returns the first eight bytes of a name, as a number with the same order.
 fn beginning(name: Option<&[u8]>) -> u64 {
     let mut first = [0; 8];
     for (to, from) in first.iter_mut().zip(name.unwrap_or_default()) {
@@ -267,7 +270,8 @@ fn keys(dimension: Dimension, order: &[usize], columns: &Columns) -> Keys {
     Keys::Places(order.iter().map(place).collect())
 }
 
-/// The numbers of the buckets to show: of a range that moves on all of it, else from the first with rows to the last.
+/// Returns the numbers of the buckets to show: all buckets of a window that moves with time, otherwise those from the
+/// first to the last with rows.
 fn shown(buckets: &Buckets, state: &State, query: &Query, has_rows: impl Fn(usize) -> bool) -> Vec<i64> {
     if let (Window::Last(_), Some((from, _))) = (query.window, state.range) {
         return buckets.numbers().filter(|number| buckets.start(number + 1) > from).collect();
@@ -364,7 +368,7 @@ mod tests {
     use super::*;
     use crate::rows::columns::OrderRow;
 
-    /// The names in the order in which they are shown, and how many are left out.
+    /// Returns the names in the order in which they are shown, and the number of names left out.
     fn ranked(counts: &[(Option<&str>, u64)], top: Option<usize>) -> (Vec<Option<String>>, usize) {
         let mut columns = Columns::default();
         for (name, _) in counts {

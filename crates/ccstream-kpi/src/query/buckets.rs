@@ -1,5 +1,5 @@
-//! Time in buckets of one width. The buckets of a range lie in a ring, each in a slot of its own, so that a
-//! range that moves on reuses the slots of those that leave.
+//! Divides time into buckets of one width. The buckets of a range are the slots of a ring buffer: when the range moves
+//! on, the buckets that enter it reuse the slots of those that leave.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::rows::cards::FEW;
 use crate::rows::codes::{DAY, SECOND};
 use ccstream_core::error::{Error, Result};
 
-/// Widths that people read easily, in seconds.
+/// Widths that are easy to read, in seconds.
 const WIDTHS: [i64; 24] = [
     1,
     2,
@@ -37,21 +37,22 @@ const WIDTHS: [i64; 24] = [
     365 * 86_400,
     3650 * 86_400,
 ];
-/// Where no width is asked for there are no more buckets than this and the two at the edges.
+/// The maximum number of buckets if no width is asked for. The two at the edges of the range are not counted.
 const WANTED: i64 = 60;
 
-/// A run of buckets.
+/// Describes consecutive buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Buckets {
     grid: Arc<Grid>,
     /// The number of the first bucket.
     pub(crate) first: i64,
-    /// How many there are: the size of the ring.
+    /// The number of buckets, which is the size of the ring.
     pub(crate) len: usize,
 }
 
 impl Buckets {
-    /// Those of a query, at a moment, over rows of that span; None where it has no need of them.
+    /// Returns the buckets of a query at the moment `now`; None if it needs none. `span` is the first and last time of
+    /// all rows. Fails with [`Error::Config`] if there would be more than [`MAX_BUCKETS`].
     pub(crate) fn of(query: &Query, now: i64, span: Option<(i64, i64)>) -> Result<Option<Self>> {
         if !query.needs_time() {
             return Ok(None);
@@ -65,18 +66,18 @@ impl Buckets {
         let grid = Arc::new(Grid::new(width, &query.offsets));
         let (first, last) = (grid.number(from), grid.number(to));
         let count = match query.window {
-            // As many wherever in a bucket the range begins: it moves on.
+            // The range moves on, so there must be enough buckets wherever within a bucket it begins.
             Window::Last(length) => (length + grid.gain() + width - 1) / width + 1,
             _ => last - first + 1,
         };
         if count > MAX_BUCKETS {
             return Err(Error::config(
                 "width",
-                format!("{count} buckets are more than {MAX_BUCKETS}; take a greater width or a shorter range"),
+                format!("{count} buckets are more than {MAX_BUCKETS}; use a greater width or a shorter range"),
             ));
         }
         let len = match query.window {
-            // All time goes on growing: there is room for it.
+            // All of time keeps growing, so the ring has room for more buckets.
             Window::All => (count as usize).max(if query.width.is_none() { FEW } else { count as usize * 5 / 4 + 8 }),
             _ => count as usize,
         };
@@ -84,12 +85,13 @@ impl Buckets {
         Ok(Some(Self { grid, first, len }))
     }
 
-    /// The width of a bucket in microseconds; one in which the clocks change may be longer or shorter.
+    /// Returns the width of a bucket in microseconds. A bucket in which the offset from UTC changes may be longer or
+    /// shorter.
     pub(crate) fn width(&self) -> i64 {
         self.grid.width
     }
 
-    /// The bucket of a time.
+    /// Returns the number of the bucket that contains a time.
     pub(crate) fn number(&self, time: i64) -> i64 {
         self.grid.number(time)
     }
@@ -98,29 +100,29 @@ impl Buckets {
         self.first..self.first + self.len as i64
     }
 
-    /// A bucket's place in the ring.
+    /// Returns the slot of a bucket in the ring.
     pub(crate) fn slot(&self, number: i64) -> usize {
         number.rem_euclid(self.len as i64) as usize
     }
 
-    /// When a bucket begins.
+    /// Returns the start of a bucket.
     pub(crate) fn start(&self, number: i64) -> i64 {
         self.grid.start(number)
     }
 
-    /// As many buckets, that end with the one just before a time.
+    /// Returns an equal number of buckets, of which the last contains the microsecond before `time`.
     pub(crate) fn before(&self, time: i64) -> Self {
         Self { first: self.number(time - 1) + 1 - self.len as i64, ..self.clone() }
     }
 }
 
-/// The least width that makes no more than so many buckets.
+/// Returns the smallest width that divides a length of time into about `buckets` buckets at most.
 pub(crate) fn width_for(length: i64, buckets: i64) -> i64 {
     let fits = |width: &i64| length / (width * SECOND) <= buckets;
     WIDTHS.into_iter().find(fits).map_or(length / buckets + DAY, |width| width * SECOND)
 }
 
-/// Finds the slots of times that mostly follow each other: the last answer is tried first.
+/// Finds the slots of times. It tries the most recent slot first, since rows are mostly in the order of time.
 #[derive(Debug)]
 pub(crate) struct Finder<'a> {
     buckets: &'a Buckets,
@@ -134,12 +136,12 @@ impl<'a> Finder<'a> {
         Self { buckets, from: i64::MAX, until: i64::MIN, slot: 0 }
     }
 
-    /// A range of time that is in the slot found last.
+    /// Returns a range of time within the slot that was found last.
     pub(crate) fn current(&self) -> (i64, i64) {
         (self.from, self.until)
     }
 
-    /// A time's slot; None outside of all buckets.
+    /// Returns the slot of a time; None if it is outside of all buckets.
     pub(crate) fn slot(&mut self, time: i64) -> Option<u32> {
         if time < self.from || time >= self.until {
             let found = self.buckets.grid.find(time);
@@ -162,7 +164,7 @@ mod tests {
     const HOUR: i64 = 3600 * SECOND;
 
     #[test]
-    fn widths() {
+    fn widths_fit_the_number_of_buckets() {
         assert_eq!(width_for(300 * SECOND, 60), 5 * SECOND);
         assert_eq!(width_for(HOUR, 60), 60 * SECOND);
         assert_eq!(width_for(DAY, 60), 1800 * SECOND);
@@ -184,7 +186,7 @@ mod tests {
             (0..61).map(|n| finder.slot(from + n * 60 * SECOND + 5).unwrap()).collect();
         assert_eq!(slots, (0..61).collect());
         assert_eq!((finder.slot(from - 1), finder.slot(to)), (None, None));
-        // Where a bucket ends just now there are as many, and the first of them is not needed.
+        // If a bucket ends exactly now, the number of buckets is the same, and the first is not needed.
         let sharp = Buckets::of(&query, 1_000_000 * HOUR, None).unwrap().unwrap();
         assert_eq!((sharp.len, sharp.start(sharp.first + 61)), (61, 1_000_000 * HOUR));
         assert_eq!(sharp.before(999_999 * HOUR).numbers().end, sharp.number(999_999 * HOUR));
@@ -196,13 +198,13 @@ mod tests {
         };
         let between = Query { groupings: vec![Grouping::new(By::Time)], ..between };
         assert_eq!(Buckets::of(&between, 0, None).unwrap().unwrap().numbers(), 0..2);
-        // The hour before ends in the bucket in which this one begins.
+        // The preceding hour ends in the bucket in which this hour begins.
         let begin = now - HOUR;
         assert_eq!(buckets.before(begin).numbers().end, buckets.number(begin) + 1);
     }
 
     #[test]
-    fn days_begin_where_people_are() {
+    fn days_begin_at_local_midnight() {
         let query = Query {
             width: Some(DAY),
             offsets: Offsets::fixed(7200),
@@ -213,11 +215,11 @@ mod tests {
         assert_eq!(buckets.start(buckets.number(10 * DAY + 23 * HOUR)), 11 * DAY - 2 * HOUR);
         let absurd = Query { width: Some(SECOND), ..query };
         let error = Buckets::of(&absurd, 0, Some((0, 100 * DAY))).unwrap_err();
-        assert!(error.to_string().contains("take a greater width"), "{error}");
+        assert!(error.to_string().starts_with("width: "), "{error}");
     }
 
     #[test]
-    fn a_range_over_a_change_has_room_for_all_its_days() {
+    fn a_range_across_a_change_of_offset_has_room_for_all_days() {
         const SPRING: i64 = 1_774_746_000 * SECOND;
         let offsets = Offsets::changing(3600, vec![(SPRING, 7200)]);
         let query = Query { window: Window::Last(7 * DAY), width: Some(DAY), offsets, ..Query::default() };
@@ -227,7 +229,7 @@ mod tests {
             let minutes = (0..7 * 24 * 60).map(|minute| now - 7 * DAY + minute * 60 * SECOND);
             minutes.map(|time| finder.slot(time).unwrap()).collect::<std::collections::BTreeSet<_>>().len()
         };
-        // A week from half an hour before midnight, with a day of 23 hours in it, ends half an hour after a midnight.
+        // A week with a day of 23 hours begins half an hour before midnight, so it ends half an hour after midnight.
         let midnight = SPRING - 2 * HOUR;
         assert_eq!(slots(midnight - DAY - HOUR / 2 + 7 * DAY), 9);
         assert_eq!(slots(midnight - 2 * DAY + 7 * DAY), 8);

@@ -1,5 +1,5 @@
-//! A few rows of a block at a time, few enough for the processor's nearest cache: which of them pass the
-//! filter, and what each adds to a group.
+//! Processes a few rows of a block at a time, so that they fit in the processor's first-level cache: selects those that
+//! pass the filter, and computes what each adds to its group.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -16,35 +16,37 @@ use crate::rows::codes::{ABSENT, Amounts, with_codes};
 use crate::rows::columns::Columns;
 use crate::rows::outcome::{IS_APPROVED, IS_DECIDED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
 
-/// Rows looked at together.
+/// The number of rows that are processed together.
 pub(crate) const ROWS: usize = crate::rows::block::SPAN;
-/// The slot of a row outside of every bucket.
+/// The slot or group of a row that is in none.
 pub(crate) const NOWHERE: u32 = u32::MAX;
 
-/// What rows add up to: how many they are, and in the upper half how many amounts; and the sum in cents.
+/// Sums up rows. The first number has the count of rows in its lower 32 bits and the count of amounts in its upper 32
+/// bits; the second is the sum of the amounts in cents. Both wrap, so that adding a negated cell subtracts it.
 pub(crate) type CountAndSum = [u64; 2];
 
-/// What rows add up to, by name.
+/// Holds the counts and the sum of the amounts of a set of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
-    /// Rows.
+    /// The number of rows.
     pub count: u64,
-    /// Rows with an amount in the query's currency.
+    /// The number of rows with an amount in the query's currency.
     pub amounts: u64,
-    /// The sum of these amounts in cents.
+    /// The sum of the amounts in the query's currency, in cents.
     pub sum: i64,
-    /// Rows that were approved; this and the next are counted for totals, and for groups on demand.
+    /// The number of rows that were approved. For groups, this and the fields below are valid only if outcomes were
+    /// asked for, or if the groups are derived from the totals by kind.
     pub approved: u64,
-    /// Rows that were approved or declined.
+    /// The number of rows that were approved or declined.
     pub decided: u64,
-    /// Rows that were declined.
+    /// The number of rows that were declined.
     pub declined: u64,
-    /// Rows flagged as risky.
+    /// The number of rows whose risk flag is true.
     pub risky: u64,
 }
 
 impl Figures {
-    /// Adds rows of one outcome.
+    /// Adds a cell whose rows all have the given outcome.
     pub(crate) fn count_in(&mut self, [rows, sum]: CountAndSum, outcome: OutcomeBits) {
         let count = rows & u64::from(u32::MAX);
         self.count += count;
@@ -79,15 +81,16 @@ pub(crate) fn add(cell: &mut CountAndSum, other: CountAndSum) {
     cell[1] = cell[1].wrapping_add(other[1]);
 }
 
-/// A filter and a currency in terms of codes.
+/// Holds a filter and a currency, translated to codes.
 #[derive(Debug)]
 pub(crate) struct Terms {
-    /// For each column that is filtered, whether a code passes.
+    /// For each filtered column, whether each of its codes passes.
     masks: Vec<(CodedColumn, Vec<bool>)>,
+    /// The smallest and the largest amount that passes, in cents; None if all rows pass.
     amounts: Option<(i64, i64)>,
-    /// By kind, all bits where it is in the currency whose amounts are added up, else none.
+    /// For each kind, a mask: all bits are set if its currency is the one whose amounts are summed, otherwise none.
     in_currency: Vec<i8>,
-    /// By kind.
+    /// The outcome of each kind.
     pub(crate) outcomes: Vec<OutcomeBits>,
 }
 
@@ -121,7 +124,7 @@ impl Terms {
     }
 }
 
-/// A name's code, if there is such a name; currencies are compared without case.
+/// Returns the code of a name; None if no row has had it. Currencies are compared without case.
 fn find(columns: &Columns, attribute: Attribute, name: Option<&str>) -> Option<u32> {
     let names = columns.dictionary(attribute);
     match name {
@@ -130,36 +133,37 @@ fn find(columns: &Columns, attribute: Attribute, name: Option<&str>) -> Option<u
     }
 }
 
-/// Rows that passed, and what each adds.
+/// Holds the selected rows of a range, and what each adds to the counts. All lists have one element for each row,
+/// unless stated otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    /// Their places in the block.
+    /// Indices of the selected rows in the block.
     pub(crate) rows: Vec<u16>,
-    /// The same where they follow each other.
+    /// The same indices as a range; None if they are not consecutive.
     run: Option<Range<usize>>,
     pub(crate) kinds: Vec<u32>,
     pub(crate) cells: Vec<CountAndSum>,
-    /// The amount of each in cents; [`ABSENT`] without one in the query's currency.
+    /// The amount in cents; [`ABSENT`] if the row has none in the query's currency.
     pub(crate) cents: Vec<i64>,
-    /// Which of them have one.
+    /// Indices into the other lists of those rows that have an amount.
     pub(crate) paid: Vec<u16>,
-    /// From when to when they are.
+    /// The first and last time of the range, [`ABSENT`] being the least. Rows that are not selected may be included.
     span: (i64, i64),
-    /// The slot of time of each, or [`NOWHERE`]; empty where it is one for all.
+    /// The slot of time, or [`NOWHERE`]; empty if `one_slot` is set.
     pub(crate) slots: Vec<u32>,
-    /// The slot that all are in, where that is known.
+    /// The slot of all rows, if they are known to be in one.
     pub(crate) one_slot: Option<u32>,
     pub(crate) cards: Vec<u32>,
-    /// The group of each in one grouping, or [`NOWHERE`]; empty where it is one for all.
+    /// The group in the current grouping, or [`NOWHERE`]; not used if `one_group` is set.
     pub(crate) members: Vec<u32>,
-    /// The group that all are in, where that is known.
+    /// The group of all rows, if they are known to be in one.
     pub(crate) one_group: Option<u32>,
-    /// The column whose codes the groups are.
+    /// The column whose codes are in `members`, if these are codes.
     grouped: Option<CodedColumn>,
 }
 
 impl Chunk {
-    /// Chooses the rows in a range of the block that are in a range of time and pass the filter.
+    /// Selects the rows in a range of the block that are in a range of time and pass the filter.
     pub(crate) fn select(&mut self, block: &Block, rows: Range<usize>, time: Option<(i64, i64)>, terms: &Terms) {
         self.rows.clear();
         self.span = block.span(&rows);
@@ -170,7 +174,7 @@ impl Chunk {
         if let Some((from, to)) = time
             && (self.span.0 < from || self.span.1 >= to)
         {
-            // An absent time is before all others.
+            // An absent time is less than all others, so it is in no range.
             retain(&mut self.rows, |row| block.time[row] >= from && block.time[row] < to);
         }
         for (column, mask) in &terms.masks {
@@ -189,11 +193,11 @@ impl Chunk {
         self.grouped = None;
     }
 
-    /// Fills in what each chosen row adds, or takes away.
+    /// Computes what each selected row adds, or subtracts.
     pub(crate) fn measure(&mut self, block: &Block, terms: &Terms, subtract: bool) {
         decode(block, CodedColumn::Kind, self.run.clone(), &self.rows, &mut self.kinds);
         block.amount.gather(&self.rows, &mut self.cents);
-        // Which row has which currency cannot be predicted: no branches here.
+        // This avoids branches, because the processor cannot predict the currency of a row.
         for (cents, kind) in self.cents.iter_mut().zip(&self.kinds) {
             let keep = i64::from(terms.in_currency[*kind as usize]);
             *cents = (*cents & keep) | (ABSENT & !keep);
@@ -209,7 +213,7 @@ impl Chunk {
         }));
     }
 
-    /// Fills in the slots of time. Rows mostly follow each other in time: all may be in one.
+    /// Finds the slots of time. Rows are mostly in the order of time, so all of them may be in one slot.
     pub(crate) fn place_in_time(&mut self, block: &Block, buckets: Option<&Buckets>) {
         self.slots.clear();
         let Some(buckets) = buckets else {
@@ -232,7 +236,7 @@ impl Chunk {
         from <= self.span.0 && self.span.1 < to
     }
 
-    /// Fills in the hours of the week as groups, by the clocks of a time zone.
+    /// Groups the rows by hour of the week, in local time.
     pub(crate) fn place_in_week(&mut self, block: &Block, offsets: &Offsets) {
         const HOUR: i64 = 3600 * SECOND;
         /// 1970 began on a Thursday.
@@ -267,12 +271,12 @@ impl Chunk {
         }));
     }
 
-    /// Fills in cards.
+    /// Finds the cards.
     pub(crate) fn find_cards(&mut self, block: &Block) {
         decode(block, CodedColumn::Card, self.run.clone(), &self.rows, &mut self.cards);
     }
 
-    /// Fills in groups: a column's codes, or what a map makes of them.
+    /// Groups the rows by the codes of a column, or by what `map` has for each code unless it is empty.
     pub(crate) fn group(&mut self, block: &Block, column: CodedColumn, map: &[u32]) {
         self.one_group = None;
         if self.grouped != Some(column) {
@@ -284,28 +288,28 @@ impl Chunk {
         }
     }
 
-    /// The group and amount of each row that has both.
+    /// Returns the group and the amount of each row that has both.
     pub(crate) fn amounts(&self) -> impl Iterator<Item = (usize, i64)> {
         let group = |at: usize| self.one_group.unwrap_or_else(|| self.members[at]);
         let paid = self.paid.iter().map(|at| usize::from(*at)).map(move |at| (group(at), self.cents[at]));
         paid.filter(|(group, _)| *group != NOWHERE).map(|(group, cents)| (group as usize, cents))
     }
 
-    /// The group and card of each row that has a group.
+    /// Returns the group and the card of each row that has a group.
     pub(crate) fn cards_by_group(&self) -> impl Iterator<Item = (u32, u32)> {
         let group = |at: usize| self.one_group.unwrap_or_else(|| self.members[at]);
         let all = self.cards.iter().enumerate().map(move |(at, card)| (group(at), *card));
         all.filter(|(group, _)| *group != NOWHERE)
     }
 
-    /// Fills in the slots of time as groups.
+    /// Groups the rows by slot of time.
     pub(crate) fn group_by_slot(&mut self) {
         self.grouped = None;
         self.members.clone_from(&self.slots);
         self.one_group = self.one_slot;
     }
 
-    /// Splits the groups by outcome: each becomes [`OUTCOMES`] of them.
+    /// Splits each group into [`OUTCOMES`] groups, one for each outcome.
     pub(crate) fn split(&mut self, terms: &Terms) {
         (self.one_group, self.grouped) = (None, None);
         for (member, kind) in self.members.iter_mut().zip(&self.kinds).filter(|(member, _)| **member != NOWHERE) {
@@ -321,7 +325,7 @@ fn decode(block: &Block, column: CodedColumn, run: Option<Range<usize>>, rows: &
     }
 }
 
-/// Keeps the rows that pass, without a branch for each.
+/// Keeps the rows that pass. It has no branch for each row, which the processor could not predict.
 fn retain(rows: &mut Vec<u16>, mut passes: impl FnMut(usize) -> bool) {
     let mut kept = 0;
     for at in 0..rows.len() {
@@ -338,7 +342,7 @@ mod tests {
     use crate::rows::columns::OrderRow;
 
     #[test]
-    fn rows_of_a_range() {
+    fn rows_are_selected_by_time() {
         let mut columns = Columns::default();
         for time in [20, 10, 30] {
             columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();

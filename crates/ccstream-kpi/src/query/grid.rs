@@ -1,37 +1,38 @@
-//! The numbers of buckets of one width, in local time.
+//! Numbers buckets of one width, in local time.
 //!
-//! Buckets begin at local midnight and at multiples of the width after it. If the offset from UTC changes by a multiple
-//! of the width (an hour and less, for summer time), every bucket has the full width: an hour that comes twice has
-//! separate buckets each time, and an hour that is skipped has none. A wider bucket in which the offset changes is longer
-//! or shorter by the rest: a day has 23 or 25 hours.
+//! Buckets begin at local midnight and at multiples of the width after it. Suppose that the offset from UTC changes by
+//! a multiple of the width, such as by an hour for buckets of an hour or less. Then every bucket has the full width: an
+//! hour that occurs twice has separate buckets each time, and an hour that is skipped has none. Otherwise the bucket in
+//! which the offset changes is longer or shorter: a day has 23 or 25 hours.
 
 use super::offsets::Offsets;
 
-/// Greater than every local time, and still far enough from the end of `i64` to be shifted.
+/// This time is greater than every local time, and far enough from the end of `i64` for an offset to be added.
 const NEVER: i64 = i64::MAX / 2;
 
-/// A stretch of time in which buckets follow each other without a change.
+/// Describes a range of time in which all buckets have the full width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stretch {
     from: i64,
     until: i64,
-    /// Microseconds to add to a time before it is divided by the width.
+    /// The microseconds to add to a time before it is divided by the width.
     shift: i64,
-    /// The least shifted time of all later stretches. Clocks that go back across a bucket's beginning would return to
-    /// the bucket before. Until they do, times count as at most this, so that a bucket is one stretch of time.
+    /// The smallest shifted time in all later stretches. If clocks go back across the start of a bucket, times after
+    /// the change would be in the preceding bucket again. To keep each bucket contiguous, shifted times in this stretch
+    /// are limited to this value.
     most: i64,
 }
 
-/// Where buckets begin.
+/// Maps times to buckets, and buckets to their starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grid {
-    /// Microseconds.
+    /// The width of a bucket in microseconds.
     pub(crate) width: i64,
-    /// At least one.
+    /// The stretches in ascending order; there is at least one.
     stretches: Vec<Stretch>,
 }
 
-/// A bucket's number, and a range of time around the time asked for that lies in it.
+/// Holds the number of a bucket, and a range of time within the bucket that contains the time asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) number: i64,
@@ -39,10 +40,10 @@ pub(crate) struct Found {
     pub(crate) until: i64,
 }
 
-/// The shift of least size that differs by a multiple of the width.
+/// Returns the shift with the smallest absolute value that differs from `shift` by a multiple of the width.
 fn least(shift: i64, width: i64) -> i64 {
     let rest = shift % width;
-    // Not `2 * rest`, which may overflow.
+    // The comparison avoids `2 * rest`, which may overflow.
     if rest.abs() > width - rest.abs() { rest - width * rest.signum() } else { rest }
 }
 
@@ -75,14 +76,14 @@ impl Grid {
         &self.stretches[self.stretches[1..].partition_point(|stretch| stretch.from <= time)]
     }
 
-    /// The bucket of a time.
+    /// Returns the number of the bucket that contains a time.
     pub(crate) fn number(&self, time: i64) -> i64 {
         self.find(time).number
     }
 
-    /// The bucket of a time, and what of the time around it is in the same.
+    /// Returns the bucket that contains a time, and a range of time within this bucket.
     pub(crate) fn find(&self, time: i64) -> Found {
-        // The usual case, and a hot one: rows in no order of time.
+        // This is the usual case, and performance matters if rows are not in the order of time.
         if let [Stretch { shift, .. }] = self.stretches[..] {
             let number = (time + shift).div_euclid(self.width);
             let from = number * self.width - shift;
@@ -99,7 +100,7 @@ impl Grid {
         Found { number, from: from.max(stretch.from), until: (from + self.width).min(stretch.until) }
     }
 
-    /// When a bucket begins.
+    /// Returns the start of a bucket.
     pub(crate) fn start(&self, number: i64) -> i64 {
         let begin = number * self.width;
         let is_before = |stretch: &Stretch| (stretch.from + stretch.shift).min(stretch.most) < begin;
@@ -107,7 +108,7 @@ impl Grid {
         (begin - stretch.shift).min(stretch.until)
     }
 
-    /// How much longer local time may be than the time that passes, at most.
+    /// Returns the maximum by which local time can advance more than elapsed time.
     pub(crate) fn gain(&self) -> i64 {
         let shifts = || self.stretches.iter().map(|stretch| stretch.shift);
         shifts().max().unwrap_or_default() - shifts().min().unwrap_or_default()
@@ -124,7 +125,7 @@ mod tests {
 
     const MINUTE: i64 = 60 * SECOND;
     const HOUR: i64 = 60 * MINUTE;
-    /// 2026-03-29 and 2026-10-25, 1 o'clock UTC: summer time in Berlin.
+    /// Summer time in Berlin begins on 2026-03-29 and ends on 2026-10-25, at 1 o'clock UTC.
     const SPRING: i64 = 1_774_746_000 * SECOND;
     const AUTUMN: i64 = 1_792_890_000 * SECOND;
 
@@ -132,7 +133,7 @@ mod tests {
         Offsets::changing(3600, vec![(SPRING, 7200), (AUTUMN, 3600)])
     }
 
-    /// The beginnings of all buckets around a moment and their lengths, in minutes from that moment.
+    /// Returns the start, in minutes from `moment`, and the length in minutes of all buckets around the moment.
     fn around(grid: &Grid, moment: i64, before: i64, after: i64) -> Vec<(i64, i64)> {
         let numbers = grid.number(moment - before)..=grid.number(moment + after);
         let bucket = |number| {
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_an_hour() {
+    fn buckets_of_an_hour_or_less_have_the_full_width() {
         for width in [HOUR, 30 * MINUTE, 15 * MINUTE, SECOND] {
             let grid = Grid::new(width, &berlin());
             assert_eq!(grid.stretches.len(), 1);
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn wider_buckets_are_shorter_or_longer_once() {
+    fn one_wider_bucket_at_a_change_is_shorter_or_longer() {
         let grid = Grid::new(3 * HOUR, &berlin());
         assert_eq!(around(&grid, SPRING, HOUR, 3 * HOUR), [(-120, 120), (0, 180), (180, 180)]);
         assert_eq!(around(&grid, AUTUMN, HOUR, 3 * HOUR), [(-180, 240), (60, 180)]);
@@ -175,23 +176,23 @@ mod tests {
 
     #[test]
     fn clocks_that_go_back_across_midnight_make_no_second_day() {
-        // Newfoundland until 2011: at 00:01 the clocks went back to 23:01.
+        // In Newfoundland until 2011, the clocks went back from 00:01 to 23:01.
         let change = 10 * DAY + MINUTE;
         let grid = Grid::new(DAY, &Offsets::changing(0, vec![(change, -3600)]));
-        // The minute between the two midnights belongs to the day before, which lasts until the second.
+        // The minute after the first midnight belongs to the preceding day, which lasts until the second midnight.
         assert_eq!(around(&grid, change, HOUR, 2 * HOUR), [(-1441, 25 * 60), (59, 1440)]);
         assert_eq!(grid.number(change - 1), grid.number(change - HOUR));
     }
 
     #[test]
-    fn a_day_that_is_skipped_is_no_bucket() {
-        // Samoa went without 2011-12-30.
+    fn a_skipped_day_has_no_bucket() {
+        // Samoa skipped 2011-12-30.
         let change = 1_325_239_200 * SECOND;
         let grid = Grid::new(DAY, &Offsets::changing(-36_000, vec![(change, 50_400)]));
         assert_eq!(around(&grid, change, HOUR, HOUR), [(-1440, 1440), (0, 1440)]);
     }
 
-    /// Offsets that change a few times within days, by up to a day.
+    /// Returns offsets that change a few times within days, by up to two days.
     fn offsets() -> impl Strategy<Value = Offsets> {
         let seconds = || prop_oneof![(-48..=48i32).prop_map(|halves| halves * 1800), -50_000..50_000i32];
         let change = (prop_oneof![0..300i64, Just(240)].prop_map(|hours| hours * HOUR + 7 * SECOND), seconds());
@@ -201,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn buckets_follow_each_other(
+        fn buckets_are_contiguous(
             offsets in offsets(),
             width in prop_oneof![Just(DAY), Just(3 * HOUR), Just(HOUR), MINUTE..40 * HOUR],
             times in prop::collection::vec(-100 * HOUR..400 * HOUR, 2..200),
@@ -219,7 +220,7 @@ mod tests {
                 }
                 prop_assert!(grid.start(found.number) <= time && time < grid.start(found.number + 1));
                 prop_assert!(grid.number(time) <= grid.number(time + 1));
-                // It begins at a multiple of the width in local time, or where the clocks change.
+                // A bucket begins at a multiple of the width in local time, or at a change of the offset.
                 let start = grid.start(found.number);
                 let stretch = offsets.stretch(start);
                 prop_assert!((start + stretch.shift).rem_euclid(width) == 0 || start == stretch.from);

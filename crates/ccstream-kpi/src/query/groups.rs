@@ -1,4 +1,4 @@
-//! What one grouping has counted, group by group.
+//! Counts the groups of one grouping.
 
 use super::chunk::{Chunk, CountAndSum, NOWHERE, Terms, add};
 use super::question::{By, Grouping};
@@ -7,27 +7,30 @@ use crate::rows::cards::Pairs;
 use crate::rows::outcome::OUTCOMES;
 use crate::rows::sketch::Sketch;
 
-/// Counts of one grouping. Groups are numbered by code, slot of time or hour of the week.
+/// Holds the counts of one grouping. A group's number is its code, its slot of time, or its hour of the week.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Groups {
-    /// Of each group, or of each of its outcomes; empty for a part of the kind.
+    /// Count and sum of each group, or of each outcome of each group. It is empty if these are derived from the totals
+    /// by kind: see [`is_of_kind`].
     pub(crate) cells: Vec<CountAndSum>,
-    /// Smallest and greatest amount of each; empty unless wanted.
+    /// The smallest and the largest amount of each group; empty unless asked for.
     pub(crate) extremes: Vec<(i64, i64)>,
-    /// Empty unless wanted.
+    /// Approximate distributions of the amounts of each group, for percentiles; empty unless asked for.
     pub(crate) sketches: Vec<Sketch>,
-    /// Empty unless wanted, and for groups of few slots, whose cards the state itself knows.
+    /// The distinct cards of each group; empty unless asked for, and if the groups are few slots of time, whose cards
+    /// `State::cards` counts.
     pub(crate) pairs: Pairs,
-    /// Of a trend: rows by code, then slot.
+    /// For a trend, the number of rows of each code in each slot: the slots of code 0, then of code 1, etc.
     pub(crate) trend: Vec<u32>,
 }
 
-/// Whether all that is wanted of a grouping but what is rare is a sum over kinds.
+/// Returns whether the counts and sums of a grouping can be derived from the totals by kind, without visiting rows.
+/// Extremes, percentiles and cards still need the rows.
 pub(crate) fn is_of_kind(grouping: &Grouping) -> bool {
     matches!(grouping.by, By::Dimension(dimension) if dimension.column() == CodedColumn::Kind)
 }
 
-/// Of a group without amounts.
+/// The extremes of a group without amounts.
 pub(crate) const EMPTY: (i64, i64) = (i64::MAX, i64::MIN);
 
 impl Groups {
@@ -43,7 +46,7 @@ impl Groups {
         }
     }
 
-    /// Adds each row of a chunk to the cell of its group, or of its group and outcome.
+    /// Adds each row of a chunk to the cell of its group, or of its group and outcome if `outcomes` is given.
     pub(crate) fn add_cells(&mut self, chunk: &mut Chunk, outcomes: Option<&Terms>) {
         if let Some(group) = chunk.one_group {
             let mut sums = [CountAndSum::default(); OUTCOMES];
@@ -84,7 +87,8 @@ impl Groups {
         }
     }
 
-    /// Adds what is wanted beyond counts and sums.
+    /// Updates percentiles, extremes and cards, as far as they were asked for. Extremes and cards are not updated when
+    /// rows are removed (`by` is -1).
     pub(crate) fn add_more(&mut self, chunk: &Chunk, by: i32, cards: bool) {
         if let (Some(group), false) = (chunk.one_group, self.sketches.is_empty()) {
             let sketch = &mut self.sketches[group as usize];
@@ -110,7 +114,7 @@ impl Groups {
         }
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.cells.as_slice())
             + size_of_val(self.extremes.as_slice())

@@ -1,4 +1,4 @@
-//! Queries that are asked again: what they have counted is kept, so that an answer costs the new rows alone.
+//! Caches the counts of queries, so that answering a query again only counts the rows added since.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,45 +13,46 @@ use crate::rows::codes::SECOND;
 use crate::rows::columns::Columns;
 use ccstream_core::error::Result;
 
-/// The most queries that are kept, those asked last.
+/// The maximum number of queries that are kept. The most recent ones are.
 const KEPT: usize = 128;
-/// The most bytes that they take, where nobody says.
+/// The default maximum number of bytes of all kept counts.
 const KEPT_BYTES: usize = 512 << 20;
-/// And none that nobody has asked for so long (microseconds): its page is closed or shows something else.
+/// A query is dropped if it was not asked for this time (microseconds): its page is closed or shows something else.
 const KEPT_FOR: i64 = 120 * SECOND;
 
-/// What a query has counted, of its range and of the one before.
+/// Holds the counts of a query for its range and, if asked for, for the preceding range.
 #[derive(Debug)]
 struct Counted {
     state: State,
     before: Option<State>,
 }
 
-/// A query that was asked. Who asks it again meanwhile waits for the first answer; who asks another does not.
+/// Holds the counts of a query. The lock is held while they are computed, so that a second caller of the same query
+/// waits for the first. Callers of other queries do not wait.
 #[derive(Debug, Default)]
 struct Kept {
     counted: Mutex<Option<Counted>>,
-    /// Bytes of it.
+    /// The size of the counts in bytes.
     bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
     kept: Arc<Kept>,
-    /// The number of the question that asked it last.
+    /// The number of the most recent call with this query.
     asked: u64,
-    /// And when that was.
+    /// The time of the most recent call with this query.
     asked_at: i64,
 }
 
 #[derive(Debug, Default)]
 struct Questions {
     entries: HashMap<Query, Entry>,
-    /// How many there were.
+    /// The number of calls so far.
     count: u64,
 }
 
-/// The queries that were asked, with their counts.
+/// Answers queries, and keeps their counts for the next call.
 #[derive(Debug)]
 pub struct KeptQueries {
     questions: Mutex<Questions>,
@@ -64,25 +65,28 @@ impl Default for KeptQueries {
     }
 }
 
-/// A panic of another thread leaves what is whole: counts are taken out while they change.
+/// Locks a mutex, even if a thread panicked while holding it. The data is consistent nevertheless: counts are removed
+/// from the mutex while they change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KeptQueries {
-    /// None yet; they may take a number of bytes together.
+    /// Creates an empty cache with a maximum size of all counts in bytes.
     pub fn new(most_bytes: usize) -> Self {
         Self { questions: Mutex::default(), most_bytes }
     }
 
-    /// Answers a query at a moment (microseconds since 1970 UTC), using a number of threads if it is new.
+    /// Answers a query at the moment `now` (microseconds since 1970 UTC). If nothing can be reused, all rows are
+    /// counted on `threads` threads. Fails with [`Error::Config`](ccstream_core::Error::Config) if the query is
+    /// invalid.
     pub fn answer(&self, query: &Query, now: i64, columns: &Columns, threads: usize) -> Result<Answer> {
         query.validate()?;
         let currency = query.currency.clone().unwrap_or_else(|| columns.main_currency().map(str::to_owned));
         let key = Query { currency: Some(currency.clone()), ..query.clone() };
         let terms = Terms::new(&key.filter, currency.as_deref(), columns);
         let asked = Asked::new(&key, &key.groupings, &terms, columns);
-        // Of the time before, the totals alone.
+        // For the preceding range, only the totals are counted.
         let asked_before = Asked::new(&key, &[], &terms, columns);
         let (range, buckets) = time_of(&key, now, columns)?;
         fits(&key, buckets.as_ref(), columns)?;
@@ -112,7 +116,7 @@ impl KeptQueries {
         Ok(answer)
     }
 
-    /// Notes that a query is asked; what is kept of it.
+    /// Notes a call with a query; returns what is kept of the query.
     fn note(&self, query: &Query, now: i64) -> Arc<Kept> {
         let mut questions = lock(&self.questions);
         questions.count += 1;
@@ -122,7 +126,8 @@ impl KeptQueries {
         Arc::clone(&entry.kept)
     }
 
-    /// Forgets what is asked no more, and the longest ago where there is too much.
+    /// Drops queries that are no longer asked; while there are too many or they are too large, also those that were
+    /// asked least recently.
     fn forget(&self, now: i64) {
         let mut questions = lock(&self.questions);
         let entries = &mut questions.entries;
@@ -136,7 +141,7 @@ impl KeptQueries {
     }
 }
 
-/// The range of equal length before, in buckets of the same ring.
+/// Returns the preceding range of equal length and its buckets; None if the query does not ask for it.
 fn earlier(
     query: &Query,
     range: Option<(i64, i64)>,
@@ -160,7 +165,8 @@ mod tests {
 
     const MINUTE: i64 = 60 * SECOND;
 
-    /// Every grouping, with all that may be asked of it and still be carried over a range that moves.
+    /// Returns every kind of grouping, with options whose counts can follow a moving range. With `extremes`, one has
+    /// options whose counts cannot.
     fn groupings(extremes: bool) -> Vec<Grouping> {
         let plain = [
             By::Dimension(Dimension::Of(Attribute::CITY)),
@@ -194,7 +200,7 @@ mod tests {
         let names = ["a", "b", "c", "d", "e"];
         let of = |from: u8| (pick % (from + 1) > 0).then(|| names[usize::from(pick % (from + 1)) - 1]);
         let status = (!pick.is_multiple_of(3)).then(|| ["approved", "declined"][usize::from(pick % 3) - 1]);
-        // One currency, however it is spelt.
+        // There is one currency, in different spellings.
         let currency = [None, Some("EUR"), None, Some("eur")][usize::from(pick % 4)];
         let risk = risk.map(|risk| if risk { "\u{1}" } else { "\0" });
         let mut kind = [None; KINDS];
@@ -215,7 +221,7 @@ mod tests {
             .unwrap();
     }
 
-    /// Fields as COPY has them.
+    /// Encodes fields in the format of COPY.
     fn fields(texts: &[Option<&str>]) -> Vec<u8> {
         let field = |text: Option<&str>| match text {
             None => (-1i32).to_be_bytes().to_vec(),
@@ -225,7 +231,7 @@ mod tests {
     }
 
     fn rows() -> impl Strategy<Value = Vec<Vec<Drawn>>> {
-        // Edges of ranges and buckets are whole minutes.
+        // Ranges and buckets begin and end at whole minutes, so times at these edges are tested too.
         let time = prop_oneof![0..200 * MINUTE, (0..200i64).prop_map(|minute| minute * MINUTE)];
         let odd = prop_oneof![Just(i64::from(i32::MIN)), Just(i64::from(i32::MAX)), Just(-3_000_000_000)];
         let cents = prop_oneof![40 => -500_000i64..20_000_000, 1 => odd];
@@ -237,12 +243,12 @@ mod tests {
                 any::<Option<bool>>(),
             )
         };
-        // Few rows span little time, and those that follow make buckets wider.
+        // A few rows span little time, and later rows make the buckets wider.
         let step = prop_oneof![prop::collection::vec(row(), 0..4), prop::collection::vec(row(), 0..80)];
         prop::collection::vec(step, 1..8)
     }
 
-    /// The rows that a query is about, one by one.
+    /// Returns the rows that a query selects, testing them one by one.
     fn chosen(rows: &[Drawn], filter: &Filter, range: Option<(i64, i64)>) -> Vec<Drawn> {
         let in_city = |pick: u8| {
             let city =
@@ -257,13 +263,13 @@ mod tests {
         rows.iter().filter(is_chosen).copied().collect()
     }
 
-    /// Microseconds east of UTC at a moment.
+    /// Returns the offset at a moment, in microseconds east of UTC.
     fn local(time: i64, query: &Query) -> i64 {
         let stretch = query.offsets.stretches().find(|stretch| time < stretch.until);
         stretch.map_or(0, |stretch| stretch.shift)
     }
 
-    /// An answer against what its rows say, one by one.
+    /// Compares an answer with one that is computed from the rows one by one.
     fn check(answer: &Answer, query: &Query, all: &[Drawn]) {
         let rows = chosen(all, &query.filter, answer.range);
         let totals = |rows: &[Drawn]| {
@@ -282,12 +288,12 @@ mod tests {
                 cards.len() as u64,
             )
         };
-        let said = |found: &Totals| {
+        let answered = |found: &Totals| {
             (found.figures.count, found.figures.sum, found.min, found.max, found.percentiles, found.cards)
         };
-        assert_eq!(said(&answer.totals), totals(&rows));
+        assert_eq!(answered(&answer.totals), totals(&rows));
         if let (Some(before), Some((from, to))) = (&answer.before, answer.range) {
-            assert_eq!(said(before), totals(&chosen(all, &query.filter, Some((from - (to - from), from)))));
+            assert_eq!(answered(before), totals(&chosen(all, &query.filter, Some((from - (to - from), from)))));
         }
         let approved = rows.iter().filter(|row| row.2 % 3 == 1).count() as u64;
         assert_eq!(answer.totals.figures.approved, approved);
@@ -304,9 +310,9 @@ mod tests {
                     }
                     for (at, start) in starts.iter().enumerate() {
                         let (count, sum, min, max, _, cards) = inside(*start, table.ends[at]);
-                        let said =
+                        let answered =
                             (table.figures[at].count, table.figures[at].sum, table.extremes[at], table.cards[at]);
-                        assert_eq!(said, (count, sum, min.zip(max), cards), "bucket {start}");
+                        assert_eq!(answered, (count, sum, min.zip(max), cards), "bucket {start}");
                     }
                     let timed: u64 = table.figures.iter().map(|figures| figures.count).sum();
                     let sum: i64 = table.figures.iter().map(|figures| figures.sum).sum();
@@ -351,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_question_holds_up_no_other() {
+    fn a_slow_query_does_not_delay_others() {
         let (columns, queries) = (Columns::default(), KeptQueries::default());
         let slow = Query { currency: Some(None), before: true, window: Window::Last(SECOND), ..Query::default() };
         let kept = queries.note(&slow, 0);
@@ -359,12 +365,12 @@ mod tests {
         let (done, answered) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| done.send(queries.answer(&Query::default(), 0, &columns, 1)).unwrap());
-            answered.recv_timeout(std::time::Duration::from_secs(60)).expect("it does not wait").unwrap();
+            answered.recv_timeout(std::time::Duration::from_secs(60)).expect("the query is answered").unwrap();
         });
     }
 
     #[test]
-    fn what_nobody_asks_is_forgotten() {
+    fn queries_that_are_no_longer_asked_are_dropped() {
         let (columns, queries) = (Columns::default(), KeptQueries::default());
         let ask = |min: i64, now: i64| {
             let filter = Filter { min_cents: Some(min), ..Filter::default() };
@@ -385,7 +391,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
         #[test]
-        fn carried_forward_is_counted_anew(
+        fn updated_counts_equal_new_counts(
             steps in rows(),
             moves in prop::collection::vec(prop_oneof![0..20 * MINUTE, (0..20i64).prop_map(|by| by * MINUTE)], 8),
             last in prop_oneof![1i64..20, 63i64..90],
@@ -424,10 +430,10 @@ mod tests {
                         groupings: groupings(extremes),
                         before: window != Window::All,
                     };
-                    let carried = queries.answer(&query, now, &columns, 1).unwrap();
-                    let anew = KeptQueries::default().answer(&query, now, &columns, 2).unwrap();
-                    check(&carried, &query, &all);
-                    prop_assert_eq!(carried, anew);
+                    let updated = queries.answer(&query, now, &columns, 1).unwrap();
+                    let recounted = KeptQueries::default().answer(&query, now, &columns, 2).unwrap();
+                    check(&updated, &query, &all);
+                    prop_assert_eq!(updated, recounted);
                 }
             }
         }

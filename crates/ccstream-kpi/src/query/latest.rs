@@ -1,4 +1,4 @@
-//! The rows that came last.
+//! Finds the rows that arrived last.
 
 use super::chunk::{Chunk, ROWS, Terms};
 use super::question::Filter;
@@ -7,19 +7,23 @@ use crate::rows::block::Block;
 use crate::rows::codes::ABSENT;
 use crate::rows::columns::Columns;
 
-/// A row with its names.
+/// Holds a row with the names of its attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LatestRow {
-    /// Microseconds since 1970 UTC.
+    /// The time in microseconds since 1970 UTC; None if it is absent.
     pub time: Option<i64>,
-    /// The amount in cents.
+    /// The amount in cents; None if it is absent.
     pub cents: Option<i64>,
-    /// What each attribute that is a dimension is called, in their order; None is unknown.
+    /// The values of the attributes that are dimensions, in the order of [`Attribute::dimensions`]; None if one is
+    /// absent.
     pub names: Vec<Option<String>>,
 }
 
-/// The last rows that pass, the newest first. Those that were followed came last; those of the first reading came in
-/// pieces from the end of the table to its beginning, each in its own order.
+/// Returns up to `count` rows that pass the filter, the newest first.
+///
+/// Rows from number `followed` on (None: there are none) were added after the table was first loaded, so they are the
+/// newest. The first load read the table in pieces, from its end to its beginning, and each piece in the table's order.
+/// `pieces` has the number of the first row of each piece.
 pub fn latest(
     columns: &Columns,
     pieces: &[u64],

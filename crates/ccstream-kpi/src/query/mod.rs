@@ -1,4 +1,4 @@
-//! Questions over the columns, and their answers.
+//! Answers queries about the columns.
 
 pub mod aggregate;
 pub mod answer;

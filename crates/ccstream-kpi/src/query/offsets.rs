@@ -1,22 +1,22 @@
-//! A time zone as its offsets from UTC and the moments at which they change (pure).
+//! Represents a time zone by its offsets from UTC and the moments at which they change.
 
 use crate::rows::codes::FAR;
 use crate::rows::codes::SECOND;
 use ccstream_core::error::{Error, Result};
 
-/// A day: no zone is further from UTC.
+/// The maximum offset from UTC, in seconds: a day.
 const MOST_SECONDS: u32 = 86_400;
 
-/// The offsets of a time zone: seconds east of UTC. The default is UTC.
+/// Holds the offsets of a time zone, in seconds east of UTC. The default is UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Offsets {
     /// The offset before the first change.
     first: i32,
-    /// The moments of changes in microseconds since 1970 UTC, in rising order, and the offset from each on.
+    /// Each change: its moment in microseconds since 1970 UTC, and the offset from then on. Moments are ascending.
     changes: Vec<(i64, i32)>,
 }
 
-/// A stretch of time without a change.
+/// Describes a range of time in which the offset does not change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stretch {
     /// Its first microsecond; `i64::MIN` for the first stretch.
@@ -34,25 +34,26 @@ impl Stretch {
 }
 
 impl Offsets {
-    /// One offset for all time.
+    /// Creates a zone whose offset never changes.
     pub fn fixed(seconds: i32) -> Self {
         Self { first: seconds, changes: Vec::new() }
     }
 
-    /// An offset, and the offsets that replace it from given moments (microseconds since 1970 UTC) on.
+    /// Creates a zone with a first offset and its changes: pairs of a moment (microseconds since 1970 UTC) and the
+    /// offset from then on.
     pub fn changing(first: i32, changes: Vec<(i64, i32)>) -> Self {
         Self { first, changes }
     }
 
-    /// Errors: [`Error::Config`] for an offset of more than a day, and for changes that are not in rising order or too
-    /// far from 1970.
+    /// Fails with [`Error::Config`] if an offset is more than a day, or if changes are not ascending or too far from
+    /// 1970.
     pub fn validate(&self) -> Result<()> {
         let seconds = std::iter::once(self.first).chain(self.changes.iter().map(|(_, seconds)| *seconds));
         if let Some(seconds) = seconds.into_iter().find(|seconds| seconds.unsigned_abs() > MOST_SECONDS) {
             return Err(Error::config("tz", format!("an offset of {seconds} seconds is more than a day")));
         }
         if !self.changes.is_sorted_by(|(left, _), (right, _)| left < right) {
-            return Err(Error::config("tz", "the changes of the offset are not in rising order"));
+            return Err(Error::config("tz", "the changes of the offset are not in ascending order"));
         }
         if self.changes.iter().any(|(from, _)| !(-FAR..FAR).contains(from)) {
             return Err(Error::config("tz", "a change is more than 73,000 years from 1970"));
@@ -60,12 +61,12 @@ impl Offsets {
         Ok(())
     }
 
-    /// The stretch of a moment.
+    /// Returns the stretch that contains a moment.
     pub(crate) fn stretch(&self, time: i64) -> Stretch {
         self.nth(if self.changes.is_empty() { 0 } else { self.changes.partition_point(|(from, _)| *from <= time) })
     }
 
-    /// All stretches, in rising order.
+    /// Returns all stretches in ascending order.
     pub(crate) fn stretches(&self) -> impl Iterator<Item = Stretch> {
         (0..=self.changes.len()).map(|number| self.nth(number))
     }

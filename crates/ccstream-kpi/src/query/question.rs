@@ -1,4 +1,4 @@
-//! What may be asked: a filter, a range of time, and how to group (pure).
+//! Defines queries: a filter, a range of time, and groupings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,35 +8,36 @@ use crate::rows::block::CodedColumn;
 use crate::rows::codes::FAR;
 use ccstream_core::error::{Error, Result};
 
-/// A series has at most so many buckets.
+/// The maximum number of buckets of time in a query.
 pub(crate) const MAX_BUCKETS: i64 = 100_000;
 
-/// What rows are filtered and grouped by.
+/// Identifies what rows are filtered and grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dimension {
-    /// The values of an attribute.
+    /// An attribute.
     Of(Attribute),
-    /// City and country together, with their coordinates.
+    /// City and country together, with coordinates.
     Place,
 }
 
 impl Dimension {
-    /// Every dimension, in the order of [`ATTRIBUTES`](crate::rows::attribute::ATTRIBUTES); a place is the last.
+    /// Returns every dimension, in the order of [`ATTRIBUTES`](crate::rows::attribute::ATTRIBUTES) and with the place
+    /// last.
     pub fn all() -> impl Iterator<Item = Self> {
         Attribute::dimensions().map(Self::Of).chain([Self::Place])
     }
 
-    /// Its name in queries.
+    /// Returns the name of the dimension in queries.
     pub fn name(self) -> &'static str {
         self.attribute().map_or("place", |attribute| attribute.definition().name)
     }
 
-    /// The dimension of that name.
+    /// Returns the dimension with a name; None if there is none.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().find(|dimension| dimension.name() == name)
     }
 
-    /// The attribute behind it; None for a place, which is two.
+    /// Returns the attribute of the dimension; None for a place, which has two.
     pub fn attribute(self) -> Option<Attribute> {
         match self {
             Self::Of(attribute) => Some(attribute),
@@ -49,55 +50,55 @@ impl Dimension {
     }
 }
 
-/// Which rows count. The default lets all through.
+/// Selects rows. The default selects all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Filter {
-    /// For each dimension named, only these values; None is an absent one.
+    /// Selects rows with one of these values in each of the dimensions; None stands for an absent value.
     pub only: BTreeMap<Dimension, BTreeSet<Option<String>>>,
-    /// No amount below so many cents.
+    /// The smallest amount to select, in cents. Rows without an amount are then left out.
     pub min_cents: Option<i64>,
-    /// None above.
+    /// The largest amount to select, in cents. Rows without an amount are then left out.
     pub max_cents: Option<i64>,
 }
 
 impl Filter {
-    /// Errors: [`Error::Config`] for a dimension that is no filter.
+    /// Fails with [`Error::Config`] if a dimension cannot be filtered by.
     pub fn validate(&self) -> Result<()> {
         if self.only.contains_key(&Dimension::Place) {
-            return Err(Error::config("filters", "a place is named by city and country"));
+            return Err(Error::config("filters", "place is not a filter; filter by city and country"));
         }
         Ok(())
     }
 }
 
-/// Which time, in microseconds since 1970 UTC, by the transactions' own timestamps.
+/// Selects rows by their timestamps, in microseconds since 1970 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Window {
-    /// All of it, and rows without a time.
+    /// All rows, including those without a time.
     #[default]
     All,
-    /// The last so long before the snapshot.
+    /// Rows of the last microseconds before the moment of the query; the number is their duration.
     Last(i64),
-    /// From the first, included, to the second, excluded.
+    /// Rows from the first moment (inclusive) to the second (exclusive).
     Between(i64, i64),
 }
 
-/// How rows are put into groups.
+/// Defines how rows are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum By {
-    /// By a dimension's values.
+    /// By the values of a dimension.
     Dimension(Dimension),
     /// By time, in buckets of the query's width.
     Time,
-    /// By hour and weekday: 168 groups, the first from 0 to 1 o'clock on Monday.
+    /// By weekday and hour: 168 groups, the first from 0 to 1 o'clock on Monday.
     Week,
-    /// By amount, in bins that grow in steps of 1, 2, 5: [`AMOUNT_EDGES`].
+    /// By amount, in bins whose lower edges are [`AMOUNT_EDGES`].
     Amount,
-    /// How many by a dimension's values and by time.
+    /// By the values of a dimension and by time; only rows are counted.
     Trend(Dimension),
 }
 
-/// The lower edges of the bins of [`By::Amount`], in cents. What is negative comes first.
+/// The lower edges of the bins of [`By::Amount`], in cents. The first bin has all negative amounts.
 pub const AMOUNT_EDGES: [i64; 26] = [
     i64::MIN + 1,
     0,
@@ -127,77 +128,79 @@ pub const AMOUNT_EDGES: [i64; 26] = [
     5_000_000_000,
 ];
 
-/// One grouping, and what of it is wanted beside counts and sums.
+/// Defines a grouping, and which figures it has in addition to counts and sums.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Grouping {
-    /// How.
+    /// How rows are grouped.
     pub by: By,
-    /// The smallest and greatest amount of each group.
+    /// Whether to find the smallest and the largest amount of each group.
     pub extremes: bool,
-    /// Percentiles of each group's amounts, within 1 %.
+    /// Whether to compute percentiles of each group's amounts, with an error of at most 1 %.
     pub percentiles: bool,
-    /// How many cards each group has.
+    /// Whether to count the distinct cards of each group.
     pub cards: bool,
-    /// How many of each group were approved, declined or risky.
+    /// Whether to count the approved, declined and risky rows of each group.
     pub outcomes: bool,
-    /// Of a dimension, only so many groups with the most rows; the rest is added up.
+    /// For a dimension or a trend, the number of groups to return: those with the most rows. The others are summed.
+    /// None returns all groups.
     pub top: Option<usize>,
 }
 
 impl Grouping {
-    /// With nothing more than counts and sums.
+    /// Creates a grouping with only counts and sums.
     pub fn new(by: By) -> Self {
         Self { by, extremes: false, percentiles: false, cards: false, outcomes: false, top: None }
     }
 
-    /// Whether something is wanted that sums over kinds do not tell.
+    /// Returns whether figures are asked for that cannot be derived from the totals by kind.
     pub(crate) fn needs_rows(&self) -> bool {
         self.extremes || self.percentiles || self.cards
     }
 }
 
-/// A question.
+/// Asks for totals and groups of the rows that a filter and a window select.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Query {
-    /// Which rows.
+    /// The filter.
     pub filter: Filter,
-    /// Of which time.
+    /// The range of time.
     pub window: Window,
-    /// Amounts of this currency alone are added up (Some(None): of rows that name none). None: the one that
-    /// most rows have.
+    /// The currency whose amounts are summed. Some(None) sums the amounts of rows without a currency; None chooses the
+    /// currency that most rows have.
     pub currency: Option<Option<String>>,
-    /// The groupings; the totals come with every answer.
+    /// The groupings. Totals are in every answer.
     pub groupings: Vec<Grouping>,
-    /// Width of a bucket of time in microseconds; None for the least easily read one that makes some 60 buckets at most.
+    /// The width of a bucket of time in microseconds. None chooses the smallest width that is easy to read and makes
+    /// about 60 buckets at most.
     pub width: Option<i64>,
-    /// The time zone in which buckets of a day begin, and of the hours of [`By::Week`].
+    /// The time zone of buckets and of the hours of [`By::Week`].
     pub offsets: Offsets,
-    /// Totals of the time of equal length before, too.
+    /// Whether to return the totals of the preceding range of equal length too.
     pub before: bool,
 }
 
 impl Query {
-    /// Errors: [`Error::Config`] naming what cannot be asked.
+    /// Fails with [`Error::Config`] if the query is invalid. The error names the argument.
     pub fn validate(&self) -> Result<()> {
         let positive = |field, value: i64| {
-            if value > 0 { Ok(()) } else { Err(Error::config(field, "must be longer than nothing")) }
+            if value > 0 { Ok(()) } else { Err(Error::config(field, "must be greater than zero")) }
         };
         match self.width {
-            Some(width) if width > FAR => return Err(Error::config("width", "73,000 years at most")),
+            Some(width) if width > FAR => return Err(Error::config("width", "must be at most 73,000 years")),
             Some(width) => positive("width", width)?,
             None => {}
         }
         match self.window {
             Window::All if self.before => {
-                return Err(Error::config("before", "there is nothing before all of time; give a range"));
+                return Err(Error::config("before", "needs a range: give last, or start and end"));
             }
             Window::Between(from, to) if from >= to => {
                 return Err(Error::config("end", "must be later than start"));
             }
             Window::Between(from, to) if from < -FAR || to > FAR => {
-                return Err(Error::config("start", "a range can go 73,000 years back and forth"));
+                return Err(Error::config("start", "start and end must be within 73,000 years of 1970"));
             }
-            Window::Last(length) if length > FAR => return Err(Error::config("last", "73,000 years at most")),
+            Window::Last(length) if length > FAR => return Err(Error::config("last", "must be at most 73,000 years")),
             Window::Last(length) => positive("last", length)?,
             Window::All | Window::Between(..) => {}
         }
@@ -206,7 +209,7 @@ impl Query {
         for grouping in &self.groupings {
             let plain = !grouping.extremes && !grouping.percentiles && !grouping.cards && !grouping.outcomes;
             if matches!(grouping.by, By::Trend(_) | By::Amount) && !plain {
-                return Err(Error::config("by", "a trend and an amount histogram have counts and sums alone"));
+                return Err(Error::config("by", "trend and amount have no measures besides counts and sums"));
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! What a query has counted so far. It is carried forward by new rows alone, late ones included; where its
-//! time moves on, the rows that leave are taken out again and those that enter are put in.
+//! Holds what a query has counted so far. It is updated from new rows only, whatever their timestamps. If the range of
+//! the query moves on, rows that leave the range are subtracted and rows that enter it are added.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,41 +17,41 @@ use crate::rows::columns::Columns;
 use crate::rows::multiset::Multiset;
 use ccstream_core::error::{Error, Result};
 
-/// What the rows of a range add up to.
+/// Holds the counts of the rows in a range.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
-    /// Which time; None for all.
+    /// The start (inclusive) and end (exclusive) of the range; None for all of time.
     pub(crate) range: Option<(i64, i64)>,
     pub(crate) buckets: Option<Buckets>,
-    /// By kind: every part of it, and the totals, are sums of these.
+    /// Count and sum of each kind. The totals, and the groups by an attribute of the kind, are sums of these.
     pub(crate) kinds: Vec<CountAndSum>,
     pub(crate) amounts: Multiset,
     pub(crate) cards: Cards,
-    /// As the query's groupings.
+    /// The counts of the query's groupings, in their order.
     pub(crate) groups: Vec<Groups>,
-    /// The first row that is not counted yet.
+    /// The number of the first row that is not yet counted.
     next_row: u64,
     generation: u64,
-    /// A row lay outside of the buckets of all time.
+    /// Whether a row of a query for all of time was outside of the buckets.
     outgrown: bool,
 }
 
-/// What is done with rows.
+/// Selects what is done with rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     Add,
     Remove,
-    /// Adds to what nothing can be taken out of, and which was emptied instead: a slot's cards and extremes.
+    /// Adds only to the cards and extremes of a slot. Nothing can be subtracted from these, so the slot was cleared.
     Refill,
 }
 
-/// A query in terms of codes.
+/// Holds a query, translated to codes.
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
     groupings: &'a [Grouping],
     offsets: &'a Offsets,
     terms: &'a Terms,
-    /// For each grouping the group of each code of its column; empty where that is the code itself.
+    /// For each grouping, the group of each code of its column; empty if the group is the code itself.
     maps: Vec<Vec<u32>>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Asked<'a> {
             By::Time | By::Week | By::Amount => None,
         };
         let map = |grouping: &Grouping| match map(grouping) {
-            // Sums over kinds need none.
+            // Sums over kinds need no map.
             _ if is_of_kind(grouping) && !grouping.needs_rows() => Vec::new(),
             None => Vec::new(),
             Some(attribute) if matches!(attribute.coded_column(), CodedColumn::Merchant | CodedColumn::Card) => {
@@ -77,7 +77,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// How many groups a dimension may have.
+/// Returns the maximum number of groups of a dimension.
 fn group_count(dimension: Dimension, columns: &Columns) -> usize {
     dimension
         .attribute()
@@ -85,7 +85,7 @@ fn group_count(dimension: Dimension, columns: &Columns) -> usize {
 }
 
 impl State {
-    /// An empty one for a range that is seen in such buckets.
+    /// Creates an empty state for a range and its buckets.
     fn new(groupings: &[Grouping], range: Option<(i64, i64)>, buckets: Option<Buckets>, columns: &Columns) -> Self {
         Self {
             range,
@@ -100,7 +100,7 @@ impl State {
         }
     }
 
-    /// Counts all rows, on so many threads.
+    /// Counts all rows, on a number of threads.
     pub(crate) fn count(
         asked: &Asked<'_>,
         range: Option<(i64, i64)>,
@@ -123,7 +123,7 @@ impl State {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
             let mut state = work();
             for other in others {
-                // A panic there is a panic here.
+                // A panic of the thread is passed on to the caller.
                 state.merge(&other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
             state.amounts.settle();
@@ -131,9 +131,9 @@ impl State {
         })
     }
 
-    /// Brings it up to the rows that are there now, and to a range that may have moved on. False where it
-    /// cannot be and has to be counted anew: rows left, or those that came make its buckets wider, or what is
-    /// counted cannot be taken out again.
+    /// Updates the counts to the current rows and to a range that may have moved on. Returns false if that is
+    /// impossible, so that all rows must be counted again: rows were evicted, new rows make the buckets wider, or
+    /// counts of rows that left the range cannot be subtracted.
     pub(crate) fn advance(
         &mut self,
         asked: &Asked<'_>,
@@ -156,7 +156,7 @@ impl State {
         !self.outgrown
     }
 
-    /// Moves the range on over rows that are counted already.
+    /// Moves the range on, and updates the counts of rows before `next_row`. Returns false if that is impossible.
     fn slide(
         &mut self,
         asked: &Asked<'_>,
@@ -175,7 +175,7 @@ impl State {
         }
         let counted = 0..self.next_row;
         self.add_since(asked, columns, counted.clone(), Some((old.0, new.0)), Change::Remove, chunk);
-        // Of the bucket in which the range now begins a part has left.
+        // The range now begins within a bucket, so a part of this bucket has left the range.
         let begins = is.number(new.0);
         for number in was.first..=begins {
             let slot = was.slot(number);
@@ -193,7 +193,7 @@ impl State {
         true
     }
 
-    /// Adds or takes out rows by their numbers that lie in a range of time.
+    /// Adds or subtracts those of the rows, given by their numbers, that are in a range of time.
     fn add_since(
         &mut self,
         asked: &Asked<'_>,
@@ -245,7 +245,7 @@ impl State {
         }
         if by > 0 {
             self.add_cards(block, chunk);
-            // Those outside of a limited range were not chosen: these lie outside of all time's buckets.
+            // With a range, rows outside of it were not selected. Without one, new rows may be outside of the buckets.
             let untimed = |row: &u16| block.time[usize::from(*row)] == ABSENT;
             self.outgrown |= (self.range.is_none() && self.buckets.is_some() && chunk.one_slot.is_none())
                 && chunk.slots.iter().zip(&chunk.rows).any(|(slot, row)| *slot == NOWHERE && !untimed(row));
@@ -271,7 +271,7 @@ impl State {
         }
     }
 
-    /// Whether a card's word has a bit for each slot of time.
+    /// Returns whether a card's 64-bit word has a bit for each slot of time.
     fn has_few_slots(&self) -> bool {
         self.buckets.as_ref().is_none_or(|buckets| buckets.len <= FEW)
     }
@@ -298,7 +298,7 @@ impl State {
         }
     }
 
-    /// Room for every code that is there.
+    /// Makes room for every existing code.
     fn reserve(&mut self, asked: &Asked<'_>, columns: &Columns) {
         self.cards.reserve(columns.codes(CodedColumn::Card));
         self.kinds.resize(columns.codes(CodedColumn::Kind), CountAndSum::default());
@@ -318,7 +318,7 @@ impl State {
         }
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let own = size_of_val(self.kinds.as_slice()) + self.amounts.bytes() + self.cards.bytes();
         own + self.groups.iter().map(Groups::bytes).sum::<usize>()
@@ -334,9 +334,9 @@ impl State {
     }
 }
 
-/// Whether what a query counts fits in memory. Errors: groups by so many buckets do not.
+/// Checks that the counts of a query fit in memory. Fails with [`Error::Config`] if a trend has too many cells.
 pub(crate) fn fits(query: &Query, buckets: Option<&Buckets>, columns: &Columns) -> Result<()> {
-    /// 256 MB of counts.
+    /// The maximum number of cells of a trend, which take 256 MiB.
     const MOST: usize = 1 << 26;
     let slots = buckets.map_or(0, |buckets| buckets.len);
     for grouping in &query.groupings {
@@ -346,17 +346,17 @@ pub(crate) fn fits(query: &Query, buckets: Option<&Buckets>, columns: &Columns) 
             let groups = group_count(dimension, columns);
             return Err(Error::config(
                 "width",
-                format!("a trend of {groups} groups in {slots} buckets is too much; take a greater width"),
+                format!("a trend of {groups} groups in {slots} buckets is too large; use a greater width"),
             ));
         }
     }
     Ok(())
 }
 
-/// A range, None for all of time, and its buckets.
+/// A range and its buckets; the range is None for all of time, the buckets are None if the query needs none.
 pub(crate) type Time = (Option<(i64, i64)>, Option<Buckets>);
 
-/// A query's own time at a moment.
+/// Returns the range and the buckets of a query at the moment `now`.
 pub(crate) fn time_of(query: &Query, now: i64, columns: &Columns) -> Result<Time> {
     let buckets = Buckets::of(query, now, columns.span())?;
     let range = match query.window {

@@ -1,26 +1,26 @@
-//! What rows are described by. [`ATTRIBUTES`] is the one list of it: a line there is a column that the engine reads, a
-//! dimension to filter and to group by, and a filter of the page (`make generate` writes its name there).
+//! Lists the attributes of rows. Each line of [`ATTRIBUTES`] is a column that the engine reads, a dimension to filter
+//! and group by, and a filter of the page (`make generate` writes the line's title there).
 
 use super::block::CodedColumn;
 use ccstream_core::fields::is_same;
 
-/// A column of `orders` that has names.
+/// Defines an attribute: a column of `orders` whose values are names.
 #[derive(Debug)]
 pub struct Definition {
-    /// What it is called in queries.
+    /// The name in queries.
     pub name: &'static str,
-    /// The column of `orders`.
+    /// The name of the column in `orders`.
     pub column: &'static str,
-    /// What the page calls it; None for one that is counted alone, and is no dimension.
+    /// The title on the page; None if the values are only counted, and the attribute is not a dimension.
     pub title: Option<&'static str>,
-    /// The coded column that holds it.
+    /// The coded column that holds the values.
     coded: CodedColumn,
-    /// It is a BOOLEAN: its names are "true" and "false".
+    /// Whether the column is a BOOLEAN, whose names are "true" and "false".
     pub(super) is_flag: bool,
 }
 
 impl Definition {
-    /// One of few values, which are coded together with those of the others.
+    /// Defines an attribute with few values. Such attributes are coded together, as the kind of a row.
     const fn of_kind(name: &'static str, title: &'static str) -> Self {
         Self { name, column: name, title: Some(title), coded: CodedColumn::Kind, is_flag: false }
     }
@@ -35,7 +35,7 @@ impl Definition {
     }
 }
 
-/// Every attribute, in the order of the page's filters.
+/// Lists every attribute, in the order of the filters on the page.
 pub const ATTRIBUTES: &[Definition] = &[
     Definition::of_kind("category", "Category"),
     Definition::of_kind("city", "City").coded_in(CodedColumn::Place),
@@ -50,18 +50,18 @@ pub const ATTRIBUTES: &[Definition] = &[
     Definition::counted("card", "card_token", CodedColumn::Card),
 ];
 
-/// How many attributes there are.
+/// The number of attributes.
 pub const COUNT: usize = ATTRIBUTES.len();
-/// How many of them are coded together as the kind of a row.
+/// The number of attributes that are coded together as the kind of a row.
 pub const KINDS: usize = count(CodedColumn::Kind);
-/// How many are coded together as its place.
+/// The number of attributes that are coded together as the place of a row.
 pub const PLACES: usize = count(CodedColumn::Place);
 
-/// An attribute, by its place in [`ATTRIBUTES`].
+/// Identifies an attribute by its index in [`ATTRIBUTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Attribute(u8);
 
-#[allow(missing_docs, reason = "each is its name; ATTRIBUTES says the rest")]
+#[allow(missing_docs, reason = "each has the name of its attribute; ATTRIBUTES documents it")]
 impl Attribute {
     pub const CITY: Self = Self::of("city");
     pub const COUNTRY: Self = Self::of("country");
@@ -71,7 +71,7 @@ impl Attribute {
     pub const RISK: Self = Self::of("risk");
     pub const CARD: Self = Self::of("card");
 
-    /// The attribute of a name; of one that is none, a constant does not compile.
+    /// Returns the attribute with a name. A constant with an unknown name does not compile.
     const fn of(name: &str) -> Self {
         let mut at = 0;
         while at < COUNT {
@@ -80,40 +80,41 @@ impl Attribute {
             }
             at += 1;
         }
-        panic!("there is no such attribute")
+        panic!("no attribute has this name")
     }
 
-    /// Every attribute, in order.
+    /// Returns every attribute, in order.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..COUNT as u8).map(Self)
     }
 
-    /// Those that are dimensions, in order.
+    /// Returns the attributes that are dimensions, in order.
     pub fn dimensions() -> impl Iterator<Item = Self> {
         Self::all().filter(|attribute| attribute.definition().title.is_some())
     }
 
-    /// Those that are coded together in a column, in order.
+    /// Returns the attributes that are coded together in a column, in order.
     pub fn coded_in(column: CodedColumn) -> impl Iterator<Item = Self> {
         Self::all().filter(move |attribute| attribute.coded_column() == column)
     }
 
-    /// As an index of [`ATTRIBUTES`].
+    /// Returns the index into [`ATTRIBUTES`].
     pub const fn index(self) -> usize {
         self.0 as usize
     }
 
-    /// What it is.
+    /// Returns the definition.
     pub const fn definition(self) -> &'static Definition {
         &ATTRIBUTES[self.0 as usize]
     }
 
-    /// The coded column that holds it.
+    /// Returns the coded column that holds the attribute's values.
     pub const fn coded_column(self) -> CodedColumn {
         self.definition().coded
     }
 
-    /// How many attributes of its coded column come before it: where its code is in a composite one.
+    /// Returns the index of the attribute's code within a composite code: the number of earlier attributes in its
+    /// column.
     pub(crate) const fn part(self) -> usize {
         PARTS[self.0 as usize]
     }
@@ -141,9 +142,9 @@ const fn count(column: CodedColumn) -> usize {
     count
 }
 
-/// A number that changes with the list: columns that were saved under another one cannot be read.
+/// A hash of the list. Saved columns with another hash cannot be read.
 pub const FINGERPRINT: u64 = {
-    // FNV-1a, 64 bits (draft-eastlake-fnv).
+    // This is FNV-1a with 64 bits (draft-eastlake-fnv).
     let (mut hash, mut at) = (0xcbf2_9ce4_8422_2325_u64, 0);
     while at < COUNT {
         let (name, mut byte) = (ATTRIBUTES[at].column.as_bytes(), 0);
@@ -162,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_a_composite_follow_each_other() {
+    fn parts_of_a_composite_are_consecutive() {
         for column in [CodedColumn::Kind, CodedColumn::Place, CodedColumn::Merchant, CodedColumn::Card] {
             let parts: Vec<usize> = Attribute::coded_in(column).map(Attribute::part).collect();
             assert_eq!(parts, (0..count(column)).collect::<Vec<_>>(), "{column:?}");

@@ -1,21 +1,21 @@
-//! Rows that lie together: their columns, and from when to when they are.
+//! Stores rows in blocks. A block has the columns of its rows, and the first and last time in it.
 
 use std::ops::Range;
 
 use super::codes::{ABSENT, Amounts, Codes};
 
-/// Rows of a full block; few in the tests, so that they have several.
+/// The number of rows in a full block. It is small in tests, so that these have several blocks.
 pub const BLOCK_ROWS: usize = if cfg!(test) { 128 } else { 65_536 };
-/// Rows of which a block knows the first and last time.
+/// The number of consecutive rows for which a block stores the first and last time.
 pub const SPAN: usize = if cfg!(test) { 16 } else { 1024 };
 
-/// The coded columns. What has few values goes together in one: rows have some thousand different kinds, and what
-/// is counted by kind is counted by each part of it.
+/// Lists the coded columns. All attributes with few values share one column, as there are only some thousand different
+/// combinations of their values. Totals by combination then yield the totals by each of these attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CodedColumn {
-    /// All that has few values.
+    /// The combination of all attributes with few values.
     Kind,
-    /// City and country.
+    /// The combination of city and country.
     Place,
     /// The merchant.
     Merchant,
@@ -23,28 +23,29 @@ pub enum CodedColumn {
     Card,
 }
 
-/// How many coded columns there are.
+/// The number of coded columns.
 pub const COLUMNS: usize = 4;
 
-/// Up to [`BLOCK_ROWS`] rows.
+/// Holds up to [`BLOCK_ROWS`] rows.
 #[derive(Debug)]
 pub struct Block {
-    /// The number of its first row.
+    /// The number of the first row.
     pub start: u64,
-    /// Microseconds since 1970 UTC, or [`ABSENT`].
+    /// The time of each row in microseconds since 1970 UTC, or [`ABSENT`].
     pub time: Vec<i64>,
-    /// Cents, or [`ABSENT`].
+    /// The amount of each row in cents, or [`ABSENT`].
     pub amount: Amounts,
-    /// By [`CodedColumn`].
+    /// The codes of each row, by [`CodedColumn`].
     pub codes: [Codes; COLUMNS],
-    /// The first and last time of its rows that have one; `first > last` where none has.
+    /// The first time of all rows that have one. `first > last` if no row has.
     pub first: i64,
-    /// See `first`.
+    /// The last time of all rows that have one.
     pub last: i64,
-    /// The first and last time of each [`SPAN`] rows; the first is [`ABSENT`] where one has none.
+    /// The first and last time of each [`SPAN`] consecutive rows. The first is [`ABSENT`] if one of them has no time.
     spans: Vec<(i64, i64)>,
-    /// The time that few of a full block's rows are later than, one in a hundred: its age, as some clocks are wrong by
-    /// years. Without any time it is younger than all others.
+    /// The 99th percentile of a full block's timestamps, by which blocks are evicted oldest first. Not the maximum,
+    /// because single rows may be dated years ahead by a wrong clock. `i64::MAX`, evicted last, for a block without
+    /// timestamps.
     pub(crate) late: i64,
 }
 
@@ -63,7 +64,7 @@ impl Block {
         }
     }
 
-    /// Appends a row; with its last one a block is sealed.
+    /// Appends a row. If the block is then full, it is sealed.
     pub(crate) fn push(&mut self, time: i64, cents: i64, codes: [u32; COLUMNS]) {
         for (column, code) in self.codes.iter_mut().zip(codes) {
             column.push(code);
@@ -76,7 +77,7 @@ impl Block {
         }
     }
 
-    /// From parts that fit together; None if they do not.
+    /// Creates a block from its columns; None if these have different lengths or are too long.
     pub fn restore(start: u64, time: Vec<i64>, amount: Amounts, codes: [Codes; COLUMNS]) -> Option<Self> {
         let len = time.len();
         if len > BLOCK_ROWS || amount.len() != len || codes.iter().any(|codes| codes.len() != len) {
@@ -105,14 +106,14 @@ impl Block {
         (*first, *last) = ((*first).min(time), (*last).max(time));
     }
 
-    /// From when to when some rows at least are, [`ABSENT`] being before all times.
+    /// Returns a first and a last time that enclose the times of a range of rows. [`ABSENT`] is less than all times.
     pub fn span(&self, rows: &Range<usize>) -> (i64, i64) {
         let spans = &self.spans[rows.start / SPAN..rows.end.div_ceil(SPAN)];
         let (firsts, lasts) = (spans.iter().map(|span| span.0), spans.iter().map(|span| span.1));
         (firsts.min().unwrap_or(ABSENT), lasts.max().unwrap_or(i64::MAX))
     }
 
-    /// Its age, also where it is not full: see `late`.
+    /// Returns the value of `late`, also for a block that is not full.
     pub(crate) fn age(&self) -> i64 {
         if self.len() == BLOCK_ROWS { self.late } else { self.find_late() }
     }
@@ -124,12 +125,12 @@ impl Block {
         *times.select_nth_unstable(at).1
     }
 
-    /// Rows in it.
+    /// Returns the number of rows.
     pub(crate) fn len(&self) -> usize {
         self.time.len()
     }
 
-    /// The codes of a column.
+    /// Returns the codes of a column.
     pub fn codes(&self, column: CodedColumn) -> &Codes {
         &self.codes[column as usize]
     }

@@ -1,15 +1,15 @@
-//! How many different cards: for each card a word whose bits are the slots of time in which it was seen.
+//! Counts distinct cards. For each card, the bits of a word are the slots of time in which the card was seen.
 
 use std::collections::HashSet;
 
 use super::dictionary::UNKNOWN;
 
-/// Slots that a card's 64 bits have beside the one for rows outside of every bucket.
+/// The number of slots in a card's 64 bits, without the one for rows outside of all buckets.
 pub(crate) const FEW: usize = 63;
-/// The bit for rows outside of every bucket.
+/// The bit for rows outside of all buckets.
 pub(crate) const OUTSIDE: u32 = FEW as u32;
 
-/// Cards seen by slot and in all. A row cannot be taken out of it, but a slot can.
+/// Counts the distinct cards of each slot and of all slots. Single rows cannot be subtracted, but slots can be cleared.
 #[derive(Debug, Clone)]
 pub(crate) struct Cards {
     seen: Vec<u64>,
@@ -24,7 +24,7 @@ impl Default for Cards {
 }
 
 impl Cards {
-    /// Room for codes below `len`.
+    /// Makes room for codes below `len`.
     pub(crate) fn reserve(&mut self, len: usize) {
         if self.seen.len() < len {
             self.seen.resize(len, 0);
@@ -41,12 +41,12 @@ impl Cards {
         }
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.seen.len() * 8
     }
 
-    /// Forgets a slot.
+    /// Clears a slot.
     pub(crate) fn clear(&mut self, slot: usize) {
         if self.by_slot[slot] == 0 {
             return;
@@ -82,7 +82,7 @@ impl Cards {
     }
 }
 
-/// Cards of each group, where groups are no slots of time.
+/// Holds the distinct cards of each group, for groups that are not slots of time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pairs {
     seen: HashSet<u64, hashbrown::DefaultHashBuilder>,
@@ -99,12 +99,12 @@ impl Pairs {
         self.seen.extend(&other.seen);
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.seen.capacity() * 9
     }
 
-    /// Group and card of each pair.
+    /// Returns the group and the card of each pair.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
         self.seen.iter().map(|pair| ((pair >> 32) as u32, *pair as u32))
     }

@@ -1,28 +1,28 @@
-//! A block's codes and amounts, as narrow as they fit once it takes no more rows.
+//! Stores the codes and amounts of a block. Those of a full block are stored as narrow as possible.
 
 use std::ops::Range;
 
-/// The time of a row without one, and the cents of one without an amount.
+/// The value of an absent time and of an absent amount.
 pub const ABSENT: i64 = i64::MIN;
-/// Microseconds of a second.
+/// The number of microseconds in a second.
 pub const SECOND: i64 = 1_000_000;
-/// Microseconds of a day.
+/// The number of microseconds in a day.
 pub const DAY: i64 = 86_400 * SECOND;
-/// Times this many microseconds and more from 1970 are none: 73,000 years.
+/// The limit of times, in microseconds before and after 1970: 73,000 years. Times beyond count as absent.
 pub const FAR: i64 = 1 << 61;
 
-/// The codes of a block's column, as narrow as they fit.
+/// Holds the codes of a column of a block.
 #[derive(Debug)]
 pub enum Codes {
-    /// None above 255.
+    /// The codes of a sealed block with none above 255.
     Byte(Vec<u8>),
-    /// None above 65,535.
+    /// The codes of a sealed block with none above 65,535.
     Short(Vec<u16>),
-    /// Any; of a block that still takes rows.
+    /// The codes of a block that is not sealed, and of a sealed one with larger codes.
     Long(Vec<u32>),
 }
 
-/// Runs the same code for each width of codes.
+/// Runs an expression with the codes as a vector of their width.
 macro_rules! with_codes {
     ($codes:expr, $values:ident => $run:expr) => {
         match $codes {
@@ -42,7 +42,7 @@ impl Codes {
         }
     }
 
-    /// Of one row.
+    /// Returns the code of a row.
     pub fn get(&self, row: usize) -> u32 {
         match self {
             Self::Byte(codes) => u32::from(codes[row]),
@@ -55,7 +55,7 @@ impl Codes {
         with_codes!(self, codes => codes.len())
     }
 
-    /// The greatest.
+    /// Returns the largest code; None if there are no rows.
     pub(crate) fn max(&self) -> Option<u32> {
         match self {
             Self::Byte(codes) => codes.iter().max().map(|code| u32::from(*code)),
@@ -64,7 +64,7 @@ impl Codes {
         }
     }
 
-    /// Of a run of rows, in place of what `out` holds.
+    /// Replaces the content of `out` by the codes of consecutive rows.
     pub fn copy(&self, rows: Range<usize>, out: &mut Vec<u32>) {
         out.clear();
         match self {
@@ -74,7 +74,7 @@ impl Codes {
         }
     }
 
-    /// Of some rows, in place of what `out` holds.
+    /// Replaces the content of `out` by the codes of the given rows.
     pub fn gather(&self, rows: &[u16], out: &mut Vec<u32>) {
         out.clear();
         let rows = rows.iter().map(|row| usize::from(*row));
@@ -85,7 +85,7 @@ impl Codes {
         }
     }
 
-    /// Puts other codes in place of these; none is greater than the one before it.
+    /// Replaces each code by its new code, which must not be greater: it has to fit the same width.
     pub(crate) fn recode(&mut self, new: &[u32]) {
         match self {
             Self::Byte(codes) => codes.iter_mut().for_each(|code| *code = new[usize::from(*code)] as u8),
@@ -113,12 +113,13 @@ impl Codes {
     }
 }
 
-/// Amounts in cents; a sealed block's are narrow where they fit, and then hold `i32::MIN` for [`ABSENT`].
+/// Holds the amounts of a block, in cents.
 #[derive(Debug)]
 pub enum Amounts {
-    /// All fit 32 bits.
+    /// The amounts of a sealed block, if all fit 32 bits. `i32::MIN` is an absent amount.
     Narrow(Vec<i32>),
-    /// Any; of a block that still takes rows.
+    /// The amounts of a block that is not sealed, and of a sealed one with larger amounts. [`ABSENT`] is an absent
+    /// amount.
     Wide(Vec<i64>),
 }
 
@@ -137,7 +138,7 @@ impl Amounts {
         }
     }
 
-    /// Of one row.
+    /// Returns the amount of a row, or [`ABSENT`].
     pub fn get(&self, row: usize) -> i64 {
         match self {
             Self::Narrow(cents) => widened(cents[row]),
@@ -145,7 +146,7 @@ impl Amounts {
         }
     }
 
-    /// Of some rows, in place of what `out` holds.
+    /// Replaces the content of `out` by the amounts of the given rows.
     pub fn gather(&self, rows: &[u16], out: &mut Vec<i64>) {
         out.clear();
         let rows = rows.iter().map(|row| usize::from(*row));

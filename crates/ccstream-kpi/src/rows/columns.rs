@@ -1,7 +1,8 @@
-//! The rows in memory: dictionary-coded columns in blocks, about 20 bytes a row.
+//! Holds all rows in memory, as dictionary-coded columns in blocks. A row takes about 20 bytes.
 //!
-//! Blocks are appended in the order of loading (newest first, then what follows) and each knows its first and
-//! last time, so that a range of time touches few of them. A row's number never changes while it stays.
+//! Blocks are in the order of loading: the first load goes from the newest rows to the oldest, and later rows follow.
+//! Each block has its first and last time, so a query for a range of time visits few blocks. The number of a row never
+//! changes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::Utf8Error;
@@ -15,10 +16,10 @@ use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 use super::outcome::{OutcomeBits, outcome};
 
-/// The name of those that are counted together for lack of room.
+/// The name under which rare names are counted together if there is no room for all names.
 pub const OTHERS: &str = "(others)";
 
-/// Codes of several attributes that come together, as one code.
+/// Maps combinations of the codes of several attributes to single codes.
 #[derive(Debug)]
 pub(super) struct Composite<const N: usize> {
     codes: HashMap<[u32; N], u32, DefaultHashBuilder>,
@@ -39,16 +40,16 @@ impl<const N: usize> Composite<N> {
         })
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     fn bytes(&self) -> usize {
         (self.parts.capacity() + self.codes.capacity()) * size_of::<[u32; N]>() + self.codes.capacity() * 5
     }
 }
 
-/// A row as it comes from the database. Texts are bytes until they turn out to be new.
+/// Holds a row as the database sends it. Texts are bytes, because only new ones are checked for UTF-8.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OrderRow<'a> {
-    /// Microseconds since 1970 UTC, or `ABSENT`.
+    /// The time in microseconds since 1970 UTC, or `ABSENT`.
     pub time: i64,
     /// The amount in cents, or `ABSENT`.
     pub cents: i64,
@@ -56,18 +57,18 @@ pub struct OrderRow<'a> {
     pub latitude: Option<f64>,
     /// Degrees east.
     pub longitude: Option<f64>,
-    /// The merchant's name.
+    /// The name of the merchant.
     pub merchant: Option<&'a [u8]>,
-    /// The card's token.
+    /// The token of the card.
     pub card: Option<&'a [u8]>,
-    /// The attributes of its place in their order, as COPY has fields: each after its length. What is missing is
-    /// absent.
+    /// The attributes of the place in their order, as fields of a binary COPY: each after its length. Fields that are
+    /// missing at the end are absent.
     pub place: &'a [u8],
-    /// Those of its kind, likewise.
+    /// The attributes of the kind, in the same format.
     pub kind: &'a [u8],
 }
 
-/// The first field of several; None for an absent one, and where there is none.
+/// Removes and returns the first of several fields; None if it is NULL or there is none.
 pub fn split_field<'a>(fields: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (len, rest) = fields.split_first_chunk::<4>()?;
     let len = i32::from_be_bytes(*len);
@@ -76,7 +77,7 @@ pub fn split_field<'a>(fields: &mut &'a [u8]) -> Option<&'a [u8]> {
     (len >= 0).then_some(field)
 }
 
-/// Where a place lies, in degrees, as the first row that said so has it.
+/// Holds the coordinates of a place in degrees. They are those of the first row that has any.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Coordinates {
     /// Degrees north.
@@ -85,31 +86,32 @@ pub struct Coordinates {
     pub longitude: Option<f64>,
 }
 
-/// All rows.
+/// Holds all rows.
 #[derive(Debug, Default)]
 pub struct Columns {
     pub(super) dictionaries: [Dictionary; COUNT],
     pub(super) kinds: Composite<KINDS>,
     pub(super) kinds_met: Memo,
-    /// By the code of the kind.
+    /// The outcome of each kind, by its code.
     pub(super) outcomes: Vec<OutcomeBits>,
     pub(super) places: Composite<PLACES>,
     pub(super) places_met: Memo,
-    /// By the code of the place.
+    /// The coordinates of each place, by its code.
     pub(super) coordinates: Vec<Coordinates>,
-    /// In the order of loading; only the last may take rows.
+    /// The blocks in the order of loading. Rows are appended to the last one only.
     pub blocks: Vec<Block>,
-    /// The number that the next row gets.
+    /// The number of the next row.
     pub next_row: u64,
-    /// Grows whenever rows leave.
+    /// A number that grows whenever rows are evicted or codes change. Counts of an earlier generation are invalid.
     pub generation: u64,
-    /// The latest time of a row that left for lack of room: what is older is not all here.
+    /// The latest time of all evicted rows, in microseconds since 1970 UTC: rows up to this time may be missing. None
+    /// if no row was evicted.
     pub dropped_until: Option<i64>,
-    /// By [`Attribute`], whether its rarest names were counted together as [`OTHERS`] for lack of room.
+    /// For each [`Attribute`], whether its rarest names are counted together as [`OTHERS`].
     pub folded: [bool; COUNT],
-    /// Rows of each kind.
+    /// The number of rows of each kind, by its code.
     pub(super) kind_rows: Vec<u64>,
-    /// Names of merchants and of cards when they were last found to be in use.
+    /// The number of names of merchants and of cards that were in use when unused names were last removed.
     pub(super) in_use: [usize; 2],
 }
 
@@ -118,7 +120,7 @@ impl Columns {
         &self.dictionaries[attribute.index()]
     }
 
-    /// How many codes a column has.
+    /// Returns the number of codes of a column.
     pub fn codes(&self, column: CodedColumn) -> usize {
         match column {
             CodedColumn::Kind => self.kinds.parts.len(),
@@ -128,7 +130,7 @@ impl Columns {
         }
     }
 
-    /// The attribute's own code that a code of its column holds.
+    /// Returns the code of an attribute within a code of its column.
     pub fn part(&self, attribute: Attribute, code: u32) -> u32 {
         match attribute.coded_column() {
             CodedColumn::Kind => self.kinds.parts[code as usize][attribute.part()],
@@ -137,32 +139,32 @@ impl Columns {
         }
     }
 
-    /// The attribute's name that a code of its column holds; None is unknown.
+    /// Returns the name of an attribute within a code of its column; None if it is absent.
     pub fn name(&self, attribute: Attribute, code: u32) -> Option<&str> {
         self.dictionary(attribute).name(self.part(attribute, code))
     }
 
-    /// The same as bytes, unchecked.
+    /// Returns the bytes of the name that [`Columns::name`] returns.
     pub(crate) fn raw_name(&self, attribute: Attribute, code: u32) -> Option<&[u8]> {
         self.dictionary(attribute).raw(self.part(attribute, code))
     }
 
-    /// Rows held.
+    /// Returns the number of rows held.
     pub fn rows(&self) -> usize {
         self.blocks.iter().map(Block::len).sum()
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub fn bytes(&self) -> usize {
         self.row_bytes() + self.name_bytes()
     }
 
-    /// Bytes that rows take.
+    /// Returns the number of bytes of the rows.
     pub(super) fn row_bytes(&self) -> usize {
         self.blocks.iter().map(Block::bytes).sum()
     }
 
-    /// Bytes that names take, and what goes with them.
+    /// Returns the number of bytes of the names, including the codes of combinations and the coordinates.
     pub(super) fn name_bytes(&self) -> usize {
         let met = self.kinds_met.bytes() + self.places_met.bytes();
         let composite = self.kinds.bytes() + self.places.bytes();
@@ -170,7 +172,7 @@ impl Columns {
         met + composite + places + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
     }
 
-    /// Where a place lies; nowhere, if it is several.
+    /// Returns the coordinates of a place. A place of [`OTHERS`] has none, since it is several places.
     pub fn coordinates(&self, place: u32) -> Coordinates {
         if self.folded[Attribute::CITY.index()] && self.name(Attribute::CITY, place) == Some(OTHERS) {
             return Coordinates::default();
@@ -178,18 +180,18 @@ impl Columns {
         self.coordinates.get(place as usize).copied().unwrap_or_default()
     }
 
-    /// The names of an attribute, in the order of the alphabet; then None, for unknown.
+    /// Returns the names of an attribute in the order of their characters, and then None for the absent name.
     pub fn values(&self, attribute: Attribute) -> Vec<Option<String>> {
-        // Each is read as UTF-8 once, not at each comparison.
+        // Each name is checked for UTF-8 once, rather than at each comparison.
         let mut names: Vec<&str> = self.dictionary(attribute).names().collect();
         names.sort_unstable();
         names.into_iter().map(|name| Some(name.to_owned())).chain([None]).collect()
     }
 
-    /// Appends a row. Errors: a text is no UTF-8.
+    /// Appends a row. Fails if a text is not UTF-8.
     ///
     /// # Panics
-    /// Never: there is always a block with room.
+    /// Does not panic: there is always a block with room.
     pub fn push(&mut self, row: &OrderRow<'_>) -> Result<(), Utf8Error> {
         let kind = self.kinds_met.get(row.kind).map_or_else(|| self.meet_kind(row.kind), Ok)?;
         let place = self.places_met.get(row.place).map_or_else(|| self.meet_place(row.place), Ok)?;
@@ -200,13 +202,13 @@ impl Columns {
             self.blocks.push(Block::new(self.next_row));
         }
         count_kind(&mut self.kind_rows, kind as usize, 1);
-        let block = self.blocks.last_mut().expect("one was made above where none had room");
+        let block = self.blocks.last_mut().expect("a block with room exists or was added above");
         block.push(row.time, row.cents, [kind, place, merchant, card]);
         self.next_row += 1;
         Ok(())
     }
 
-    /// The code of a kind that was not met before in these bytes.
+    /// Returns the code of a kind, from bytes that occur for the first time.
     fn meet_kind(&mut self, fields: &[u8]) -> Result<u32, Utf8Error> {
         let mut rest = fields;
         let mut parts = [UNKNOWN; KINDS];
@@ -247,12 +249,12 @@ impl Columns {
         kind
     }
 
-    /// What became of rows of a kind.
+    /// Returns the outcome of the rows of a kind.
     pub fn outcome(&self, kind: u32) -> OutcomeBits {
         self.outcomes[kind as usize]
     }
 
-    /// Notes where a place lies, if a row says so for the first time.
+    /// Stores the coordinates of a place if it has none yet and the row has both.
     fn locate(&mut self, place: u32, row: &OrderRow<'_>) {
         let at = place as usize;
         if self.coordinates.len() <= at {
@@ -264,7 +266,8 @@ impl Columns {
         }
     }
 
-    /// The currency that most rows have, None being one too; of several the first by name.
+    /// Returns the currency that most rows have, where None (rows without a currency) counts as one too. If several
+    /// have equally many rows, the first in the order of names is returned, None being first.
     pub fn main_currency(&self) -> Option<&str> {
         let mut rows: BTreeMap<Option<&str>, u64> = BTreeMap::new();
         for (kind, count) in self.kind_rows.iter().enumerate() {
@@ -273,7 +276,7 @@ impl Columns {
         rows.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name))).and_then(|(name, _)| name)
     }
 
-    /// The first and last time of all rows that have one.
+    /// Returns the first and last time of all rows; None if no row has a time.
     pub fn span(&self) -> Option<(i64, i64)> {
         let first = self.blocks.iter().map(|block| block.first).min()?;
         let last = self.blocks.iter().map(|block| block.last).max()?;
@@ -288,29 +291,29 @@ pub(super) fn count_kind(rows: &mut Vec<u64>, kind: usize, count: u64) {
     rows[kind] += count;
 }
 
-/// Columns in parts, as they are saved and read again.
+/// These methods take columns apart for saving, and put them together again.
 impl Columns {
-    /// Every attribute's names in the order of their codes, [`Attribute`] by attribute; the unknown, code 0, has none.
+    /// Returns the names of each [`Attribute`] in the order of their codes, from 1 on. Code 0 is the absent name.
     pub fn names(&self) -> impl Iterator<Item = impl Iterator<Item = &str>> {
         self.dictionaries.iter().map(Dictionary::names)
     }
 
-    /// The parts of each kind, by its code.
+    /// Returns the parts of each kind, by its code.
     pub fn kinds(&self) -> &[[u32; KINDS]] {
         &self.kinds.parts
     }
 
-    /// The parts of each place, by its code, and where it lies.
+    /// Returns the parts and the coordinates of each place, by its code.
     pub fn places(&self) -> (&[[u32; PLACES]], &[Coordinates]) {
         (&self.places.parts, &self.coordinates)
     }
 
-    /// Gives an attribute its next name.
+    /// Adds a name to an attribute, with the next code.
     pub fn push_name(&mut self, attribute: Attribute, name: &str) {
         self.dictionaries[attribute.index()].code(Some(name));
     }
 
-    /// Adds a kind; None if a part of it has no name.
+    /// Adds a kind with the next code; None if a part is a code without a name.
     pub fn push_kind(&mut self, parts: [u32; KINDS]) -> Option<()> {
         self.have_names(CodedColumn::Kind, &parts).then(|| self.code_kind(parts)).map(drop)
     }
@@ -320,7 +323,7 @@ impl Columns {
         Attribute::coded_in(column).zip(parts).all(has_name)
     }
 
-    /// Adds a place, likewise.
+    /// Adds a place with the next code; None if a part is a code without a name.
     pub fn push_place(&mut self, parts: [u32; PLACES], coordinates: Coordinates) -> Option<()> {
         if !self.have_names(CodedColumn::Place, &parts) {
             return None;
@@ -330,7 +333,7 @@ impl Columns {
         Some(())
     }
 
-    /// Adds a block; None if it has a code that there is no name for.
+    /// Adds a block; None if one of its codes does not exist.
     pub fn push_block(&mut self, block: Block) -> Option<()> {
         for column in [CodedColumn::Kind, CodedColumn::Place, CodedColumn::Merchant, CodedColumn::Card] {
             if block.codes(column).max().is_some_and(|code| code as usize >= self.codes(column)) {
@@ -352,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_lies_where_a_row_first_says() {
+    fn a_place_has_the_first_coordinates() {
         let mut columns = Columns::default();
         for (latitude, longitude) in [(None, None), (Some(1.0), None), (Some(2.0), Some(3.0)), (Some(4.0), Some(5.0))] {
             columns.push(&OrderRow { latitude, longitude, ..OrderRow::default() }).unwrap();

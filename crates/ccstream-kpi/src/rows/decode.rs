@@ -1,4 +1,4 @@
-//! Rows of `orders` out of PostgreSQL's binary COPY.
+//! Decodes rows of `orders` from PostgreSQL's binary COPY.
 
 use super::attribute::{Attribute, KINDS, PLACES};
 use super::block::CodedColumn;
@@ -8,39 +8,42 @@ use super::columns::OrderRow;
 use ccstream_core::binary::{COPY_HEADER, POSTGRES_EPOCH};
 use ccstream_core::error::{Error, Result};
 
-/// What is read of every row, before its place and its kind.
+/// The first columns of every row, before those of its place and its kind.
 const SINGLE: [&str; 8] =
     ["ctid", "kafka_partition", "timestamp", "value", "latitude", "longitude", "merchant", "card_token"];
 const FIELDS: i16 = (SINGLE.len() + PLACES + KINDS) as i16;
 
-/// What is read of `orders`, in this order: what goes into a column of the engine together lies together.
+/// Returns the columns to select from `orders`, separated by commas, in the order that the decoder expects. The columns
+/// of a composite column are consecutive.
 pub fn selection() -> String {
     let coded = |column| Attribute::coded_in(column).map(|attribute| attribute.definition().column);
     let all = SINGLE.into_iter().chain(coded(CodedColumn::Place)).chain(coded(CodedColumn::Kind));
     all.collect::<Vec<_>>().join(", ")
 }
 
-/// A billion units: ten times what `NUMERIC(10,2)` holds, and ninety million of them can be added up.
+/// The maximum amount in cents: a billion units. This is ten times what `NUMERIC(10,2)` holds, and 64 bits hold the sum
+/// of ninety million such amounts.
 const MOST_CENTS: i64 = 100_000_000_000;
 
-/// A row with where it lies.
+/// Holds a row and its position in the table.
 #[derive(Debug, Clone, Copy)]
 pub struct LocatedRow<'a> {
-    /// Page and place in it: PostgreSQL's `ctid`.
+    /// The page of the row: the first part of PostgreSQL's `ctid`.
     pub page: u32,
-    /// See `page`.
+    /// The number of the row in the page: the second part of the `ctid`.
     pub place: u16,
-    /// It came from Kafka: another program's rows name no partition.
+    /// Whether ccstream inserted the row. Rows of other programs have no Kafka partition.
     pub ours: bool,
-    /// What it holds.
+    /// The values of the row.
     pub row: OrderRow<'a>,
-    /// All of its bytes, as they came.
+    /// All bytes of the row in the COPY.
     pub raw: &'a [u8],
-    /// It has an amount that is no number of cents; it counts as one without.
+    /// Whether the amount is not a number of cents within the limit. The row then counts as one without an amount.
     pub odd_amount: bool,
 }
 
-/// Bytes of one COPY that arrive in pieces; PostgreSQL sends one row in each, but does not promise to.
+/// Decodes the bytes of a COPY, which may arrive in pieces of any size. PostgreSQL sends each row as one piece, but
+/// does not guarantee that.
 #[derive(Debug, Default)]
 pub struct Decoder {
     rest: Vec<u8>,
@@ -48,12 +51,13 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// For the bytes of rows alone.
+    /// Creates a decoder for rows without the header of a COPY.
     pub fn of_rows() -> Self {
         Self { rest: Vec::new(), begun: true }
     }
 
-    /// Hands over every row that is complete. Errors: not the COPY that was asked for.
+    /// Decodes more bytes and calls `take` with each complete row. Fails if the bytes are not the expected COPY, or if
+    /// `take` fails.
     pub fn feed<E: From<Error>>(
         &mut self,
         bytes: &[u8],
@@ -72,7 +76,7 @@ impl Decoder {
                 self.rest = input.to_vec();
                 return Ok(());
             }
-            input = input.strip_prefix(COPY_HEADER).ok_or_else(|| strange("it has another header"))?;
+            input = input.strip_prefix(COPY_HEADER).ok_or_else(|| strange("its header is not as expected"))?;
             self.begun = true;
         }
         while !input.is_empty() {
@@ -89,9 +93,9 @@ impl Decoder {
     }
 }
 
-/// An error for bytes that are not the COPY that was asked for.
+/// Returns an error for bytes that are not the expected COPY; `what` says what is wrong.
 pub fn strange(what: &str) -> Error {
-    Error::Inconsistent(format!("a COPY of orders cannot be read: {what}"))
+    Error::Inconsistent(format!("a COPY of orders cannot be decoded: {what}"))
 }
 
 #[allow(clippy::large_enum_variant, reason = "a row lives for one call")]
@@ -112,14 +116,14 @@ impl<'a> RowReader<'a> {
         Some(taken)
     }
 
-    #[allow(clippy::option_option, reason = "not all there, and NULL")]
-    /// The next field; the outer None where it is not all there, the inner one for NULL.
+    #[allow(clippy::option_option, reason = "an incomplete field differs from NULL")]
+    /// Reads the next field. The outer None means that it is incomplete; the inner one that it is NULL.
     fn field(&mut self) -> Option<Option<&'a [u8]>> {
         let len = i32::from_be_bytes(self.take(4)?.try_into().ok()?);
         if len < 0 { Some(None) } else { self.take(len as usize).map(Some) }
     }
 
-    /// The bytes of so many fields; None where they are not all there.
+    /// Reads a number of fields and returns their bytes; None if these are incomplete.
     fn fields(&mut self, count: usize) -> Option<&'a [u8]> {
         let whole = self.input;
         for _ in 0..count {
@@ -134,7 +138,7 @@ impl<'a> RowReader<'a> {
         match i16::from_be_bytes([count[0], count[1]]) {
             FIELDS => {}
             -1 => return Ok(Decoded::End),
-            _ => return Err(strange("it has another number of columns")),
+            _ => return Err(strange("the number of its columns is not as expected")),
         }
         let mut single = [None; SINGLE.len()];
         for field in &mut single {
@@ -143,7 +147,7 @@ impl<'a> RowReader<'a> {
         }
         let (Some(place), Some(kind)) = (self.fields(PLACES), self.fields(KINDS)) else { return Ok(Decoded::More) };
         let [ctid, partition, time, value, latitude, longitude, merchant, card] = single;
-        let ctid: [u8; 6] = ctid.and_then(|ctid| ctid.try_into().ok()).ok_or_else(|| strange("a row has no place"))?;
+        let ctid: [u8; 6] = ctid.and_then(|ctid| ctid.try_into().ok()).ok_or_else(|| strange("a row has no ctid"))?;
         let cents = value.map(cents_of).transpose()?;
         Ok(Decoded::Row(LocatedRow {
             page: u32::from_be_bytes([ctid[0], ctid[1], ctid[2], ctid[3]]),
@@ -169,15 +173,15 @@ fn degrees(field: Option<&[u8]>) -> Option<f64> {
     Some(f64::from_be_bytes(field?.try_into().ok()?)).filter(|degrees| degrees.is_finite())
 }
 
-/// Microseconds since 1970; [`ABSENT`] for PostgreSQL's infinities, and what is as far away as to be none.
+/// Decodes a timestamp to microseconds since 1970; [`ABSENT`] for PostgreSQL's infinities and for times beyond [`FAR`].
 fn time_of(field: &[u8]) -> Result<i64> {
     let micros = i64::from_be_bytes(field.try_into().map_err(|_| strange("a timestamp is not eight bytes"))?);
     let micros = micros.saturating_add(POSTGRES_EPOCH);
     Ok(if (-FAR..FAR).contains(&micros) { micros } else { ABSENT })
 }
 
-/// The cents of a NUMERIC, rounded half away from zero as `::numeric(10,2)` does; None for one that is no
-/// number, or so great that sums of them may not fit 64 bits (`numeric_send` in PostgreSQL's numeric.c: base-10,000 digits).
+/// Decodes a NUMERIC to cents, rounded half away from zero as `::numeric(10,2)` does; None if it is not a number or
+/// exceeds [`MOST_CENTS`]. The format has base-10,000 digits (`numeric_send` in PostgreSQL's numeric.c).
 fn cents_of(field: &[u8]) -> Result<Option<i64>> {
     let word = |at: usize| field.get(at * 2..at * 2 + 2).map(|two| i16::from_be_bytes([two[0], two[1]]));
     let (Some(count), Some(weight), Some(sign)) = (word(0), word(1), word(2)) else {
@@ -196,7 +200,7 @@ fn cents_of(field: &[u8]) -> Result<Option<i64>> {
             return Ok(None);
         }
         if exponent < 0 {
-            // Half a cent is 50 ten-thousandths: what is below them cannot change the rounding.
+            // Half a cent is 50 ten-thousandths, so smaller digits cannot change the rounding.
             continue;
         }
         ten_thousandths += i128::from(digit) * 10_000i128.pow(exponent as u32);
@@ -211,7 +215,7 @@ mod tests {
     use ccstream_core::binary::push_numeric;
 
     #[test]
-    fn numbers() {
+    fn numerics_are_decoded_to_cents() {
         for cents in [0, 1, -1, 99, 100, 12_345, -12_345, 1_000_000, 999_999, 9_999_999_999, -9_999_999_999] {
             let mut bytes = Vec::new();
             push_numeric(cents, &mut bytes);
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn timestamps_are_decoded() {
         let time = |micros: i64| time_of(&micros.to_be_bytes()).unwrap();
         assert_eq!(time(-POSTGRES_EPOCH), 0);
         assert_eq!(time(FAR - 1 - POSTGRES_EPOCH), FAR - 1);
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_in_pieces_of_any_size() {
+    fn rows_are_decoded_from_pieces_of_any_size() {
         let mut bytes = COPY_HEADER.to_vec();
         for n in 0..3u8 {
             bytes.extend_from_slice(&FIELDS.to_be_bytes());

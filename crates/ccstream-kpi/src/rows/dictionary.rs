@@ -1,4 +1,4 @@
-//! Texts as small numbers: each text of a column is kept once, in one arena, and rows hold its code.
+//! Codes texts as small numbers. Each different text of a column is stored once, in one arena, and rows have its code.
 
 use std::hash::BuildHasher;
 use std::str::Utf8Error;
@@ -8,39 +8,40 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// The code of an absent text (NULL).
 pub(crate) const UNKNOWN: u32 = 0;
 
-/// The texts of one column in the order in which they came; code 0 is NULL, the n-th text has code n.
+/// Holds the texts of one column in the order of their first occurrence. Code 0 is NULL, and the n-th text has code n.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
     codes: HashTable<u32>,
     arena: Vec<u8>,
-    /// Where each text ends in the arena.
+    /// The index in the arena at which each text ends.
     ends: Vec<usize>,
     hasher: DefaultHashBuilder,
 }
 
 impl Dictionary {
-    /// How many codes there are, NULL's included.
+    /// Returns the number of codes, including that of NULL.
     pub(crate) fn len(&self) -> usize {
         self.ends.len() + 1
     }
 
-    /// A code's text; None for NULL.
+    /// Returns the text of a code; None for NULL.
     pub(crate) fn name(&self, code: u32) -> Option<&str> {
-        // Nothing else was ever put in.
+        // Every text was UTF-8 when it was added.
         (code != UNKNOWN).then(|| std::str::from_utf8(bytes(&self.arena, &self.ends, code)).unwrap_or_default())
     }
 
-    /// A code's text as bytes, unchecked; None for NULL.
+    /// Returns the bytes of a code's text; None for NULL.
     pub(crate) fn raw(&self, code: u32) -> Option<&[u8]> {
         (code != UNKNOWN).then(|| bytes(&self.arena, &self.ends, code))
     }
 
-    /// A text's code, made if it is new.
+    /// Returns the code of a text, which is added if it is new.
     pub(crate) fn code(&mut self, name: Option<&str>) -> u32 {
         name.map_or(UNKNOWN, |name| self.find_bytes(name.as_bytes()).unwrap_or_else(|| self.push(name.as_bytes())))
     }
 
-    /// The same, looked at as a text only if it is new. Errors: it is no UTF-8.
+    /// Returns the code of a text given as bytes, which are added if they are new. Only new bytes are checked; the call
+    /// fails if they are not UTF-8.
     pub(crate) fn code_of_bytes(&mut self, name: Option<&[u8]>) -> Result<u32, Utf8Error> {
         let Some(name) = name else { return Ok(UNKNOWN) };
         match self.find_bytes(name) {
@@ -49,7 +50,7 @@ impl Dictionary {
         }
     }
 
-    /// A text's code, if it is there.
+    /// Returns the code of a text; None if the dictionary does not have it.
     pub(crate) fn find(&self, name: Option<&str>) -> Option<u32> {
         name.map_or(Some(UNKNOWN), |name| self.find_bytes(name.as_bytes()))
     }
@@ -59,7 +60,7 @@ impl Dictionary {
         self.codes.find(self.hasher.hash_one(name), same).copied()
     }
 
-    /// Adds what is not there.
+    /// Adds a text that the dictionary does not have.
     fn push(&mut self, name: &[u8]) -> u32 {
         let Self { codes, arena, ends, hasher } = self;
         arena.extend_from_slice(name);
@@ -69,12 +70,12 @@ impl Dictionary {
         code
     }
 
-    /// Every text in the order of its code, NULL left out.
+    /// Returns every text in the order of the codes, without NULL.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         (1..self.len() as u32).filter_map(|code| self.name(code))
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.arena.capacity() + self.ends.capacity() * size_of::<usize>() + self.codes.capacity() * 5
     }
@@ -85,7 +86,7 @@ fn bytes<'a>(arena: &'a [u8], ends: &[usize], code: u32) -> &'a [u8] {
     &arena[if at == 0 { 0 } else { ends[at - 1] }..ends[at]]
 }
 
-/// The codes of fields that come together, by their bytes as COPY has them: each combination is taken apart once.
+/// Remembers the codes of combinations of fields, by their bytes in the COPY, so that each combination is decoded once.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     combinations: Dictionary,
@@ -93,18 +94,18 @@ pub(crate) struct Memo {
 }
 
 impl Memo {
-    /// The code of a combination that was met before.
+    /// Returns the code of a combination; None if it is new.
     pub(crate) fn get(&self, fields: &[u8]) -> Option<u32> {
         self.combinations.find_bytes(fields).map(|at| self.codes[at as usize - 1])
     }
 
-    /// Notes the code of one that was not.
+    /// Stores the code of a new combination.
     pub(crate) fn put(&mut self, fields: &[u8], code: u32) {
         self.combinations.push(fields);
         self.codes.push(code);
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.combinations.bytes() + self.codes.capacity() * 4
     }

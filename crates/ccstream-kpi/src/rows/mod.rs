@@ -1,4 +1,4 @@
-//! Rows of `orders` as columns in memory, and what is counted of single columns.
+//! Holds the rows of `orders` as columns in memory, and counts the values of single columns.
 
 pub mod attribute;
 pub mod block;

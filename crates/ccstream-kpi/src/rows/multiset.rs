@@ -1,12 +1,13 @@
-//! Amounts counted one by one: exact percentiles, extremes and histograms, and rows can be taken out again.
+//! Counts the occurrences of each amount, for exact percentiles, extremes and histograms. Amounts can be removed again.
 
 use std::collections::BTreeMap;
 
+/// The number of consecutive sizes in a page. A size is the absolute value of an amount in cents.
 const PAGE: usize = 1024;
-/// Sizes below this many cents are counted in pages, which are made when first needed.
+/// Sizes below this number are counted in pages, which are allocated when first needed.
 const PAGED: u64 = 1 << 24;
 
-/// Counts of sizes next to each other, and what they add up to, as of the last [`Multiset::settle`].
+/// Holds the counts of consecutive sizes. Their total count and sum are valid after [`Multiset::settle`].
 #[derive(Debug, Clone)]
 struct Page {
     counts: [u32; PAGE],
@@ -15,7 +16,7 @@ struct Page {
     sum: u64,
 }
 
-/// Counts of sizes of one sign.
+/// Holds the counts of all amounts of one sign, by size.
 #[derive(Debug, Clone, Default)]
 struct Side {
     pages: Vec<Option<Box<Page>>>,
@@ -61,7 +62,7 @@ impl Side {
         self.pages[page].get_or_insert_with(|| Box::new(Page { counts: [0; PAGE], changed: false, count: 0, sum: 0 }))
     }
 
-    /// Runs of sizes that have any, the smallest first.
+    /// Returns the non-empty runs of sizes, the smallest first.
     fn runs(&self) -> impl DoubleEndedIterator<Item = Run<'_>> {
         let paged = self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_deref()?)));
         let paged = paged.filter(|(_, page)| page.count > 0);
@@ -99,7 +100,7 @@ impl Side {
     }
 }
 
-/// Sizes from one on, each with how often it is there.
+/// Borrows the counts of consecutive sizes, of which `from` is the first.
 struct Run<'a> {
     from: u64,
     counts: &'a [u32],
@@ -108,7 +109,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Sizes and their counts, the smallest first.
+    /// Returns each size that occurs and its count, the smallest first.
     fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
         let from = self.from;
         let sizes = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -116,7 +117,7 @@ impl Run<'_> {
     }
 }
 
-/// Amounts in cents, with how often each is there.
+/// Holds amounts in cents, with the count of each.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Multiset {
     positive: Side,
@@ -124,7 +125,7 @@ pub(crate) struct Multiset {
 }
 
 impl Multiset {
-    /// Puts an amount in (1) or takes one out (-1).
+    /// Adds an amount (`by` is 1) or removes it (-1).
     pub(crate) fn change(&mut self, cents: i64, by: i32) {
         let side = if cents < 0 { &mut self.negative } else { &mut self.positive };
         side.change(cents.unsigned_abs(), by);
@@ -135,40 +136,40 @@ impl Multiset {
         self.negative.merge(&other.negative);
     }
 
-    /// Adds up what has changed: to be done before anything is asked.
+    /// Updates the totals of changed pages. Call this after changes and before any of the methods below.
     pub(crate) fn settle(&mut self) {
         self.positive.settle();
         self.negative.settle();
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let side = |side: &Side| side.pages.iter().flatten().count() * size_of::<Page>() + side.beyond.len() * 24;
         side(&self.positive) + side(&self.negative)
     }
 
-    /// Runs of amounts, the smallest first, with the sign of each.
+    /// Returns the non-empty runs of amounts, the smallest first, each with its sign.
     fn runs(&self) -> impl DoubleEndedIterator<Item = (i64, Run<'_>)> {
         let negative = self.negative.runs().rev().map(|run| (-1, run));
         negative.chain(self.positive.runs().map(|run| (1, run)))
     }
 
-    /// The smallest amount.
+    /// Returns the smallest amount; None if there is none.
     pub(crate) fn min(&self) -> Option<i64> {
         let (sign, run) = self.runs().next()?;
         let (size, _) = if sign < 0 { run.iter().next_back() } else { run.iter().next() }?;
         Some(sign * size as i64)
     }
 
-    /// The greatest amount.
+    /// Returns the largest amount; None if there is none.
     pub(crate) fn max(&self) -> Option<i64> {
         let (sign, run) = self.runs().next_back()?;
         let (size, _) = if sign < 0 { run.iter().next() } else { run.iter().next_back() }?;
         Some(sign * size as i64)
     }
 
-    /// The amounts at these fractions, given in rising order, as `percentile_disc` defines them: the first
-    /// amount at or below which at least that share of all lies. None where there is none.
+    /// Returns the amounts at the fractions, which must be ascending, as `percentile_disc` defines them: the smallest
+    /// amount such that at least this share of all amounts is at or below it. Each is None if there are no amounts.
     pub(crate) fn percentiles<const N: usize>(&self, fractions: [f64; N]) -> [Option<i64>; N] {
         let len = self.runs().map(|(_, run)| run.count).sum();
         let mut found = [None; N];
@@ -191,8 +192,8 @@ impl Multiset {
         found
     }
 
-    /// How many amounts lie in each bin, and what they add up to: bins begin at the edges, given in rising order, and
-    /// what is below the first edge is in the first bin.
+    /// Returns the count and the sum of the amounts in each bin. Bins begin at the edges, which must be ascending.
+    /// Amounts below the first edge are in the first bin.
     pub(crate) fn bins(&self, edges: &[i64]) -> Vec<(u64, i64)> {
         let mut bins = vec![(0, 0); edges.len()];
         let bin = |cents: i64| edges.partition_point(|edge| *edge <= cents).saturating_sub(1);
@@ -215,7 +216,7 @@ impl Multiset {
     }
 }
 
-/// How many of `len` lie at or below a percentile: PostgreSQL's `ceil(fraction * len)`, at least one.
+/// Returns the rank of a percentile among `len` values, from 1 on: `ceil(fraction * len)`, as in PostgreSQL.
 pub fn rank(fraction: f64, len: u64) -> u64 {
     ((fraction * len as f64).ceil() as u64).max(1)
 }

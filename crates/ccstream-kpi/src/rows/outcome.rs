@@ -1,6 +1,6 @@
-//! What became of a transaction, by the word of its status.
+//! Determines the outcome of a transaction from its status.
 
-/// The words, compared without case, of transactions that went through: those of card processors' exports.
+/// The statuses of approved transactions, as card processors export them. They are compared without case.
 pub const APPROVED: [&str; 14] = [
     "approved",
     "completed",
@@ -17,21 +17,22 @@ pub const APPROVED: [&str; 14] = [
     "posted",
     "cleared",
 ];
-/// The words of those that did not.
+/// The statuses of declined transactions. They are compared without case.
 pub const DECLINED: [&str; 8] =
     ["declined", "failed", "failure", "refused", "rejected", "denied", "unsuccessful", "not approved"];
 
-/// What became of a row, in bits; with none of them its status says nothing of that, and it has no risk.
+/// Holds the outcome of a row as bits. If no bit is set, the row is neither approved nor declined, and not risky.
 pub type OutcomeBits = u8;
-/// How many outcomes there are.
+/// The number of combinations of the bits.
 pub const OUTCOMES: usize = 16;
 pub(crate) const IS_APPROVED: OutcomeBits = 1;
-/// Approved or declined. A status that is neither, as of a refund or of what is pending, is in no rate.
+/// This bit is set if the row is approved or declined. Other statuses, such as of refunds and pending transactions, do
+/// not count in rates.
 pub(crate) const IS_DECIDED: OutcomeBits = 2;
 pub(crate) const IS_DECLINED: OutcomeBits = 4;
 pub(crate) const IS_RISKY: OutcomeBits = 8;
 
-/// The outcome of a row with that status and risk flag.
+/// Returns the outcome of a row with a status and a risk flag.
 pub fn outcome(status: Option<&str>, is_risky: bool) -> OutcomeBits {
     let is_of =
         |words: &[&str]| status.is_some_and(|status| words.iter().any(|word| word.eq_ignore_ascii_case(status)));
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_compared_without_case() {
+    fn statuses_are_compared_without_case() {
         for (status, expected) in [
             (Some("COMPLETED"), IS_APPROVED | IS_DECIDED),
             (Some("Approved"), IS_APPROVED | IS_DECIDED),
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_docs_have_the_same_words() {
+    fn the_docs_list_all_statuses() {
         let docs = include_str!("../../../../docs/data.md");
         for (what, words) in [("approved", &APPROVED[..]), ("declined", &DECLINED[..])] {
             let line = format!("| {what} | `{}` |", words.join("`, `"));

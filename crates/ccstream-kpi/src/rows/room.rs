@@ -1,5 +1,5 @@
-//! Making room: the oldest rows leave, names that no row has any more are forgotten, and of too many names the rarest are
-//! counted together.
+//! Limits the memory of the columns: evicts the oldest rows, removes names that no row has any more, and counts the
+//! rarest names together if there are too many.
 
 use std::collections::HashMap;
 
@@ -9,37 +9,40 @@ use super::codes::with_codes;
 use super::columns::{Columns, Composite, Coordinates, OTHERS, count_kind};
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 
-/// Bytes that a name takes beside its own: places in a dictionary, and in the counts of kept queries.
+/// The number of bytes that a name takes in addition to its text, in a dictionary and in the counts of kept queries.
 const NAME_BYTES: usize = 64;
-/// Bytes that a combination takes for each of its names, twice its code and how it comes from PostgreSQL, and beside them.
+/// The number of bytes that a combination takes for each of its names (its code twice, and its text from PostgreSQL),
+/// and in addition to these.
 const COMBINATION_BYTES: (usize, usize) = (24, 48);
 const COLUMNS: [CodedColumn; 4] = [CodedColumn::Kind, CodedColumn::Place, CodedColumn::Merchant, CodedColumn::Card];
 
 impl Columns {
-    /// Whether more rows can be held, within a number of rows and of bytes as [`Columns::limit_bytes`] takes it.
+    /// Returns whether there is room for more rows, given a maximum number of rows and the `limit` of
+    /// [`Columns::limit_bytes`].
     pub fn has_room(&self, max_rows: usize, limit: usize) -> bool {
         self.rows() < max_rows && self.row_bytes() <= limit / 3 * 2
     }
 
-    /// Holds rows and names to a number of bytes, at a moment: rows to two thirds of it, the oldest leave; names to a
-    /// third, the rarest are counted together as [`OTHERS`]. Whoever sends messages chooses how many names there are.
+    /// Limits the columns to a number of bytes. Rows may take two thirds of it, beyond which the oldest are evicted;
+    /// names may take one third, beyond which the rarest are counted together as [`OTHERS`]. Without this limit,
+    /// whoever sends messages could fill the memory with names. `now` is the time in microseconds since 1970 UTC.
     pub fn limit_bytes(&mut self, limit: usize, now: i64) {
         let (rows, most) = (self.row_bytes(), limit / 3 * 2);
         if rows > most {
-            // A block that is being filled takes more bytes a row than a full one.
+            // Rows of a block that is not full take more bytes than those of a full one.
             let keep = (self.rows() as u128 * most as u128 / rows as u128) as usize;
             self.drop_oldest(keep, None, now);
         }
         if self.name_bytes() > limit / 3 {
-            // With room for as many again, since all rows are visited.
+            // Folding visits all rows. To make it rare, it leaves half of the names' share free.
             self.fold_names(limit / 6);
         }
     }
 
-    /// Makes room at a moment: blocks leave, the oldest first, once more than `max_rows` rows are held (and then a
-    /// thirty-second part more, as every query is counted again after it), and full ones that are older than `oldest` but
-    /// for a hundredth. The block that still takes rows stays, unless it is older than a full one that would have to
-    /// leave: the first reading goes backwards.
+    /// Evicts full blocks, oldest first, while more than `max_rows` rows are held, and every full block of which 99 %
+    /// is older than `oldest`. When it evicts for lack of room it frees 1/32 more than necessary, because each eviction
+    /// forces all kept queries to be recounted. The open block is evicted only for lack of room, and only if it is
+    /// older than the full block that would be evicted otherwise, as may happen while the first load goes back in time.
     pub fn drop_oldest(&mut self, max_rows: usize, oldest: Option<i64>, now: i64) {
         let mut rows = self.rows();
         let before = self.generation;
@@ -57,7 +60,7 @@ impl Columns {
                 (at, block) = (self.blocks.len() - 1, last);
             }
             rows -= block.len();
-            // What a wrong clock dated into the future is missing from there on, but nobody looks at that.
+            // A row that a wrong clock dated into the future may be evicted too. Times after `now` do not count here.
             self.dropped_until = self.dropped_until.max(Some(block.last.min(now)));
             let block = self.blocks.remove(at);
             with_codes!(block.codes(CodedColumn::Kind), codes => {
@@ -73,8 +76,8 @@ impl Columns {
         }
     }
 
-    /// Forgets the names that no row has any more, once there are twice as many names as were last in use: other
-    /// attributes have few.
+    /// Removes the names that no row has any more, once there are twice as many names as were in use the last time.
+    /// This is done for merchants and cards only, since other attributes have few names.
     fn forget_names(&mut self, column: CodedColumn, attribute: Attribute, at: usize) {
         let names = self.codes(column);
         if names < 2 * self.in_use[at].max(BLOCK_ROWS) {
@@ -94,7 +97,7 @@ impl Columns {
         self.blocks.iter_mut().for_each(|block| block.codes[column as usize].recode(&new));
     }
 
-    /// Keeps the most frequent names that fit a number of bytes, and counts rows of all others as [`OTHERS`].
+    /// Keeps the most frequent names that fit in a number of bytes, and counts the rows of all others as [`OTHERS`].
     fn fold_names(&mut self, budget: usize) {
         let keep = self.most_frequent(budget);
         let mut new: [Vec<u32>; COUNT] = std::array::from_fn(|_| Vec::new());
@@ -102,7 +105,7 @@ impl Columns {
             let (at, keep) = (attribute.index(), &keep[attribute.index()]);
             let old = std::mem::take(&mut self.dictionaries[at]);
             let mut kept = Dictionary::default();
-            // No new code is greater than the old one: the first that is folded makes the code of all others.
+            // No new code is greater than the old one, because the first folded name creates the code of `OTHERS`.
             new[at] = (0..old.len() as u32)
                 .map(|code| kept.code(if keep[code as usize] { old.name(code) } else { Some(OTHERS) }))
                 .collect();
@@ -141,10 +144,12 @@ impl Columns {
         self.generation += 1;
     }
 
-    /// Keeps the most frequent combinations of a composite column that fit a number of bytes; the rest becomes one of
-    /// [`OTHERS`] alone, since a few names make any number of combinations. One that no row has is forgotten.
+    /// Keeps the most frequent combinations of a composite column that fit in a number of bytes, since even few names
+    /// have many combinations. All others become one combination that consists of [`OTHERS`]; those without rows are
+    /// removed.
     ///
-    /// Returned are the combinations, by their new codes, and the new code of each old one, none greater than it.
+    /// Returns the combinations by their new codes, and the new code of each old one. No new code is greater than the
+    /// old one.
     fn fold_combinations<const N: usize>(
         &mut self,
         column: CodedColumn,
@@ -163,7 +168,7 @@ impl Columns {
             let mut counts: Vec<u64> = of_parts.values().copied().collect();
             let (_, least, _) = counts.select_nth_unstable_by(most - 1, |one, two| two.cmp(one));
             let least = *least;
-            // Of those as frequent as the last that fits, none: which of them it were would be chance.
+            // Of combinations as frequent as the last that fits, none is kept, because the choice would be random.
             of_parts.retain(|_, rows| *rows > least);
         }
         let mut others = [UNKNOWN; N];
@@ -183,7 +188,7 @@ impl Columns {
         (merged.parts, recoded)
     }
 
-    /// Rows of each of the codes of a column.
+    /// Returns the number of rows of each code of a column.
     fn rows_of_codes(&self, column: CodedColumn, codes: usize) -> Vec<u64> {
         let mut rows = vec![0; codes];
         for block in &self.blocks {
@@ -192,7 +197,8 @@ impl Columns {
         rows
     }
 
-    /// By attribute, whether each code's name is among the most frequent ones that fit a number of bytes.
+    /// Returns for each attribute whether each code's name is among the most frequent ones that fit in a number of
+    /// bytes.
     fn most_frequent(&self, budget: usize) -> [Vec<bool>; COUNT] {
         let mut rows: [Vec<u64>; COUNT] = std::array::from_fn(|at| vec![0; self.dictionaries[at].len()]);
         for column in COLUMNS {
@@ -213,7 +219,7 @@ impl Columns {
         let mut left = budget;
         for (_, code, at) in names {
             let bytes = self.dictionaries[at].name(code).map_or(0, |name| name.len() + NAME_BYTES);
-            // The unknown has no name, and the others are no name to be kept.
+            // The absent name takes no room, so it is always kept.
             keep[at][code as usize] = bytes == 0 || bytes <= left;
             left = left.saturating_sub(bytes);
         }
@@ -221,7 +227,7 @@ impl Columns {
     }
 }
 
-/// The parts of each combination of a composite column, by the new codes of names.
+/// Returns the parts of each combination of a composite column, with the new codes of the names.
 fn renamed<const N: usize>(parts: &[[u32; N]], column: CodedColumn, new: &[Vec<u32>; COUNT]) -> Vec<[u32; N]> {
     let rename = |parts: &[u32; N]| {
         let mut renamed = *parts;
@@ -240,7 +246,7 @@ mod tests {
     use super::super::columns::OrderRow;
     use super::*;
 
-    /// Names of cards by the rows that have them, in the order of time.
+    /// Returns the name of each row's card, in the order of the rows.
     fn cards(columns: &Columns) -> Vec<String> {
         let of = |block: &Block, row: usize| columns.name(Attribute::CARD, block.codes(CodedColumn::Card).get(row));
         let rows = columns.blocks.iter().flat_map(|block| (0..block.len()).map(move |row| (block, row)));
@@ -248,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn names_leave_with_their_rows() {
+    fn names_are_removed_after_their_rows() {
         let mut columns = Columns::default();
         let all: Vec<String> = (0..=6 * BLOCK_ROWS).map(|row| format!("card {}", row / 2)).collect();
         for (time, card) in (0..).zip(&all) {
@@ -261,7 +267,7 @@ mod tests {
         assert_eq!(cards(&columns), before[4 * BLOCK_ROWS..]);
         assert!(columns.codes(CodedColumn::Card) < names / 2 && columns.bytes() < bytes / 2);
         assert_eq!((columns.dropped_until, columns.generation), (Some(4 * BLOCK_ROWS as i64 - 1), 4));
-        // Few names are not worth looking for.
+        // Unused names are removed only if there are many.
         columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         assert_eq!(cards(&columns), before[5 * BLOCK_ROWS..]);
         assert_eq!(columns.dictionary(Attribute::CARD).find(Some("card 5")), None);
@@ -270,9 +276,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_some_days_leaves() {
+    fn blocks_older_than_a_limit_are_evicted() {
         let mut columns = Columns::default();
-        // The first reading goes backwards in time.
+        // The first load goes back in time.
         for block in [3, 2, 1, 0] {
             for row in 0..BLOCK_ROWS as i64 {
                 columns.push(&OrderRow { time: block * 1_000_000 + row, ..OrderRow::default() }).unwrap();
@@ -288,9 +294,9 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_rows_stay_where_they_were_read_first() {
+    fn the_newest_rows_stay_if_they_were_read_first() {
         let mut columns = Columns::default();
-        // The newest piece fills a block, the one before it two and a half.
+        // The newest piece fills one block, and the older piece two and a half.
         let newest = BLOCK_ROWS as i64;
         for time in (1_000_000..1_000_000 + newest).chain(0..newest * 5 / 2) {
             columns.push(&OrderRow { time, ..OrderRow::default() }).unwrap();
@@ -298,13 +304,13 @@ mod tests {
         columns.drop_oldest(BLOCK_ROWS + BLOCK_ROWS / 8, None, i64::MAX);
         let first: Vec<i64> = columns.blocks.iter().map(|block| block.first).collect();
         assert_eq!((first, columns.dropped_until), (vec![1_000_000], Some(newest * 5 / 2 - 1)));
-        // What follows goes into another block.
+        // The next row goes into another block.
         columns.push(&OrderRow { time: 2_000_000, ..OrderRow::default() }).unwrap();
         assert_eq!(columns.blocks.iter().map(Block::len).collect::<Vec<_>>(), [BLOCK_ROWS, 1]);
     }
 
     #[test]
-    fn a_wrong_clock_keeps_no_block() {
+    fn a_wrong_clock_does_not_keep_a_block() {
         let mut columns = Columns::default();
         for row in 0..3 * BLOCK_ROWS as i64 {
             let time = if row == 7 { 1 << 50 } else { row };
@@ -320,10 +326,10 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_names_the_rarest_are_counted_together() {
+    fn the_rarest_of_too_many_names_are_counted_together() {
         let field = |text: &str| [&(text.len() as i32).to_be_bytes()[..], text.as_bytes()].concat();
         let mut columns = Columns::default();
-        // Ten frequent names, and five times as many rows with a name that no other row has.
+        // One row in six has one of ten frequent names. The others each have a name that no other row has.
         for row in 0..600_i64 {
             let name = if row % 6 == 0 { format!("often {}", row / 6 % 10) } else { format!("once {row}") };
             let city = [field(&name), field("NL")].concat();
@@ -367,17 +373,17 @@ mod tests {
         }
         assert_eq!(rows_of(&columns, Attribute::CARD).len(), 1);
         assert!(!columns.folded[Attribute::CARD.index()] && !columns.folded[Attribute::COUNTRY.index()]);
-        // Several places are nowhere.
+        // Places that are counted together have no coordinates.
         let places = 0..columns.codes(CodedColumn::Place) as u32;
         for place in places {
             let is_one = columns.name(Attribute::CITY, place) != Some(OTHERS);
             assert_eq!(columns.coordinates(place).latitude.is_some(), is_one);
         }
         assert_eq!(columns.kind_rows.iter().sum::<u64>(), 600);
-        // What comes then is coded as ever.
+        // A later row with a known name gets the name's code.
         columns.push(&OrderRow { merchant: Some(b"often 3"), ..OrderRow::default() }).unwrap();
         assert_eq!(rows_of(&columns, Attribute::MERCHANT)[&Some("often 3".into())], 11);
-        // Again and again, by rows that fill it: it stays within its limit.
+        // The columns stay within their limit while new names are added.
         for row in 0..5_000 {
             columns
                 .push(&OrderRow { merchant: Some(format!("more {row}").as_bytes()), ..OrderRow::default() })
@@ -389,11 +395,11 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_combinations_the_rarest_are_counted_together() {
+    fn the_rarest_of_too_many_combinations_are_counted_together() {
         let field = |text: &str| [&(text.len() as i32).to_be_bytes()[..], text.as_bytes()].concat();
         let mut columns = Columns::default();
         let limit = 1 << 20;
-        // 90 names make 27,000 combinations; every fourth row is of one of them.
+        // 90 names have 27,000 combinations. One row in four has the combination `usual`.
         for row in 0..40_000_u32 {
             let name = |by: u32| if row % 4 == 0 { "usual".to_owned() } else { format!("n{}", row / by % 30) };
             let kind = [field(&name(1)), field(&name(30)), field(&name(900))].concat();
@@ -409,17 +415,17 @@ mod tests {
         let usual = (0..columns.codes(CodedColumn::Kind) as u32)
             .find(|kind| columns.name(Attribute::STATUS, *kind) == Some("usual"))
             .unwrap();
-        // Rows leave too: of those that are here it is a fourth.
+        // Rows were evicted too; a quarter of the remaining ones are usual.
         assert_eq!(columns.kind_rows[usual as usize], rows / 4);
         assert!(columns.folded[Attribute::STATUS.index()] && !columns.folded[Attribute::CITY.index()]);
-        // There is nothing more to fold until more comes.
+        // There is nothing more to fold until rows are added.
         let generation = columns.generation;
         columns.limit_bytes(limit, 0);
         assert_eq!(columns.generation, generation);
     }
 
     #[test]
-    fn rows_leave_where_they_take_too_many_bytes() {
+    fn rows_are_evicted_if_they_take_too_many_bytes() {
         let mut columns = Columns::default();
         for time in 0..10 * BLOCK_ROWS as i64 {
             columns.push(&OrderRow { time, cents: time, ..OrderRow::default() }).unwrap();

@@ -1,20 +1,20 @@
-//! Amounts counted in bins that grow with them: percentiles within 0.8 %, in a few kilobytes.
+//! Counts amounts in bins of growing width, for percentiles with an error of at most 0.8 % in a few kilobytes.
 //!
-//! 64 bins for each doubling, as in an HDR histogram (<http://hdrhistogram.org>): below 64 cents a bin is
-//! one amount; above, a bin is at most 1/64 of its lower end wide and is answered by its middle.
+//! There are 64 bins for each doubling, as in an HDR histogram (<http://hdrhistogram.org>). Below 64 cents, a bin is
+//! one amount. Above, the width of a bin is at most 1/64 of its lower end, and its middle is returned.
 
 use super::multiset::rank;
 
 const STEPS: u64 = 64;
 
-/// How often amounts fall into each bin.
+/// Holds the count of the amounts in each bin.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sketch {
     positive: Vec<u32>,
     negative: Vec<u32>,
 }
 
-/// The bin of a size in cents.
+/// Returns the bin of a size, the absolute value of an amount in cents.
 fn bin(size: u64) -> usize {
     if size < STEPS {
         return size as usize;
@@ -23,7 +23,7 @@ fn bin(size: u64) -> usize {
     (u64::from(doubling) * STEPS + (size >> doubling)) as usize
 }
 
-/// The middle of a bin, in cents.
+/// Returns the middle of a bin, in cents.
 fn middle(bin: usize) -> i64 {
     let bin = bin as u64;
     if bin < STEPS {
@@ -35,7 +35,7 @@ fn middle(bin: usize) -> i64 {
 }
 
 impl Sketch {
-    /// Puts an amount in (1) or takes one out (-1).
+    /// Adds an amount (`by` is 1) or removes it (-1).
     pub(crate) fn change(&mut self, cents: i64, by: i32) {
         let side = if cents < 0 { &mut self.negative } else { &mut self.positive };
         let at = bin(cents.unsigned_abs());
@@ -45,7 +45,7 @@ impl Sketch {
         side[at] = side[at].wrapping_add_signed(by);
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes held.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + (self.positive.len() + self.negative.len()) * 4
     }
@@ -59,7 +59,7 @@ impl Sketch {
         }
     }
 
-    /// The amounts at these fractions, given in rising order, within 0.8 %.
+    /// Returns the amounts at the fractions, which must be ascending, with an error of at most 0.8 %.
     pub(crate) fn percentiles<const N: usize>(&self, fractions: [f64; N]) -> [Option<i64>; N] {
         let len = self.positive.iter().chain(&self.negative).map(|count| u64::from(*count)).sum();
         let negative = self.negative.iter().enumerate().rev().map(|(at, count)| (-middle(at), *count));
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bins_follow_each_other() {
+    fn bins_are_contiguous_and_narrow() {
         for size in 0..100_000u64 {
             assert!(bin(size + 1) == bin(size) || bin(size + 1) == bin(size) + 1, "{size}");
             assert!((middle(bin(size)) - size as i64).unsigned_abs() * 125 <= size, "{size}: {}", middle(bin(size)));
