@@ -1,7 +1,7 @@
 //! Measures the steps of processing a message that need no service. Run with
 //! `cargo bench --manifest-path benches/Cargo.toml`.
 
-#![allow(missing_docs, reason = "criterion's macro makes a public function")]
+#![allow(missing_docs, reason = "criterion's macro defines a public function")]
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use ccstream_core::generate::{Clock, Generator, Pace};
 use ccstream_core::validate::validate;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-/// The number of different messages, which keep the processor from predicting all branches.
+/// The number of messages. They are all different, so that the processor cannot predict every branch.
 const MESSAGES: usize = 1000;
 
 fn generator() -> Generator {

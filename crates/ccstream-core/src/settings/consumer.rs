@@ -1,4 +1,4 @@
-//! The consumer's settings.
+//! Declares the settings of the consumer.
 
 use std::time::Duration;
 
@@ -7,90 +7,95 @@ use crate::error::{Error, Result};
 use crate::settings;
 
 settings! {
-    /// How messages are read, and written to PostgreSQL.
+    /// Configures how messages are read from Kafka and written to PostgreSQL.
     pub struct ConsumerConfig (
-        /// Broker and topic.
+        /// The brokers and the topic.
         kafka: KafkaConfig
     ) {
-        /// The consumer group; each has its own offsets.
+        /// The name of the consumer group. Each group has separate offsets.
         @variable("KAFKA_GROUP_ID") @shown("NAME")
         group: String = "ccstream".into();
-        /// The database, as `postgresql://user:password@host:port/database`. `sslmode` means what it means to libpq.
-        @variable("DATABASE_URL") @secret() @shown("URL") @unset("`kafka_db` on `localhost:5434`, as `docker-compose.yml` has it")
+        /// The URL of the database, as `postgresql://user:password@host:port/database`. `sslmode` has the meaning that
+        /// it has for libpq.
+        @variable("DATABASE_URL") @secret() @shown("URL")
+        @unset("`kafka_db` on `localhost:5434`, as in `docker-compose.yml`")
         database_url: DatabaseUrl = DatabaseUrl::default();
-        /// The number of connections to PostgreSQL. Under load each writes a part of the partitions, at the same time,
-        /// because a session of PostgreSQL has one processor. Those after the first are opened under such a load; one
-        /// more is opened for a moment where a lock is held for long.
+        /// The maximum number of connections to PostgreSQL. Under load, all of them write at the same time, each a part
+        /// of the partitions, because a session of PostgreSQL uses only one processor. Connections after the first are
+        /// opened under such load. One more is opened briefly if another session holds a lock for long.
         @range(1, 16)
         connections: usize = 2;
-        /// The greatest number of messages that are written at once, by all connections.
+        /// The maximum number of messages that are written at once, by all connections together.
         @range(1, 1_000_000)
         batch_rows: usize = 50_000;
-        /// The greatest number of bytes of encoded rows and dead letters that are written at once.
+        /// The maximum number of bytes of encoded rows and dead letters that are written at once.
         @range(1, 256 << 20)
         batch_bytes: usize = 10 << 20;
-        /// The longest time before a message is visible, while the database keeps up.
+        /// The maximum time until a message that was read is visible, while the database keeps up.
         @milliseconds() @range(0, 60_000) @shown("MS")
         linger: Duration = Duration::from_millis(200);
-        /// Reads what the topic still has from its beginning where `orders` has none of the rows that were stored,
-        /// instead of ending.
+        /// Reads the topic from its beginning again if `orders` has none of the rows that were stored, instead of
+        /// exiting.
         start_over: bool = false;
-        /// Leaves out a batch that librdkafka does not unpack, counts its offsets as missing and says so, instead of
-        /// ending.
+        /// Skips a batch that librdkafka cannot decode, counts its offsets as missing and logs a warning, instead of
+        /// exiting.
         skip_unreadable: bool = false;
-        /// Ends once every partition has been read to its end.
+        /// Exits once every partition has been read to its end.
         until_caught_up: bool = false;
-        /// The longest time that a stop, or a revoked partition, waits until what was read is committed. What is not
-        /// committed by then is dropped, and read again by the next consumer.
-        // Kafka gives a member five minutes to answer a rebalance.
+        /// The maximum time that a stop, or the revocation of a partition, waits until the messages that were read are
+        /// committed. Messages that are not committed by then are dropped, and the next consumer reads them again.
+        // The range ends below five minutes, because Kafka gives a member that long to respond to a rebalance.
         @range(0, 240) @shown("S")
         drain_limit: Duration = Duration::from_secs(30);
-        /// How a group hands partitions on, the same for all its members: `eager` assigns all of them at every change,
-        /// `cooperative` moves only those that must.
+        /// How a group reassigns partitions: `eager` revokes and assigns all of them at every change, `cooperative`
+        /// moves only those that must. All members of a group need the same value.
         assignment: Assignment = Assignment::default();
-        /// The time after which the group takes a consumer that it does not hear of for dead. Apache Kafka allows 6
-        /// seconds and more, by default.
+        /// The time without a heartbeat after which the group considers a consumer dead. By default, Apache Kafka
+        /// allows 6 seconds or more.
         @range(1, 300) @shown("S")
         session_timeout: Duration = Duration::from_secs(6);
-        /// The longest time that an event may be ahead of this machine's clock; what is later is rejected. A minute
-        /// of the future has totals for good, and figures of the last hours end with the latest event.
+        /// The maximum time by which an event may be ahead of this machine's clock; later events are rejected. Events
+        /// in the far future would distort results: the totals of their minutes are never removed, and figures of the
+        /// last hours end with the latest event.
         @range(0, 4_102_444_800) @shown("S")
         max_ahead: Duration = Duration::from_secs(48 * 3600);
-        /// The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run keeps as
-        /// dead letters and goes on; one more ends it. `all` never ends it.
-        @shown("N|all") @unset("ends where nearly all rows of three batches in a row are refused alike")
+        /// The maximum number of rows refused by PostgreSQL (by a constraint or trigger of yours) that one run stores
+        /// as dead letters. One more ends the run; `all` sets no limit.
+        @shown("N|all")
+        @unset("no limit, unless nearly all rows of three consecutive batches are refused with the same SQLSTATE")
         max_refused: MaxRefused = MaxRefused::default();
-        /// Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
+        /// Writes every batch through a staging table, even without duplicates, which is slower. It is meant for
+        /// comparison.
         always_stage: bool = false;
-        /// Waits for PostgreSQL's disk at each commit, as its `synchronous_commit` does. It is safe not to: rows and offsets
-        /// are lost together, and read again.
+        /// Waits at each commit until PostgreSQL has written it to disk, by `synchronous_commit`. Not waiting is safe:
+        /// after a crash of PostgreSQL, rows and offsets are lost together, and the messages are read again.
         synchronous_commit: bool = true;
     }
 }
 
 impl ConsumerConfig {
-    /// Errors: [`Error::Config`] of the first setting that is not usable.
+    /// Fails with [`Error::Config`] if a setting is invalid. The error names the first one.
     pub fn validate(&self) -> Result<()> {
         self.kafka.validate()?;
         if self.group.is_empty() || self.group.chars().count() > 200 {
-            return Err(Error::config("group", "is not a name of 1 to 200 characters"));
+            return Err(Error::config("group", "must be a name of 1 to 200 characters"));
         }
         self.check_ranges()
     }
 }
 
-/// How a group hands partitions from one consumer to another; all its members must have the same.
+/// Selects how a group reassigns partitions. All members of a group need the same value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Assignment {
-    /// All partitions are revoked and assigned again at every change: simple, soon done.
+    /// All partitions are revoked and assigned again at every change. This is simple and fast.
     #[default]
     Eager,
-    /// Only those that move are revoked, the others are read on; a change takes two rounds.
+    /// Only the partitions that move are revoked, and reading the others continues. A change takes two rebalances.
     Cooperative,
 }
 
 impl Assignment {
-    /// As a person sets it.
+    /// Returns the value of the setting.
     pub fn name(self) -> &'static str {
         match self {
             Self::Eager => "eager",
@@ -102,17 +107,18 @@ impl Assignment {
 impl std::str::FromStr for Assignment {
     type Err = Error;
 
-    /// `eager` or `cooperative`.
+    /// Reads `eager` or `cooperative`. Fails with [`Error::Config`] for any other text.
     fn from_str(text: &str) -> Result<Self> {
         let found = [Self::Eager, Self::Cooperative].into_iter().find(|assignment| assignment.name() == text);
         found.ok_or_else(|| Error::config("assignment", format!("{text:?} is neither eager nor cooperative")))
     }
 }
 
-/// How many rows PostgreSQL may refuse before a run ends.
+/// Limits how many rows PostgreSQL may refuse before a run ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MaxRefused {
-    /// Any number, but for nearly all rows of three batches in a row: then it is the table that is wrong.
+    /// Any number, unless nearly all rows of three consecutive batches are refused with the same SQLSTATE. This
+    /// suggests that the table is wrong, not the messages.
     #[default]
     TableAtFault,
     /// At most this number.

@@ -1,8 +1,8 @@
-//! A database's address, whose password never shows.
+//! Holds the URL of a database without ever displaying its password.
 
 use std::fmt;
 
-/// A connection URL; its password never shows in `Debug` or `Display`.
+/// Holds a connection URL. `Debug` and `Display` never show its password.
 ///
 /// ```
 /// use ccstream_core::settings::DatabaseUrl;
@@ -19,12 +19,12 @@ impl Default for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Without password and parameters; None where it is not clear which part is the password.
+    /// Returns the URL without its password and parameters; None if it is unclear which part is the password.
     fn harmless(&self) -> Option<String> {
         let (scheme, rest) = self.0.split_once("://")?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
-        // A password that was not percent-encoded may have ended the authority early.
+        // A password that is not percent-encoded may contain a character that ends the authority early.
         if rest.contains('@') || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Where Kafka is.
+//! Declares the settings of the connection to Kafka.
 
 use std::path::{Path, PathBuf};
 
@@ -8,26 +8,28 @@ use crate::settings;
 use crate::settings::Servers;
 
 settings! {
-    /// Where Kafka is, and the topic. Its `Debug` shows no option's value, which may be a password.
+    /// Configures the brokers and the topic. `Debug` does not show the values of options, which may be passwords.
     pub struct KafkaConfig {
-        /// The brokers, `host:port` joined by commas.
+        /// The brokers as `host:port`, separated by commas.
         @variable("KAFKA_BOOTSTRAP_SERVERS") @shown("HOST:PORT")
         bootstrap_servers: Servers = "localhost:9094".into();
-        /// The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
+        /// The name of the topic. If it does not exist, the producer creates it, provided that the broker allows that,
+        /// and the consumer waits for it.
         @variable("KAFKA_TOPIC") @shown("NAME")
         topic: String = "orders_json".into();
-        /// Settings of librdkafka itself (TLS, SASL, buffers), as `security.protocol=sasl_ssl`; one that ccstream sets
-        /// itself is refused. `CCSTREAM_KAFKA_SASL_PASSWORD` is `sasl.password`: a command line can be read by others.
+        /// Settings of librdkafka (TLS, SASL, buffers), such as `security.protocol=sasl_ssl`. Those that ccstream sets
+        /// itself are refused. Set passwords by variables, such as `sasl.password` by `CCSTREAM_KAFKA_SASL_PASSWORD`,
+        /// because other users can read a command line.
         @flag("--kafka-option") @variable("CCSTREAM_KAFKA_*") @shown("KEY=VALUE") @unset("none")
         librdkafka_options: Options = Options::default();
-        /// A file of such settings, `key=value` in each line, which nobody else may read. What is also given otherwise
-        /// beats it.
+        /// A file with settings of librdkafka, one `key=value` in each line. Only its owner may be able to read it.
+        /// Settings that are also given otherwise override those in the file.
         @flag("--kafka-options-file") @variable("KAFKA_OPTIONS_FILE") @shown("FILE") @unset("none")
         librdkafka_options_file: Option<PathBuf> = None;
     }
 }
 
-/// Names and values of librdkafka, applied last. `Debug` shows the names alone: a value may be a password.
+/// Holds names and values of librdkafka's settings. `Debug` shows only the names, because a value may be a password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options(pub Vec<(String, String)>);
 
@@ -48,41 +50,43 @@ impl settings::SettingType for Options {
 }
 
 impl KafkaConfig {
-    /// Errors: [`Error::Config`] of the first setting that is not usable.
+    /// Fails with [`Error::Config`] if a setting is invalid. The error names the first one.
     pub fn validate(&self) -> Result<()> {
         self.bootstrap_servers.validate()?;
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if self.topic.is_empty() || self.topic.len() > 249 || !self.topic.bytes().all(legal) {
-            let reason = format!("{:?} is not a topic's name: 1 to 249 letters, digits, '.', '_' or '-'", self.topic);
+            let reason =
+                format!("{:?} is not a topic name, which has 1 to 249 letters, digits, '.', '_' or '-'", self.topic);
             return Err(Error::config("topic", reason));
         }
         Ok(())
     }
 
-    /// librdkafka's settings, each once: what is given, and what the file has beside. Errors: the file cannot be used.
+    /// Returns librdkafka's settings without duplicates: those given directly, and the others from the file. Fails if
+    /// the file cannot be used.
     pub fn all_options(&self) -> Result<Vec<(String, String)>> {
         let mut all = match &self.librdkafka_options_file {
             Some(path) => read_options(path)?,
             None => Vec::new(),
         };
         all.extend(self.librdkafka_options.0.iter().cloned());
-        // Of two of a name, the later holds.
+        // The last setting with a name overrides the earlier ones.
         let is_last = |place: &usize| !all[place + 1..].iter().any(|(name, _)| *name == all[*place].0);
         Ok((0..all.len()).filter(is_last).map(|place| all[place].clone()).collect())
     }
 }
 
-/// Reads `key=value` lines; empty ones, and those that begin with `#`, say nothing.
+/// Reads `key=value` lines. Empty lines and lines that begin with `#` are ignored.
 fn read_options(path: &Path) -> Result<Vec<(String, String)>> {
     let refused = |why: String| Error::config("librdkafka_options_file", format!("{} {why}", path.display()));
     let bytes = private_file::read(path).map_err(refused)?;
-    let text = String::from_utf8(bytes).map_err(|_| refused("is no text in UTF-8".into()))?;
+    let text = String::from_utf8(bytes).map_err(|_| refused("is not UTF-8 text".into()))?;
     let lines = text.lines().map(str::trim).enumerate();
     lines
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(number, line)| match line.split_once('=') {
             Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
-            // Without the line, which may be a password.
+            // The message does not quote the line, which may be a password.
             None => Err(refused(format!("has no key=value in line {}", number + 1))),
         })
         .collect()
@@ -100,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_options_is_private_and_beaten_by_what_is_given() {
+    fn a_file_of_options_must_be_private_and_is_overridden() {
         let path = std::env::temp_dir().join(format!("ccstream-{}-options", std::process::id()));
         let options = |text: &[u8], mode| {
             private_file::write_for_test(&path, text, mode);

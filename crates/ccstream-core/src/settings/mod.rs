@@ -1,6 +1,6 @@
-//! What a person may set: each setting is declared once, with [`settings!`](crate::settings!), in a struct that its part
-//! of the program takes. The declaration has its type, default, limits, environment variable and meaning; Python's
-//! constructors, the commands' flags, the stub and the table of the docs are made from it (`make generate`).
+//! Declares all settings. Each is declared once, with [`settings!`](crate::settings!), in the struct that the part of
+//! the program takes. A declaration has the type, default, limits, environment variable and meaning of a setting. `make
+//! generate` writes Python's constructors, the flags of the commands, the stub and a table in the docs from it.
 
 pub mod consumer;
 pub mod database_url;
@@ -22,32 +22,32 @@ pub use self::value::{Kind, SettingType, Value};
 
 use crate::error::{Error, Result};
 
-/// One setting of a struct `C`.
+/// Describes a setting of the struct `C`.
 #[derive(Clone, Copy)]
 pub struct Setting<C> {
-    /// Its field, and Python's keyword; the flag has hyphens in place of the low lines.
+    /// The name of the field, which is also Python's keyword. The flag has hyphens instead of underscores.
     pub name: &'static str,
-    /// What is taken for it.
+    /// The kind of its values.
     pub kind: Kind,
-    /// What it means, in lines.
+    /// The lines of its documentation.
     pub doc: &'static [&'static str],
-    /// Its least and greatest value, a length of time in `unit`s.
+    /// The smallest and the largest value; durations are in the setting's [`unit`](Self::unit).
     pub range: Option<(u64, u64)>,
-    /// The environment variable that is read where it is not given.
+    /// The environment variable that is read if the setting is not given.
     pub variable: Option<&'static str>,
-    /// The placeholder of its value in a flag's help.
+    /// The placeholder for the value in the flag's help.
     pub shown: &'static str,
-    /// The flag, where that is not its name.
+    /// The flag, if it differs from the name.
     pub flag: Option<&'static str>,
-    /// What becomes of it where it has no default.
+    /// What happens without a value, in words; empty if there is a default.
     pub unset: &'static str,
-    /// Lengths of time are shown in milliseconds, not in seconds.
+    /// Whether durations are shown in milliseconds rather than seconds.
     pub in_milliseconds: bool,
-    /// Its variable may have `_FILE` after its name, and then names the file that holds it.
+    /// Whether the value can be read from a file, which is named by the environment variable with `_FILE` appended.
     pub is_secret: bool,
-    /// Sets it.
+    /// Sets the value. Fails with [`Error::Config`] if the value does not fit.
     pub set: fn(&mut C, Value) -> Result<()>,
-    /// Its value; None where it has none.
+    /// Returns the value; None if it has none.
     pub get: fn(&C) -> Option<Value>,
 }
 
@@ -57,9 +57,9 @@ impl<C> fmt::Debug for Setting<C> {
     }
 }
 
-/// What a declaration says beside name, type and default: `@range(1, 16)` calls [`Setting::range`].
+/// These methods are the attributes of a declaration: `@range(1, 16)` calls [`Setting::range`].
 impl<C> Setting<C> {
-    /// For [`settings!`](crate::settings!) alone.
+    /// Creates a setting. Only [`settings!`](crate::settings!) calls this.
     pub const fn new(
         name: &'static str,
         kind: Kind,
@@ -83,43 +83,43 @@ impl<C> Setting<C> {
             get,
         }
     }
-    /// Its least and greatest value.
+    /// Limits the values.
     #[must_use]
     pub const fn range(self, least: u64, most: u64) -> Self {
         Self { range: Some((least, most)), ..self }
     }
-    /// The environment variable that it is read from.
+    /// Names the environment variable that is read if the setting is not given.
     #[must_use]
     pub const fn variable(self, name: &'static str) -> Self {
         Self { variable: Some(name), ..self }
     }
-    /// The placeholder of its value in a flag's help.
+    /// Sets the placeholder for the value in the flag's help.
     #[must_use]
     pub const fn shown(self, shown: &'static str) -> Self {
         Self { shown, ..self }
     }
-    /// The flag, where that is not its name.
+    /// Sets a flag that differs from the name.
     #[must_use]
     pub const fn flag(self, flag: &'static str) -> Self {
         Self { flag: Some(flag), ..self }
     }
-    /// What becomes of it where it has no default.
+    /// Describes what happens without a value.
     #[must_use]
     pub const fn unset(self, text: &'static str) -> Self {
         Self { unset: text, ..self }
     }
-    /// Its variable may have `_FILE` after its name.
+    /// Allows the value to be read from a file: see [`Setting::is_secret`].
     #[must_use]
     pub const fn secret(self) -> Self {
         Self { is_secret: true, ..self }
     }
-    /// It is shown in milliseconds.
+    /// Shows durations in milliseconds.
     #[must_use]
     pub const fn milliseconds(self) -> Self {
         Self { in_milliseconds: true, ..self }
     }
 
-    /// Errors: [`Error::Config`] where its value is not within its range.
+    /// Fails with [`Error::Config`] if the value is not within the range.
     pub fn check(&self, config: &C) -> Result<()> {
         let (Some((least, most)), Some(value)) = (self.range, (self.get)(config)) else { return Ok(()) };
         let unit = self.unit();
@@ -134,7 +134,7 @@ impl<C> Setting<C> {
         if is_within { Ok(()) } else { Err(refused()) }
     }
 
-    /// The unit of its numbers, with a blank before it.
+    /// Returns the unit of the numbers with a leading space, or an empty text.
     pub fn unit(&self) -> &'static str {
         match self.kind {
             Kind::Span if self.in_milliseconds => " ms",
@@ -149,19 +149,19 @@ impl<C> Setting<C> {
     }
 }
 
-/// A struct whose fields are settings: `SETTINGS` lists them, `Default` has their defaults.
+/// Lists the settings of a struct whose fields are settings. `Default` returns the defaults.
 pub trait Settings: Default + 'static {
-    /// Each, in the order of the struct.
+    /// Lists the settings, in the order of the struct.
     const SETTINGS: &'static [Setting<Self>];
 
-    /// Errors: [`Error::Config`] of the first that is not within its range.
+    /// Fails with [`Error::Config`] if a value is not within its range. The error names the first one.
     fn check_ranges(&self) -> Result<()> {
         Self::SETTINGS.iter().try_for_each(|setting| setting.check(self))
     }
 }
 
-/// Declares a struct of settings. Each has its meaning as a doc comment, what else there is to say of it after an `@`
-/// (the methods of `Setting`), its name and type, and its default.
+/// Declares a struct of settings. Each setting has a doc comment, attributes after an `@` (which are methods of
+/// `Setting`), a name, a type and a default. The first sentence of the doc comment is the help of the flag.
 ///
 /// ```
 /// use ccstream_core::settings::{Setting, Settings};

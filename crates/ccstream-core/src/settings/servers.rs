@@ -1,4 +1,4 @@
-//! The brokers that a client asks first.
+//! Holds and checks the addresses of the bootstrap servers.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,12 +7,13 @@ use super::value::unwrapped;
 use super::{Kind, SettingType, Value};
 use crate::error::{Error, Result};
 
-/// Addresses of brokers, `host:port` joined by commas.
+/// Holds addresses of brokers as `host:port`, separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Servers(String);
 
 impl<T: Into<String>> From<T> for Servers {
-    /// Takes them as they come out of a secret or a file: without blanks and quotes around the list or one of it.
+    /// Reads addresses, and removes white space and quotes around the list and around each address. Secrets and files
+    /// may contain these.
     fn from(text: T) -> Self {
         let text = text.into();
         let servers: Vec<&str> =
@@ -46,14 +47,14 @@ impl SettingType for Servers {
 }
 
 impl Servers {
-    /// Errors: [`Error::Config`] of the first that is no address.
+    /// Fails with [`Error::Config`] if an address is invalid. The error names the first one.
     pub fn validate(&self) -> Result<()> {
         let refuse = |why: String| Err(Error::config("bootstrap_servers", why));
         if self.is_empty() {
-            return refuse("is empty; give host:port, as localhost:9094".into());
+            return refuse("is empty; give host:port, such as localhost:9094".into());
         }
         for server in self.split(',') {
-            // librdkafka takes a listener's protocol before it.
+            // librdkafka allows the protocol of the listener before the address.
             let address = server.split_once("://").map_or(server, |(_, address)| address);
             let (host, port) = match address.rsplit_once(':') {
                 Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
@@ -64,11 +65,11 @@ impl Servers {
             if inner
                 .map_or_else(|| host.is_empty() || !is_name(host), |inner| inner.parse::<std::net::Ipv6Addr>().is_err())
             {
-                return refuse(format!("{server:?} is not host:port; several are joined by commas"));
+                return refuse(format!("{server:?} is not host:port; separate several addresses by commas"));
             }
             match port.map(str::parse::<u16>) {
                 Some(Ok(1..)) => {}
-                Some(_) => return refuse(format!("{server:?} has no port from 1 to 65535 after its colon")),
+                Some(_) => return refuse(format!("{server:?} has no port from 1 to 65535 after the colon")),
                 None => return refuse(format!("{server:?} has no port; give it as {host}:9094")),
             }
         }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_surrounds_addresses_is_dropped() {
+    fn white_space_and_quotes_are_removed() {
         for (text, servers) in [
             ("\"localhost:9094\"", "localhost:9094"),
             (" 'a:1' , \"b:2\"\r\n", "a:1,b:2"),
@@ -96,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_named() {
+    fn errors_name_the_invalid_address() {
         for (text, part) in [
             ("", "is empty"),
             (" , ", "is empty"),
             ("localhost", "has no port; give it as localhost:9094"),
             ("::1", "is not host:port"),
-            ("localhost:9094;localhost:9095", "joined by commas"),
-            ("localhost:9094 localhost:9095", "joined by commas"),
+            ("localhost:9094;localhost:9095", "commas"),
+            ("localhost:9094 localhost:9095", "commas"),
             ("local host:9094", "is not host:port"),
             ("localhost:kafka", "has no port from 1 to 65535"),
             ("localhost:0", "has no port from 1 to 65535"),

@@ -1,4 +1,5 @@
-//! Values of settings, as whoever gives them has them: Python, a flag, an environment variable.
+//! Converts the values of settings from and to a common form, whether they come from Python, flags or environment
+//! variables.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,14 +11,14 @@ use crate::validate::parse_moment;
 
 use super::{Assignment, DatabaseUrl, MaxRefused};
 
-/// What is taken for a setting.
+/// Lists the kinds of values that settings accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A text.
     Text,
-    /// One of these texts.
+    /// One of the given texts.
     Choice(&'static [&'static str]),
-    /// A moment as RFC 3339 or ISO 8601 writes it.
+    /// A moment in the format of RFC 3339 or ISO 8601.
     Moment,
     /// The path of a file.
     File,
@@ -25,47 +26,47 @@ pub enum Kind {
     Whole,
     /// A whole number of at least 0, or the text `all`.
     Limit,
-    /// Events a second; infinity is as many as can be.
+    /// A number of events per second; infinity is as many as possible.
     Rate,
-    /// A length of time.
+    /// A duration.
     Span,
-    /// Yes or no.
+    /// True or false.
     Switch,
-    /// Names and values.
+    /// Pairs of names and values.
     Pairs,
 }
 
-/// A setting's value.
+/// Holds the value of a setting.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Of [`Kind::Text`], [`Kind::Choice`], [`Kind::Moment`], and `all` of [`Kind::Limit`].
+    /// A value of [`Kind::Text`], [`Kind::Choice`] or [`Kind::Moment`], or `all` of [`Kind::Limit`].
     Text(String),
-    /// Of [`Kind::File`].
+    /// A value of [`Kind::File`].
     File(PathBuf),
-    /// Of [`Kind::Whole`] and [`Kind::Limit`].
+    /// A value of [`Kind::Whole`] or [`Kind::Limit`].
     Whole(u64),
-    /// Of [`Kind::Rate`].
+    /// A value of [`Kind::Rate`].
     Rate(f64),
-    /// Of [`Kind::Span`].
+    /// A value of [`Kind::Span`].
     Span(Duration),
-    /// Of [`Kind::Switch`].
+    /// A value of [`Kind::Switch`].
     Switch(bool),
-    /// Of [`Kind::Pairs`].
+    /// A value of [`Kind::Pairs`].
     Pairs(Vec<(String, String)>),
 }
 
 impl Value {
-    /// From the text of an environment variable. Errors: the kind cannot be read from it.
+    /// Reads the text of an environment variable. The error says why that is impossible, in words that follow the text.
     pub fn parse(kind: Kind, text: &str) -> Result<Self, &'static str> {
         match kind {
             Kind::Text | Kind::Choice(_) | Kind::Moment => Ok(Self::Text(text.to_owned())),
             Kind::File => Ok(Self::File(text.into())),
-            Kind::Whole => text.parse().map(Self::Whole).map_err(|_| "is no whole number"),
-            _ => Err("cannot be read from a variable"),
+            Kind::Whole => text.parse().map(Self::Whole).map_err(|_| "is not a whole number"),
+            _ => Err("cannot be set by an environment variable"),
         }
     }
 
-    /// As a person reads it.
+    /// Returns the value in words for a message to a user, without the unit.
     pub fn text(&self, in_milliseconds: bool) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -82,17 +83,17 @@ impl Value {
     }
 }
 
-/// A type that a setting may have.
+/// Converts a type that settings have from and to a [`Value`].
 pub trait SettingType: Sized {
-    /// What is taken for it.
+    /// The kind of values that the type accepts.
     const KIND: Kind;
-    /// Errors: [`Error::Config`] that names the setting, and says why the value does not fit.
+    /// Converts a value. Fails with [`Error::Config`], which names the setting, if the value does not fit.
     fn from_value(name: &'static str, value: Value) -> Result<Self>;
-    /// The value; None where there is none.
+    /// Returns the value; None if there is none.
     fn to_value(&self) -> Option<Value>;
 }
 
-/// A text without white space and quotes around it, as it may come out of a secret, an .env file or a clipboard.
+/// Removes white space and quotes around a text, which secrets, .env files and the clipboard may contain.
 ///
 /// ```
 /// use ccstream_core::settings::value::unwrapped;
@@ -105,10 +106,10 @@ pub fn unwrapped(text: &str) -> &str {
 }
 
 fn misfit<T>(name: &'static str, value: &Value) -> Result<T> {
-    Err(Error::config(name, format!("{} is not such a value", value.text(false))))
+    Err(Error::config(name, format!("{} does not have the type of this setting", value.text(false))))
 }
 
-/// A type that one variant of [`Value`] holds as it is.
+/// Implements [`SettingType`] for types that a variant of [`Value`] holds.
 macro_rules! held {
     ($($type:ty, $kind:expr, $variant:ident;)+) => {$(
         impl SettingType for $type {
@@ -135,14 +136,15 @@ held! {
     Vec<(String, String)>, Kind::Pairs, Pairs;
 }
 
-/// Smaller whole numbers.
+/// Implements [`SettingType`] for integers that may be smaller than those in [`Value`].
 macro_rules! whole {
     ($($type:ty),+) => {$(
         impl SettingType for $type {
             const KIND: Kind = Kind::Whole;
             fn from_value(name: &'static str, value: Value) -> Result<Self> {
                 let number = u64::from_value(name, value)?;
-                Self::try_from(number).map_err(|_| Error::config(name, format!("{number} is too great")))
+                Self::try_from(number)
+                    .map_err(|_| Error::config(name, format!("{number} is too large; at most {}", Self::MAX)))
             }
             fn to_value(&self) -> Option<Value> {
                 u64::try_from(*self).ok().map(Value::Whole)
