@@ -271,8 +271,8 @@ fn place(setting: &'static str, name: &str) -> Result<usize> {
     })
 }
 
-/// Appends a cell as the JSON type of its field, or as a string if that is impossible. The consumer then rejects the
-/// string and says what is wrong.
+/// Appends a cell as the JSON type of its field, or as a string if that is impossible. If the consumer cannot read the
+/// string either, it rejects the event and says what is wrong.
 fn push_cell(field: &Field, cell: &[u8], out: &mut Vec<u8>) {
     let Ok(text) = std::str::from_utf8(cell) else {
         push_bytes(cell, out);

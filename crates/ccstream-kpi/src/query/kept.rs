@@ -13,11 +13,11 @@ use crate::rows::codes::SECOND;
 use crate::rows::columns::Columns;
 use ccstream_core::error::Result;
 
-/// The maximum number of queries that are kept. The most recent ones are.
+/// The maximum number of queries that are kept. Beyond it, the least recent ones are dropped.
 const KEPT: usize = 128;
 /// The default maximum number of bytes of all kept counts.
 const KEPT_BYTES: usize = 512 << 20;
-/// A query is dropped if it was not asked for this time (microseconds): its page is closed or shows something else.
+/// A query is dropped after this time (microseconds) without being asked: its page is closed or shows something else.
 const KEPT_FOR: i64 = 120 * SECOND;
 
 /// Holds the counts of a query for its range and, if asked for, for the preceding range.
