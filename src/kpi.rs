@@ -54,17 +54,17 @@ impl PyKpiEngine {
     ///
     /// Args:
     // generated: settings of engine
-    ///     database_url: The database, as ``postgresql://user:password@host:port/database``. Default: ``DATABASE_URL``,
-    ///         else ``kafka_db`` on ``localhost:5434``, as ``docker-compose.yml`` has it.
-    ///     max_rows: The greatest number of rows held, about 20 bytes each; the oldest are evicted first. At least
+    ///     database_url: The URL of the database, as ``postgresql://user:password@host:port/database``. Default:
+    ///         ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as in ``docker-compose.yml``.
+    ///     max_rows: The maximum number of rows held, about 20 bytes each; the oldest are evicted first. At least
     ///         65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
-    ///     max_bytes: The greatest number of bytes that rows, their names and what queries have counted take together.
-    ///         Beyond it the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At
-    ///         least 8,388,608. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
-    ///     max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
+    ///     max_bytes: The maximum number of bytes of the rows, the names and the counts of queries together. Beyond it,
+    ///         the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At least
+    ///         8,388,608. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
+    ///     max_days: The maximum age of rows in days, by their timestamps. Older rows are evicted in blocks of 65,536.
     ///         From 1 to 1,000,000. Default: all.
-    ///     interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.
-    ///     file: Where the columns are kept, so that the next start reads only what is new. Default: nowhere.
+    ///     interval: The time between two reads of the database. From 10 to 86,400,000 ms. Default 500 ms.
+    ///     file: The file in which the columns are saved, so that the next start reads only new rows. Default: none.
     // generated, to here
     ///
     /// Returns:

@@ -21,33 +21,38 @@ use crate::settings::Arguments;
 ///
 /// Args:
 // generated: settings of kafka, producer
-///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+///     bootstrap_servers: The brokers as ``host:port``, separated by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
 ///         ``localhost:9094``.
-///     topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
-///         Default: ``KAFKA_TOPIC``, else ``orders_json``.
-///     librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
-///         that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
-///         can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
-///     librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
-///         is also given otherwise beats it. Default: ``KAFKA_OPTIONS_FILE``, else none.
-///     rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
-///         0.5 to 2 s, at random.
-///     count: The number of events to stop after. Default: no end, or the file's end.
-///     seed: The same seed and start time give the same bytes. Default: random.
-///     start_time: When the first event happens, as RFC 3339 or ISO 8601 writes it (UTC where it names no offset).
-///         Default: each event happens now.
-///     replay: A CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is sent as it is, for
-///         the consumer to reject and explain. Default: events are generated.
-///     map: The column of the file that fills a field; a column with the field's own name needs none. A mapping, or
-///         pairs. Default: none.
-///     set: The value of a field where the file has none or leaves it empty. A mapping, or pairs. Default: none.
-///     tokenize: Fields of the file's rows, joined by commas, that a token is sent for: as ``card_token``, where the
-///         file has card numbers, which are not sent. One value has one token. Default: none.
-///     token_key_file: The file with the key that tokens are made with, of 16 bytes or more, which nobody else may
-///         read. Default: none.
-///     partitions: The topic's partitions, where it has to be created. From 1 to 65,535. Default 1.
-///     drain_limit: The longest time that a stop waits for the broker to acknowledge the events in flight. From 0 to
-///         240 s. Default 10 s.
+///     topic: The name of the topic. If it does not exist, the producer creates it, provided that the broker allows
+///         that, and the consumer waits for it. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+///     librdkafka_options: Settings of librdkafka (TLS, SASL, buffers), such as ``security.protocol=sasl_ssl``. Those
+///         that ccstream sets itself are refused. Set passwords by variables, such as ``sasl.password`` by
+///         ``CCSTREAM_KAFKA_SASL_PASSWORD``, because other users can read a command line. A mapping, or pairs. Default:
+///         ``CCSTREAM_KAFKA_*``, else none.
+///     librdkafka_options_file: A file with settings of librdkafka, one ``key=value`` in each line. Only its owner may
+///         be able to read it. Settings that are also given otherwise override those in the file. Default:
+///         ``KAFKA_OPTIONS_FILE``, else none.
+///     rate: The number of events per second, at least 0.001; ``max`` (in Python ``math.inf``) sends as fast as
+///         possible. Default: one event every 0.5 to 2 s, at random.
+///     count: The number of events after which the producer stops. Default: no limit, or the number of rows in the
+///         file.
+///     seed: The seed of the generator. Equal seeds and start times generate equal bytes. Default: random.
+///     start_time: The time of the first event, in the format of RFC 3339 or ISO 8601 (UTC unless it has an offset).
+///         Default: the current time for each event.
+///     replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
+///         too; the consumer rejects them and stores the reason. Default: none, events are generated.
+///     map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
+///         mapping, or pairs. Default: none.
+///     set: The value of a field if the file has no column for it, or the cell is empty. A mapping, or pairs. Default:
+///         none.
+///     tokenize: The fields, separated by commas, whose values in the file are replaced by tokens. An example is
+///         ``card_token`` if the file has card numbers, which are never sent. Equal values get equal tokens. Default:
+///         none.
+///     token_key_file: The file with the key for tokens, which has 16 bytes or more. Only its owner may be able to read
+///         it. Default: none.
+///     partitions: The number of partitions of the topic, if the producer creates it. From 1 to 65,535. Default 1.
+///     drain_limit: The maximum time that a stop waits for the broker to acknowledge events in flight. From 0 to 240 s.
+///         Default 10 s.
 // generated, to here
 ///     on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
 ///         ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
