@@ -80,33 +80,38 @@ class Producer:
     connected before :meth:`run`.
 
     Args:
-        bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+        bootstrap_servers: The brokers as ``host:port``, separated by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
-        topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
-            Default: ``KAFKA_TOPIC``, else ``orders_json``.
-        librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
-            that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
-            can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
-        librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
-            is also given otherwise beats it. Default: ``KAFKA_OPTIONS_FILE``, else none.
-        rate: Events a second, from 0.001; ``max`` (in Python ``math.inf``) for as fast as possible. Default: one every
-            0.5 to 2 s, at random.
-        count: The number of events to stop after. Default: no end, or the file's end.
-        seed: The same seed and start time give the same bytes. Default: random.
-        start_time: When the first event happens, as RFC 3339 or ISO 8601 writes it (UTC where it names no offset).
-            Default: each event happens now.
-        replay: A CSV file, plain or gzipped, whose rows are sent instead. A row that is not valid is sent as it is, for
-            the consumer to reject and explain. Default: events are generated.
-        map: The column of the file that fills a field; a column with the field's own name needs none. A mapping, or
-            pairs. Default: none.
-        set: The value of a field where the file has none or leaves it empty. A mapping, or pairs. Default: none.
-        tokenize: Fields of the file's rows, joined by commas, that a token is sent for: as ``card_token``, where the
-            file has card numbers, which are not sent. One value has one token. Default: none.
-        token_key_file: The file with the key that tokens are made with, of 16 bytes or more, which nobody else may
-            read. Default: none.
-        partitions: The topic's partitions, where it has to be created. From 1 to 65,535. Default 1.
-        drain_limit: The longest time that a stop waits for the broker to acknowledge the events in flight. From 0 to
-            240 s. Default 10 s.
+        topic: The name of the topic. If it does not exist, the producer creates it, provided that the broker allows
+            that, and the consumer waits for it. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        librdkafka_options: Settings of librdkafka (TLS, SASL, buffers), such as ``security.protocol=sasl_ssl``. Those
+            that ccstream sets itself are refused. Set passwords by variables, such as ``sasl.password`` by
+            ``CCSTREAM_KAFKA_SASL_PASSWORD``, because other users can read a command line. A mapping, or pairs. Default:
+            ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file with settings of librdkafka, one ``key=value`` in each line. Only its owner may
+            be able to read it. Settings that are also given otherwise override those in the file. Default:
+            ``KAFKA_OPTIONS_FILE``, else none.
+        rate: The number of events per second, at least 0.001; ``max`` (in Python ``math.inf``) sends as fast as
+            possible. Default: one event every 0.5 to 2 s, at random.
+        count: The number of events after which the producer stops. Default: no limit, or the number of rows in the
+            file.
+        seed: The seed of the generator. Equal seeds and start times generate equal bytes. Default: random.
+        start_time: The time of the first event, in the format of RFC 3339 or ISO 8601 (UTC unless it has an offset).
+            Default: the current time for each event.
+        replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
+            too; the consumer rejects them and stores the reason. Default: none, events are generated.
+        map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
+            mapping, or pairs. Default: none.
+        set: The value of a field if the file has no column for it, or the cell is empty. A mapping, or pairs. Default:
+            none.
+        tokenize: The fields, separated by commas, whose values in the file are replaced by tokens. An example is
+            ``card_token`` if the file has card numbers, which are never sent. Equal values get equal tokens. Default:
+            none.
+        token_key_file: The file with the key for tokens, which has 16 bytes or more. Only its owner may be able to read
+            it. Default: none.
+        partitions: The number of partitions of the topic, if the producer creates it. From 1 to 65,535. Default 1.
+        drain_limit: The maximum time that a stop waits for the broker to acknowledge events in flight. From 0 to 240 s.
+            Default 10 s.
         on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
             ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
             and raises the same.
@@ -232,49 +237,55 @@ class Consumer:
     connection. Nothing is connected before :meth:`run`.
 
     Args:
-        bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+        bootstrap_servers: The brokers as ``host:port``, separated by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
-        topic: The topic. The producer creates a missing one where the broker allows it; the consumer waits for it.
-            Default: ``KAFKA_TOPIC``, else ``orders_json``.
-        librdkafka_options: Settings of librdkafka itself (TLS, SASL, buffers), as ``security.protocol=sasl_ssl``; one
-            that ccstream sets itself is refused. ``CCSTREAM_KAFKA_SASL_PASSWORD`` is ``sasl.password``: a command line
-            can be read by others. A mapping, or pairs. Default: ``CCSTREAM_KAFKA_*``, else none.
-        librdkafka_options_file: A file of such settings, ``key=value`` in each line, which nobody else may read. What
-            is also given otherwise beats it. Default: ``KAFKA_OPTIONS_FILE``, else none.
-        group: The consumer group; each has its own offsets. Default: ``KAFKA_GROUP_ID``, else ``ccstream``.
-        database_url: The database, as ``postgresql://user:password@host:port/database``. ``sslmode`` means what it
-            means to libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as
-            ``docker-compose.yml`` has it.
-        connections: The number of connections to PostgreSQL. Under load each writes a part of the partitions, at the
-            same time, because a session of PostgreSQL has one processor. Those after the first are opened under such a
-            load; one more is opened for a moment where a lock is held for long. From 1 to 16. Default 2.
-        batch_rows: The greatest number of messages that are written at once, by all connections. From 1 to 1,000,000.
-            Default 50,000.
-        batch_bytes: The greatest number of bytes of encoded rows and dead letters that are written at once. From 1 to
+        topic: The name of the topic. If it does not exist, the producer creates it, provided that the broker allows
+            that, and the consumer waits for it. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        librdkafka_options: Settings of librdkafka (TLS, SASL, buffers), such as ``security.protocol=sasl_ssl``. Those
+            that ccstream sets itself are refused. Set passwords by variables, such as ``sasl.password`` by
+            ``CCSTREAM_KAFKA_SASL_PASSWORD``, because other users can read a command line. A mapping, or pairs. Default:
+            ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file with settings of librdkafka, one ``key=value`` in each line. Only its owner may
+            be able to read it. Settings that are also given otherwise override those in the file. Default:
+            ``KAFKA_OPTIONS_FILE``, else none.
+        group: The name of the consumer group. Each group has separate offsets. Default: ``KAFKA_GROUP_ID``, else
+            ``ccstream``.
+        database_url: The URL of the database, as ``postgresql://user:password@host:port/database``. ``sslmode`` has the
+            meaning that it has for libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as in
+            ``docker-compose.yml``.
+        connections: The maximum number of connections to PostgreSQL. Under load, all of them write at the same time,
+            each a part of the partitions, because a session of PostgreSQL uses only one processor. Connections after
+            the first are opened under such load. One more is opened briefly if another session holds a lock for long.
+            From 1 to 16. Default 2.
+        batch_rows: The maximum number of messages that are written at once, by all connections together. From 1 to
+            1,000,000. Default 50,000.
+        batch_bytes: The maximum number of bytes of encoded rows and dead letters that are written at once. From 1 to
             268,435,456. Default 10,485,760.
-        linger: The longest time before a message is visible, while the database keeps up. From 0 to 60,000 ms. Default
-            200 ms.
-        start_over: Reads what the topic still has from its beginning where ``orders`` has none of the rows that were
-            stored, instead of ending. Default False.
-        skip_unreadable: Leaves out a batch that librdkafka does not unpack, counts its offsets as missing and says so,
-            instead of ending. Default False.
-        until_caught_up: Ends once every partition has been read to its end. Default False.
-        drain_limit: The longest time that a stop, or a revoked partition, waits until what was read is committed. What
-            is not committed by then is dropped, and read again by the next consumer. From 0 to 240 s. Default 30 s.
-        assignment: How a group hands partitions on, the same for all its members: ``eager`` assigns all of them at
-            every change, ``cooperative`` moves only those that must. Default ``eager``.
-        session_timeout: The time after which the group takes a consumer that it does not hear of for dead. Apache Kafka
-            allows 6 seconds and more, by default. From 1 to 300 s. Default 6 s.
-        max_ahead: The longest time that an event may be ahead of this machine's clock; what is later is rejected. A
-            minute of the future has totals for good, and figures of the last hours end with the latest event. From 0 to
-            4,102,444,800 s. Default 172,800 s.
-        max_refused: The greatest number of rows refused by PostgreSQL (a constraint or trigger of yours) that one run
-            keeps as dead letters and goes on; one more ends it. ``all`` never ends it. Default: ends where nearly all
-            rows of three batches in a row are refused alike.
-        always_stage: Writes every batch by way of a staging table, with duplicates or without: slower, for comparison.
-            Default False.
-        synchronous_commit: Waits for PostgreSQL's disk at each commit, as its ``synchronous_commit`` does. It is safe
-            not to: rows and offsets are lost together, and read again. Default True.
+        linger: The maximum time until a message that was read is visible, while the database keeps up. From 0 to 60,000
+            ms. Default 200 ms.
+        start_over: Reads the topic from its beginning again if ``orders`` has none of the rows that were stored,
+            instead of exiting. Default False.
+        skip_unreadable: Skips a batch that librdkafka cannot decode, counts its offsets as missing and logs a warning,
+            instead of exiting. Default False.
+        until_caught_up: Exits once every partition has been read to its end. Default False.
+        drain_limit: The maximum time that a stop, or the revocation of a partition, waits until the messages that were
+            read are committed. Messages that are not committed by then are dropped, and the next consumer reads them
+            again. From 0 to 240 s. Default 30 s.
+        assignment: How a group reassigns partitions: ``eager`` revokes and assigns all of them at every change,
+            ``cooperative`` moves only those that must. All members of a group need the same value. Default ``eager``.
+        session_timeout: The time without a heartbeat after which the group considers a consumer dead. By default,
+            Apache Kafka allows 6 seconds or more. From 1 to 300 s. Default 6 s.
+        max_ahead: The maximum time by which an event may be ahead of this machine's clock; later events are rejected.
+            Events in the far future would distort results: the totals of their minutes are never removed, and figures
+            of the last hours end with the latest event. From 0 to 4,102,444,800 s. Default 172,800 s.
+        max_refused: The maximum number of rows refused by PostgreSQL (by a constraint or trigger of yours) that one run
+            stores as dead letters. One more ends the run; ``all`` sets no limit. Default: no limit, unless nearly all
+            rows of three consecutive batches are refused with the same SQLSTATE.
+        always_stage: Writes every batch through a staging table, even without duplicates, which is slower. It is meant
+            for comparison. Default False.
+        synchronous_commit: Waits at each commit until PostgreSQL has written it to disk, by ``synchronous_commit``. Not
+            waiting is safe: after a crash of PostgreSQL, rows and offsets are lost together, and the messages are read
+            again. Default True.
         on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
             ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
             ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
@@ -994,17 +1005,17 @@ class KpiEngine:
         """Begins to read the table, and returns at once; :meth:`refresh` waits.
 
         Args:
-            database_url: The database, as ``postgresql://user:password@host:port/database``. Default: ``DATABASE_URL``,
-                else ``kafka_db`` on ``localhost:5434``, as ``docker-compose.yml`` has it.
-            max_rows: The greatest number of rows held, about 20 bytes each; the oldest are evicted first. At least
+            database_url: The URL of the database, as ``postgresql://user:password@host:port/database``. Default:
+                ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as in ``docker-compose.yml``.
+            max_rows: The maximum number of rows held, about 20 bytes each; the oldest are evicted first. At least
                 65,536. Default: ``CCSTREAM_KPI_ROWS``, else 20,000,000.
-            max_bytes: The greatest number of bytes that rows, their names and what queries have counted take together.
-                Beyond it the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At
-                least 8,388,608. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
-            max_days: Holds only rows of that number of days, by their own time; they are evicted in blocks of 65,536.
+            max_bytes: The maximum number of bytes of the rows, the names and the counts of queries together. Beyond it,
+                the oldest rows are evicted, and the rarest names are counted together as ``(others)``. At least
+                8,388,608. Default: ``CCSTREAM_KPI_MEMORY``, else 1,073,741,824.
+            max_days: The maximum age of rows in days, by their timestamps. Older rows are evicted in blocks of 65,536.
                 From 1 to 1,000,000. Default: all.
-            interval: The time between two readings of the database. From 10 to 86,400,000 ms. Default 500 ms.
-            file: Where the columns are kept, so that the next start reads only what is new. Default: nowhere.
+            interval: The time between two reads of the database. From 10 to 86,400,000 ms. Default 500 ms.
+            file: The file in which the columns are saved, so that the next start reads only new rows. Default: none.
 
         Returns:
             An engine, to be closed with :meth:`close` or ``with``.
