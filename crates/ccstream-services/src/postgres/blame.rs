@@ -1,4 +1,5 @@
-//! Who is to blame for rows that PostgreSQL refuses: their messages, or the table, which ends the program.
+//! Decides what is to blame for rows that PostgreSQL refuses: their messages, which become dead letters, or the table
+//! `orders`, which ends the program.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,29 +8,29 @@ use super::row_refusal::RowRefusal;
 use crate::error::{Error, Result};
 use ccstream_core::settings::MaxRefused;
 
-/// Batches in a row that are nearly all refused, after which it is the table that is wrong.
+/// The number of consecutive batches that PostgreSQL must refuse nearly entirely before the table is blamed.
 const BATCHES: u32 = 3;
-/// The fewest rows of a batch that says anything of the table.
+/// The minimum number of rows of a batch. Fewer are no evidence about the table.
 const ROWS: usize = 100;
-/// Nearly all of a batch: this part of its rows.
+/// The share of a batch's rows that counts as nearly all of them.
 const NEARLY_ALL: f64 = 0.9;
 
-/// What PostgreSQL refused of one batch.
+/// Counts the rows of one batch that PostgreSQL refused.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Rows that were to be stored.
+    /// The number of rows that were to be stored.
     rows: usize,
-    /// By SQLSTATE: how many, and the last reason.
+    /// For each SQLSTATE, the number of refused rows and the most recent reason.
     by_state: HashMap<String, (usize, String)>,
 }
 
 impl Refusals {
-    /// None yet of a batch of rows.
+    /// Starts without refusals, for a batch of this number of rows.
     pub(super) fn of(rows: usize) -> Self {
         Self { rows, by_state: HashMap::new() }
     }
 
-    /// More rows of the batch are to be stored: duplicates of refused ones.
+    /// Adds rows that are to be stored too: duplicates of refused rows, which are tried in their place.
     pub(super) fn expect(&mut self, rows: usize) {
         self.rows += rows;
     }
@@ -44,7 +45,7 @@ impl Refusals {
         self.by_state.values().map(|(count, _)| count).sum()
     }
 
-    /// The SQLSTATE and reason by which nearly all of it was refused.
+    /// Returns the SQLSTATE and the reason with which PostgreSQL refused nearly all rows, if there is one.
     #[allow(clippy::cast_precision_loss, reason = "rows of a batch are few")]
     fn of_nearly_all(&self) -> Option<(&str, &str)> {
         let nearly_all = self.rows as f64 * NEARLY_ALL;
@@ -53,24 +54,26 @@ impl Refusals {
     }
 }
 
-/// The SQLSTATE by which nearly all of the last batches was refused, and how many batches in a row that were.
+/// Holds the SQLSTATE with which nearly all rows of the most recent batches were refused, and the number of those
+/// batches.
 type Suspect = (String, u32);
 
 #[derive(Debug, Default)]
 struct Tally {
     suspect: Suspect,
-    /// Rows that this run keeps instead of storing them.
+    /// Rows that PostgreSQL refused in this run, each of them now a dead letter.
     refused: u64,
 }
 
-/// What was refused of the batches so far, by all connections of one consumer.
+/// Counts what PostgreSQL refused in all batches so far. All connections of one consumer share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Blame {
     limit: MaxRefused,
     tally: Arc<Mutex<Tally>>,
 }
 
-/// What a batch adds, taken back unless the batch is committed.
+/// Holds what one batch adds to the counts. Dropping it takes the batch's refusals back; [`Pending::commit`] keeps
+/// them.
 #[derive(Debug)]
 pub(super) struct Pending<'b> {
     blame: &'b Blame,
@@ -79,7 +82,7 @@ pub(super) struct Pending<'b> {
 }
 
 impl Pending<'_> {
-    /// The batch is committed.
+    /// Keeps what the batch added, now that it is committed.
     pub(super) fn commit(mut self) {
         self.refused = 0;
         if let Some(suspect) = self.suspect.take() {
@@ -103,8 +106,8 @@ impl Blame {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Judges a batch before its COMMIT. Errors: [`Error::Schema`] where the table is to blame, or where more rows were
-    /// refused than the user wants kept.
+    /// Judges a batch before its COMMIT. Returns [`Error::Schema`] if the table is to blame, or if PostgreSQL has
+    /// refused more rows than `max_refused` allows.
     pub(super) fn judge(&self, refusals: &Refusals) -> Result<Pending<'_>> {
         let refused = refusals.count() as u64;
         let mut tally = self.tally();
@@ -114,9 +117,10 @@ impl Blame {
         {
             let (state, (_, reason)) = refusals.by_state.iter().next().expect("some were refused");
             return Err(Error::Schema(format!(
-                "PostgreSQL has refused more than {limit} rows in this run, which `max_refused` allows; one of them with \
-                 SQLSTATE {state}: {reason}. Of the last batch nothing is stored or kept, and nothing is lost: start the \
-                 consumer again once the table orders takes such rows, or allow more"
+                "PostgreSQL has refused more rows in this run than the {limit} that `max_refused` allows, one of them \
+                 with SQLSTATE {state}: {reason}. Change the table orders so that it accepts such rows, or raise \
+                 `max_refused`; then start the consumer again. Nothing of the last batch is stored; the topic still has \
+                 it, and the consumer reads it again"
             )));
         }
         let suspect = (refusals.rows >= ROWS).then(|| match refusals.of_nearly_all() {
@@ -127,10 +131,11 @@ impl Blame {
         if let (Some((state, BATCHES..)), MaxRefused::TableAtFault) = (&suspect, self.limit) {
             let reason = refusals.of_nearly_all().map_or("", |(_, reason)| reason);
             return Err(Error::Schema(format!(
-                "PostgreSQL refused nearly all rows of {BATCHES} batches in a row with SQLSTATE {state}, the last \
-                 with: {reason}. It is the table orders that does not take them, not the messages that are bad: \
-                 change its constraint, trigger or column, then start the consumer again. Nothing of the last batch \
-                 is stored, and nothing is lost; `ccstream rejected --replay` sends what was kept before again"
+                "PostgreSQL refused nearly all rows of {BATCHES} consecutive batches with SQLSTATE {state}, most \
+                 recently: {reason}. The cause is therefore the table orders, not the messages. Change its constraint, \
+                 trigger or column; then start the consumer again. Nothing of the last batch is stored; the topic still \
+                 has it, and the consumer reads it again. `ccstream rejected --replay` replays the rows of the batches \
+                 before it, which are dead letters"
             )));
         }
         tally.refused += refused;
@@ -152,7 +157,7 @@ mod tests {
         refusals
     }
 
-    /// Which of the batches ends the program, if one does.
+    /// Returns the place of the batch that ends the program, if one does.
     fn ends_at(limit: MaxRefused, batches: &[Refusals]) -> Option<usize> {
         let blame = Blame::new(limit);
         batches.iter().position(|batch| blame.judge(batch).map(Pending::commit).is_err())
@@ -164,9 +169,9 @@ mod tests {
         let judged = |batches: &[Refusals]| ends_at(MaxRefused::TableAtFault, batches);
         assert_eq!(judged(&[bad(), bad(), bad()]), Some(2));
         assert_eq!(judged(&[bad(), bad(), batch(100, &[("23514", 89)]), bad(), bad()]), None);
-        // A small batch says nothing either way.
+        // A small batch is no evidence either way.
         assert_eq!(judged(&[bad(), bad(), batch(99, &[]), batch(99, &[("23514", 99)]), bad()]), Some(4));
-        // Another code is another trouble.
+        // Another SQLSTATE starts the count again.
         assert_eq!(judged(&[bad(), bad(), batch(100, &[("23503", 95)]), bad(), bad(), bad()]), Some(5));
         assert_eq!(judged(&[batch(100, &[("23514", 50), ("23503", 50)]), bad(), bad()]), None);
         assert_eq!(ends_at(MaxRefused::All, &[bad(), bad(), bad(), bad()]), None);
@@ -178,12 +183,12 @@ mod tests {
         assert_eq!(ends_at(MaxRefused::Of(14), &[one(), one(), one()]), Some(2));
         assert_eq!(ends_at(MaxRefused::Of(15), &[one(), one(), one(), batch(500, &[])]), None);
         assert_eq!(ends_at(MaxRefused::Of(0), &[batch(500, &[]), one()]), Some(1));
-        // A batch that is not committed is tried again, and counts once.
+        // A batch that is not committed is written again, and counts once.
         let blame = Blame::new(MaxRefused::Of(5));
         drop(blame.judge(&one()).unwrap());
         blame.judge(&one()).unwrap().commit();
         assert!(blame.judge(&one()).is_err());
-        // Nor does it stand for two that are refused.
+        // A batch that is tried several times is still one of the consecutive batches.
         let (blame, bad) = (Blame::new(MaxRefused::TableAtFault), || batch(100, &[("23514", 90)]));
         for _ in 0..5 {
             drop(blame.judge(&bad()).unwrap());

@@ -1,5 +1,6 @@
-//! Who keeps a lock that is waited for in vain. A consumer that was stopped in mid-transaction keeps
-//! its locks through every timeout that PostgreSQL has; whoever has its partitions now ends its session.
+//! Ends the session of a stopped consumer that holds a lock we wait for. A process that receives SIGSTOP within a
+//! transaction keeps its locks beyond every timeout of PostgreSQL. The consumer that was assigned its partitions may
+//! therefore end its session.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,18 +13,18 @@ use super::offsets::Source;
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
-/// So long a lock is waited for before somebody is ended; less than the `lock_timeout`.
+/// The time to wait for a lock before sessions that hold it are ended. It is less than the `lock_timeout`.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// And so long for each of the next, of whoever else stood behind the first.
+/// The time to wait after that before further sessions are ended, which may have queued for the lock ahead of ours.
 const NEXT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The advisory lock that the first session of every consumer shares, by which the others know it, and consumers are
-/// counted: "ccwriter" in ASCII.
+/// The key of the advisory lock that the first session of every consumer shares: "ccwriter" in ASCII. Other consumers
+/// recognize the session by it, and the number of consumers is the number of its holders.
 pub(crate) const MARK: i64 = i64::from_be_bytes(*b"ccwriter");
-/// The one that its further sessions share: "cchelper".
+/// The key of the advisory lock that a consumer's further sessions share: "cchelper" in ASCII.
 pub(super) const HELPER: i64 = i64::from_be_bytes(*b"cchelper");
 
-/// Marks the session as a consumer's, by one of the two.
+/// Marks the session as a consumer's, with [`MARK`] or [`HELPER`].
 pub(super) async fn mark(client: &Client, mark: i64) -> Result<()> {
     client
         .execute("SELECT pg_advisory_lock_shared($1)", &[&mark])
@@ -32,15 +33,16 @@ pub(super) async fn mark(client: &Client, mark: i64) -> Result<()> {
     Ok(())
 }
 
-/// Whose right it is to end others: a session, and what must be true for it to have that right.
+/// Holds a session that may end other sessions, and the conditions under which it may.
 pub(super) struct Claim<'s> {
     pub(super) url: &'s DatabaseUrl,
     pub(super) source: &'s Source,
-    /// The session that waits.
+    /// The process id in PostgreSQL of the session that waits.
     pub(super) backend: i32,
-    /// Epochs that must still be the committed ones; none for a take-over, which makes new ones.
+    /// Partitions and the epochs that must still be in their offset rows. It is empty for a take-over, which increments
+    /// the epochs.
     pub(super) epochs: Vec<(i32, i64)>,
-    /// Whether the work is wanted still.
+    /// Whether the work is still wanted.
     pub(super) is_wanted: &'s (dyn Fn() -> bool + Sync),
 }
 
@@ -51,18 +53,19 @@ impl std::fmt::Debug for Claim<'_> {
 }
 
 impl Claim<'_> {
-    /// Waits for what needs a lock, and ends other consumers' sessions that keep it too long; those.
+    /// Awaits work that needs a lock, and ends other consumers' sessions that hold it for too long. Returns the work's
+    /// result and the process ids of those sessions.
     pub(super) async fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<(T, Vec<i32>)> {
         let mut work = pin!(work);
         let (mut ended, mut patience) = (Vec::new(), PATIENCE);
         loop {
             match tokio::time::timeout(patience, &mut work).await {
                 Ok(done) => return done.map(|done| (done, ended)),
-                // Failing to end them changes nothing: the lock is waited for as long as PostgreSQL lets us.
+                // If they cannot be ended, we go on waiting for the lock until PostgreSQL's `lock_timeout`.
                 Err(_) => match self.end_blockers().await {
                     Ok(pids) => ended.extend(pids),
                     Err(error) => {
-                        tracing::warn!(error = error.chain(), "Ending the session that keeps a lock failed.");
+                        tracing::warn!(error = error.chain(), "Could not end the session that holds our lock.");
                     }
                 },
             }
@@ -70,9 +73,10 @@ impl Claim<'_> {
         }
     }
 
-    /// Ends the consumers' sessions that keep ours waiting. A session of anybody else, a person's say, is left alone.
+    /// Ends the sessions of consumers that block ours, and returns their process ids. It never ends the session of
+    /// another program or of a person.
     async fn end_blockers(&self) -> Result<Vec<i32>> {
-        let step = || Error::postgres("looking who keeps a lock");
+        let step = || Error::postgres("finding the sessions that hold a lock");
         let client = connect(self.url).await?;
         let (partitions, epochs): (Vec<i32>, Vec<i64>) = self.epochs.iter().copied().unzip();
         let ours = client

@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL: plain ones, and one with settings, which writes.
+//! Opens connections to PostgreSQL: plain ones for reading, and those with session settings for writing.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use super::target::{connector, read};
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
-/// How long a connection may take to be opened.
+/// The longest time that opening a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Settings of a session that PostgreSQL 13 does not have, and that 17 has all: a startup packet that names one is refused
-/// by a server without it.
+/// Session settings that PostgreSQL 13 lacks; 14 adds the first, 17 the second. A server refuses a startup packet that
+/// names a setting which it does not have.
 const YOUNGER: [&str; 2] = ["idle_session_timeout", "transaction_timeout"];
 
-/// The task that serves a connection. It ends with the connection.
+/// Handle of the task that drives a connection. The task ends with the connection.
 #[derive(Debug)]
 pub(crate) struct Service(JoinHandle<Result<(), tokio_postgres::Error>>);
 
 impl Service {
-    /// The reason why the connection ended, where an error says only that it is closed.
+    /// Replaces an error that says only that the connection is closed by the reason for which it closed.
     pub(crate) async fn explain(self, client: &Client, error: Error) -> Error {
         match error {
             Error::Postgres { context, source } if source.is_closed() && client.is_closed() => {
@@ -34,21 +34,22 @@ impl Service {
     }
 }
 
-/// Connects. The server knows the session as `ccstream`; a task of the current runtime serves it.
+/// Connects within [`CONNECT_LIMIT`]. The session's `application_name` is `ccstream` unless the URL sets another. A
+/// task of the current runtime drives the connection.
 pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Client> {
     connect_within(url, CONNECT_LIMIT).await
 }
 
-/// Connects, within a limit.
+/// Connects like [`connect`], within a given limit.
 pub(crate) async fn connect_within(url: &DatabaseUrl, limit: Duration) -> Result<Client> {
     open(url, None, limit).await.map(|(client, _)| client)
 }
 
-/// Connects, with settings in the startup packet, which beat those of the role, of the database and in the URL. Of each,
-/// the name comes before the value; neither may have a blank.
+/// Connects with settings in the startup packet, where they override those of the role, the database and the URL. Each
+/// setting is a name and a value; neither may contain a space.
 ///
-/// A `statement_timeout` of the role may be shorter than the statement that would lift it. A pooler may refuse or ignore
-/// them there, so that they are [`set`] after connecting as well.
+/// They have to be in the startup packet because the role's `statement_timeout` may be too short even for a SET. A
+/// pooler may refuse or ignore them there, so callers also [`set`] them after connecting.
 pub(crate) async fn connect_with(url: &DatabaseUrl, settings: &[(&str, &str)]) -> Result<(Client, Service)> {
     let mut opened = open(url, Some(settings), CONNECT_LIMIT).await;
     if opened.as_ref().is_err_and(|error| error.sql_state() == Some(&SqlState::UNDEFINED_OBJECT)) {
@@ -61,21 +62,21 @@ pub(crate) async fn connect_with(url: &DatabaseUrl, settings: &[(&str, &str)]) -
     }
 }
 
-/// Whether a pooler may have refused the startup packet for the settings in it. PgBouncer answers 08P01, as to much else;
-/// Amazon's RDS Proxy 0A000.
+/// Whether the error may be a pooler's refusal of the settings in the startup packet. PgBouncer answers with SQLSTATE
+/// 08P01, which it also uses for many other errors; Amazon's RDS Proxy answers with 0A000.
 fn may_refuse_options(error: &Error) -> bool {
     let refusals = [SqlState::PROTOCOL_VIOLATION, SqlState::FEATURE_NOT_SUPPORTED];
     error.sql_state().is_some_and(|state| refusals.contains(state))
 }
 
-/// Opens a connection, with settings in the startup packet.
+/// Opens a connection, with the given settings in the startup packet.
 async fn open(url: &DatabaseUrl, settings: Option<&[(&str, &str)]>, limit: Duration) -> Result<(Client, Service)> {
     let mut target = read(url)?;
     if let Some(settings) = settings {
         add_options(&mut target.config, settings);
     }
     let context = format!("connecting to PostgreSQL at {url}");
-    // The limit is for all of it: a program that is no PostgreSQL may accept the connection and never answer.
+    // The limit includes the handshake: a program other than PostgreSQL may accept the connection and never answer.
     let (client, connection) = tokio::time::timeout(limit, target.config.connect(connector(url, &target)?))
         .await
         .map_err(|_| Error::PostgresTimeout { context: context.clone(), limit })?
@@ -90,7 +91,8 @@ async fn open(url: &DatabaseUrl, settings: Option<&[(&str, &str)]>, limit: Durat
     Ok((client, Service(service)))
 }
 
-/// Adds settings to the startup packet's options, after the URL's own: of two, PostgreSQL takes the later.
+/// Appends settings to the startup packet's options. They come after the URL's own, because PostgreSQL uses the last
+/// value of a setting.
 fn add_options(config: &mut Config, settings: &[(&str, &str)]) {
     let mut options = config.get_options().unwrap_or_default().to_owned();
     for (name, value) in settings {
@@ -99,7 +101,8 @@ fn add_options(config: &mut Config, settings: &[(&str, &str)]) {
     config.options(options.trim_start());
 }
 
-/// Sets them in the session, those first that every server has: among them may be one that ends the statement.
+/// Sets session settings by statements. Settings that every server has come first, because they include
+/// `statement_timeout`, which could otherwise cancel the later statements.
 pub(crate) async fn set(client: &Client, settings: &[(&str, &str)]) -> Result<()> {
     let mut statements = String::new();
     for (name, value) in settings.iter().filter(|(name, _)| !YOUNGER.contains(name)) {

@@ -1,4 +1,4 @@
-//! Rows into a table by binary COPY, and the slower ways around rows that are there already.
+//! Writes rows into a table by binary COPY, and finds ids that `orders` already has.
 
 use std::collections::HashSet;
 
@@ -12,11 +12,11 @@ use ccstream_core::batch::Batch;
 use ccstream_core::binary::{COPY_HEADER, COPY_TRAILER};
 use ccstream_core::table::COLUMN_LIST;
 
-/// COPY's bytes go out in pieces of this size.
+/// The maximum size of one piece of COPY data, unless a single row is larger.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Copies rows of the batch into a table; how many PostgreSQL says are there now, which are fewer
-/// where a trigger left some out.
+/// Copies rows of the batch into a table. Returns the number of rows that PostgreSQL inserted, which is smaller if a
+/// trigger left rows out.
 pub(super) async fn copy_into(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -44,12 +44,13 @@ pub(super) async fn copy_into(
     Ok(sink.finish().await.map_err(step())? as usize)
 }
 
-/// Which of the ids of an array are in `orders`.
+/// Selects those ids of an array that are in `orders`. It takes the array as `$1`. Ids above the greatest one in
+/// `orders` are not searched for, which spares nearly all searches if ids grow with time, as UUIDv7 do. PostgreSQL
+/// makes the comparison, because only it knows the column's collation.
 pub(super) const FIND_EXISTING: &str = "SELECT order_id::text FROM orders WHERE order_id = ANY (ARRAY(
      SELECT id FROM unnest($1::varchar[]) AS id WHERE id <= (SELECT max(order_id) FROM orders)))";
 
-/// Those of the rows' ids that `orders` has. Ids above its greatest are not looked for: with ids that
-/// grow in time, as UUIDv7 do, that spares nearly all. Compared by PostgreSQL, in the column's own order.
+/// Returns those of the rows' ids that `orders` already has.
 pub(super) async fn find_existing(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -62,7 +63,7 @@ pub(super) async fn find_existing(
     Ok(found.iter().map(|row| row.get(0)).collect())
 }
 
-/// Whether a violated constraint is `orders`' primary key.
+/// Whether a violated constraint is the primary key of `orders`.
 pub(super) async fn is_primary_key(transaction: &Transaction<'_>, constraint: &str) -> Result<bool> {
     let row = transaction
         .query_one(

@@ -1,4 +1,4 @@
-//! The statements that make an `orders` of somebody else's usable, in an order that PostgreSQL takes.
+//! Collects the statements that make an existing table `orders` usable, in an order that PostgreSQL accepts.
 
 use tokio_postgres::GenericClient;
 use tokio_postgres::types::Type;
@@ -8,32 +8,32 @@ use crate::error::{Error, Result};
 use ccstream_core::sql_type::SqlType;
 use ccstream_core::table::Column;
 
-/// What is to be run.
+/// Holds the statements to run.
 #[derive(Debug, Default)]
 pub(super) struct Fixes {
     before: Vec<String>,
-    /// Parts of one ALTER TABLE, which PostgreSQL puts in order itself.
+    /// The parts of one ALTER TABLE. PostgreSQL itself runs them in the right order.
     parts: Vec<String>,
     after: Vec<String>,
 }
 
 impl Fixes {
-    /// A statement that comes before ALTER TABLE.
+    /// Adds a statement that runs before the ALTER TABLE.
     pub(super) fn first(&mut self, statement: impl Into<String>) {
         self.before.push(statement.into());
     }
 
-    /// A part of ALTER TABLE.
+    /// Adds a part of the ALTER TABLE.
     pub(super) fn alter(&mut self, part: String) {
         self.parts.push(part);
     }
 
-    /// A statement that comes after it.
+    /// Adds a statement that runs after the ALTER TABLE.
     pub(super) fn last(&mut self, statement: String) {
         self.after.push(statement);
     }
 
-    /// Puts a column aside, as its values cannot become what is wanted; the consumer adds one of that name.
+    /// Renames a column whose values cannot be converted. The consumer then adds a new column of the old name.
     pub(super) fn rename_column(&mut self, column: &FoundColumn) {
         let name = &column.name;
         self.first(format!("ALTER TABLE orders RENAME COLUMN {name} TO {name}_before;"));
@@ -42,7 +42,7 @@ impl Fixes {
         }
     }
 
-    /// Lets a column that goes by this name be NULL.
+    /// Lets a column be NULL. `name` is the column's name when the statements run.
     pub(super) fn allow_null(&mut self, column: &FoundColumn, name: &str) {
         if let Some(base) = &column.strict_domain {
             self.last(format!("ALTER TABLE orders ALTER COLUMN {name} TYPE {base};"));
@@ -52,7 +52,7 @@ impl Fixes {
         }
     }
 
-    /// Drops the foreign keys of other tables, which hold the primary key fast.
+    /// Drops the foreign keys of other tables, because they depend on the primary key.
     pub(super) fn drop_foreign_keys(&mut self, referrers: &[(String, String)]) {
         for (table, constraint) in referrers {
             let statement = format!("ALTER TABLE {table} DROP CONSTRAINT {constraint};");
@@ -62,7 +62,8 @@ impl Fixes {
         }
     }
 
-    /// Drops the views that use one of these columns, and all that use those, and makes them again at the end; their names.
+    /// Drops the views that use one of these columns, directly or through another view, and recreates them at the end.
+    /// Returns their names.
     pub(super) async fn recreate_views(&mut self, client: &impl GenericClient, columns: &[i16]) -> Result<Vec<String>> {
         let views = client
             .query_typed(
@@ -91,12 +92,12 @@ impl Fixes {
         Ok(views.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Those alone that come before ALTER TABLE.
+    /// Keeps only the statements that run before the ALTER TABLE.
     pub(super) fn only_first(self) -> Self {
         Self { before: self.before, ..Self::default() }
     }
 
-    /// All, in order.
+    /// Returns all statements, in the order in which they have to run.
     pub(super) fn statements(mut self) -> Vec<String> {
         if !self.parts.is_empty() {
             self.before.push(format!("ALTER TABLE orders {};", self.parts.join(", ")));
@@ -106,7 +107,8 @@ impl Fixes {
     }
 }
 
-/// Has a column become one that fits, its values kept as far as they can be. False where it is put aside instead.
+/// Converts a column to a type that fits, with its values as far as they can be converted. If they cannot, renames the
+/// column and returns false.
 pub(super) fn retype(column: &Column, found: &FoundColumn, fixes: &mut Fixes) -> bool {
     let Some((wanted, using)) = conversion(column, found, fixes) else {
         fixes.rename_column(found);
@@ -114,10 +116,11 @@ pub(super) fn retype(column: &Column, found: &FoundColumn, fixes: &mut Fixes) ->
     };
     let name = column.name;
     if found.is_identity {
-        // A statement before: an identity's type is checked before a part of the same one has dropped it.
+        // This is a separate statement because ALTER TABLE checks an identity column's type before its own parts have
+        // dropped the identity.
         fixes.first(format!("ALTER TABLE orders ALTER COLUMN {name} DROP IDENTITY;"));
     }
-    // PostgreSQL would have to convert the default as well, and often cannot.
+    // With a default, PostgreSQL would have to convert that as well, and often cannot.
     if found.has_default {
         fixes.alter(format!("ALTER COLUMN {name} DROP DEFAULT"));
     }
@@ -126,14 +129,14 @@ pub(super) fn retype(column: &Column, found: &FoundColumn, fixes: &mut Fixes) ->
     true
 }
 
-/// The type that a column is to have, and what its values become where PostgreSQL does not convert them by itself; None
-/// where nothing sensible does. The categories are those of `pg_type.typcategory`.
+/// Returns the type that a column is to have, and the expression for USING if PostgreSQL does not convert the values by
+/// itself. Returns None if there is no sensible conversion. The categories are those of `pg_type.typcategory`.
 fn conversion(column: &Column, found: &FoundColumn, fixes: &mut Fixes) -> Option<(String, Option<String>)> {
     let (name, wanted, category) = (column.name, column.sql_type.name().into_owned(), found.category.as_str());
     let is_money = found.type_name == "money";
     Some(match (column.sql_type, category) {
         (SqlType::Id(_) | SqlType::Text(_), _) if found.type_name == "varchar" => (wanted, None),
-        // Everything can be written as text, of whatever length.
+        // TEXT fits all values, because any value can be written as text and TEXT has no length limit.
         (SqlType::Id(_) | SqlType::Text(_), _) => ("TEXT".into(), None),
         (SqlType::Cents | SqlType::Share, "N") => (with_scale(column.sql_type, found), None),
         (SqlType::Cents | SqlType::Share, "S") => (wanted, Some(format!("{name}::numeric"))),
@@ -142,7 +145,7 @@ fn conversion(column: &Column, found: &FoundColumn, fixes: &mut Fixes) -> Option
         }
         (SqlType::Instant, "D") if matches!(found.type_name.as_str(), "timestamp" | "date") => (wanted, None),
         (SqlType::Instant, "S") => {
-            // Without an offset it is UTC; with one, the cast to TIMESTAMP alone would drop it.
+            // A text without an offset means UTC. A direct cast to TIMESTAMP would ignore an offset.
             fixes.first("SET timezone = 'UTC';");
             (wanted, Some(format!("{name}::timestamptz AT TIME ZONE 'UTC'")))
         }
@@ -157,13 +160,13 @@ fn conversion(column: &Column, found: &FoundColumn, fixes: &mut Fixes) -> Option
     })
 }
 
-/// A NUMERIC with room for what is accepted, and for every digit that is there.
+/// Returns a NUMERIC type that holds every value that ccstream accepts and every digit of the column's present values.
 fn with_scale(sql_type: SqlType, found: &FoundColumn) -> String {
     let (whole, scale) = match found.type_name.as_str() {
         "numeric" => SqlType::digits(found.modifier).unwrap_or_default(),
-        // Eight bytes, in cents or not.
+        // Nineteen digits hold every integer of eight bytes. MONEY is such an integer, in cents.
         "int2" | "int4" | "int8" | "money" => (19, 2),
-        // Of a float, or of a domain, every digit.
+        // A float or a domain may have any number of digits.
         _ => return "NUMERIC".into(),
     };
     let (whole, scale) = (whole.max(sql_type.whole_digits()), scale.max(2));

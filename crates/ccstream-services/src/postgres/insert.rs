@@ -1,14 +1,18 @@
-//! A batch's rows into `orders`, whatever is there already and whatever PostgreSQL refuses.
+//! Writes a batch's rows into `orders`, although some may be there already and PostgreSQL may refuse others.
+//!
+//! There are four routes. A primary key conflict moves the batch from the first to the second, and from the second to
+//! the third. The fourth follows once PostgreSQL has refused several rows.
 //!
 //! ```text
-//! straight   COPY                                           a key is there: the next way
-//! probed     look the ids up, drop the hits, COPY the rest  a key appeared since: the next way
-//! staged     staging table, INSERT ... ON CONFLICT DO NOTHING RETURNING
-//! in parts   staging table, a loop within PostgreSQL        (once several rows were refused)
+//! straight   COPY all rows
+//! probed     query which ids exist, drop those rows, COPY the rest
+//! staged     COPY into a staging table, INSERT ... ON CONFLICT DO NOTHING RETURNING
+//! in parts   COPY into a staging table, a loop within PostgreSQL
 //! ```
-//! Each try stands in a savepoint. A row that PostgreSQL refuses is found by trying parts: split at
-//! the line that COPY's error names, else in halves; only a row that is refused alone is rejected. That takes a round
-//! trip for each refusal, so after [`SINGLE_REFUSALS`] of them PostgreSQL itself goes through the rest.
+//! Each attempt runs in a savepoint. A row that PostgreSQL refuses is found by trying smaller parts, split at the line
+//! that COPY's error names, or into halves if it names none. A row becomes a dead letter only if PostgreSQL refuses it
+//! alone. Each refusal costs at least one round trip, so after [`SINGLE_REFUSALS`] of them a loop within PostgreSQL
+//! tries the remaining rows.
 
 use std::collections::HashSet;
 
@@ -24,17 +28,18 @@ use crate::sqlstate::{Verdict, verdict};
 use ccstream_core::batch::Batch;
 use ccstream_core::rejection::{Reason, Rejection};
 
-/// After a repeat was found, ids are looked up first until so many batches had none.
+/// The number of batches after a duplicate for which ids are queried before the COPY. Another duplicate starts the
+/// count again.
 pub(super) const CLEAN_BATCHES: u32 = 20;
-/// Refusals in a batch after which the rest of it goes in by [`Route::InParts`].
+/// The number of refusals in a batch after which its remaining rows take [`Route::InParts`].
 const SINGLE_REFUSALS: usize = 16;
 
-/// How a batch's rows are first tried.
+/// Determines the first route that a batch's rows take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caution {
-    /// Straight, where no repeat was found for so many batches: none to go; else looked up first.
+    /// The number of batches for which ids are still queried before the COPY. At 0 the COPY comes at once.
     BatchesToGo(u32),
-    /// Always by way of the staging table.
+    /// Every batch takes the staging table.
     AlwaysStage,
 }
 
@@ -53,7 +58,7 @@ impl Caution {
         }
     }
 
-    /// After a batch.
+    /// Returns the caution for the next batch. `repeated` is whether this batch had an id that `orders` has already.
     fn next(self, repeated: bool) -> Self {
         match self {
             Self::BatchesToGo(_) if repeated => Self::BatchesToGo(CLEAN_BATCHES),
@@ -63,7 +68,7 @@ impl Caution {
     }
 }
 
-/// How rows go in.
+/// A way of rows into `orders`, as the module's table describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
     Straight,
@@ -72,27 +77,27 @@ enum Route {
     InParts,
 }
 
-/// What became of one try.
+/// The outcome of one attempt to insert rows.
 #[derive(Debug)]
 enum Attempt {
-    /// Done, but for rows that were refused one by one.
+    /// The rows are inserted, except for these.
     Done(Vec<(u32, RowRefusal)>),
-    /// A key is there already, or a trigger left rows out: which, the next route tells.
+    /// The attempt cannot tell which rows are duplicates or were left out by a trigger. The given route can.
     Unclear(Route),
-    /// PostgreSQL refused a row; the line of it that COPY named, if any.
+    /// PostgreSQL refused a row, and with it the whole attempt. The number is the line that COPY's error names, if any.
     Refused(RowRefusal, Option<usize>),
 }
 
-/// What an insert learned.
+/// What one batch teaches about the next.
 #[derive(Debug)]
 pub(super) struct Learned {
-    /// How cautious to be with the next batch.
+    /// The caution for the next batch.
     pub(super) caution: Caution,
-    /// What PostgreSQL refused of this one.
+    /// What PostgreSQL refused of this batch.
     pub(super) refusals: Refusals,
 }
 
-/// Writes the rows and notes in the batch what became of each.
+/// Writes the batch's rows into `orders`, and records in the batch which were duplicates or refused.
 pub(super) async fn insert(
     transaction: &mut Transaction<'_>,
     statements: &mut Statements,
@@ -109,7 +114,8 @@ pub(super) async fn insert(
     while let Some(mut rows) = work.pop() {
         if refusals.count() >= SINGLE_REFUSALS {
             route = Route::InParts;
-            // All that is left, the first rows last in `work`, and with each its later messages of the same id.
+            // This part gets all remaining rows, and for each row the batch's later messages of its id. `work` is a
+            // stack, so its last part has the first rows.
             rows.extend(work.drain(..).rev().flatten());
             let distinct = rows.len();
             rows = batch.with_repeats(&rows);
@@ -140,7 +146,8 @@ pub(super) async fn insert(
         }
         let indices: Vec<u32> = refused.iter().map(|(index, _)| *index).collect();
         let existing = find_existing(transaction, statements, batch, &indices).await?;
-        // What is stored already was taken once, whatever the table takes today; but not by a later message of its id.
+        // A refused row whose id is in `orders` is a duplicate: it was accepted once, whatever the table accepts today.
+        // The exception is an id that a later message of this batch has just inserted.
         let inserted = rows.into_iter().filter(|index| indices.binary_search(index).is_err());
         let overtaken: HashSet<u32> = inserted.flat_map(|index| batch.earlier_of_its_id(index)).collect();
         for (index, refusal) in refused {
@@ -160,7 +167,8 @@ pub(super) async fn insert(
     Ok(Learned { caution: caution.next(repeated), refusals })
 }
 
-/// The parts to try instead, the first last: around the line that was named, else halves.
+/// Splits refused rows into the parts to try next: around the line that COPY named, or into halves. The part with the
+/// first rows is the last, as the caller's stack needs it.
 fn split(mut rows: Vec<u32>, line: Option<usize>) -> Vec<Vec<u32>> {
     match line {
         Some(line) if (1..=rows.len()).contains(&line) => {
@@ -175,7 +183,7 @@ fn split(mut rows: Vec<u32>, line: Option<usize>) -> Vec<Vec<u32>> {
     }
 }
 
-/// Takes out of the work what `orders` has already; whether there was any.
+/// Removes rows whose ids `orders` already has, and marks them as duplicates. Returns whether there were any.
 async fn drop_existing(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -197,7 +205,7 @@ async fn drop_existing(
     Ok(found)
 }
 
-/// Tries one part in a savepoint; nothing of it stays unless it is done.
+/// Tries to insert one part within a savepoint. Only [`Attempt::Done`] leaves rows in `orders`.
 async fn attempt(
     transaction: &mut Transaction<'_>,
     statements: &mut Statements,
@@ -237,8 +245,8 @@ async fn attempt(
     }
 }
 
-/// By way of a staging table. A row that is not inserted is a duplicate if its id is there, and else
-/// was left out by a trigger.
+/// Inserts rows by way of a staging table. A row that is not inserted is reported as left out by a trigger; the caller
+/// finds out whether it is a duplicate instead.
 async fn stage(
     savepoint: &Transaction<'_>,
     statements: &mut Statements,
@@ -253,19 +261,21 @@ async fn stage(
     if others.len() + inserted.len() != rows.len() {
         return Err(Error::inconsistent(format!("{} ids were inserted, some of them not the batch's", inserted.len())));
     }
-    // Whoever asked finds those that are there already.
     Ok(Attempt::Done(others.into_iter().map(|index| (index, RowRefusal::left_out())).collect()))
 }
 
-/// An error that blames a row.
+/// An error of PostgreSQL that blames a row.
 struct Blamed {
     refusal: RowRefusal,
+    /// The violated constraint's name; empty if the error names none.
     constraint: String,
-    /// COPY's line, from 1. PostgreSQL may speak another language: it only says where to look first.
+    /// The line that COPY's error names, counted from 1. It is only a hint, because PostgreSQL's messages may be
+    /// translated.
     line: Option<usize>,
 }
 
 impl Blamed {
+    /// Returns what an error says about a row; None if it does not blame one.
     fn row(error: &Error) -> Option<Self> {
         let Error::Postgres { source, .. } = error else { return None };
         let db = source.as_db_error()?;
@@ -278,7 +288,7 @@ impl Blamed {
     }
 }
 
-/// The line in COPY's context: "COPY orders, line 7, column value: ..." or "COPY orders, line 7".
+/// Reads the line number from COPY's context: "COPY orders, line 7, column value: ..." or "COPY orders, line 7".
 fn line(context: &str) -> Option<usize> {
     let copy = context.lines().find(|line| line.starts_with("COPY "))?;
     let digits = copy.split_once("line ")?.1;
@@ -308,7 +318,7 @@ mod tests {
         assert_eq!(split(vec![5, 6, 7, 8], Some(2)), [vec![7, 8], vec![6], vec![5]]);
         assert_eq!(split(vec![5, 6, 7], Some(1)), [vec![6, 7], vec![5], vec![]]);
         assert_eq!(split(vec![5, 6, 7], Some(3)), [vec![], vec![7], vec![5, 6]]);
-        // A line that is none of the part's cannot be believed.
+        // A line number beyond the part is ignored.
         for line in [None, Some(0), Some(4)] {
             assert_eq!(split(vec![5, 6, 7], line), [vec![6, 7], vec![5]]);
         }

@@ -1,9 +1,10 @@
-//! The only writer to PostgreSQL. One transaction per batch holds all that it brings:
+//! Contains everything that writes to PostgreSQL. Each batch is written in one transaction:
 //!
 //! ```text
-//! BEGIN -> lock the offset rows, check them (the fence)
-//!       -> rows into orders, each try in a savepoint (insert)
-//!       -> the derived tables (tables) -> kafka_offsets -> COMMIT
+//! BEGIN -> lock and check the offset rows (the fence)
+//!       -> insert rows into orders, each attempt in a savepoint (insert)
+//!       -> update the derived tables (tables)
+//!       -> advance the offset rows (offsets) -> COMMIT
 //! ```
 
 mod blame;
@@ -51,12 +52,16 @@ use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
 use ccstream_core::settings::{ConsumerConfig, DatabaseUrl};
 
-/// The settings of a session that writes, but for `synchronous_commit`. No timeout of the server ends a transaction of ours:
-/// the same batch would run into it again, for ever. A server that hears nothing from us for long ends the session.
+/// Settings of a session that writes, except `synchronous_commit`, which the user chooses.
 ///
-/// Every look into `orders` is by its key. Of a table that has not been analyzed yet, the planner would rather read all,
-/// and compare each row with every id of a batch. Before version 18 a plan that has to read all the same seems so
-/// costly that it is compiled.
+/// No statement or transaction timeout of the server may end our transaction: the same batch would run into the timeout
+/// again, forever. The keepalives and `idle_in_transaction_session_timeout` are there for a consumer that has vanished:
+/// the server then ends its session.
+///
+/// `enable_seqscan` is off because every query of `orders` in this session is by its primary key. For a table that has
+/// not been analyzed yet, the planner would prefer to scan it, and to compare each row with every id of a batch. `jit`
+/// is off because before PostgreSQL 18 a scan that is needed although scans are disabled has a cost so high that its
+/// plan is compiled.
 const WRITING: [(&str, &str); 13] = [
     ("enable_seqscan", "off"),
     ("jit", "off"),
@@ -73,40 +78,40 @@ const WRITING: [(&str, &str); 13] = [
     ("client_encoding", "UTF8"),
 ];
 
-/// What became of a batch.
+/// The outcome of writing a batch.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Committed, now or by a try whose answer was lost: where its partitions stand.
+    /// The batch is committed, now or by an earlier attempt whose answer was lost. Holds its partitions' new positions.
     Committed(Positions),
-    /// Not written: a partition is not where this consumer left it.
+    /// Nothing was written, because a partition is not where this consumer left it.
     Refused(Refusal),
 }
 
-/// A connection that writes for one consumer, which may have several.
+/// A connection that writes for one consumer. A consumer may have several of them.
 #[derive(Debug)]
 pub(crate) struct Store {
     client: Client,
     service: Service,
     url: DatabaseUrl,
     source: Source,
-    /// Its session's process id in PostgreSQL.
+    /// The process id of the session in PostgreSQL.
     backend: i32,
     statements: Statements,
-    /// How the next batch's rows go in.
+    /// Determines the route of the next batch's rows.
     caution: Caution,
     blame: Blame,
     tables: Tables,
-    /// Whether the topic is read from its beginning where `orders` has none of the rows that were stored.
+    /// Whether the topic is read from its beginning if `orders` has none of the rows that were stored.
     start_over: bool,
 }
 
 impl Store {
-    /// Connects and sets the session up.
+    /// Opens a consumer's first connection and sets its session up.
     pub(crate) async fn connect(config: &ConsumerConfig, tables: &Tables, blame: &Blame) -> Result<Self> {
         Self::connect_as(config, tables, blame, MARK).await
     }
 
-    /// The same, where the consumer has one already.
+    /// Opens an additional connection of a consumer and sets its session up.
     pub(crate) async fn connect_another(config: &ConsumerConfig, tables: &Tables, blame: &Blame) -> Result<Self> {
         Self::connect_as(config, tables, blame, HELPER).await
     }
@@ -140,18 +145,21 @@ impl Store {
         })
     }
 
-    /// Ends with an error of this connection's; the reason why it ended, where the driver says only that it did.
+    /// Closes the store after an error of its connection, and returns the error. If the driver reported only that the
+    /// connection is closed, returns the reason for that instead.
     pub(crate) async fn fail(self, error: Error) -> Error {
         self.service.explain(&self.client, error).await
     }
 
-    /// Makes and checks the tables.
+    /// Creates and checks the tables.
     pub(crate) async fn ensure_schema(&mut self) -> Result<SchemaChange> {
         schema::ensure(&mut self.client, &self.tables, self.start_over).await
     }
 
-    /// Makes partitions this consumer's own, ending consumers that were stopped while they held them.
-    /// None, with nothing done, where that is not wanted any more: it would fence out their new owner.
+    /// Takes partitions over for this consumer, and ends sessions of stopped consumers that hold their locks.
+    ///
+    /// Returns None, without a change, if `is_wanted` has become false meanwhile: the take-over would fence out the
+    /// partitions' new owner.
     pub(crate) async fn take_over(
         &mut self,
         partitions: &[i32],
@@ -171,12 +179,12 @@ impl Store {
         Ok(Some(TakeOver { ended, ..taken }))
     }
 
-    /// Releases partitions that are this consumer's under these epochs.
+    /// Releases partitions that this consumer owns under the given epochs.
     pub(crate) async fn release(&mut self, owned: &BTreeMap<i32, i64>) -> Result<()> {
         offsets::release(&self.client, &self.source, owned).await
     }
 
-    /// Writes a sealed batch in one transaction, or nothing of it.
+    /// Writes a sealed batch in one transaction: all of it, or nothing.
     pub(crate) async fn write(&mut self, batch: &mut Batch) -> Result<Outcome> {
         let advances = batch.advances();
         let epochs = advances.iter().map(|(partition, advance)| (*partition, advance.epoch)).collect();
@@ -184,7 +192,7 @@ impl Store {
         let (mut transaction, statements) = (begin(&mut self.client).await?, &mut self.statements);
         let (verdict, ended) = claim.wait(offsets::fence(&transaction, statements, &self.source, &advances)).await?;
         if !ended.is_empty() {
-            tracing::warn!(?ended, "Sessions that kept our partitions locked were ended.");
+            tracing::warn!(?ended, "Ended sessions of stopped consumers that held locks on our partitions.");
         }
         match verdict {
             FenceVerdict::Ready => {}
@@ -192,7 +200,7 @@ impl Store {
             FenceVerdict::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
         }
         batch.begin_writing();
-        // A deferred constraint would speak only at COMMIT, of no row.
+        // A deferred constraint would fail only at COMMIT, and its error would not tell which row violates it.
         transaction
             .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
             .await
@@ -205,7 +213,7 @@ impl Store {
         }
         let reached = offsets::advance(&transaction, statements, &self.source, &batch.advances()).await?;
         if reached.len() != advances.len() {
-            return Err(Error::inconsistent("an offset row vanished while it was locked"));
+            return Err(Error::inconsistent("an offset row disappeared while it was locked"));
         }
         transaction.commit().await.map_err(Error::postgres("committing a batch"))?;
         pending.commit();
@@ -214,7 +222,7 @@ impl Store {
     }
 }
 
-/// Marks the session as a consumer's; its process id in PostgreSQL.
+/// Marks the session as a consumer's, and returns its process id in PostgreSQL.
 async fn register(client: &Client, mark: i64) -> Result<i32> {
     let row = client.query_one("SELECT pg_backend_pid()", &[]).await;
     let backend = row.map_err(Error::postgres("setting up the connection"))?.get(0);

@@ -1,5 +1,5 @@
-//! The offset rows: how far each partition is stored. They, and not Kafka's own offsets, are the
-//! truth, since they commit together with the rows.
+//! Manages the offset rows, which record up to which offset each partition is stored. They are authoritative rather
+//! than Kafka's committed offsets, because they commit in the same transaction as the rows.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::table::{OwnColumn, Table};
 use crate::error::{Error, Result};
 use ccstream_core::batch::Advance;
 
-/// How far each partition is stored.
+/// The table `kafka_offsets`, with one offset row for each partition of a group's topic.
 pub(super) const OFFSETS: Table = Table {
     name: "kafka_offsets",
-    comment: "ccstream: how far each partition of a topic is stored, and what became of its messages",
+    comment: "ccstream: the offset up to which each partition of a topic is stored, and counters of its messages",
     columns: &[
         OwnColumn::new("consumer_group", "TEXT NOT NULL"),
         OwnColumn::new("topic", "TEXT NOT NULL"),
@@ -23,7 +23,7 @@ pub(super) const OFFSETS: Table = Table {
         OwnColumn::new("topic_id", "TEXT"),
         OwnColumn::new("epoch", "BIGINT NOT NULL"),
         OwnColumn::new("next_offset", "BIGINT NOT NULL"),
-        // Without defaults: a counter that was lost cannot be counted again.
+        // The counters have no defaults, because a lost counter cannot be recounted.
         OwnColumn::new("consumed", "BIGINT NOT NULL"),
         OwnColumn::new("stored", "BIGINT NOT NULL"),
         OwnColumn::new("duplicate", "BIGINT NOT NULL"),
@@ -33,7 +33,8 @@ pub(super) const OFFSETS: Table = Table {
         OwnColumn::new("owner_start", "TIMESTAMPTZ"),
         OwnColumn::new("updated_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
         OwnColumn::new("deaths", "INTEGER NOT NULL DEFAULT 0").meaning(
-            "consumers in a row that ended at the offset died_at without releasing the partition, as if killed",
+            "number of consecutive consumers that ended at the offset died_at without releasing the partition, as if \
+             killed",
         ),
         OwnColumn::new("died_at", "BIGINT"),
     ],
@@ -45,24 +46,25 @@ pub(super) const OFFSETS: Table = Table {
     ..Table::USUAL
 };
 
-/// With an empty `orders`, offsets of an earlier one would skip every row: back to the
-/// beginning. The rejected messages are still kept, and still counted.
+/// Sets every partition back to its beginning, for an `orders` without the rows that were stored: the old offsets would
+/// skip them all. The dead letters stay in their table, so they stay counted.
 const START_OVER_OFFSETS: &str = "\
 UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected, stored = 0, duplicate = 0,
     missing = 0, updated_at = now();";
 
-/// What became of a partition's messages, ever. `consumed = stored + duplicate + rejected`.
+/// Counts messages by outcome: `consumed = stored + duplicate + rejected`. A partition's counters include all messages
+/// since its first one; a batch's or a run's counters include only its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Messages delivered to the consumer and dealt with.
+    /// Messages that were read and either stored, recognized as duplicates or rejected.
     pub consumed: i64,
     /// Rows inserted into `orders`.
     pub stored: i64,
-    /// Messages whose id was there already.
+    /// Messages whose id was already in `orders`, or came earlier in the same batch.
     pub duplicate: i64,
-    /// Messages kept in `rejected_events`.
+    /// Messages stored in `rejected_events` as dead letters.
     pub rejected: i64,
-    /// Offsets that retention took before they were read, or of which nothing can be read.
+    /// Offsets that could not be read: deleted by the topic's retention, or skipped as unreadable.
     pub missing: i64,
 }
 
@@ -76,19 +78,19 @@ impl std::ops::AddAssign for Counters {
     }
 }
 
-/// Where a partition stands, as its offset row says.
+/// A partition's position, as recorded in its offset row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Bumped at every assignment: who holds an older one is refused.
+    /// Increases at every assignment. The fence refuses a consumer that holds an older epoch.
     pub(crate) epoch: i64,
     pub(crate) next_offset: i64,
     pub(crate) counters: Counters,
 }
 
-/// The positions of a consumer's partitions.
+/// Maps each of a consumer's partitions to its position.
 pub(crate) type Positions = BTreeMap<i32, Position>;
 
-/// Whose offsets: a group's of a topic.
+/// Identifies a set of offset rows: those of one consumer group for one topic.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The consumer group.
@@ -97,53 +99,54 @@ pub struct Source {
     pub topic: String,
 }
 
-/// Which topic it is that is read: another of the same name has other messages at the same offsets.
+/// Identifies the topic beyond its name. Another topic of the same name has other messages at the same offsets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// The cluster's id, where it has one.
+    /// The cluster's id; None if it has none.
     pub(crate) cluster_id: Option<String>,
-    /// The topic's, where the broker knows it.
+    /// The topic's id; None if the broker does not report one.
     pub(crate) topic_id: Option<String>,
 }
 
-/// Why partitions are read from the beginning again.
+/// The reason why a partition is read from its beginning again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Restart {
-    /// The cluster is another one than before.
+    /// The cluster's id has changed.
     Cluster,
-    /// The topic was deleted and made anew.
+    /// The topic was deleted and recreated.
     Topic,
-    /// The log ends before the offset that is next.
+    /// The log ends before the next offset.
     Shorter,
 }
 
-/// Partitions that are this consumer's now.
+/// The result of taking partitions over.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TakeOver {
     pub(crate) positions: Positions,
-    /// Those that are read from the beginning again.
+    /// Partitions that are read from their beginning again.
     pub(crate) restarted: Vec<(i32, Restart)>,
-    /// Sessions of other consumers that were ended, since they kept the rows locked.
+    /// Process ids of other consumers' sessions that were ended because they held locks on the offset rows.
     pub(crate) ended: Vec<i32>,
-    /// Partitions whose last owners' sessions, this many, ended at this offset without releasing them.
+    /// For each partition, the number of consecutive owners that ended at the same offset without releasing it, and
+    /// that offset. A partition that has never lost an owner so is absent.
     pub(crate) deaths: BTreeMap<i32, (i32, i64)>,
 }
 
-/// A batch that must not be written, since the partition is not where this consumer left it.
+/// The reason why a batch must not be written: a partition is not where this consumer left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Another consumer has taken the partition over.
     TakenOver { partition: i32 },
-    /// The partition stands elsewhere: somebody moved it, or PostgreSQL came back without its last commits.
+    /// The partition's offset row has another next offset: somebody changed it, or PostgreSQL lost its last commits.
     Moved { partition: i32 },
 }
 
-/// What the fence says of a batch.
+/// The fence's verdict on a batch.
 #[derive(Debug)]
 pub(crate) enum FenceVerdict {
-    /// Every partition stands where the batch begins.
+    /// Every partition's next offset is the batch's first.
     Ready,
-    /// The batch is committed already: only the answer to its COMMIT was lost.
+    /// The batch is already committed: only the answer to its COMMIT was lost.
     Committed(Positions),
     Refused(Refusal),
 }
@@ -161,9 +164,11 @@ fn position(row: &Row) -> (i32, Position) {
     (row.get(0), Position { epoch: row.get(1), next_offset: row.get(2), counters })
 }
 
-/// Takes partitions over: bumps each one's epoch, under its lock, so that whoever had it before is
-/// refused from here on. A partition never seen before starts at its beginning; one whose cluster or
-/// topic is another than before, or that is to `start_over`, starts over there.
+/// Takes partitions over for this consumer: increments each one's epoch under its row lock, so that the fence refuses
+/// the previous owner from then on.
+///
+/// A partition without an offset row starts at its beginning. A partition whose cluster or topic has changed starts
+/// there again, and with `start_over` every partition does.
 pub(crate) async fn take_over(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -221,12 +226,13 @@ pub(crate) async fn take_over(
     Ok(TakeOver { positions: rows.iter().map(position).collect(), restarted, ended: Vec::new(), deaths })
 }
 
-/// Whether a row's owner has a session. Of other roles' sessions one may not see when they began.
+/// SQL condition: whether the offset row's owner still has a session. A role may not see when other roles' sessions
+/// began; the process id alone then decides.
 const IS_ALIVE: &str = "EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = o.owner_pid
     AND (a.backend_start = o.owner_start OR a.backend_start IS NULL OR o.owner_start IS NULL))";
 
-/// Releases partitions, by the epochs under which they are this consumer's. An owner that a row still names, and that has
-/// no session, ended otherwise: it was killed, say.
+/// Releases partitions that this consumer owns under the given epochs, by clearing their owner. If a row still names an
+/// owner that has no session, that owner ended without releasing it, for example because it was killed.
 pub(crate) async fn release(client: &Client, source: &Source, owned: &BTreeMap<i32, i64>) -> Result<()> {
     let (partitions, epochs): (Vec<i32>, Vec<i64>) = owned.iter().unzip();
     let parameters: [&(dyn ToSql + Sync); 4] = [&source.group, &source.topic, &partitions, &epochs];
@@ -242,7 +248,7 @@ pub(crate) async fn release(client: &Client, source: &Source, owned: &BTreeMap<i
     Ok(())
 }
 
-/// Locks offset rows in order; those that are there, with what was read.
+/// Locks the partitions' offset rows in the order of the partitions. Returns the rows that exist.
 async fn lock(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -268,8 +274,8 @@ async fn lock(
     Ok(rows.iter().map(found).collect())
 }
 
-/// The fence: locks the batch's offset rows and checks that each stands where the batch begins and
-/// still is this consumer's. Nothing else of the transaction comes before it.
+/// Runs the fence: locks the batch's offset rows, and checks that this consumer still owns each of them and that its
+/// next offset is the batch's first. It is the first step of a batch's transaction.
 pub(crate) async fn fence(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -287,7 +293,7 @@ fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> FenceVerdict 
     for (partition, advance) in advances {
         let partition = *partition;
         match locked.get(&partition) {
-            // Somebody deleted the row: nobody took it over.
+            // Somebody deleted the row. A take-over would have left it.
             None => moved = Some(partition),
             Some(found) if found.epoch != advance.epoch => {
                 return FenceVerdict::Refused(Refusal::TakenOver { partition });
@@ -295,7 +301,8 @@ fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> FenceVerdict 
             Some(found) if found.next_offset != advance.from => moved = moved.or(Some(partition)),
             Some(_) => {}
         }
-        // Under this epoch nobody else writes: where the batch would have brought it, the batch did.
+        // Nobody else writes under this epoch. So if the next offset is the batch's end, the batch itself was
+        // committed.
         committed &=
             advance.to != advance.from && locked.get(&partition).is_some_and(|at| at.next_offset == advance.to);
     }
@@ -306,7 +313,7 @@ fn judge(locked: &Positions, advances: &BTreeMap<i32, Advance>) -> FenceVerdict 
     }
 }
 
-/// Moves the offset rows forward by a batch, and returns where they stand then.
+/// Advances the offset rows and counters by a batch, and returns the new positions.
 pub(crate) async fn advance(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -339,7 +346,7 @@ pub(crate) async fn advance(
             ],
         )
         .await
-        .map_err(Error::postgres("moving the offset rows"))?;
+        .map_err(Error::postgres("advancing the offset rows"))?;
     Ok(rows.iter().map(position).collect())
 }
 
@@ -366,7 +373,7 @@ mod tests {
             (&[(0, 1, 5)][..], &[(0, 1, 5, 9)][..], "ready"),
             (&[(0, 1, 5), (1, 2, 7)], &[(0, 1, 5, 9), (1, 2, 7, 8)], "ready"),
             (&[(0, 2, 5)], &[(0, 1, 5, 9)], "taken over"),
-            // Its end does not make it ours.
+            // The epoch decides even if the next offset is the batch's end.
             (&[(0, 2, 9)], &[(0, 1, 5, 9)], "taken over"),
             (&[(0, 1, 9)], &[(0, 1, 5, 9)], "committed"),
             (&[(0, 1, 9), (1, 2, 8)], &[(0, 1, 5, 9), (1, 2, 7, 8)], "committed"),

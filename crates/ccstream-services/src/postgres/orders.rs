@@ -1,18 +1,18 @@
-//! The table `orders`: a row for each transaction.
+//! Defines the table `orders`, which has one row for each card transaction.
 
 use ccstream_core::sql_type::SqlType;
 use ccstream_core::table::{COLUMNS, Column};
 
 use super::table::Table;
 
-/// The rows themselves.
+/// The table `orders`. Its columns are [`COLUMNS`].
 pub(super) const ORDERS: Table = Table {
     name: "orders",
     comment: "ccstream: one row per card transaction; timestamp is UTC, a negative value is a refund",
     ..Table::USUAL
 };
 
-/// The statements that make it.
+/// Returns the statements that create `orders`.
 pub(super) fn create_orders() -> String {
     let declare = |column: &Column| {
         let key = if matches!(column.sql_type, SqlType::Id(_)) { " PRIMARY KEY" } else { "" };
@@ -27,7 +27,7 @@ pub(super) fn create_orders() -> String {
     )
 }
 
-/// The statement that says in the catalogue what a column means.
+/// Returns the statement that stores a column's meaning in PostgreSQL's catalogue.
 pub(super) fn comment(column: &Column) -> String {
     format!("COMMENT ON COLUMN orders.{} IS '{}';", column.name, column.comment.replace('\'', "''"))
 }

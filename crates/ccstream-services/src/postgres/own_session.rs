@@ -1,5 +1,6 @@
-//! Whether a connection has its own session, as the consumer needs: a pooler that gives a session to one client for a
-//! transaction or a statement would leave the consumer's settings, prepared statements and locks in other clients' hands.
+//! Checks that a connection has a session of PostgreSQL to itself, which the consumer needs. A pooler that lends a
+//! session for one transaction or statement would give the consumer's settings, prepared statements and locks to other
+//! clients.
 
 use std::time::Duration;
 
@@ -11,19 +12,24 @@ use super::connect::connect_with;
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
-/// How long it may take. A pooler in session mode that has no session left does not answer.
+/// The longest time that the check may take. A pooler in session mode that has no session left does not answer.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Rounds of the comparison: a pooler whose other clients are busy may answer from the same session by chance.
+/// The number of comparisons. A pooler whose other clients are busy may by chance answer from the same session each
+/// time.
 const ROUNDS: usize = 4;
 
-/// Asks by two connections whose session answers, one of them now and then in a transaction, which holds a session fast.
-/// Sets nothing. Errors: a setting's, where sessions are shared; [`Error::NoSecondSession`] where there is only one.
+/// Compares the sessions that answer two connections, and changes nothing. One connection opens transactions in
+/// between, because a transaction occupies a session, so that a pooler has to answer the other connection from another
+/// one.
+///
+/// Returns an error of the setting `database_url` if sessions are shared, and [`Error::NoSecondSession`] if the second
+/// connection gets no session.
 pub(crate) async fn check(url: &DatabaseUrl) -> Result<()> {
-    // As those that write are opened: a timeout of the role's may be shorter than the comparison.
+    // The connections have the settings of those that write, because the role's timeouts may be shorter than the check.
     let (one, _) = connect_with(url, &WRITING).await?;
     let other = match connect_with(url, &WRITING).await {
         Ok((other, _)) => other,
-        // PostgreSQL gives no more connections than it has: a pooler takes clients beyond it.
+        // PostgreSQL itself refuses connections beyond its limit. A pooler would have accepted this one.
         Err(error) if error.sql_state() == Some(&SqlState::TOO_MANY_CONNECTIONS) => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -36,8 +42,8 @@ pub(crate) async fn check(url: &DatabaseUrl) -> Result<()> {
     Err(Error::config(
         "database_url",
         format!(
-            "{url} is a pooler's that shares sessions between its clients, and the consumer needs its own: use the \
-             pooler's session mode, or PostgreSQL's own port"
+            "{url} is a pooler that shares sessions between its clients, but the consumer needs sessions to itself: use \
+             the pooler's session mode, or PostgreSQL's own port"
         ),
     ))
 }
@@ -50,13 +56,13 @@ async fn is_own(one: &Client, other: &Client) -> Result<bool> {
     }
     for _ in 0..ROUNDS {
         match other.batch_execute("BEGIN").await {
-            // PgBouncer allows no transaction where it pools statements.
+            // PgBouncer in statement mode allows no transaction.
             Err(error) if error.code() == Some(&SqlState::PROTOCOL_VIOLATION) => return Ok(false),
             begun => begun.map_err(step())?,
         }
         let same_within = backend(other).await? == theirs && backend(one).await? == mine;
         other.batch_execute("ROLLBACK").await.map_err(step())?;
-        // The session that the other one has just left is the next that many poolers lend.
+        // Many poolers lend the most recently returned session next: here the one that `other` has just left.
         if !same_within || backend(one).await? != mine || backend(other).await? != theirs {
             return Ok(false);
         }
@@ -64,7 +70,8 @@ async fn is_own(one: &Client, other: &Client) -> Result<bool> {
     Ok(true)
 }
 
-/// The process of the session that answers, and when it began: behind one address there may be several servers.
+/// Returns the process id of the session that answers, and when it began: the id alone is ambiguous if several servers
+/// are behind one address.
 async fn backend(client: &Client) -> Result<String> {
     let ask =
         "SELECT pid || ' ' || extract(epoch FROM backend_start) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
@@ -74,5 +81,5 @@ async fn backend(client: &Client) -> Result<String> {
         SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
         _ => None,
     });
-    process.ok_or_else(|| Error::inconsistent("PostgreSQL did not say which process answers"))
+    process.ok_or_else(|| Error::inconsistent("PostgreSQL did not report the process id of a session"))
 }

@@ -1,4 +1,4 @@
-//! The password of a connection whose URL has none, as libpq finds it: `PGPASSWORD`, then the password file.
+//! Finds the password of a connection whose URL has none, in libpq's order: `PGPASSWORD`, then the password file.
 //!
 //! <https://www.postgresql.org/docs/18/libpq-pgpass.html> describes the file.
 
@@ -8,7 +8,7 @@ use ccstream_core::private_file;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-/// Where one connects to.
+/// A connection's target, as the password file describes it.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     host: String,
@@ -17,9 +17,10 @@ struct Place {
     user: String,
 }
 
-/// Adds the password, where there is one to be found. `named` is the URL's own password file.
+/// Adds a password if there is one. `named` is the password file that the URL names.
 ///
-/// Errors: a password file that was named cannot be used, or one may be read by others.
+/// Returns an error, in words that follow the URL, if a named password file cannot be used, or if others may read the
+/// password file.
 pub(super) fn add(config: &mut Config, named: Option<PathBuf>) -> Result<(), String> {
     if config.get_password().is_some() {
         return Ok(());
@@ -39,7 +40,7 @@ pub(super) fn add(config: &mut Config, named: Option<PathBuf>) -> Result<(), Str
     Ok(())
 }
 
-/// Each host with its port.
+/// Returns the target for each host, with its port.
 fn places(config: &Config) -> Vec<Place> {
     let user = config.get_user().unwrap_or_default().to_owned();
     let database = config.get_dbname().map_or_else(|| user.clone(), str::to_owned);
@@ -59,13 +60,13 @@ fn places(config: &Config) -> Vec<Place> {
     config.get_hosts().iter().enumerate().map(place).collect()
 }
 
-/// Whether a socket's folder is one that libpq is built with: in the password file that is `localhost`.
+/// Whether a socket's folder is a default of libpq. The password file calls such a folder `localhost`.
 #[cfg(unix)]
 fn is_usual(folder: &Path) -> bool {
     folder == Path::new("/tmp") || folder == Path::new("/var/run/postgresql") || folder == Path::new("/run/postgresql")
 }
 
-/// The password of a place: of the first line whose four parts are its own, or `*`.
+/// Returns the password of a target: that of the first line whose four parts each equal the target's or are `*`.
 fn of(place: &Place, text: &str) -> Option<String> {
     let port = place.port.to_string();
     let wanted = [place.host.as_str(), &port, &place.database, &place.user];
@@ -82,7 +83,8 @@ fn of(place: &Place, text: &str) -> Option<String> {
     })
 }
 
-/// The part before the first colon that has no backslash before it, and what comes after.
+/// Splits a line at the first colon that is not escaped by a backslash. Returns the unescaped part before it, and the
+/// rest after it.
 fn split(text: &str) -> Option<(String, &str)> {
     let mut is_escaped = false;
     for (at, letter) in text.char_indices() {

@@ -1,5 +1,6 @@
-//! Reading that leaves no trace in the session: behind a pooler the next transaction of it is somebody else's. Each
-//! question is one transaction, whose settings and role end with it, by statements without a name.
+//! Reads from PostgreSQL without leaving a trace in the session, because behind a pooler the session's next transaction
+//! may be another client's. Each query is one transaction, with its settings and role limited to it, and uses unnamed
+//! statements only.
 
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use super::version;
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
-/// How long a statement of a page may take.
+/// The statement timeout of queries for the dashboard and the command line.
 pub(crate) const PAGE_LIMIT: Duration = Duration::from_secs(60);
-/// For work that takes as long as the table is large.
+/// No statement timeout, for queries whose duration grows with the table.
 pub(crate) const NO_LIMIT: Duration = Duration::ZERO;
 
 /// A connection that reads.
@@ -25,11 +26,11 @@ pub(crate) struct Reader {
     tables: Tables,
 }
 
-/// A transaction that only reads, with one snapshot from its begin to its end.
+/// A read-only transaction, with one snapshot for all of its statements.
 #[allow(missing_debug_implementations, reason = "the driver's transaction has none")]
 pub(crate) struct Reading<'r> {
     pub(crate) transaction: Transaction<'r>,
-    /// The reading role, where its rights are those that it reads with.
+    /// The reading role, if the transaction has its privileges; None if it has the user's own.
     pub(crate) role: Option<String>,
 }
 
@@ -39,14 +40,15 @@ impl Reader {
         Ok(Self { client: connect(url).await?, tables: tables.clone() })
     }
 
-    /// Begins to read, with the reading role's rights where there is one that may read all of the tables: one of them that
-    /// was made anew by somebody else, or restored, may not be the role's to read.
+    /// Begins a transaction with this statement timeout. It has the reading role's privileges if the role exists, may
+    /// be set, and may read all of the tables. The last is not certain: a table that was recreated or restored has lost
+    /// the role's grant.
     pub(crate) async fn begin(&mut self, limit: Duration) -> Result<Reading<'_>> {
         let step = || Error::postgres("beginning to read");
         let names: Vec<String> = self.tables.read().iter().map(|name| format!("'{name}'")).collect();
         let begin = self.client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
         let transaction = begin.start().await.map_err(step())?;
-        // From PostgreSQL 16 on, a member need not be allowed to take a role.
+        // Since PostgreSQL 16, a member of a role is not always allowed to SET it.
         let settings = format!(
             "SET LOCAL statement_timeout = '{limit}ms'; SET LOCAL idle_in_transaction_session_timeout = '60s';
              SET LOCAL timezone = 'UTC';
@@ -70,13 +72,13 @@ impl Reader {
 }
 
 impl Reading<'_> {
-    /// Ends it. A pooler closes a session whose client leaves within a transaction.
+    /// Ends the transaction. Without this, a pooler closes the session, because its client left within a transaction.
     pub(crate) async fn end(self) -> Result<()> {
         self.transaction.commit().await.map_err(Error::postgres("ending a snapshot"))
     }
 
-    /// Whether the tables can be read. Errors: [`Error::NoTables`] where there are none; [`Error::Schema`] where they are not
-    /// as they must be, with what fixes them.
+    /// Checks that the tables can be read. Returns [`Error::NoTables`] if one does not exist, and [`Error::Schema`]
+    /// with what to do if one cannot be used.
     pub(crate) async fn check_tables(&self, tables: &Tables) -> Result<()> {
         if let Some(shape) = Shape::read(&self.transaction).await? {
             shape.complaints(&self.transaction).await?.into_error()?;
@@ -87,7 +89,7 @@ impl Reading<'_> {
         }
         if !lacking.columns.is_empty() {
             return Err(Error::Schema(format!(
-                "the tables are of an earlier version; start this version's consumer once, which will {}",
+                "the tables belong to an earlier version of ccstream; start this version's consumer once, which will {}",
                 lacking.in_words().join("; ")
             )));
         }
@@ -95,15 +97,15 @@ impl Reading<'_> {
     }
 }
 
-/// Has the server give up a query that takes minutes once nobody is there to hear its answer. Before PostgreSQL 14, and on
-/// Windows, it goes on to the query's end.
+/// Makes the server cancel the transaction's queries once their client is gone; they may take minutes. A server before
+/// PostgreSQL 14, or on Windows, cannot, and runs the query to its end.
 pub(crate) async fn end_when_left(reading: &mut Reading<'_>) -> Result<()> {
     let step = || Error::postgres("beginning to read");
     let savepoint = reading.transaction.transaction().await.map_err(step())?;
     match savepoint.batch_execute("SET LOCAL client_connection_check_interval = '1s'").await {
         Ok(()) => savepoint.commit().await.map_err(step()),
         Err(error) => {
-            tracing::debug!(%error, "PostgreSQL does not check that its client is there.");
+            tracing::debug!(%error, "PostgreSQL does not check whether its client is still connected.");
             savepoint.rollback().await.map_err(step())
         }
     }

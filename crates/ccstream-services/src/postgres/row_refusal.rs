@@ -1,18 +1,18 @@
-//! Why PostgreSQL did not take a row.
+//! Describes why PostgreSQL did not insert a row.
 
-const LEFT_OUT: &str = "a trigger or rule of the table orders left the row out without a word";
+const LEFT_OUT: &str = "a trigger or rule of the table orders left the row out without an error";
 
-/// Why PostgreSQL did not take a row.
+/// The reason why PostgreSQL did not insert a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RowRefusal {
-    /// Its SQLSTATE; [`LEFT_OUT`]'s is `none`.
+    /// The SQLSTATE; `none` for a row that was left out without an error.
     pub(super) state: String,
     /// PostgreSQL's message, with its SQLSTATE and detail.
     pub(super) reason: String,
 }
 
 impl RowRefusal {
-    /// With PostgreSQL's words.
+    /// Describes a row that PostgreSQL refused with an error.
     pub(super) fn new(state: &str, message: &str, detail: Option<&str>) -> Self {
         let mut reason = format!("{message} (SQLSTATE {state})");
         if let Some(detail) = detail {
@@ -21,7 +21,7 @@ impl RowRefusal {
         Self { state: state.to_owned(), reason }
     }
 
-    /// A trigger or rule left the row out.
+    /// Describes a row that a trigger or rule left out.
     pub(super) fn left_out() -> Self {
         Self { state: "none".into(), reason: LEFT_OUT.into() }
     }
