@@ -1,5 +1,5 @@
-//! What `ccstream doctor` does: looks at broker, topic, database, tables and privileges, and says
-//! how to mend what is wrong. It changes nothing.
+//! Implements `ccstream doctor`, which checks broker, topic, database, sessions, tables and privileges, and says how to
+//! fix what is wrong. It changes nothing.
 
 use std::time::Duration;
 
@@ -24,21 +24,21 @@ use crate::postgres::version;
 use ccstream_core::Error as CoreError;
 use ccstream_core::settings::{DatabaseUrl, KafkaConfig};
 
-/// The oldest PostgreSQL whose features are all that is used.
+/// The oldest supported major version of PostgreSQL.
 const OLDEST_POSTGRES: i32 = 13;
-/// How long a database on this machine may take to answer.
+/// The longest time that [`ping`] waits for the connection, and again for the answer.
 const PING_LIMIT: Duration = Duration::from_secs(3);
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What: broker, topic, database, session, tables, privileges, versions.
+    /// What was checked: broker, topic, database, session, tables, privileges or versions.
     pub name: &'static str,
-    /// Whether it is as it must be.
+    /// Whether the check passed.
     pub ok: bool,
-    /// What was found.
+    /// What was found, in words.
     pub found: String,
-    /// What to do about it; empty where nothing is.
+    /// What to do, in words or as SQL statements; empty if nothing has to be done.
     pub mend: String,
 }
 
@@ -46,7 +46,8 @@ impl Check {
     fn good(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, ok: true, found: found.into(), mend: String::new() }
     }
-    /// Of a sentence that says what was found, and after the separator what to do.
+
+    /// A failed check. The sentence says what was found, and after the separator what to do.
     fn refused(name: &'static str, sentence: &str, separator: &str) -> Self {
         let (found, mend) = sentence.split_once(separator).unwrap_or((sentence, ""));
         Self::bad(name, found, mend)
@@ -57,7 +58,9 @@ impl Check {
     }
 }
 
-/// Looks at everything, in the order in which it is needed. Errors: only unusable settings.
+/// Runs all checks, in the order in which the pipeline needs their subjects.
+///
+/// Returns an error only for settings of Kafka that cannot be used. Everything else is a check that failed.
 pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
     kafka.validate()?;
     let mut checks = check_kafka(kafka)?;
@@ -67,7 +70,8 @@ pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables) -> Result
     Ok(checks)
 }
 
-/// Whether the database lets us in and answers. Errors: only an unusable URL.
+/// Whether the database accepts the login and answers a query, each within 3 s. Returns an error only if the URL cannot
+/// be used.
 pub async fn ping(url: &DatabaseUrl) -> Result<bool> {
     match connect_within(url, PING_LIMIT).await {
         Ok(client) => {
@@ -83,7 +87,7 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
     let servers = &kafka.bootstrap_servers;
     let client = BaseConsumer::from_config_and_context(&options(kafka, &[])?, ClientLog::default()).map_err(refused)?;
     let answer = find_topic(client.client(), &kafka.topic);
-    // librdkafka tells why there is no answer only to a client that polls.
+    // librdkafka reports why there is no answer only to a client that polls.
     let _ = client.poll(Duration::from_millis(100));
     Ok(match answer {
         Ok(found) => {
@@ -101,7 +105,9 @@ fn check_kafka(kafka: &KafkaConfig) -> Result<Vec<Check>> {
             };
             let topic = match found {
                 Some(TopicInfo { partitions }) => format!("{} has {partitions} partition(s)", kafka.topic),
-                None => format!("{} does not exist yet; the producer creates it where the broker allows", kafka.topic),
+                None => {
+                    format!("{} does not exist yet; the producer creates it if the broker allows that", kafka.topic)
+                }
             };
             let topic = Check::good("topic", topic);
             vec![broker, topic]
@@ -120,7 +126,7 @@ async fn check_database(url: &DatabaseUrl, tables: &Tables, checks: &mut Vec<Che
         Err(error) => {
             let mend = match error.sql_state().map(tokio_postgres::error::SqlState::code) {
                 Some("28P01" | "28000") => "give the right user and password in `database_url` or DATABASE_URL",
-                Some("3D000") => "create it: CREATE DATABASE, with ENCODING 'UTF8'",
+                Some("3D000") => "create the database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
                 _ => error.advice().unwrap_or("see the server's log"),
             };
             checks.push(Check::bad("database", error.causes(), mend));
@@ -134,7 +140,7 @@ async fn check_database(url: &DatabaseUrl, tables: &Tables, checks: &mut Vec<Che
 }
 
 async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
-    let ask = || Error::postgres("asking the database");
+    let ask = || Error::postgres("checking the database");
     let row = client
         .query_typed_one(
             "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_version'),
@@ -152,9 +158,10 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
     let user: String = row.get(6);
     let found = format!("{url} answers, PostgreSQL {version}, {encoding}");
     let database = if major < OLDEST_POSTGRES {
-        Check::bad("database", found, format!("PostgreSQL {OLDEST_POSTGRES} or later is needed"))
+        Check::bad("database", found, format!("use PostgreSQL {OLDEST_POSTGRES} or later"))
     } else if encoding != "UTF8" {
-        Check::bad("database", found, "make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0")
+        let mend = "create a database with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0";
+        Check::bad("database", found, mend)
     } else if standby {
         Check::bad("database", format!("{found}, read-only (a standby)"), "name the primary in `database_url`")
     } else {
@@ -193,14 +200,14 @@ async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec
         }
     }
     let privileges = if lacking.is_empty() {
-        Check::good("privileges", format!("{user} may do all that is needed"))
+        Check::good("privileges", format!("{user} has all that are needed"))
     } else {
         Check::bad("privileges", format!("{user} lacks {}", lacking.join("; ")), grants.join(" "))
     };
     Ok(vec![database, check_session(url).await?, tables_check, privileges])
 }
 
-/// Whether the consumer would have its own session.
+/// Checks whether each of the consumer's connections would have its own session.
 async fn check_session(url: &DatabaseUrl) -> Result<Check> {
     match own_session::check(url).await {
         Ok(()) => Ok(Check::good("session", "each connection has its own")),
@@ -210,7 +217,7 @@ async fn check_session(url: &DatabaseUrl) -> Result<Check> {
     }
 }
 
-/// Whether the tables are as they must be, or can be made so.
+/// Checks whether the tables can be used, or whether the consumer can make them so.
 async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
     let mut plans = Vec::new();
     let shape = Shape::read(client).await?;
@@ -232,7 +239,7 @@ async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
     let may_read = "SELECT coalesce(bool_and(has_table_privilege(to_regclass(t), 'SELECT')), false)
                     FROM unnest(ARRAY['orders', 'kafka_offsets']) AS t WHERE to_regclass(t) IS NOT NULL";
     let may_read: bool =
-        client.query_typed_one(may_read, &[]).await.map_err(Error::postgres("asking the database"))?.get(0);
+        client.query_typed_one(may_read, &[]).await.map_err(Error::postgres("checking the database"))?.get(0);
     if may_read && !lacking.tables.contains(&"kafka_offsets") {
         match is_lost(client, shape.as_ref(), false).await {
             Err(Error::Schema(reason)) => return Ok(refused(&reason)),
@@ -245,5 +252,5 @@ async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
     }
     let names = tables.names();
     let (last, others) = names.split_last().expect("orders at least");
-    Ok(Check::good("tables", format!("{} and {last} are there", others.join(", "))))
+    Ok(Check::good("tables", format!("{} and {last} exist", others.join(", "))))
 }

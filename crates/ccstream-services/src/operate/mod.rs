@@ -1,4 +1,4 @@
-//! What an operator asks: is everything there, does everything agree, what was rejected.
+//! Answers an operator's questions: whether everything is available, whether the figures agree, and what was rejected.
 
 pub mod doctor;
 pub mod rejections;

@@ -1,4 +1,4 @@
-//! What `ccstream rejected` does: counts, shows and replays dead letters.
+//! Implements `ccstream rejected`, which counts, shows and replays dead letters.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +13,22 @@ use ccstream_core::record::Record;
 use ccstream_core::settings::{DatabaseUrl, KafkaConfig, ProducerConfig};
 use tokio_util::sync::CancellationToken;
 
-/// What became of a selection that was to be sent again.
+/// The outcome of a replay: how many messages were replayed, and how many were left out for each reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resent {
-    /// Messages that the broker has again.
+    /// Messages that were replayed and acknowledged by the broker.
     pub sent: u64,
-    /// Left out: a card number in them was masked, so they are not what they were.
+    /// Messages left out because a card number in them was masked, so the original is lost.
     pub masked: u64,
-    /// Left out: they are too large to be kept whole.
+    /// Messages left out because they were too large to be stored whole.
     pub partial: u64,
-    /// Left out: they have no payload.
+    /// Messages left out because they have no payload.
     pub empty: u64,
-    /// Left out: they were sent again before.
+    /// Messages left out because they were replayed before.
     pub replayed: u64,
 }
 
-/// Counts the kept messages by reason, the most frequent first.
+/// Counts the dead letters by reason, the most frequent first.
 pub async fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
     let mut reader = Reader::connect(url, &Tables::default()).await?;
     let reading = reader.begin(PAGE_LIMIT).await?;
@@ -37,7 +37,7 @@ pub async fn count(url: &DatabaseUrl) -> Result<Vec<ReasonCount>> {
     Ok(counts)
 }
 
-/// The selected messages, the newest first.
+/// Returns the selected dead letters, newest first.
 pub async fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<KeptMessage>> {
     let mut reader = Reader::connect(url, &Tables::default()).await?;
     let reading = reader.begin(PAGE_LIMIT).await?;
@@ -46,13 +46,17 @@ pub async fn select(url: &DatabaseUrl, selection: &Selection) -> Result<Vec<Kept
     Ok(messages)
 }
 
-/// So many messages are held at once.
+/// The maximum number of messages that are held in memory at once.
 const PAGE: i64 = 500;
 
-/// Sends the selected messages to the topic they came from again, oldest first, and notes each that the
-/// broker has. They stay in the table: one that is rejected again is kept again, one that is valid now
-/// is stored. After a stop no further messages are sent. Errors: no broker or database; a message that was not delivered,
-/// after trying the others.
+/// Replays the selected dead letters to the topics from which they came, oldest first, and records each that the broker
+/// has acknowledged.
+///
+/// The dead letters stay in the table. A replayed message that is rejected again becomes another dead letter; one that
+/// is valid now is stored. After `stop` is cancelled, no further page of messages is sent.
+///
+/// Returns an error if the broker or the database is unavailable. If some messages were not delivered, the error comes
+/// after all others were tried.
 pub fn replay(
     url: &DatabaseUrl,
     kafka: &KafkaConfig,
@@ -74,7 +78,8 @@ pub fn replay(
         empty: left_out.empty as u64,
         replayed: left_out.replayed as u64,
     };
-    // Up to what is there now: a message that is rejected again meanwhile must not go round for ever.
+    // Only messages up to the newest one at the start are replayed. Otherwise a message that is rejected again
+    // meanwhile would be replayed forever.
     let mut last = 0;
     let mut failures = Vec::new();
     while !stop.is_cancelled() {
@@ -104,7 +109,7 @@ pub fn replay(
     match failures.first() {
         None => Ok(resent),
         Some(why) => {
-            Err(Error::Broker(format!("{} messages were sent again, others could not be: {why}", resent.sent)))
+            Err(Error::Broker(format!("{} messages were replayed, others could not be delivered: {why}", resent.sent)))
         }
     }
 }

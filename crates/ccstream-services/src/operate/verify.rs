@@ -1,5 +1,5 @@
-//! What `ccstream verify` does: counts again, by plain SQL in one snapshot, all that the counters
-//! and totals say. Exact while consumers run.
+//! Implements `ccstream verify`, which recounts all counters and totals by plain SQL in one snapshot. The comparison is
+//! exact even while consumers run.
 
 use std::collections::BTreeMap;
 
@@ -11,53 +11,56 @@ use crate::postgres::reading::{NO_LIMIT, Reader, end_when_left};
 use crate::postgres::tables::Tables;
 use ccstream_core::settings::DatabaseUrl;
 
-/// One partition of one group's topic.
+/// The counters of one partition of a group's topic, and the rows found for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionReport {
     /// The consumer group.
     pub group: String,
     /// The topic.
     pub topic: String,
-    /// The partition.
+    /// The partition's number.
     pub partition: i32,
-    /// The offset that is read next.
+    /// The offset of the next message to read.
     pub next_offset: i64,
-    /// What its offset row says.
+    /// The counters in the partition's offset row.
     pub counters: Counters,
-    /// Rows of `orders` that came from a partition of this number, of any topic and group.
+    /// The number of rows in `orders` that came from a partition of this number, whatever its topic and group.
     pub rows: i64,
-    /// Messages of it in `rejected_events`.
+    /// The number of the partition's dead letters in `rejected_events`.
     pub kept: i64,
 }
 
-/// The whole comparison. `problems` is empty where everything agrees.
+/// The result of the whole comparison. `problems` is empty if everything agrees.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyReport {
-    /// By group, topic and partition.
+    /// Reports of all partitions, ordered by group, topic and partition.
     pub partitions: Vec<PartitionReport>,
-    /// Cells of derived tables that were compared.
+    /// The number of cells of derived tables that were compared.
     pub cells: i64,
-    /// Figures of the dashboard's engine that were compared with PostgreSQL's own.
+    /// The number of figures of the dashboard's engine that were compared with PostgreSQL's own.
     pub figures: u64,
-    /// Rows of `orders` that another program inserted; no counter knows them.
+    /// The number of rows in `orders` that another program inserted. They are in no counter.
     pub foreign_rows: i64,
-    /// Rows of `orders` by partition that no offset row knows, as where `kafka_offsets` was emptied.
+    /// The number of rows in `orders` for each partition without an offset row, for example after `kafka_offsets` was
+    /// emptied.
     pub unknown_rows: BTreeMap<i32, i64>,
-    /// Rows that were stored and are gone, where they are all rows of the oldest minutes and no others.
+    /// The number of stored rows that were deleted as expired: they are all rows of the oldest minutes, and no others.
     pub expired_rows: i64,
-    /// The minute before which they are gone; microseconds since 1970 UTC.
+    /// The minute before which rows have expired, in microseconds since 1970 UTC; None if none have.
     pub expired_before: Option<i64>,
-    /// What disagrees, each with both figures.
+    /// Descriptions of the differences, each with both figures.
     pub problems: Vec<String>,
 }
 
-/// Counts everything again; `counters_only` leaves out the dashboard's figures, which take the longest. Errors: no
-/// database, or no tables yet.
+/// Runs the comparison. `counters_only` leaves out the figures of the dashboard's engine, which take the longest.
+///
+/// Returns an error if the database cannot be read or its tables do not exist yet. Differences are not errors: they are
+/// in [`VerifyReport::problems`].
 pub fn verify(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
     crate::runtime()?.block_on(count_again(url, tables, counters_only))
 }
 
-/// The same. Dropped before its end, it leaves nothing that goes on in PostgreSQL (from 14 on).
+/// Does the same as [`verify`], asynchronously. If the future is dropped, PostgreSQL 14 or later cancels its queries.
 pub async fn count_again(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
     let mut reader = Reader::connect(url, tables).await?;
     let mut reading = reader.begin(NO_LIMIT).await?;
@@ -81,7 +84,7 @@ pub async fn count_again(url: &DatabaseUrl, tables: &Tables, counters_only: bool
     Ok(report)
 }
 
-/// Compares each partition's counters with one another.
+/// Checks that each partition's counters add up, and counts the rows of `orders` by partition.
 async fn compare_partitions(snapshot: &Snapshot<'_>, report: &mut VerifyReport) -> Result<()> {
     let step = || Error::postgres("counting rows");
     let mut rows_of: BTreeMap<i32, i64> = BTreeMap::new();
@@ -138,11 +141,12 @@ async fn compare_partitions(snapshot: &Snapshot<'_>, report: &mut VerifyReport) 
     Ok(())
 }
 
-/// Compares the rows that are there with those that were stored. Where only the oldest are gone, minute by minute, they
-/// were deleted as old: the rest is compared from there on.
+/// Compares the number of rows in `orders` with the number of stored rows. If exactly the rows of the oldest minutes
+/// are missing, they were deleted as expired, and only the minutes after them are compared from then on.
 async fn compare_rows(snapshot: &mut Snapshot<'_>, report: &mut VerifyReport) -> Result<()> {
-    let step = || Error::postgres("looking for rows that are lacking");
-    // Two topics' partitions of one number share their rows' number: compared together.
+    let step = || Error::postgres("finding missing rows");
+    // Rows record their partition's number, but not its topic. Partitions of several topics with one number are
+    // therefore compared together.
     let mut partitions: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
     for one in &report.partitions {
         let (stored, rows) = partitions.entry(one.partition).or_default();
@@ -182,7 +186,7 @@ async fn compare_rows(snapshot: &mut Snapshot<'_>, report: &mut VerifyReport) ->
     }
     for (partition, (stored, rows)) in &partitions {
         if stored != rows {
-            report.problems.push(format!("partition {partition}: stored {stored} but {rows} rows in orders"));
+            report.problems.push(format!("partition {partition}: {stored} rows were stored, but orders has {rows}"));
         }
     }
     let row = snapshot
@@ -201,8 +205,7 @@ async fn compare_rows(snapshot: &mut Snapshot<'_>, report: &mut VerifyReport) ->
     let (lacking, minutes): (i64, i64) = (row.get(0), row.get(1));
     if let (Some(first), Some(last)) = (row.get::<_, Option<String>>(2), row.get::<_, Option<String>>(3)) {
         report.problems.push(format!(
-            "{lacking} rows that were stored are not in orders: of {minutes} minutes, the first {first}, the last {last} \
-             (UTC)"
+            "orders lacks {lacking} rows that were stored, from {minutes} minutes between {first} and {last} (UTC)"
         ));
     }
     Ok(())

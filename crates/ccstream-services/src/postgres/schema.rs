@@ -1,7 +1,9 @@
-//! The schema step: makes the tables, brings up an `orders` that somebody else made, and says what
-//! is wrong with one that cannot be used. One transaction under an advisory lock, since racing
-//! `CREATE TABLE IF NOT EXISTS` fail; it reads the catalogue and alters only what is missing, since
-//! `ADD COLUMN IF NOT EXISTS` waits behind every reader even where the column is there.
+//! Runs the schema step: creates missing tables, adds missing columns to an existing `orders`, and reports what is
+//! wrong with tables that cannot be used.
+//!
+//! The step is one transaction under an advisory lock, because concurrent `CREATE TABLE IF NOT EXISTS` statements fail.
+//! It reads the catalogue and alters only what is missing, because `ADD COLUMN IF NOT EXISTS` waits for every reader of
+//! the table even if the column exists.
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient, Transaction};
@@ -17,33 +19,37 @@ use crate::error::{Error, Result};
 /// The key of the advisory lock: "ccstream" in ASCII.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"ccstream");
 
-/// The role that dashboards read with: no login, nothing but SELECT.
+/// The role that dashboards read with. It cannot log in, and has no privilege but SELECT.
 pub(crate) const READER: &str = "ccstream_reader";
 
-/// What the schema step did.
+/// Reports what the schema step did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SchemaChange {
-    /// `orders` was not there.
+    /// Whether `orders` was created.
     pub created_orders: bool,
-    /// Columns that were added to an `orders` that was.
+    /// Columns that were added to an existing `orders`.
     pub added_columns: Vec<String>,
-    /// `orders` had none of the rows that were stored: every partition is read from its beginning again.
+    /// Whether every partition is read from its beginning again, because `orders` had none of the rows that were
+    /// stored.
     pub started_over: bool,
 }
 
-/// What the step is about to do, all of it known before the first statement runs.
+/// Lists what the step is going to do. It is complete before the first statement runs.
 #[derive(Debug, Default)]
 struct Plan {
     change: SchemaChange,
-    /// What each does, and the statements.
+    /// The description and the statements of each step.
     steps: Vec<(String, String)>,
 }
 
-/// Makes and checks the tables. Errors: [`Error::Schema`] with what is wrong and how to mend it; for a
-/// role that may not make them, the statements for somebody who may.
+/// Creates and checks the tables.
+///
+/// Returns [`Error::Schema`] with what is wrong and how to fix it. If the role may not create the tables, the error has
+/// the statements for an administrator.
 pub(crate) async fn ensure(client: &mut Client, tables: &Tables, start_over: bool) -> Result<SchemaChange> {
     let step = || Error::postgres("preparing the tables");
-    // A snapshot of before the lock would not show what the one before us made.
+    // READ COMMITTED takes a new snapshot for each statement. A snapshot from before the lock would not show what the
+    // lock's previous holder created.
     let mut transaction = begin(client).await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK_KEY]).await.map_err(step())?;
     check_encoding(&transaction).await?;
@@ -62,8 +68,8 @@ pub(crate) async fn ensure(client: &mut Client, tables: &Tables, start_over: boo
     Ok(plan.change)
 }
 
-/// Makes the reading role and lets this one take it on, where that is allowed, and lets it read what is new; whoever reads
-/// does without it else.
+/// Creates the reading role, lets it read the tables, and makes the current role a member of it, as far as the current
+/// role may. Readers otherwise work without the reading role.
 async fn offer_reader(transaction: &mut Transaction<'_>, tables: &Tables) -> Result<()> {
     let step = || Error::postgres("looking for the reading role");
     let row = transaction
@@ -83,7 +89,8 @@ async fn offer_reader(transaction: &mut Transaction<'_>, tables: &Tables) -> Res
     let schema = row.get::<_, Option<String>>(4).unwrap_or_else(|| "public".into());
     let mut statements = Vec::new();
     if may_create && !exists {
-        // Another database's consumer may make it at the same time: roles belong to the whole server.
+        // A consumer of another database may create the role at the same time, because roles belong to the whole
+        // server.
         statements.push(format!(
             "DO $$ BEGIN CREATE ROLE {READER} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
         ));
@@ -101,13 +108,13 @@ async fn offer_reader(transaction: &mut Transaction<'_>, tables: &Tables) -> Res
     match savepoint.batch_execute(&statements.join(";\n")).await {
         Ok(()) => savepoint.commit().await.map_err(step()),
         Err(error) => {
-            tracing::debug!(%error, "There will be no reading role.");
+            tracing::debug!(%error, "The reading role could not be set up; readers use their own role.");
             savepoint.rollback().await.map_err(step())
         }
     }
 }
 
-/// The statements that let the reading role read.
+/// Returns the statements that let the reading role read the tables.
 fn grant_reader(tables: &Tables, schema: &str) -> String {
     let read = tables.read().join(", ");
     format!("GRANT USAGE ON SCHEMA {schema} TO {READER};\nGRANT SELECT ON {read} TO {READER}")
@@ -155,8 +162,10 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables, start_over: bool) 
     Ok(plan)
 }
 
-/// Whether `orders` has none of the rows that the offset rows count. Errors: it has none, and the topic is not to be
-/// read again: what Kafka no longer has would be lost without a word.
+/// Whether `orders` has none of the rows that the offset rows count.
+///
+/// Returns an error if it has none but `start_over` is not set: reading the topic again would silently lose what Kafka
+/// no longer has.
 pub(crate) async fn is_lost(client: &impl GenericClient, orders: Option<&Shape>, start_over: bool) -> Result<bool> {
     let step = || Error::postgres("comparing orders with kafka_offsets");
     let row = client.query_typed_one("SELECT coalesce(sum(stored), 0)::bigint FROM kafka_offsets", &[]).await;
@@ -167,7 +176,7 @@ pub(crate) async fn is_lost(client: &impl GenericClient, orders: Option<&Shape>,
     let found = match orders {
         None => "does not exist",
         Some(shape) => {
-            // An earlier version's, or somebody else's, without the column has no row of ours.
+            // Without the column, the table is an earlier version's or another program's, and has no row of ours.
             let query = "SELECT EXISTS (SELECT FROM orders WHERE kafka_partition IS NOT NULL)";
             let has_origin = !shape.missing().iter().any(|column| column.name == "kafka_partition");
             if has_origin && client.query_typed_one(query, &[]).await.map_err(step())?.get(0) {
@@ -180,12 +189,12 @@ pub(crate) async fn is_lost(client: &impl GenericClient, orders: Option<&Shape>,
         return Ok(true);
     }
     Err(Error::Schema(format!(
-        "kafka_offsets says that {stored} rows were stored, and the table orders {found}: restore it, or read what the \
-         topic still has from its beginning, with `start_over`"
+        "kafka_offsets counts {stored} stored rows, but the table orders {found}: restore the table, or use \
+         `start_over` to read what the topic still has from its beginning"
     )))
 }
 
-/// The refusal of a role that may not do it, with all that somebody who may has to run.
+/// Returns the error for a role that may not create the tables, with all statements that an administrator has to run.
 async fn for_an_administrator(
     client: &Client,
     tables: &Tables,
@@ -199,7 +208,7 @@ async fn for_an_administrator(
             &[&READER],
         )
         .await
-        .map_err(Error::postgres("asking for the role's name"))?;
+        .map_err(Error::postgres("querying the role's name"))?;
     let (role, database): (String, String) = (names.get(0), names.get(1));
     let schema = names.get::<_, Option<String>>(2).unwrap_or_else(|| "public".into());
     let statements: Vec<&str> = steps.iter().map(|(_, statements)| statements.as_str()).collect();
@@ -216,13 +225,13 @@ async fn for_an_administrator(
 
 async fn check_encoding(transaction: &Transaction<'_>) -> Result<()> {
     let row =
-        transaction.query_one("SHOW server_encoding", &[]).await.map_err(Error::postgres("asking the encoding"))?;
+        transaction.query_one("SHOW server_encoding", &[]).await.map_err(Error::postgres("querying the encoding"))?;
     let encoding: &str = row.get(0);
     if encoding == "UTF8" {
         return Ok(());
     }
     Err(Error::Schema(format!(
-        "the database's encoding is {encoding}, which cannot hold every text; make one with \
+        "the database's encoding is {encoding}, which cannot hold every text; create a database with \
          CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
     )))
 }

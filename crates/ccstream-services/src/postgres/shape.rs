@@ -1,5 +1,5 @@
-//! Whether the relation `orders` can be used: one check for whoever writes it, reads it or looks after it. Of each thing
-//! that is wrong it says what, and how to fix it; it changes nothing.
+//! Checks whether the relation `orders` can be used. The consumer, the readers and `ccstream doctor` share the check.
+//! It reports each problem with the statements that fix it, and changes nothing itself.
 
 use std::collections::BTreeSet;
 
@@ -9,53 +9,54 @@ use super::fixes::{Fixes, retype};
 use crate::error::{Error, Result};
 use ccstream_core::table::{COLUMNS, Column};
 
-/// The key, without which duplicates cannot be found.
+/// The primary key's column. Duplicates are found by it.
 const KEY: &str = "order_id";
 
-/// A relation that is named `orders`, as the catalogue has it.
+/// The relation named `orders`, as PostgreSQL's catalogue describes it.
 #[derive(Debug)]
 pub(crate) struct Shape {
-    /// `relkind`: r is a table.
+    /// `pg_class.relkind`; r is a table.
     kind: String,
     is_logged: bool,
     has_row_security: bool,
-    /// The partitioned table that it is a partition of, as SQL names it.
+    /// The partitioned table that it is a partition of, quoted for SQL.
     whole: Option<String>,
     /// Tables that inherit from it.
     children: Vec<String>,
-    /// Whether it is a hypertable, whose parts inherit from it.
+    /// Whether it is a hypertable of TimescaleDB.
     is_hypertable: bool,
     /// Rules for INSERT or UPDATE.
     rules: Vec<String>,
-    /// The primary key: its name, its columns, whether it is checked at once.
+    /// The primary key's name, its columns, and whether it is checked immediately (not deferrable).
     key: Option<(String, Vec<String>, bool)>,
-    /// Foreign keys of other tables that refer to it: the table, and the constraint.
+    /// Other tables with foreign keys that refer to it, and those constraints' names.
     referrers: Vec<(String, String)>,
     columns: Vec<FoundColumn>,
 }
 
-/// A column as the catalogue has it.
+/// A column, as PostgreSQL's catalogue describes it.
 #[derive(Debug)]
 pub(super) struct FoundColumn {
     pub(super) name: String,
     number: i16,
-    /// Its type's name in `pg_type`, and as SQL writes it.
+    /// The type's name in `pg_type`.
     pub(super) type_name: String,
+    /// The type as SQL writes it.
     pub(super) type_shown: String,
-    /// `atttypmod`: VARCHAR's length, NUMERIC's precision and scale, TIMESTAMP's precision; -1 for none.
+    /// `atttypmod`, which holds VARCHAR's length, NUMERIC's precision and scale, or TIMESTAMP's precision; -1 for none.
     pub(super) modifier: i32,
-    /// `typcategory`: what kind of type it is.
+    /// `typcategory`, the kind of the type.
     pub(super) category: String,
     pub(super) is_not_null: bool,
-    /// The type below a domain that takes no NULL.
+    /// The base type, if the column's type is a NOT NULL domain.
     pub(super) strict_domain: Option<String>,
     pub(super) has_default: bool,
-    /// `attgenerated`: s is stored, v virtual; empty where it is none.
+    /// `attgenerated`: s for a stored column, v for a virtual one, empty for one that is not generated.
     generated: String,
     pub(super) is_identity: bool,
 }
 
-/// What is wrong with the relation, and the statements that fix it, in order.
+/// Lists what is wrong with the relation, and the statements that fix it, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Complaints {
     pub(crate) what: Vec<String>,
@@ -63,7 +64,7 @@ pub(crate) struct Complaints {
 }
 
 impl Complaints {
-    /// As an error, if there are any.
+    /// Returns the complaints as an error, if there are any.
     pub(crate) fn into_error(self) -> Result<()> {
         if self.what.is_empty() {
             return Ok(());
@@ -71,19 +72,20 @@ impl Complaints {
         Err(Error::Schema(format!("{}; {}", self.found(), self.cure())))
     }
 
-    /// What is wrong, in a sentence.
+    /// Describes what is wrong.
     pub(crate) fn found(&self) -> String {
         format!("the table orders cannot be used: {}", self.what.join("; "))
     }
 
-    /// What to do.
+    /// Describes what to do.
     pub(crate) fn cure(&self) -> String {
-        format!("to fix it, run: {} Then start the consumer, which makes what is missing", self.fix.join(" "))
+        format!("to fix it, run: {} Then start the consumer, which creates what is missing", self.fix.join(" "))
     }
 }
 
 impl Shape {
-    /// Reads it; None where there is no relation `orders`. By statements without a name, as a pooler wants them.
+    /// Reads the shape from the catalogue; None if there is no relation `orders`. It uses unnamed statements only,
+    /// because a pooler may run each in another session.
     pub(crate) async fn read(client: &impl GenericClient) -> Result<Option<Self>> {
         let step = || Error::postgres("reading the shape of orders");
         let relation = client
@@ -138,27 +140,25 @@ impl Shape {
         }))
     }
 
-    /// The columns of ours that it lacks, which the consumer adds.
+    /// Lists ccstream's columns that the relation lacks. The consumer adds them.
     pub(crate) fn missing(&self) -> Vec<&'static Column> {
         COLUMNS.iter().filter(|column| self.column(column.name).is_none()).collect()
     }
 
-    /// What is wrong with it.
+    /// Lists what is wrong with the relation.
     pub(crate) async fn complaints(&self, client: &impl GenericClient) -> Result<Complaints> {
         let put_aside = |what: String| {
             let relation = if self.kind == "c" { "TYPE" } else { "TABLE" };
             Complaints { what: vec![what], fix: vec![format!("ALTER {relation} orders RENAME TO orders_before;")] }
         };
         if self.is_hypertable {
-            return Ok(put_aside(
-                "it is a hypertable of TimescaleDB's, and ccstream writes to plain tables alone".into(),
-            ));
+            return Ok(put_aside("it is a TimescaleDB hypertable, but ccstream writes only to plain tables".into()));
         }
         if let Some(kind) = self.unusable_kind() {
-            return Ok(put_aside(format!("it is {kind}, and ccstream writes to plain tables alone")));
+            return Ok(put_aside(format!("it is {kind}, but ccstream writes only to plain tables")));
         }
         let Some(key) = self.column(KEY).or_else(|| self.columns.iter().find(|column| column.seems_the_key())) else {
-            return Ok(put_aside(format!("it has no column {KEY}: it seems to hold something else")));
+            return Ok(put_aside(format!("it has no column {KEY}, so it seems to hold something else")));
         };
         let mut what = Vec::new();
         let mut fixes = Fixes::default();
@@ -170,19 +170,19 @@ impl Shape {
             let generated = !found.generated.is_empty();
             let fits = column.sql_type.fits(&found.type_name, found.modifier);
             if generated {
-                what.push(format!("its column {} is generated, so that nothing can be stored in it", found.name));
+                what.push(format!("its column {} is generated, so nothing can be stored in it", found.name));
             } else if found.is_identity {
-                what.push(format!("its column {} is an identity, so that PostgreSQL numbers it", found.name));
+                what.push(format!("its column {} is an identity, so PostgreSQL generates its values", found.name));
             }
             if !fits {
                 let (shown, wanted) = (&found.type_shown, column.sql_type.name());
-                what.push(format!("its column {} ({shown}) does not hold all that {wanted} holds", found.name));
+                what.push(format!("its column {} ({shown}) cannot hold every value of {wanted}", found.name));
             }
             match found.generated.as_str() {
                 "" => {}
-                // A statement before: a type with USING is refused while it is generated.
+                // This is a separate statement, because a new type with USING is refused for a generated column.
                 "s" => fixes.first(format!("ALTER TABLE orders ALTER COLUMN {} DROP EXPRESSION;", column.name)),
-                // Until version 18 at least, a virtual column cannot become a plain one.
+                // PostgreSQL 18 cannot turn a virtual column into a plain one.
                 _ => {
                     fixes.rename_column(found);
                     continue;
@@ -203,7 +203,8 @@ impl Shape {
         if !retyped.is_empty() {
             let views = fixes.recreate_views(client, &retyped.iter().copied().collect::<Vec<i16>>()).await?;
             if !views.is_empty() && key.name != KEY && retyped.contains(&key.number) {
-                // Their definitions have the old name until it is another.
+                // The views' definitions contain the key's old name until it is renamed. So only the renaming is
+                // suggested now, and the next check suggests the rest.
                 fixes = Fixes::default();
                 self.check_key(&key.name, &mut Vec::new(), &mut fixes);
                 fixes = fixes.only_first();
@@ -211,7 +212,7 @@ impl Shape {
             if !views.is_empty() {
                 let views = views.join(", ");
                 what.push(format!(
-                    "views use such columns and are made again, without what was granted on them: {views}"
+                    "views use these columns and are recreated, without the privileges granted on them: {views}"
                 ));
             }
         }
@@ -222,7 +223,8 @@ impl Shape {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// What it is, where it is no table that rows can be written to and read from by their place.
+    /// Names the relation's kind, unless it is a plain table. Only a plain table can both be written to and be read in
+    /// ranges of its rows' physical places.
     fn unusable_kind(&self) -> Option<&'static str> {
         Some(match self.kind.as_str() {
             "r" => return None,
@@ -232,34 +234,34 @@ impl Shape {
             "m" => "a materialized view",
             "S" => "a sequence",
             "c" => "a composite type",
-            _ => "no table",
+            _ => "not a table",
         })
     }
 
     fn check_table(&self, what: &mut Vec<String>, fixes: &mut Fixes) {
         if !self.is_logged {
-            what.push("it is UNLOGGED: after a crash PostgreSQL empties it".into());
+            what.push("it is UNLOGGED, so PostgreSQL empties it after a crash".into());
             fixes.first("ALTER TABLE orders SET LOGGED;");
         }
         if let Some(whole) = &self.whole {
-            what.push(format!("it is a partition of {whole}, which takes only a part of the rows"));
+            what.push(format!("it is a partition of {whole}, so it accepts only some of the rows"));
             fixes.first(format!("ALTER TABLE {whole} DETACH PARTITION orders;"));
         }
         for child in &self.children {
-            what.push(format!("the table {child} inherits from it, so that its rows seem to be of orders"));
+            what.push(format!("the table {child} inherits from it, so queries of orders also return rows of {child}"));
             fixes.first(format!("ALTER TABLE {child} NO INHERIT orders;"));
         }
         for rule in &self.rules {
-            what.push(format!("its rule {rule} changes what an INSERT does"));
+            what.push(format!("its rule {rule} changes what INSERT or UPDATE does"));
             fixes.first(format!("DROP RULE {rule} ON orders;"));
         }
         if self.has_row_security {
-            what.push("row level security is on, so that whoever reads it may see fewer rows than there are".into());
+            what.push("row level security is enabled, so readers may see only some of the rows".into());
             fixes.first("ALTER TABLE orders DISABLE ROW LEVEL SECURITY;");
         }
     }
 
-    /// Checks the key, whose column has this name.
+    /// Checks the primary key. `found` is the present name of its column.
     fn check_key(&self, found: &str, what: &mut Vec<String>, fixes: &mut Fixes) {
         if found != KEY {
             what.push(format!("its column {found:?} must have the name {KEY}"));
@@ -271,7 +273,7 @@ impl Shape {
             Some((_, columns, true)) => format!("its primary key is ({})", columns.join(", ")),
             Some((_, _, false)) => "its primary key is deferrable".to_owned(),
         };
-        what.push(format!("{trouble}, and not ({KEY}), checked at once, without which duplicates cannot be found"));
+        what.push(format!("{trouble}, but ccstream finds duplicates by a primary key on ({KEY}), checked immediately"));
         if let Some((name, ..)) = &self.key {
             fixes.drop_foreign_keys(&self.referrers);
             fixes.alter(format!("DROP CONSTRAINT {name}"));
@@ -279,7 +281,8 @@ impl Shape {
         fixes.alter(format!("ADD PRIMARY KEY ({KEY})"));
     }
 
-    /// Columns that ccstream does not know take what PostgreSQL puts there.
+    /// Checks the columns that ccstream does not know. They get PostgreSQL's default values, so each needs one or has
+    /// to allow NULL.
     fn check_others(&self, key: &str, what: &mut Vec<String>, fixes: &mut Fixes) {
         let is_ours = |name: &str| name == key || COLUMNS.iter().any(|column| column.name == name);
         for column in self.columns.iter().filter(|column| !is_ours(&column.name)) {
@@ -288,7 +291,7 @@ impl Shape {
                 continue;
             }
             what.push(format!(
-                "its column {} is NOT NULL and has no default, and ccstream has nothing to put there",
+                "its column {} is NOT NULL and has no default, but ccstream has no value for it",
                 column.name
             ));
             fixes.allow_null(column, &quoted(&column.name));
@@ -297,7 +300,7 @@ impl Shape {
 }
 
 impl FoundColumn {
-    /// Whether it has the key's name in another spelling, or its name on the wire.
+    /// Whether the column has the key's name in another spelling, or the name of its field in messages.
     fn seems_the_key(&self) -> bool {
         matches!(self.name.to_lowercase().replace(['_', '-', ' '], "").as_str(), "orderid" | "transactionid")
     }
@@ -319,7 +322,7 @@ impl FoundColumn {
     }
 }
 
-/// A name as SQL writes it, quoted whether it must be or not.
+/// Quotes a name for SQL, whether it needs quotes or not.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

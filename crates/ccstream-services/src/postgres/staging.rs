@@ -1,4 +1,5 @@
-//! Rows into `orders` by way of a staging table: where ids may be there already, and where many rows are refused.
+//! Inserts rows into `orders` by way of a staging table, for batches with ids that may be there already or with many
+//! refused rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -12,20 +13,21 @@ use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
 use ccstream_core::table::{COLUMN_LIST, COLUMNS};
 
-/// Rows that are tried at once by [`insert_in_parts`]: of a part that is refused each row is tried alone.
+/// The number of rows that [`insert_in_parts`] tries in one statement. If PostgreSQL refuses it, each row is tried
+/// alone.
 const PART: usize = 32;
 
-/// The staging table, which takes every row of a batch: its columns are as wide as what is valid, whatever those of
-/// `orders` have become.
+/// The statement that creates the staging table. It accepts every row of a batch, because its columns hold every valid
+/// value, even if somebody has narrowed the columns of `orders`.
 static CREATE_STAGING: LazyLock<String> = LazyLock::new(|| {
     let columns: Vec<String> =
         COLUMNS.iter().map(|column| format!("{} {}", column.name, column.sql_type.declaration())).collect();
     format!("CREATE TEMPORARY TABLE orders_staging ({}) ON COMMIT DROP", columns.join(", "))
 });
 
-/// Inserts the staged rows part by part, and notes in `orders_outcome` each that was inserted (no state) or refused. A
-/// block with an EXCEPTION clause is a savepoint. The codes that it catches are those that blame a row: see
-/// [`sqlstate::TABLE`](crate::sqlstate::TABLE).
+/// The statements that insert the staged rows part by part. They record in `orders_outcome` each row that was inserted
+/// (with no state) or refused. A PL/pgSQL block with an EXCEPTION clause is a savepoint. The conditions that it catches
+/// are the SQLSTATE classes 22 and 23, which blame a row: see [`sqlstate::TABLE`](crate::sqlstate::TABLE).
 static INSERT_IN_PARTS: LazyLock<String> = LazyLock::new(|| {
     let values: Vec<String> = COLUMNS.iter().map(|column| format!("one.{}", column.name)).collect();
     format!(
@@ -76,12 +78,15 @@ async fn stage(transaction: &Transaction<'_>, statements: &mut Statements, batch
     transaction.batch_execute(&CREATE_STAGING).await.map_err(Error::postgres("creating a staging table"))?;
     let staged = copy_into(transaction, statements, "orders_staging", batch, rows).await?;
     if staged != rows.len() {
-        return Err(Error::inconsistent(format!("{} rows were sent to a staging table, {staged} arrived", rows.len())));
+        return Err(Error::inconsistent(format!(
+            "{} rows were sent to a staging table, but it has {staged}",
+            rows.len()
+        )));
     }
     Ok(())
 }
 
-/// Inserts the rows whose id `orders` does not have; their ids.
+/// Inserts the rows whose ids `orders` does not have. Returns the inserted ids.
 pub(super) async fn insert_new(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -105,10 +110,12 @@ pub(super) async fn insert_new(
     Ok(inserted.iter().map(|row| row.get(0)).collect())
 }
 
-/// Inserts the rows that PostgreSQL takes, of each id the first of them; the rows that it did not insert, and why. A row
-/// whose id is there already is one of them: [`RowRefusal::left_out`].
+/// Inserts the rows that PostgreSQL accepts; of several rows with one id, the first that it accepts. Returns the rows
+/// that were not inserted, with the reasons. A row whose id is already in `orders` is among them, as
+/// [`RowRefusal::left_out`].
 ///
-/// Every second row refused, this passes some 20 times as many rows a second as a round trip for each.
+/// If every second row is refused, this handles some 20 times as many rows per second as a round trip for each row
+/// does.
 pub(super) async fn insert_in_parts(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
@@ -125,7 +132,7 @@ pub(super) async fn insert_in_parts(
     for row in outcomes {
         let origin = (row.get(0), row.get(1));
         let Some(index) = others.remove(&origin) else {
-            return Err(Error::inconsistent(format!("a row of {origin:?} was inserted, which is none of the batch's")));
+            return Err(Error::inconsistent(format!("a row of {origin:?}, which is not in the batch, was inserted")));
         };
         if let Some(state) = row.get::<_, Option<&str>>(2) {
             refused.push((index, RowRefusal::new(state, row.get(3), row.get(4))));

@@ -1,16 +1,16 @@
-//! Statements that every batch needs, parsed by PostgreSQL once a session.
+//! Caches prepared statements, so that PostgreSQL parses each only once per session.
 
 use std::collections::HashMap;
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement, Transaction};
 
-/// Those of one session, by their text.
+/// Holds the prepared statements of one session by their SQL text.
 #[derive(Debug, Default)]
 pub struct Statements(HashMap<String, Statement>);
 
 impl Statements {
-    /// A statement, prepared the first time that it is wanted. What a transaction prepares outlives it.
+    /// Returns a statement, and prepares it at its first use. A prepared statement outlives its transaction.
     pub(super) async fn get(&mut self, transaction: &Transaction<'_>, sql: &str) -> Result<Statement, Error> {
         if let Some(statement) = self.0.get(sql) {
             return Ok(statement.clone());
@@ -19,7 +19,8 @@ impl Statements {
         self.0.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
-    /// The rows that a statement answers with.
+
+    /// Runs a statement and returns its rows.
     pub async fn query(
         &mut self,
         transaction: &Transaction<'_>,
@@ -30,7 +31,7 @@ impl Statements {
         transaction.query(&statement, parameters).await
     }
 
-    /// How many rows a statement changed.
+    /// Runs a statement and returns the number of rows that it changed.
     pub async fn execute(
         &mut self,
         transaction: &Transaction<'_>,

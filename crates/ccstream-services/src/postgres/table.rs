@@ -1,54 +1,55 @@
-//! What every table of ours says of itself.
+//! Describes ccstream's tables: names, columns, constraints, privileges and upgrades.
 
 use super::orders::{ORDERS, create_orders};
 
-/// A table of ours.
+/// Describes one of ccstream's tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
-    /// Its name.
+    /// The table's name.
     pub name: &'static str,
-    /// What it is, for the catalogue.
+    /// The table's comment in PostgreSQL's catalogue.
     pub comment: &'static str,
-    /// Its columns, but for `orders`, whose are the transaction's fields.
+    /// The table's columns. The list is empty for `orders`, whose columns are
+    /// [`COLUMNS`](ccstream_core::table::COLUMNS).
     pub columns: &'static [OwnColumn],
-    /// Its constraints, as CREATE TABLE has them.
+    /// The constraints, in the syntax of CREATE TABLE.
     pub constraints: &'static [&'static str],
-    /// Writes the statement that fills a new one from the others; None where it begins empty.
+    /// Returns the statement that fills a new table from the others; None if it starts empty.
     pub fill: Option<fn() -> String>,
-    /// What the consumer's role must be allowed on it.
+    /// The privileges that the consumer's role needs on the table.
     pub privileges: &'static [&'static str],
-    /// Whether the dashboards' role reads it.
+    /// Whether the dashboards' role reads the table.
     pub reader: bool,
-    /// The statement that starts it over with `orders`; None where it keeps what it has.
+    /// The statement that resets the table if `orders` has lost its rows; None if the table keeps its rows then.
     pub on_start_over: Option<&'static str>,
-    /// What brings up a table of an earlier version, besides the columns that it lacks, in order.
+    /// Steps that upgrade a table of an earlier version, in order. Missing columns are added without such a step.
     pub upgrades: &'static [Upgrade],
 }
 
-/// A column of a table of ours.
+/// Describes a column of one of ccstream's tables other than `orders`.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnColumn {
-    /// Its name.
+    /// The column's name.
     pub name: &'static str,
-    /// Type, NULL and DEFAULT, as CREATE TABLE has them.
+    /// The column's type, NULL and DEFAULT, in the syntax of CREATE TABLE.
     pub declaration: &'static str,
-    /// What it means, for the catalogue; empty where its name says it.
+    /// The column's comment in PostgreSQL's catalogue; empty if its name says enough.
     pub comment: &'static str,
 }
 
 impl OwnColumn {
-    /// A column whose name says what it means.
+    /// Describes a column without a comment.
     pub const fn new(name: &'static str, declaration: &'static str) -> Self {
         Self { name, declaration, comment: "" }
     }
 
-    /// The same with a comment.
+    /// Adds a comment.
     #[must_use]
     pub const fn meaning(self, comment: &'static str) -> Self {
         Self { comment, ..self }
     }
 
-    /// Whether a table of an earlier version can be given it, as rows that are there have a value for it.
+    /// Whether the column can be added to a table with rows: it may be NULL or has a default.
     pub(super) fn can_be_added(&self) -> bool {
         !self.declaration.contains("NOT NULL") || self.declaration.contains("DEFAULT")
     }
@@ -60,7 +61,8 @@ impl OwnColumn {
 }
 
 impl Table {
-    /// What most tables are: written by the consumer, read by the dashboards' role, empty at first, kept at a start over.
+    /// The defaults of most tables: the consumer writes them, the dashboards' role reads them, they start empty, and
+    /// they keep their rows at a start over.
     pub const USUAL: Self = Self {
         name: "",
         comment: "",
@@ -73,7 +75,7 @@ impl Table {
         upgrades: &[],
     };
 
-    /// The statements that make it.
+    /// Returns the statements that create the table.
     pub fn ddl(&self) -> String {
         if self.name == ORDERS.name {
             return create_orders();
@@ -89,7 +91,7 @@ impl Table {
         )
     }
 
-    /// The statements that add columns.
+    /// Returns the statements that add columns to the table.
     pub(super) fn add_columns(&self, columns: &[OwnColumn]) -> String {
         let add = columns.iter().map(|column| format!("ADD COLUMN {} {}", column.name, column.declaration));
         let comments: String = columns.iter().filter_map(|column| column.comment_on(self.name)).collect();
@@ -97,16 +99,16 @@ impl Table {
     }
 }
 
-/// A step from an earlier version's table to this one's.
+/// Describes a step that upgrades a table of an earlier version.
 #[derive(Debug, Clone, Copy)]
 pub struct Upgrade {
-    /// What it does, in words.
+    /// What the step does, for error messages.
     pub what: &'static str,
-    /// A query of one boolean: whether the table that is there needs it.
+    /// A query that returns one boolean: whether the existing table needs the step.
     pub is_needed: &'static str,
-    /// The statements.
+    /// The statements of the step.
     pub statements: &'static str,
 }
 
-/// What the consumer's role is allowed on most tables.
+/// The privileges that the consumer's role needs on most tables.
 pub const WRITES: &[&str] = &["SELECT", "INSERT", "UPDATE"];

@@ -1,5 +1,6 @@
-//! The registry of our tables: what the schema step creates, what a role needs on each, and which are derived from each
-//! batch's rows. A new derived table is a type with [`Derived`], and one entry of [`Tables::default`].
+//! Registers ccstream's tables: those that the schema step creates, the privileges that a role needs on them, and which
+//! of them are derived from each batch's rows. A new derived table needs a type that implements [`Derived`], and one
+//! entry in [`Tables::default`].
 
 use std::sync::Arc;
 
@@ -13,14 +14,14 @@ use super::orders::ORDERS;
 use super::table::Table;
 use super::version::VERSIONS;
 
-/// The tables of a database: `orders`, `kafka_offsets` and `ccstream_version`, and those that are derived.
+/// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version` and the derived tables.
 #[derive(Debug, Clone)]
 pub struct Tables {
     derived: Vec<Arc<dyn Derived>>,
 }
 
 impl Default for Tables {
-    /// All that ccstream has.
+    /// Returns all of ccstream's own tables.
     fn default() -> Self {
         Self {
             derived: vec![Arc::new(Rejected), Arc::new(RejectedCounts), Arc::new(Totals), Arc::new(Latency::default())],
@@ -29,34 +30,35 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// The same and one more.
+    /// Adds a derived table.
     #[must_use]
     pub fn with(mut self, derived: impl Derived + 'static) -> Self {
         self.derived.push(Arc::new(derived));
         self
     }
 
-    /// The derived ones, in the order in which a batch adds to them.
+    /// Iterates over the derived tables in the order in which a batch adds to them.
     pub fn derived(&self) -> impl Iterator<Item = &dyn Derived> {
         self.derived.iter().map(AsRef::as_ref)
     }
 
-    /// All, in the order in which they are created.
+    /// Lists all tables in the order in which they are created.
     pub fn all(&self) -> Vec<Table> {
         [ORDERS, OFFSETS, VERSIONS].into_iter().chain(self.derived().map(Derived::table)).collect()
     }
 
-    /// Names of all.
+    /// Lists the names of all tables.
     pub fn names(&self) -> Vec<&'static str> {
         self.all().iter().map(|table| table.name).collect()
     }
 
-    /// Names of those that the dashboards' role reads.
+    /// Lists the names of the tables that the dashboards' role reads.
     pub fn read(&self) -> Vec<&'static str> {
         self.all().iter().filter(|table| table.reader).map(|table| table.name).collect()
     }
 
-    /// What a role must be granted to consume, a statement each; both names quoted where they need it.
+    /// Returns the GRANT statements that a role needs to run the consumer. Both names must be quoted if SQL requires
+    /// it.
     pub fn grants(&self, role: &str, database: &str) -> Vec<String> {
         let on = |table: &Table| format!("GRANT {} ON {} TO {role};", table.privileges.join(", "), table.name);
         let temporary = format!("GRANT TEMPORARY ON DATABASE {database} TO {role};");

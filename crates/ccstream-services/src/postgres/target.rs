@@ -1,4 +1,4 @@
-//! A connection string, read as libpq reads it.
+//! Reads connection strings as libpq reads them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use super::tls::{Parameters, Tls};
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
-/// A silent peer is probed after this time, and declared dead after as much again.
+/// The time after which a silent peer is probed. It is considered dead after the same time again.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// A connection string, read.
+/// A parsed connection string.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) config: Config,
     tls: Tls,
 }
 
-/// Parameters that tokio-postgres does not know, besides those of TLS.
+/// Holds the parameters that tokio-postgres does not know or does not implement.
 #[derive(Debug, Default)]
 struct More {
     tls: Parameters,
@@ -33,24 +33,26 @@ struct More {
 }
 
 impl More {
-    /// Takes a parameter; false for one that is the driver's. Errors: one that libpq has and ccstream has not, or a
-    /// value that it cannot have, in words that follow the URL.
+    /// Takes a parameter. Returns false if the driver has to handle it. Returns an error, in words that follow the URL,
+    /// if libpq has the parameter but ccstream does not, or if ccstream does not support the value.
     fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
         match name {
             "passfile" => self.password_file = Some(PathBuf::from(value)),
             "fallback_application_name" => self.fallback_name = Some(value.to_owned()),
             "client_encoding" => match value.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-                // What is sent and read is UTF-8 whatever the locale.
+                // The driver always uses UTF-8, whatever the locale, so `auto` is UTF-8 too.
                 "utf8" | "auto" | "unicode" => {}
-                _ => return Err(format!("has client_encoding={value}; ccstream speaks UTF8 alone, leave it out")),
+                _ => return Err(format!("has client_encoding={value}, but ccstream supports only UTF8; remove it")),
             },
             "gssencmode" => match value {
                 "disable" | "prefer" => {}
-                _ => return Err(format!("has gssencmode={value}; ccstream does not encrypt by GSSAPI, use sslmode")),
+                _ => {
+                    return Err(format!("has gssencmode={value}, but ccstream does not support GSSAPI; use sslmode"));
+                }
             },
             "service" | "servicefile" => {
                 return Err(format!(
-                    "has {name}, which ccstream does not read; put the service's settings into the URL"
+                    "has {name}, which ccstream does not support; put the service's settings into the URL"
                 ));
             }
             "sslcrldir"
@@ -70,7 +72,7 @@ impl More {
             | "oauth_issuer"
             | "oauth_client_id"
             | "replication" => {
-                return Err(format!("has {name}, which ccstream does not take; leave it out"));
+                return Err(format!("has {name}, which ccstream does not support; remove it"));
             }
             _ => return Ok(self.tls.take(name, value)),
         }
@@ -78,14 +80,14 @@ impl More {
     }
 }
 
-/// Reads a URL (`postgresql://`, `postgres://`, SQLAlchemy's `postgresql+driver://`) or a string of
-/// `key=value`.
+/// Reads a URL (`postgresql://`, `postgres://`, SQLAlchemy's `postgresql+driver://`) or a string of `key=value` pairs.
+/// Returns an error of the setting `database_url` that never contains the password.
 pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
     let refuse = |why: String| Error::config("database_url", format!("{url} {why}"));
     let mut more = More::default();
     let driver_part = driver_part(&url.0, &mut more).map_err(refuse)?;
     let mut config: Config = driver_part.parse().map_err(|error: tokio_postgres::Error| {
-        // The driver's own text never holds the password; the URL may.
+        // The driver's text never contains the password. `refuse` shows the URL without it.
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         refuse(format!("is not a connection string: {cause}"))
     })?;
@@ -93,11 +95,11 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
         if let Host::Tcp(name) = host
             && !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:%".contains(&byte))
         {
-            return Err(refuse(format!("names a host {name:?}, which no host is called")));
+            return Err(refuse(format!("has the host name {name:?}, which contains an invalid character")));
         }
     }
     password::add(&mut config, more.password_file).map_err(refuse)?;
-    // Over a socket of this machine there is no TLS, whatever sslmode says. An address beats a host.
+    // A Unix socket has no TLS, whatever the sslmode. An address (hostaddr) overrides a host.
     let is_socket = |host: &Host| !matches!(host, Host::Tcp(_));
     let hosts = config.get_hosts();
     let is_local = !hosts.is_empty() && hosts.iter().all(is_socket) && config.get_hostaddrs().is_empty();
@@ -115,8 +117,8 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
     Ok(Target { config, tls })
 }
 
-/// The string without what the driver does not know, which `more` takes. Errors: why it cannot be read, in words that
-/// follow the URL.
+/// Returns the connection string without the parameters that the driver does not know, which `more` takes. Returns an
+/// error, in words that follow the URL, if the string cannot be read.
 fn driver_part(url: &str, more: &mut More) -> Result<String, String> {
     let Some((scheme, rest)) = url.split_once("://") else { return driver_pairs(url, more) };
     let plain = scheme.split('+').next().unwrap_or(scheme);
@@ -134,7 +136,8 @@ fn driver_part(url: &str, more: &mut More) -> Result<String, String> {
     Ok(if kept.is_empty() { format!("{plain}://{base}") } else { format!("{plain}://{base}?{kept}") })
 }
 
-/// The same of a string of `key=value`; a value with blanks is in quotes, and a backslash takes the next character as it is.
+/// Does the same as [`driver_part`] for a string of `key=value` pairs. A value with spaces is in single quotes, and a
+/// backslash escapes the next character.
 fn driver_pairs(text: &str, more: &mut More) -> Result<String, String> {
     let mut kept = String::new();
     let mut letters = text.chars().peekable();
@@ -149,7 +152,7 @@ fn driver_pairs(text: &str, more: &mut More) -> Result<String, String> {
         }
         let key = key.trim();
         if letters.next().is_none() {
-            return Err(format!("is not a connection string: there is no = after {key:?}"));
+            return Err(format!("is not a connection string: {key:?} is not followed by ="));
         }
         while letters.next_if(|letter| letter.is_whitespace()).is_some() {}
         let is_quoted = letters.next_if_eq(&'\'').is_some();
@@ -166,7 +169,7 @@ fn driver_pairs(text: &str, more: &mut More) -> Result<String, String> {
             }
         }
         if !is_ended {
-            return Err(format!("is not a connection string: the quotes of {key} are not closed"));
+            return Err(format!("is not a connection string: the closing quote of {key} is missing"));
         }
         if !more.take(key, &value)? {
             kept.extend([key, "='", &value.replace('\\', "\\\\").replace('\'', "\\'"), "' "]);
@@ -174,12 +177,12 @@ fn driver_pairs(text: &str, more: &mut More) -> Result<String, String> {
     }
 }
 
-/// What makes TLS of a connection, as the URL's `sslmode` says.
+/// Returns the connector that sets up TLS as the URL demands.
 pub(super) fn connector(url: &DatabaseUrl, target: &Target) -> Result<MakeTlsConnector> {
     target.tls.connector().map_err(|why| Error::config("database_url", format!("{url} {why}")))
 }
 
-/// Errors: the URL is not usable. Nothing is connected.
+/// Checks that a URL can be used, without connecting.
 pub(crate) fn check_url(url: &DatabaseUrl) -> Result<()> {
     connector(url, &read(url)?).map(drop)
 }

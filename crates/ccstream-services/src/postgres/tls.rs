@@ -1,8 +1,9 @@
-//! TLS to PostgreSQL, as libpq 18 has it: <https://www.postgresql.org/docs/18/libpq-ssl.html>.
+//! Sets up TLS to PostgreSQL as libpq 18 does: <https://www.postgresql.org/docs/18/libpq-ssl.html>.
 //!
-//! Stricter than libpq in three things: a certificate file that is named and not there is an error in every mode; with
-//! root certificates, `prefer` never falls back to a connection without TLS; and `allow` is `prefer`, since libpq's tries
-//! without TLS first. The table in `docs/security.md` has every case, and a test compares it with libpq.
+//! It is stricter than libpq in three ways. A certificate file that is named but does not exist is an error in every
+//! mode. With root certificates, `prefer` never falls back to a connection without TLS. `allow` means `prefer`, because
+//! libpq's `allow` tries without TLS first. The table in `docs/security.md` lists every case, and a test compares it
+//! with libpq.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use openssl::x509::verify::X509VerifyFlags;
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::SslMode;
 
-/// A URL's `sslmode`.
+/// The connection string's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Mode {
     Disable,
@@ -38,18 +39,18 @@ impl Mode {
     }
 }
 
-/// Whose signature a server's certificate must have.
+/// The authorities of which one must have signed the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Roots {
-    /// Anybody's.
+    /// The certificate is not verified.
     None,
-    /// That of an authority in this file.
+    /// The authorities whose certificates are in this file.
     File(PathBuf),
-    /// That of one that the system trusts.
+    /// The authorities that the system trusts.
     System,
 }
 
-/// What a URL says of TLS.
+/// Holds the TLS parameters of a connection string.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
     mode: Option<String>,
@@ -62,7 +63,7 @@ pub(super) struct Parameters {
     newest: Option<String>,
 }
 
-/// TLS as a connection is to have it.
+/// Holds the resolved TLS settings of a connection.
 #[derive(Debug)]
 pub(super) struct Tls {
     mode: Mode,
@@ -76,7 +77,7 @@ pub(super) struct Tls {
 }
 
 impl Parameters {
-    /// Takes a parameter of a URL; false for one that is not of TLS.
+    /// Takes a parameter of the connection string. Returns false if it has nothing to do with TLS.
     pub(super) fn take(&mut self, name: &str, value: &str) -> bool {
         let text = || Some(value.to_owned());
         let path = || Some(PathBuf::from(value)).filter(|_| !value.is_empty());
@@ -94,7 +95,8 @@ impl Parameters {
         true
     }
 
-    /// With libpq's defaults; `is_local` over a Unix socket. Errors: why it cannot be, in words that follow the URL.
+    /// Resolves the parameters with libpq's defaults. `is_local` is whether the connection uses a Unix socket. Returns
+    /// an error, in words that follow the URL, if they cannot be used.
     pub(super) fn resolve(self, is_local: bool) -> Result<Tls, String> {
         let is_system = self.roots.as_deref() == Some("system");
         let mode = match &self.mode {
@@ -103,18 +105,16 @@ impl Parameters {
             None => Mode::Prefer,
         };
         if is_system && mode != Mode::VerifyFull {
-            return Err(
-                "has sslrootcert=system, with which sslmode is verify-full: anybody can have a certificate for \
-                        some host from one of these authorities"
-                    .into(),
-            );
+            return Err("has sslrootcert=system, which requires sslmode=verify-full, because these authorities issue \
+                        certificates to everybody; remove sslmode"
+                .into());
         }
         let mode = if is_local { Mode::Disable } else { mode };
         let home = std::env::home_dir().map(|home| home.join(".postgresql"));
         let by_default = |name: &str| home.as_ref().map(|home| home.join(name)).filter(|path| path.exists());
         let named = |parameter: &str, path: Option<PathBuf>| match path {
             Some(path) if !path.exists() => {
-                Err(format!("names a file that is not there: {parameter}={}", path.display()))
+                Err(format!("names a file that does not exist: {parameter}={}", path.display()))
             }
             path => Ok(path),
         };
@@ -129,8 +129,8 @@ impl Parameters {
         if roots == Roots::None && mode >= Mode::VerifyCa {
             let file = home.as_ref().map_or_else(|| "~/.postgresql".into(), |home| home.display().to_string());
             return Err(format!(
-                "has sslmode={}, and there is no {file}/root.crt; name the authorities' certificates in sslrootcert, or \
-                 the system's by sslrootcert=system",
+                "has sslmode={}, but {file}/root.crt does not exist; name a file with the authorities' certificates in \
+                 sslrootcert, or use sslrootcert=system for the system's",
                 self.mode.unwrap_or_default()
             ));
         }
@@ -139,7 +139,10 @@ impl Parameters {
             (None, _) => None,
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (Some(certificate), None) => {
-                return Err(format!("has a client certificate, {}, and no sslkey", certificate.display()));
+                return Err(format!(
+                    "has the client certificate {}, but no key for it; name the key's file in sslkey",
+                    certificate.display()
+                ));
             }
         };
         if let Some((_, key)) = &client {
@@ -158,7 +161,7 @@ impl Parameters {
     }
 }
 
-/// Errors: others may read the key. As libpq has it, root's may be read by its group.
+/// Returns an error if others may read the key. As with libpq, the group may read a key that root owns.
 #[cfg(unix)]
 fn check_key(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -181,12 +184,12 @@ fn version(text: &str) -> Result<SslVersion, String> {
         "tlsv1.1" => Ok(SslVersion::TLS1_1),
         "tlsv1.2" => Ok(SslVersion::TLS1_2),
         "tlsv1.3" => Ok(SslVersion::TLS1_3),
-        _ => Err(format!("has an unknown version of TLS: {text:?}")),
+        _ => Err(format!("has an unknown TLS version {text:?}; known are TLSv1, TLSv1.1, TLSv1.2 and TLSv1.3")),
     }
 }
 
 impl Tls {
-    /// What is asked of the server.
+    /// Returns the mode in which the driver negotiates TLS.
     pub(super) fn ssl_mode(&self) -> SslMode {
         match self.mode {
             Mode::Disable => SslMode::Disable,
@@ -195,7 +198,7 @@ impl Tls {
         }
     }
 
-    /// What makes TLS of a connection. Errors: why it cannot be, in words that follow the URL.
+    /// Returns the connector for the driver, or an error in words that follow the URL.
     pub(super) fn connector(&self) -> Result<MakeTlsConnector, String> {
         let mut builder = SslConnector::builder(SslMethod::tls()).map_err(failed("TLS"))?;
         if self.mode != Mode::Disable {
@@ -215,14 +218,17 @@ impl Tls {
         postgres_openssl::set_postgresql_alpn(builder).map_err(failed("sslnegotiation"))?;
         builder.set_min_proto_version(Some(self.oldest)).map_err(failed("ssl_min_protocol_version"))?;
         builder.set_max_proto_version(self.newest).map_err(failed("ssl_max_protocol_version"))?;
-        // Without those that OpenSSL trusts by itself (its own folder, SSL_CERT_FILE), which `builder` begins with.
+        // The builder starts with the authorities of OpenSSL's defaults (its own folder, SSL_CERT_FILE). libpq does not
+        // trust those, so an empty store replaces them.
         builder.set_cert_store(X509StoreBuilder::new().map_err(failed("TLS"))?.build());
         match &self.roots {
             Roots::None => {}
             Roots::File(path) => builder.set_ca_file(path).map_err(failed(path.display()))?,
             Roots::System => {
-                // A static OpenSSL knows no folder of certificates.
-                let found = openssl_probe::probe().cert_file.ok_or("finds no certificates of the system")?;
+                // A statically linked OpenSSL does not know the system's folder of certificates.
+                let found = openssl_probe::probe().cert_file.ok_or(
+                    "has sslrootcert=system, but the system has no file of certificates; name one in sslrootcert",
+                )?;
                 builder.set_ca_file(&found).map_err(failed(found.display()))?;
             }
         }
@@ -238,7 +244,7 @@ impl Tls {
         if let Some((certificate, key)) = &self.client {
             builder.set_certificate_chain_file(certificate).map_err(failed(certificate.display()))?;
             let bytes = fs::read(key).map_err(|error| format!("names sslkey={}: {error}", key.display()))?;
-            // With a password of nobody's, so that OpenSSL asks none of the terminal.
+            // Without a password, OpenSSL would prompt for one on the terminal. An empty one makes it fail instead.
             let password = self.key_password.as_deref().unwrap_or_default();
             let read =
                 PKey::private_key_from_pem_passphrase(&bytes, password.as_bytes()).map_err(failed(key.display()))?;
@@ -249,7 +255,7 @@ impl Tls {
     }
 }
 
-/// For `map_err`: OpenSSL cannot use a file or a parameter.
+/// Returns a function for `map_err` that says that OpenSSL cannot use a file or a parameter.
 fn failed(what: impl std::fmt::Display) -> impl FnOnce(ErrorStack) -> String {
     move |error| format!("cannot use {what}: {error}")
 }

@@ -1,7 +1,8 @@
-//! How long events took from their own time to being stored, in bins, by the minute in which they were stored.
+//! Records in `latency_minute` the latency of events, from their own time until they were stored: the number of events
+//! in each bin of latencies, for each minute in which they were stored.
 //!
-//! Kept by the batch and not by the row: a time of storing in every row makes each eight bytes longer for ever,
-//! while a batch adds a handful of cells here, and a page reads its percentiles from some hundred of them.
+//! Rows do not have the time at which they were stored, because it would make each row permanently eight bytes longer.
+//! A batch adds a few cells here instead, and the dashboard computes percentiles from some hundred cells.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -14,13 +15,14 @@ use crate::error::{Error, Result};
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
 use crate::postgres::table::{OwnColumn, Table};
 
-/// How often a partition's old cells are dropped.
+/// The interval between two deletions of a partition's old cells.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// A day and more is one bin: such events are replayed, or their clock is wrong.
+/// The upper end of the last bin, one day. It also holds all longer latencies: such events were replayed, or came from
+/// a machine whose clock is wrong.
 const MAX_MS: i64 = 86_400_000;
 
-/// The upper end of a latency's bin in milliseconds: exact to 16, then at most an eighth above it. An event from the
-/// future took no time.
+/// Returns the upper end of a latency's bin, in milliseconds. It equals the latency up to 16 ms, and is at most an
+/// eighth above it beyond. An event from the future has latency 0.
 fn up_to(ms: i64) -> i64 {
     let ms = ms.clamp(0, MAX_MS);
     if ms <= 16 {
@@ -32,8 +34,8 @@ fn up_to(ms: i64) -> i64 {
 
 const TABLE: Table = Table {
     name: "latency_minute",
-    comment: "ccstream: how many events were stored in a minute (UTC) up to so many milliseconds after their own \
-              time; one day",
+    comment: "ccstream: number of events by the minute (UTC) in which they were stored and by latency; up_to_ms is the \
+              upper end of a bin of latencies; the last day",
     columns: &[
         OwnColumn::new("minute", "TIMESTAMP NOT NULL"),
         OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
@@ -45,10 +47,10 @@ const TABLE: Table = Table {
     ..Table::USUAL
 };
 
-/// `latency_minute`.
+/// The derived table `latency_minute`.
 #[derive(Debug, Default)]
 pub(crate) struct Latency {
-    /// When each partition was last swept.
+    /// The time at which each partition's old cells were last deleted.
     swept: Mutex<HashMap<i32, Instant>>,
 }
 
@@ -65,14 +67,15 @@ impl Derived for Latency {
         })
     }
 
-    /// Nothing: no row says when it was stored.
+    /// Compares nothing, because rows do not have the time at which they were stored.
     fn recount<'w>(&'w self, _snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>> {
         Box::pin(std::future::ready(Ok(Recount::default())))
     }
 }
 
 impl Latency {
-    /// Those that are to be swept now. A batch that fails after this sweeps them the next time.
+    /// Returns the partitions whose old cells are to be deleted now. If the batch fails after this, they are deleted
+    /// after the next interval.
     fn due(&self, partitions: impl Iterator<Item = i32>) -> Vec<i32> {
         let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         let due: Vec<i32> =
@@ -82,7 +85,7 @@ impl Latency {
     }
 }
 
-/// Adds the batch's rows to `latency_minute`, in the order of its keys.
+/// Adds the batch's rows to `latency_minute`, in the order of the table's keys.
 async fn add(write: &mut Write<'_>) -> Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as i64);
     let mut cells: HashMap<(i32, i64), i64, hashbrown::DefaultHashBuilder> = HashMap::default();
@@ -109,7 +112,7 @@ async fn add(write: &mut Write<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Drops what nobody who watches looks at any more: all but the last day of these partitions.
+/// Deletes cells of these partitions that are older than a day. The dashboard does not show them.
 async fn sweep(transaction: &Transaction<'_>, partitions: &[i32]) -> Result<()> {
     transaction
         .execute(
@@ -118,7 +121,7 @@ async fn sweep(transaction: &Transaction<'_>, partitions: &[i32]) -> Result<()> 
             &[&partitions],
         )
         .await
-        .map_err(Error::postgres("sweeping latency_minute"))?;
+        .map_err(Error::postgres("deleting old cells of latency_minute"))?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Tables that are made of each batch's rows, in the batch's own transaction.
+//! Defines derived tables, which each batch updates from its rows in its own transaction.
 
 pub(super) mod latency;
 pub(crate) mod rejected;
@@ -16,45 +16,47 @@ use super::statements::Statements;
 use super::table::Table;
 use crate::error::Result;
 
-/// What a batch brings, in its own transaction.
+/// Holds what a derived table needs to add a batch.
 #[allow(missing_debug_implementations, reason = "the driver's transaction has none")]
 pub struct Write<'w> {
-    /// The batch's transaction, which holds its rows already.
+    /// The batch's transaction, which has already inserted the batch's rows into `orders`.
     pub transaction: &'w Transaction<'w>,
-    /// Statements that the session has prepared.
+    /// The session's prepared statements.
     pub statements: &'w mut Statements,
-    /// Whose messages these are.
+    /// The consumer group and the topic of the messages.
     pub source: &'w Source,
-    /// The batch, with what became of each row: [`Batch::stored`], [`Batch::kept`].
+    /// The batch, with the outcome of each message: [`Batch::stored`], [`Batch::kept`].
     pub batch: &'w Batch,
 }
 
-/// What a recount reads.
+/// Holds what a recount reads.
 #[allow(missing_debug_implementations, reason = "the driver's transaction has none")]
 pub struct Snapshot<'s> {
-    /// A transaction with one snapshot.
+    /// A transaction with one snapshot for all of its statements.
     pub transaction: &'s Transaction<'s>,
-    /// The minute before which `orders` has no rows any more, where old ones are deleted; as SQL writes a TIMESTAMP.
+    /// The first minute of which `orders` still has rows, if older rows were deleted, as SQL writes a TIMESTAMP. None
+    /// if all rows are there.
     pub since: Option<String>,
 }
 
-/// What a recount of a derived table found.
+/// The result of recounting a derived table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recount {
-    /// Cells that were compared.
+    /// The number of cells that were compared.
     pub cells: i64,
-    /// What disagrees, each with both figures.
+    /// Descriptions of the differences, each with both figures.
     pub problems: Vec<String>,
 }
 
-/// A table that is made of each batch's rows, in the batch's own transaction.
+/// A table that each batch updates from its rows, in its own transaction.
 pub trait Derived: Debug + Send + Sync {
-    /// The table.
+    /// Describes the table.
     fn table(&self) -> Table;
 
-    /// Adds what a batch brings.
+    /// Adds a batch to the table. An error rolls the whole batch back.
     fn apply<'w>(&'w self, write: &'w mut Write<'_>) -> BoxFuture<'w, Result<()>>;
 
-    /// Compares it with a recount by plain SQL; nothing where no row says how it came to be.
+    /// Compares the table with a recount by plain SQL. Returns an empty [`Recount`] if no other table has what is
+    /// needed to recount this one.
     fn recount<'w>(&'w self, snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>>;
 }

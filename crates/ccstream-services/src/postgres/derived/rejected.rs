@@ -1,4 +1,4 @@
-//! `rejected_events`: keeping messages, in the batch's own transaction, and reading what was kept.
+//! Stores dead letters in `rejected_events`, in the batch's own transaction, and reads them.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::postgres::derived::rejected_counts::add_replayed;
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
 use crate::postgres::table::{OwnColumn, Table};
 
-/// What is kept of a key or payload.
-const HEAD: &str = "card numbers masked; the first 65,536 bytes of it";
+/// The comment of the columns with keys and payloads.
+const HEAD: &str = "its first 65,536 bytes, card numbers masked";
 
 const TABLE: Table = Table {
     name: "rejected_events",
-    comment: "ccstream: messages that are no valid transaction, as they came (card numbers masked), and why",
+    comment: "ccstream: dead letters: messages that could not be stored, as they came (card numbers masked), and why",
     columns: &[
         OwnColumn::new("id", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
         OwnColumn::new("consumer_group", "TEXT NOT NULL"),
@@ -32,17 +32,17 @@ const TABLE: Table = Table {
         OwnColumn::new("detail", "TEXT NOT NULL"),
         OwnColumn::new("rejected_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
         OwnColumn::new("replayed_at", "TIMESTAMPTZ"),
-        OwnColumn::new("key_bytes", "BIGINT").meaning("the length of the whole key"),
-        OwnColumn::new("key_sha256", "BYTEA").meaning("of the whole key, masked"),
-        OwnColumn::new("payload_bytes", "BIGINT").meaning("the length of the whole payload"),
-        OwnColumn::new("payload_sha256", "BYTEA").meaning("of the whole payload, masked"),
+        OwnColumn::new("key_bytes", "BIGINT").meaning("length of the whole key"),
+        OwnColumn::new("key_sha256", "BYTEA").meaning("SHA-256 of the whole key, card numbers masked"),
+        OwnColumn::new("payload_bytes", "BIGINT").meaning("length of the whole payload"),
+        OwnColumn::new("payload_sha256", "BYTEA").meaning("SHA-256 of the whole payload, card numbers masked"),
         OwnColumn::new("partial", "BOOLEAN NOT NULL DEFAULT false")
-            .meaning("key or payload is longer than what is kept: it cannot be replayed"),
+            .meaning("key or payload is longer than what is stored here, so it cannot be replayed"),
     ],
     ..Table::USUAL
 };
 
-/// `rejected_events`.
+/// The derived table `rejected_events`.
 #[derive(Debug)]
 pub(crate) struct Rejected;
 
@@ -60,7 +60,7 @@ impl Derived for Rejected {
     }
 }
 
-/// Keys or payloads, as columns.
+/// Holds keys or payloads as columns.
 #[derive(Default)]
 struct Parts<'b> {
     heads: Vec<Option<&'b [u8]>>,
@@ -93,7 +93,7 @@ async fn keep(write: &mut Write<'_>) -> Result<()> {
     let masked: Vec<bool> = messages.iter().map(|message| message.is_masked()).collect();
     let partial: Vec<bool> = messages.iter().map(|message| message.is_partial()).collect();
     let reasons: Vec<&str> = messages.iter().map(|message| message.rejection.reason.as_str()).collect();
-    // PostgreSQL's text cannot hold NUL; a detail that quotes one shows its escape.
+    // PostgreSQL's TEXT cannot hold NUL. A detail that quotes one has its escape sequence instead.
     let details: Vec<String> = messages.iter().map(|message| message.rejection.detail.replace('\0', "\\0")).collect();
     let source = write.source;
     let kept = write
@@ -123,19 +123,20 @@ async fn keep(write: &mut Write<'_>) -> Result<()> {
             ],
         )
         .await
-        .map_err(Error::postgres("keeping rejected messages"))?;
+        .map_err(Error::postgres("storing dead letters"))?;
     if kept != messages.len() as u64 {
-        return Err(Error::inconsistent(format!("{} rejected messages became {kept} rows", messages.len())));
+        return Err(Error::inconsistent(format!("{} dead letters became {kept} rows", messages.len())));
     }
     Ok(())
 }
 
-/// Compares each partition's counter with the rows that are there.
+/// Compares each partition's counter of rejected messages with the rows of `rejected_events`.
 async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     let rows = snapshot
         .transaction
         .query_typed(
-            "SELECT format('group %s, topic %s, partition %s: rejected %s but %s rows in rejected_events',
+            "SELECT format('group %s, topic %s, partition %s: kafka_offsets counts %s rejected messages, but '
+                           'rejected_events has %s',
                            o.consumer_group, o.topic, o.partition, o.rejected, coalesce(r.kept, 0))
              FROM kafka_offsets o LEFT JOIN (
                  SELECT consumer_group, topic, kafka_partition, count(*) AS kept FROM rejected_events GROUP BY 1, 2, 3
@@ -149,57 +150,58 @@ async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     Ok(Recount { cells: 0, problems: rows.iter().map(|row| row.get(0)).collect() })
 }
 
-/// A kept message.
+/// A dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptMessage {
-    /// Its number in `rejected_events`.
+    /// The dead letter's id in `rejected_events`.
     pub id: i64,
-    /// Where it came from.
+    /// The topic from which the message came.
     pub topic: String,
-    /// Its partition.
+    /// The message's partition.
     pub partition: i32,
-    /// Its offset.
+    /// The message's offset.
     pub offset: i64,
-    /// Its key, card numbers masked, as far as it was asked for.
+    /// The first bytes of the key, card numbers masked, up to [`Selection::max_bytes`]; None without a key.
     pub key: Option<Vec<u8>>,
-    /// The length of the whole key.
+    /// The length of the whole key in bytes; None without a key.
     pub key_bytes: Option<i64>,
-    /// Its payload, card numbers masked, as far as it was asked for; None for a tombstone.
+    /// The first bytes of the payload, card numbers masked, up to [`Selection::max_bytes`]; None for a tombstone.
     pub payload: Option<Vec<u8>>,
-    /// The length of the whole payload.
+    /// The length of the whole payload in bytes; None for a tombstone.
     pub payload_bytes: Option<i64>,
-    /// The SHA-256 of the whole payload, masked; None for a tombstone, and for those that earlier versions stored.
+    /// The SHA-256 of the whole payload, card numbers masked. None for a tombstone, and for messages that an earlier
+    /// version stored without it.
     pub payload_sha256: Option<Vec<u8>>,
-    /// Whether a card number was masked.
+    /// Whether a card number was masked. Such a message cannot be replayed.
     pub masked: bool,
-    /// Whether the table holds only the head of key or payload.
+    /// Whether only the first bytes of key or payload are stored. Such a message cannot be replayed.
     pub partial: bool,
-    /// Why it was rejected.
+    /// The reason for the rejection, a stable word such as `missing_field`.
     pub reason: String,
-    /// The same for a person.
+    /// The reason for the rejection in detail, for a person.
     pub detail: String,
-    /// When, as PostgreSQL writes it.
+    /// The time of the rejection to the second, as PostgreSQL writes a TIMESTAMPTZ.
     pub rejected_at: String,
-    /// When it was sent again, if it was.
+    /// The time at which it was replayed; None if it was not.
     pub replayed_at: Option<String>,
 }
 
-/// Which kept messages.
+/// Selects dead letters. The default selects all.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// Only this one.
+    /// Selects only the dead letter with this id.
     pub id: Option<i64>,
-    /// Only those of this reason.
+    /// Selects only dead letters with this reason.
     pub reason: Option<String>,
-    /// At most this number, the newest.
+    /// Selects at most this number of dead letters, the newest.
     pub limit: Option<i64>,
-    /// The most bytes of each key and payload; all that are kept where there is none.
+    /// The maximum number of bytes of each key and payload; None for all that are stored.
     pub max_bytes: Option<i64>,
 }
 
-/// The selected messages, the newest first.
+/// Returns the selected dead letters, newest first.
 pub(crate) async fn select(reading: &Transaction<'_>, selection: &Selection) -> Result<Vec<KeptMessage>> {
-    // Earlier versions kept whole whatever came.
+    // Earlier versions stored keys and payloads of any length.
     let most = MAX_KEPT_BYTES as i64;
     let max_bytes = selection.max_bytes.map_or(most, |bytes| bytes.clamp(0, most)) as i32;
     let rows = reading
@@ -240,15 +242,15 @@ pub(crate) async fn select(reading: &Transaction<'_>, selection: &Selection) -> 
     Ok(rows.iter().map(message).collect())
 }
 
-/// The condition of dead letters that can be replayed, whole and not masked.
+/// SQL condition: whether a dead letter can be replayed, because it is complete and nothing in it was masked.
 const SENDABLE: &str = "NOT masked AND NOT partial AND payload IS NOT NULL";
 
-/// Selected dead letters that are not to be replayed.
+/// Counts selected dead letters that a replay leaves out, by the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeftOut {
     /// A card number in them was masked.
     pub(crate) masked: i64,
-    /// Only a part of them is kept.
+    /// Only their first bytes are stored.
     pub(crate) partial: i64,
     /// They have no payload.
     pub(crate) empty: i64,
@@ -256,7 +258,7 @@ pub(crate) struct LeftOut {
     pub(crate) replayed: i64,
 }
 
-/// Counts the selected dead letters that are not to be replayed; with the number of the newest there is.
+/// Counts the selected dead letters that a replay leaves out. Also returns the id of the newest selected one.
 pub(crate) async fn count_left_out(reading: &Transaction<'_>, selection: &Selection) -> Result<(LeftOut, i64)> {
     let sql = format!(
         "SELECT count(*) FILTER (WHERE masked),
@@ -272,10 +274,11 @@ pub(crate) async fn count_left_out(reading: &Transaction<'_>, selection: &Select
     Ok((left_out, row.get(4)))
 }
 
-/// A message that can be sent again: its number, topic, key and payload.
+/// A dead letter to replay: its id, topic, key and payload.
 pub(crate) type Sendable = (i64, String, Option<Vec<u8>>, Vec<u8>);
 
-/// The next selected messages that can be sent again, oldest first: after one and up to another, at most `limit`.
+/// Returns the next selected dead letters to replay, oldest first: those with ids above `after` and up to `to`, at most
+/// `limit`.
 pub(crate) async fn sendable(
     reading: &Transaction<'_>,
     selection: &Selection,
@@ -297,9 +300,9 @@ pub(crate) async fn sendable(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect())
 }
 
-/// Notes that messages were sent again.
+/// Records that dead letters were replayed.
 pub(crate) async fn mark_replayed(client: &mut Client, ids: &[i64]) -> Result<()> {
-    let step = || Error::postgres("noting what was sent again");
+    let step = || Error::postgres("recording replayed messages");
     let transaction = client.transaction().await.map_err(step())?;
     let marked = transaction
         .query_typed(

@@ -1,5 +1,5 @@
-//! `rejected_counts`: how many messages were rejected by reason, carried forward in the batch's own transaction, so that
-//! nobody has to count them.
+//! Counts dead letters by reason in `rejected_counts`. Each batch updates the counts in its own transaction, so that
+//! readers need not count `rejected_events`.
 
 use std::collections::BTreeMap;
 
@@ -18,25 +18,26 @@ FROM rejected_events GROUP BY 1, 2, 3, 4;";
 
 const TABLE: Table = Table {
     name: "rejected_counts",
-    comment: "ccstream: messages of rejected_events, counted, exact at every commit",
+    comment: "ccstream: number of dead letters in rejected_events by reason, exact at every commit",
     columns: &[
         OwnColumn::new("consumer_group", "TEXT NOT NULL"),
         OwnColumn::new("topic", "TEXT NOT NULL"),
         OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
         OwnColumn::new("reason", "TEXT NOT NULL"),
         OwnColumn::new("count", "BIGINT NOT NULL"),
-        OwnColumn::new("masked", "BIGINT NOT NULL").meaning("with a masked card number: they cannot be replayed"),
+        OwnColumn::new("masked", "BIGINT NOT NULL")
+            .meaning("those with a masked card number, which cannot be replayed"),
         OwnColumn::new("partial", "BIGINT NOT NULL")
-            .meaning("kept in part, for their size, and not masked: they cannot be replayed"),
-        OwnColumn::new("replayed", "BIGINT NOT NULL").meaning("that were replayed"),
-        OwnColumn::new("last_at", "TIMESTAMPTZ NOT NULL").meaning("when the last one was rejected"),
+            .meaning("those not masked but too large to be stored whole, which cannot be replayed"),
+        OwnColumn::new("replayed", "BIGINT NOT NULL").meaning("those that were replayed"),
+        OwnColumn::new("last_at", "TIMESTAMPTZ NOT NULL").meaning("time of the last rejection"),
     ],
     constraints: &["PRIMARY KEY (consumer_group, topic, kafka_partition, reason)"],
     fill: Some(|| FILL.to_owned()),
     ..Table::USUAL
 };
 
-/// `rejected_counts`.
+/// The derived table `rejected_counts`.
 #[derive(Debug)]
 pub(crate) struct RejectedCounts;
 
@@ -54,7 +55,8 @@ impl Derived for RejectedCounts {
     }
 }
 
-/// Adds the batch's kept messages, in the order of their cells: who updates several always does so in this order.
+/// Adds the batch's dead letters, in the order of the table's keys: transactions that update several rows in one order
+/// cannot deadlock.
 async fn add(write: &mut Write<'_>) -> Result<()> {
     let mut cells: BTreeMap<(i32, &str), (i64, i64, i64)> = BTreeMap::new();
     for message in write.batch.kept() {
@@ -86,11 +88,11 @@ async fn add(write: &mut Write<'_>) -> Result<()> {
             &[&write.source.group, &write.source.topic, &partitions, &reasons, &counts, &masked, &partial],
         )
         .await
-        .map_err(Error::postgres("counting rejected messages"))?;
+        .map_err(Error::postgres("counting dead letters"))?;
     Ok(())
 }
 
-/// Adds messages that were replayed, by group, topic, partition and reason.
+/// Adds replayed messages to the counts of their group, topic, partition and reason.
 pub(super) async fn add_replayed(
     transaction: &Transaction<'_>,
     cells: &BTreeMap<(String, String, i32, String), i64>,
@@ -114,12 +116,13 @@ pub(super) async fn add_replayed(
     Ok(())
 }
 
-/// Compares it with the messages that are there.
+/// Compares the counts with the rows of `rejected_events`.
 async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     let rows = snapshot
         .transaction
         .query_typed(
-            "SELECT format('rejected_counts: group %s, topic %s, partition %s, reason %s: %s but %s', consumer_group,
+            "SELECT format('group %s, topic %s, partition %s, reason %s: rejected_counts has %s, rejected_events has %s '
+                           '(count, masked, partial, replayed)', consumer_group,
                            topic, kafka_partition, reason, coalesce(c.figures::text, 'nothing'),
                            coalesce(r.figures::text, 'nothing')), c.figures IS DISTINCT FROM r.figures
              FROM (SELECT consumer_group, topic, kafka_partition, reason,
@@ -139,24 +142,24 @@ async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     Ok(Recount { cells: rows.len() as i64, problems: wrong.map(|row| row.get(0)).collect() })
 }
 
-/// How many messages of one reason are kept.
+/// Counts the dead letters with one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReasonCount {
-    /// The reason.
+    /// The reason for the rejection.
     pub reason: String,
-    /// How many are kept.
+    /// The number of dead letters.
     pub count: i64,
-    /// How many of them were sent again.
+    /// The number of dead letters that were replayed.
     pub replayed: i64,
-    /// How many hold a masked card number, and so cannot be.
+    /// The number of dead letters with a masked card number, which cannot be replayed.
     pub masked: i64,
-    /// How many others are kept in part, and so cannot be.
+    /// The number of other dead letters that were too large to be stored whole, which cannot be replayed.
     pub partial: i64,
-    /// When the last one came, as PostgreSQL writes it.
+    /// The time of the last rejection to the second, as PostgreSQL writes a TIMESTAMPTZ.
     pub last: String,
 }
 
-/// Counts by reason, the most frequent first.
+/// Reads the counts by reason, the most frequent first.
 pub(crate) async fn count(reading: &Transaction<'_>) -> Result<Vec<ReasonCount>> {
     let rows = reading
         .query_typed(

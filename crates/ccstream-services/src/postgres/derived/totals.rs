@@ -1,4 +1,4 @@
-//! The totals by minute, carried forward in the batch's own transaction.
+//! Maintains the totals by minute in `kpi_minute`. Each batch adds its rows in its own transaction.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -12,15 +12,15 @@ use crate::error::{Error, Result};
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
 use crate::postgres::table::{OwnColumn, Table, Upgrade};
 
-/// The most cells of a minute and partition. Whoever may send messages chooses currencies and statuses; minutes are bounded
-/// by time alone.
+/// The maximum number of cells for a minute and partition. It bounds the table, because senders choose currencies and
+/// statuses freely; the number of minutes is bounded by time.
 const MOST_CELLS: i64 = 64;
-/// The cell of all that finds no room: currency and status.
+/// Currency and status of the cell that counts all pairs beyond [`MOST_CELLS`].
 const OTHERS: (&str, &str) = ("", "(others)");
 
-/// Earlier versions had a cell for each spelling of a currency.
+/// Merges cells of earlier versions, which had one for each spelling of a currency.
 const MERGE_CURRENCIES: Upgrade = Upgrade {
-    what: "merging the currencies of kpi_minute that differ in case alone",
+    what: "merging currencies of kpi_minute that differ only in case",
     is_needed: "SELECT NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass('kpi_minute')
                                    AND conname = 'kpi_minute_currency')",
     statements: "\
@@ -42,13 +42,13 @@ const TABLE: Table = Table {
     comment: "ccstream: totals of orders.value by minute (UTC), exact at every commit; an absent currency or \
               status is empty",
     columns: &[
-        OwnColumn::new("minute", "TIMESTAMP NOT NULL").meaning("begin of the minute of orders.timestamp, UTC"),
+        OwnColumn::new("minute", "TIMESTAMP NOT NULL").meaning("start of the minute of orders.timestamp, UTC"),
         OwnColumn::new("currency", "VARCHAR(3) NOT NULL")
-            .meaning("in capitals; empty where the one that was sent is absent or not three letters"),
+            .meaning("in capitals; empty if the message had none, or one that is not three letters"),
         OwnColumn::new("status", "VARCHAR(50) NOT NULL"),
         OwnColumn::new("kafka_partition", "INTEGER NOT NULL")
-            .meaning("add these up: each consumer writes cells of its own partitions"),
-        OwnColumn::new("count", "BIGINT NOT NULL").meaning("transactions"),
+            .meaning("sum over all partitions for a total; each consumer writes only cells of its own partitions"),
+        OwnColumn::new("count", "BIGINT NOT NULL").meaning("number of transactions"),
         OwnColumn::new("sum", "NUMERIC(20,2) NOT NULL")
             .meaning("sum of value in this currency; its mean is sum(sum) / sum(count)"),
         OwnColumn::new("min", "NUMERIC(10,2) NOT NULL").meaning("the smallest value"),
@@ -64,7 +64,7 @@ const TABLE: Table = Table {
     ..Table::USUAL
 };
 
-/// `kpi_minute`.
+/// The derived table `kpi_minute`.
 #[derive(Debug)]
 pub(crate) struct Totals;
 
@@ -82,10 +82,11 @@ impl Derived for Totals {
     }
 }
 
-/// The key of a cell: minute, place in the batch's labels, partition.
+/// The key of a cell: the minute since 1970 UTC, the index of the currency and status in the batch's labels, and the
+/// partition.
 type CellKey = (i32, u32, i32);
 
-/// One cell's share of a batch, in cents.
+/// A batch's contribution to one cell. Amounts are in cents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cell {
     count: i64,
@@ -94,9 +95,10 @@ struct Cell {
     max: i64,
 }
 
-/// The stored rows' totals by minute, currency, status and partition, in that order of keys.
+/// Totals the stored rows by minute, currency and status, and partition.
 fn cells(batch: &Batch) -> BTreeMap<CellKey, Cell> {
-    // PostgreSQL waits meanwhile: hashed first, then put in order.
+    // PostgreSQL waits meanwhile. Hashing first and sorting the few cells afterwards is faster than a B-tree for each
+    // row.
     let mut cells: HashMap<CellKey, Cell, hashbrown::DefaultHashBuilder> = HashMap::default();
     for row in batch.stored() {
         let cents = row.value().0;
@@ -110,9 +112,12 @@ fn cells(batch: &Batch) -> BTreeMap<CellKey, Cell> {
     cells.into_iter().collect()
 }
 
-/// Adds `$1..$8`: minutes, currencies, statuses, partitions, counts, and sums, least and greatest amounts in cents, which
-/// become NUMERIC by an exact division. A pair that has a cell is added to it, whatever else there is; of the others as
-/// many get one as there is room for, those with most rows first. A partition's cells are written by its owner alone.
+/// The statement that adds a batch's cells. `$1` to `$8` are minutes, currencies, statuses, partitions, counts, and the
+/// sums, minima and maxima in cents, which an exact division converts to NUMERIC.
+///
+/// A pair of currency and status that already has a cell is added to it. Of the other pairs, those with the most rows
+/// get new cells until there are [`MOST_CELLS`]; the rest is added to [`OTHERS`]. Counting cells needs no lock, because
+/// only a partition's owner writes its cells.
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let (currency, status) = OTHERS;
     let room = MOST_CELLS - 1;
@@ -152,7 +157,7 @@ static ADD: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Adds the batch's rows, a handful of cells, in the order of their keys.
+/// Adds the batch's rows, which make only a few cells, in the order of the cells' keys.
 async fn add(write: &mut Write<'_>) -> Result<()> {
     let cells = cells(write.batch);
     if cells.is_empty() {
@@ -182,7 +187,7 @@ async fn add(write: &mut Write<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The query of every pair's totals by minute and partition, however many these are.
+/// Returns the query that totals `orders` by minute, currency, status and partition, without [`MOST_CELLS`] as a limit.
 fn cells_of_orders() -> String {
     format!(
         "SELECT date_trunc('minute', timestamp) AS minute, coalesce({currency}, '') AS currency,
@@ -192,7 +197,7 @@ fn cells_of_orders() -> String {
     )
 }
 
-/// The statement that fills a new table from `orders`.
+/// Returns the statement that fills a new table from `orders`.
 fn fill() -> String {
     let ((currency, status), room) = (OTHERS, MOST_CELLS - 1);
     format!(
@@ -210,7 +215,7 @@ fn fill() -> String {
     )
 }
 
-/// Cells that are there equal the recount; the rows of pairs that have none add up to [`OTHERS`].
+/// Compares the cells with a recount of `orders`. Rows of pairs without a cell have to add up to the cell [`OTHERS`].
 async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     let step = || Error::postgres("recounting kpi_minute");
     let since = snapshot.since.as_deref().unwrap_or("-infinity");
@@ -240,7 +245,7 @@ async fn recount(snapshot: &Snapshot<'_>) -> Result<Recount> {
     let differing = snapshot.transaction.query_typed(&sql, &[]).await.map_err(step())?;
     let problems = differing.first().map(|row| {
         let (first, cells): (String, i64) = (row.get(0), row.get(1));
-        format!("kpi_minute differs in {cells} cells, the first at {first}")
+        format!("kpi_minute differs from orders in {cells} cells, the first at {first}")
     });
     Ok(Recount { cells: count.get(0), problems: problems.into_iter().collect() })
 }

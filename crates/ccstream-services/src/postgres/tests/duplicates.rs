@@ -1,4 +1,4 @@
-//! Rows that are there already.
+//! Tests of rows whose ids are already in `orders`.
 
 use super::insert::{CLEAN_BATCHES, Caution};
 use super::*;
@@ -13,14 +13,14 @@ fn duplicates_are_counted_and_rows_unchanged() {
     let (mut store, positions) = sandbox.ready();
     let positions = sandbox.write(&mut store, &mut batch_of(&positions, &["a", "b", "a"]));
     assert_eq!((positions[&0].counters, store.caution), (counters(3, 2, 1, 0), Caution::default()));
-    // COPY meets "b"; from here on ids are looked up first.
+    // COPY fails because of "b". From now on, ids are queried before the COPY.
     let mut positions = sandbox.write(&mut store, &mut batch_of(&positions, &["b", "c"]));
     assert_eq!((positions[&0].counters, store.caution), (counters(5, 3, 2, 0), Caution::BatchesToGo(CLEAN_BATCHES)));
     for round in 0..i64::from(CLEAN_BATCHES) {
         positions = sandbox.write(&mut store, &mut batch_of(&positions, &[leak(format!("d{round}"))]));
     }
     assert_eq!(store.caution, Caution::default());
-    // Below the greatest id, between others, and above it.
+    // These ids are below the greatest id, between others, and above it.
     positions = sandbox.write(&mut store, &mut batch_of(&positions, &["a", "aa", "d19", "z"]));
     assert_eq!((positions[&0].counters, store.caution), (counters(29, 25, 4, 0), Caution::BatchesToGo(CLEAN_BATCHES)));
     positions = sandbox.write(&mut store, &mut batch_of(&positions, &["a", "aa", "z"]));
@@ -30,7 +30,7 @@ fn duplicates_are_counted_and_rows_unchanged() {
 }
 
 #[test]
-fn a_key_that_another_transaction_brings_meanwhile_is_a_duplicate() {
+fn a_key_that_another_transaction_inserts_meanwhile_is_a_duplicate() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     for wary in [0, 1] {
@@ -43,7 +43,7 @@ fn a_key_that_another_transaction_brings_meanwhile_is_a_duplicate() {
             if wary == 0 { positions.clone() } else { sandbox.take_over(&mut store, &Origin::default()).positions };
         let mut batch = batch_of(&at, ids);
         batch.seal();
-        // The lookup does not see the other's row; COPY waits for it.
+        // The query of ids does not see the other transaction's row. The COPY waits for that transaction.
         let write = store.write(&mut batch);
         let commit = async {
             let watch = sandbox_waits(&sandbox).await;
@@ -59,7 +59,7 @@ fn a_key_that_another_transaction_brings_meanwhile_is_a_duplicate() {
     assert_eq!((report.foreign_rows, report.problems), (2, vec![]));
 }
 
-/// Waits until a session of this sandbox waits for another's transaction.
+/// Waits until some session waits for another session's transaction. Returns false if none does within 5 s.
 async fn sandbox_waits(sandbox: &Sandbox) -> bool {
     let client = connect::connect(&sandbox.url).await.unwrap();
     for _ in 0..500 {
@@ -73,7 +73,7 @@ async fn sandbox_waits(sandbox: &Sandbox) -> bool {
 }
 
 #[test]
-fn always_by_way_of_the_staging_table_counts_the_same() {
+fn always_staging_yields_equal_counts() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     store.caution = Caution::AlwaysStage;
@@ -84,7 +84,7 @@ fn always_by_way_of_the_staging_table_counts_the_same() {
 }
 
 #[test]
-fn ids_are_looked_up_by_the_key_in_a_table_without_statistics() {
+fn ids_are_queried_by_the_key_in_a_table_without_statistics() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     sandbox.write(&mut store, &mut batch_of(&positions, &["a", "b"]));

@@ -1,4 +1,4 @@
-//! Every way in which the driver fails: which is waited for, and the exit status of the others.
+//! Tests of every way in which the driver fails: whether the failure is retriable, and its exit status.
 
 use bytes::Bytes;
 use futures_util::SinkExt;
@@ -9,13 +9,13 @@ use super::*;
 use crate::postgres::connect::{connect_with, connect_within, set};
 use Step::{Close, Read, Reset, Send, Startup};
 
-/// Whether a failure is retriable, and the exit status.
+/// Holds whether a failure is retriable, and its exit status.
 type Verdict = (bool, u8);
 const WAITED_FOR: Verdict = (true, 4);
 const REFUSED: Verdict = (false, 4);
 const BROKEN: Verdict = (false, 70);
 
-/// What a client does until it fails.
+/// The operation in which a client fails.
 #[derive(Debug, Clone, Copy)]
 enum Work {
     Connect,
@@ -26,22 +26,22 @@ enum Work {
 
 type Case = (Work, Vec<Step>);
 
-/// A server that answers the startup packet like this.
+/// A case in which the server answers the startup packet with these steps.
 fn at_login(answer: impl IntoIterator<Item = Step>) -> Case {
     (Work::Connect, [Startup].into_iter().chain(answer).collect())
 }
 
-/// A server that answers the request for TLS like this.
+/// A case in which the server answers the request for TLS with these steps.
 fn at_tls(answer: impl IntoIterator<Item = Step>) -> Case {
     (Work::ConnectByTls, [Startup].into_iter().chain(answer).collect())
 }
 
-/// A server that answers the preparation of a query like this.
+/// A case in which the server answers the preparation of a query with these steps.
 fn at_query(answer: impl IntoIterator<Item = Step>) -> Case {
     (Work::Query, login().into_iter().chain([Read(b'S')]).chain(answer).collect())
 }
 
-/// A server that describes a query's column, and answers with these messages.
+/// A case in which the server describes a query's only column, and answers with these messages.
 fn at_rows(name: &[u8], kind: &Type, messages: &[Vec<u8>]) -> Case {
     let column = [name, b"\0", &[0; 6], &kind.oid().to_be_bytes(), &[255; 2], &[255; 4], &[0; 2]].concat();
     let description = message(b'T', &[&[0, 1], column.as_slice()].concat());
@@ -50,7 +50,7 @@ fn at_rows(name: &[u8], kind: &Type, messages: &[Vec<u8>]) -> Case {
     at_query([Send(prepared(description)), Read(b'S'), Send(rows)])
 }
 
-/// A server that begins a COPY, reads some of the data, and goes on like this.
+/// A case in which the server begins a COPY, reads some of the data, and continues with these steps.
 fn at_copy(answer: impl IntoIterator<Item = Step>) -> Case {
     let begun = Send([message(b'2', b""), message(b'G', &[0; 3])].concat());
     let (_, mut script) = at_query([Send(prepared(message(b'n', b""))), Read(b'S'), begun, Read(b'd')]);
@@ -58,7 +58,7 @@ fn at_copy(answer: impl IntoIterator<Item = Step>) -> Case {
     (Work::CopyIn, script)
 }
 
-/// The answer to the preparation of a statement without parameters.
+/// Builds the answer to the preparation of a statement without parameters.
 fn prepared(description: Vec<u8>) -> Vec<u8> {
     [message(b'1', b""), message(b't', &[0; 2]), description, message(b'Z', b"I")].concat()
 }
@@ -72,7 +72,7 @@ fn row(values: &[&[u8]]) -> Vec<u8> {
     message(b'D', &body)
 }
 
-/// Works until it fails.
+/// Runs the operation and returns its error.
 async fn fail(work: Work, url: &DatabaseUrl) -> Error {
     if matches!(work, Work::Connect | Work::ConnectByTls) {
         return connect_within(url, Duration::from_millis(500)).await.unwrap_err();
@@ -94,7 +94,7 @@ async fn copy(client: &Client) -> Result<(), tokio_postgres::Error> {
     }
 }
 
-/// What is wrong with an error's verdict, if anything is.
+/// Compares an error's verdict with the expected one. Returns a description if they differ.
 fn check(name: &str, error: &Error, verdict: Verdict) -> Option<String> {
     let found = (error.is_retriable(), error.exit_code());
     let is_right = found == verdict && !error.chain().contains("secret");
@@ -102,7 +102,7 @@ fn check(name: &str, error: &Error, verdict: Verdict) -> Option<String> {
 }
 
 #[test]
-fn a_failed_connection_is_waited_for_and_a_bad_answer_is_not() {
+fn a_failed_connection_is_retriable_and_a_bad_answer_is_not() {
     let garbage = || Send(vec![0xff; 64]);
     let cases = [
         ("reset at once", (Work::Connect, vec![Reset]), WAITED_FOR),
@@ -115,7 +115,7 @@ fn a_failed_connection_is_waited_for_and_a_bad_answer_is_not() {
         ("no such database", at_login([Send(fatal("3D000", "no"))]), REFUSED),
         ("garbage for a login", at_login([garbage()]), REFUSED),
         ("a row for a login", at_login([Send(row(&[]))]), REFUSED),
-        // The driver cannot tell this from a connection that is closed.
+        // The driver cannot distinguish this from a closed connection.
         ("a login cut short", at_login([Send(message(b'R', &[0]))]), WAITED_FOR),
         ("a login by Kerberos", at_login([Send(message(b'R', &[0, 0, 0, 2]))]), REFUSED),
         ("TLS reset", at_tls([Send(b"S".into()), Reset]), WAITED_FOR),
@@ -158,7 +158,7 @@ fn a_failed_connection_is_waited_for_and_a_bad_answer_is_not() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_waited_for() {
+fn an_unreachable_server_is_retriable() {
     let runtime = crate::runtime().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for host in [format!("127.0.0.1:{port}"), "nowhere.invalid".into()] {

@@ -1,11 +1,11 @@
-//! Who may write, and from where.
+//! Tests of the fence, which decides whether a consumer may write a batch.
 
 use std::time::Instant;
 
 use super::*;
 
 #[test]
-fn a_partition_taken_over_is_refused_to_the_one_before() {
+fn the_previous_owner_of_a_partition_is_refused() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut before, old) = sandbox.ready();
     let (mut after, new) = sandbox.ready();
@@ -17,7 +17,7 @@ fn a_partition_taken_over_is_refused_to_the_one_before() {
 }
 
 #[test]
-fn a_batch_whose_commit_was_not_heard_of_is_found_committed() {
+fn a_batch_whose_commit_was_not_answered_is_found_committed() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     let mut batch = batch_of(&positions, &["a", "b"]);
@@ -28,7 +28,7 @@ fn a_batch_whose_commit_was_not_heard_of_is_found_committed() {
 }
 
 #[test]
-fn a_batch_that_begins_elsewhere_is_refused() {
+fn a_batch_that_does_not_begin_at_the_next_offset_is_refused() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     sandbox.write(&mut store, &mut batch_of(&positions, &["a", "b", "c"]));
@@ -53,7 +53,7 @@ fn another_cluster_or_topic_is_read_from_its_beginning() {
         (origin(one, one), origin(two, one), Some(Restart::Cluster)),
         (origin(one, one), origin(one, two), Some(Restart::Topic)),
         (origin(one, one), origin(two, two), Some(Restart::Cluster)),
-        // What is not known says nothing.
+        // An unknown id is not a change.
         (origin(None, None), origin(one, one), None),
         (origin(one, one), origin(None, None), None),
         (origin(one, None), origin(one, two), None),
@@ -68,7 +68,7 @@ fn another_cluster_or_topic_is_read_from_its_beginning() {
         assert_eq!(taken.positions[&0].next_offset, i64::from(expected.is_none()));
         let positions = sandbox.write(&mut store, &mut batch_of(&taken.positions, &["a", "b"]));
         assert_eq!((positions[&0].counters.stored, positions[&0].counters.duplicate), (2, 1));
-        // What is known stays known.
+        // A known id is kept while the present one is unknown.
         let last = sandbox.take_over(&mut store, &origin(None, None));
         assert!(last.restarted.is_empty());
         sandbox.verify();
@@ -98,7 +98,7 @@ fn a_gap_is_counted_as_missing_and_not_as_consumed() {
     sandbox.verify();
 }
 
-/// A session that holds the offset rows' locks and does nothing more.
+/// Opens a session that locks the offset rows and then does nothing.
 fn hold(sandbox: &Sandbox, mark: Option<i64>) -> Client {
     let client = sandbox.client();
     sandbox.runtime.block_on(async {
@@ -111,7 +111,7 @@ fn hold(sandbox: &Sandbox, mark: Option<i64>) -> Client {
 }
 
 #[test]
-fn a_consumer_that_keeps_the_lock_is_ended_and_nobody_else() {
+fn only_a_consumer_that_holds_the_lock_is_ended() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, _) = sandbox.ready();
     for mark in [Some(blockers::MARK), Some(blockers::HELPER), None] {
@@ -130,13 +130,13 @@ fn a_consumer_that_keeps_the_lock_is_ended_and_nobody_else() {
 }
 
 #[test]
-fn a_former_session_of_our_own_is_ended_and_the_new_owners_is_not() {
+fn our_own_former_session_is_ended_but_not_the_new_owners() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     let former = hold(&sandbox, Some(blockers::MARK));
     sandbox.write(&mut store, &mut batch_of(&positions, &["a"]));
     assert!(sandbox.runtime.block_on(former.simple_query("SELECT")).is_err());
-    // The partition is another's, who is busy with it: a consumer that comes back late has no right to end it.
+    // Another consumer now owns the partition and has locked it. A consumer that resumes late must not end its session.
     let (_after, _) = sandbox.ready();
     let owner = hold(&sandbox, Some(blockers::MARK));
     let late = Positions::from([(0, Position { next_offset: 1, ..positions[&0] })]);
@@ -148,7 +148,7 @@ fn a_former_session_of_our_own_is_ended_and_the_new_owners_is_not() {
 }
 
 #[test]
-fn a_take_over_that_is_not_wanted_any_more_ends_nobody_and_changes_nothing() {
+fn a_take_over_that_is_no_longer_wanted_ends_nobody_and_changes_nothing() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     let owner = hold(&sandbox, Some(blockers::MARK));

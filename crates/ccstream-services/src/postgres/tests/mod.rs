@@ -1,4 +1,4 @@
-//! On a real PostgreSQL: `CCSTREAM_TEST_DATABASE_URL`, which `make test` sets.
+//! Tests on a real PostgreSQL, at `CCSTREAM_TEST_DATABASE_URL`, which `make test` sets.
 
 mod duplicates;
 mod failures;
@@ -23,18 +23,19 @@ use super::*;
 use ccstream_core::batch::Cursor;
 use ccstream_core::event::{Cents, Micros, Transaction as Event};
 
-/// A schema of its own in the test database; None, with a line that says so, where there is none.
+/// A separate schema in the test database.
 pub(crate) struct Sandbox {
     runtime: Runtime,
     url: DatabaseUrl,
 }
 
 impl Sandbox {
+    /// Creates the schema. Returns None, and prints why, if there is no test database.
     pub(crate) fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Ok(base) = std::env::var("CCSTREAM_TEST_DATABASE_URL") else {
             assert!(std::env::var("CCSTREAM_DEMAND").is_err(), "CCSTREAM_TEST_DATABASE_URL is not set");
-            eprintln!("left out: no CCSTREAM_TEST_DATABASE_URL; `make test` starts a PostgreSQL");
+            eprintln!("skipped: CCSTREAM_TEST_DATABASE_URL is not set; `make test` starts a PostgreSQL");
             return None;
         };
         let runtime = crate::runtime().unwrap();
@@ -44,7 +45,7 @@ impl Sandbox {
         Some(sandbox)
     }
 
-    /// Its schema's name, which no other sandbox has.
+    /// Returns the schema's name, which is unique.
     fn schema(&self) -> String {
         self.url.0.rsplit_once("%3D").unwrap().1.to_owned()
     }
@@ -71,13 +72,13 @@ impl Sandbox {
         self.runtime.block_on(Store::connect(&self.config(), &Tables::default(), &Blame::default())).unwrap()
     }
 
-    /// A store of these tables that may start over.
+    /// Returns a store with these tables that may start over.
     fn store_to_start_over(&self, tables: &Tables) -> Store {
         let config = ConsumerConfig { start_over: true, ..self.config() };
         self.runtime.block_on(Store::connect(&config, tables, &Blame::default())).unwrap()
     }
 
-    /// A store with its tables, and partition 0 taken over.
+    /// Returns a store whose tables exist, with partition 0 taken over.
     fn ready(&self) -> (Store, Positions) {
         let mut store = self.store();
         self.runtime.block_on(store.ensure_schema()).unwrap();
@@ -101,12 +102,12 @@ impl Sandbox {
         }
     }
 
-    /// The exit status of a `verify` that is refused.
+    /// Returns the exit status of a `verify` that fails.
     fn refused_by_verify(&self) -> u8 {
         crate::operate::verify::verify(&self.url, &Tables::default(), false).unwrap_err().exit_code()
     }
 
-    /// `verify` finds nothing.
+    /// Asserts that `verify` finds no problem.
     pub(crate) fn verify(&self) {
         assert_eq!(
             crate::operate::verify::verify(&self.url, &Tables::default(), false).unwrap().problems,
@@ -119,7 +120,7 @@ fn event(id: &str) -> Event<'_> {
     Event::new(id, Micros(60_000_000), Cents(100))
 }
 
-/// A batch of partition 0, which stands there.
+/// Returns a batch of partition 0 that starts at the partition's position.
 fn batch_at(positions: &Positions, events: impl IntoIterator<Item = Event<'static>>) -> Batch {
     let mut batch = Batch::default();
     let mut cursor = Cursor { epoch: positions[&0].epoch, next: positions[&0].next_offset };
@@ -138,7 +139,7 @@ fn counters(consumed: i64, stored: i64, duplicate: i64, rejected: i64) -> Counte
     Counters { consumed, stored, duplicate, rejected, missing: 0 }
 }
 
-/// By how much counters grew.
+/// Computes by how much counters have grown.
 impl std::ops::Sub for Counters {
     type Output = Self;
 

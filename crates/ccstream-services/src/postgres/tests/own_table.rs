@@ -1,5 +1,5 @@
-//! A derived table that this file adds, as a new one would be added: what it is (below), and one entry in the registry.
-//! Schema, batches, a killed session, verify, doctor, grants and starting over then know it.
+//! Adds a derived table as any new one is added: its definition below, and one entry in the registry. The tests check
+//! that the schema step, batches, a killed session, verify, doctor, grants and a start over then include it.
 
 use ccstream_core::batch::StoredRow;
 use futures_util::future::BoxFuture;
@@ -9,7 +9,7 @@ use crate::operate::{doctor, verify};
 use crate::postgres::derived::{Derived, Recount, Snapshot, Write};
 use crate::postgres::table::{OwnColumn, Table};
 
-/// Transactions and their amounts by partition and hour of the day.
+/// Counts transactions and sums their amounts by hour of the day and partition.
 #[derive(Debug)]
 struct ByHour;
 
@@ -77,7 +77,7 @@ impl Derived for ByHour {
     }
 }
 
-/// A batch of 20 events, an hour apart, of which the first is a duplicate of the batch before.
+/// Returns a batch of 20 events, an hour apart. The first one is a duplicate of the previous batch's last one.
 fn batch(positions: &Positions, number: usize) -> Batch {
     let event = |at: usize| {
         let id = format!("{:04}", number * 19 + at);
@@ -87,7 +87,7 @@ fn batch(positions: &Positions, number: usize) -> Batch {
 }
 
 #[test]
-fn a_table_of_ones_own_is_one_entry_of_the_registry() {
+fn a_new_derived_table_is_one_entry_in_the_registry() {
     let Some(sandbox) = Sandbox::new() else { return };
     let tables = Tables::default().with(ByHour);
     let connect = || sandbox.runtime.block_on(Store::connect(&sandbox.config(), &tables, &Blame::default())).unwrap();
@@ -99,7 +99,7 @@ fn a_table_of_ones_own_is_one_entry_of_the_registry() {
     for number in 0..10 {
         let mut events = batch(&positions, number);
         if number == 5 {
-            // Killed: the batch is written again by another session, once.
+            // The session is killed. Another session writes the batch, which is stored once.
             sandbox.execute(&format!("SELECT pg_terminate_backend({})", store.backend));
             assert!(sandbox.try_write(&mut store, &mut events).is_err());
             store = connect();
@@ -116,7 +116,7 @@ fn a_table_of_ones_own_is_one_entry_of_the_registry() {
     let kafka = ccstream_core::settings::KafkaConfig { bootstrap_servers: "127.0.0.1:1".into(), ..Default::default() };
     let checks = doctor::doctor(&kafka, &sandbox.url, &tables).unwrap();
     let found = |name: &str| checks.iter().find(|check| check.name == name).unwrap().found.clone();
-    assert!(found("tables").contains("latency_minute and by_hour are there"), "{}", found("tables"));
+    assert!(found("tables").contains("latency_minute and by_hour"), "{}", found("tables"));
     assert!(tables.grants("me", "mine").contains(&"GRANT SELECT, INSERT, UPDATE ON by_hour TO me;".to_owned()));
     assert_eq!(
         sandbox

@@ -1,4 +1,4 @@
-//! What is kept of rejected messages, and tables of earlier versions.
+//! Tests of dead letters, their counts, and upgrades of the tables of earlier versions.
 
 use super::*;
 use ccstream_core::kept::MAX_KEPT_BYTES;
@@ -13,7 +13,7 @@ fn push_bad(batch: &mut Batch, positions: &Positions, payloads: &[&[u8]]) {
 }
 
 #[test]
-fn a_large_payload_is_kept_in_part_with_its_length_and_hash() {
+fn the_head_of_a_large_payload_is_stored_with_length_and_hash() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     let large = [&vec![b'x'; MAX_KEPT_BYTES - 5][..], b" 4111111111111111 and more"].concat();
@@ -32,11 +32,11 @@ fn a_large_payload_is_kept_in_part_with_its_length_and_hash() {
     assert_eq!((second.payload_bytes, second.partial, second.masked), (Some(large.len() as i64), true, true));
     let check =
         "SELECT count(*) FROM rejected_events WHERE payload_sha256 = sha256(payload) AND key_sha256 = sha256('key')";
-    assert_eq!(sandbox.number(check), 1, "of the one that is whole");
+    assert_eq!(sandbox.number(check), 1, "the hash of the payload that is stored whole");
     let check = "SELECT count(*) FROM rejected_events WHERE payload_sha256 = sha256($1)";
     let of_all = sandbox.runtime.block_on(sandbox.client().query_one(check, &[&masked])).unwrap();
-    assert_eq!(of_all.get::<_, i64>(0), 1, "of the masked bytes");
-    // A part of what is kept, as the page asks for.
+    assert_eq!(of_all.get::<_, i64>(0), 1, "the hash of the masked bytes");
+    // The dashboard selects only the first bytes of what is stored.
     let few = crate::operate::rejections::Selection { max_bytes: Some(3), ..all };
     let shown = sandbox.runtime.block_on(crate::operate::rejections::select(&url, &few)).unwrap();
     assert_eq!((shown[1].payload.as_deref(), shown[1].payload_bytes), (Some(b"sma".as_slice()), Some(5)));
@@ -44,7 +44,7 @@ fn a_large_payload_is_kept_in_part_with_its_length_and_hash() {
 }
 
 #[test]
-fn counts_by_reason_are_carried_forward_and_held_to_a_recount() {
+fn counts_by_reason_grow_with_each_batch_and_equal_a_recount() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, mut positions) = sandbox.ready();
     for _ in 0..2 {
@@ -62,7 +62,7 @@ fn counts_by_reason_are_carried_forward_and_held_to_a_recount() {
 }
 
 #[test]
-fn tables_of_an_earlier_version_are_brought_up() {
+fn tables_of_an_earlier_version_are_upgraded() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (mut store, positions) = sandbox.ready();
     let mut batch = Batch::default();
@@ -71,7 +71,7 @@ fn tables_of_an_earlier_version_are_brought_up() {
     let events = eur.map(|(id, currency)| event(id).with(ccstream_core::fields::Place::CURRENCY, currency));
     let positions = sandbox.write(&mut store, &mut batch);
     sandbox.write(&mut store, &mut batch_at(&positions, events));
-    // As an earlier version left them.
+    // This is the state in which an earlier version left the tables.
     sandbox.execute(
         "DROP TABLE rejected_counts;
          ALTER TABLE rejected_events DROP COLUMN key_bytes, DROP COLUMN key_sha256, DROP COLUMN payload_bytes,

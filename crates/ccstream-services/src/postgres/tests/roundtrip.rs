@@ -1,4 +1,4 @@
-//! What is accepted is stored, and reads back equal.
+//! Tests that every accepted message is stored, and that the stored row equals it.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -15,8 +15,8 @@ use ccstream_core::rejection::Reason;
 use ccstream_core::sql_type::SqlType;
 use ccstream_core::validate::validate;
 
-/// Texts with what breaks naive writers: quotes, backslashes, COPY's own marks, every plane of Unicode. One in four is as
-/// long as it may be.
+/// Generates texts with characters that break naive writers: quotes, backslashes, COPY's delimiters, every plane of
+/// Unicode. One in four has the maximum length.
 fn text(max_chars: usize) -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => proptest::char::range(' ', '~'),
@@ -27,7 +27,7 @@ fn text(max_chars: usize) -> impl Strategy<Value = String> {
     length.prop_flat_map(move |length| vec(character.clone(), length)).prop_map(String::from_iter)
 }
 
-/// Any value of a field; the id apart.
+/// Generates any value of a field. The id gets a placeholder.
 fn any_value(place: Place) -> BoxedStrategy<Option<Datum<'static>>> {
     let field = place.field();
     let value = match field.sql_type {
@@ -64,7 +64,7 @@ fn any_event() -> impl Strategy<Value = Event<'static>> {
     })
 }
 
-/// Reads one row back, by SQL that knows nothing of our encoding.
+/// Reads one row back with plain SQL, independently of the binary encoding.
 fn read_back(runtime: &Runtime, client: &Client, offset: i64) -> Event<'static> {
     let columns = FIELDS.iter().map(|field| match field.sql_type {
         SqlType::Id(_) | SqlType::Text(_) => format!("{}::text", field.column),
@@ -93,12 +93,13 @@ fn read_back(runtime: &Runtime, client: &Client, offset: i64) -> Event<'static> 
 }
 
 #[test]
-fn what_is_accepted_is_stored_and_reads_back_equal() {
+fn an_accepted_message_is_stored_and_reads_back_equal() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (store, positions) = sandbox.ready();
     let client = sandbox.client();
     let encoder = Encoder::new();
-    // The store, where it stands, and the ids that it has: a failing case is run again, smaller.
+    // All cases share the store, its positions and its ids, because proptest runs a failing case again with smaller
+    // inputs.
     let state = RefCell::new((store, positions, HashSet::new()));
     let cases = vec(any_event(), 1..30);
     let outcome = TestRunner::new(Config { cases: 64, ..Config::default() }).run(&cases, |events| {
@@ -117,7 +118,7 @@ fn what_is_accepted_is_stored_and_reads_back_equal() {
                         batch.push((0, cursor.next), &mut cursor, None, Some(&payload), Ok(read));
                     }
                 }
-                // Random digits may be a card number; nothing else of these is rejected.
+                // Random digits may happen to be a card number. There is no other reason to reject these events.
                 Err(rejection) => prop_assert_eq!(rejection.reason, Reason::CardNumber),
             }
         }

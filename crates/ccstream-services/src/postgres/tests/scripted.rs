@@ -1,4 +1,4 @@
-//! A server that follows a script: what PostgreSQL itself will not do on demand.
+//! Provides a server that follows a script, to do what PostgreSQL does not do on demand.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -19,11 +19,11 @@ pub(super) enum Step {
     Send(Vec<u8>),
     /// Ends the connection with a reset.
     Reset,
-    /// Ends the connection as a server does that stops.
+    /// Closes the connection in an orderly way, as a server that stops does.
     Close,
 }
 
-/// A server on loopback. Each connection has the next script; after its last step it stays open and silent.
+/// A server on loopback. Each connection follows the next script, and stays open and silent after the last step.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) url: DatabaseUrl,
@@ -31,7 +31,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts it in the current runtime, which it ends with. `parameters` are the URL's.
+    /// Starts the server in the current runtime. It ends with the runtime. `parameters` are those of the URL.
     pub(super) async fn start(parameters: &str, scripts: Vec<Vec<Step>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -51,13 +51,13 @@ impl Server {
         Self { url, startups }
     }
 
-    /// The startup packets that it was sent.
+    /// Returns the startup packets that the server has received.
     pub(super) fn startups(&self) -> Vec<String> {
         self.startups.lock().unwrap().clone()
     }
 }
 
-/// Follows a script; the connection, where the script leaves it open.
+/// Follows a script. Returns the connection if the script leaves it open.
 async fn follow(mut stream: TcpStream, script: Vec<Step>, startups: &Mutex<Vec<String>>) -> Option<TcpStream> {
     for step in script {
         match step {
@@ -82,7 +82,7 @@ async fn follow(mut stream: TcpStream, script: Vec<Step>, startups: &Mutex<Vec<S
     Some(stream)
 }
 
-/// Reads a length, and what it is the length of.
+/// Reads a length and then the bytes that it counts.
 async fn read_body(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let length = stream.read_u32().await.ok()?;
     let mut body = vec![0; length as usize - 4];
@@ -90,18 +90,18 @@ async fn read_body(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(body)
 }
 
-/// A message of the protocol.
+/// Builds a protocol message.
 pub(super) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
     let length = body.len() as u32 + 4;
     [&[tag], length.to_be_bytes().as_slice(), body].concat()
 }
 
-/// An error that ends the session.
+/// Builds an error message that ends the session.
 pub(super) fn fatal(state: &str, text: &str) -> Vec<u8> {
     message(b'E', format!("SFATAL\0VFATAL\0C{state}\0M{text}\0\0").as_bytes())
 }
 
-/// Lets a client in, without a password, and answers the statement that sets the session up.
+/// Returns the steps that accept a client without a password and answer the statement that sets the session up.
 pub(super) fn login() -> Vec<Step> {
     let welcome = [message(b'R', &[0; 4]), message(b'Z', b"I")].concat();
     let done = [message(b'C', b"SET\0"), message(b'Z', b"I")].concat();

@@ -1,4 +1,5 @@
-//! Settings of a session: in force from its beginning, or set afterwards where a pooler refuses them in the startup packet.
+//! Tests of session settings, which are in force from the session's start, or are set afterwards if a pooler refuses
+//! them in the startup packet.
 
 use super::scripted::{Server, Step, fatal, login};
 use super::*;
@@ -7,7 +8,7 @@ use crate::postgres::connect::{connect_with, set};
 const SETTINGS: [(&str, &str); 2] = [("statement_timeout", "0"), ("transaction_timeout", "0")];
 
 #[test]
-fn they_beat_the_roles_from_the_first_statement_on() {
+fn they_override_the_roles_from_the_first_statement_on() {
     let Some(sandbox) = Sandbox::new() else { return };
     let role = sandbox.schema();
     sandbox.execute(&format!(
@@ -21,7 +22,7 @@ fn they_beat_the_roles_from_the_first_statement_on() {
     let settings = sandbox.runtime.block_on(async {
         let mut store = Store::connect(&config, &Tables::default(), &Blame::default()).await.unwrap();
         store.ensure_schema().await.unwrap();
-        // The value before any SET: the startup packet's.
+        // `reset_val` is the value before any SET, which is the startup packet's.
         let names =
             ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "work_mem", "search_path"];
         let sql = "SELECT name, reset_val FROM pg_settings WHERE name = ANY ($1) ORDER BY name";
@@ -39,7 +40,8 @@ fn they_beat_the_roles_from_the_first_statement_on() {
     assert_eq!(settings, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
-/// Connects to a server that first answers like this, and then lets it in; the startup packets.
+/// Connects to a server that first sends this refusal, and accepts the next connection. Returns the result and the
+/// startup packets.
 fn connect_after(refusal: Vec<u8>) -> (Result<()>, Vec<String>) {
     crate::runtime().unwrap().block_on(async {
         let refused = vec![Step::Startup, Step::Send(refusal), Step::Close];
@@ -53,7 +55,7 @@ fn connect_after(refusal: Vec<u8>) -> (Result<()>, Vec<String>) {
 }
 
 #[test]
-fn a_pooler_that_refuses_them_is_asked_without() {
+fn a_pooler_that_refuses_them_is_asked_again_without_them() {
     let without = "options\0-c geqo=off\0";
     let older = "options\0-c geqo=off -c statement_timeout=0\0";
     for (state, text, second) in [

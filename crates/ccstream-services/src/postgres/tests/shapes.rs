@@ -1,4 +1,5 @@
-//! Tables of other shapes: each is refused with statements that are run here, after which it works.
+//! Tests of existing tables `orders` with other shapes. Each is refused with statements that fix it. The tests run
+//! those statements, and then write to the table.
 
 use super::*;
 use crate::postgres::shape::Shape;
@@ -7,7 +8,7 @@ use ccstream_core::fields::Place;
 const CLASSIC: &str = "order_id VARCHAR(50) PRIMARY KEY, status VARCHAR(50), category VARCHAR(50), value NUMERIC(10,2), \
      timestamp TIMESTAMP, city VARCHAR(100), payment_method VARCHAR(50), discount NUMERIC(4,2)";
 
-/// The complaint of a relation, which has to name this; then its fixes are run, and it is written to.
+/// Creates a relation, checks that the error names `named`, runs the suggested statements and writes to the relation.
 fn fixed(create: &str, named: &str) -> Option<Sandbox> {
     let sandbox = Sandbox::new()?;
     sandbox.execute(create);
@@ -27,7 +28,8 @@ fn fixed(create: &str, named: &str) -> Option<Sandbox> {
     }
     let mut ensured = sandbox.runtime.block_on(store.ensure_schema());
     if create.contains("a view of it") {
-        // Only then is the view's definition known.
+        // The first fix only renames the key. The view's definition has the new name afterwards, and the second fix can
+        // recreate the view.
         let error = ensured.unwrap_err().chain();
         let again = error.split("to fix it, run: ").nth(1).unwrap().split(" Then start").next().unwrap();
         sandbox.execute(again);
@@ -38,7 +40,7 @@ fn fixed(create: &str, named: &str) -> Option<Sandbox> {
     let full = event("new").with(Place::STATUS, "approved").with(Place::COUNTRY, "US");
     sandbox.write(&mut store, &mut batch_at(&positions, [full, event("a")]));
     assert_eq!(sandbox.number("SELECT count(*) FROM orders WHERE order_id IN ('new', 'a') AND value = 1"), 2);
-    // A duplicate goes by the other way into the table.
+    // A duplicate makes the batch take the other route into the table.
     let positions = sandbox.take_over(&mut store, &Origin::default()).positions;
     let positions = sandbox.write(&mut store, &mut batch_of(&positions, &["a", "b"]));
     assert_eq!(positions[&0].counters.duplicate, 1, "{create}");
@@ -55,7 +57,7 @@ fn all_fixed(cases: &[(String, &str)]) {
 }
 
 #[test]
-fn relations_and_keys_that_cannot_be_used_are_fixed_as_they_say() {
+fn the_suggested_statements_fix_relations_and_keys() {
     let with = |change: &str| format!("CREATE TABLE orders ({CLASSIC}); {change}");
     let cases = [
         ("CREATE TABLE r (order_id VARCHAR(50) PRIMARY KEY); CREATE VIEW orders AS SELECT * FROM r".into(), "a view"),
@@ -111,7 +113,7 @@ fn relations_and_keys_that_cannot_be_used_are_fixed_as_they_say() {
 }
 
 #[test]
-fn columns_that_cannot_be_used_are_fixed_as_they_say() {
+fn the_suggested_statements_fix_columns() {
     let with = |change: &str| format!("CREATE TABLE orders ({CLASSIC}); {change}");
     let cases = [
         (
@@ -189,7 +191,7 @@ fn columns_that_cannot_be_used_are_fixed_as_they_say() {
 }
 
 #[test]
-fn shapes_that_are_unusual_and_can_be_used_are() {
+fn unusual_but_usable_shapes_are_accepted() {
     for more in [
         "id SERIAL",
         "id INT GENERATED ALWAYS AS IDENTITY",
@@ -207,7 +209,7 @@ fn shapes_that_are_unusual_and_can_be_used_are() {
 }
 
 #[test]
-fn a_fix_keeps_what_is_there() {
+fn a_fix_keeps_existing_values() {
     let zoned = "SET timezone = 'America/New_York'; CREATE TABLE orders (order_id VARCHAR(50) PRIMARY KEY, timestamp ";
     for (create, kept) in [
         (
