@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes kafka_user and kafka_db as the image of PostgreSQL starts for the first time. kafka_user is no superuser: as that,
-# anybody who knows its password could run programs in the container. The superuser has no password afterwards, so that
-# only `docker exec` gets in as it.
+# Creates kafka_user and kafka_db when the PostgreSQL image starts for the first time. kafka_user is not a superuser,
+# because anybody who knows a superuser's password can run programs in the container. Afterwards the superuser has no
+# password, so it can log in only by `docker exec`.
 set -eu
 
 psql -v ON_ERROR_STOP=1 --no-psqlrc --quiet --username "$POSTGRES_USER" --dbname postgres <<'SQL'
