@@ -1,4 +1,4 @@
-//! `ccstream.kpi.aggregate`: over `NumPy` columns as they lie in memory.
+//! Implements `ccstream.kpi.aggregate`, which reads `NumPy` columns without copying them.
 
 use ccstream_kpi::query::aggregate::{Measure, Values, aggregate as aggregate_columns};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
@@ -8,7 +8,7 @@ use crate::errors::{Raise, bad_argument};
 
 type Column<'py, T> = Bound<'py, PyArray1<T>>;
 
-/// A column that is held while it is read.
+/// A column that is borrowed while it is read.
 enum Held<'py> {
     Whole(PyReadonlyArray1<'py, i64>),
     Real(PyReadonlyArray1<'py, f64>),
@@ -18,29 +18,36 @@ fn hold<'py>(what: &str, column: &Bound<'py, PyAny>) -> PyResult<Held<'py>> {
     if let Ok(whole) = column.extract() {
         return Ok(Held::Whole(whole));
     }
-    let refuse = |_| bad_argument("data", format!("{what} is no one-dimensional array of int64 or float64"));
+    let refuse = |_| bad_argument("data", format!("{what} is not a one-dimensional array of int64 or float64"));
     column.extract().map(Held::Real).map_err(refuse)
 }
 
 fn values<'a>(held: &'a Held<'_>) -> PyResult<Values<'a>> {
-    let scattered = || bad_argument("data", "a column is not contiguous; numpy.ascontiguousarray");
+    let scattered = || bad_argument("data", "a column is not contiguous; convert it with numpy.ascontiguousarray");
     Ok(match held {
         Held::Whole(column) => Values::Whole(column.as_slice().map_err(|_| scattered())?),
         Held::Real(column) => Values::Real(column.as_slice().map_err(|_| scattered())?),
     })
 }
 
-/// Groups rows and measures them, for ``ccstream.kpi.aggregate``.
+/// Groups rows and computes measures of each group. Use ``ccstream.kpi.aggregate``, which calls this function.
 ///
 /// Args:
-///     keys: The group of each row: a contiguous array of int64.
-///     measures: For each figure a contiguous array of int64 or float64 (None for ``count``) and what to measure of it.
+///     keys: The group of each row, as a contiguous array of int64 of length n.
+///     measures: Pairs of a column and a measure's name. A column is a contiguous array of int64 or float64 of length
+///         n; None for the measure ``count``.
 ///
 /// Returns:
-///     The groups (int64, in rising order) and the figures of each measure (float64).
+///     The groups (int64, ascending), and for each measure an array with a figure for each group (float64).
 ///
 /// Raises:
-///     ConfigError: A column or a measure is not usable.
+///     ConfigError: A column or a measure cannot be used.
+///
+/// Example:
+///     >>> keys, cents = np.array([2, 1, 2]), np.array([100, 250, 50])
+///     >>> groups, (counts, sums) = aggregate(keys, [(None, "count"), (cents, "sum")])
+///     >>> groups.tolist(), counts.tolist(), sums.tolist()
+///     ([1, 2], [1.0, 2.0], [250.0, 150.0])
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value, reason = "as Python hands it over")]
 pub(crate) fn aggregate<'py>(
@@ -50,7 +57,7 @@ pub(crate) fn aggregate<'py>(
 ) -> PyResult<(Column<'py, i64>, Vec<Column<'py, f64>>)> {
     let keys = hold("by", keys)?;
     let Values::Whole(keys) = values(&keys)? else {
-        return Err(bad_argument("by", "the column is not of int64"));
+        return Err(bad_argument("by", "the column is not of type int64"));
     };
     let held = measures.iter().map(|(column, measure)| {
         let column = column.as_ref().map(|column| hold("a measured column", column)).transpose()?;

@@ -1,4 +1,4 @@
-//! `ccstream.KpiAnswer`: what a query found, as `NumPy` arrays.
+//! Defines `ccstream.KpiAnswer`, which returns a query's figures as `NumPy` arrays.
 
 use std::time::Duration;
 
@@ -11,51 +11,55 @@ use ccstream_kpi::{Answer, By, Figures, Grouping, Keys, Table, Totals};
 
 use crate::errors::bad_argument;
 
-/// The answer to :meth:`KpiEngine.query`. Money is in cents everywhere; ``ccstream.kpi.units`` converts it.
+/// Holds the answer to :meth:`KpiEngine.query`. All amounts are in cents; ``ccstream.kpi.units`` converts them.
 ///
-/// ``answer["category"]`` is the grouping ``category``: a dict of columns, all of one length n. A grouping that was not
-/// asked for is a ``KeyError``. The columns are:
+/// ``answer["category"]`` returns the grouping ``category`` as a dict of columns of one length n. It raises
+/// ``KeyError`` if the query had no such grouping. Every grouping has the following columns:
 ///
-/// ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of the
-/// week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64).
+/// ``key`` identifies the groups. For a dimension it is a list of names, with None for an absent one. For ``time`` it
+/// is an array of the buckets' starts (``datetime64[us]``, UTC). For ``hour_of_week`` it is an array of hours (int64; 0
+/// is Monday from 0:00 to 1:00). For ``amount`` it is an array of the bins' lower edges in cents (int64).
 ///
-/// ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents): float64,
-/// NaN for none. By time, ``rate`` (rows a second, float64) and ``end``, the ends of buckets (as ``key``, exclusive).
+/// ``count`` is the number of rows (int64).
 ///
-/// If one of them was asked for: ``approved``, ``decided``, ``declined`` and ``risky`` (int64), ``approved_share``
-/// (float64).
+/// Every grouping but a trend also has ``amounts``, the number of rows with an amount in the currency (int64), ``sum``
+/// in cents (int64), and ``mean`` in cents (float64; NaN without amounts).
 ///
-/// If asked for: ``min``, ``max``, ``p50``, ``p95`` and ``p99`` (cents, float64; percentiles within 1 %), ``cards``
-/// (distinct, int64).
+/// ``time`` also has ``end``, the buckets' exclusive ends (as ``key``), and ``rate``, in rows per second (float64).
+/// ``place`` also has ``country`` (a list), ``latitude`` and ``longitude`` (degrees, float64; NaN if unknown).
 ///
-/// By place: ``country`` (a list), ``latitude`` and ``longitude`` (degrees, float64).
+/// A trend also has ``time``, the starts of m buckets (``datetime64[us]``, UTC), and ``counts``, the number of rows by
+/// group and bucket (uint32, n by m).
 ///
-/// Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n by m).
+/// The measure ``approved`` adds ``approved``, ``decided``, ``declined`` and ``risky`` (int64), and ``approved_share``,
+/// which is ``approved / decided`` (float64; NaN if none are decided). ``min`` or ``max`` adds both (cents, float64).
+/// ``p50``, ``p95`` or ``p99`` adds all three (cents, float64, within 1 %). ``cards`` adds the number of distinct cards
+/// (int64).
 ///
-/// ``other_groups``, ``other_count`` and ``other_sum`` (int) are of what is not among the ``top``. By time,
-/// ``other_count`` is the number of rows without a time.
+/// ``other_groups``, ``other_count`` and ``other_sum`` (int) describe the groups that are not among the ``top``. For
+/// ``time``, ``other_count`` is the number of rows without a time.
 ///
 /// Example:
-///     >>> answer = engine.query(by={"category": ["p95"]})  # doctest: +SKIP
-///     >>> dict(zip(answer["category"]["key"], answer["category"]["count"]))  # doctest: +SKIP
-///     {'groceries': 1200, 'travel': 300}
+///     >>> answer = engine.query(by={"category": ["p95"]}, top=3)
+///     >>> answer.keys(), len(answer["category"]["key"]), answer["category"]["p95"].dtype
+///     (['category'], 3, dtype('float64'))
 #[pyclass(frozen, name = "KpiAnswer", module = "ccstream")]
 pub(crate) struct PyKpiAnswer {
     pub(crate) answer: Answer,
     pub(crate) groupings: Vec<(String, Grouping)>,
-    /// A ``tzinfo``, if the query named one.
+    /// The query's ``tzinfo``, if it named one.
     pub(crate) zone: Option<Py<PyAny>>,
 }
 
 #[pymethods]
 impl PyKpiAnswer {
-    /// The moment of the database that it is true for, in microseconds since 1970 UTC.
+    /// The time of the snapshot that the answer describes, in microseconds since 1970 UTC, by PostgreSQL's clock.
     #[getter]
     fn at(&self) -> i64 {
         self.answer.at
     }
 
-    /// The beginning of the range, in microseconds since 1970 UTC; None for all of time.
+    /// Start of the range (inclusive), in microseconds since 1970 UTC; None for all of time.
     #[getter]
     fn start(&self) -> Option<i64> {
         self.answer.range.map(|range| range.0)
@@ -67,7 +71,7 @@ impl PyKpiAnswer {
         self.answer.range.map(|range| range.1)
     }
 
-    /// The width of a bucket of time; None where the query has no buckets.
+    /// The width of the time buckets; None if the query has none.
     ///
     /// A bucket in which the clocks change may be longer or shorter.
     #[getter]
@@ -75,24 +79,27 @@ impl PyKpiAnswer {
         self.answer.width.map(|width| Duration::from_micros(width as u64))
     }
 
-    /// The currency whose amounts were added up; None: the amounts of rows that name no currency.
+    /// The currency of all amounts in the answer; None for the amounts of rows without a currency.
     #[getter]
     fn currency(&self) -> Option<&str> {
         self.answer.currency.as_deref()
     }
 
-    /// The figures of all rows of the range.
+    /// The figures of all rows in the range, as a dict.
     ///
-    /// ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
+    /// ``count`` (rows), ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
     /// ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
-    /// cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of ``decided``, 0 to 1)
-    /// and ``rate`` (rows a second of the range) are float. None where there is nothing to measure.
+    /// cents and exact (as ``percentile_disc``). ``mean`` (cents), ``approved_share`` (``approved / decided``, 0 to 1)
+    /// and ``rate`` (rows per second of the range) are float. A figure is None if there is nothing to measure; ``rate``
+    /// is also None for all of time.
     #[getter]
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         totals(py, &self.answer.totals, self.answer.range)
     }
 
-    /// The same figures of the range of equal length before; None unless the query asked for them.
+    /// The figures of the preceding range of equal length, as in :attr:`totals`.
+    ///
+    /// None unless the query had ``before=True``.
     #[getter]
     fn before<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         self.answer.before.as_ref().map(|before| totals(py, before, self.answer.range)).transpose()
@@ -104,36 +111,38 @@ impl PyKpiAnswer {
         table(py, &self.answer.tables[at], &self.groupings[at].1)
     }
 
-    /// Returns a grouping as a pandas DataFrame, which needs pandas.
-    ///
-    /// The columns are those of ``answer[name]``, indexed by its ``key``. Times are in the query's time zone. The frame
-    /// of a trend has the counts, with a column for each bucket. ``attrs`` has ``other_groups``, ``other_count`` and
-    /// ``other_sum``.
+    /// Returns a grouping as a pandas DataFrame. This requires pandas.
     ///
     /// Args:
-    ///     name: The grouping. Default: the only one.
+    ///     name: The grouping's name. Default: the only one.
     ///
     /// Returns:
-    ///     A DataFrame, whose index is named like the grouping.
+    ///     A DataFrame with the columns of ``answer[name]``, indexed by its ``key``. The index has the grouping's name.
+    ///     Times are in the query's time zone. For a trend, the values are the counts, with a column for each bucket.
+    ///     The frame's ``attrs`` are ``other_groups``, ``other_count`` and ``other_sum``.
     ///
     /// Raises:
-    ///     ConfigError: pandas is not installed; or no name is given for an answer that has not one grouping.
-    ///     KeyError: The grouping was not asked for.
+    ///     ConfigError: pandas is not installed, or no name is given although the answer does not have exactly one
+    ///         grouping.
+    ///     KeyError: The query had no such grouping.
     ///
     /// Example:
-    ///     >>> engine.query(by={"category": ["p95"]}).to_pandas()["p95"].map(kpi.units)  # doctest: +SKIP
+    ///     >>> frame = engine.query(by={"category": ["p95"]}).to_pandas()
+    ///     >>> frame.index.name, kpi.units(frame["p95"]).dtype
+    ///     ('category', dtype('float64'))
     #[pyo3(signature = (name=None))]
     fn to_pandas<'py>(&self, py: Python<'py>, name: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
         let name = match (name, self.groupings.as_slice()) {
             (Some(name), _) => name,
             (None, [(only, _)]) => only,
+            (None, []) => return Err(bad_argument("name", "the answer has no groupings")),
             (None, all) => return Err(bad_argument("name", format!("name one of the {} groupings", all.len()))),
         };
         let convert = py.import("ccstream.frames")?.getattr("to_pandas")?;
         convert.call1((name, self.__getitem__(py, name)?, self.zone.as_ref()))
     }
 
-    /// Names the groupings, in the order of the query.
+    /// Lists the names of the groupings, in the order of the query.
     fn keys(&self) -> Vec<String> {
         self.groupings.iter().map(|(name, _)| name.clone()).collect()
     }

@@ -1,4 +1,4 @@
-//! `ccstream.Consumer`.
+//! Defines `ccstream.Consumer`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::status::PyConsumeStatus;
 
 /// Reads card transactions from Kafka into PostgreSQL, exactly once.
 ///
-/// One transaction per batch holds rows, dead letters, minute totals and offsets. Under load there is a batch for each
-/// connection. Nothing is connected before :meth:`run`.
+/// A batch's rows, dead letters, totals and offsets are committed in one transaction. Nothing is connected before
+/// :meth:`run`.
 ///
 /// Args:
 // generated: settings of kafka, consumer
@@ -75,15 +75,17 @@ use crate::status::PyConsumeStatus;
 ///         waiting is safe: after a crash of PostgreSQL, rows and offsets are lost together, and the messages are read
 ///         again. Default True.
 // generated, to here
-///     on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
-///         ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
-///         ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
+///     on_event: A callable that gets an event's name (a str) and its fields (a dict), which ``ccstream.events``
+///         describes. It is called during :meth:`run`, on another thread. If it raises, the run stops and raises that
+///         exception. Default: none.
 ///
 /// Raises:
-///     ConfigError: A setting is not usable; the message names it.
+///     ConfigError: A setting cannot be used; the message names it.
+///     TypeError: A setting has the wrong type, or there is no such setting.
 ///
 /// Example:
-///     >>> ccstream.Consumer(until_caught_up=True).run()  # doctest: +SKIP
+///     >>> consumer = ccstream.Consumer(until_caught_up=True)
+///     >>> consumer.run()
 ///     ConsumeSummary(consumed=5000, stored=5000, duplicate=0, rejected=0)
 #[pyclass(frozen, name = "Consumer", module = "ccstream")]
 pub(crate) struct PyConsumer {
@@ -94,7 +96,7 @@ pub(crate) struct PyConsumer {
 }
 
 impl PyConsumer {
-    /// The run itself, on whatever thread it is put.
+    /// Returns the function that does the run. It may be called on any thread.
     fn work(&self, py: Python<'_>) -> impl FnOnce() -> PyResult<PyConsumeSummary> + Send + 'static {
         let callback = self.on_event.as_ref().map(|callback| callback.clone_ref(py));
         let (config, stop, status) = (self.config.clone(), self.stop.clone(), Arc::clone(&self.status));
@@ -117,10 +119,10 @@ impl PyConsumer {
     }
 }
 
-/// The exception of a run with what the run did before it.
+/// Adds to a run's exception the summary of what the run did before it.
 fn with_summary(error: PyErr, summary: Option<PyConsumeSummary>) -> PyErr {
     if let Some(summary) = summary {
-        // An exception of somebody's callable may have no room for it.
+        // An exception that the user's callable raised may not allow new attributes.
         let _ = Python::attach(|py| error.value(py).setattr("summary", summary));
     }
     error
@@ -146,36 +148,43 @@ impl PyConsumer {
         Ok(Self { config, on_event, stop: CancellationToken::new(), status: Arc::default() })
     }
 
-    /// Reads until :meth:`stop`, or to the end with ``until_caught_up``.
+    /// Reads the topic until :meth:`stop`, or with ``until_caught_up`` to its end.
     ///
-    /// The interpreter is detached. A broker or database that is unavailable is waited for; but with
-    /// ``until_caught_up`` a broker that does not answer at the start is an error. Ctrl-C stops, commits what was read,
-    /// and raises ``KeyboardInterrupt``.
+    /// The method releases the interpreter, so other threads go on. It waits for a broker or database that is
+    /// unavailable; with ``until_caught_up``, a broker that does not answer at the start is an error instead. Ctrl-C
+    /// stops the run, commits what was read, and raises ``KeyboardInterrupt``.
     ///
     /// Returns:
-    ///     What became of the messages. An exception has it, up to then, as ``summary``.
+    ///     The counts of messages by outcome. An exception of ccstream has the counts until then in its ``summary``.
     ///
     /// Raises:
-    ///     KafkaError: The topic may not be read; consumers of the group have another ``assignment``; the client had a
-    ///         fatal error; with ``until_caught_up``, no broker answers or there is no such topic.
-    ///     PostgresError: An error that waiting does not resolve. Nothing of that batch is stored, and nothing is lost.
-    ///     SchemaError: The tables cannot be used, or PostgreSQL refuses more than 100 rows of one batch for the same
-    ///         reason.
+    ///     KafkaError: The user may not read the topic; other consumers of the group have another ``assignment``; a
+    ///         batch is unreadable, without ``skip_unreadable``; librdkafka reports a fatal error; or, with
+    ///         ``until_caught_up``, no broker answers or the topic does not exist.
+    ///     PostgresError: PostgreSQL reports an error that waiting does not resolve. Nothing of the batch is stored,
+    ///         and the next run reads it again.
+    ///     SchemaError: The tables cannot be used, or PostgreSQL refuses more rows than ``max_refused`` allows.
     fn run(&self, py: Python<'_>) -> PyResult<PyConsumeSummary> {
         let work = self.work(py);
         run_blocking(py, &self.stop, Interrupt::Drains, work)
     }
 
-    /// Starts :meth:`run`, to be awaited: ``await consumer.run_async()``.
+    /// Starts :meth:`run` on another thread, to be awaited: ``await consumer.run_async()``.
     ///
-    /// It is called where an event loop runs. Cancelling the task stops the run.
+    /// An event loop has to be running. Cancelling the future stops the run.
     ///
     /// Returns:
-    ///     A future of what :meth:`run` returns; it raises the same.
+    ///     A future with the result or the exception of :meth:`run`.
+    ///
+    /// Example:
+    ///     >>> async def main():
+    ///     ...     return await ccstream.Consumer(until_caught_up=True).run_async()
+    ///     >>> asyncio.run(main())
+    ///     ConsumeSummary(consumed=0, stored=0, duplicate=0, rejected=0)
     fn run_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (work, stop) = (self.work(py), self.stop.clone());
         pyo3_async_runtimes::tokio::future_into_py(py, async move {
-            // A cancelled task drops this future, which stops the run.
+            // A cancelled task drops this future, and the guard then stops the run.
             let guard = stop.drop_guard();
             let joined = tokio::task::spawn_blocking(work).await;
             guard.disarm();
@@ -183,12 +192,23 @@ impl PyConsumer {
         })
     }
 
-    /// Ends the run soon, after committing what was read; may be called from any thread or a signal's handler.
+    /// Stops the run after committing what was read, and returns at once.
+    ///
+    /// Any thread or signal handler may call it. A later :meth:`run` of this consumer ends at once.
     fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Tells where the run is now; may be called from any thread, also before and after the run.
+    /// Returns the present state of the run.
+    ///
+    /// Any thread may call it, also before and after the run.
+    ///
+    /// Returns:
+    ///     A record of one moment, which does not change later.
+    ///
+    /// Example:
+    ///     >>> ccstream.Consumer().status().state
+    ///     'starting'
     fn status(&self) -> PyConsumeStatus {
         PyConsumeStatus(self.status.snapshot())
     }
@@ -198,33 +218,33 @@ impl PyConsumer {
     }
 }
 
-/// What one run did: ``consumed == stored + duplicate + rejected``.
+/// Counts the messages of one run by outcome: ``consumed == stored + duplicate + rejected``.
 #[pyclass(frozen, name = "ConsumeSummary", module = "ccstream")]
 pub(crate) struct PyConsumeSummary(pub(crate) ConsumeSummary);
 
 #[pymethods]
 impl PyConsumeSummary {
-    /// Messages delivered, each of them stored, duplicate or rejected.
+    /// The number of messages that were read and committed: stored, duplicate or rejected.
     #[getter]
     fn consumed(&self) -> i64 {
         self.0.total.consumed
     }
-    /// Rows inserted into ``orders``.
+    /// The number of rows that were inserted into ``orders``.
     #[getter]
     fn stored(&self) -> i64 {
         self.0.total.stored
     }
-    /// Messages whose id was in ``orders`` already.
+    /// The number of messages whose id was already in ``orders``, or came earlier in the same batch.
     #[getter]
     fn duplicate(&self) -> i64 {
         self.0.total.duplicate
     }
-    /// Messages kept as dead letters in ``rejected_events``.
+    /// The number of messages that became dead letters in ``rejected_events``.
     #[getter]
     fn rejected(&self) -> i64 {
         self.0.total.rejected
     }
-    /// Offsets that could not be read: deleted by the topic's retention, or left out as unreadable.
+    /// The number of offsets that could not be read: deleted by the topic's retention, or skipped as unreadable.
     #[getter]
     fn missing(&self) -> i64 {
         self.0.total.missing
@@ -234,12 +254,14 @@ impl PyConsumeSummary {
     fn rejected_by_reason(&self) -> BTreeMap<&'static str, i64> {
         self.0.rejected.clone()
     }
-    /// The time since partitions were first assigned.
+    /// The time from the assignment of partitions to the end of the run.
     #[getter]
     fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
-    /// False where the drain limit ended the run with messages not committed; the next run reads them again.
+    /// Whether everything that was read is committed.
+    ///
+    /// False if ``drain_limit`` ended the run before. The next run reads the rest again.
     #[getter]
     fn drained(&self) -> bool {
         self.0.drained

@@ -1,4 +1,4 @@
-//! `ccstream.diagnose`, and the question of a moment that the embedded services ask.
+//! Defines `ccstream.diagnose`, and `ping`, with which the embedded services wait for a database.
 
 use std::path::PathBuf;
 
@@ -14,41 +14,44 @@ use crate::run::{Interrupt, ask, run_blocking};
 use crate::settings::{database_url as url_of, kafka_config};
 
 record!(
-    /// One thing that :func:`diagnose` inspected.
+    /// Holds the result of one check of :func:`diagnose`.
     PyCheck, "Check", Check, {
-        /// What was inspected: ``broker``, ``topic``, ``database``, ``tables``, ``privileges`` or ``versions``.
+        /// The subject: ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges`` or ``versions``.
         name: &'static str = |check| check.name,
-        /// Whether it is as it must be.
+        /// Whether the check passed.
         ok: bool = |check| check.ok,
         /// What was found, in words.
         found: String = |check| check.found.clone(),
-        /// What to do about it, in words; empty where nothing has to be done.
+        /// How to fix it, in words or as SQL statements; empty if the check passed.
         mend: String = |check| check.mend.clone(),
     }
 );
 
-/// Inspects broker, topic, database, tables, privileges and versions; changes nothing.
+/// Checks broker, topic, database, sessions, tables, privileges and versions, and changes nothing.
 ///
-/// The interpreter is detached. A silent broker takes 5 s, a silent database 10 s. Ctrl-C raises ``KeyboardInterrupt``
-/// at once.
+/// The function releases the interpreter. It waits 5 s for a silent broker, and 10 s for a silent database. Ctrl-C
+/// raises ``KeyboardInterrupt`` within a second.
 ///
 /// Args:
 ///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
 ///         ``localhost:9094``.
 ///     topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
-///     librdkafka_options_file: A file of such settings, which nobody else may read.
+///     librdkafka_options: Settings of librdkafka itself (TLS, SASL), as a mapping or pairs. Default:
+///         ``CCSTREAM_KAFKA_*``, else none.
+///     librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
+///         else none.
 ///
 /// Returns:
-///     The checks, in the order in which the parts are needed. What cannot be reached is a check that is not ``ok``.
+///     A list of checks, in the order in which the pipeline needs their subjects. A service that cannot be reached
+///     raises nothing: its check is not ``ok``, and checks that depend on it are left out.
 ///
 /// Raises:
-///     ConfigError: A setting of Kafka is not usable.
+///     ConfigError: A setting of Kafka cannot be used.
 ///
 /// Example:
-///     >>> [check.name for check in ccstream.diagnose() if not check.ok]  # doctest: +SKIP
-///     ['topic']
+///     >>> [check.name for check in ccstream.diagnose() if check.ok]
+///     ['broker', 'topic', 'database', 'session', 'tables', 'privileges', 'versions']
 #[pyfunction]
 #[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None, librdkafka_options_file=None))]
 pub(crate) fn diagnose(
@@ -66,16 +69,16 @@ pub(crate) fn diagnose(
     Ok(checks.into_iter().map(PyCheck).collect())
 }
 
-/// Asks a database for a sign of life, for at most 3 s; the embedded services wait with it.
+/// Checks whether a database accepts the login and answers a query, each within 3 s.
 ///
 /// Args:
-///     database_url: The database.
+///     database_url: The database's URL.
 ///
 /// Returns:
-///     Whether it accepts the user and answers.
+///     Whether it does.
 ///
 /// Raises:
-///     ConfigError: The URL is not usable.
+///     ConfigError: The URL cannot be used.
 #[pyfunction]
 pub(crate) fn ping(py: Python<'_>, database_url: String) -> PyResult<bool> {
     let url = DatabaseUrl(database_url);

@@ -1,4 +1,4 @@
-//! `ccstream.topic_ends`.
+//! Defines `ccstream.topic_ends`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,28 +11,30 @@ use crate::errors::Raise;
 use crate::run::{Interrupt, run_blocking};
 use crate::settings::kafka_config;
 
-/// Asks the broker where each partition of a topic ends.
+/// Asks the broker for the end offset of each partition of a topic.
 ///
-/// It is for watching: the embedded broker's answer can be too low by the length of its last batch. The interpreter is
-/// detached. Ctrl-C raises ``KeyboardInterrupt`` within a second.
+/// The answer is meant for monitoring: the embedded broker's can be too low by the length of its last batch. The
+/// function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second.
 ///
 /// Args:
 ///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
 ///         ``localhost:9094``.
 ///     topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
-///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
-///     librdkafka_options_file: A file of such settings, which nobody else may read.
+///     librdkafka_options: Settings of librdkafka itself (TLS, SASL), as a mapping or pairs. Default:
+///         ``CCSTREAM_KAFKA_*``, else none.
+///     librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
+///         else none.
 ///
 /// Returns:
-///     For each partition the offset that its next message gets; empty where there is no such topic.
+///     A dict from each partition to the offset that its next message gets; empty if the topic does not exist.
 ///
 /// Raises:
-///     ConfigError: A setting is not usable.
+///     ConfigError: A setting cannot be used.
 ///     KafkaError: No broker answers within 5 s.
 ///
 /// Example:
-///     >>> ccstream.topic_ends()  # doctest: +SKIP
-///     {0: 5000}
+///     >>> ccstream.topic_ends()
+///     {0: ...}
 #[pyfunction]
 #[pyo3(signature = (*, bootstrap_servers=None, topic=None, librdkafka_options=None, librdkafka_options_file=None))]
 pub(crate) fn topic_ends(

@@ -1,4 +1,4 @@
-//! Errors of the crates below as Python's exceptions, which `ccstream/errors.py` defines.
+//! Converts errors of the Rust crates to the Python exceptions that `ccstream/errors.py` defines.
 
 use ccstream_core::Error as CoreError;
 use ccstream_services::Error;
@@ -10,7 +10,7 @@ pyo3::import_exception!(ccstream.errors, KafkaError);
 pyo3::import_exception!(ccstream.errors, PostgresError);
 pyo3::import_exception!(ccstream.errors, SchemaError);
 
-/// The exception for an error of ours: its class goes by the exit status, as a command's end does.
+/// Returns the exception for an error. The exit status of the error determines the exception's class.
 pub(crate) fn exception(error: &Error) -> PyErr {
     let (text, code) = (error.chain(), error.exit_code());
     match code {
@@ -22,14 +22,14 @@ pub(crate) fn exception(error: &Error) -> PyErr {
     }
 }
 
-/// The exception for an argument that is not usable.
+/// Returns the exception for an argument that cannot be used.
 pub(crate) fn bad_argument(name: &'static str, reason: impl Into<String>) -> PyErr {
     exception(&CoreError::config(name, reason).into())
 }
 
-/// Results of the crates below on their way into Python.
+/// Converts results of the Rust crates for Python.
 pub(crate) trait Raise<T> {
-    /// The value, or the exception for the error.
+    /// Returns the value, or the exception for the error.
     fn raise(self) -> PyResult<T>;
 }
 

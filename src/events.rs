@@ -1,4 +1,4 @@
-//! Events of a run as a name and a dict, which `python/ccstream/events.py` types.
+//! Converts events of a run to a name and a dict. `python/ccstream/events.py` declares the dicts' types.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::consumer::PyConsumeSummary;
 use crate::producer::PyProduceSummary;
 use crate::run::Listener;
 
-/// Gives the listener one event of a consumer.
+/// Passes one event of a consumer to the listener.
 pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
     listener.tell(event.name(), |fields| match event {
         ConsumeEvent::ConnectedToKafka { topic_found } => fields.set_item("topic_found", topic_found),
@@ -54,7 +54,7 @@ pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
     });
 }
 
-/// Gives the listener one event of a producer.
+/// Passes one event of a producer to the listener.
 pub(crate) fn tell_of_producer(listener: &mut Listener, event: &ProduceEvent) {
     listener.tell(event.name(), |fields| match event {
         ProduceEvent::Connected { created, unreachable } => {

@@ -1,4 +1,4 @@
-//! `ccstream.KpiEngine`: questions in Python's words.
+//! Defines `ccstream.KpiEngine`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,28 +18,31 @@ use crate::question::{Filters, filter, grouping, micros, moment, named, offsets}
 use crate::run::{Interrupt, run_blocking};
 use crate::settings::Arguments;
 
-/// Holds the rows of ``orders`` in memory, about 20 bytes each, and answers any question from them at once, exactly.
+/// Holds the rows of ``orders`` in memory, about 20 bytes each, and answers queries from there.
 ///
-/// A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time. A question
-/// that is asked again costs the rows that came since, and where ``last`` moves on also those that left; but with
-/// ``cards``, ``min`` or ``max`` of a dimension in such a range, all of its rows. Every method may be called from any
-/// thread.
+/// All figures are exact, except percentiles of groups, which are within 1 %. A thread reads the table, newest rows
+/// first, and then follows it, one snapshot of the database at a time. Any thread may call any method.
 ///
-/// Rows that somebody deletes or changes are noticed by PostgreSQL's statistics. A hot standby and a server with
-/// ``track_counts = off`` do not keep those: there such rows stay as they were.
+/// A repeated query visits only rows that are new since the last time and, if ``last`` moves its range, rows that have
+/// left the range. With ``cards``, ``min`` or ``max`` of a dimension, a moved range is visited completely.
+///
+/// The engine notices deleted and changed rows by PostgreSQL's statistics. A hot standby and a server with
+/// ``track_counts = off`` have none, so the engine goes on counting such rows with their old values there.
 ///
 /// Example:
-///     >>> with ccstream.KpiEngine.from_database() as engine:  # doctest: +SKIP
-///     ...     engine.refresh()
+///     >>> with ccstream.KpiEngine.from_database() as engine:
+///     ...     ready = engine.refresh()
 ///     ...     answer = engine.query(by={"category": ["p95"]}, last=timedelta(days=1), top=5)
-///     ...     print(answer.totals["count"], answer["category"]["key"])
+///     >>> ready, answer.totals["count"], len(answer["category"]["key"])
+///     (True, 5000, 5)
 #[pyclass(frozen, name = "KpiEngine", module = "ccstream")]
 pub(crate) struct PyKpiEngine {
     engine: Arc<Engine>,
 }
 
 impl Drop for PyKpiEngine {
-    /// The engine's thread may be about to log, for which it needs the interpreter that whoever drops this has.
+    /// Closes the engine with the interpreter detached: the engine's thread may be about to log, for which it needs the
+    /// interpreter, and the caller holds it.
     fn drop(&mut self) {
         let close = |py: Python<'_>| py.detach(|| self.engine.close());
         if Python::try_attach(close).is_none() {
@@ -50,7 +53,7 @@ impl Drop for PyKpiEngine {
 
 #[pymethods]
 impl PyKpiEngine {
-    /// Begins to read the table, and returns at once; :meth:`refresh` waits.
+    /// Starts an engine, which reads the table in the background, and returns at once; :meth:`refresh` waits for it.
     ///
     /// Args:
     // generated: settings of engine
@@ -71,7 +74,8 @@ impl PyKpiEngine {
     ///     An engine, to be closed with :meth:`close` or ``with``.
     ///
     /// Raises:
-    ///     ConfigError: A setting is not usable.
+    ///     ConfigError: A setting cannot be used; the message names it.
+    ///     TypeError: A setting has the wrong type, or there is no such setting.
     // generated: signature of engine
     #[pyo3(signature = (database_url=None, **settings))]
     #[pyo3(text_signature = "(database_url=None, *, max_rows=None, max_bytes=None, max_days=None, interval=None, \
@@ -90,43 +94,47 @@ impl PyKpiEngine {
         Ok(Self { engine: Arc::new(py.detach(|| Engine::start(config)).raise()?) })
     }
 
-    /// Answers from the last snapshot.
+    /// Answers a query from the last snapshot.
     ///
     /// Args:
-    ///     filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the value that counts, or a list of
-    ///         them; None is an absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
-    ///     min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
-    ///     max_amount: The greatest amount, likewise. Default: any.
-    ///     last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
-    ///     start: The beginning of the range, given with ``end``: an aware ``datetime``; a naive one, which is UTC; a
-    ///         ``datetime64``, as in answers; or microseconds since 1970 UTC.
-    ///     end: The end of the range, exclusive, likewise.
-    ///     by: Groupings, each with the measures wanted beyond the usual ones. A grouping is a dimension, ``place``
-    ///         (city and country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
-    ///         ``trend:`` and a dimension (counts by time). Measures are ``min``, ``max``, ``p50``, ``p95``, ``p99``,
-    ///         ``cards`` and ``approved``. Default: totals alone.
-    ///     currency: The currency whose amounts are added up; ``""``: amounts without one. Default: the one of most
-    ///         rows.
-    ///     width: The width of a bucket of time. Default: the smallest easily read one that makes about 60 buckets at
-    ///         most.
-    ///     tz: The time zone of buckets and of ``hour_of_week``, such as ``zoneinfo.ZoneInfo("Europe/Berlin")``.
-    ///         Buckets begin at local midnight and at multiples of ``width`` after it. A bucket in which the clocks
-    ///         change is longer or shorter: a day has 23 or 25 hours. If they change by a multiple of ``width``, every
-    ///         bucket keeps its width, and an hour that comes twice has separate buckets each time. Offsets before 1970
-    ///         and after 2100 are those of these years. Default: UTC.
-    ///     before: Measures the range of equal length before, too. Default False.
-    ///     top: The number of groups of each dimension, those with the most rows. Default: all.
+    ///     filters: A mapping from dimensions, which :data:`ccstream.kpi.DIMENSIONS` lists, to the selected value or an
+    ///         iterable of values. The value None selects rows without one; ``risk`` has the values ``"true"`` and
+    ///         ``"false"``. Default: every row.
+    ///     min_amount: The minimum amount (inclusive) in units of the currency, with at most two decimals: a number, a
+    ///         ``Decimal`` or a text. Default: any.
+    ///     max_amount: The maximum amount (inclusive), like ``min_amount``. Default: any.
+    ///     last: The length of a range that ends at the snapshot, as a ``timedelta``. Its first and last time buckets
+    ///         may be partly outside the range. Default: all of time, unless ``start`` and ``end`` are given.
+    ///     start: The start of the range (inclusive); requires ``end``. It is an aware ``datetime``, a naive one in
+    ///         UTC, a ``datetime64`` as in answers, or an int of microseconds since 1970 UTC.
+    ///     end: The end of the range (exclusive), like ``start``.
+    ///     by: A dict from groupings to lists of additional measures. A grouping is a dimension, ``place`` (city and
+    ///         country with coordinates), ``time``, ``hour_of_week``, ``amount`` (bins whose edges are 1, 2 and 5 times
+    ///         powers of ten), or ``trend:`` followed by a dimension (counts by time). Measures are ``min``, ``max``,
+    ///         ``p50``, ``p95``, ``p99``, ``cards`` and ``approved``. Default: no groupings, only totals.
+    ///     currency: The currency of all amounts; ``""`` for amounts of rows without a currency. Default: the currency
+    ///         with the most rows.
+    ///     width: The width of a time bucket, as a ``timedelta``. Default: the smallest round width that makes at most
+    ///         about 60 buckets.
+    ///     tz: The time zone of time buckets and of ``hour_of_week``, as a ``tzinfo`` such as
+    ///         ``zoneinfo.ZoneInfo("Europe/Berlin")``. Buckets start at local midnight and at multiples of ``width``
+    ///         after it. A bucket in which the clocks change is longer or shorter: a day may have 23 or 25 hours. If
+    ///         the clocks change by a multiple of ``width``, every bucket keeps its width, and an hour that occurs
+    ///         twice has separate buckets. Offsets before 1970 and after 2100 are those of these years. Default: UTC.
+    ///     before: Whether to measure the preceding range of equal length too. Default False.
+    ///     top: The maximum number of groups of each dimension, those with the most rows. Default: all.
     ///
     /// Returns:
-    ///     The figures of one moment of the database.
+    ///     The figures, all from one snapshot of the database.
     ///
     /// Raises:
-    ///     ConfigError: The question cannot be asked; the message names the argument and why.
+    ///     ConfigError: The query cannot be answered; the message names the argument and the reason.
+    ///     TypeError: An argument has the wrong type.
     ///
     /// Example:
-    ///     >>> hour = engine.query(filters={"status": "declined"}, last=timedelta(hours=1))  # doctest: +SKIP
-    ///     >>> hour.totals["count"]  # doctest: +SKIP
-    ///     12
+    ///     >>> day = engine.query(filters={"status": "declined"}, last=timedelta(days=1))
+    ///     >>> day.totals["approved_share"]
+    ///     0.0
     #[pyo3(signature = (*, filters=None, min_amount=None, max_amount=None, last=None, start=None, end=None, by=None,
         currency=None, width=None, tz=None, before=false, top=None))]
     #[allow(clippy::too_many_arguments, reason = "keyword-only, as the stub documents them")]
@@ -150,8 +158,8 @@ impl PyKpiEngine {
             (Some(last), None, None) => Window::Last(micros(last)),
             (None, None, None) => Window::All,
             (None, Some(start), Some(end)) => Window::Between(moment("start", start)?, moment("end", end)?),
-            (None, ..) => return Err(bad_argument("start", "give start and end, or neither")),
-            (Some(_), ..) => return Err(bad_argument("last", "give last, or start and end")),
+            (None, ..) => return Err(bad_argument("start", "give both start and end, or neither")),
+            (Some(_), ..) => return Err(bad_argument("last", "give either last, or start and end")),
         };
         let groupings = by.map(|by| by.iter().map(|(name, more)| Ok((name.extract()?, more.extract()?))).collect());
         let groupings: Vec<(String, Vec<String>)> = groupings.unwrap_or_else(|| PyResult::Ok(Vec::new()))?;
@@ -173,24 +181,25 @@ impl PyKpiEngine {
         })
     }
 
-    /// Returns the rows that were stored last, the newest first.
+    /// Returns the most recently stored rows, newest first.
     ///
     /// Args:
-    ///     count: The greatest number of rows. Default 10.
-    ///     filters: The values of each dimension that count, as :meth:`query` takes them. Default: every row.
-    ///     min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
-    ///     max_amount: The greatest amount, likewise. Default: any.
+    ///     count: The maximum number of rows. Default 10.
+    ///     filters: The selected values of each dimension, as for :meth:`query`. Default: every row.
+    ///     min_amount: The minimum amount, as for :meth:`query`. Default: any.
+    ///     max_amount: The maximum amount, as for :meth:`query`. Default: any.
     ///
     /// Returns:
-    ///     Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, and one for each dimension that
-    ///     :data:`ccstream.kpi.DIMENSIONS` lists; None where unknown.
+    ///     A dict of lists of one length: ``time`` (event times in microseconds since 1970 UTC), ``cents``, and one for
+    ///     each dimension that :data:`ccstream.kpi.DIMENSIONS` lists. Unknown values are None.
     ///
     /// Raises:
     ///     ConfigError: A filter cannot be used.
     ///
     /// Example:
-    ///     >>> engine.latest(2)["merchant"]  # doctest: +SKIP
-    ///     ['Blue Bottle Coffee', 'Whole Foods']
+    ///     >>> rows = engine.latest(2, filters={"status": "approved"})
+    ///     >>> rows["status"]
+    ///     ['approved', 'approved']
     #[pyo3(signature = (count=10, *, filters=None, min_amount=None, max_amount=None))]
     fn latest<'py>(
         &self,
@@ -214,47 +223,49 @@ impl PyKpiEngine {
         Ok(found)
     }
 
-    /// Lists the values that a dimension has, in alphabetical order, then None if some row has none.
+    /// Lists the values of a dimension that rows in memory have.
     ///
     /// Args:
-    ///     dimension: Its name, as in ``filters``.
+    ///     dimension: The dimension's name, as in ``filters``.
     ///
     /// Returns:
-    ///     The values.
+    ///     The values in alphabetical order, followed by None if some row has no value.
     ///
     /// Raises:
     ///     ConfigError: There is no such dimension.
     ///
     /// Example:
-    ///     >>> engine.values("status")  # doctest: +SKIP
-    ///     ['approved', 'declined', None]
+    ///     >>> "approved" in engine.values("status")
+    ///     True
     fn values(&self, py: Python<'_>, dimension: &str) -> PyResult<Vec<Option<String>>> {
         let dimension = named(dimension)?;
         Ok(py.detach(|| self.engine.values(dimension)))
     }
 
-    /// The engine's state at this moment.
+    /// The engine's present state.
     #[getter]
     fn status(&self) -> PyKpiStatus {
         PyKpiStatus(self.engine.status())
     }
 
-    /// Reads the database now and waits until answers are of that moment; the first time, until all rows are read.
+    /// Takes a new snapshot of the database and waits until answers are from it.
     ///
-    /// The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once; the engine goes on reading.
+    /// The first time, it waits until all rows are read. The method releases the interpreter. Ctrl-C raises
+    /// ``KeyboardInterrupt`` within a second; the engine goes on reading.
     ///
     /// Args:
-    ///     timeout: The longest wait. Default 60 s.
+    ///     timeout: The longest time to wait, as a ``timedelta``. Default 60 s.
     ///
     /// Returns:
-    ///     False where it took longer; answers are then of the rows that have been read so far.
+    ///     True if answers are from the new snapshot; False after the timeout, or if the engine is closed. The first
+    ///     answers after a timeout include only the rows that have been read until then.
     ///
     /// Raises:
-    ///     PostgresError: The database cannot be reached or read. The rows of the last reading stay.
-    ///     SchemaError: There are no tables yet.
+    ///     PostgresError: The database cannot be reached or read. The figures of the last snapshot stay available.
+    ///     SchemaError: The tables do not exist yet, or cannot be used.
     ///
     /// Example:
-    ///     >>> engine.refresh()  # doctest: +SKIP
+    ///     >>> engine.refresh(timeout=timedelta(seconds=30))
     ///     True
     #[pyo3(signature = (timeout=None))]
     fn refresh(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
@@ -265,7 +276,9 @@ impl PyKpiEngine {
         run_blocking(py, &stop, Interrupt::Drains, refresh)
     }
 
-    /// Ends following; writes the file, if there is one. Answers stay as they are.
+    /// Stops following the database, and writes the column file if there is one.
+    ///
+    /// The engine goes on answering queries from the last snapshot.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.engine.close());
     }

@@ -1,12 +1,12 @@
-//! The Python module `ccstream._ccstream`: the one place that knows of Python.
+//! Implements the Python module `ccstream._ccstream`. No other crate depends on Python.
 //!
-//! The documentation of its classes, methods and functions is written for Python's users, as `help()` shows it. `make
+//! The documentation of classes, methods and functions is written for users of Python, because `help()` shows it. `make
 //! generate` copies it into `python/ccstream/_ccstream.pyi`.
 #![allow(
     clippy::doc_markdown,
     clippy::doc_link_with_quotes,
     rustdoc::broken_intra_doc_links,
-    reason = "they are Python's docstrings, and no Markdown"
+    reason = "the documentation is Python docstrings, not Markdown"
 )]
 
 mod aggregate;
@@ -30,7 +30,7 @@ mod verify;
 
 use pyo3::prelude::*;
 
-/// The compiled half of ccstream; import these names from ``ccstream``.
+/// Contains the compiled half of ccstream. Import these names from ``ccstream``.
 #[pymodule(name = "_ccstream")]
 mod extension {
     #[pymodule_export]

@@ -1,9 +1,9 @@
-//! Rust's log lines as records of Python's `logging`, below the one logger `ccstream`.
+//! Passes Rust's log records to Python's `logging`, below the logger `ccstream`.
 
 use log::{Level, Log, Metadata, Record};
 
-/// Passes lines on to Python. A crate's name is no part of the logger's: `ccstream_services::consume` is
-/// `ccstream.consume` to whoever configures logging.
+/// Passes log records on to Python. The logger's name leaves out the crate's: records of `ccstream_services::consume`
+/// go to the logger `ccstream.consume`.
 struct OneTree(pyo3_log::Logger);
 
 impl OneTree {
@@ -15,7 +15,8 @@ impl OneTree {
     }
 }
 
-/// Whether a line may have what is in messages: tokio-postgres writes each statement's parameters, with keys and payloads.
+/// Whether a log record may contain data of messages: tokio-postgres logs the parameters of each statement, which
+/// include keys and payloads.
 fn tells_secrets(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("tokio_postgres") && metadata.level() >= Level::Debug
 }
@@ -47,7 +48,7 @@ impl Log for OneTree {
     }
 }
 
-/// Installs it, unless an embedding program has a logger already; then that one stays.
+/// Installs the logger, unless the process already has one.
 pub(crate) fn install() {
     let logger = pyo3_log::Logger::default();
     if log::set_boxed_logger(Box::new(OneTree(logger))).is_ok() {

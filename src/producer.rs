@@ -1,4 +1,4 @@
-//! `ccstream.Producer`.
+//! Defines `ccstream.Producer`.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::events::tell_of_producer;
 use crate::run::{Interrupt, Listener, run_blocking};
 use crate::settings::Arguments;
 
-/// Sends card transactions, generated or from a file, to Kafka.
+/// Sends card transactions to Kafka, generated ones or those of a file.
 ///
-/// librdkafka is idempotent with ``acks=all``; a full queue slows the source, and nothing is dropped. Nothing is
+/// The producer is idempotent, with ``acks=all``. If its queue is full, it waits, and drops nothing. Nothing is
 /// connected before :meth:`run`.
 ///
 /// Args:
@@ -54,16 +54,17 @@ use crate::settings::Arguments;
 ///     drain_limit: The maximum time that a stop waits for the broker to acknowledge events in flight. From 0 to 240 s.
 ///         Default 10 s.
 // generated, to here
-///     on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
-///         ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
-///         and raises the same.
+///     on_event: A callable that gets an event's name (a str) and its fields (a dict), which ``ccstream.events``
+///         describes. It is called during :meth:`run`, on another thread. Single events are reported at a ``rate`` of
+///         up to 10 per second. If it raises, the run stops and raises that exception. Default: none.
 ///
 /// Raises:
-///     ConfigError: A setting is not usable, the file cannot be read, or its columns do not fill the fields.
+///     ConfigError: A setting cannot be used, the file cannot be read, or its columns do not fill the required fields.
+///     TypeError: A setting has the wrong type, or there is no such setting.
 ///
 /// Example:
-///     >>> ccstream.Producer(rate=1000, count=5000, seed=7).run()  # doctest: +SKIP
-///     ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=5.0s)
+///     >>> ccstream.Producer(rate=math.inf, count=5000, seed=7).run()
+///     ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=...)
 #[pyclass(frozen, name = "Producer", module = "ccstream")]
 pub(crate) struct PyProducer {
     config: ProducerConfig,
@@ -89,12 +90,13 @@ impl PyProducer {
         Ok(Self { config, on_event, stop: CancellationToken::new() })
     }
 
-    /// Sends until the count, the file's end or :meth:`stop`; waits for every delivery report.
+    /// Sends events until ``count``, the end of the file or :meth:`stop`, and waits for all delivery reports.
     ///
-    /// The interpreter is detached. Ctrl-C stops, waits for the events in flight, and raises ``KeyboardInterrupt``.
+    /// The method releases the interpreter, so other threads go on. Ctrl-C stops the run, waits for the events in
+    /// flight, and raises ``KeyboardInterrupt``.
     ///
     /// Returns:
-    ///     What was sent; failed events are counted there and raise nothing.
+    ///     The counts of events. Events that could not be delivered are counted as ``failed``, and raise nothing.
     ///
     /// Raises:
     ///     ConfigError: The file cannot be read.
@@ -111,7 +113,9 @@ impl PyProducer {
         })
     }
 
-    /// Ends :meth:`run` soon, after its delivery reports; may be called from any thread or a signal's handler.
+    /// Stops the run after its delivery reports, and returns at once.
+    ///
+    /// Any thread or signal handler may call it.
     fn stop(&self) {
         self.stop.cancel();
     }
@@ -121,36 +125,36 @@ impl PyProducer {
     }
 }
 
-/// What was sent and what became of it: ``sent == acknowledged + failed`` at the end.
+/// Counts the events of one run: ``sent == acknowledged + failed`` once it has ended.
 #[pyclass(frozen, name = "ProduceSummary", module = "ccstream")]
 #[derive(Clone)]
 pub(crate) struct PyProduceSummary(pub(crate) ProduceSummary);
 
 #[pymethods]
 impl PyProduceSummary {
-    /// Events handed to librdkafka.
+    /// The number of events that were handed to librdkafka.
     #[getter]
     fn sent(&self) -> u64 {
         self.0.sent
     }
-    /// Events that the broker has, on all in-sync replicas.
+    /// The number of events that the broker has acknowledged, on all in-sync replicas.
     #[getter]
     fn acknowledged(&self) -> u64 {
         self.0.acknowledged
     }
-    /// Events that the broker does not have.
+    /// The number of events that could not be delivered.
     #[getter]
     fn failed(&self) -> u64 {
         self.0.failed
     }
-    /// How often an event was re-sent by a new client, because Kafka had lost track of the one before.
+    /// The number of times that a new client re-sent an event, because Kafka had lost the previous client's state.
     ///
-    /// The topic may hold that number of duplicates. The other counts include each event once.
+    /// The topic may contain up to this number of duplicates. The other counts include each event once.
     #[getter]
     fn sent_again(&self) -> u64 {
         self.0.sent_again
     }
-    /// The time since the first event.
+    /// The time from the first event to the end of the run, or until now for a run that goes on.
     #[getter]
     fn elapsed(&self) -> Duration {
         self.0.elapsed

@@ -1,4 +1,4 @@
-//! Questions to the engine, from Python's words into the engine's.
+//! Converts the arguments of queries from Python to the engine's types.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use pyo3::types::{PyMapping, PyString};
 
 use crate::errors::{Raise, bad_argument};
 
-/// The values of each dimension that count: in Python one value, or several.
+/// The selected values of each dimension. In Python, a single value or an iterable of values.
 #[derive(Debug, Default)]
 pub(crate) struct Filters(HashMap<String, Vec<Option<String>>>);
 
@@ -33,19 +33,19 @@ impl<'py> FromPyObject<'_, 'py> for Filters {
     }
 }
 
-/// A moment in microseconds since 1970 UTC.
+/// Converts a moment to microseconds since 1970 UTC. `name` is the argument's, for the error.
 pub(crate) fn moment(name: &str, moment: &Bound<'_, PyAny>) -> PyResult<i64> {
     moment.py().import("ccstream.times")?.getattr("micros")?.call1((name, moment))?.extract()
 }
 
-/// The offsets of a ``tzinfo``.
+/// Reads the UTC offsets of a ``tzinfo``.
 pub(crate) fn offsets(zone: &Bound<'_, PyAny>) -> PyResult<Offsets> {
     let found = zone.py().import("ccstream.times")?.getattr("offsets")?.call1((zone,))?;
     let (first, changes) = found.extract()?;
     Ok(Offsets::changing(first, changes))
 }
 
-/// What does not fit is more than may be asked.
+/// Converts a duration to microseconds, saturating. The engine refuses a duration that long.
 pub(crate) fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
 }
@@ -53,7 +53,7 @@ pub(crate) fn micros(length: Duration) -> i64 {
 pub(crate) fn named(name: &str) -> PyResult<Dimension> {
     let known = || Dimension::all().map(Dimension::name).collect::<Vec<_>>().join(", ");
     Dimension::named(name)
-        .ok_or_else(|| bad_argument("by", format!("there is no dimension {name:?}; there are {}", known())))
+        .ok_or_else(|| bad_argument("by", format!("there is no dimension {name:?}; the dimensions are {}", known())))
 }
 
 pub(crate) fn filter(
@@ -72,11 +72,11 @@ pub(crate) fn filter(
     Ok(filter)
 }
 
-/// An amount of any type whose text is a number, to the cent.
+/// Converts an amount to cents. Any type is accepted whose text is a number with at most two decimals.
 fn cents(field: &'static str, amount: &Bound<'_, PyAny>) -> PyResult<i64> {
     let text = amount.str()?.to_string();
     decimal::scaled(&text, 2, Cents::MAX.0 as u64)
-        .map_err(|_| bad_argument(field, format!("{text:?} is no amount with at most two decimals")))
+        .map_err(|_| bad_argument(field, format!("{text:?} is not an amount with at most two decimals")))
 }
 
 pub(crate) fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyResult<Grouping> {
@@ -97,7 +97,10 @@ pub(crate) fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyRes
             "cards" => grouping.cards = true,
             "approved" | "decided" | "declined" | "risky" | "approved_share" => grouping.outcomes = true,
             "count" | "amounts" | "sum" | "mean" | "rate" => {}
-            _ => return Err(bad_argument("by", format!("there is no measure {measure:?}"))),
+            _ => {
+                let known = "min, max, p50, p95, p99, cards, approved";
+                return Err(bad_argument("by", format!("there is no measure {measure:?}; the measures are {known}")));
+            }
         }
     }
     Ok(grouping)

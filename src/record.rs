@@ -1,6 +1,6 @@
-//! Frozen classes whose attributes are the fields of a record of the crates below.
+//! Defines Python classes whose read-only attributes are the fields of a Rust struct.
 
-/// Defines such a class. The documentation of each field becomes the docstring of its attribute.
+/// Defines a frozen class. The documentation of each field becomes the docstring of its attribute.
 macro_rules! record {
     ($(#[$doc:meta])+ $class:ident, $name:literal, $inner:ty, {
         $($(#[$field_doc:meta])+ $field:ident: $kind:ty = $read:expr),+ $(,)?

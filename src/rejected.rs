@@ -1,4 +1,4 @@
-//! Dead letters: `ccstream.count_rejected`, `select_rejected` and `replay_rejected`.
+//! Defines the functions for dead letters: `ccstream.count_rejected`, `select_rejected` and `replay_rejected`.
 
 use std::path::PathBuf;
 
@@ -12,73 +12,73 @@ use crate::run::{Interrupt, ask, run_blocking};
 use crate::settings::{database_url as url_of, kafka_config};
 
 record!(
-    /// The dead letters of one reason, counted.
+    /// Counts the dead letters with one reason.
     PyReasonCount, "ReasonCount", ReasonCount, {
-        /// Why they were rejected.
+        /// The reason for the rejection, a stable word such as ``missing_field``.
         reason: String = |one| one.reason.clone(),
-        /// The number of them.
+        /// The number of dead letters.
         count: i64 = |one| one.count,
-        /// The number of them that were replayed.
+        /// The number of dead letters that were replayed.
         replayed: i64 = |one| one.replayed,
-        /// The number of them that hold a masked card number, and so cannot be replayed.
+        /// The number of dead letters with a masked card number, which cannot be replayed.
         masked: i64 = |one| one.masked,
-        /// The number of the others that were too large to be kept whole, and so cannot be replayed.
+        /// The number of other dead letters that were too large to be stored whole, which cannot be replayed.
         partial: i64 = |one| one.partial,
-        /// When the last one was rejected, as PostgreSQL writes it, to the second.
+        /// The time of the last rejection to the second, in UTC, such as ``2026-01-01 10:00:00+00``.
         last: String = |one| one.last.clone(),
     }
 );
 record!(
-    /// One dead letter: a rejected message, and why it was.
+    /// Holds one dead letter: a rejected message and the reason for its rejection.
     PyKeptMessage, "KeptMessage", KeptMessage, {
-        /// Its number in ``rejected_events``.
+        /// The dead letter's id in ``rejected_events``.
         id: i64 = |one| one.id,
-        /// The topic that it came from.
+        /// The topic from which the message came.
         topic: String = |one| one.topic.clone(),
-        /// Its partition.
+        /// The message's partition.
         partition: i32 = |one| one.partition,
-        /// Its offset.
+        /// The message's offset.
         offset: i64 = |one| one.offset,
-        /// Its key, with card numbers masked, up to ``max_bytes``; None without one.
+        /// The key's first bytes, with card numbers masked, up to ``max_bytes``; None without a key.
         key: Option<Vec<u8>> = |one| one.key.clone(),
-        /// The length of the whole key in bytes; None without one.
+        /// The length of the whole key in bytes; None without a key.
         key_bytes: Option<i64> = |one| one.key_bytes,
-        /// Its payload, with card numbers masked, up to ``max_bytes``; None for a tombstone.
+        /// The payload's first bytes, with card numbers masked, up to ``max_bytes``; None for a tombstone.
         payload: Option<Vec<u8>> = |one| one.payload.clone(),
         /// The length of the whole payload in bytes; None for a tombstone.
         payload_bytes: Option<i64> = |one| one.payload_bytes,
         /// The SHA-256 of the whole payload, with card numbers masked.
         ///
-        /// None for a tombstone, and for a message that a version without hashes kept.
+        /// None for a tombstone, and for a message that an earlier version stored without a hash.
         payload_sha256: Option<Vec<u8>> = |one| one.payload_sha256.clone(),
         /// Whether a card number was masked. Such a message cannot be replayed.
         masked: bool = |one| one.masked,
-        /// Whether it was too large to be kept whole.
+        /// Whether the message was too large to be stored whole.
         ///
-        /// The first 65,536 bytes of key and payload are kept then. Such a message cannot be replayed.
+        /// Only the first 65,536 bytes of key and payload are stored then. Such a message cannot be replayed.
         partial: bool = |one| one.partial,
-        /// Why it was rejected, as a word that programs can compare.
+        /// The reason for the rejection, a stable word such as ``missing_field``.
         reason: String = |one| one.reason.clone(),
-        /// Why it was rejected, in detail.
+        /// The reason for the rejection in detail, for a person.
         detail: String = |one| one.detail.clone(),
-        /// When it was rejected, as PostgreSQL writes it, to the second.
+        /// The time of the rejection to the second, in UTC, such as ``2026-01-01 10:00:00+00``.
         rejected_at: String = |one| one.rejected_at.clone(),
-        /// When it was replayed, as PostgreSQL writes it, to the second; None if it never was.
+        /// The time of the replay to the second, in UTC, such as ``2026-01-01 10:00:00+00``; None if there was none.
         replayed_at: Option<String> = |one| one.replayed_at.clone(),
     }
 );
 record!(
-    /// What became of the dead letters that were to be replayed.
+    /// Counts the dead letters that were replayed, and those that were left out.
     PyResent, "Resent", Resent, {
-        /// Messages that the broker has now.
+        /// The number of messages that were replayed and acknowledged by the broker.
         sent: u64 = |resent| resent.sent,
-        /// Messages left out because a card number in them was masked.
+        /// The number of messages left out because a card number in them was masked.
         masked: u64 = |resent| resent.masked,
-        /// Messages left out because they were too large to be kept whole.
+        /// The number of messages left out because they were too large to be stored whole.
         partial: u64 = |resent| resent.partial,
-        /// Messages left out because they have no payload.
+        /// The number of messages left out because they have no payload.
         empty: u64 = |resent| resent.empty,
-        /// Messages left out because they were replayed before.
+        /// The number of messages left out because they were replayed before.
         replayed: u64 = |resent| resent.replayed,
     }
 );
@@ -89,15 +89,15 @@ record!(
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 ///
 /// Returns:
-///     One count for each reason; empty where nothing was rejected.
+///     A list with one count for each reason; empty if nothing was rejected.
 ///
 /// Raises:
-///     ConfigError: The URL is not usable.
+///     ConfigError: The URL cannot be used.
 ///     PostgresError: The database cannot be reached or read, or has no tables yet.
 ///
 /// Example:
-///     >>> {one.reason: one.count for one in ccstream.count_rejected()}  # doctest: +SKIP
-///     {'missing_field': 3}
+///     >>> {one.reason: one.count for one in ccstream.count_rejected()}
+///     {'missing_field': 3, 'invalid_json': 1}
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None))]
 pub(crate) fn count_rejected(py: Python<'_>, database_url: Option<String>) -> PyResult<Vec<PyReasonCount>> {
@@ -109,21 +109,21 @@ pub(crate) fn count_rejected(py: Python<'_>, database_url: Option<String>) -> Py
 ///
 /// Args:
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-///     id: Only the one with this number. Default: any.
-///     reason: Only those of this reason. Default: any.
-///     limit: The greatest number of messages. Default: all.
-///     max_bytes: The greatest number of bytes of each key and payload. Default: the 65,536 that are kept.
+///     id: Selects only the dead letter with this id. Default: any.
+///     reason: Selects only dead letters with this reason. Default: any.
+///     limit: The maximum number of messages. Default: all.
+///     max_bytes: The maximum number of bytes of each key and payload. Default: 65,536, which is all that is stored.
 ///
 /// Returns:
-///     The messages.
+///     A list of the selected messages.
 ///
 /// Raises:
-///     ConfigError: The URL is not usable.
+///     ConfigError: The URL cannot be used.
 ///     PostgresError: The database cannot be reached or read, or has no tables yet.
 ///
 /// Example:
-///     >>> [one.detail for one in ccstream.select_rejected(reason="missing_field", limit=1)]  # doctest: +SKIP
-///     ['amount is missing']
+///     >>> [one.payload for one in ccstream.select_rejected(reason="invalid_json", limit=1)]
+///     [b'{broken']
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None, id=None, reason=None, limit=None, max_bytes=None))]
 pub(crate) fn select_rejected(
@@ -139,32 +139,34 @@ pub(crate) fn select_rejected(
     Ok(ask(py, || rejections::select(&url, &selection))?.into_iter().map(PyKeptMessage).collect())
 }
 
-/// Replays dead letters: sends them to the topic that they came from, oldest first, and notes when.
+/// Replays dead letters: sends them to the topics from which they came, oldest first, and records when.
 ///
-/// They stay in ``rejected_events``. One that is rejected once more becomes another dead letter; one that is valid now
-/// is stored by the consumer. The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to
-/// 500 messages may still be sent after it.
+/// The dead letters stay in ``rejected_events``. If the consumer rejects a replayed message again, it becomes another
+/// dead letter. The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to 500
+/// messages may still be sent after it.
 ///
 /// Args:
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 ///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
 ///         ``localhost:9094``.
-///     id: Only the one with this number. Default: any.
-///     reason: Only those of this reason. Default: any.
-///     librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
-///     librdkafka_options_file: A file of such settings, which nobody else may read.
+///     id: Selects only the dead letter with this id. Default: any.
+///     reason: Selects only dead letters with this reason. Default: any.
+///     librdkafka_options: Settings of librdkafka itself (TLS, SASL), as a mapping or pairs. Default:
+///         ``CCSTREAM_KAFKA_*``, else none.
+///     librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
+///         else none.
 ///
 /// Returns:
-///     The number of messages sent, and the numbers of those left out, by cause.
+///     The number of replayed messages, and the numbers of those left out for each reason.
 ///
 /// Raises:
-///     ConfigError: A setting is not usable.
-///     KafkaError: The broker cannot be reached, or did not take every message. Those that it took are noted as
-///         replayed.
-///     PostgresError: The database cannot be reached or read, or has no tables yet.
+///     ConfigError: A setting cannot be used.
+///     KafkaError: The broker cannot be reached, or did not acknowledge every message. Those that it acknowledged are
+///         recorded as replayed.
+///     PostgresError: The database cannot be reached, read or written, or has no tables yet.
 ///
 /// Example:
-///     >>> ccstream.replay_rejected(reason="missing_field").sent  # doctest: +SKIP
+///     >>> ccstream.replay_rejected(reason="missing_field").sent
 ///     3
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None, bootstrap_servers=None, id=None, reason=None, librdkafka_options=None, librdkafka_options_file=None))]

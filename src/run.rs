@@ -1,4 +1,4 @@
-//! The one door between Python and what blocks: the interpreter is detached, Ctrl-C is noticed, events become calls.
+//! Runs all blocking calls for Python: it detaches the interpreter, notices Ctrl-C, and turns events into calls.
 
 use std::sync::mpsc;
 use std::thread;
@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::errors::Raise;
 
-/// How often a wait looks whether Ctrl-C was pressed.
+/// The interval at which a wait checks for Ctrl-C.
 const TICK: Duration = Duration::from_millis(50);
-/// How long work that cannot be interrupted may take to end after Ctrl-C.
+/// The time after Ctrl-C for which a call waits for work that cannot be interrupted.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Where a run's events go: a Python callable taking a name and a dict. If it raises, the run is
-/// stopped and the exception is the run's.
+/// Passes a run's events to a Python callable that takes a name and a dict. If the callable raises, the run is stopped
+/// and raises that exception.
 pub(crate) struct Listener {
     callback: Option<Py<PyAny>>,
     stop: CancellationToken,
@@ -30,7 +30,7 @@ impl Listener {
         Self { callback, stop, raised: None }
     }
 
-    /// Calls the callable, if there is one and it has not raised.
+    /// Calls the callable, if there is one and it has not raised yet.
     pub(crate) fn tell(&mut self, name: &'static str, fill: impl for<'py> FnOnce(&Bound<'py, PyDict>) -> PyResult<()>) {
         let (Some(callback), None) = (&self.callback, &self.raised) else { return };
         let called = Python::attach(|py| {
@@ -44,7 +44,7 @@ impl Listener {
         }
     }
 
-    /// The run's result, unless the callable raised.
+    /// Returns the run's result, or the callable's exception if it raised one.
     pub(crate) fn finish<T>(self, result: Result<T>) -> PyResult<T> {
         match self.raised {
             Some(error) => Err(error),
@@ -53,24 +53,25 @@ impl Listener {
     }
 }
 
-/// What a signal's handler raises, if one came since the last look.
+/// Runs the Python handlers of signals that have arrived since the last check. Returns the exception if one raises.
 #[allow(clippy::redundant_closure_for_method_calls, reason = "the method itself is not general enough a closure")]
 fn check_signals() -> PyResult<()> {
     Python::attach(|py| py.check_signals())
 }
 
-/// What Ctrl-C waits for, before it raises.
+/// Determines what a call waits for after Ctrl-C, before it raises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
-    /// The work's own end: what is under way is delivered or committed first, within the work's own limit.
+    /// The call waits until the work has ended. What is in progress is delivered or committed first, within the work's
+    /// own limit.
     Drains,
-    /// At most [`GRACE`]. A call of librdkafka that waits for a silent broker cannot be ended: its thread is left
-    /// behind, and ends after the call's own limit.
+    /// The call waits at most [`GRACE`]. A call of librdkafka that waits for a silent broker cannot be interrupted, so
+    /// its thread is left behind, and ends after that call's own timeout.
     Leaves,
 }
 
-/// Runs `work` on a separate thread until it ends, detached. A signal whose handler raises (Ctrl-C) cancels `stop`,
-/// waits as `interrupt` demands, and then raises.
+/// Runs `work` on a separate thread, and waits for it with the interpreter detached. If a signal handler raises
+/// (Ctrl-C), this cancels `stop`, waits as `interrupt` says, and returns the handler's exception.
 pub(crate) fn run_blocking<T: Send + 'static>(
     py: Python<'_>,
     stop: &CancellationToken,
@@ -78,7 +79,7 @@ pub(crate) fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> PyResult<T> + Send + 'static,
 ) -> PyResult<T> {
     let (sender, receiver) = mpsc::channel();
-    // The receiver is gone where Ctrl-C has left the work behind.
+    // If Ctrl-C has left the work behind, there is no receiver any more.
     let run = move || drop(sender.send(work()));
     thread::Builder::new().name("ccstream-call".into()).spawn(run)?;
     py.detach(move || {
@@ -87,7 +88,7 @@ pub(crate) fn run_blocking<T: Send + 'static>(
             match receiver.recv_timeout(TICK) {
                 Ok(result) => return interrupted.map_or(result, |(error, _)| Err(error)),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return Err(PyRuntimeError::new_err("the run panicked; see its log"));
+                    return Err(PyRuntimeError::new_err("ccstream's thread panicked; stderr has the reason"));
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
@@ -103,8 +104,8 @@ pub(crate) fn run_blocking<T: Send + 'static>(
     })
 }
 
-/// Awaits the answer to a question, detached. A signal whose handler raises (Ctrl-C) drops the question, so that
-/// PostgreSQL cancels it too, and then raises.
+/// Awaits a future with the interpreter detached. If a signal handler raises (Ctrl-C), this drops the future, whose
+/// connection closes, and returns the handler's exception.
 pub(crate) fn ask<T: Send, F: Future<Output = Result<T>>>(
     py: Python<'_>,
     question: impl FnOnce() -> F + Send,

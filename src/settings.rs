@@ -1,5 +1,5 @@
-//! Settings as Python gives them: an argument beats the environment, which beats the default. What there is to set is
-//! declared in `ccstream_core::settings`.
+//! Reads settings from Python arguments and environment variables. An argument overrides the variable, which overrides
+//! the default. `ccstream_core::settings` declares the settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyMapping, PyString};
 
 use crate::errors::{Raise, bad_argument};
 
-/// The keyword arguments of a constructor, until each is taken by the settings that it belongs to.
+/// Holds the keyword arguments of a constructor until the settings to which they belong have taken them.
 pub(crate) struct Arguments<'py> {
     given: Bound<'py, PyDict>,
 }
@@ -25,12 +25,12 @@ impl<'py> Arguments<'py> {
         Ok(Self { given })
     }
 
-    /// Adds one that may also be given by its place.
+    /// Adds an argument that was given by position or by keyword.
     pub(crate) fn give(&self, name: &str, value: Option<Bound<'py, PyAny>>) -> PyResult<()> {
         self.given.set_item(name, value)
     }
 
-    /// Takes what is a setting of `C`.
+    /// Takes the arguments that are settings of `C`.
     pub(crate) fn take<C: Settings>(&self) -> PyResult<C> {
         let mut config = C::default();
         for setting in C::SETTINGS {
@@ -43,7 +43,7 @@ impl<'py> Arguments<'py> {
         Ok(config)
     }
 
-    /// Errors: a `TypeError` that names what nothing has taken.
+    /// Returns a `TypeError` if there is an argument that no settings have taken.
     pub(crate) fn end(self, function: &str) -> PyResult<()> {
         match self.given.keys().iter().next() {
             None => Ok(()),
@@ -54,7 +54,7 @@ impl<'py> Arguments<'py> {
     }
 }
 
-/// Sets what was given, or what its variable holds; None is as if it had not been given.
+/// Sets a setting to its argument, or else to the value of its environment variable. None counts as no argument.
 fn set<C: Settings>(config: &mut C, setting: &Setting<C>, given: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     let given = given.filter(|given| !given.is_none());
     if let Some(prefix) = setting.variable.and_then(|name| name.strip_suffix('*')) {
@@ -74,7 +74,8 @@ fn set<C: Settings>(config: &mut C, setting: &Setting<C>, given: Option<&Bound<'
     (setting.set)(config, Value::parse(setting.kind, &text).map_err(refuse)?).raise()
 }
 
-/// What a variable holds, or the file that the variable with `_FILE` after its name names, where the setting is a secret.
+/// Returns the value of a setting's environment variable. For a secret, the variable with the suffix `_FILE` may name a
+/// file with the value instead.
 fn held<C>(name: &str, setting: &Setting<C>) -> PyResult<Option<String>> {
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let (text, in_file) = (variable(name), format!("{name}_FILE"));
@@ -89,8 +90,8 @@ fn held<C>(name: &str, setting: &Setting<C>) -> PyResult<Option<String>> {
     }
 }
 
-/// Names and values of the variables that begin with a prefix, in order: `CCSTREAM_KAFKA_SASL_PASSWORD` is
-/// `sasl.password`.
+/// Returns the names and values of environment variables with a prefix, ordered by name. The prefix `CCSTREAM_KAFKA_`
+/// makes `CCSTREAM_KAFKA_SASL_PASSWORD` the name `sasl.password`.
 fn named_by_variables(prefix: &str) -> Vec<(String, String)> {
     let name = |variable: &str| Some(variable.strip_prefix(prefix)?.to_lowercase().replace('_', "."));
     let mut found: Vec<_> = std::env::vars_os()
@@ -100,7 +101,7 @@ fn named_by_variables(prefix: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The error of an argument of another type, as Python's functions name theirs.
+/// Adds the argument's name to a `TypeError`, in the way of pyo3's own messages.
 fn named(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
     if error.is_instance_of::<PyTypeError>(py) {
         PyTypeError::new_err(format!("argument '{name}': {}", error.value(py)))
@@ -115,7 +116,7 @@ fn value(name: &'static str, kind: Kind, given: &Bound<'_, PyAny>) -> PyResult<V
         Kind::File => Value::File(given.extract::<PathBuf>()?),
         Kind::Limit if given.is_instance_of::<PyString>() => Value::Text(given.extract()?),
         Kind::Whole | Kind::Limit if given.is_instance_of::<PyInt>() && given.lt(0)? => {
-            return Err(bad_argument(name, format!("{given} is less than nothing")));
+            return Err(bad_argument(name, format!("{given} is negative")));
         }
         Kind::Whole | Kind::Limit => Value::Whole(given.extract()?),
         Kind::Rate => Value::Rate(given.extract()?),
@@ -125,7 +126,8 @@ fn value(name: &'static str, kind: Kind, given: &Bound<'_, PyAny>) -> PyResult<V
     })
 }
 
-/// Names and values: a mapping, or pairs in their order. A value is a text, a number or a bool (`true`, `false`).
+/// Reads names and values from a mapping or an iterable of pairs, in their order. A value is a str, a number or a bool,
+/// which becomes `true` or `false`.
 fn pairs(given: &Bound<'_, PyAny>) -> PyResult<Vec<(String, String)>> {
     let pairs = match given.cast::<PyMapping>() {
         Ok(mapping) => mapping.items()?.into_any(),
@@ -145,17 +147,17 @@ fn text(value: &Bound<'_, PyAny>) -> PyResult<String> {
     if value.is_instance_of::<PyString>() || value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>() {
         return Ok(value.str()?.to_string());
     }
-    Err(PyTypeError::new_err(format!("a value is a text, a number or a bool, not {}", value.get_type().name()?)))
+    Err(PyTypeError::new_err(format!("a value must be a str, a number or a bool, not {}", value.get_type().name()?)))
 }
 
-/// The database of a function that takes no other settings.
+/// Reads the database URL of a function that takes no other settings of the consumer.
 pub(crate) fn database_url(py: Python<'_>, argument: Option<String>) -> PyResult<DatabaseUrl> {
     let given = PyDict::new(py);
     given.set_item("database_url", argument)?;
     Ok(Arguments { given }.take::<ConsumerConfig>()?.database_url)
 }
 
-/// Broker, topic and librdkafka's own options of a function that takes no other settings.
+/// Reads the Kafka settings of a function that takes no other settings.
 pub(crate) fn kafka_config(
     py: Python<'_>,
     bootstrap_servers: Option<String>,

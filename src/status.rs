@@ -1,4 +1,4 @@
-//! `ccstream.ConsumeStatus`.
+//! Defines `ccstream.ConsumeStatus`.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -9,30 +9,32 @@ use pyo3::prelude::*;
 use crate::record::record;
 
 record!(
-    /// The state of a consumer's run: a record of one moment.
+    /// Describes the state of a consumer's run at one moment.
     PyConsumeStatus, "ConsumeStatus", ConsumeStatus, {
-        /// How far the run has come.
+        /// The stage of the run: ``starting``, ``joining``, ``reading``, ``ended`` or ``failed``.
         ///
-        /// ``"starting"`` until both services have answered, ``"joining"`` while the group has assigned no partition,
-        /// ``"reading"``, then ``"ended"``, or ``"failed"`` if it raised.
+        /// It is ``starting`` until both services have answered, ``joining`` while the group has assigned no partition
+        /// to this consumer, and ``failed`` if the run raised an exception.
         state: &'static str = |status| status.state.as_str(),
-        /// This consumer's partitions, and the offset up to which each is committed.
+        /// A dict from each of this consumer's partitions to its next offset; everything before is committed.
         offsets: BTreeMap<i32, i64> = |status| status.offsets.clone(),
-        /// Messages that Kafka has and PostgreSQL does not have yet, as of the last commit; None before one.
+        /// The number of messages that Kafka has but PostgreSQL lacks, as of the last commit; None before the first.
         lag: Option<i64> = |status| status.lag,
-        /// Messages delivered and dealt with since the start.
+        /// The number of messages that this run has committed: ``stored + duplicate + rejected``.
         consumed: i64 = |status| status.total.consumed,
-        /// Rows inserted into ``orders`` since the start.
+        /// The number of rows that this run has inserted into ``orders``.
         stored: i64 = |status| status.total.stored,
-        /// Messages since the start whose id was there already.
+        /// The number of this run's messages whose id was already in ``orders``.
         duplicate: i64 = |status| status.total.duplicate,
-        /// Messages since the start that are in ``rejected_events``.
+        /// The number of this run's messages that became dead letters.
         rejected: i64 = |status| status.total.rejected,
-        /// Messages since the start that the broker had deleted before they were read.
+        /// The number of offsets that this run could not read: deleted by the topic's retention, or unreadable.
         missing: i64 = |status| status.total.missing,
-        /// When the last batch was committed, in UTC; None before one.
+        /// The time of the last commit, as an aware ``datetime`` in UTC; None before the first.
         last_commit: Option<SystemTime> = |status| status.last_commit,
-        /// What is unavailable, at most one entry for each service; empty where both answer.
+        /// What is unavailable, at most one entry for each service; empty if both services answer.
+        ///
+        /// The entries are kinds of the event ``waiting``, which ``ccstream.events.WaitingKind`` lists.
         waiting_for: Vec<&'static str> = |status| status.waiting.iter().map(|waiting| waiting.kind.as_str()).collect(),
     }
 );

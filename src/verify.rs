@@ -1,4 +1,4 @@
-//! `ccstream.verify`.
+//! Defines `ccstream.verify`.
 
 use ccstream_services::operate::verify::{PartitionReport, VerifyReport, count_again};
 use ccstream_services::postgres::tables::Tables;
@@ -9,7 +9,7 @@ use crate::run::ask;
 use crate::settings::database_url as url_of;
 
 record!(
-    /// The counters of one partition of a group's topic, and the same counted in the tables.
+    /// Holds the counters of one partition of a group's topic, and a recount of its rows.
     PyPartitionReport, "PartitionReport", PartitionReport, {
         /// The consumer group.
         group: String = |one| one.group.clone(),
@@ -17,63 +17,63 @@ record!(
         topic: String = |one| one.topic.clone(),
         /// The partition's number.
         partition: i32 = |one| one.partition,
-        /// The offset that is read next.
+        /// The offset of the next message to read.
         next_offset: i64 = |one| one.next_offset,
-        /// Messages delivered since the first run; ``stored + duplicate + rejected``.
+        /// The counter of messages read since the first run: ``stored + duplicate + rejected``.
         consumed: i64 = |one| one.counters.consumed,
-        /// Rows inserted since the first run, by the counter.
+        /// The counter of rows inserted into ``orders`` since the first run.
         stored: i64 = |one| one.counters.stored,
-        /// Messages whose id was in ``orders`` already.
+        /// The counter of messages whose id was already in ``orders``.
         duplicate: i64 = |one| one.counters.duplicate,
-        /// Dead letters, by the counter.
+        /// The counter of messages that became dead letters.
         rejected: i64 = |one| one.counters.rejected,
-        /// Offsets that could not be read: deleted by the topic's retention, or left out as unreadable.
+        /// The counter of offsets that could not be read: deleted by the topic's retention, or skipped as unreadable.
         missing: i64 = |one| one.counters.missing,
-        /// Rows in ``orders`` that came from a partition of this number, counted.
+        /// The recounted number of rows in ``orders`` from a partition of this number, whatever its topic and group.
         rows: i64 = |one| one.rows,
-        /// The partition's dead letters in ``rejected_events``, counted.
+        /// The recounted number of the partition's dead letters in ``rejected_events``.
         kept: i64 = |one| one.kept,
     }
 );
 record!(
-    /// The counters and totals compared with a recount by SQL, in one snapshot.
+    /// Reports how the counters and totals compare with a recount by SQL in one snapshot.
     PyVerifyReport, "VerifyReport", VerifyReport, {
-        /// Each partition's report, by group, topic and partition.
+        /// The reports of all partitions, ordered by group, topic and partition.
         partitions: Vec<PyPartitionReport> = |report| report.partitions.iter().cloned().map(PyPartitionReport).collect(),
-        /// The number of cells of ``kpi_minute`` that were compared.
+        /// The number of compared cells of ``kpi_minute`` and ``rejected_counts``.
         cells: i64 = |report| report.cells,
-        /// The number of the engine's figures that were compared with PostgreSQL's own; 0 with ``counters_only``.
+        /// The number of the KPI engine's figures that were compared with PostgreSQL's own; 0 with ``counters_only``.
         figures: u64 = |report| report.figures,
-        /// Rows of ``orders`` that another program inserted, and that no counter includes.
+        /// The number of rows in ``orders`` that another program inserted. No counter includes them.
         foreign_rows: i64 = |report| report.foreign_rows,
-        /// Rows that were stored and are gone as old rows are: all of the oldest minutes, and no others.
+        /// The number of stored rows that were deleted as expired: all rows of the oldest minutes, and no others.
         expired_rows: i64 = |report| report.expired_rows,
-        /// The minute before which they are gone, in microseconds since 1970 UTC; None where none are.
+        /// The minute before which rows have expired, in microseconds since 1970 UTC; None if none have.
         expired_before: Option<i64> = |report| report.expired_before,
-        /// What disagrees, one text each, with both figures; empty where everything agrees.
+        /// Descriptions of the differences, each with both figures; empty if everything agrees.
         problems: Vec<String> = |report| report.problems.clone(),
     }
 );
 
-/// Counts everything again in one snapshot: while consumers run, too.
+/// Recounts all counters and totals in one snapshot of the database. Consumers may run meanwhile.
 ///
-/// The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL (from 14 on) cancels the
-/// count.
+/// The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
+/// cancels the query.
 ///
 /// Args:
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-///     counters_only: Leaves out the figures of the dashboard's engine, which take the longest. Default False.
+///     counters_only: Leaves out the figures of the KPI engine, which take the longest. Default False.
 ///
 /// Returns:
-///     The counters beside their recount. Differences are in its ``problems``, and raise nothing.
+///     The counters and their recount. Differences raise nothing: they are in the report's ``problems``.
 ///
 /// Raises:
-///     ConfigError: The URL is not usable.
+///     ConfigError: The URL cannot be used.
 ///     PostgresError: The database cannot be reached or read.
-///     SchemaError: There are no tables yet.
+///     SchemaError: The tables do not exist yet, or cannot be used.
 ///
 /// Example:
-///     >>> ccstream.verify().problems  # doctest: +SKIP
+///     >>> ccstream.verify().problems
 ///     []
 #[pyfunction]
 #[pyo3(signature = (*, database_url=None, counters_only=false))]
