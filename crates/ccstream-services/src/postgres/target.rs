@@ -242,8 +242,8 @@ mod tests {
             ("postgresql://u:secret@h/d?client_encoding=latin1", "client_encoding"),
             ("postgresql://u:secret@h/d?sslcrldir=x", "sslcrldir"),
             ("postgresql://u:secret@h/d?colour=x", "colour"),
-            ("postgresql://u:secret@local%20host/d", "host \"local host\""),
-            ("postgresql://u:secret@h;i/d", "host \"h;i\""),
+            ("postgresql://u:secret@local%20host/d", "\"local host\""),
+            ("postgresql://u:secret@h;i/d", "\"h;i\""),
         ] {
             let error = read(&DatabaseUrl(url.into())).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{error}");

@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_file_that_is_not_there_is_an_error_in_every_mode() {
+    fn a_named_file_that_does_not_exist_is_an_error_in_every_mode() {
         for mode in ["disable", "prefer", "require", "verify-ca", "verify-full"] {
             for name in ["sslrootcert", "sslcert", "sslkey", "sslcrl"] {
                 let why = resolve(&[("sslmode", mode), (name, "/none.pem")]).unwrap_err();

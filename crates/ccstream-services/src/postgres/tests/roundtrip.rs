@@ -93,7 +93,7 @@ fn read_back(runtime: &Runtime, client: &Client, offset: i64) -> Event<'static> 
 }
 
 #[test]
-fn an_accepted_message_is_stored_and_reads_back_equal() {
+fn what_is_accepted_is_stored_and_reads_back_equal() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (store, positions) = sandbox.ready();
     let client = sandbox.client();
