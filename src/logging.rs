@@ -17,17 +17,17 @@ impl OneTree {
 
 /// Whether a log record may contain data of messages: tokio-postgres logs the parameters of each statement, which
 /// include keys and payloads.
-fn tells_secrets(metadata: &Metadata<'_>) -> bool {
+fn may_contain_data(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("tokio_postgres") && metadata.level() >= Level::Debug
 }
 
 impl Log for OneTree {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !tells_secrets(metadata) && self.0.enabled(metadata)
+        !may_contain_data(metadata) && self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if tells_secrets(record.metadata()) {
+        if may_contain_data(record.metadata()) {
             return;
         }
         let target = Self::target(record.target());

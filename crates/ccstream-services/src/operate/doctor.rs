@@ -133,13 +133,14 @@ async fn check_database(url: &DatabaseUrl, tables: &Tables, checks: &mut Vec<Che
             return;
         }
     };
-    match look(&client, url, tables).await {
+    match check_connected(&client, url, tables).await {
         Ok(mut found) => checks.append(&mut found),
         Err(error) => checks.push(Check::bad("database", error.chain(), "see the server's log")),
     }
 }
 
-async fn look(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
+/// Runs the checks that need a connection to the database.
+async fn check_connected(client: &Client, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
     let ask = || Error::postgres("checking the database");
     let row = client
         .query_typed_one(

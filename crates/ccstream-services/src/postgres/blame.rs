@@ -119,8 +119,7 @@ impl Blame {
             return Err(Error::Schema(format!(
                 "PostgreSQL has refused more rows in this run than the {limit} that `max_refused` allows, one of them \
                  with SQLSTATE {state}: {reason}. Change the table orders so that it accepts such rows, or raise \
-                 `max_refused`; then start the consumer again. Nothing of the last batch is stored; the topic still has \
-                 it, and the consumer reads it again"
+                 `max_refused`; then start the consumer again, which reads the last batch again: nothing of it is stored"
             )));
         }
         let suspect = (refusals.rows >= ROWS).then(|| match refusals.of_nearly_all() {
@@ -133,9 +132,8 @@ impl Blame {
             return Err(Error::Schema(format!(
                 "PostgreSQL refused nearly all rows of {BATCHES} consecutive batches with SQLSTATE {state}, most \
                  recently: {reason}. The cause is therefore the table orders, not the messages. Change its constraint, \
-                 trigger or column; then start the consumer again. Nothing of the last batch is stored; the topic still \
-                 has it, and the consumer reads it again. `ccstream rejected --replay` replays the rows of the batches \
-                 before it, which are dead letters"
+                 trigger or column; then start the consumer again, which reads the last batch again: nothing of it is \
+                 stored. The batches before it became dead letters, which `ccstream rejected --replay` replays"
             )));
         }
         tally.refused += refused;

@@ -175,7 +175,7 @@ impl Store {
         if !is_wanted() {
             return Ok(None);
         }
-        transaction.commit().await.map_err(Error::postgres("taking the offset rows over"))?;
+        transaction.commit().await.map_err(Error::postgres("taking over the offset rows"))?;
         Ok(Some(TakeOver { ended, ..taken }))
     }
 

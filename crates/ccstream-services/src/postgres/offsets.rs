@@ -177,7 +177,7 @@ pub(crate) async fn take_over(
     origin: &Origin,
     start_over: bool,
 ) -> Result<TakeOver> {
-    let step = || Error::postgres("taking the offset rows over");
+    let step = || Error::postgres("taking over the offset rows");
     let differs = |before: &Option<String>, now: &Option<String>| before.is_some() && now.is_some() && before != now;
     let mut restarted = Vec::new();
     for (partition, position, before) in lock(transaction, statements, source, partitions).await? {

@@ -42,8 +42,8 @@ pub(crate) async fn check(url: &DatabaseUrl) -> Result<()> {
     Err(Error::config(
         "database_url",
         format!(
-            "{url} is a pooler that shares sessions between its clients, but the consumer needs sessions to itself: use \
-             the pooler's session mode, or PostgreSQL's own port"
+            "{url} is a pooler that shares sessions between its clients, but the consumer needs sessions to itself: \
+             use the pooler's session mode, or PostgreSQL's own port"
         ),
     ))
 }

@@ -34,7 +34,9 @@ pub(super) fn add(config: &mut Config, named: Option<PathBuf>) -> Result<(), Str
     let by_default = || variable("HOME").map(|home| Path::new(&home).join(".pgpass")).filter(|path| path.exists());
     let Some(path) = named.or_else(by_default) else { return Ok(()) };
     let bytes = private_file::read(&path).map_err(|why| format!("needs a password, and {} {why}", path.display()))?;
-    if let Some(password) = places(config).iter().find_map(|place| of(place, &String::from_utf8_lossy(&bytes))) {
+    if let Some(password) =
+        places(config).iter().find_map(|place| password_for(place, &String::from_utf8_lossy(&bytes)))
+    {
         config.password(password);
     }
     Ok(())
@@ -49,7 +51,7 @@ fn places(config: &Config) -> Vec<Place> {
         host: match host {
             Host::Tcp(name) => name.clone(),
             #[cfg(unix)]
-            Host::Unix(folder) if is_usual(folder) => "localhost".into(),
+            Host::Unix(folder) if is_default_folder(folder) => "localhost".into(),
             #[cfg(unix)]
             Host::Unix(folder) => folder.display().to_string(),
         },
@@ -62,12 +64,12 @@ fn places(config: &Config) -> Vec<Place> {
 
 /// Whether a socket's folder is a default of libpq. The password file calls such a folder `localhost`.
 #[cfg(unix)]
-fn is_usual(folder: &Path) -> bool {
+fn is_default_folder(folder: &Path) -> bool {
     folder == Path::new("/tmp") || folder == Path::new("/var/run/postgresql") || folder == Path::new("/run/postgresql")
 }
 
 /// Returns the password of a target: that of the first line whose four parts each equal the target's or are `*`.
-fn of(place: &Place, text: &str) -> Option<String> {
+fn password_for(place: &Place, text: &str) -> Option<String> {
     let port = place.port.to_string();
     let wanted = [place.host.as_str(), &port, &place.database, &place.user];
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
@@ -118,11 +120,11 @@ mod tests {
     #[test]
     fn the_first_line_that_fits_has_the_password() {
         let text = "# db:5432:*:*:comment\nother:*:*:*:1\ndb:5433:*:me:2\ndb:*:d\\:b:me:pa\\:ss\\\\w:ord\n*:*:*:*:last\nbroken";
-        assert_eq!(of(&place("db", 5432), text).as_deref(), Some("pa:ss\\w:ord"));
-        assert_eq!(of(&place("db", 5433), text).as_deref(), Some("2"));
-        assert_eq!(of(&place("other", 1), text).as_deref(), Some("1"));
-        assert_eq!(of(&place("elsewhere", 1), text).as_deref(), Some("last"));
-        assert_eq!(of(&place("db", 1), "db:1:other:me:x\ndb:1:d\\:b:you:x\n"), None);
+        assert_eq!(password_for(&place("db", 5432), text).as_deref(), Some("pa:ss\\w:ord"));
+        assert_eq!(password_for(&place("db", 5433), text).as_deref(), Some("2"));
+        assert_eq!(password_for(&place("other", 1), text).as_deref(), Some("1"));
+        assert_eq!(password_for(&place("elsewhere", 1), text).as_deref(), Some("last"));
+        assert_eq!(password_for(&place("db", 1), "db:1:other:me:x\ndb:1:d\\:b:you:x\n"), None);
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Reading<'_> {
         }
         if !lacking.columns.is_empty() {
             return Err(Error::Schema(format!(
-                "the tables belong to an earlier version of ccstream; start this version's consumer once, which will {}",
+                "the tables belong to an earlier version of ccstream; start this version's consumer once, which will \
+                 {}",
                 lacking.in_words().join("; ")
             )));
         }

@@ -273,7 +273,7 @@ impl Shape {
             Some((_, columns, true)) => format!("its primary key is ({})", columns.join(", ")),
             Some((_, _, false)) => "its primary key is deferrable".to_owned(),
         };
-        what.push(format!("{trouble}, but ccstream finds duplicates by a primary key on ({KEY}), checked immediately"));
+        what.push(format!("{trouble}, but ccstream needs a primary key on ({KEY}) that is not deferrable"));
         if let Some((name, ..)) = &self.key {
             fixes.drop_foreign_keys(&self.referrers);
             fixes.alter(format!("DROP CONSTRAINT {name}"));

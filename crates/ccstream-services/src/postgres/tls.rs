@@ -100,7 +100,10 @@ impl Parameters {
     pub(super) fn resolve(self, is_local: bool) -> Result<Tls, String> {
         let is_system = self.roots.as_deref() == Some("system");
         let mode = match &self.mode {
-            Some(text) => Mode::read(text).ok_or_else(|| format!("has an unknown sslmode {text:?}"))?,
+            Some(text) => Mode::read(text).ok_or_else(|| {
+                let known = "disable, allow, prefer, require, verify-ca and verify-full";
+                format!("has an unknown sslmode {text:?}; known are {known}")
+            })?,
             None if is_system => Mode::VerifyFull,
             None => Mode::Prefer,
         };

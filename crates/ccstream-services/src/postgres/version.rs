@@ -81,8 +81,8 @@ pub(crate) async fn check(client: &impl GenericClient, tables: &Tables) -> Resul
         if let Some(lost) = missing.iter().find(|column| !column.can_be_added()) {
             return Err(Error::Schema(format!(
                 "the table {} lacks its column {}, whose values cannot be recomputed: restore the table from a backup; \
-                 or rename all of ccstream's tables as follows and start the consumer, which creates new ones and reads \
-                 the topic from its beginning: {}",
+                 or rename all of ccstream's tables as follows and start the consumer, which creates new ones and \
+                 reads the topic from its beginning: {}",
                 table.name,
                 lost.name,
                 put_aside(tables)

@@ -84,7 +84,7 @@ fn the_suggested_statements_fix_relations_and_keys() {
         (with("ALTER TABLE orders ENABLE ROW LEVEL SECURITY"), "row level security"),
         (with("ALTER TABLE orders ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"), "row level security"),
         ("CREATE TABLE orders (order_id VARCHAR(50), value NUMERIC(10,2))".into(), "no primary key"),
-        ("CREATE TABLE orders (order_id VARCHAR(50) PRIMARY KEY DEFERRABLE)".into(), "deferrable"),
+        ("CREATE TABLE orders (order_id VARCHAR(50) PRIMARY KEY DEFERRABLE)".into(), "key is deferrable"),
         ("CREATE TABLE orders (id SERIAL PRIMARY KEY, order_id VARCHAR(50) UNIQUE)".into(), "(id)"),
         (
             "CREATE TABLE orders (id INT PRIMARY KEY, order_id VARCHAR(50) UNIQUE);
