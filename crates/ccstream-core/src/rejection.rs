@@ -45,7 +45,7 @@ reasons! {
     MissingField = "missing_field",
     /// A value has a type that its field does not accept.
     WrongType = "wrong_type",
-    /// A text is empty that must not be.
+    /// A text that must not be empty is empty.
     EmptyText = "empty_text",
     /// A text has more characters than its column can hold. Trailing spaces count.
     TextTooLong = "text_too_long",

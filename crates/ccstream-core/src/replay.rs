@@ -67,9 +67,9 @@ impl fmt::Debug for Replay {
 }
 
 impl Replay {
-    /// Opens the file, and reads all of it to compute its hash and to search for card numbers. Fails if the file cannot
-    /// be read, a field or column does not exist, a value to be sent contains a card number, or none of the rows is
-    /// valid.
+    /// Opens the file, and reads all of it to compute its hash and to search for card numbers. Fails if the configuration
+    /// or the header is invalid (see [`Replay::check`]), a value to be sent contains a card number, or the file has rows
+    /// but none is valid.
     ///
     /// A row without an id gets one that consists of the hash of the file's unpacked text and the number of the row. So
     /// if a file is replayed again, all of its events are duplicates, but identical rows within a file are not.
@@ -100,7 +100,8 @@ impl Replay {
         }
     }
 
-    /// Checks the header of the file. Fails if the file cannot be read or no column fills a required field.
+    /// Checks the configuration and the header of the file. Fails if the file or the token key cannot be read, a field or
+    /// column does not exist, or no column fills a required field.
     pub fn check(config: &ReplayConfig) -> Result<()> {
         Self::begin(config, String::new()).map(drop)
     }

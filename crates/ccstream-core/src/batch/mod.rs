@@ -160,7 +160,7 @@ pub struct Batch {
     refused: Vec<RejectedMessage>,
     /// The rows, encoded for binary COPY.
     buffer: Vec<u8>,
-    /// The original messages of all rows. Those that PostgreSQL refuses become dead letters.
+    /// The original messages of all rows. If PostgreSQL refuses a row, its message becomes a dead letter.
     raw: Vec<u8>,
     dead_letter_bytes: usize,
     /// A currency ([`Currency`]) and a status for each pair of texts that was sent; "" if there is none.
@@ -212,7 +212,7 @@ impl Batch {
         self.read.entry(partition).or_insert(start)
     }
 
-    /// Adds one message: counts it, encodes its row or keeps it as a dead letter, and moves the cursor past it. Offsets
+    /// Adds one message: counts it, encodes its row or adds it to the dead letters, and moves the cursor past it. Offsets
     /// that Kafka never delivers (of aborted transactions, compacted messages and transaction markers) are not counted.
     pub fn push(
         &mut self,
@@ -240,8 +240,8 @@ impl Batch {
     }
 
     /// Moves the cursor to the beginning of the partition's log, because retention deleted the offsets before it. These
-    /// offsets are counted as missing, unless the cursor is at 0: then nothing of the partition was read, and reading
-    /// begins wherever its log does.
+    /// offsets are counted as missing, unless the cursor is at 0: then nothing of the partition was read before, so
+    /// nothing is missing.
     pub fn skip(&mut self, partition: i32, cursor: &mut Cursor, to: i64) {
         let missing = if cursor.next == 0 { 0 } else { to - cursor.next };
         self.pass(partition, cursor, to, missing);
@@ -397,7 +397,7 @@ impl Batch {
         all
     }
 
-    /// Returns the earlier rows with a row's id.
+    /// Returns the rows before a row that have the same id.
     pub fn earlier_of_its_id(&self, index: u32) -> impl Iterator<Item = u32> {
         (0..index).rev().take_while(|earlier| self.repeats[*earlier as usize + 1])
     }
@@ -407,7 +407,7 @@ impl Batch {
         self.fates[index as usize] = Fate::Duplicate;
     }
 
-    /// Notes that PostgreSQL refused a row, and keeps its message as a dead letter.
+    /// Notes that PostgreSQL refused a row, and adds its message to the dead letters.
     pub fn refuse(&mut self, index: u32, rejection: Rejection) {
         self.fates[index as usize] = Fate::Refused;
         let row = &self.rows[index as usize];

@@ -26,7 +26,7 @@ pub enum Value<'a> {
     Number(&'a str),
     /// A string with its escapes resolved.
     Text(Cow<'a, str>),
-    /// An array or an object. No field has such a value.
+    /// An array or an object. No field accepts such a value.
     Nested,
 }
 
@@ -46,13 +46,14 @@ impl Value<'_> {
 /// Holds the JSON text of each known field's value in one message, in the order of [`FIELDS`](crate::fields::FIELDS).
 #[derive(Debug, Default)]
 pub struct RawEvent<'a> {
-    /// The values under the fields' names, or under their other names if the message has only these.
+    /// The values under the fields' names. If such a value is absent or null, the value under the field's other name
+    /// replaces it.
     pub values: [Option<&'a str>; COUNT],
-    /// The values under the fields' other names, if the message has both names.
+    /// The values under the fields' other names, unless they have replaced absent or null values.
     pub other_values: [Option<&'a str>; COUNT],
     /// The first known key that appears more than once.
     pub repeated_key: Option<&'static str>,
-    /// Whether the whole message is free of escapes.
+    /// Whether the whole message is known to be free of escapes, because the reader of plain messages decoded it.
     pub plain: bool,
 }
 

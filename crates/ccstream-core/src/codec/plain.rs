@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         (found == word).then_some(found)
     }
 
-    /// Reads a text and returns it with its quotes.
+    /// Reads a string and returns it with its quotes.
     fn quoted(&mut self) -> Option<&'a str> {
         let start = self.at;
         self.take(b'"')?;

@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 pub struct Setting<C> {
     /// The name of the field, which is also Python's keyword. The flag has hyphens instead of underscores.
     pub name: &'static str,
-    /// The kind of its values.
+    /// The kind of the setting's values.
     pub kind: Kind,
     /// The lines of its documentation.
     pub doc: &'static [&'static str],

@@ -37,7 +37,7 @@ const WIDTHS: [i64; 24] = [
     365 * 86_400,
     3650 * 86_400,
 ];
-/// The maximum number of buckets if no width is asked for. The two at the edges of the range are not counted.
+/// The maximum number of buckets if no width is asked for, not counting the two at the edges of the range.
 const WANTED: i64 = 60;
 
 /// Describes consecutive buckets.

@@ -10,15 +10,15 @@ use crate::rows::sketch::Sketch;
 /// Holds the counts of one grouping. A group's number is its code, its slot of time, or its hour of the week.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Groups {
-    /// Count and sum of each group, or of each outcome of each group. It is empty if these are derived from the totals
-    /// by kind: see [`is_of_kind`].
+    /// Count and sum of each group, or of each outcome of each group; empty if these are derived from the totals by
+    /// kind: see [`is_of_kind`].
     pub(crate) cells: Vec<CountAndSum>,
     /// The smallest and the largest amount of each group; empty unless asked for.
     pub(crate) extremes: Vec<(i64, i64)>,
     /// Approximate distributions of the amounts of each group, for percentiles; empty unless asked for.
     pub(crate) sketches: Vec<Sketch>,
-    /// The distinct cards of each group; empty unless asked for, and if the groups are few slots of time, whose cards
-    /// `State::cards` counts.
+    /// The distinct cards of each group; empty unless asked for. It is also empty if the groups are at most
+    /// [`FEW`](crate::rows::cards::FEW) slots of time, because `State::cards` counts these cards.
     pub(crate) pairs: Pairs,
     /// For a trend, the number of rows of each code in each slot: the slots of code 0, then of code 1, etc.
     pub(crate) trend: Vec<u32>,

@@ -13,7 +13,7 @@ use crate::rows::codes::SECOND;
 use crate::rows::columns::Columns;
 use ccstream_core::error::Result;
 
-/// The maximum number of queries that are kept. Beyond it, the least recent ones are dropped.
+/// The maximum number of queries that are kept. Beyond it, the queries asked least recently are dropped.
 const KEPT: usize = 128;
 /// The default maximum number of bytes of all kept counts.
 const KEPT_BYTES: usize = 512 << 20;

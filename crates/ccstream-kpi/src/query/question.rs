@@ -209,7 +209,10 @@ impl Query {
         for grouping in &self.groupings {
             let plain = !grouping.extremes && !grouping.percentiles && !grouping.cards && !grouping.outcomes;
             if matches!(grouping.by, By::Trend(_) | By::Amount) && !plain {
-                return Err(Error::config("by", "trend and amount have no measures besides counts and sums"));
+                return Err(Error::config(
+                    "by",
+                    "a trend has only counts, and amount has only counts and sums; leave out the other measures",
+                ));
             }
         }
         Ok(())

@@ -37,15 +37,16 @@ pub struct Block {
     pub amount: Amounts,
     /// The codes of each row, by [`CodedColumn`].
     pub codes: [Codes; COLUMNS],
-    /// The first time of all rows that have one. `first > last` if no row has.
+    /// The first time of all rows that have one. If no row has a time, `first > last`.
     pub first: i64,
     /// The last time of all rows that have one.
     pub last: i64,
-    /// The first and last time of each [`SPAN`] consecutive rows. The first is [`ABSENT`] if one of them has no time.
+    /// The first and last time of each [`SPAN`] consecutive rows. The first is [`ABSENT`] if one of these rows has no
+    /// time.
     spans: Vec<(i64, i64)>,
-    /// The 99th percentile of a full block's timestamps, by which blocks are evicted oldest first. Not the maximum,
-    /// because single rows may be dated years ahead by a wrong clock. `i64::MAX`, evicted last, for a block without
-    /// timestamps.
+    /// The 99th percentile of a full block's timestamps, by which blocks are evicted oldest first. It is not the maximum,
+    /// because a wrong clock may date single rows years ahead. It is `i64::MAX` for a block without timestamps, which is
+    /// therefore evicted last.
     pub(crate) late: i64,
 }
 
@@ -113,7 +114,7 @@ impl Block {
         (firsts.min().unwrap_or(ABSENT), lasts.max().unwrap_or(i64::MAX))
     }
 
-    /// Returns the value of `late`, also for a block that is not full.
+    /// Returns the 99th percentile of the block's timestamps, as `late` defines it, even if the block is not full.
     pub(crate) fn age(&self) -> i64 {
         if self.len() == BLOCK_ROWS { self.late } else { self.find_late() }
     }
