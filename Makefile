@@ -71,14 +71,18 @@ define check-python
 	$(BIN)/python tools/include.py --check
 	$(LISTS) | $(BIN)/python tools/generate_lists.py --check
 	$(BIN)/python tools/generate_stub.py --check-sources
+	$(BIN)/python tools/generate_commands.py --check
+	$(BIN)/python tools/generate_python_reference.py --check
 endef
 
 LISTS := cargo run $(CARGO_FLAGS) -q -p ccstream-kpi --example lists
 
-generate: $(VENV)/.made ## what is written from the code: settings, dimensions, docstrings of the stub, files in documents
+generate: $(VENV)/.made ## what is written from the code: settings, dimensions, the stub's docstrings, reference pages, files in documents
 	$(LISTS) | $(BIN)/python tools/generate_lists.py
 	@$(MAKE) --no-print-directory build
 	$(BIN)/python tools/generate_stub.py
+	$(BIN)/python tools/generate_commands.py
+	$(BIN)/python tools/generate_python_reference.py
 	$(BIN)/python tools/include.py
 	$(BIN)/python tools/third_party.py
 
