@@ -87,6 +87,8 @@ def _pattern() -> re.Pattern[str]:
 WORDS = _pattern()
 STRINGS = r"""(?P<quote>\"{3}|'{3})(?:\\.|.)*?(?P=quote)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'"""
 RUST_STRINGS = r"""\bb?r(?P<hashes>\#*)".*?"(?P=hashes)|"(?:\\.|[^"\\])*"|'(?:\\[^'\n]*'|\\''|[^'\\\n]')"""
+GENERATED = r"<!-- generated: .*?<!-- generated, to here -->"
+"""Parts of a document that are made from other files, which are searched instead."""
 HASH = r"(?<!\S)\#[^\n]*"
 LANGUAGES = {".rs": (r"//[^\n]*|/\*.*?\*/", RUST_STRINGS), ".sql": (r"--[^\n]*", STRINGS)}
 
@@ -113,6 +115,8 @@ def prose(text: str, suffix: str) -> str:
             parts += [_erase(text[end : token.start()]), part]
             end = token.end()
         text = "".join([*parts, _erase(text[end:])])
+    else:
+        text = re.sub(GENERATED, _erase, text, flags=re.DOTALL)
     return re.sub(r"`[^`\s]+`", _erase, text)
 
 

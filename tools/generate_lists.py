@@ -1,7 +1,8 @@
-"""Writes what has to be literal from the lists of settings and dimensions: ``make generate``.
+"""Writes code and documentation from the lists of settings, dimensions and fields: ``make generate``.
 
-The lists are declared in Rust (`crates/ccstream-core/src/settings`, `crates/ccstream-kpi/src/rows/attribute.rs`); an
-example of ``ccstream-kpi`` prints them as JSON, which comes in at standard input. Between
+The lists are declared in Rust (`settings` and `fields.rs` of `crates/ccstream-core/src`, and
+`crates/ccstream-kpi/src/rows/attribute.rs`); an example of ``ccstream-kpi`` prints them as JSON, which comes in at
+standard input. Between
 ``generated: WHAT of LISTS`` and ``generated, to here`` a file has what is made of them. ``--check`` writes nothing, and
 names the files that are stale.
 """
@@ -16,7 +17,10 @@ import sys
 import textwrap
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 DECLARED = ROOT / "python" / "ccstream" / "declared.py"
@@ -25,6 +29,7 @@ FILES = (
     "src/producer.rs",
     "src/kpi.rs",
     "python/ccstream/_ccstream.pyi",
+    "docs/data.md",
     "docs/settings.md",
 )
 BLOCK = re.compile(r"([ ]*)(\S+ generated: (\w+) of ([\w, ]+?)(?: -->)?\n)(.*?)([ ]*\S+ generated, to here)", re.DOTALL)
@@ -194,7 +199,19 @@ def table_block(settings: list[Listed], _indent: str) -> str:
     return "\n".join(rows) + "\n"
 
 
-BLOCKS = {
+def fields_block(listed: list[dict[str, Any]], _indent: str) -> str:
+    """A table of the fields of a message and the columns that they are stored in."""
+    rows = ["| key of the message | column of `orders` | type | meaning |", "|---|---|---|---|"]
+    for field in listed:
+        other = f" or `{field['other_key']}`" if field["other_key"] else ""
+        required = " (required)" if field["required"] else ""
+        meaning = field["comment"].replace("|", r"\|")
+        rows.append(f"| `{field['key']}`{other}{required} | `{field['column']}` | `{field['sql_type']}` | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+BLOCKS: dict[str, Callable[[list[Any], str], str]] = {
+    "fields": fields_block,
     "settings": settings_block,
     "signature": signature_block,
     "parameters": parameters_block,
@@ -222,7 +239,7 @@ def formatted(text: str, *formatter: str) -> str:
     return subprocess.run(formatter, input=text, capture_output=True, check=True, text=True, cwd=ROOT).stdout
 
 
-def filled(text: str, lists: dict[str, list[Listed]]) -> str:
+def filled(text: str, lists: Mapping[str, Sequence[Any]]) -> str:
     """A file's text with its blocks as they are now."""
 
     def fill(block: re.Match[str]) -> str:
@@ -239,7 +256,8 @@ def main() -> int:
     lists = {name: [Listed.read(one) for one in listed] for name, listed in sorted(given["settings"].items())}
     made = {DECLARED: declared(lists, dict(given["dimensions"]))}
     for name in FILES:
-        made[ROOT / name] = filled((ROOT / name).read_text(encoding="utf-8"), lists)
+        text = (ROOT / name).read_text(encoding="utf-8")
+        made[ROOT / name] = filled(text, {**lists, "orders": given["fields"]})
         if name.endswith(".rs"):
             made[ROOT / name] = formatted(made[ROOT / name], "rustfmt", "--edition", "2024")
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]

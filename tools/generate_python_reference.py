@@ -1,9 +1,9 @@
 """Writes the Python reference, `docs/python-reference.md`, from the docstrings: ``make generate``.
 
 The compiled extension's docstrings are taken from its stub, and those of `ccstream.kpi`, `ccstream.events` and
-`ccstream.errors` from the modules, so nothing has to be built or imported. Text written by hand is not touched: only what
-is between ``<!-- generated: reference -->`` and ``<!-- generated, to here -->`` is replaced. ``--check`` writes nothing
-and fails where the page is out of date.
+`ccstream.errors` from the modules, so nothing has to be built or imported. Only the text between
+``<!-- generated: reference -->`` and ``<!-- generated, to here -->`` is replaced. ``--check`` writes nothing and fails
+where the page is out of date.
 """
 
 from __future__ import annotations

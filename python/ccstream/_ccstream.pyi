@@ -898,7 +898,7 @@ class KpiAnswer:
 
     Example:
         >>> answer = engine.query(by={"category": ["p95"]})  # doctest: +SKIP
-        >>> dict(zip(answer["category"]["key"], answer["category"]["count"]))  # doctest: +SKIP
+        >>> dict(zip(answer["category"]["key"], answer["category"]["count"].tolist()))  # doctest: +SKIP
         {'groceries': 1200, 'travel': 300}
     """
 

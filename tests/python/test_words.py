@@ -55,6 +55,7 @@ RIGHT = [
     "So long as it runs; so many rows that memory is full.",
     "In the place of the last row, cells of its own partitions.",
     "It is sent, and then again; the columns are kept in a file.",
+    "<!-- generated: list -->\nIt was told anew.\n<!-- generated, to here -->",
     "Names are no prose: `told`, `sent_again`, told_apart_anew, x.said_so().",
 ]
 

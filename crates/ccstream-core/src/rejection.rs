@@ -95,3 +95,17 @@ impl Rejection {
         Self { reason, detail }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_docs_have_every_reason_in_order() {
+        let docs = include_str!("../../../docs/data.md");
+        let (_, table) = docs.split_once("| reason |").unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let names: Vec<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+        assert_eq!(names, Reason::ALL.iter().map(|reason| reason.as_str()).collect::<Vec<_>>());
+    }
+}

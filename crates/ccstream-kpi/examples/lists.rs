@@ -1,5 +1,6 @@
-//! Prints the settings and the dimensions as JSON. `make generate` writes code and documentation from it.
+//! Prints lists of the crates as JSON: settings, dimensions and the fields of a message. `make generate` reads them.
 
+use ccstream_core::fields::{FIELDS, Field};
 use ccstream_core::settings::{
     ConsumerConfig, EngineConfig, KafkaConfig, Kind, ProducerConfig, Setting, Settings, Value,
 };
@@ -42,11 +43,23 @@ fn settings<C: Settings>() -> Vec<serde_json::Value> {
     C::SETTINGS.iter().map(setting).collect()
 }
 
+fn field(field: &Field) -> serde_json::Value {
+    json!({
+        "key": field.key,
+        "other_key": field.other_key,
+        "column": field.column,
+        "sql_type": field.sql_type.name(),
+        "required": field.required,
+        "comment": field.comment,
+    })
+}
+
 #[allow(clippy::print_stdout, reason = "printing is the purpose of this program")]
 fn main() {
     let titled = ATTRIBUTES.iter().filter_map(|attribute| Some((attribute.name, attribute.title?)));
     let lists = json!({
         "dimensions": titled.collect::<Vec<_>>(),
+        "fields": FIELDS.iter().map(field).collect::<Vec<_>>(),
         "settings": {
             "kafka": settings::<KafkaConfig>(),
             "consumer": settings::<ConsumerConfig>(),
