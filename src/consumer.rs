@@ -163,7 +163,8 @@ impl PyConsumer {
     ///         ``until_caught_up``, no broker answers or the topic does not exist.
     ///     PostgresError: PostgreSQL reports an error that waiting does not resolve. Nothing of the batch is stored,
     ///         and the next run reads it again.
-    ///     SchemaError: The tables cannot be used, or PostgreSQL refuses more rows than ``max_refused`` allows.
+    ///     SchemaError: The tables cannot be used; PostgreSQL refused nearly all rows of three batches in a row for the
+    ///         same reason; or it refused more rows than ``max_refused``.
     fn run(&self, py: Python<'_>) -> PyResult<PyConsumeSummary> {
         let work = self.work(py);
         run_blocking(py, &self.stop, Interrupt::Drains, work)

@@ -339,8 +339,8 @@ class Consumer:
             KafkaError: The topic may not be read; consumers of the group have another ``assignment``; the client had a
                 fatal error; with ``until_caught_up``, no broker answers or there is no such topic.
             PostgresError: An error that waiting does not resolve. Nothing of that batch is stored, and nothing is lost.
-            SchemaError: The tables cannot be used, or PostgreSQL refuses more than 100 rows of one batch for the same
-                reason.
+            SchemaError: The tables cannot be used; PostgreSQL refused nearly all rows of three batches in a row for the
+                same reason; or it refused more rows than ``max_refused``.
         """
     def run_async(self) -> Future[ConsumeSummary]:
         """Starts :meth:`run`, to be awaited: ``await consumer.run_async()``.
