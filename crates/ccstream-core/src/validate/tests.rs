@@ -242,3 +242,12 @@ fn a_detail_has_a_hint_on_the_mistake() {
         assert!(rejection.detail.contains(part), "{}", rejection.detail);
     }
 }
+
+#[test]
+fn the_message_of_the_docs_is_valid() {
+    let docs = include_str!("../../../../docs/data.md");
+    let (_, rest) = docs.split_once("```json\n").unwrap();
+    let (message, _) = rest.split_once("```").unwrap();
+    let event = validate(Some(message.trim_end().as_bytes())).unwrap();
+    assert_eq!((event.value, event.text(Place::CITY)), (Cents(1245), Some("Chicago")));
+}
