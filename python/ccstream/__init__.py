@@ -1,4 +1,4 @@
-"""Credit-card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, bad messages kept.
+"""Moves credit-card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, with dead letters.
 
 Example:
     >>> import ccstream
@@ -78,12 +78,12 @@ __all__ = [
     "verify",
 ]
 
-if not TYPE_CHECKING:  # a type checker takes the names from above, and finds those that do not exist
+if not TYPE_CHECKING:  # A type checker reads the imports above, so that it can report names that do not exist.
 
     def __getattr__(name: str) -> object:
         """Loads the compiled extension when one of its names is first used (PEP 562).
 
-        Everything written in Python (settings, flags, the dashboard's view) can be imported without it.
+        The modules written in Python (settings, flags, the dashboard's view) can therefore be imported without it.
         """
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -92,5 +92,5 @@ if not TYPE_CHECKING:  # a type checker takes the names from above, and finds th
         return found
 
     def __dir__() -> list[str]:
-        """Lists the names of the extension too, loaded or not."""
+        """Lists all names, including those of the extension when it is not loaded yet."""
         return sorted({*globals(), *__all__})

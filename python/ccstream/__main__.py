@@ -1,4 +1,4 @@
-"""``python -m ccstream``: the same as the command ``ccstream``."""
+"""Runs the command ``ccstream`` when it is started as ``python -m ccstream``."""
 
 from ccstream.cli import main
 

@@ -1,4 +1,4 @@
-"""The command ``ccstream``, and what ``producer.py`` and ``consumer.py`` call."""
+"""Implements the command ``ccstream``, which ``producer.py`` and ``consumer.py`` also call."""
 
 from __future__ import annotations
 
@@ -26,17 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs ``ccstream COMMAND ...`` and exits with its status.
 
     Args:
-        arguments: without the program's name. Default: the process's own.
+        arguments: the arguments without the program's name. Default: those of this process.
     """
     _run(_parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The parser of all commands; without one it prints its help."""
+    """Returns the parser of all commands. Without a command, the program prints its help."""
     parser = argparse.ArgumentParser(
         prog="ccstream",
-        description="Card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, bad messages kept.",
-        epilog="Exit status: 0 done, 1 something failed or differs, 2 settings, 3 Kafka, 4 PostgreSQL, 5 tables.",
+        description=(
+            "Moves card transactions from Kafka into PostgreSQL: exactly once, at COPY speed, with dead letters."
+        ),
+        epilog=(
+            "Exit status: 0 success; 1 something failed or differs; 2 wrong settings; 3 Kafka failed; "
+            "4 PostgreSQL failed; 5 the tables are unusable."
+        ),
     )
     parser.add_argument("--version", action="version", version=f"ccstream {ccstream.__version__}")
     parser.set_defaults(run=_help, of=None, verbose=False)
@@ -47,10 +52,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def script(name: str) -> NoReturn:
-    """Runs one command as a program of its own, as the runbook's scripts do.
+    """Runs one command as a separate program, as the runbook's scripts do.
 
     Args:
-        name: the command's.
+        name: the name of the command.
     """
     command = COMMANDS[name]
     parser = argparse.ArgumentParser(description=command.description)
@@ -61,7 +66,7 @@ def script(name: str) -> NoReturn:
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):
-            # A terminal that knows no check mark shows a question mark, and goes on.
+            # A terminal whose encoding lacks the check mark shows a question mark instead of failing.
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     options = parser.parse_args(arguments)
     logging.basicConfig(
@@ -75,7 +80,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> No
         print(f"{parser.prog}: {flags.worded(str(error))}", file=sys.stderr)
         status = error.exit_code
     except BrokenPipeError:
-        # Whoever read our output is gone, as head is after its lines.
+        # The program that read our output has ended, as `head` does after its lines.
         sys.stderr.close()
         status = 1
     sys.exit(status)
@@ -83,7 +88,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> No
 
 @contextlib.contextmanager
 def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM stop gently; a second one ends the process as usual."""
+    """Calls ``stop`` at the first SIGINT or SIGTERM. A second one ends the process at once."""
 
     def handle(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -99,7 +104,7 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _observed(console: ProducerConsole | ConsumerConsole, path: str | None) -> Iterator[OnEvent]:
-    """Yields what takes a run's events: the console, after the file of ``--events`` where there is one."""
+    """Yields a callback that passes each event of a run to the file of ``--events``, if given, and to the console."""
     log = None if path is None else EventLog(path)
 
     def on_event(name: str, fields: Mapping[str, Any]) -> None:
@@ -139,7 +144,7 @@ def _consume(options: argparse.Namespace) -> int:
 
 
 def _ended_by_ctrl_c(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Lets Ctrl-C end the process without a traceback: one call runs, and there is nothing to clean up."""
+    """Makes Ctrl-C end the process without a traceback. Such a command has nothing to clean up."""
 
     def run(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -192,7 +197,7 @@ def _dashboard(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: what it runs, what it says of itself, its flags."""
+    """Describes a command: its function, its summary and its flags."""
 
     run: Callable[[argparse.Namespace], int]
     summary: str
@@ -200,34 +205,40 @@ class Command:
 
     @property
     def description(self) -> str:
-        """The summary as a sentence."""
+        """The summary, written as a sentence."""
         return self.summary[0].upper() + self.summary[1:] + "."
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
-        """Makes a parser this command's."""
-        parser.add_argument("-v", "--verbose", action="store_true", help="log what happens, to standard error")
+        """Adds the flags of this command to a parser."""
+        parser.add_argument("-v", "--verbose", action="store_true", help="write a log to standard error")
         parser.set_defaults(run=self.run)
         if self.add_flags:
             self.add_flags(parser)
 
 
 COMMANDS = {
-    "up": Command(_up, "start the embedded broker and PostgreSQL, and return when both answer"),
+    "up": Command(_up, "start the embedded broker and PostgreSQL, and wait until both answer"),
     "down": Command(_down, "stop the embedded broker and PostgreSQL"),
-    "status": Command(_ended_by_ctrl_c(operate.status), "say which embedded services run", flags.add_json),
-    "demo": Command(_demo, "start everything, with a dashboard; Ctrl-C ends it", flags.add_demo),
-    "dashboard": Command(_dashboard, "serve the dashboard on this machine; Ctrl-C ends it", flags.add_dashboard),
+    "status": Command(_ended_by_ctrl_c(operate.status), "show which embedded services are running", flags.add_json),
+    "demo": Command(
+        _demo, "start the services, a producer, a consumer and the dashboard; Ctrl-C stops them", flags.add_demo
+    ),
+    "dashboard": Command(_dashboard, "serve the dashboard on this machine only; Ctrl-C stops it", flags.add_dashboard),
     "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),
     "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", flags.add_consume),
     "verify": Command(
-        _ended_by_ctrl_c(operate.verify), "count again what the counters and totals say", flags.add_verify
+        _ended_by_ctrl_c(operate.verify),
+        "recount the rows and compare the counters and totals with them",
+        flags.add_verify,
     ),
     "rejected": Command(
-        _ended_by_ctrl_c(operate.rejected), "list rejected messages, show them, or send them again", flags.add_rejected
+        _ended_by_ctrl_c(operate.rejected), "count rejected messages, show them, or replay them", flags.add_rejected
     ),
     "doctor": Command(
-        _ended_by_ctrl_c(operate.doctor), "look at broker, topic, database and privileges", flags.add_doctor
+        _ended_by_ctrl_c(operate.doctor),
+        "check the broker, the topic, the database and the privileges",
+        flags.add_doctor,
     ),
-    "completion": Command(_completion, "print what a shell completes commands and flags with", flags.add_completion),
-    "help": Command(_help, "show this help, or that of a command", flags.add_help),
+    "completion": Command(_completion, "print a completion script for a shell", flags.add_completion),
+    "help": Command(_help, "show this help, or the help of one command", flags.add_help),
 }

@@ -1,4 +1,4 @@
-"""What producer and consumer show in a terminal: a line per event or batch at human rates, else progress."""
+"""Prints what the producer and the consumer do: each event or batch at low rates, a progress line at high rates."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ccstream import ConsumeSummary, ProduceSummary
 
 PROGRESS_EVERY = 10.0
-"""Seconds between progress lines where output is no terminal."""
+"""The interval between progress lines, in seconds, where the output is not a terminal."""
 
 
 class Printer:
-    """Prints a program's lines, each at once.
+    """Prints a program's lines and flushes each of them.
 
     Args:
-        who: the name in brackets before them.
-        json: whether standard output is for the accounting alone, as JSON; lines then go to standard error.
+        who: the program's name, which is printed in brackets before each line.
+        json: whether standard output holds only the accounting, as JSON. The lines then go to standard error.
     """
 
     def __init__(self, who: str, *, json: bool) -> None:
@@ -40,18 +40,18 @@ class Printer:
         print(paint(f"[{self._who}] {text}", self.stream), file=self.stream, flush=True)
 
     def overwrite(self, text: str, width: int) -> int:
-        """Prints a line over the last one, which had this width; its own width."""
+        """Overwrites the previous line, which had the given width, and returns the new line's width."""
         line = fitted(f"[{self._who}] {text}")
         print("\r" + line.ljust(width), end="", file=self.stream, flush=True)
         return len(line)
 
     def end(self) -> None:
-        """Ends a line that was printed over."""
+        """Ends an overwritten line."""
         print(file=self.stream, flush=True)
 
 
 class LiveLine:
-    """A line that is overwritten on a terminal, and printed every ten seconds elsewhere."""
+    """Shows a line that is overwritten on a terminal, and printed every ten seconds elsewhere."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer = printer
@@ -60,12 +60,12 @@ class LiveLine:
         self._width = 0
 
     def show(self, text: str) -> None:
-        """Shows the text: at once on a terminal, where the last one must not stay behind; else when it is time."""
+        """Shows the text at once on a terminal. Elsewhere it shows the text only if the interval has passed."""
         if self._terminal or time.monotonic() - self._shown >= PROGRESS_EVERY:
             self.show_now(text)
 
     def show_now(self, text: str) -> None:
-        """Shows the text."""
+        """Shows the text at once."""
         self._shown = time.monotonic()
         if not self._terminal:
             self._printer.say(text)
@@ -73,7 +73,7 @@ class LiveLine:
         self._width = self._printer.overwrite(text, self._width)
 
     def end(self) -> None:
-        """Ends an overwritten line, so that what follows has its own."""
+        """Ends an overwritten line, so that the next output starts on a new line."""
         if self._width:
             self._printer.end()
             self._width = 0
@@ -83,7 +83,7 @@ class ProducerConsole:
     """Shows a producer's events.
 
     Args:
-        count: how many events there will be, if that is known: a bar, on a terminal.
+        count: the number of events to send, if known. A terminal then shows a progress bar.
         quiet: show only the last line.
         json: print only the accounting, as JSON.
     """
@@ -98,7 +98,7 @@ class ProducerConsole:
         self._last: ProduceSummary | None = None
 
     def on_event(self, kind: str, fields: Mapping[str, Any]) -> None:
-        """Takes one event of the producer."""
+        """Shows one event of the producer."""
         if kind == "progress":
             self._last = fields["summary"]
         if self._quiet:
@@ -107,7 +107,7 @@ class ProducerConsole:
             if fields["unreachable"]:
                 self._printer.say(f"! {fields['unreachable']}")
             if fields["topic_created"]:
-                self._printer.say("✓ Created the topic, which was missing")
+                self._printer.say("✓ Created the topic, which did not exist")
         elif kind == "sending":
             self._printer.say(f"Sending transaction #{fields['number']} {fields['payload']}")
         elif kind == "sent":
@@ -133,7 +133,7 @@ class ProducerConsole:
 
     def _update_bar(self, done: int) -> None:
         if self._bar is None:
-            # Heavy to import, and needed only here.
+            # This import is slow and needed only here.
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
 
             self._bar = Progress("[Producer]", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -143,7 +143,7 @@ class ProducerConsole:
             self._bar.update(self._task, completed=done)
 
     def close(self) -> None:
-        """Ends what is drawn."""
+        """Ends the line or bar that is being drawn."""
         self._line.end()
         if self._bar is not None:
             self._bar.stop()
@@ -161,8 +161,8 @@ class ProducerConsole:
         )
         if summary.sent_again:
             self._printer.say(
-                f"! {summary.sent_again:,} were sent again, as Kafka no longer knew how far the producer had come: "
-                "some may be in the topic twice, and the consumer stores one of each id",
+                f"! {summary.sent_again:,} events were re-sent, because Kafka no longer knew which it had received. "
+                "The topic may hold some of them twice; the consumer stores each id once",
             )
 
 
@@ -189,7 +189,7 @@ class ConsumerConsole:
             self.finish(self._failed)
 
     def on_event(self, kind: str, fields: Mapping[str, Any]) -> None:
-        """Takes one event of the consumer."""
+        """Shows one event of the consumer."""
         if kind == "failed":
             self._failed = fields["summary"]
         if kind == "batch":
@@ -204,16 +204,14 @@ class ConsumerConsole:
 
     def _text(self, kind: str, fields: Mapping[str, Any]) -> str:
         if kind == "connected_to_kafka":
-            found = "" if fields["topic_found"] else "\nThe topic does not exist yet; waiting for it"
+            found = "" if fields["topic_found"] else "\nWaiting for the topic, which does not exist yet"
             return "✓ Connected to Kafka" + found
         if kind == "connected_to_postgres":
             lines = ["✓ Connected to PostgreSQL"]
             if fields["added_columns"]:
                 lines.append(f"✓ Added to the table orders: {', '.join(fields['added_columns'])}")
             if fields["started_over"]:
-                lines.append(
-                    "! The table orders had no row that was stored: the topic is read from its beginning again"
-                )
+                lines.append("! The table orders had lost its rows: the topic is read again from its beginning")
             return "\n".join(lines)
         if kind == "listening":
             return "Listening for messages..."
@@ -223,7 +221,7 @@ class ConsumerConsole:
         if kind == "warning":
             return f"! {worded(fields['text'])}"
         if kind == "waiting":
-            return f"! Waiting, and trying again: {worded(fields['reason'])}"
+            return f"! Waiting and retrying: {worded(fields['reason'])}"
         if kind == "recovered":
             service = "PostgreSQL" if fields["service"] == "postgres" else "Kafka"
             return f"✓ {service} is back after {fields['after'].total_seconds():.1f} s; nothing was lost"
@@ -247,7 +245,7 @@ class ConsumerConsole:
         )
 
     def close(self) -> None:
-        """Ends what is drawn."""
+        """Ends the line that is being drawn."""
         self._line.end()
 
     def finish(self, summary: ConsumeSummary) -> None:
@@ -271,7 +269,7 @@ class ConsumerConsole:
 
 
 class Rate:
-    """Messages a second over the last few seconds."""
+    """Computes the number of messages a second over the last few seconds."""
 
     WINDOW = 5.0
 
@@ -279,12 +277,12 @@ class Rate:
         self._seen: list[tuple[float, int]] = []
 
     def add(self, count: int, now: float) -> None:
-        """Counts messages that came now (seconds of a monotonic clock)."""
+        """Adds messages that arrived at ``now``, in seconds of a monotonic clock."""
         self._seen = [(at, n) for at, n in self._seen if now - at <= self.WINDOW]
         self._seen.append((now, count))
 
     def per_second(self, now: float) -> float:
-        """The rate up to now; the oldest count only opens the window."""
+        """Returns the rate up to ``now``. The oldest entry only marks the start of the window and is not counted."""
         if len(self._seen) < 2:  # noqa: PLR2004
             return 0.0
         return sum(n for _, n in self._seen[1:]) / max(now - self._seen[0][0], 1e-3)

@@ -1,6 +1,6 @@
-"""``ccstream demo``: services, producer, consumer and dashboard, all together, until Ctrl-C.
+"""Implements ``ccstream demo``, which runs services, producer, consumer and dashboard together until Ctrl-C.
 
-Every part runs in a process group of its own, so that Ctrl-C reaches only us, and we end them in order.
+Every part runs in a separate process group. Ctrl-C therefore reaches only this process, which stops the parts in order.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     import psycopg
 
 START_LIMIT = 60.0
-"""Seconds until the first rows and the page must be there."""
+"""The time limit for the first rows and for the page, in seconds."""
 STOP_LIMIT = 15.0
-"""Seconds that a part may take to end before it is killed."""
+"""The time, in seconds, after which a part that has not ended is killed."""
 
 
 @dataclass
 class Part:
-    """A process of the demo.
+    """Holds one process of the demo.
 
     Attributes:
-        title: its name for people.
-        process: itself.
-        log: where its output goes.
+        title: the part's name for people.
+        process: the process.
+        log: the file that its output goes to.
     """
 
     title: str
@@ -63,13 +63,17 @@ class Part:
         return cls(title, process, log)
 
     def check(self) -> None:
-        """Raises if it has ended."""
+        """Checks that the process is still running.
+
+        Raises:
+            ServiceError: the process has ended.
+        """
         if self.process.poll() is not None:
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-8:])
-            raise ServiceError(f"the {self.title} ended; its log {self.log} ends:\n{tail or '(empty)'}")
+            raise ServiceError(f"the {self.title} ended; the end of its log {self.log}:\n{tail or '(empty)'}")
 
     def stop(self) -> None:
-        """Ends it gently, and after a while not."""
+        """Terminates the process, and kills it if it has not ended within the limit."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -80,28 +84,28 @@ class Part:
 
 
 class _Stopped(BaseException):
-    """Ctrl-C or SIGTERM; no error, so nothing on the way takes it for one."""
+    """Ctrl-C or SIGTERM was received. This is not an ``Exception``, so that no handler takes it for an error."""
 
 
 def run(*, rate: float, dashboard_port: int) -> int:
-    """Starts everything, shows how the rows arrive, and ends what it started.
+    """Starts all parts, shows how many rows arrive, and stops what it started.
 
     Args:
-        rate: events a second, or infinity.
-        dashboard_port: where the page is served.
+        rate: the number of events a second, or infinity.
+        dashboard_port: the port of the page.
 
     Returns:
-        The exit status: 0 after Ctrl-C.
+        The exit status, which is 0 after Ctrl-C.
 
     Raises:
-        ServiceError: a part is not installed, a port is taken, or a part ended by itself; nothing is
-            left running that was started here.
+        ServiceError: a part is not installed, a port is taken, or a part ended by itself. Everything that was started
+            here has been stopped.
     """
     serve.check_installed()
     if embedded.is_taken(dashboard_port):
         raise ServiceError(
             f"port {dashboard_port} is taken by another program, so the dashboard cannot start there; "
-            "end that program, or give another with --dashboard-port"
+            "end that program, or give another port with --dashboard-port"
         )
 
     def stop(_number: int, _frame: object) -> None:
@@ -119,7 +123,7 @@ def run(*, rate: float, dashboard_port: int) -> int:
     except _Stopped:
         return 0
     finally:
-        # A second Ctrl-C must not leave anything running.
+        # A second Ctrl-C is ignored, because it would leave parts running.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         line.end()
@@ -134,7 +138,7 @@ def _start_parts(parts: list[Part], rate: float, dashboard_port: int) -> None:
 
 
 def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> NoReturn:
-    """Waits for rows and page, says where the page is, and counts rows until it is stopped."""
+    """Waits for the first rows and the page, prints the page's address, and shows the number of rows until Ctrl-C."""
     import psycopg  # noqa: PLC0415
 
     address = f"http://localhost:{dashboard_port}"
@@ -149,7 +153,7 @@ def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> NoReturn:
                 part.check()
             time.sleep(0.2)
         print(f"✓ The dashboard is at {address}", flush=True)
-        print(f"  Logs: {embedded.home()}/demo-*.log. Ctrl-C ends everything that was started here.", flush=True)
+        print(f"  Logs: {embedded.home()}/demo-*.log. Ctrl-C stops everything that was started here.", flush=True)
         last, at = _rows(connection), time.monotonic()
         line.show_now(f"{last:,} rows in orders")
         while True:
@@ -162,7 +166,7 @@ def _watch(parts: list[Part], line: LiveLine, dashboard_port: int) -> NoReturn:
 
 
 def _rows(connection: psycopg.Connection) -> int:
-    """Rows stored so far: of the offset rows, so that no table is scanned."""
+    """Returns the number of stored rows. It sums the counters of ``kafka_offsets`` instead of scanning ``orders``."""
     found = connection.execute("SELECT to_regclass('kafka_offsets') IS NOT NULL").fetchone()
     if not (found and found[0]):
         return 0
@@ -185,4 +189,4 @@ def _stop_all(parts: list[Part], services: list[embedded.Service]) -> None:
         service.stop()
     ended = [part.title for part in parts] + [service.title.removeprefix("the ") for service in reversed(services)]
     if ended:
-        print(f"Ended: {', '.join(ended)}", flush=True)
+        print(f"Stopped: {', '.join(ended)}", flush=True)

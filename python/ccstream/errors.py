@@ -1,6 +1,6 @@
-"""The exceptions of ccstream. Each message says what happened, where, and what to do.
+"""Defines the exceptions of ccstream. Each message says what happened, to what, and what to do.
 
-A message has settings by their names, in backticks; a command shows its flags instead.
+A message names settings by their Python names, in backticks; a command shows its flags instead.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 
 class CcstreamError(Exception):
-    """Anything that ccstream raises.
+    """Is the base class of all exceptions that ccstream raises.
 
     Attributes:
-        exit_code: the exit status of the command line for this error: 2 settings and files,
-            3 Kafka, 4 PostgreSQL, 5 the tables' shape, 70 an error within ccstream, 71 a refusal of the operating
-            system.
-        summary: what a consumer's run committed before; None for every other error.
+        exit_code: the exit status of a command that ends with this error: 2 for settings and files, 3 for Kafka, 4 for
+            PostgreSQL, 5 for the tables' shape, 70 for an internal error, 71 if the operating system refused something.
+        summary: what a consumer's run had committed before the error; None for every other error.
     """
 
     summary: ConsumeSummary | None = None
@@ -29,19 +28,19 @@ class CcstreamError(Exception):
 
 
 class ConfigError(CcstreamError, ValueError):
-    """A setting or a file is not usable."""
+    """A setting, an argument or a file cannot be used."""
 
 
 class KafkaError(CcstreamError, ConnectionError):
-    """Kafka, or the way to it, failed."""
+    """Kafka or the connection to it failed."""
 
 
 class PostgresError(CcstreamError, ConnectionError):
-    """PostgreSQL, or the way to it, failed in a way that waiting does not mend."""
+    """PostgreSQL or the connection to it failed with an error that does not pass by itself."""
 
 
 class SchemaError(CcstreamError):
-    """The tables are there but not as they must be, or not there where they are only read."""
+    """The tables do not have the shape that ccstream needs, or a command that only reads them found none."""
 
 
 class ServiceError(CcstreamError):

@@ -1,4 +1,4 @@
-"""A run's events in a file, for other programs: one JSON object a line."""
+"""Writes a run's events to a file for other programs, as one JSON object a line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class EventLog:
-    """Appends events to a file, each with its name as ``event`` and its time as ``at``, beside its own fields.
+    """Appends events to a file. Each line holds the event's name as ``event``, its time as ``at``, and its fields.
 
-    Times are RFC 3339 in UTC, durations seconds, and summaries objects.
+    Times are written as RFC 3339 in UTC, durations as seconds, and summaries as objects.
 
     Args:
         path: the file. It is created if it does not exist.
@@ -31,11 +31,11 @@ class EventLog:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = path
         with self._named_in_errors():
-            # Buffered by lines: whoever reads the file finds an event as soon as it has happened.
+            # The file is buffered by lines, so that a reader sees each event at once.
             self._file = Path(path).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115
 
     def on_event(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Takes one event."""
+        """Appends one event."""
         line = json.dumps({"event": name, "at": datetime.now(timezone.utc).isoformat(), **fields}, default=plain)
         with self._named_in_errors():
             self._file.write(line + "\n")
@@ -59,7 +59,7 @@ def print_json(document: object) -> None:
 
 
 def plain(value: object) -> Any:  # noqa: ANN401
-    """What JSON has for a duration, for bytes, or for a record."""
+    """Converts a duration, bytes or a record to a value that JSON can hold."""
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, bytes):

@@ -1,7 +1,7 @@
-"""The types of events: what ``on_event`` is called with, and what ``--events FILE`` appends.
+"""Defines the types of the events that ``on_event`` receives and that ``--events FILE`` appends.
 
-``on_event`` takes an event's name and its fields. Names and kinds are stable; the sentences beside them are for people
-and may change.
+``on_event`` takes an event's name and its fields. Names and kinds are stable. The sentences in ``text`` and ``reason``
+are for people and may change.
 
 Example:
     >>> from typing import cast
@@ -39,83 +39,93 @@ WarningKind: TypeAlias = Literal[
     "drain_limit",
     "leave_unanswered",
 ]
-"""What a warning is about.
 
-- ``brokers_unreachable``: some of the cluster's brokers cannot be reached, and others can.
+"""The kind of a warning.
+
+- ``brokers_unreachable``: some of the cluster's brokers cannot be reached, while others can.
 - ``topic_missing``: the topic does not exist; the consumer waits for it.
 - ``topic_recreated``, ``cluster_changed``, ``log_truncated``: partitions are read from the beginning, because the topic
   was deleted and created again, the cluster is a different one, or the log ends before the next offset.
 - ``gap``: retention deleted messages before they were read; they are counted as missing.
-- ``unreadable``: a batch cannot be read, and was left out; its offsets are counted as missing.
-- ``owners_killed``: the last consumers of a partition ended at the offset that is next as if killed.
-- ``group_silent``: the group assigned no partition for long.
-- ``partitions_lost``: the group gave partitions to others, as it had heard nothing of this consumer.
-- ``taken_over``: another consumer took a partition over in PostgreSQL.
-- ``position_moved``: PostgreSQL's offset is not where this consumer left it; it reads on from there.
-- ``session_ended``: a session of a consumer that did not answer was ended, since it kept partitions locked.
-- ``revoked_uncommitted``: partitions were revoked before all that was read was committed; others read it again.
+- ``unreadable``: a batch cannot be read and was skipped; its offsets are counted as missing.
+- ``owners_killed``: several consumers in a row lost their connection to PostgreSQL at the same offset of a partition,
+  as happens when each is killed, for example for lack of memory.
+- ``group_silent``: the group has assigned no partition for a long time.
+- ``partitions_lost``: the group moved partitions to other consumers, because it had not heard from this one.
+- ``taken_over``: another consumer took over a partition in PostgreSQL.
+- ``position_moved``: the offset in PostgreSQL is not the one that this consumer committed; it continues from there.
+- ``session_ended``: the session of a consumer that did not respond was ended, because it kept partitions locked.
+- ``revoked_uncommitted``: partitions were revoked before everything read was committed; their next consumer reads the
+  rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
-- ``drain_limit``: the run ended before all that was read was committed; the next run reads it again.
+- ``drain_limit``: the run ended before everything read was committed; the next run reads the rest again.
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
 
 WaitingKind: TypeAlias = Literal[
     "kafka_unavailable", "kafka_refused", "kafka_error", "postgres_unavailable", "postgres_silent"
 ]
-"""What is waited for: no broker answers, the brokers refuse TLS or the login, Kafka answers with an error that passes,
-PostgreSQL cannot be reached or refuses with an error that passes, or PostgreSQL does not answer over a connection that
-is open."""
+"""The reason for which a consumer waits.
+
+- ``kafka_unavailable``: no broker answers.
+- ``kafka_refused``: the brokers refuse TLS or the login.
+- ``kafka_error``: Kafka answers with a temporary error.
+- ``postgres_unavailable``: PostgreSQL cannot be reached, or answers with a temporary error.
+- ``postgres_silent``: PostgreSQL does not answer over an open connection.
+"""
 
 Service: TypeAlias = Literal["kafka", "postgres"]
 """A service that the consumer needs."""
 
 
 class ConnectedToKafka(TypedDict):
-    """``connected_to_kafka``: the broker answered."""
+    """The event ``connected_to_kafka``: a broker answered."""
 
     topic_found: bool
-    """Without the topic, the consumer waits for it."""
+    """Whether the topic exists; if it does not, the consumer waits for it."""
 
 
 class ConnectedToPostgres(TypedDict):
-    """``connected_to_postgres``: PostgreSQL answered, and the tables exist."""
+    """The event ``connected_to_postgres``: PostgreSQL answered, and the tables exist."""
 
     created_orders: bool
+    """Whether this run created the table ``orders``."""
     added_columns: list[str]
-    """Columns that were added to a table ``orders`` that existed."""
+    """The columns that were added to an existing table ``orders``."""
     started_over: bool
-    """``orders`` is new and offsets were not: every partition is read from the beginning again."""
+    """Whether every partition is read again from its beginning, because ``orders`` had lost the rows that the offsets
+    count."""
 
 
 class Listening(TypedDict):
-    """``listening``: the consumer joins the group."""
+    """The event ``listening``: the consumer joins the group."""
 
 
 class Assigned(TypedDict):
-    """``assigned``: partitions are read."""
+    """The event ``assigned``: the consumer starts to read partitions."""
 
     offsets: dict[int, int]
-    """By partition, the offset from which it is read."""
+    """For each partition, the offset from which it is read."""
 
 
 class Revoked(TypedDict):
-    """``revoked``: partitions are not this consumer's any more."""
+    """The event ``revoked``: the group took partitions from this consumer."""
 
     partitions: list[int]
 
 
 class Warned(TypedDict):
-    """``warning``: something a person should know. Nothing is lost."""
+    """The event ``warning``: something that a person should know."""
 
     kind: WarningKind
     partitions: list[int]
-    """The partitions that it concerns; empty where it concerns all."""
+    """The partitions that the warning is about; empty if it is about all of them."""
     text: str
-    """The same as a sentence."""
+    """The warning as a sentence."""
 
 
 class Batch(TypedDict):
-    """``batch``: a batch is committed. ``consumed == stored + duplicate + rejected``."""
+    """The event ``batch``: a batch is committed. ``consumed == stored + duplicate + rejected``."""
 
     consumed: int
     stored: int
@@ -123,83 +133,89 @@ class Batch(TypedDict):
     rejected: int
     missing: int
     total_consumed: int
-    """This and the other totals: since the start of the run."""
+    """Each of the totals counts from the start of the run."""
     total_stored: int
     total_duplicate: int
     total_rejected: int
     total_missing: int
     offsets: dict[int, int]
-    """By partition of the batch, the offset up to which it is committed."""
+    """For each partition of the batch, the next offset after those that are committed."""
     lag: int
-    """Messages that Kafka has and PostgreSQL does not have yet, as of the last fetch."""
+    """The number of messages that Kafka has and PostgreSQL does not have yet, as of the last fetch."""
     took: timedelta
     """The duration of the transaction."""
 
 
 class Waiting(TypedDict):
-    """``waiting``: a service is unavailable. It is retried until it is back."""
+    """The event ``waiting``: a service is unavailable. The consumer retries until it is available again."""
 
     kind: WaitingKind
     sqlstate: str | None
     """PostgreSQL's SQLSTATE, if it sent one."""
     reason: str
-    """The same as a sentence."""
+    """The reason as a sentence."""
 
 
 class Recovered(TypedDict):
-    """``recovered``: a service is back."""
+    """The event ``recovered``: a service is available again."""
 
     service: Service
     after: timedelta
-    """How long it was unavailable."""
+    """The duration for which the service was unavailable."""
 
 
 class Ended(TypedDict):
-    """``ended``: the run ended as it should."""
+    """The event ``ended``: the run ended without an error."""
 
     summary: ConsumeSummary
 
 
 class Failed(TypedDict):
-    """``failed``: the run ended with an error, which ``run()`` raises."""
+    """The event ``failed``: the run ended with an error, which ``run()`` raises."""
 
     exit_code: int
     error: str
     summary: ConsumeSummary
-    """What was committed before."""
+    """What was committed before the error."""
 
 
 class Connected(TypedDict):
-    """``connected``: the broker answered a producer, and the topic exists."""
+    """The event ``connected``: a broker answered the producer, and the topic exists."""
 
     topic_created: bool
     unreachable: str | None
-    """Which brokers of several cannot be reached, in words."""
+    """A sentence that names the brokers that cannot be reached; None if all can."""
 
 
 class Sending(TypedDict):
-    """``sending``: an event is handed to Kafka. This and the next two come at up to 10 events a second."""
+    """The event ``sending``: a transaction is handed to Kafka.
+
+    ``sending``, ``sent`` and ``not_sent`` are emitted only at rates up to 10 transactions a second.
+    """
 
     number: int
-    """From 0."""
+    """The transaction's number in this run, from 0."""
     payload: str
 
 
 class Sent(TypedDict):
-    """``sent``: Kafka has the event."""
+    """The event ``sent``: Kafka has acknowledged the transaction."""
 
     partition: int
     offset: int
 
 
 class NotSent(TypedDict):
-    """``not_sent``: Kafka does not have the event."""
+    """The event ``not_sent``: Kafka did not accept the transaction."""
 
     error: str
 
 
 class Progress(TypedDict):
-    """``progress``: how far the producer is, four times a second above 10 events a second, and at the end."""
+    """The event ``progress``: how far the producer is.
+
+    It is emitted four times a second at rates above 10 transactions a second, and once at the end of every run.
+    """
 
     summary: ProduceSummary
 
@@ -217,7 +233,7 @@ CONSUMER_EVENTS: dict[str, type] = {
     "ended": Ended,
     "failed": Failed,
 }
-"""A consumer's events by name."""
+"""The type of each consumer event, by the event's name."""
 
 PRODUCER_EVENTS: dict[str, type] = {
     "connected": Connected,
@@ -226,4 +242,4 @@ PRODUCER_EVENTS: dict[str, type] = {
     "not_sent": NotSent,
     "progress": Progress,
 }
-"""A producer's events by name."""
+"""The type of each producer event, by the event's name."""

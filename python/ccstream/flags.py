@@ -1,4 +1,4 @@
-"""The flags of every command. A flag beats its environment variable, which beats the default."""
+"""Defines the flags of every command. A flag overrides its environment variable, which overrides the default."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from ccstream.declared import Setting
 
 MAX_SPAN = 1e9
-"""What no length of time in a flag reaches, so that it is one to Python."""
+"""Durations in flags must be below this number, so that they fit into a ``timedelta``."""
 
 
 class Once(argparse.Action):
-    """Stores a flag's value, and refuses a second one instead of dropping the first."""
+    """Stores a flag's value and refuses a second one, where argparse would silently drop the first."""
 
     def __call__(
         self,
@@ -30,16 +30,16 @@ class Once(argparse.Action):
         values: Any,  # noqa: ANN401
         _option: str | None = None,
     ) -> None:
-        """Takes one value."""
+        """Stores one value."""
         given = vars(namespace).setdefault("given_flags", set())
         if self.dest in given:
-            raise argparse.ArgumentError(self, f"given twice, the second time as {values!r}")
+            raise argparse.ArgumentError(self, f"given twice, the second time as {values!r}; give it once")
         given.add(self.dest)
         setattr(namespace, self.dest, values)
 
 
 class Pairs(argparse.Action):
-    """Gathers a flag's pairs of a name and a value, and refuses a second value of one name."""
+    """Collects a flag's pairs of a name and a value, and refuses a second value for the same name."""
 
     def __call__(
         self,
@@ -48,15 +48,15 @@ class Pairs(argparse.Action):
         values: Any,  # noqa: ANN401
         _option: str | None = None,
     ) -> None:
-        """Takes one pair."""
+        """Adds one pair."""
         pairs = [*(getattr(namespace, self.dest) or []), values]
         if len({name for name, _ in pairs}) < len(pairs):
-            raise argparse.ArgumentError(self, f"{values[0]} is given twice")
+            raise argparse.ArgumentError(self, f"{values[0]} is given twice; give it once")
         setattr(namespace, self.dest, pairs)
 
 
 def add_kafka(parser: argparse.ArgumentParser, *, with_topic: bool = True) -> None:
-    """Adds the flags that say where Kafka is."""
+    """Adds the flags for the connection to Kafka."""
     group = parser.add_argument_group("Kafka")
     for setting in SETTINGS["kafka"]:
         if with_topic or setting.name != "topic":
@@ -64,14 +64,14 @@ def add_kafka(parser: argparse.ArgumentParser, *, with_topic: bool = True) -> No
 
 
 def add_database(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that says where PostgreSQL is."""
+    """Adds the flag for the connection to PostgreSQL."""
     add(parser.add_argument_group("PostgreSQL"), settings.named("database_url"))
 
 
 def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Setting) -> None:
-    """Adds the flag of a setting; where it is not given, its value is None."""
+    """Adds the flag of a setting. Without the flag, its value is None."""
     first = setting.doc.replace("`", "").split(". ")[0]
-    # Names keep their capitals, as PostgreSQL does.
+    # A name such as PostgreSQL keeps its capitals.
     is_name = any(letter.isupper() for letter in first.split()[0][1:])
     meaning = (first if is_name else first[0].lower() + first[1:]).removesuffix(".")
     if setting.range is not None:
@@ -100,7 +100,7 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
 
 
 def worded(text: str) -> str:
-    """A text of the crates, which have settings by their names in backticks, with the flags instead.
+    """Replaces the names of settings in a message of the crates, which stand in backticks, by their flags.
 
     Example:
         >>> worded("name another in `database_url`")
@@ -111,12 +111,12 @@ def worded(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text for argparse, which takes a percent sign for the beginning of a format."""
+    """Escapes a text for argparse, which would read a percent sign as the start of a format."""
     return text.replace("%", "%%")
 
 
 def given(options: argparse.Namespace, *parts: str) -> dict[str, Any]:
-    """The settings of those parts that have a flag in the options, for a constructor.
+    """Returns the settings of the given parts that were set by a flag, as arguments for a constructor.
 
     Example:
         >>> import argparse
@@ -128,7 +128,7 @@ def given(options: argparse.Namespace, *parts: str) -> dict[str, Any]:
 
 
 def pair(form: str) -> Callable[[str], tuple[str, str]]:
-    """A flag's type: a name and a value around an equals sign."""
+    """Returns a flag's type that reads a name and a value, joined by an equals sign."""
 
     def parse(text: str) -> tuple[str, str]:
         name, equals, value = text.partition("=")
@@ -140,7 +140,7 @@ def pair(form: str) -> Callable[[str], tuple[str, str]]:
 
 
 def rate(text: str) -> float:
-    """A flag's type: events a second, or ``max``, which is infinity."""
+    """Reads a flag's value: events a second, or ``max``, which becomes infinity."""
     if text == "max":
         return math.inf
     try:
@@ -148,12 +148,12 @@ def rate(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither events a second nor max")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of events a second nor max")
     return value
 
 
 def span(setting: Setting) -> Callable[[str], timedelta]:
-    """A flag's type: a length of time in the setting's unit, as ``200`` or ``200ms``."""
+    """Returns a flag's type that reads a duration in the setting's unit, such as ``200`` or ``200ms``."""
     unit = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1)}[setting.unit]
     words = {"ms": "milliseconds", "s": "seconds"}[setting.unit]
 
@@ -170,12 +170,12 @@ def span(setting: Setting) -> Callable[[str], timedelta]:
 
 
 def count(text: str) -> int:
-    """A flag's type: a whole number of at least 1, with or without separators."""
+    """Reads a flag's value: a whole number of at least 1, with or without thousands separators."""
     return whole(text, 1)
 
 
 def whole(text: str, least: int = 0) -> int:
-    """A flag's type: a whole number of at least so much, with or without separators."""
+    """Reads a flag's value: a whole number of at least ``least``, with or without thousands separators."""
     try:
         value = int(text.replace(",", "").replace("_", ""))
     except ValueError:
@@ -186,7 +186,7 @@ def whole(text: str, least: int = 0) -> int:
 
 
 def limit(text: str) -> int | str:
-    """A flag's type: a whole number, or ``all``."""
+    """Reads a flag's value: a whole number, or ``all``."""
     return text if text == "all" else whole(text)
 
 
@@ -196,36 +196,36 @@ TYPES: dict[str, Callable[[Setting], Callable[[str], Any]]] = {
     "rate": lambda _: rate,
     "span": span,
 }
-"""What reads a flag, for each kind of setting that is no text."""
+"""For each kind of setting whose value is not text, a function that returns the flag's type."""
 
 
 def add_events(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that says where events go."""
+    """Adds the flag that names a file for events."""
     parser.add_argument(
-        "--events", action=Once, metavar="FILE", help="append each event to a file, as one line of JSON"
+        "--events", action=Once, metavar="FILE", help="append each event to this file, as one line of JSON"
     )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that has a command print JSON."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+    """Adds the flag that makes a command print JSON."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
     """Adds the argument of ``completion``."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell")
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="the shell to print a script for")
 
 
 def add_help(parser: argparse.ArgumentParser) -> None:
     """Adds the argument of ``help``."""
-    parser.add_argument("of", nargs="?", metavar="COMMAND", help="the command")
+    parser.add_argument("of", nargs="?", metavar="COMMAND", help="the command to explain")
 
 
 def add_produce(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``produce``."""
     for setting in SETTINGS["producer"]:
         add(parser, setting)
-    parser.add_argument("--quiet", action="store_true", help="print only the last line")
+    parser.add_argument("--quiet", action="store_true", help="print only the accounting at the end")
     parser.add_argument("--json", action="store_true", help="print only the accounting, as JSON")
     add_events(parser)
     add_kafka(parser)
@@ -248,7 +248,7 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``verify``."""
     parser.add_argument(
-        "--counters-only", action="store_true", help="leave out the dashboard's figures, which take the longest"
+        "--counters-only", action="store_true", help="do not recount the dashboard's figures, which takes the longest"
     )
     add_json(parser)
     add_database(parser)
@@ -256,11 +256,13 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
 
 def add_rejected(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``rejected``."""
-    parser.add_argument("--reason", action=Once, metavar="REASON", help="only messages of this reason")
-    parser.add_argument("--id", action=Once, type=count, metavar="N", help="only this message")
-    parser.add_argument("--show", action="store_true", help="show the messages, with their payloads")
+    parser.add_argument(
+        "--reason", action=Once, metavar="REASON", help="only messages that were rejected for this reason"
+    )
+    parser.add_argument("--id", action=Once, type=count, metavar="N", help="only the message with this id")
+    parser.add_argument("--show", action="store_true", help="show the messages with their payloads")
     parser.add_argument("--limit", action=Once, type=count, metavar="N", default=20, help="show at most N (default 20)")
-    parser.add_argument("--replay", action="store_true", help="send them to their topic again")
+    parser.add_argument("--replay", action="store_true", help="re-send the messages to their topic")
     add_json(parser)
     add_kafka(parser, with_topic=False)
     add_database(parser)
@@ -275,10 +277,24 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``demo``."""
-    parser.add_argument("--rate", type=rate, metavar="N", default=20.0, help="events a second, or max (default 20)")
-    parser.add_argument("--dashboard-port", type=count, metavar="PORT", default=8501, help="default %(default)s")
+    parser.add_argument(
+        "--rate",
+        type=rate,
+        metavar="N",
+        default=20.0,
+        help="events a second, or max for as fast as possible (default 20)",
+    )
+    parser.add_argument(
+        "--dashboard-port",
+        type=count,
+        metavar="PORT",
+        default=8501,
+        help="the port of the dashboard (default %(default)s)",
+    )
 
 
 def add_dashboard(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``dashboard``."""
-    parser.add_argument("--port", type=count, metavar="PORT", default=8501, help="default %(default)s")
+    parser.add_argument(
+        "--port", type=count, metavar="PORT", default=8501, help="the port to listen on (default %(default)s)"
+    )

@@ -1,6 +1,6 @@
-"""Columns of DataFrames as NumPy arrays, and answers as pandas DataFrames.
+"""Reads columns of DataFrames as NumPy arrays, and converts answers to pandas DataFrames.
 
-pandas and pyarrow are used where they are installed; neither is required.
+It uses pandas and pyarrow where they are installed; neither is required.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**63 - 1
 _OTHERS = ("other_groups", "other_count", "other_sum")
-"""What an answer's grouping has once, and not for each key."""
+"""The entries of a grouping that exist once, not for each key."""
 
 
 class Frame:
-    """The columns of a mapping of arrays or of any DataFrame. Those of numbers are not copied where they need not be.
+    """Gives access to the columns of a mapping of arrays or of any DataFrame. It copies numbers only where it must.
 
     Raises:
-        ConfigError: what is given is neither, or no library that is installed can read it.
+        ConfigError: the data is neither, or no installed library can read it.
     """
 
     def __init__(self, data: object) -> None:
         self._columns: Any = _columns(data)
 
     def numbers(self, name: str) -> npt.NDArray[Any]:
-        """A column of numbers: contiguous int64, or float64 in which NaN is an absent value.
+        """Returns a column of numbers as contiguous int64, or as float64 in which NaN is an absent value.
 
         Raises:
-            ConfigError: it is missing, or has no numbers.
+            ConfigError: the column is missing or does not hold numbers.
         """
         column = self._column(name)
         if _is_of("pandas", column):
@@ -55,14 +55,14 @@ class Frame:
         return values
 
     def keys(self, name: str) -> tuple[Codes, list[Any] | None]:
-        """A column to group by, as whole numbers.
+        """Returns a column to group by as whole numbers.
 
         Returns:
-            The numbers, and the key of each number from 0 on, where they are not the keys themselves. A negative number
-            is an absent key then.
+            One number for each row, and a list of keys. With a list, each number is an index into it, and a negative
+            one means that the row has no key. Without a list (None), the numbers are the keys.
 
         Raises:
-            ConfigError: it is missing, or has neither whole numbers nor text.
+            ConfigError: the column is missing, or holds neither whole numbers nor text.
         """
         column = self._column(name)
         encoded = None
@@ -82,7 +82,7 @@ class Frame:
         return values, None
 
     def distinct(self, name: str) -> npt.NDArray[Any]:
-        """A column whose different values are counted: numbers, or a number for each text."""
+        """Returns a column whose distinct values are counted. Text becomes one number for each distinct value."""
         import numpy as np  # noqa: PLC0415
 
         try:
@@ -104,7 +104,7 @@ class Frame:
 
 
 def to_pandas(name: str, table: Mapping[str, Any], zone: tzinfo | None) -> pd.DataFrame:
-    """A grouping of an answer as a DataFrame, for ``KpiAnswer.to_pandas``.
+    """Converts a grouping of an answer to a DataFrame, for ``KpiAnswer.to_pandas``.
 
     Raises:
         ConfigError: pandas is not installed.
@@ -135,7 +135,7 @@ def to_pandas(name: str, table: Mapping[str, Any], zone: tzinfo | None) -> pd.Da
 
 
 def _library(name: str) -> ModuleType | None:
-    """A library, if it is installed."""
+    """Imports a library; returns None if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -143,12 +143,12 @@ def _library(name: str) -> ModuleType | None:
 
 
 def _is_of(library: str, value: object) -> bool:
-    """Whether a class of the library made it. The library is not imported for that."""
+    """Returns whether the value's class belongs to a library. This does not import the library."""
     return library in sys.modules and type(value).__module__.partition(".")[0] == library
 
 
 def _columns(data: object) -> Any:  # noqa: ANN401
-    """What has columns by name: a mapping, a pandas DataFrame or a pyarrow Table."""
+    """Returns an object that has columns by name: a mapping, a pandas DataFrame or a pyarrow Table."""
     if isinstance(data, Mapping) or (_is_of("pandas", data) and hasattr(data, "columns")):
         return data
     if hasattr(data, "__arrow_c_stream__") and (arrow := _library("pyarrow")):
@@ -160,21 +160,21 @@ def _columns(data: object) -> Any:  # noqa: ANN401
     kind = type(data).__name__
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__dataframe__"):
         raise ConfigError(f"data: reading a {kind} needs pyarrow; pip install pyarrow", 2)
-    raise ConfigError(f"data: a mapping of arrays or a DataFrame is needed, not {kind}", 2)
+    raise ConfigError(f"data: pass a mapping of arrays or a DataFrame, not {kind}", 2)
 
 
 def _array(name: str, column: object) -> npt.NDArray[Any]:
-    """A column of a mapping as an array of one dimension."""
+    """Returns a column of a mapping as an array of one dimension."""
     import numpy as np  # noqa: PLC0415
 
     values = np.asarray(column)
     if values.ndim != 1:
-        raise ConfigError(f"data: {name} has {values.ndim} dimensions, and needs one", 2)
+        raise ConfigError(f"data: {name} has {values.ndim} dimensions; a column has one", 2)
     return values
 
 
 def _contiguous(values: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-    """Numbers as contiguous int64 or float64, the same array if it is that already; None for anything else."""
+    """Returns numbers as contiguous int64 or float64, without a copy if they are already so; None for other types."""
     import numpy as np  # noqa: PLC0415
 
     kind = values.dtype.kind
@@ -194,7 +194,7 @@ def _numbers_of_pandas(column: Any) -> npt.NDArray[Any] | None:  # noqa: ANN401
     if pd.api.types.is_extension_array_dtype(dtype) and column.isna().any():
         return column.to_numpy(dtype="float64", na_value=float("nan"))  # type: ignore[no-any-return]
     values: npt.NDArray[Any] = column.to_numpy()
-    # Decimals come as objects.
+    # pandas holds Decimal values as objects, which are not read as numbers.
     return None if values.dtype.kind == "O" else values
 
 
@@ -245,7 +245,7 @@ def _keys_of_arrow(column: Any) -> tuple[Codes, list[Any]] | None:  # noqa: ANN4
 
 
 def _encoded(values: Sequence[Any]) -> tuple[Codes, list[Any]]:
-    """A number for each value, in the order in which they first occur, and the values by number."""
+    """Numbers the distinct values in the order of their first occurrence; returns the numbers and the values."""
     import numpy as np  # noqa: PLC0415
 
     known: dict[Any, int] = {}
@@ -254,10 +254,10 @@ def _encoded(values: Sequence[Any]) -> tuple[Codes, list[Any]]:
 
 
 def _distinct(name: str, codes: Codes, keys: list[Any]) -> tuple[Codes, list[Any]]:
-    """The same with each key once, and -1 for those that are absent (None, NaN).
+    """Merges duplicate keys, and gives absent ones (None, NaN) the number -1.
 
     Raises:
-        ConfigError: a key is neither text nor a whole number.
+        ConfigError: the keys are not all text or all whole numbers.
     """
     import numpy as np  # noqa: PLC0415
 
@@ -265,13 +265,13 @@ def _distinct(name: str, codes: Codes, keys: list[Any]) -> tuple[Codes, list[Any
     order = [-1 if _is_absent(key) else known.setdefault(key, len(known)) for key in keys]
     for key in known:
         if not isinstance(key, str | int) or isinstance(key, str) != isinstance(next(iter(known)), str):
-            raise ConfigError(f"by: {name} has {key!r}, and needs text or whole numbers throughout", 2)
+            raise ConfigError(f"by: {name} holds {key!r}; all its values must be text, or all whole numbers", 2)
     if order != list(range(len(order))):
-        # The last is for the number -1.
+        # The code -1 selects the last element, which is -1.
         codes = np.array([*order, -1], dtype=np.int64)[codes]
     return codes, list(known)
 
 
 def _is_absent(key: object) -> bool:
-    """Whether it is None, NaN or ``pandas.NA``, which says of nothing whether it equals it."""
+    """Returns whether a key is None, NaN or ``pandas.NA``. Comparing ``NA`` gives ``NA``, which has no truth value."""
     return key is None or type(key).__name__ in {"NAType", "NaTType"} or bool(key != key)  # noqa: PLR0124

@@ -1,4 +1,4 @@
-"""Figures over series and over columns of one's own, and amounts of money.
+"""Computes figures over series and over your own columns, and converts amounts of money.
 
 Example:
     >>> import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DIMENSIONS", "aggregate", "cents", "change", "ewma", "rolling_mean", "units"]
 
 _DECIMALS = 2
-"""Of every amount in ``orders``, whatever its currency."""
+"""The number of decimals of every amount in ``orders``, whatever its currency."""
 _MOST_DIGITS = 30
 _EXACT = Context(prec=_MOST_DIGITS + 10, traps=[Inexact])
 
@@ -39,26 +39,27 @@ def aggregate(
     by: str,
     measures: Mapping[str, str | tuple[str, str]],
 ) -> dict[str, npt.NDArray[Any]]:
-    """Groups rows by a column and measures others, in one parallel pass.
+    """Groups rows by a column and measures other columns, in one parallel pass.
 
-    Contiguous arrays of int64 and float64 are read where they are, without a copy. So are such columns of pandas, and
-    those of Arrow that are in one piece and have no nulls. Other types of numbers are converted.
+    Contiguous arrays of int64 and float64 are read without a copy. So are such columns of pandas, and Arrow columns
+    that have one chunk and no nulls. Other types of numbers are converted.
 
     Args:
-        data: a mapping of arrays of one length, or a DataFrame: of pandas, or of another library that offers
+        data: a mapping of arrays of the same length, or a DataFrame of pandas or of another library that offers
             ``__arrow_c_stream__`` (polars, DuckDB; this needs pyarrow) or ``__dataframe__`` (pyarrow or pandas).
-        by: the name of the column to group by: whole numbers or text. Rows without a value (None, NaN, null) are the
-            group None.
-        measures: for each name of the result ``"count"``, or a column with ``"sum"``, ``"mean"``, ``"min"``, ``"max"``,
-            ``"p50"``, ``"p95"``, ``"p99"`` (exact: the value at that rank, as ``percentile_disc``) or ``"distinct"``
-            (of text, too). NaN and null are absent values.
+        by: the name of the column to group by. It holds whole numbers or text. Rows without a value (None, NaN, null)
+            form the group None.
+        measures: maps each name in the result to ``"count"``, or to a column and one of ``"sum"``, ``"mean"``,
+            ``"min"``, ``"max"``, ``"p50"``, ``"p95"``, ``"p99"`` (exact, as PostgreSQL's ``percentile_disc``) or
+            ``"distinct"`` (for text, too). NaN and null are absent values.
 
     Returns:
-        ``by``: the groups in rising order, None last (int64; objects if they are text or one is None; length n). Each
-        measure: its figures (float64, length n; NaN for a group without values).
+        The groups under the name in ``by``, in rising order, None last (int64; objects if they are text or one is
+        None; length n). Each measure under its name (float64, length n; NaN for a group without values).
 
     Raises:
-        ConfigError: a column is missing, or of another type or length; a measure is unknown; the data cannot be read.
+        ConfigError: a column is missing or has a wrong type or length, a measure is unknown, or the data cannot be
+            read.
     """
     import numpy as np  # noqa: PLC0415
 
@@ -95,21 +96,22 @@ def units(cents: pd.Series[Any]) -> pd.Series[float]: ...
 @overload
 def units(cents: npt.NDArray[Any] | Sequence[float | None]) -> npt.NDArray[np.float64]: ...
 def units(cents: Any) -> Any:
-    """Converts cents, in which answers have all amounts, to units of their currency.
+    """Converts cents to units of their currency. Answers of the engine have all amounts in cents.
 
     Args:
-        cents: one amount or several. Amounts in ``orders`` have two decimals in every currency, the yen too.
+        cents: one amount or several. Amounts in ``orders`` have two decimals in every currency, even the yen.
 
     Returns:
-        An int becomes a ``Decimal`` with two decimals, exactly; a float (a mean, or a percentile of a group) a float;
-        an array, a list or a Series one of floats. None stays None, and becomes NaN in a list; NaN stays NaN.
+        A ``Decimal`` with two decimals for an int, exactly; a float for a float (a mean, or a percentile of a group);
+        an array of floats for an array or a list; a Series for a Series. None stays None, and becomes NaN in a list;
+        NaN stays NaN.
 
     Example:
         >>> units(1250)
         Decimal('12.50')
     """
     if isinstance(cents, Integral):
-        # Not a quotient, which is rounded to the context's precision.
+        # A quotient would be rounded to the context's precision; reading the text is exact.
         return Decimal(f"{int(cents)}e-{_DECIMALS}")
     if isinstance(cents, list | tuple):
         import numpy as np  # noqa: PLC0415
@@ -126,13 +128,13 @@ def cents(amount: Decimal | str | float | None) -> int | None:
     """Converts an amount in units of a currency to cents, exactly.
 
     Args:
-        amount: the amount; of a float, the decimal number that it is written as.
+        amount: the amount. A float stands for the decimal number that Python prints for it.
 
     Returns:
         The cents; None for None.
 
     Raises:
-        ConfigError: it is not a number, or has more than two decimals.
+        ConfigError: the amount is not a number, is too large, or has more than two decimals.
 
     Example:
         >>> cents("12.50"), cents(0.29)
@@ -145,7 +147,7 @@ def cents(amount: Decimal | str | float | None) -> int | None:
     except InvalidOperation:
         raise ConfigError(f"amount: {amount!r} is not a number", 2) from None
     if not number.is_finite() or number.adjusted() > _MOST_DIGITS:
-        raise ConfigError(f"amount: {amount} is not an amount", 2)
+        raise ConfigError(f"amount: {amount} is not finite, or is too large", 2)
     try:
         return int(number.scaleb(_DECIMALS, _EXACT).to_integral_exact(context=_EXACT))
     except Inexact:
@@ -153,17 +155,34 @@ def cents(amount: Decimal | str | float | None) -> int | None:
 
 
 def change(now: float | None, before: float | None) -> float | None:
-    """How much more now is than before, as a share of it: 0.1 is a tenth more. None where nothing can be said."""
+    """Returns the relative change from ``before`` to ``now``. None if either is missing or ``before`` is 0.
+
+    Example:
+        >>> change(110, 100)
+        0.1
+    """
     if now is None or before is None or not before:
         return None
     return (now - before) / abs(before)
 
 
 def rolling_mean(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
-    """The mean of each value and those before it, ``window`` in all; of as many as there are at the beginning.
+    """Returns the mean of each value and the ``window - 1`` values before it, or of as many as there are.
+
+    Args:
+        values: the series (length n).
+        window: the number of values in each mean.
+
+    Returns:
+        The means (float64, length n).
 
     Raises:
-        ValueError: the window is not at least 1.
+        ValueError: the window is below 1.
+
+    Example:
+        >>> import numpy as np
+        >>> rolling_mean(np.array([1.0, 2.0, 6.0]), 2).tolist()
+        [1.0, 1.5, 4.0]
     """
     import numpy as np  # noqa: PLC0415
 
@@ -177,7 +196,7 @@ def rolling_mean(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np
 
 
 def ewma(values: npt.NDArray[np.float64], half_life: float) -> npt.NDArray[np.float64]:
-    """The exponentially weighted mean: what lies ``half_life`` values back counts half.
+    """Returns the exponentially weighted mean, in which a value ``half_life`` places back has half the weight.
 
     ``y[0] = x[0]``, ``y[i] = a * x[i] + (1 - a) * y[i - 1]`` with ``a = 1 - 0.5 ** (1 / half_life)`` (S. W. Roberts,
     "Control Chart Tests Based on Geometric Moving Averages", Technometrics 1(3), 1959).

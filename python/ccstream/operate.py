@@ -1,4 +1,4 @@
-"""What verify, rejected, doctor and status print: for people, or with ``--json`` one JSON document for programs."""
+"""Implements verify, rejected, doctor and status. Each prints text, or one JSON document with ``--json``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHOWN_BYTES = 2_000
-"""Bytes of a dead letter's key and payload that are read and shown."""
+"""The number of bytes that are read and shown of a dead letter's key, and of its payload."""
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Runs ``ccstream verify``; 1 where something differs."""
+    """Runs ``ccstream verify`` and returns its exit status: 1 if something differs."""
     report = ccstream.verify(database_url=options.database_url, counters_only=options.counters_only)
     status = 1 if report.problems else 0
     if options.json:
@@ -29,11 +29,11 @@ def verify(options: argparse.Namespace) -> int:
         return status
     _print_partitions(report.partitions)
     if report.foreign_rows:
-        print(f"{report.foreign_rows:,} rows of orders came from another program and are in no counter.")
+        print(f"{report.foreign_rows:,} rows of orders were written by another program; no counter includes them.")
     if report.expired_before is not None:
         print(
-            f"{report.expired_rows:,} rows from before {minute(report.expired_before)} UTC were stored and are gone, "
-            "as old rows are that are deleted regularly; the rest is compared."
+            f"{report.expired_rows:,} rows from before {minute(report.expired_before)} UTC were stored and have been "
+            "deleted since, as by a retention policy. The other rows are compared."
         )
     for problem in report.problems:
         print(paint(f"✗ {problem}"))
@@ -51,7 +51,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def _print_partitions(partitions: Sequence[ccstream.PartitionReport]) -> None:
-    """A table for each group and topic, whose names may be long."""
+    """Prints one table for each group and topic. Their names may be long, so they are not columns."""
     from ccstream.tables import print_table  # noqa: PLC0415
 
     names = ("next_offset", "consumed", "stored", "duplicate", "rejected", "missing", "rows", "kept")
@@ -66,17 +66,17 @@ def _print_partitions(partitions: Sequence[ccstream.PartitionReport]) -> None:
 
 
 def _account(one: ccstream.PartitionReport) -> list[str]:
-    """The same of one partition for a narrow terminal."""
+    """Returns the counters of one partition as lines for a narrow terminal."""
     return [
         f"partition {one.partition}, next offset {one.next_offset:,}",
         f"  consumed {one.consumed:,}",
         f"    = stored {one.stored:,} + duplicate {one.duplicate:,} + rejected {one.rejected:,}",
-        f"  missing {one.missing:,}, rows {one.rows:,}, kept {one.kept:,}",
+        f"  missing {one.missing:,}, rows {one.rows:,}, dead letters {one.kept:,}",
     ]
 
 
 def rejected(options: argparse.Namespace) -> int:
-    """Runs ``ccstream rejected``."""
+    """Runs ``ccstream rejected`` and returns its exit status."""
     if options.replay:
         return _replay(options)
     if options.show or options.id is not None:
@@ -112,7 +112,7 @@ def rejected(options: argparse.Namespace) -> int:
         ["reason", "count", "replayed", "masked", "in part", "last"],
         [[one.reason, one.count, one.replayed, one.masked, one.partial, one.last] for one in counts],
     )
-    print("Show them with --show (and --reason or --id), send them again with --replay.")
+    print("To show the messages, add --show (and --reason or --id). To replay them, add --replay.")
     return 0
 
 
@@ -128,20 +128,20 @@ def _replay(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"replayed": resent})
         return 0
-    print(f"Sent {resent.sent:,} again; what becomes of them the consumer says.")
+    print(f"Re-sent {resent.sent:,}. The consumer stores or rejects them again; see its accounting.")
     for count, why in (
-        (resent.masked, "a card number in them was masked, so they are not what they were"),
-        (resent.partial, "they were too large to be kept whole"),
+        (resent.masked, "a card number in them was masked, so the original payload is lost"),
+        (resent.partial, "they were too large, so only a part of each was saved"),
         (resent.empty, "they have no payload"),
-        (resent.replayed, "they were sent again before"),
+        (resent.replayed, "they were replayed before"),
     ):
         if count:
-            print(f"Left out {count:,}: {why}.")
+            print(f"Skipped {count:,}: {why}.")
     return 0
 
 
 def _show(message: ccstream.KeptMessage) -> None:
-    again = f", sent again {message.replayed_at}" if message.replayed_at else ""
+    again = f", replayed {message.replayed_at}" if message.replayed_at else ""
     print(f"#{message.id} {message.reason}: {message.detail}")
     print(f"  {message.topic}, partition {message.partition}, offset {message.offset}, {message.rejected_at}{again}")
     if message.key is not None:
@@ -149,20 +149,23 @@ def _show(message: ccstream.KeptMessage) -> None:
     print(f"  payload: {'none' if message.payload is None else _printable(message.payload, message.payload_bytes)}")
     if message.payload_sha256 is not None and message.partial:
         print(f"  SHA-256 of the payload: {message.payload_sha256.hex()}")
-    for is_so, why in ((message.masked, "a card number in it was masked"), (message.partial, "it is kept in part")):
+    for is_so, why in (
+        (message.masked, "a card number in it was masked"),
+        (message.partial, "only a part of it was saved"),
+    ):
         if is_so:
             print(f"  It cannot be replayed: {why}.")
 
 
 def _printable(data: bytes, length: int | None) -> str:
-    """The head of some bytes, and their length, as one line that cannot move the cursor or colour the screen."""
+    """Returns bytes as one line of text without control characters, and their full length if they are cut off."""
     text = json.dumps(data.decode("utf-8", "backslashreplace"), ensure_ascii=False)[1:-1]
     more = f"... ({length:,} bytes)" if length is not None and length > len(data) else ""
     return text.replace('\\"', '"') + more
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Runs ``ccstream doctor``; 1 where something has to be done."""
+    """Runs ``ccstream doctor`` and returns its exit status: 1 if something has to be fixed."""
     checks = ccstream.diagnose(
         bootstrap_servers=options.bootstrap_servers,
         topic=options.topic,
@@ -186,7 +189,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def _embedded_warnings(url: str | None) -> list[str]:
-    """What is wrong with the embedded PostgreSQL's data, where it is the database in question."""
+    """Returns what is wrong with the embedded PostgreSQL's data, if that is the database to check."""
     from ccstream import embedded  # noqa: PLC0415
 
     with contextlib.suppress(ccstream.CcstreamError):
@@ -196,7 +199,7 @@ def _embedded_warnings(url: str | None) -> list[str]:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Runs ``ccstream status``; 1 where a service does not answer."""
+    """Runs ``ccstream status`` and returns its exit status: 1 if a service does not answer."""
     from ccstream import embedded  # noqa: PLC0415
 
     states = embedded.states()

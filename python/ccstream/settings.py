@@ -1,6 +1,6 @@
-"""The environment and the defaults, for what is written in Python: the page, the demo, the embedded services.
+"""Reads settings from the environment, for the parts written in Python: the page, the demo, the embedded services.
 
-The settings themselves are declared in Rust; ``ccstream.declared`` lists them.
+The settings are declared in Rust; ``ccstream.declared`` lists them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ccstream.errors import ConfigError
 
 MAX_PORT = 65535
 WATCHABLE_RATE = 10.0
-"""Events a second up to which each is shown by itself."""
+"""Each event is shown on its own line up to this number of events a second."""
 
 
 def named(name: str) -> Setting:
-    """The setting of a name.
+    """Returns the setting with a name.
 
     Raises:
-        KeyError: there is none.
+        KeyError: no setting has that name.
     """
     for settings in SETTINGS.values():
         for setting in settings:
@@ -34,17 +34,17 @@ def named(name: str) -> Setting:
 
 
 def value(name: str) -> str:
-    """What the environment says of a setting, else its default.
+    """Returns a setting's value from the environment, or its default.
 
     Raises:
-        KeyError: there is no setting of that name.
+        KeyError: no setting has that name.
     """
     setting = named(name)
     return os.environ.get(setting.variable or "") or str(setting.default)
 
 
 def unwrapped(text: str) -> str:
-    """A text without white space and quotes around it, as the crates take it.
+    """Removes white space and quotes around a text, as the crates do.
 
     Example:
         >>> unwrapped(' "localhost:9094" ')
@@ -56,15 +56,15 @@ def unwrapped(text: str) -> str:
 
 
 def bootstrap_servers() -> str:
-    """``KAFKA_BOOTSTRAP_SERVERS`` or the default."""
+    """Returns ``KAFKA_BOOTSTRAP_SERVERS`` or the default."""
     return unwrapped(value("bootstrap_servers"))
 
 
 def database_url() -> str:
-    """``DATABASE_URL``, what is in the file that ``DATABASE_URL_FILE`` names, or the default.
+    """Returns ``DATABASE_URL``, the content of the file that ``DATABASE_URL_FILE`` names, or the default.
 
     Raises:
-        ConfigError: both are set, or the file cannot be read.
+        ConfigError: both variables are set, or the file cannot be read.
     """
     file = os.environ.get("DATABASE_URL_FILE")
     if not file:
@@ -78,32 +78,35 @@ def database_url() -> str:
 
 
 def group() -> str:
-    """``KAFKA_GROUP_ID`` or the default."""
+    """Returns ``KAFKA_GROUP_ID`` or the default."""
     return value("group")
 
 
 def topic() -> str:
-    """``KAFKA_TOPIC`` or the default."""
+    """Returns ``KAFKA_TOPIC`` or the default."""
     return value("topic")
 
 
 def kpi_file(url: str) -> Path:
-    """Where the dashboard keeps its rows for the next start: ``CCSTREAM_KPI_FILE``, or a file in the user's cache."""
+    """Returns the file in which the dashboard saves its rows for the next start.
+
+    This is ``CCSTREAM_KPI_FILE``, or a file in the user's cache folder whose name depends on the database.
+    """
     if named := os.environ.get("CCSTREAM_KPI_FILE"):
         return Path(named).absolute()
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    # The same file with another password.
+    # A changed password must not change the file.
     place = re.sub(r":[^:@/]*@|password=[^\s&]*", "@", url)
     return Path(cache) / "ccstream" / f"{sha256(place.encode()).hexdigest()[:16]}.columns"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a local service listens.
+    """Holds the address at which a local service listens.
 
     Attributes:
-        host: as the setting names it.
-        port: 1 to 65535.
+        host: the host, as the setting names it.
+        port: the port, 1 to 65535.
     """
 
     host: str
@@ -111,15 +114,15 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this machine."""
+        """Whether the host is this machine."""
         return self.host in {"localhost", "127.0.0.1", "::1"}
 
 
 def broker_address() -> Address:
-    """The first broker of ``KAFKA_BOOTSTRAP_SERVERS``.
+    """Returns the address of the first broker in ``KAFKA_BOOTSTRAP_SERVERS``.
 
     Raises:
-        ConfigError: it is not ``host:port``.
+        ConfigError: the first broker is not written as ``host:port``.
     """
     first = bootstrap_servers().split(",")[0].strip()
     host, _, port = first.rpartition(":")
@@ -130,7 +133,7 @@ def broker_address() -> Address:
 
 @dataclass(frozen=True)
 class Database:
-    """The parts of ``DATABASE_URL`` that an embedded server is made from."""
+    """Holds the parts of ``DATABASE_URL`` from which an embedded server is created."""
 
     address: Address
     user: str
@@ -139,10 +142,10 @@ class Database:
 
 
 def database() -> Database:
-    """The parts of ``DATABASE_URL``.
+    """Splits ``DATABASE_URL`` into its parts.
 
     Raises:
-        ConfigError: it is not a URL with user, password, host, port and database.
+        ConfigError: the URL lacks its user, password, host or database, or its port is not a number.
     """
     parts = urlsplit(database_url())
     name = parts.path.lstrip("/")

@@ -1,4 +1,4 @@
-"""Plain tables for the terminal."""
+"""Prints plain tables in the terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]], narrow: Sequence[str] = ()) -> None:
-    """Prints a table: numbers to the right, with separators for thousands.
+    """Prints a table. Numbers are aligned to the right and have thousands separators.
 
     Args:
-        header: one name a column.
-        rows: as many values each.
-        narrow: lines that are printed instead on a terminal that is narrower than the table.
+        header: the name of each column.
+        rows: the rows, each with one value for each column.
+        narrow: lines that are printed instead if the terminal is narrower than the table.
     """
-    # Heavy to import, and not needed by producer and consumer.
+    # These imports are slow, and the producer and the consumer do not need them.
     from rich import box  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -27,7 +27,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]], narrow:
         table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*[f"{value:,}" if isinstance(value, int) else str(value) for value in row])
-    # A narrow terminal wraps the lines, and a file has no width: nothing is cut off.
+    # The console is as wide as the table, so that rich cuts nothing off: a narrow terminal wraps, a file has no width.
     console = Console(highlight=False, markup=False)
     wanted = console.measure(table, options=console.options.update(max_width=10_000)).maximum
     if narrow and console.is_terminal and wanted > console.width:

@@ -1,4 +1,4 @@
-"""What a terminal needs and a file does not: colours, and lines that are no longer than it is wide."""
+"""Adapts output to a terminal: adds colours, and cuts lines to its width."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 COLOURS: Mapping[str, str] = {"✓": "32", "✗": "31", "!": "33"}
-"""The codes of green, red and yellow, for the marks at the beginning of a line."""
+"""For each mark at the beginning of a line, the code of its colour: green, red or yellow."""
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that takes colours, and nobody has asked for none (https://no-color.org)."""
+    """Returns whether a stream is a terminal with colours, and ``NO_COLOR`` is not set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(line: str, stream: TextIO | None = None) -> str:
-    """A line with its mark in colour, on a terminal; elsewhere the line as it is.
+    """Colours the mark of a line if it is printed on a terminal; returns other lines unchanged.
 
     Args:
-        line: begins with the mark, or with a name in brackets and the mark.
-        stream: where it will be printed. Default: ``sys.stdout``.
+        line: the line, which begins with the mark, or with a name in brackets and the mark.
+        stream: the stream on which the line will be printed. Default: ``sys.stdout``.
     """
     name, bracket, rest = line.partition("] ") if line.startswith("[") else ("", "", line)
     mark = rest[:1]
@@ -34,6 +34,6 @@ def paint(line: str, stream: TextIO | None = None) -> str:
 
 
 def fitted(line: str) -> str:
-    """A line cut to the terminal's width: a longer one would wrap, and could not be overwritten."""
+    """Cuts a line to the terminal's width. A longer line would wrap and could not be overwritten."""
     width = shutil.get_terminal_size().columns - 1
     return line if len(line) <= width else line[: max(width - 1, 0)] + "…"

@@ -1,4 +1,4 @@
-"""Moments and time zones as the engine takes them: microseconds since 1970 UTC, and offsets from UTC."""
+"""Converts moments and time zones for the engine, to microseconds since 1970 UTC and to offsets from UTC."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _BEGIN, _END = 0, 4_102_444_800
-"""1970 and 2100 in seconds: of a zone's offsets, the first and the last hold before and after."""
+"""The years 1970 and 2100, in seconds since 1970. A zone's first offset also holds before, its last one after."""
 _STEP = 6 * 86_400
-"""Two changes within this many seconds may be missed. In the tz database (2026a), since 1970, there are none within 6.9
-days."""
+"""The step of the search, in seconds. Two changes of an offset within one step may be missed; in the tz database
+(2026a), no two changes since 1970 are closer than 6.9 days."""
 _MOST = 64
-"""Zones whose offsets are remembered: finding them takes 20 to 50 ms."""
+"""The number of zones whose offsets are cached. Finding the offsets of one takes 20 to 50 ms."""
 
 _known: dict[int, tuple[tzinfo, Offsets]] = {}
-"""By the zone's ``id``, as not every zone can be hashed (dateutil's cannot); holding the zone keeps the id its own."""
+"""The cached offsets by the zone's ``id``, because some zones cannot be hashed (those of dateutil). Holding the zone
+keeps its id from being reused."""
 
 Offsets = tuple[int, list[tuple[int, int]]]
-"""An offset in seconds east of UTC, and its changes: from which microsecond since 1970 UTC on, and to which offset."""
+"""The first offset in seconds east of UTC, and its changes. Each change is a moment in microseconds since 1970 UTC and
+the offset from then on."""
 
 
 def minute(moment: int) -> str:
-    """A moment in microseconds since 1970 UTC to the minute, as a person writes it, in UTC.
+    """Formats a moment, in microseconds since 1970 UTC, to the minute in UTC.
 
     Example:
         >>> minute(1_767_607_200_000_000)
@@ -43,11 +45,11 @@ def micros(name: str, moment: datetime | np.datetime64 | SupportsIndex) -> int:
 
     Args:
         name: the argument's name, for the message.
-        moment: an aware ``datetime``; a naive one or a ``datetime64``, which are UTC; or microseconds since 1970 UTC.
+        moment: an aware ``datetime``, a naive ``datetime`` or a ``datetime64`` in UTC, or microseconds since 1970 UTC.
 
     Raises:
-        ConfigError: it is not a time (NaT).
-        TypeError: it is of another type.
+        ConfigError: the moment is NaT ("not a time").
+        TypeError: the moment has another type.
     """
     if isinstance(moment, datetime):
         if moment != moment:  # noqa: PLR0124 - pandas.NaT is a datetime
@@ -60,30 +62,30 @@ def micros(name: str, moment: datetime | np.datetime64 | SupportsIndex) -> int:
         return index(moment)
     except TypeError:
         kind = type(moment).__name__
-        raise TypeError(f"{name}: a datetime or microseconds since 1970 UTC (int) is needed, not {kind}") from None
+        raise TypeError(f"{name}: pass a datetime or microseconds since 1970 UTC (int), not {kind}") from None
 
 
 def offsets(zone: tzinfo) -> Offsets:
     """Finds the offsets of a time zone and the moments at which they change, from 1970 to 2100.
 
     Args:
-        zone: any zone, of ``zoneinfo`` or another library.
+        zone: a time zone of ``zoneinfo`` or of another library.
 
     Returns:
-        The offset in 1970, and its changes in rising order.
+        The offset in 1970, and the changes in the order of time.
 
     Raises:
-        ConfigError: the zone has no offset.
-        TypeError: it is not a ``tzinfo``.
+        ConfigError: the zone has no offset from UTC.
+        TypeError: the zone is not a ``tzinfo``.
     """
     if not isinstance(zone, tzinfo):
         kind = type(zone).__name__
-        raise TypeError(f'tz: a datetime.tzinfo is needed, such as zoneinfo.ZoneInfo("Europe/Berlin"), not {kind}')
+        raise TypeError(f'tz: pass a datetime.tzinfo such as zoneinfo.ZoneInfo("Europe/Berlin"), not {kind}')
     if id(zone) in _known:
         return _known[id(zone)][1]
     first = before = _offset(zone, _BEGIN)
     changes: list[tuple[int, int]] = []
-    # A ``timezone`` has one offset for all time.
+    # A `datetime.timezone` has one offset for all time, so it needs no search.
     for begin in range(_BEGIN, _BEGIN if isinstance(zone, timezone) else _END, _STEP):
         low, end = begin, begin + _STEP
         after = _offset(zone, end)
@@ -101,7 +103,7 @@ def offsets(zone: tzinfo) -> Offsets:
 
 
 def _offset(zone: tzinfo, moment: int) -> int:
-    """A zone's seconds east of UTC at a number of seconds since 1970."""
+    """Returns a zone's offset in seconds east of UTC at a moment in seconds since 1970 UTC."""
     found = datetime.fromtimestamp(moment, zone).utcoffset()
     if found is None:
         raise ConfigError(f"tz: {zone!r} has no offset from UTC", 2)

@@ -109,7 +109,7 @@ def test_kpis_in_a_file(tmp_path: Path) -> None:
     )
     found, wrong = read_file(file)
     assert found == [Custom("Big", "count", "amount > 500")]
-    assert "there is no 'filter'" in wrong[0]
+    assert "there is no key 'filter'" in wrong[0]
     for text_, problem in (("[[kpi", "kpis.toml"), ("kpi = [1]", "write each KPI"), ("kpi = 1", "write each KPI")):
         file.write_text(text_, encoding="utf-8")
         assert problem in read_file(file)[1][0]

@@ -1,6 +1,6 @@
-"""The live dashboard.
+"""Contains the live dashboard.
 
-``dimensions`` names what can be filtered by, ``custom`` is a KPI of one's own, ``view`` what a page is set to,
-``figures`` asks the engine, ``charts`` draws, ``sidebar`` and ``panels`` are the page's parts, ``broker`` watches
-Kafka, ``page`` puts them together.
+``dimensions`` converts values to their names on the page, ``custom`` defines the viewer's own KPIs, and ``view`` holds
+the page's settings. ``figures`` queries the engine and ``charts`` describes the charts. ``sidebar``, ``panels`` and
+``trust`` draw parts of the page, ``broker`` asks Kafka for the topic's end, and ``page`` assembles the parts.
 """

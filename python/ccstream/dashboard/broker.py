@@ -1,4 +1,4 @@
-"""What the broker says, asked beside the page so that a silent one never holds it up."""
+"""Asks the broker for the topic's end in a separate thread, so that a silent broker never blocks the page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ EVERY_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class BrokerState:
-    """What was heard last.
+    """Holds the broker's most recent answer.
 
     Attributes:
-        ends: the next offset of each partition; empty until there is an answer.
-        down_since: when the broker was first found silent, in seconds since 1970; None where it answers.
-        why: what was heard instead.
+        ends: the end offset of each partition; empty before the first answer.
+        down_since: the time of the first failed request, in seconds since 1970; None while the broker answers.
+        why: the error of the last request; empty while the broker answers.
     """
 
     ends: dict[int, int] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class BrokerState:
 
 
 class BrokerWatch:
-    """Asks a broker every few seconds where a topic ends, in a thread of its own, as long as the process lives."""
+    """Asks a broker for a topic's end every few seconds, in a separate thread, until the process ends."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._servers, self._topic = bootstrap_servers, topic

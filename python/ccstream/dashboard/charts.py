@@ -1,6 +1,6 @@
-"""The dashboard's charts as Vega-Lite specifications; the data comes beside them. Knows neither engine nor Streamlit.
+"""Builds the dashboard's charts as Vega-Lite specifications without data, independently of the engine and Streamlit.
 
-Each is made once by Altair, from an empty frame: a refresh then sends data alone.
+Altair builds each specification once, from an empty frame. A refresh then sends only data.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ Spec = dict[str, Any]
 LAND = Path(__file__).parent / "land" / "land-110m.json"
 """Natural Earth's coastlines at 1:110 million, from the npm package world-atlas."""
 HEIGHT = 140
-# Of Okabe and Ito's palette, which colour-blind people can tell apart. A measure has one colour everywhere.
+# Colour-blind people can distinguish these colours of Okabe and Ito's palette. Each measure has one colour.
 TRANSACTIONS = "#0072B2"
 VALUE = "#009E73"
 PLACES = "#D55E00"
 USUAL = "#CC79A7"
 PICK = "pick"
-"""The name of a chart's selection."""
+"""The name of the selection in a chart."""
 ORDER = "order"
-"""A column that numbers a frame's rows: a chart that is brought up to date keeps no other order of what it has seen."""
+"""A column that numbers a frame's rows. Without it, a chart loses the order of its rows when its data is updated."""
 _ORDER = alt.EncodingSortField(ORDER, op="min")
 
 
 def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
-    """The specification without its (empty) data."""
+    """Returns a chart's specification without its (empty) data."""
     spec: Spec = chart.to_dict()
     for part in ("data", "datasets", "$schema"):
         spec.pop(part, None)
@@ -46,15 +46,15 @@ def _empty(*columns: str) -> pd.DataFrame:
 
 @cache
 def over_time(measure: str, width: timedelta, form: str) -> Spec:
-    """A measure over time, by the clock of whoever looks: ``time``, ``end``, ``whole`` and the measure.
+    """Returns a chart of a measure over time, in the viewer's time zone.
 
-    Buckets that are not whole, as the one that is still running, are paler. Transactions have a line of their usual
-    level: ``usual``.
+    Its data has the columns ``time``, ``end``, ``whole`` and the measure. Incomplete buckets (``whole`` is false), such
+    as the current one, are paler. The chart of transactions has a line at their usual level, the column ``usual``.
 
     Args:
         measure: ``transactions`` or ``value``.
-        width: of a bucket.
-        form: of the axis's labels: :func:`time_form`.
+        width: the width of a bucket.
+        form: the format of the axis's labels, as :func:`time_form` returns it.
     """
     colour = TRANSACTIONS if measure == "transactions" else VALUE
     time = alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6, grid=False))
@@ -77,7 +77,7 @@ def over_time(measure: str, width: timedelta, form: str) -> Spec:
 
 
 def time_form(width: timedelta, buckets: int) -> str:
-    """How times are written: a 24-hour clock, with the date where there are several days."""
+    """Returns the format of times: a 24-hour clock, with the date if the range has several days."""
     if width >= timedelta(days=1):
         return "%Y-%m-%d"
     if buckets * width > timedelta(days=1):
@@ -87,7 +87,7 @@ def time_form(width: timedelta, buckets: int) -> str:
 
 @cache
 def bars(column: str) -> Spec:
-    """Transactions by the values of a column, in their :data:`ORDER`; a click picks one."""
+    """Returns a bar chart of transactions by a column's values, in their :data:`ORDER`. A click selects a value."""
     pick = alt.selection_point(name=PICK, fields=[column])
     chart = (
         alt.Chart(_empty(column, "transactions", "value", ORDER))
@@ -114,7 +114,7 @@ def bars(column: str) -> Spec:
 
 @cache
 def week() -> Spec:
-    """Transactions by weekday and hour, those that have any: ``weekday``, ``hour``, ``transactions``."""
+    """Returns a heat map of transactions. Its data has the columns ``weekday``, ``hour`` and ``transactions``."""
     hours = alt.Axis(values=[0, 6, 12, 18], labelAngle=0, labelExpr="datum.value + ':00'", labelAlign="left")
     chart = (
         alt.Chart(_empty("weekday", "hour", "transactions"))
@@ -136,7 +136,7 @@ def week() -> Spec:
 
 @cache
 def amounts() -> Spec:
-    """Transactions by amount: ``label``, ``transactions``, their :data:`ORDER`."""
+    """Returns a bar chart of transactions by amount. Its data has ``label``, ``transactions`` and :data:`ORDER`."""
     chart = (
         alt.Chart(_empty("label", "transactions", ORDER))
         .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2)
@@ -152,10 +152,12 @@ def amounts() -> Spec:
 
 @cache
 def world(land: str) -> Spec:
-    """Cities on a map, by their transactions: ``city``, ``country``, ``latitude``, ``longitude``, ``transactions``.
+    """Returns a map of cities with circles in proportion to their transactions.
+
+    Its data has the columns ``city``, ``country``, ``latitude``, ``longitude`` and ``transactions``.
 
     Args:
-        land: where a browser gets the coastlines of :data:`LAND`, once: no internet is needed.
+        land: the URL from which a browser loads the coastlines of :data:`LAND`. The page serves it itself.
     """
     background = alt.Chart(_empty()).mark_geoshape(fill="#8884", stroke="#8888", strokeWidth=0.4, aria=False)
     points = (
@@ -169,14 +171,14 @@ def world(land: str) -> Spec:
         )
     )
     spec = _spec(alt.layer(background, points).project("naturalEarth1"))
-    # The dots take the page's data; the land has its own.
+    # The circles use the page's data; the land has separate data.
     spec["layer"][1].pop("data", None)
     spec["layer"][0]["data"] = {"url": land, "format": {"type": "topojson", "feature": "land"}}
     return spec
 
 
 def describe(width: timedelta) -> str:
-    """A bucket's width in words: ``5 minutes``."""
+    """Returns a bucket's width in words, such as ``5 minutes``."""
     for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         number, rest = divmod(int(width.total_seconds()), seconds)
         if number and not rest:

@@ -1,4 +1,4 @@
-"""Moments and lengths of time as the page writes them. Moments are in microseconds since 1970 UTC."""
+"""Formats moments and durations for the page. Moments are in microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 
 
 def clock(micros: int | None, zone: tzinfo) -> str:
-    """A moment by the viewer's clock; with its day, where that is not today."""
+    """Formats a moment in the viewer's time zone, with its day unless that is today."""
     if micros is None:
         return "unknown"
     moment = (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=micros)).astimezone(zone)
@@ -15,12 +15,12 @@ def clock(micros: int | None, zone: tzinfo) -> str:
 
 
 def day(micros: int, zone: tzinfo) -> str:
-    """The day of a moment by the viewer's clock."""
+    """Formats the day of a moment in the viewer's time zone."""
     return f"{(datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=micros)).astimezone(zone):%Y-%m-%d}"
 
 
 def age(micros: int, now: int) -> str:
-    """How long ago, in one unit."""
+    """Formats the time between a moment and ``now`` in one unit."""
     seconds = max(0, now - micros) // 10**6
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
@@ -29,7 +29,7 @@ def age(micros: int, now: int) -> str:
 
 
 def span(micros: int) -> str:
-    """A length of time in its two greatest units."""
+    """Formats a duration, in microseconds, in its two largest units."""
     seconds = micros // 10**6
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
     for at, (unit, length) in enumerate(units):

@@ -1,8 +1,9 @@
-"""KPIs of the viewer's own: a measure of the transactions that meet a condition, in one line of text.
+"""Defines the viewer's own KPIs. Each is a measure of the transactions that meet a condition.
 
-``status = declined and amount > 500 and country != US`` is a condition: parts joined by ``and``, each a dimension or
-``amount`` with ``=``, ``!=`` (several values separated by ``|``) or, for the amount, ``>``, ``>=``, ``<``, ``<=``. What
-is in double quotes is taken as it is: ``merchant = "Salt and Pepper"``.
+An example of a condition is ``status = declined and amount > 500 and country != US``. Its parts are joined by ``and``.
+Each part compares a dimension by ``=`` or ``!=`` with one or more values separated by ``|``, or compares ``amount`` by
+``=``, ``>``, ``>=``, ``<`` or ``<=`` with a number. Double quotes enclose a value literally:
+``merchant = "Salt and Pepper"``.
 """
 
 from __future__ import annotations
@@ -32,30 +33,30 @@ MEASURES = {
     "p50": "Median",
     "p95": "p95",
     "p99": "p99",
-    "approved_share": "Conversion rate",
+    "approved_share": "Approval rate",
     "declined": "Declines",
     "cards": "Distinct cards",
     "rate": "Events / s",
 }
-"""What can be measured, and what the page calls it."""
+"""Each measure, and its name on the page."""
 _PART = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
 _JOINED = re.compile(r"""\s+and\s+(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 _VALUES = re.compile(r"""\|(?=(?:[^"]*"[^"]*")*[^"]*$)""")
 _CENT = Decimal("0.01")
 MAX_AMOUNT = Decimal("99999999.99")
-"""No amount in ``orders`` is greater: its column is NUMERIC(10,2)."""
+"""The largest possible amount in ``orders``, whose column is NUMERIC(10,2)."""
 
 
 class CustomError(ValueError):
-    """A KPI that cannot be, with what is wrong about it."""
+    """A KPI is not valid; the message says why."""
 
 
 @dataclass(frozen=True)
 class Custom:
-    """One KPI.
+    """Holds one KPI.
 
     Attributes:
-        name: what it is called.
+        name: the KPI's name.
         measure: a key of :data:`MEASURES`.
         where: the condition; empty for all transactions.
     """
@@ -65,25 +66,28 @@ class Custom:
     where: str = ""
 
     def __post_init__(self) -> None:
-        """Checks all of it.
+        """Checks the KPI.
 
         Raises:
-            CustomError: what is wrong, and what would be right.
+            CustomError: the name, the measure or the condition is not valid. The message says what would be.
         """
         if not self.name.strip():
-            raise CustomError("it has no name")
+            raise CustomError("a KPI needs a name")
         if "~" in self.name:
-            raise CustomError(f"{self.name}: a name cannot have a ~")
+            raise CustomError(f"{self.name}: a name cannot contain ~")
         if self.measure not in MEASURES:
-            raise CustomError(f"{self.name}: there is no measure {self.measure!r}; there are {', '.join(MEASURES)}")
+            raise CustomError(f"{self.name}: there is no measure {self.measure!r}; use one of {', '.join(MEASURES)}")
         _conditions(self)
 
     def narrow(self, rows: Mapping[str, Any], values: Callable[[str], list[str | None]]) -> dict[str, Any]:
-        """What the page shows already, narrowed by the condition.
+        """Adds the condition to the page's filters.
 
         Args:
-            rows: ``filters``, ``min_amount`` and ``max_amount``, as the engine takes them.
-            values: the values that a dimension has.
+            rows: the page's ``filters``, ``min_amount`` and ``max_amount``, as the engine takes them.
+            values: a function that returns all values of a dimension.
+
+        Returns:
+            The narrowed ``filters``, ``min_amount`` and ``max_amount``.
         """
         filters = {name: list(chosen) for name, chosen in rows["filters"].items()}
         low, high = rows["min_amount"], rows["max_amount"]
@@ -99,20 +103,20 @@ class Custom:
             elif name in filters:
                 filters[name] = [value for value in filters[name] if (value in given) == (sign == "=")]
             else:
-                # A value that is not there yet counts as well once it is.
+                # A named value stays in the filter even if no row has it yet: rows may follow.
                 filters[name] = list(given) if sign == "=" else [v for v in values(name) if v not in given]
         return {"filters": filters, "min_amount": low, "max_amount": high}
 
     def in_address(self) -> str:
-        """The text that stands for it in the page's address."""
+        """Returns the text that represents the KPI in the page's address."""
         return f"{self.name}~{self.measure}~{self.where}"
 
     @classmethod
     def from_address(cls, text: str) -> Custom:
-        """Reads :meth:`in_address`.
+        """Parses a text that :meth:`in_address` has returned.
 
         Raises:
-            CustomError: it is none.
+            CustomError: the text is not a valid KPI.
         """
         parts = text.split("~", 2)
         if len(parts) < 2:  # noqa: PLR2004
@@ -127,17 +131,17 @@ def _conditions(custom: Custom) -> list[tuple[str, str, tuple[Any, ...]]]:
     for part in _JOINED.split(custom.where.strip()) if custom.where.strip() else []:
         match = _PART.fullmatch(part)
         if not match:
-            raise CustomError(f"{custom.name}: {part!r} is no condition such as: status = declined")
+            raise CustomError(f"{custom.name}: {part!r} is not a condition; an example is: status = declined")
         name, sign, text = match.groups()
         if name == "amount":
             found.append((name, sign, (_bound(custom, sign, text),)))
             continue
         if name not in DIMENSIONS:
-            raise CustomError(f"{custom.name}: there is no {name!r}; there are amount, {', '.join(DIMENSIONS)}")
+            raise CustomError(f"{custom.name}: there is no field {name!r}; use one of amount, {', '.join(DIMENSIONS)}")
         if sign not in {"=", "!="}:
-            raise CustomError(f"{custom.name}: {name} can be = or !=, not {sign}")
+            raise CustomError(f"{custom.name}: compare {name} by = or !=, not by {sign}")
         if not text:
-            raise CustomError(f"{custom.name}: {part!r} names no value")
+            raise CustomError(f"{custom.name}: {part!r} has no value")
         values = tuple(_meant(value.strip()) for value in _VALUES.split(text))
         found.append((name, sign, values))
     return found
@@ -152,19 +156,23 @@ def _bound(custom: Custom, sign: str, text: str) -> Decimal:
     try:
         bound = Decimal(text)
     except InvalidOperation:
-        raise CustomError(f"{custom.name}: {text!r} is no amount") from None
+        raise CustomError(f"{custom.name}: {text!r} is not an amount") from None
     if sign == "!=" or not bound.is_finite() or abs(bound) > MAX_AMOUNT - _CENT or bound != round(bound, 2):
         raise CustomError(
-            f"{custom.name}: amount {sign} {text} cannot be asked; say amount > 500 or amount <= 12.50, "
-            "below 100 million"
+            f"{custom.name}: amount {sign} {text} is not possible; write amount > 500 or amount <= 12.50, with at most "
+            "two decimals, below 100 million"
         )
     return bound
 
 
 def read_file(path: Path) -> tuple[list[Custom], list[str]]:
-    """The KPIs of a TOML file, and what is wrong with those that cannot be.
+    """Reads KPIs from a TOML file. Each is a table ``[[kpi]]`` with ``name``, ``measure`` and ``where``.
 
-    Each is a table ``[[kpi]]`` with ``name``, ``measure`` and ``where``. No file: none.
+    Args:
+        path: the file. A missing file has no KPIs.
+
+    Returns:
+        The valid KPIs, and a message for each of the others.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8")).get("kpi", [])
@@ -190,5 +198,5 @@ def _of_table(table: object) -> Custom:
     name = str(table.get("name", "a KPI"))
     for key in table:
         if key not in known:
-            raise CustomError(f"{name}: there is no {key!r}; there are {', '.join(known)}")
+            raise CustomError(f"{name}: there is no key {key!r}; use one of {', '.join(known)}")
     return Custom(*(str(table.get(key, "")) for key in known))

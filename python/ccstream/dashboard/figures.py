@@ -1,4 +1,4 @@
-"""What a page shows, asked of the engine: frames for charts, texts for metrics. Knows no Streamlit."""
+"""Queries the engine and prepares frames for charts and texts for metrics, independently of Streamlit."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from ccstream.dashboard.view import View
 
 TOP = 12
-"""Bars of a chart."""
+"""The number of bars in a chart."""
 MERCHANTS = 15
-"""Rows of the merchants' table."""
+"""The number of rows in the table of merchants."""
 PLACES = 300
-"""Dots on the map."""
+"""The number of circles on the map."""
 GROUPINGS: dict[str, list[str]] = {
     "time": ["p95", "cards", "approved"],
     "trend:merchant": [],
@@ -40,36 +40,36 @@ GROUPINGS: dict[str, list[str]] = {
     "amount": [],
     "currency": [],
 }
-"""All that a page asks, in one pass."""
+"""The groupings that a page needs, which one query computes in one pass."""
 CENTS = ("sum", "mean", "p50", "p95", "p99")
 GOOD = {"declined": -1, "approved_share": 1, "count": 1, "sum": 1, "rate": 1}
-"""Of which measures more is better (1) or worse (-1)."""
+"""For each measure with a direction, whether a larger value is better (1) or worse (-1)."""
 USUAL = 6
-"""Points after which half of what the line of the usual level knows is older."""
+"""The half-life of the line of the usual level, in buckets."""
 HELP = {
-    "count": "In every currency, whatever became of them.",
-    "sum": "All amounts in this currency, those of declined transactions too; refunds count negative.",
-    "mean": "The mean of the same amounts.",
-    "p95": "95 % of the amounts in this currency are at most this: exact. Its small chart is within 1 %.",
-    "approved_share": "Approved transactions over those that were approved or declined, by the word of their status.",
-    "declined": "Transactions whose status says declined, in any of its usual words.",
-    "cards": "Different card tokens, counted exactly.",
-    "rate": "Transactions a second of the range, by their own time.",
+    "count": "All transactions in every currency, approved or not.",
+    "sum": "The sum of all amounts in this currency, including declined transactions. Refunds are negative.",
+    "mean": "The mean of all amounts in this currency, including declined transactions.",
+    "p95": "95 % of the amounts in this currency are at most this. The figure is exact; its small chart is within 1 %.",
+    "approved_share": "The share of approved transactions among those with a status that means approved or declined.",
+    "declined": "The number of transactions with a status that means declined.",
+    "cards": "The number of distinct card tokens, counted exactly.",
+    "rate": "Transactions a second in the time range, by the transactions' own timestamps.",
 }
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of the header.
+    """Holds one figure of the header.
 
     Attributes:
-        label: what it is.
-        value: as text.
-        number: the same, exact: money in units of its currency; None for none.
-        change: against the period before, as text; None where there is nothing to compare with.
-        good: whether more is better (1), worse (-1) or neither (0).
-        trend: its course over the range, a point a bucket that is over and has a value.
-        help: what it means.
+        label: the figure's name.
+        value: the value as text.
+        number: the exact value, money in units of its currency; None if there is no value.
+        change: the change from the preceding period, as text; None if there is nothing to compare with.
+        good: whether a larger value is better (1), worse (-1) or neither (0).
+        trend: the values over the range, one for each complete bucket that has a value.
+        help: the meaning of the figure.
     """
 
     label: str
@@ -83,25 +83,25 @@ class Metric:
 
 @dataclass(frozen=True)
 class Figures:
-    """One refresh of a page.
+    """Holds the figures of one refresh of a page.
 
     Attributes:
-        at: the moment that all of it is true for, in microseconds since 1970 UTC.
-        metrics: the header.
-        count: transactions.
-        amounts: those of them with an amount in the currency.
-        currency: whose amounts are added up.
-        width: of a bucket of time.
-        series: ``time`` (UTC), ``end``, ``whole`` (the range has all of the bucket), ``transactions``, ``usual`` (their
-            moving average; NaN where not whole), ``value``.
+        at: the moment for which all figures are true, in microseconds since 1970 UTC.
+        metrics: the figures of the header.
+        count: the number of transactions.
+        amounts: the number of transactions with an amount in the currency.
+        currency: the currency whose amounts are added up.
+        width: the width of a bucket of time.
+        series: ``time`` (UTC), ``end``, ``whole`` (the bucket is over and lies entirely within the range),
+            ``transactions``, ``usual`` (their moving average; NaN if not whole), ``value``.
         merchants: ``merchant``, ``trend`` (a list), ``transactions``, ``value``.
         places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), ``transactions``.
         categories: ``category``, ``transactions``, ``value``.
         methods: ``payment_method``, ``transactions``, ``value``.
         week: ``weekday`` (Mon to Sun), ``hour``, ``transactions``.
         amount_bins: ``label``, ``transactions``.
-        latest: the last transactions.
-        untimed: rows without a timestamp, which no chart over time has.
+        latest: the transactions that were stored last.
+        untimed: the number of rows without a timestamp, which no chart over time includes.
     """
 
     at: int
@@ -122,13 +122,13 @@ class Figures:
 
 
 def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = ()) -> Figures:
-    """Asks all of it.
+    """Queries all figures of a page.
 
     Args:
-        engine: answers.
-        view: what the page is set to.
+        engine: the engine that answers.
+        view: the settings of the page.
         zone: the viewer's time zone.
-        more: KPIs beside those of the view.
+        more: KPIs in addition to those of the view.
     """
     status = engine.status
     answer = engine.query(**view.question(), by=GROUPINGS, tz=zone, top=PLACES)
@@ -177,7 +177,7 @@ Whole: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 
 def _whole(answer: KpiAnswer) -> Whole:
-    """Which buckets of time are over, and wholly within the range."""
+    """Returns which buckets of time are over and lie entirely within the range."""
     starts, ends = (answer["time"][name].astype(np.int64) for name in ("key", "end"))
     begin = answer.start if answer.start is not None else np.iinfo(np.int64).min
     end = min(answer.end if answer.end is not None else answer.at, answer.at)
@@ -186,7 +186,7 @@ def _whole(answer: KpiAnswer) -> Whole:
 
 
 def _compares(answer: KpiAnswer, status: KpiStatus) -> bool:
-    """Whether all of the time before is here."""
+    """Returns whether the engine holds all rows of the preceding period."""
     if answer.start is None or answer.end is None or status.first_at is None or status.loaded < 1:
         return False
     before = answer.start - (answer.end - answer.start)
@@ -194,7 +194,7 @@ def _compares(answer: KpiAnswer, status: KpiStatus) -> bool:
 
 
 def text(measure: str, value: float | None) -> str:
-    """A measure as a person reads it: money in units of its currency, counts with separators."""
+    """Formats a measure for people: money in units of its currency, counts with thousands separators."""
     if value is None or math.isnan(value):
         return "-"
     if measure in CENTS:
@@ -207,22 +207,22 @@ def text(measure: str, value: float | None) -> str:
 
 def _value(answer: KpiAnswer, totals: Mapping[str, Any], measure: str) -> float | None:
     if measure == "declined" and not totals["decided"]:
-        # No status says what became of a transaction: not one that is known was declined.
+        # Without any known status, the number of declined transactions is unknown, not 0.
         return None
     if measure != "rate" or totals["rate"] is not None:
         return None if totals[measure] is None else float(totals[measure])
-    # Of all time: between the first event and the last.
+    # A query of all time has no rate in its totals. The buckets cover the time from the first event to the last.
     rates = answer["time"]["rate"]
     return float(np.mean(rates)) if len(rates) else None
 
 
 def _metric(measure: str, label: str, found: tuple[KpiAnswer, Mapping[str, Any] | None, Whole], about: str) -> Metric:
-    """One figure of an answer, of the totals before it (None: not all is here), and of its whole buckets."""
+    """Builds a metric from an answer, the totals of the preceding period (None if incomplete) and whole buckets."""
     answer, totals_before, whole = found
     value = _value(answer, answer.totals, measure)
     before = _value(answer, totals_before, measure) if totals_before else None
     series = answer["time"]
-    # Of the medians and the like of single buckets only p95 is drawn.
+    # A measure without values by bucket, such as the median, has the chart of the counts.
     trend = series[measure if measure in series else "count"].astype(float)[whole]
     trend = trend[~np.isnan(trend)]
     is_money = measure in CENTS
@@ -239,7 +239,7 @@ def _metric(measure: str, label: str, found: tuple[KpiAnswer, Mapping[str, Any] 
 
 
 def change_text(measure: str, value: float | None, before: float | None) -> str | None:
-    """How a measure changed: a share in percentage points, all else in percent of what it was."""
+    """Formats the change of a measure: of a share in percentage points, of other measures in percent."""
     if measure == "approved_share":
         points = None if value is None or before is None else (value - before) * 100
         found = None if points is None else f"{points:+.1f} pp"
@@ -250,13 +250,13 @@ def change_text(measure: str, value: float | None, before: float | None) -> str 
 
 
 def is_zero(change: str) -> bool:
-    """Whether a change is none that can be seen: it has no sign, and no arrow."""
+    """Returns whether a change is 0 when rounded. It then has no sign and no arrow."""
     return not change.strip("+-0.%p ")
 
 
 def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     table = answer[name]
-    # Without any amount in the currency there is no value, which is not a value of nothing.
+    # A group without an amount in the currency has no value, which differs from a value of 0.
     values = np.where(table["amounts"] > 0, kpi.units(table["sum"]), np.nan)
     frame = {
         name: [shown(key) for key in table["key"][:top]],
@@ -332,7 +332,10 @@ def _latest(rows: Mapping[str, list[Any]]) -> pd.DataFrame:
 
 
 def to_csv(figures: Figures) -> str:
-    """All that is shown, as one CSV: what it is of, two keys, transactions, value, change; figures unrounded."""
+    """Returns all figures of the page as one CSV, unrounded.
+
+    The columns are the kind of the row, two keys, transactions, value and change.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["what", "key", "more", "transactions", f"value_{_safe(figures.currency or 'unknown')}", "change"])
@@ -357,6 +360,6 @@ def to_csv(figures: Figures) -> str:
 
 
 def _safe(key: object) -> str:
-    """A text that a spreadsheet takes for no formula."""
+    """Returns a text that a spreadsheet does not take for a formula."""
     name = str(key)
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

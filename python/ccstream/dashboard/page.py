@@ -1,4 +1,4 @@
-"""The dashboard's page: settings at the side, and one live part that refreshes itself."""
+"""Draws the dashboard's page: settings in the side bar, and a live part that refreshes by itself."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 SHOWN_MESSAGES = 5
 SHOWN_BYTES = 2_000
 _ICON = Path(__file__).with_name("card.svg")
-# Never drawn: it has Streamlit serve the coastlines, which a browser then keeps. (Of the file that it runs, Streamlit
-# would draw a text in this place.)
+# This component is never drawn. Declaring it makes Streamlit serve the coastlines, which a browser then caches. (This
+# is a comment, because Streamlit draws a bare string in the file that it runs.)
 _LAND = declare_component("land", path=charts.LAND.parent)
 
 
 @st.cache_resource(show_spinner=False)
 def _engine(url: str) -> ccstream.KpiEngine:
-    """One engine for every page of this process; it writes its file when the process ends."""
+    """Returns the engine that all pages of this process share. It writes its file when the process ends."""
     engine = ccstream.KpiEngine.from_database(url, file=settings.kpi_file(url))
     atexit.register(engine.close)
     return engine
@@ -50,7 +50,7 @@ def _broker(servers: str, topic: str) -> BrokerWatch:
 
 @st.cache_data(ttl=5, max_entries=50, show_spinner=False)
 def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
-    """Where messages come from, what is wrong with them, and what they are."""
+    """Returns the place, the error and the payload of rejected messages."""
     kept = ccstream.select_rejected(database_url=url, reason=reason, limit=SHOWN_MESSAGES, max_bytes=SHOWN_BYTES)
 
     def place(one: ccstream.KeptMessage) -> str:
@@ -61,7 +61,7 @@ def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
 
 
 def _zone() -> tzinfo:
-    """The viewer's time zone."""
+    """Returns the viewer's time zone."""
     try:
         return ZoneInfo(st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -69,7 +69,7 @@ def _zone() -> tzinfo:
 
 
 def render() -> None:
-    """Draws the page; Streamlit calls it at each change of a setting."""
+    """Draws the page. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
     st.html(panels.STYLE)
     url, zone = settings.database_url(), _zone()
@@ -91,13 +91,13 @@ def render() -> None:
         st.caption(f":material/info: {plain(note)}")
     if view.narrows:
         _filtered(view)
-    # The live part alone runs again at each interval: the page itself does not flicker.
+    # Only the live part runs again at each interval, so that the rest of the page does not flicker.
     every = None if paused else timedelta(seconds=view.every)
     st.fragment(run_every=every)(_live)(engine, url, view)
 
 
 def _filtered(view: View) -> None:
-    """Says what is filtered by: on a phone the side bar is out of sight."""
+    """Shows the filters above the figures, because a phone hides the side bar."""
     parts = [f"{DIMENSIONS[name]}: {', '.join(values)}" for name, values in view.filters.items()]
     parts += [f"amount from {view.min_amount:,.2f}"] if view.min_amount is not None else []
     parts += [f"amount to {view.max_amount:,.2f}"] if view.max_amount is not None else []
@@ -107,7 +107,7 @@ def _filtered(view: View) -> None:
 
 
 def _pick(name: str, key: str) -> None:
-    """Somebody clicked a bar: that value becomes the filter."""
+    """Makes the value of a clicked bar the filter."""
     chosen = st.session_state[key]["selection"].get(charts.PICK, [])
     if chosen and not re.fullmatch(r"1 other|[\d,]+ others", chosen[0][name]):
         st.session_state[f"only_{name}"] = [chosen[0][name]]
@@ -127,7 +127,7 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     trust.status_line(status, broker, settings.topic(), settings.group())
     trust.troubles(status, broker, zone)
     if status.loaded < 1:
-        st.progress(status.loaded, f"Reading orders, the newest first: {status.rows:,} rows so far")
+        st.progress(status.loaded, f"Reading the table orders, newest rows first: {status.rows:,} rows so far")
     more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
     for one in wrong:
         st.caption(f":material/error: {plain(one)}")
@@ -157,13 +157,13 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
             try:
                 panels.messages(_rejected(url, reason))
             except ccstream.CcstreamError as error:
-                st.caption(f":material/error: They cannot be read now: {plain(str(error))}")
+                st.caption(f":material/error: Rejected messages cannot be read now: {plain(str(error))}")
 
 
 def _about(figures: Figures, status: ccstream.KpiStatus, view: View, zone: tzinfo) -> str:
-    """For which moment figures are true, of what amounts are, and what changes are against."""
+    """Returns a sentence that says for which moment, currency and preceding period the figures are true."""
     moment = clock(figures.at, zone)
-    state = "exact" if status.loaded >= 1 and not status.outdated else "of the rows that are read so far"
+    state = "exact" if status.loaded >= 1 and not status.outdated else "for the rows that were read so far"
     about = f"As of {moment} ({zone}), {state}."
     if figures.amounts < figures.count:
         share = figures.amounts / figures.count
@@ -172,31 +172,33 @@ def _about(figures: Figures, status: ccstream.KpiStatus, view: View, zone: tzinf
     if any(metric.change for metric in figures.metrics):
         label, length = SPANS.get(view.span, ("", None))
         about += (
-            f" Changes are against the {label} before." if length else " Changes are against as long a time before."
+            f" Changes are from the preceding {label}."
+            if length
+            else " Changes are from the preceding period of equal length."
         )
     return about
 
 
 def _is_ready(status: ccstream.KpiStatus, url: str) -> bool:
-    """Whether there is anything to show; says what to do where there is not."""
+    """Returns whether there is anything to show. If there is not, it shows what to do."""
     if status.no_tables:
         st.info(f"{_sentence(status.trouble)}: `python consumer.py`", icon=":material/inbox:")
         return False
     if status.snapshot_at is not None:
         return True
     if status.unusable:
-        st.error("The tables cannot be used; the consumer does not write to them either.", icon=":material/error:")
+        st.error("The tables cannot be used; the consumer cannot write to them either.", icon=":material/error:")
         st.code(status.trouble, language=None, wrap_lines=True)
     elif status.trouble:
         st.warning(
             f"No answer from PostgreSQL at **{plain(_place(url))}**. Start it with `docker-compose up -d` or "
-            "`ccstream up`. This page comes back by itself.",
+            "`ccstream up`. This page then refreshes by itself.",
             icon=":material/power_off:",
         )
-        with st.expander("What PostgreSQL said"):
+        with st.expander("The error"):
             st.code(status.trouble, language=None, wrap_lines=True)
     else:
-        st.progress(0.0, "Reading orders")
+        st.progress(0.0, "Reading the table orders")
     return False
 
 
@@ -205,7 +207,7 @@ def _sentence(text: str | None) -> str:
 
 
 def _place(url: str) -> str:
-    """Where a database is, without who asks: there may be a password in any other part."""
+    """Returns the host and port of a database URL. Its other parts may contain a password."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 5432
@@ -215,15 +217,15 @@ def _place(url: str) -> str:
 
 
 def _nothing(status: ccstream.KpiStatus, view: View, zone: tzinfo) -> None:
-    """Why no figures are shown."""
+    """Shows why there are no figures."""
     if not status.rows:
         st.info("No transactions yet. Start the producer: `python producer.py`", icon=":material/inbox:")
     elif view.narrows:
-        st.info("No transactions match these filters in this time.", icon=":material/search_off:")
+        st.info("No transactions in this time range match these filters.", icon=":material/search_off:")
     else:
-        label = SPANS[view.span][0] if view.span in SPANS else "these days"
-        newest = "" if status.last_at is None else f": the newest are of {day(status.last_at, zone)}"
-        st.info(f"No transactions in this time ({label}){newest}.", icon=":material/search_off:")
+        label = SPANS[view.span][0] if view.span in SPANS else "the chosen days"
+        newest = "" if status.last_at is None else f"; the newest are from {day(status.last_at, zone)}"
+        st.info(f"No transactions in this time range ({label}){newest}.", icon=":material/search_off:")
         if st.button("Show all", on_click=lambda: st.session_state.update(range="all", clicked=True)):
             st.rerun()
 

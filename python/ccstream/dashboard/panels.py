@@ -1,4 +1,4 @@
-"""The parts of the page: figures in, widgets on the screen."""
+"""Draws the parts of the page that show figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures, Metric
 
 ACROSS = 4
-"""Metrics side by side, where there is room for so many of :data:`NARROW` pixels."""
+"""The number of metrics in a row, if each has room for :data:`NARROW` pixels."""
 NARROW = 165
 COLOURS = {1: "normal", 0: "off", -1: "inverse"}
 STYLE = """<style>
@@ -28,12 +28,12 @@ STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
 [data-testid="stMetric"] g[role="graphics-symbol"]:empty { display: none }
 </style>"""
-"""A metric's value is as large as its card has room for. Faint texts have enough contrast, and a mark of a small chart
-that is drawn only under the mouse is hidden until then from readers of screens."""
+"""The page's style. It makes a metric's value as large as its card allows, and gives faint texts enough contrast. It
+also hides from screen readers the marks of small charts that are drawn only under the mouse."""
 
 
 def header(metrics: list[Metric]) -> None:
-    """The figures, each with its change and its course."""
+    """Draws the header: each metric with its change and its trend."""
     grid = st.grid(ACROSS, min_column_width=NARROW, gap="small", key="header")
     for metric in metrics:
         zero = metric.change is not None and is_zero(metric.change)
@@ -52,13 +52,13 @@ def header(metrics: list[Metric]) -> None:
 
 
 def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks: int) -> None:
-    """Every chart.
+    """Draws all charts.
 
     Args:
-        figures: what they show.
-        land: where a browser finds the coastlines.
-        pick: called with a dimension and the key of its chart when somebody clicks one of its bars.
-        clicks: how often that was; a chart begins anew after each.
+        figures: the figures to show.
+        land: the URL of the coastlines.
+        pick: a function that is called with a dimension and the key of its chart after a click on one of its bars.
+        clicks: the number of clicks so far. It is part of each chart's key, so that a click creates the chart again.
     """
     left, right = st.columns([1, 1])
     with left.container(border=True, height="stretch"):
@@ -74,26 +74,28 @@ def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks
             st.markdown("##### Where")
             _where(figures, land)
         with st.container(border=True, height="stretch"):
-            st.markdown("##### By weekday and hour", help="By your clock.")
+            st.markdown("##### By weekday and hour", help="In your time zone.")
             _chart(figures.week, charts.week(), "week", "Transactions by weekday and hour")
     with right:
         with st.container(border=True):
-            st.markdown("##### Categories", help="A click on a bar filters by it.")
+            st.markdown("##### Categories", help="Click a bar to filter by it.")
             _bars(figures.categories, "category", pick, clicks)
         with st.container(border=True, height="stretch"):
-            st.markdown("##### Payment methods", help="A click on a bar filters by it.")
+            st.markdown("##### Payment methods", help="Click a bar to filter by it.")
             _bars(figures.methods, "payment_method", pick, clicks)
 
 
 def _where(figures: Figures, land: str) -> None:
     known = figures.places.dropna(subset=["latitude", "longitude"])
     if known.empty:
-        st.caption("These transactions name no cities with coordinates.")
+        st.caption("None of these transactions has a city with coordinates.")
         return
     alt = f"A map of the transactions of {len(known)} cities"
     st.vega_lite_chart(known, charts.world(land), key="world", height=300, alt=alt)
     if lost := figures.count - int(known["transactions"].sum()):
-        st.caption(f"{lost:,} transactions are elsewhere, or of a city without coordinates.")
+        st.caption(
+            f"{lost:,} transactions are not on the map: their city is unknown, has no coordinates, or is too rare."
+        )
 
 
 def _chart(frame: pd.DataFrame, spec: charts.Spec, key: str, alt: str) -> None:
@@ -106,19 +108,19 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _over_time(figures: Figures) -> None:
     if figures.width is None or figures.series.empty:
-        st.caption("These transactions have no time.")
+        st.caption("None of these transactions has a timestamp.")
         return
     form = charts.time_form(figures.width, len(figures.series))
     width = charts.describe(figures.width)
-    paler = "Pale: a bucket that is still running, or lies in the range only in part."
-    st.markdown(f"##### Transactions per {width}", help=f"{paler} The line is the usual level, a moving average.")
+    paler = "A pale bucket is not over yet, or lies only partly within the range."
+    st.markdown(f"##### Transactions per {width}", help=f"{paler} The line is a moving average, the usual level.")
     spec = charts.over_time("transactions", figures.width, form)
     _chart(figures.series.drop(columns="value"), spec, "count", f"Transactions per {width}")
     st.markdown(f"##### Value per {width}, {plain(figures.currency or 'no currency')}", help=paler)
     spec = charts.over_time("value", figures.width, form)
     _chart(figures.series.drop(columns=["transactions", "usual"]), spec, "value", f"Value per {width}")
     if figures.untimed:
-        st.caption(f"{figures.untimed:,} transactions have no time; they are in all other figures.")
+        st.caption(f"{figures.untimed:,} transactions have no timestamp; all other figures include them.")
 
 
 def _bars(frame: pd.DataFrame, name: str, pick: Callable[[str, str], None], clicks: int) -> None:
@@ -135,7 +137,7 @@ def _bars(frame: pd.DataFrame, name: str, pick: Callable[[str, str], None], clic
 
 
 def _merchants(figures: Figures) -> None:
-    # 368 pixels together, which a page of 1,280 has for them; on a wider one they grow.
+    # The widths add up to 368 pixels, which a page of 1,280 pixels has for the table. They grow on a wider page.
     st.dataframe(
         figures.merchants,
         hide_index=True,
@@ -152,11 +154,13 @@ def _merchants(figures: Figures) -> None:
 
 
 def latest(frame: pd.DataFrame, zone: str | None) -> None:
-    """The last transactions, as they arrived."""
+    """Draws the table of the transactions that were stored last."""
     with st.container(border=True):
-        st.markdown("##### Latest transactions", help="In the order in which they were stored, of any time.")
+        st.markdown(
+            "##### Latest transactions", help="In the order in which they were stored. The time range does not apply."
+        )
         if frame.empty:
-            st.caption("None match these filters.")
+            st.caption("No transactions match these filters.")
             return
         st.dataframe(
             frame,
@@ -179,7 +183,7 @@ def latest(frame: pd.DataFrame, zone: str | None) -> None:
 
 
 def download(figures: Figures) -> None:
-    """All that is shown, as a file."""
+    """Draws the button that downloads all figures as a file."""
     st.download_button(
         "Download as CSV",
         lambda: to_csv(figures),
@@ -193,7 +197,7 @@ def download(figures: Figures) -> None:
 
 
 def messages(kept: list[tuple[str, str, bytes | None]]) -> None:
-    """Rejected messages, as text and never as anything else: where they come from, what is wrong, what they are."""
+    """Draws rejected messages: the place, the error and the payload of each, always as plain text."""
     for place, detail, payload in kept:
         st.caption(plain(place))
         st.text(detail)

@@ -1,4 +1,4 @@
-"""``ccstream dashboard``: serves the page, on this machine only."""
+"""Implements ``ccstream dashboard``, which serves the page on this machine only."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ PAGE = Path(__file__).with_name("page.py")
 
 
 def check_installed() -> None:
-    """Raises :class:`ServiceError` where a package that the page needs is missing."""
+    """Checks that the packages that the page needs are installed.
+
+    Raises:
+        ServiceError: a package is missing.
+    """
     for module in ("streamlit", "psycopg"):
         if importlib.util.find_spec(module) is None:
             raise ServiceError(f"the dashboard needs {module}: pip install 'ccstream[dashboard]'", 2)
 
 
 def run(port: int) -> NoReturn:
-    """Becomes Streamlit, which serves the page until Ctrl-C; ``.streamlit`` beside the page says where it listens.
+    """Replaces this process by Streamlit, which serves the page until Ctrl-C.
+
+    The file ``.streamlit/config.toml`` beside the page sets the address at which Streamlit listens.
 
     Args:
-        port: where the page is served.
+        port: the port to listen on.
 
     Raises:
         ServiceError: a package is missing.

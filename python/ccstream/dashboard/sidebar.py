@@ -1,4 +1,4 @@
-"""The side bar: what a page is set to, as widgets that the address fills at first."""
+"""Draws the side bar, whose widgets are the settings of a page. The page's address sets their first values."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FIRST = ("category", "city", "merchant", "status")
-"""Dimensions that are there without unfolding anything."""
+"""The dimensions whose filters are always visible."""
 MOST_CHOICES = 1000
-"""Values that are offered; any other can be typed."""
+"""The number of values that a filter offers. Any other value can be typed."""
 LOOK_EVERY = 10.0
-"""Seconds between two looks whether there are others by now."""
+"""The interval between two checks for new values, in seconds."""
 
 
 def fill(view: View, zone: tzinfo) -> None:
@@ -39,22 +39,22 @@ def fill(view: View, zone: tzinfo) -> None:
     if view.start and view.end:
         last = (view.end - timedelta(microseconds=1)).astimezone(zone)
         state["days"] = (view.start.astimezone(zone).date(), last.date())
-        # As exactly as the address has it, until other days are chosen.
+        # The exact range of the address applies until other days are chosen.
         state["exact"] = (state["days"], view.start, view.end)
 
 
 def clear() -> None:
-    """Takes all filters off but the time."""
+    """Removes all filters but the time range."""
     for name in DIMENSIONS:
         st.session_state[f"only_{name}"] = []
     st.session_state["min"] = st.session_state["max"] = None
 
 
 def is_outdated(choices: Callable[[str], list[str | None]]) -> bool:
-    """Whether there are other values than those that the filters offer; inspected now and then.
+    """Returns whether a dimension has other values than its filter offers. It checks every :data:`LOOK_EVERY` seconds.
 
     Args:
-        choices: the values that a dimension has.
+        choices: a function that returns all values of a dimension.
     """
     state = st.session_state
     offered: dict[str, int] = state.get("offered", {})
@@ -62,16 +62,19 @@ def is_outdated(choices: Callable[[str], list[str | None]]) -> bool:
     if waits:
         return False
     state["looked"] = monotonic()
-    # Of more than are offered, the next one would not be.
+    # A filter that offers its maximum would not offer another value.
     return any(count <= MOST_CHOICES and len(choices(name)) != count for name, count in offered.items())
 
 
 def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View, bool]:
-    """Draws it; the view that it is set to, and whether refreshing is paused.
+    """Draws the side bar.
 
     Args:
-        choices: the values that a dimension has.
-        zone: the viewer's.
+        choices: a function that returns all values of a dimension.
+        zone: the viewer's time zone.
+
+    Returns:
+        The view that the widgets are set to, and whether refreshing is paused.
     """
     with st.sidebar:
         names = {key: label for key, (label, _) in SPANS.items()} | {FROM_TO: "From-to"}
@@ -81,7 +84,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
             key="range",
             required=True,
             format_func=names.__getitem__,
-            help="By the transactions' own time.",
+            help="By the transactions' own timestamps.",
         )
         start, end = _days(zone) if span == FROM_TO else (None, None)
         filters = {name: _pick(name, choices) for name in FIRST}
@@ -129,7 +132,7 @@ def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, .
     values = choices(name)
     st.session_state.setdefault("offered", {})[name] = len(values)
     there = [shown(value) for value in values[:MOST_CHOICES]]
-    # What the address or a click chose stays, even where no row has it (yet).
+    # A value that the address or a click has chosen stays among the options, even if no row has it (yet).
     options = list(dict.fromkeys([*there, *st.session_state.get(key, [])]))
     return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All", accept_new_options=True))
 
@@ -140,7 +143,7 @@ def _days(zone: tzinfo) -> tuple[datetime, datetime]:
     state.setdefault("days", (today - timedelta(days=1), today))
     days = st.date_input("Days, both included", key="days", min_value=date(1970, 1, 1), max_value=date(2099, 12, 30))
     if not isinstance(days, tuple) or len(days) != 2:  # noqa: PLR2004
-        # The second day is still to be picked.
+        # The viewer has chosen only the first day so far.
         days = state.get("whole_days", (today - timedelta(days=1), today))
     state["whole_days"] = days
     if "exact" in state and days == state["exact"][0]:

@@ -1,4 +1,4 @@
-"""Whether the figures can be trusted: what is down, what became of every message, which rows are not there."""
+"""Shows whether the figures can be trusted: services that are down, how messages were counted, rows that are gone."""
 
 from __future__ import annotations
 
@@ -17,77 +17,78 @@ if TYPE_CHECKING:
     from ccstream.dashboard.broker import BrokerState
 
 AHEAD = 5 * 60 * 10**6
-"""Microseconds that the newest row may be ahead of the database's clock before the page asks about it."""
+"""The page warns if the newest row is ahead of the database's clock by more than this number of microseconds."""
 LONGEST_MS = 86_400_000
-"""The latency, in milliseconds, in which all longer ones are counted."""
+"""The largest latency, in milliseconds. Longer ones are counted as this one."""
 
 
 def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
-    """What is down, since when, in plain words."""
+    """Shows which services are down and since when, and what else affects the figures."""
     if status.trouble:
         seconds = int(status.trouble_for.total_seconds()) if status.trouble_for else 0
-        what = "The tables cannot be used" if status.unusable else "PostgreSQL has not answered as it should"
+        what = "The tables have been unusable" if status.unusable else "PostgreSQL has been unavailable"
         st.warning(
             f"{what} for {span(seconds * 10**6)}. "
-            f"These are the figures of {clock(status.snapshot_at, zone)}; the page comes back by itself.",
+            f"The figures are those of {clock(status.snapshot_at, zone)}; the page refreshes by itself.",
             icon=":material/power_off:",
         )
-        with st.expander("What it said"):
+        with st.expander("The error"):
             st.code(status.trouble, language=None, wrap_lines=True)
     elif not status.consumers and status.no_consumer_since is not None:
         since = clock(status.no_consumer_since, zone)
         st.info(
-            f"No consumer is running; one last committed at {since}. Start one: `python consumer.py`",
+            f"No consumer is running; the last commit was at {since}. Start one: `python consumer.py`",
             icon=":material/pause_circle:",
         )
     if broker.down_since is not None:
         st.info(
-            f"Lag is unknown since {clock(int(broker.down_since * 1e6), zone)}: {plain(broker.why)}",
+            f"The lag has been unknown since {clock(int(broker.down_since * 1e6), zone)}: {plain(broker.why)}",
             icon=":material/cloud_off:",
         )
     if status.dropped_until is not None:
         st.info(
-            f"The page sees everything since {clock(status.dropped_until, zone)}; what is older had to leave memory."
+            f"The figures include all transactions since {clock(status.dropped_until, zone)}; older ones were evicted "
+            "from memory."
         )
     if status.folded:
         named = ", ".join(DIMENSIONS.get(name, name).lower() for name in status.folded)
-        cards = " Numbers of cards are too low." if "card" in status.folded else ""
+        cards = " The numbers of distinct cards are too low." if "card" in status.folded else ""
         st.info(
-            f"There are more names than memory has room for: the rarest of {named} are counted together as (others)."
-            f"{cards} `CCSTREAM_KPI_MEMORY` sets the number of bytes."
+            f"Memory has no room for all distinct values. The rarest of {named} are counted together as (others)."
+            f"{cards} Set more bytes with `CCSTREAM_KPI_MEMORY`."
         )
     if status.outdated:
         st.warning(
-            "Somebody changes or deletes rows of orders again and again: figures may have them as they were, until "
-            "the table is read again."
+            "Rows of orders are changed or deleted all the time. Figures may include their old values until the table "
+            "is read again."
         )
     _odd_rows(status, zone)
 
 
 def _odd_rows(status: KpiStatus, zone: tzinfo) -> None:
-    """Rows that are not there, and rows of another time than now."""
+    """Shows warnings about rows that are gone and rows from the future."""
     if status.lacking_rows > 0:
         st.warning(
-            f"{status.lacking_rows:,} rows that were stored are not in orders any more. `ccstream verify` says which "
-            "minutes they are of."
+            f"{status.lacking_rows:,} rows that were stored are no longer in orders. `ccstream verify` shows the "
+            "minutes that they belong to."
         )
     if status.expired_rows:
         st.info(
-            f"{status.expired_rows:,} rows from before {clock(status.first_at, zone)} were stored and are gone, as old "
-            "rows are that are deleted regularly."
+            f"{status.expired_rows:,} rows from before {clock(status.first_at, zone)} were stored and have been "
+            "deleted since, as by a retention policy."
         )
     if status.last_at is not None and status.snapshot_at is not None:
         ahead = status.last_at - status.snapshot_at
         if ahead > AHEAD:
             st.warning(
-                f"The newest transactions are of {clock(status.last_at, zone)}, {span(ahead)} ahead of the database's "
-                "clock: are their times local, without an offset?",
+                f"The newest transactions are dated {clock(status.last_at, zone)}, {span(ahead)} ahead of the "
+                "database's clock. Check whether their timestamps are local times without an offset.",
                 icon=":material/schedule:",
             )
 
 
 def _of_group(status: KpiStatus, topic: str, group: str) -> tuple[list[PartitionState], list[PartitionState]]:
-    """The partitions of the group and topic that the page is set to, and all others."""
+    """Splits the partitions into those of the page's group and topic, and all others."""
     ours: list[PartitionState] = []
     others: list[PartitionState] = []
     for one in status.partitions:
@@ -96,7 +97,7 @@ def _of_group(status: KpiStatus, topic: str, group: str) -> tuple[list[Partition
 
 
 def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
-    """Whether the figures can be trusted, in one line."""
+    """Shows in one line whether the figures can be trusted."""
     ours, _ = _of_group(status, topic, group)
     rejected = sum(one.rejected for one in ours)
     parts = [
@@ -113,7 +114,7 @@ def _verdict(status: KpiStatus, ours: list[PartitionState], topic: str, group: s
     if status.trouble:
         return ":orange[**!** the database cannot be read]"
     if not ours:
-        return f"group {plain(group)} has read nothing of {plain(topic)} yet"
+        return f"group {plain(group)} has read nothing from {plain(topic)} yet"
     if differing := sum(one.consumed - one.stored - one.duplicate - one.rejected for one in ours):
         return f":red[**✗** {abs(differing):,} messages are in no counter]"
     if status.lacking_rows:
@@ -122,26 +123,31 @@ def _verdict(status: KpiStatus, ours: list[PartitionState], topic: str, group: s
 
 
 def panel(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
-    """Whether the figures can be trusted: what became of every message of the group and topic."""
+    """Shows how every message of the page's group and topic was counted."""
     ours, others = _of_group(status, topic, group)
     left, right = st.columns([3, 2])
     with left:
         st.markdown(
             f"**{_equation(ours)}**  \nof group {plain(group)}, topic {plain(topic)}"
             if ours
-            else f"**Group {plain(group)} has read nothing of topic {plain(topic)} yet**"
+            else f"**Group {plain(group)} has read nothing from topic {plain(topic)} yet**"
         )
         facts = [
-            ("Rows in memory, which all figures are of", f"{status.rows:,}"),
-            ("Rows of another program, when all was last read", f"{status.foreign_rows:,}"),
+            ("Rows in memory, from which all figures are computed", f"{status.rows:,}"),
+            ("Rows written by another program, as of the last full read", f"{status.foreign_rows:,}"),
             ("Messages missing: deleted by retention, or unreadable", f"{sum(one.missing for one in ours):,}"),
-            ("Messages that wait to be consumed", _lag(status, broker, topic, group)),
+            ("Messages not consumed yet", _lag(status, broker, topic, group)),
             ("Last commit", _last_commit(status, ours)),
             ("From event to stored, in the last 5 min", _latency(status)),
-            ("The page reads as", plain(status.role or "its own user, in read-only transactions")),
+            ("The page's role in PostgreSQL", plain(status.role or "the user of its URL, in read-only transactions")),
         ]
         if status.odd_amounts:
-            facts.append(("Rows whose amount is no number of cents; they count as without", f"{status.odd_amounts:,}"))
+            facts.append(
+                (
+                    "Rows whose amount has fractions of a cent, counted as rows without an amount",
+                    f"{status.odd_amounts:,}",
+                )
+            )
         st.markdown("\n".join(f"- {what}: **{figure}**" for what, figure in facts))
         named = sorted({(one.group, one.topic) for one in others})
         if named:
@@ -187,7 +193,7 @@ def _latency(status: KpiStatus) -> str:
 
 
 def _milliseconds(ms: int) -> str:
-    """A latency, of which the longest that is counted is a day."""
+    """Formats a latency. One of a day may be longer, because longer latencies are counted as a day."""
     if ms >= LONGEST_MS:
         return "over a day"
     return f"{ms:,} ms" if ms < 10**4 else span(ms * 1000)

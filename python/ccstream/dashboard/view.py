@@ -1,4 +1,4 @@
-"""What a page is set to, and how its address says so: pure, knows neither Streamlit nor the engine."""
+"""Defines the settings of a page, and converts them to and from its address, without Streamlit or the engine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SPANS: dict[str, tuple[str, timedelta | None]] = {
     "7d": ("7 d", timedelta(days=7)),
     "all": ("All", None),
 }
-"""Ranges by their name in the address: what the page calls them, and how long they are."""
+"""For each time range in the address, its name on the page and its length."""
 FROM_TO = "from-to"
 
 LATEST = (10, 25, 50, 100)
 EVERY = (2, 3, 5, 10)
-"""Seconds between two refreshes."""
+"""The possible intervals between two refreshes, in seconds."""
 MOST_KPIS = 12
-"""KPIs of the viewer's own: each is a question at every refresh."""
+"""The maximum number of the viewer's own KPIs. Each costs a query at every refresh."""
 _MOST_NOTES = 5
 _YEARS = range(1970, 2100)
 
@@ -35,19 +35,20 @@ Filters = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class View:
-    """What a page shows.
+    """Holds the settings of a page.
 
     Attributes:
         span: a key of :data:`SPANS`, or ``from-to`` with ``start`` and ``end``.
-        start: from when, UTC.
-        end: before when, UTC.
-        filters: for each dimension the values that count; :data:`UNKNOWN` is an absent one.
-        min_amount: no amounts below, in units of the currency.
-        max_amount: none above.
-        money: whose amounts are added up; None for the only one that is filtered by, else that of most rows.
-        latest: how many of the latest transactions.
-        every: seconds between two refreshes.
-        customs: KPIs of the viewer's own.
+        start: the start of the range (inclusive), in UTC.
+        end: the end of the range (exclusive), in UTC.
+        filters: for each filtered dimension, the values to include; :data:`UNKNOWN` stands for an absent value.
+        min_amount: the smallest amount to include, in units of the currency; None for no limit.
+        max_amount: the largest amount to include, in units of the currency; None for no limit.
+        money: the currency whose amounts are added up. None selects the only currency in the filter, or else the most
+            frequent one.
+        latest: the number of latest transactions to show.
+        every: the interval between two refreshes, in seconds.
+        customs: the viewer's own KPIs.
     """
 
     span: str = "1h"
@@ -63,14 +64,14 @@ class View:
 
     @property
     def narrows(self) -> bool:
-        """Whether anything but time is filtered."""
+        """Whether there is a filter other than the time range."""
         return bool(self.filters) or self.min_amount is not None or self.max_amount is not None
 
     def question(self, rows: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The arguments of ``KpiEngine.query`` that say which rows.
+        """Returns the arguments of ``KpiEngine.query`` that select rows and a currency.
 
         Args:
-            rows: those that are asked about, as :meth:`rows` has them. Default: all that the page shows.
+            rows: the filters, in the form that :meth:`rows` returns. Default: the filters of the page.
         """
         asked = dict(rows or self.rows())
         only = asked["filters"].get("currency", ())
@@ -84,7 +85,7 @@ class View:
         return asked | ({"last": length, "before": True} if length else {})
 
     def rows(self) -> dict[str, Any]:
-        """The same without time and currency, as ``KpiEngine.latest`` takes it."""
+        """Returns the page's filters without time range and currency, as ``KpiEngine.latest`` takes them."""
         return {
             "filters": {name: [meant(value) for value in values] for name, values in self.filters.items()},
             "min_amount": self.min_amount,
@@ -93,31 +94,37 @@ class View:
 
 
 def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
-    """The view that an address describes, and a note for each part of it that means nothing."""
+    """Parses an address.
+
+    Returns:
+        The view that the address describes, and a note for each part of it that is not valid.
+    """
     notes: list[str] = []
     values = {name: texts[-1] for name, texts in address.items() if texts}
     known = {"range", "from", "to", "min", "max", "money", "latest", "every", "kpi", *DIMENSIONS}
-    notes += [f"The address says “{name}”, which is no filter; it is ignored." for name in address if name not in known]
+    notes += [
+        f"The address has “{name}”, which is not a filter; it is ignored." for name in address if name not in known
+    ]
 
     def number(name: str, choices: tuple[int, ...], usual: int) -> int:
         text = values.get(name)
         if text is None or text in map(str, choices):
             return int(text or usual)
-        notes.append(f"The address says {name}={text}; it can be {', '.join(map(str, choices))}.")
+        notes.append(f"The address has {name}={text}, which is not valid; use one of {', '.join(map(str, choices))}.")
         return usual
 
     span = values.get("range", View.span)
     start, end = (_moment(name, values, notes) for name in ("from", "to"))
     if span == FROM_TO and not (start and end and start < end):
-        notes.append("The address gives no range from an earlier day to a later one; all of time is shown.")
+        notes.append("The address has no range from an earlier to a later time; all of time is shown.")
         span = "all"
     elif span not in SPANS and span != FROM_TO:
-        notes.append(f"The address says range={span}; it can be {', '.join([*SPANS, FROM_TO])}.")
+        notes.append(f"The address has range={span}, which is not valid; use one of {', '.join([*SPANS, FROM_TO])}.")
         span = View.span
     filters = {name: tuple(address[name]) for name in DIMENSIONS if address.get(name)}
     for value in filters.get("risk", ()):
         if value not in {"true", "false", UNKNOWN}:
-            notes.append(f"The address says risk={value}; it can be true, false or {UNKNOWN}.")
+            notes.append(f"The address has risk={value}, which is not valid; use true, false or {UNKNOWN}.")
             filters.pop("risk", None)
     view = View(
         span=span,
@@ -132,12 +139,12 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         customs=_customs(address.get("kpi", []), notes),
     )
     if len(notes) > _MOST_NOTES:
-        notes[_MOST_NOTES:] = [f"And {len(notes) - _MOST_NOTES} more."]
+        notes[_MOST_NOTES:] = [f"{len(notes) - _MOST_NOTES} more parts of the address are not valid."]
     return view, notes
 
 
 def write(view: View) -> dict[str, list[str]]:
-    """The address of a view; what is as usual is left out."""
+    """Returns the address of a view, without the settings that have their default."""
     address = {name: list(values) for name, values in view.filters.items() if values}
     usual = View()
     for name, value, left_out in (
@@ -163,10 +170,10 @@ def _moment(name: str, values: Mapping[str, str], notes: list[str]) -> datetime 
     try:
         moment = datetime.fromisoformat(values[name])
     except ValueError:
-        notes.append(f"The address says {name}={values[name]}, which is no date.")
+        notes.append(f"The address has {name}={values[name]}, which is not a date.")
         return None
     if moment.year not in _YEARS:
-        notes.append(f"The address says {name}={values[name]}; it can be of the years 1970 to 2099.")
+        notes.append(f"The address has {name}={values[name]}, which is not in the years 1970 to 2099.")
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
@@ -180,7 +187,7 @@ def _amount(name: str, values: Mapping[str, str], notes: list[str]) -> Decimal |
             return amount
     except InvalidOperation:
         pass
-    notes.append(f"The address says {name}={values[name]}, which is no amount.")
+    notes.append(f"The address has {name}={values[name]}, which is not a valid amount.")
     return None
 
 

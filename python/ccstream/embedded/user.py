@@ -1,4 +1,4 @@
-"""Whom the embedded services run as: root starts them as ``nobody``, everybody else as themselves."""
+"""Chooses the user of the embedded services. Root starts them as ``nobody``, every other user as themselves."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def is_root() -> bool:
-    """Whether this process is root's."""
+    """Returns whether this process runs as root."""
     return os.geteuid() == 0
 
 
 def as_user() -> dict[str, Any]:
-    """Arguments of ``subprocess.Popen`` that take root's rights from a service: PostgreSQL refuses to run with them."""
+    """Returns arguments of ``subprocess.Popen`` that drop root's rights, with which PostgreSQL refuses to run."""
     if not is_root():
         return {}
     uid, gid = _nobody()
@@ -34,14 +34,14 @@ def _nobody() -> tuple[int, int]:
 
 
 def give(*paths: Path) -> None:
-    """Makes files or folders that root made the services'."""
+    """Gives files or folders that root has created to the services' user."""
     if is_root():
         for path in paths:
             os.chown(path, *_nobody())
 
 
 def barrier(path: Path) -> Path | None:
-    """The first folder on the way to a path that the services' user cannot enter; None where it gets there."""
+    """Returns the first folder on the way to a path that the services' user cannot enter; None if there is none."""
     if not is_root():
         return None
     uid, gid = _nobody()
@@ -55,16 +55,18 @@ def barrier(path: Path) -> Path | None:
 
 
 def make_home(home: Path) -> None:
-    """Makes the folder of data and logs, which nobody else may look into.
+    """Creates the folder for data and logs, which no other user may read.
 
     Raises:
-        ServiceError: it cannot be made there, or the services could not enter it.
+        ServiceError: the folder cannot be created, or the services' user could not enter it.
     """
     try:
         made = not home.exists()
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise ServiceError(f"cannot make {home}: {error.strerror}; name another with CCSTREAM_HOME", 2) from error
+        raise ServiceError(
+            f"cannot create {home}: {error.strerror}; set another folder with CCSTREAM_HOME", 2
+        ) from error
     if made:
         give(home)
     if blocked := barrier(home / "data"):
@@ -72,25 +74,25 @@ def make_home(home: Path) -> None:
             home.rmdir()
         raise ServiceError(
             f"started by root, the services run as the user nobody, who cannot enter {blocked}: let everybody enter it "
-            f"(chmod o+x {blocked}), or name another folder with CCSTREAM_HOME",
+            f"(chmod o+x {blocked}), or set another folder with CCSTREAM_HOME",
             2,
         )
 
 
 def open_log(log: Path) -> BinaryIO:
-    """Opens a log to append to, which only its owner may read."""
+    """Opens a log for appending, which only its owner may read."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.fchmod(descriptor, 0o600)
     return os.fdopen(descriptor, "ab")
 
 
 def within_reach(folder: Path, copy: Path, fill: Callable[[Path], object]) -> Path:
-    """A package's folder, or a copy in the services' home where their user cannot enter the package's.
+    """Returns a package's folder, or a copy of it if the services' user cannot enter that folder.
 
     Args:
-        folder: the package's.
-        copy: where its copy is, or will be.
-        fill: puts what is needed into a new folder.
+        folder: the package's folder.
+        copy: the folder of the copy, which is created if necessary.
+        fill: a function that copies what is needed into a new folder.
     """
     if barrier(folder / "file") is None:
         return folder
