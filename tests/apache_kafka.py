@@ -1,6 +1,6 @@
-"""Apache Kafka itself, from Maven, in KRaft mode, configured by docker-compose.yml's ``KAFKA_*`` variables.
+"""Runs Apache Kafka from Maven, in KRaft mode, with the ``KAFKA_*`` variables of docker-compose.yml.
 
-``python tests/apache_kafka.py`` runs it on the compose file's own port until Ctrl-C (``make kafka``).
+``python tests/apache_kafka.py`` runs it on the compose file's port until Ctrl-C (``make kafka``).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = "4.3.1"
-"""The newest 4.x whose command-line tools are published too."""
+"""The newest 4.x release whose command-line tools are also published."""
 START_LIMIT = 300.0
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1",)
-"""Java's flags for a broker that runs for minutes, for which its second compiler takes more time than it saves."""
+"""Java's flags for a broker that runs for minutes. In that time, Java's second compiler costs more than it saves."""
 
 LOG4J = """\
 <Configuration status="WARN" shutdownHook="disable"><Appenders>
@@ -40,18 +40,21 @@ LOG4J = """\
 
 
 def missing_tools() -> str:
-    """What Apache Kafka needs and is not here; empty if nothing."""
+    """Returns the missing programs that Apache Kafka needs; empty if there are none."""
     return ", ".join(tool for tool in ("java", "mvn") if shutil.which(tool) is None)
 
 
 def compose_environment() -> dict[str, str]:
-    """The variables of the service ``kafka`` in docker-compose.yml."""
+    """Returns the variables of the service ``kafka`` in docker-compose.yml."""
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     return {name: str(value) for name, value in compose["services"]["kafka"]["environment"].items()}
 
 
 def properties(environment: dict[str, str]) -> dict[str, str]:
-    """The broker's properties as the image makes them: ``_`` is a dot, ``__`` an underscore, ``___`` a hyphen."""
+    """Returns the broker's properties as the image derives them from variables.
+
+    ``_`` becomes a dot, ``__`` an underscore, and ``___`` a hyphen.
+    """
     found = {}
     for name, value in environment.items():
         if name.startswith("KAFKA_") and not name.endswith("_OPTS"):
@@ -62,17 +65,17 @@ def properties(environment: dict[str, str]) -> dict[str, str]:
 
 
 def fetch(artifact: str = "kafka_2.13") -> Path:
-    """The jars of one of Kafka's artifacts."""
+    """Returns the folder with the jars of one of Kafka's artifacts."""
     return fetch_jars(f"{artifact}-{VERSION}", f"org.apache.kafka:{artifact}:{VERSION}", LOGGING)
 
 
 class ApacheKafka:
-    """A broker of its own, with data that goes at the end.
+    """Runs a separate broker, whose data is removed at the end.
 
     Args:
-        port: instead of the compose file's 9094; its controller then gets a free one.
-        advertised: the port that it sends clients to, where something stands before it.
-        flags: Java's.
+        port: the port, if not the compose file's 9094. The controller then gets a free port.
+        advertised: the port that the broker names to clients, if they are to connect through a proxy.
+        flags: additional flags for Java.
     """
 
     def __init__(self, port: int | None = None, advertised: int | None = None, flags: Sequence[str] = ()) -> None:
@@ -91,19 +94,19 @@ class ApacheKafka:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _configure(self, settings: Mapping[str, str]) -> None:
-        """Writes the broker's properties; those given instead of the compose file's."""
+        """Writes the broker's properties. ``settings`` override those of the compose file."""
         lines = {**properties(self._environment), "log.dirs": str(self._folder / "data"), **settings}
         text = "".join(f"{key}={value}\n" for key, value in lines.items())
         for number, own in ((9094, self.port), (9093, self._controller_port)):
             text = re.sub(rf"\b{number}\b", str(own), text)
-        # Where the container's ports are published on the loopback alone, so listens this one.
+        # The container's ports are published on the loopback interface only, so this broker listens there only.
         text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         text = re.sub(rf"(?m)^(advertised\.listeners=.*:){self.port}\b", rf"\g<1>{self._advertised}", text)
         (self._folder / "server.properties").write_text(text)
 
     @property
     def address(self) -> str:
-        """``host:port``, as the broker advertises it."""
+        """The address ``host:port`` that the broker advertises."""
         return f"localhost:{self._advertised}"
 
     def _java(self, *arguments: str) -> list[str]:
@@ -111,7 +114,7 @@ class ApacheKafka:
         return ["java", *self._flags, "-XX:+UseSerialGC", logging, "-cp", f"{self._jars}/*", *arguments]
 
     def format(self) -> None:
-        """Prepares the data folder, as the image does before its first start."""
+        """Formats the data folder, as the image does before its first start."""
         self._format()
 
     def _format(self, *arguments: str) -> None:
@@ -133,7 +136,7 @@ class ApacheKafka:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
                 self.stop()
-                raise RuntimeError(f"Apache Kafka did not start; its log ends:\n{self.log.read_text()[-2000:]}")
+                raise RuntimeError(f"Apache Kafka did not start; the end of its log:\n{self.log.read_text()[-2000:]}")
             time.sleep(0.1)
 
     def _answers(self) -> bool:
@@ -152,19 +155,19 @@ class ApacheKafka:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Ends the broker at once, without a farewell."""
+        """Kills the broker with SIGKILL."""
         self.signal(signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
 
     def restart(self, settings: Mapping[str, str]) -> None:
-        """Kills the broker and starts it anew, with other properties than the compose file's."""
+        """Kills the broker and starts it again with properties that override the compose file's."""
         self.kill()
         self._configure(settings)
         self.start()
 
     def stop(self) -> None:
-        """Ends the broker."""
+        """Stops the broker."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -174,7 +177,7 @@ class ApacheKafka:
                 self._process.wait()
 
     def remove(self) -> None:
-        """Ends the broker and removes its data."""
+        """Stops the broker and removes its data."""
         self.stop()
         self._kept.remove()
 
@@ -184,7 +187,7 @@ Kafka = TypeVar("Kafka", bound=ApacheKafka)
 
 @contextlib.contextmanager
 def serving(kafka: Kafka) -> Iterator[Kafka]:
-    """A broker, from its first start to its removal."""
+    """Starts a broker, yields it, and removes it at the end."""
     try:
         kafka.format()
         kafka.start()
@@ -197,7 +200,7 @@ def serving(kafka: Kafka) -> Iterator[Kafka]:
 def running_kafka(
     port: int | None = None, advertised: int | None = None, flags: Sequence[str] = ()
 ) -> Iterator[ApacheKafka]:
-    """A broker that answers, and goes at the end; arguments as :class:`ApacheKafka` takes them."""
+    """Starts a broker with the arguments of :class:`ApacheKafka`, yields it, and removes it at the end."""
     with serving(ApacheKafka(port, advertised, flags)) as kafka:
         yield kafka
 
@@ -205,12 +208,12 @@ def running_kafka(
 def main() -> int:
     """Runs the broker until Ctrl-C."""
     if missing := missing_tools():
-        print(f"Apache Kafka needs {missing}, which is not here", file=sys.stderr)
+        print(f"Apache Kafka needs {missing}; install it", file=sys.stderr)
         return 1
-    print(f"Fetching Apache Kafka {VERSION}, once", flush=True)
+    print(f"Downloading Apache Kafka {VERSION} if it is not in the cache", flush=True)
     try:
         with running_kafka() as kafka:
-            print(f"✓ Apache Kafka {VERSION} answers at {kafka.address}; Ctrl-C ends it", flush=True)
+            print(f"✓ Apache Kafka {VERSION} answers at {kafka.address}; Ctrl-C stops it", flush=True)
             while True:
                 time.sleep(1)
     except KeyboardInterrupt:
@@ -218,6 +221,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # SIGTERM ends it as Ctrl-C does.
+    # SIGTERM stops the broker as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -1,7 +1,8 @@
-"""Which calls a child's threads were in when it crashed, or are in while it stands still.
+"""Shows the calls of a child's threads, at the time of a crash or while the child is suspended.
 
-What happens once in thousands of runs has to be told at once. Needs gdb. Our module's addresses have no names: less
-where it begins (``From``), ``addr2line -f -e`` finds them in the same sources built with ``--profile profiling``.
+A crash that happens once in thousands of runs must be explained by its first report. This needs gdb. The addresses of
+our module have no names. Subtract the module's start address (``From``), and look the result up with
+``addr2line -f -e`` in a build of the same sources with ``--profile profiling``.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CRASHES = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT, -signal.SIGILL, -signal.SIGFPE}
-"""The statuses of a child that ended by its own fault."""
+"""The exit statuses of a child that crashed."""
 
 
 def keep_core(child: subprocess.Popen[Any]) -> None:
-    """Lets a child write a core, into the folder that it runs in."""
-    # It has ended already, or the machine forbids it.
+    """Allows a child to write a core file into its working folder."""
+    # This fails if the child has ended already, or if the machine forbids it.
     with contextlib.suppress(OSError, ValueError):
         resource.prlimit(child.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def of_crash(child: subprocess.Popen[Any], folder: Path) -> str | None:
-    """Those of a Python child that has ended; None where it did not crash.
+    """Returns the calls of a Python child that has crashed; None if it did not crash.
 
-    Needs a kernel that writes cores into files.
+    The kernel must write core files.
     """
     if child.returncode not in CRASHES:
         return None
@@ -41,7 +42,7 @@ def of_crash(child: subprocess.Popen[Any], folder: Path) -> str | None:
 
 
 def of_running(child: subprocess.Popen[Any]) -> str:
-    """Those of a Python child that runs."""
+    """Returns the calls of a running Python child."""
     return f"process {child.pid}: {_read(str(child.pid))}"
 
 

@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS, made by ``openssl``."""
+"""Creates certificates for tests of TLS with ``openssl``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 def missing_openssl() -> str:
-    """What certificates need and is not here; empty if nothing."""
+    """Returns ``openssl`` if it is missing, else an empty text."""
     return "" if shutil.which("openssl") else "openssl"
 
 
 class Authority:
-    """An authority, which signs certificates of others'.
+    """Is a certificate authority, which signs certificates.
 
     Args:
-        folder: where its files are, and those of whom it signs for.
-        name: of its files.
+        folder: the folder for the files of the authority and of the certificates that it signs.
+        name: the name of the authority's files.
     """
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
@@ -32,13 +32,16 @@ class Authority:
         _openssl("req", "-x509", *KEY, "-days", "10", "-subj", f"/CN={name}", *_out(self.certificate, self._key))
 
     def sign(self, name: str, host: str, days: int = 10, usage: str = "serverAuth") -> tuple[Path, Path]:
-        """A certificate of a host or a user, and its key; with 0 days it has ended by the next second.
+        """Creates a certificate of a host or a user.
 
         Args:
-            name: of the files.
-            host: the subject, and its alternative name.
-            days: that it is good for.
+            name: the name of the files.
+            host: the subject and its alternative name.
+            days: the number of days for which it is valid. With 0 it has expired by the next second.
             usage: ``serverAuth`` or ``clientAuth``.
+
+        Returns:
+            The files of the certificate and of its key.
         """
         certificate, key = self._folder / f"{name}.crt", self._folder / f"{name}.key"
         request, more = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
@@ -62,7 +65,7 @@ class Authority:
 
 
 def self_signed(folder: Path, name: str, host: str) -> tuple[Path, Path]:
-    """A certificate of a host that no authority signed, and its key."""
+    """Creates a certificate of a host that no authority has signed; returns its file and that of its key."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     names = ("-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}")
     _openssl("req", "-x509", *KEY, "-days", "10", *names, *_out(certificate, key))

@@ -1,4 +1,4 @@
-"""PostgreSQL as Debian builds it, with TLS, which the embedded one has not."""
+"""Runs Debian's build of PostgreSQL with TLS, which the embedded build lacks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ hostssl all certified localhost cert
 host all certified localhost reject
 host all all localhost trust
 """
-"""Who may connect: ``certified`` with a certificate of that name alone."""
+"""The rules for connections. The user ``certified`` needs a certificate of that name."""
 
 
 def missing_postgres() -> str:
-    """What it needs and is not here; empty if nothing."""
+    """Returns the missing package; empty if it is installed."""
     return "" if _binaries() else "Debian's postgresql"
 
 
@@ -36,10 +36,10 @@ def _binaries() -> Path | None:
 
 
 class DebianPostgres:
-    """A server of the tests' own, on localhost, with data that goes at the end.
+    """Runs a separate server on localhost, whose data is removed at the end.
 
     Args:
-        authority: the certificate of whom clients' certificates must be signed by.
+        authority: the certificate of the authority that must have signed clients' certificates.
     """
 
     def __init__(self, authority: Path) -> None:
@@ -48,7 +48,7 @@ class DebianPostgres:
         self._binaries = binaries
         self._kept = KeptFolder("ccstream-tls-")
         self._folder = self._kept.path
-        # Root may not run it.
+        # PostgreSQL refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
         self._folder.chmod(0o755)
         self._data = self._folder / "data"
@@ -103,21 +103,21 @@ class DebianPostgres:
             shutil.chown(target, self._user)
 
     def execute(self, statement: str) -> None:
-        """Runs a statement as the owner, over the socket."""
+        """Runs a statement as the superuser ``owner``, over the socket."""
         with psycopg.connect(host=str(self._folder), port=self.port, user="owner", dbname="postgres") as connection:
             connection.execute(statement)
 
     @property
     def socket_url(self) -> str:
-        """The URL of its socket."""
+        """The URL of the database over the socket."""
         return f"postgresql:///postgres?host={self._folder}&port={self.port}&user=owner"
 
     def url(self, user: str = "owner") -> str:
-        """The URL of its database over TCP, without parameters."""
+        """Returns the URL of the database over TCP, without parameters."""
         return f"postgresql://{user}@localhost:{self.port}/postgres"
 
     def present(self, certificate: Path | None, key: Path | None) -> None:
-        """Takes another certificate, from the next connection on; None: no TLS."""
+        """Makes the server use another certificate for new connections; None turns TLS off."""
         if certificate and key:
             self._own("server.crt", certificate)
             self._own("server.key", key)
@@ -142,14 +142,14 @@ class DebianPostgres:
         return str(answer)
 
     def has_seen(self, name: str) -> str:
-        """How the connection of that application came: ``tls``, ``plain``, or empty where none did."""
+        """Returns how an application connected: ``tls``, ``plain``, or empty if it did not connect."""
         for line in self.log.read_text().splitlines():
             if "connection authorized:" in line and f"application_name={name}" in line.split():
                 return "tls" if "SSL enabled" in line else "plain"
         return ""
 
     def remove(self) -> None:
-        """Ends it and removes its data."""
+        """Stops the server and removes its data."""
         self._process.send_signal(signal.SIGINT)
         self._process.wait(START_LIMIT)
         self._kept.remove()

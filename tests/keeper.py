@@ -1,7 +1,8 @@
-"""Folders and processes that go with the process of tests that made them, however it ends: also where it is killed.
+"""Removes the folders and processes that a test process has created, however that process ends, even by SIGKILL.
 
-``keeper.py FOLDER`` waits until its stdin, a pipe that the tests' process holds, is closed. Then it kills every process
-that has the folder in its command line or environment, or whose id a service's note there has, and removes the folder.
+``keeper.py FOLDER`` waits until its stdin is closed, which is a pipe that the test process holds. Then it kills every
+process that has the folder in its command line or environment, and those whose ids services have written to files in
+it. In the end it removes the folder.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ if TYPE_CHECKING:
     import psutil
 
 PATIENCE = 10.0
-"""Seconds within which what is killed has ended."""
+"""The time limit for killed processes to end, in seconds."""
 
 
 class KeptFolder:
-    """A new temporary folder. With it go, at the latest when this process ends, all other processes that name it."""
+    """Is a new temporary folder. It and all processes that name it are removed when this process ends, or earlier."""
 
     def __init__(self, prefix: str) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        # In another session, where no Ctrl-C reaches it.
+        # The keeper runs in another session, so that Ctrl-C does not reach it.
         command = [sys.executable, __file__, str(self.path)]
         self._keeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     def remove(self) -> None:
-        """Ends what still runs there, and removes it."""
+        """Kills the processes that name the folder, and removes the folder."""
         self._keeper.communicate()
 
 
 def clean(folder: str) -> None:
-    """Kills the processes that name a folder, or that a note there names, and removes it."""
+    """Kills the processes that name a folder or are named in it, and removes the folder."""
     import psutil  # noqa: PLC0415
 
     notes = [json.loads(note.read_text()) for note in Path(folder).glob("*/*.json")]
@@ -52,7 +53,7 @@ def clean(folder: str) -> None:
             if is_ours and process.pid != os.getpid():
                 process.kill()
                 killed.append(process)
-    # A zombie stays until its parent asks, which may be waiting for us.
+    # A zombie remains until its parent reaps it, and the parent may be waiting for this process.
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and any(process.is_running() and not _is_zombie(process) for process in killed):
         time.sleep(0.02)

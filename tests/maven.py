@@ -1,4 +1,4 @@
-"""Jars from Maven, fetched once into a cache folder outside the tree."""
+"""Downloads jars with Maven, once, into a cache folder outside the repository."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5"
 
 
 def fetch_jars(name: str, *dependencies: str) -> Path:
-    """Jars with all that they need; another process that asks for the same ones waits for them.
+    """Downloads jars and their dependencies. A second process that needs the same folder waits for the first.
 
     Args:
-        name: the folder's.
-        dependencies: each as ``group:artifact:version``.
+        name: the name of the cache folder.
+        dependencies: the artifacts, each as ``group:artifact:version``.
+
+    Returns:
+        The folder with the jars.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ccstream" / name
     jars, partial = cache / "libs", cache / "libs.partial"

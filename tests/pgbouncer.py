@@ -1,4 +1,4 @@
-"""PgBouncer as Debian builds it, before a PostgreSQL of the tests."""
+"""Runs Debian's PgBouncer in front of a PostgreSQL of the tests."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pidfile = {folder}/pid
 
 
 def missing_pgbouncer() -> str:
-    """What it needs and is not here; empty if nothing."""
+    """Returns the missing package; empty if it is installed."""
     return "" if _program() else "Debian's pgbouncer"
 
 
@@ -47,7 +47,7 @@ def _program() -> str | None:
 
 @contextlib.contextmanager
 def pooled(url: str, mode: str, size: int) -> Iterator[str]:
-    """The URL of a database by way of a pooler of this mode, with this number of sessions."""
+    """Runs a pooler in a mode, with a number of server sessions, and yields the database's URL through it."""
     parts, program = urlsplit(url), _program()
     assert program
     kept = KeptFolder("ccstream-pgbouncer-")
@@ -58,7 +58,7 @@ def pooled(url: str, mode: str, size: int) -> Iterator[str]:
     )
     (folder / "settings.ini").write_text(settings)
     (folder / "users.txt").write_text(f'"{parts.username}" "{parts.password}"\n')
-    # Root may not run it.
+    # PgBouncer refuses to run as root.
     user = "nobody" if os.geteuid() == 0 else None
     if user:
         for path in (folder, *folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Apache Kafka with listeners for logins (SASL_SSL: PLAIN, SCRAM-SHA-512) and for clients' certificates (SSL)."""
+"""Runs Apache Kafka with a listener for logins (SASL_SSL: PLAIN, SCRAM-SHA-512) and one for certificates (SSL)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def _plain(password: str) -> str:
 
 
 class SecuredKafka(ApacheKafka):
-    """A broker whose clients need more than its address.
+    """Runs a broker that demands a login or a certificate of its clients.
 
     Args:
-        authority: the certificate of whom clients' certificates must be signed by.
-        certificate: its own.
-        key: of that.
+        authority: the certificate of the authority that must have signed clients' certificates.
+        certificate: the broker's certificate.
+        key: the key of the broker's certificate.
     """
 
     def __init__(self, authority: Path, certificate: Path, key: Path) -> None:
@@ -63,14 +63,14 @@ class SecuredKafka(ApacheKafka):
         super()._configure({**more, **settings})
 
     def format(self) -> None:
-        """Prepares the data folder, with the user of SCRAM."""
+        """Formats the data folder and creates the user for SCRAM."""
         self._format("--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
 
     def let_in(self, password: str) -> None:
-        """Starts it again with another password of the user of PLAIN."""
+        """Restarts the broker with another password for PLAIN."""
         self._settings["listener.name.sasl_ssl.plain.sasl.jaas.config"] = _plain(password)
         self.restart({})
 
     def at(self, listener: str) -> str:
-        """The address of a listener."""
+        """Returns the address of a listener."""
         return f"localhost:{self._ports[listener]}"

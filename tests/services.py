@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL and broker of the tests' own, on free ports, with data that goes at the end."""
+"""Runs a separate embedded PostgreSQL and broker for tests, on free ports, and removes their data at the end."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTS = range(20_000, 32_000)
-"""Ports below those that Linux and macOS give to clients, so that no connection takes one before its service does."""
+"""The ports for services. Linux and macOS give clients higher ports, so no connection occupies one of these."""
 CRASH_SAFETY = ("fsync", "full_page_writes")
-"""PostgreSQL's settings that matter only when it or the machine crashes."""
+"""The settings of PostgreSQL that matter only if it or the machine crashes."""
 _claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port that nothing listens on, and that no other process of tests gets while this one runs.
+    """Returns a port that nothing listens on, and that no other test process gets while this one runs.
 
-    The claim to a TCP port is the UDP port of the same number, which is held until this process ends.
+    A process claims a TCP port by holding the UDP port of the same number until it ends.
     """
     while True:
         port = random.SystemRandom().choice(PORTS)
@@ -47,9 +47,9 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def free_places() -> Iterator[dict[str, str]]:
-    """Free ports and an empty folder for both services, as environment variables."""
+    """Yields free ports and an empty folder for both services, as environment variables."""
     folder = KeptFolder("ccstream-tests-")
-    # As root, PostgreSQL runs as another user, who must get there.
+    # Started by root, PostgreSQL runs as another user, who must be able to enter the folder.
     folder.path.chmod(0o755)
     try:
         yield {
@@ -63,7 +63,7 @@ def free_places() -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def embedded_services() -> Iterator[dict[str, str]]:
-    """Both services, running; the environment variables that lead to them, set here as well."""
+    """Runs both services and yields the environment variables with their addresses, also set in this process."""
     with free_places() as variables:
         before = {name: os.environ.get(name) for name in variables}
         os.environ.update(variables)
@@ -82,7 +82,7 @@ def embedded_services() -> Iterator[dict[str, str]]:
 
 
 def as_superuser(url: str, *statements: str) -> None:
-    """Runs statements in a database as the superuser, who cannot log in: the server is stopped meanwhile."""
+    """Runs statements in a database as the superuser. As that user cannot log in, the server is stopped meanwhile."""
     server = embedded.Postgres()
     server.stop()
     run_alone(server.binaries(), server.data, urlsplit(url).path[1:], statements)
@@ -90,9 +90,9 @@ def as_superuser(url: str, *statements: str) -> None:
 
 
 def set_durable(url: str, *, durable: bool) -> None:
-    """Lets a PostgreSQL of the tests' own survive a crash, as it does by default, or save the time for that.
+    """Makes a PostgreSQL of the tests safe against crashes, as it is by default, or faster.
 
-    Its user is no superuser: the file of settings is written, and the server asked to read it.
+    Its user is not a superuser, so this writes the file of settings and makes the server read it.
     """
     data = embedded.home() / f"postgres-{urlsplit(url).port}"
     lines = "" if durable else "".join(f"{setting} = off\n" for setting in CRASH_SAFETY)

@@ -1,4 +1,4 @@
-"""A topic, read whole by a client that is not ours."""
+"""Reads a whole topic with an independent client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_whole(broker: str, topic: str) -> Iterator[Message]:
-    """Every committed message, in the order of each partition, up to where each ends."""
+    """Yields every committed message up to the end of each partition, in the order of the partition."""
     reader = Consumer(
         {
             "bootstrap.servers": broker,

@@ -1,4 +1,4 @@
-"""Runs a command with an embedded broker and PostgreSQL beside it: ``with_services.py cargo test``."""
+"""Runs a command while an embedded broker and PostgreSQL are running: ``with_services.py cargo test``."""
 
 import os
 import subprocess

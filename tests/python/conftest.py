@@ -1,8 +1,8 @@
-"""Real services for every test: embedded ones always, Apache Kafka where Java and Maven are.
+"""Provides real services for every test: always the embedded ones, and Apache Kafka if Java and Maven are installed.
 
-``CCSTREAM_DEMAND`` (a comma-separated list of ``kafka``, ``browser``, ``compose``, ``tls``, ``root``) makes a missing
-part a failure instead of a line that says what was left out; CI demands all. ``CCSTREAM_FAULTS=long`` (``make
-test-faults``) makes the faults' tests long. Each worker of ``pytest -n N`` has separate services.
+A test whose tools are missing is skipped. ``CCSTREAM_DEMAND`` (a comma-separated list of ``kafka``, ``browser``,
+``compose``, ``tls``, ``pooler``, ``root``) makes it fail instead; CI demands all. ``CCSTREAM_FAULTS=long`` (``make
+test-faults``) makes the fault tests longer. Each worker of ``pytest -n N`` has separate services.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests that use services, and lets those that may take long begin first."""
+    """Marks the tests that use services, and sorts the tests by their time limits, the longest first."""
     items.sort(key=_time_limit, reverse=True)
     for item in items:
         if "services" in getattr(item, "fixturenames", ()):
@@ -45,18 +45,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
-    """Lets our scheduler hand tests to workers."""
+    """Makes pytest-xdist use our scheduler."""
     return Scheduler(config, log)
 
 
 def _time_limit(item: pytest.Item) -> float:
-    """The seconds that a test may take at most."""
+    """Returns a test's time limit in seconds."""
     mark = item.get_closest_marker("timeout")
     return float(mark.args[0] if mark else item.config.getini("timeout"))
 
 
 def leave_out(part: str, why: str) -> None:
-    """Skips a test whose part is not here, or fails it where that part is demanded."""
+    """Skips a test whose tools are missing, or fails it if ``CCSTREAM_DEMAND`` names its part."""
     if part in os.environ.get("CCSTREAM_DEMAND", "").split(","):
         pytest.fail(f"{part} is demanded, but {why}")
     pytest.skip(f"left out: {why}")
@@ -64,7 +64,7 @@ def leave_out(part: str, why: str) -> None:
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[dict[str, str]]:
-    """The embedded broker and PostgreSQL of the whole session."""
+    """Runs the embedded broker and PostgreSQL for the whole session; yields their environment variables."""
     with embedded_services() as variables:
         set_durable(variables["DATABASE_URL"], durable=False)
         yield variables
@@ -72,7 +72,7 @@ def services() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def apache() -> Iterator[ApacheKafka]:
-    """Apache Kafka, as the compose file configures it but for its ports."""
+    """Runs Apache Kafka with the compose file's configuration except for its ports."""
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
     with running_kafka(free_port(), flags=SHORT_LIVED) as kafka:
@@ -81,7 +81,7 @@ def apache() -> Iterator[ApacheKafka]:
 
 @pytest.fixture(params=["embedded", "apache"])
 def broker(request: pytest.FixtureRequest, services: dict[str, str]) -> str:
-    """Each broker's address in turn."""
+    """Returns the address of each broker in turn."""
     if request.param == "embedded":
         return services["KAFKA_BOOTSTRAP_SERVERS"]
     kafka: ApacheKafka = request.getfixturevalue("apache")
@@ -91,27 +91,27 @@ def broker(request: pytest.FixtureRequest, services: dict[str, str]) -> str:
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """Random choices that can be repeated: the seed is printed, and read from ``CCSTREAM_TEST_SEED``."""
+    """Returns a random generator. Its seed is printed; to use it again, set ``CCSTREAM_TEST_SEED``."""
     seed = int(os.environ.get("CCSTREAM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"{request.node.name}: CCSTREAM_TEST_SEED={seed}")
     return random.Random(seed)  # noqa: S311
 
 
 def at_length(short: int, long: int) -> int:
-    """A number of rounds, faults, events or seconds: the long one under ``make test-faults``."""
+    """Returns a number of rounds, faults, events or seconds: ``long`` under ``make test-faults``, else ``short``."""
     return long if os.environ.get("CCSTREAM_FAULTS") == "long" else short
 
 
 @contextlib.contextmanager
 def make_database(services: dict[str, str], template: str = "template1") -> Iterator[str]:
-    """The URL of a database that is a copy of another, and goes at the end."""
+    """Creates a database as a copy of another, yields its URL, and drops it at the end."""
     base = services["DATABASE_URL"]
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(base, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield base.rpartition("/")[0] + f"/{name}"
     with psycopg.connect(base, autocommit=True) as connection:
-        # Not WITH (FORCE), which a user who is no superuser may not while an autovacuum worker is there.
+        # Only a superuser may drop WITH (FORCE) while an autovacuum worker is in the database.
         sessions = "FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'"
         connection.execute(f"SELECT pg_terminate_backend(pid) {sessions}", [name])
         connection.execute(f'DROP DATABASE "{name}"')
@@ -119,14 +119,14 @@ def make_database(services: dict[str, str], template: str = "template1") -> Iter
 
 @pytest.fixture
 def database(services: dict[str, str]) -> Iterator[str]:
-    """The URL of an empty database of the test's own."""
+    """Yields the URL of an empty database for one test."""
     with make_database(services) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def tables(services: dict[str, str]) -> Iterator[str]:
-    """The name of a database with ccstream's tables and not a row, to be copied: a consumer takes seconds for them."""
+    """Yields the name of a database with ccstream's empty tables. Copying it saves seconds against creating them."""
     with make_database(services) as url, make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline:
         pipeline.create_topic(1)
         pipeline.run("consume", "--until-caught-up")
@@ -136,7 +136,7 @@ def tables(services: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture
 def postgres(services: dict[str, str]) -> Iterator[embedded.Postgres]:
-    """PostgreSQL, to be stopped or killed: as durable as users have it, and running in the end."""
+    """Yields PostgreSQL for tests that stop or kill it. It is safe against crashes, and runs again at the end."""
     set_durable(services["DATABASE_URL"], durable=True)
     server = embedded.Postgres()
     yield server
@@ -146,42 +146,42 @@ def postgres(services: dict[str, str]) -> Iterator[embedded.Postgres]:
 
 @pytest.fixture
 def pipeline(broker: str, database: str) -> Iterator[Pipeline]:
-    """A pipeline on each broker in turn."""
+    """Yields a pipeline on each broker in turn."""
     with make_pipeline(broker, database) as made:
         yield made
 
 
 @pytest.fixture
 def tabled_pipeline(broker: str, services: dict[str, str], tables: str) -> Iterator[Pipeline]:
-    """A pipeline on each broker in turn, whose tables are there, without a row."""
+    """Yields a pipeline on each broker in turn, whose database has empty tables."""
     with make_database(services, tables) as url, make_pipeline(broker, url) as made:
         yield made
 
 
 @pytest.fixture(params=["apache"])
 def apache_pipeline(apache: ApacheKafka, database: str) -> Iterator[Pipeline]:
-    """A pipeline on Apache Kafka, for what the embedded broker cannot do."""
+    """Yields a pipeline on Apache Kafka, for tests of what the embedded broker cannot do."""
     with make_pipeline(apache.address, database) as made:
         yield made
 
 
 @pytest.fixture
 def embedded_pipeline(services: dict[str, str], database: str) -> Iterator[Pipeline]:
-    """A pipeline on the embedded broker, for what no broker has a part in."""
+    """Yields a pipeline on the embedded broker, for tests that do not depend on the broker."""
     with make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], database) as made:
         yield made
 
 
 @pytest.fixture
 def lone_pipeline() -> Iterator[Pipeline]:
-    """A pipeline without services, for what ends before it asks for one."""
+    """Yields a pipeline without services, for commands that end before they connect to one."""
     with make_pipeline(f"localhost:{free_port()}", f"postgresql://a:b@localhost:{free_port()}/c") as made:
         yield made
 
 
 @pytest.fixture
 def filled(embedded_pipeline: Pipeline) -> Pipeline:
-    """2,000 transactions of 2026-01-01."""
+    """Returns a pipeline with 2,000 stored transactions from 2026-01-01."""
     flags = ("--seed", "5", "--start-time", "2026-01-01T10:00:00Z", "--rate", "max", "--count", "2000")
     embedded_pipeline.run("produce", *flags)
     embedded_pipeline.run("consume", "--until-caught-up")
@@ -190,11 +190,11 @@ def filled(embedded_pipeline: Pipeline) -> Pipeline:
 
 @pytest.fixture
 def engine(embedded_pipeline: Pipeline) -> Iterator[ccstream.KpiEngine]:
-    """An engine that follows the pipeline's database."""
+    """Yields an engine that follows the pipeline's database."""
     with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
         yield engine
 
 
 def micros(moment: int) -> datetime:
-    """A moment of the engine's as PostgreSQL has it: UTC, without saying so."""
+    """Converts a moment of the engine to PostgreSQL's form: a naive datetime in UTC."""
     return datetime(1970, 1, 1, tzinfo=timezone.utc).replace(tzinfo=None) + timedelta(microseconds=moment)

@@ -1,4 +1,4 @@
-"""A topic and a database of a test's own, and the commands of ccstream upon them."""
+"""Provides a separate topic and database for each test, and runs ccstream's commands on them."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from apache_kafka import ApacheKafka
 
 OTHER_SESSIONS = "backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid()"
-"""What tells other programs' sessions of the same database in ``pg_stat_activity``."""
+"""The condition in ``pg_stat_activity`` for sessions of other programs in the same database."""
 
 CLIENTS = 3
-"""Clients that ask for a topic, one after the other."""
+"""The number of clients that try to create a topic, one after the other."""
 ASK_LIMIT = 20.0
-"""Seconds that each may take."""
+"""The time limit for each of these clients, in seconds."""
 
 
 @dataclass
 class Pipeline:
-    """A topic and a database of a test's own, and the commands upon them."""
+    """Holds a test's topic and database, and runs commands on them."""
 
     broker: str
     topic: str
@@ -55,12 +55,12 @@ class Pipeline:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads the commands here."""
+        """The environment variables that point the commands to this pipeline."""
         return {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": self.broker,
             "KAFKA_TOPIC": self.topic,
-            # Its own group too: what one test does to its group is no other's matter.
+            # Each test has its own group, so that tests do not disturb each other.
             "KAFKA_GROUP_ID": self.topic,
             "DATABASE_URL": self.database_url,
             "PYTHONUNBUFFERED": "1",
@@ -68,7 +68,7 @@ class Pipeline:
         }
 
     def run(self, *arguments: str, status: int | None = 0, limit: float = LIMIT) -> str:
-        """Runs ``ccstream ARGUMENTS`` and returns what it printed; ``status`` None takes any."""
+        """Runs ``ccstream ARGUMENTS``, checks its exit status unless ``status`` is None, and returns its output."""
         done = subprocess.run(
             [sys.executable, "-m", "ccstream", *arguments],
             capture_output=True,
@@ -82,7 +82,7 @@ class Pipeline:
         return output
 
     def spawn(self, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
-        """Starts ``python ARGUMENTS``; its output is read with :func:`wait_for_line`."""
+        """Starts ``python ARGUMENTS``. Read its output with :func:`wait_for_line`."""
         child = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=cwd,
@@ -97,21 +97,21 @@ class Pipeline:
         return child
 
     def consume(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
-        """Starts ``ccstream consume ARGUMENTS``, its output and its events in files."""
+        """Starts ``ccstream consume ARGUMENTS``, which writes its output and its events to files."""
         return self._start("consume", *arguments, environment=environment)
 
     def catch_up(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
-        """Runs ``ccstream consume --until-caught-up ARGUMENTS``, and checks that it ended with status 0."""
+        """Runs ``ccstream consume --until-caught-up ARGUMENTS`` and checks that it ends with status 0."""
         consumer = self.consume("--until-caught-up", *arguments, environment=environment)
         assert consumer.wait() == 0, consumer.output()
         return consumer
 
     def produce(self, rate: float | str, count: int, *arguments: str) -> Running:
-        """Starts ``ccstream produce`` at a rate, for so many events."""
+        """Starts ``ccstream produce`` with a rate and a number of events."""
         return self._start("produce", "--quiet", "--rate", str(rate), "--count", str(count), *arguments)
 
     def _start(self, command: str, *arguments: str, environment: dict[str, str] | None = None) -> Running:
-        # In the pipeline's own folder, and no pipe, which would fill while nobody reads it.
+        # The output goes to a file, because a pipe would fill up while nobody reads it.
         name = f"{command}-{next(self._numbers)}"
         log, events = (Path(self.folder.name) / f"{name}.{kind}" for kind in ("log", "events"))
         with log.open("wb") as out:
@@ -130,7 +130,7 @@ class Pipeline:
 
     @contextlib.contextmanager
     def frozen(self, running: Running | ApacheKafka) -> Iterator[None]:
-        """The command, or the broker, stands still in here."""
+        """Suspends a command or a broker (SIGSTOP) inside the ``with`` block."""
         running.signal(signal.SIGSTOP)
         try:
             yield
@@ -139,17 +139,17 @@ class Pipeline:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        """A person's session has ``orders`` for itself in here."""
+        """Locks ``orders`` exclusively in another session inside the ``with`` block, as a person may."""
         with self.connect() as person, person.transaction():
             person.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
             yield person
 
     def create_topic(self, partitions: int, **config: str) -> None:
-        """Creates the topic, with settings named as Kafka names them but for ``_``."""
+        """Creates the topic. The names of its settings are Kafka's, with ``_`` for a dot."""
         named = {name.replace("_", "."): value for name, value in config.items()}
         topic = NewTopic(self.topic, partitions, 1, config=named)
-        # On a busy machine a client of librdkafka 2.12 has waited for a controller until its limit, on a broker that
-        # other clients used: another client is asked then.
+        # On a busy machine, a client of librdkafka 2.12 has waited for a controller until its limit, although other
+        # clients could use the broker. Another client is tried then.
         for attempt in range(CLIENTS):
             admin = AdminClient({"bootstrap.servers": self.broker})
             try:
@@ -157,7 +157,7 @@ class Pipeline:
             except KafkaException as raised:
                 code = raised.args[0].code()
                 if attempt > 0 and code == KafkaError.TOPIC_ALREADY_EXISTS:
-                    # The client before it had it created, without hearing of it.
+                    # The previous client created the topic but did not receive the answer.
                     return
                 if attempt + 1 == CLIENTS or code != KafkaError._TIMED_OUT:
                     raise
@@ -165,20 +165,20 @@ class Pipeline:
                 return
 
     def send(self, payloads: Sequence[bytes | None], **config: Any) -> None:  # noqa: ANN401
-        """Sends payloads to partition 0, in order, by a client that is not ours."""
+        """Sends payloads to partition 0, in order, with an independent client."""
         producer = Producer({"bootstrap.servers": self.broker, "message.max.bytes": 5_000_000, **config})
         for payload in payloads:
             producer.produce(self.topic, payload, partition=0)
         assert producer.flush(LIMIT) == 0
 
     def query(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Asks the database, in a session that is kept: a new one costs four times as much as most answers."""
+        """Queries the database in a session that is reused. A new session costs four times as much as most queries."""
         session = self._session
         if session is not None and not session.closed:
             try:
                 return session.execute(query, parameters).fetchall()
             except psycopg.OperationalError:
-                # The server ended the session, perhaps long ago; any other error is the caller's.
+                # The server may have ended the session long ago. Any other error is for the caller.
                 if not session.closed:
                     raise
         session = self._session = self.connect()
@@ -190,7 +190,7 @@ class Pipeline:
             self._session.close()
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        """A session of a person's."""
+        """Opens another session, as a person would."""
         return psycopg.connect(self.database_url, autocommit=True, prepare_threshold=None)
 
     def execute(self, statements: str) -> None:
@@ -199,23 +199,23 @@ class Pipeline:
             connection.execute(statements)
 
     def end_sessions(self) -> int:
-        """Ends every other session of the database, as an operator may: how many that were."""
+        """Ends every other session of the database, as an operator may, and returns their number."""
         return len(self.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {OTHER_SESSIONS}"))
 
     def count(self) -> int:
-        """Rows in ``orders``; 0 where there is no such table yet, or no database."""
+        """Returns the number of rows in ``orders``; 0 if the table or the database does not exist."""
         try:
             return int(self.query("SELECT count(*) FROM orders")[0][0])
         except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
             return 0
 
     def members(self) -> int:
-        """How many the consumers' group has, as Kafka says."""
+        """Returns the number of members that the consumer group has, according to Kafka."""
         admin = AdminClient({"bootstrap.servers": self.broker})
         return len(admin.describe_consumer_groups([self.topic])[self.topic].result().members)
 
     def verify(self, limit: float = LIMIT) -> None:
-        """``ccstream verify``, and the same recounted here."""
+        """Runs ``ccstream verify`` and compares the tables by independent queries."""
         self.run("verify", limit=limit)
         [(consumed, stored, duplicate, rejected)] = self.query(
             "SELECT sum(consumed), sum(stored), sum(duplicate), sum(rejected) FROM kafka_offsets"
@@ -228,14 +228,14 @@ class Pipeline:
         )
 
     def recount(self, bad: Container[bytes | None] = ()) -> None:
-        """``ccstream verify``, and the topic compared with the tables, message by message."""
+        """Runs ``ccstream verify`` and compares the topic with the tables, message by message."""
         self.verify()
         Recount(self, bad).check()
 
 
 @contextlib.contextmanager
 def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
-    """A pipeline whose children end with it, and not by a crash."""
+    """Yields a pipeline. At the end, this kills its children and checks that none has crashed."""
     made = Pipeline(broker, f"orders_{uuid.uuid4().hex[:12]}", database)
     try:
         yield made
@@ -243,7 +243,7 @@ def make_pipeline(broker: str, database: str) -> Iterator[Pipeline]:
         crashes = []
         for child in made.children:
             if child.poll() is None:
-                # A stopped one too.
+                # SIGKILL ends suspended processes, too.
                 child.kill()
             child.wait()
             if child.stdout:

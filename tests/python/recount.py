@@ -1,4 +1,4 @@
-"""The topic against the tables, message by message, with no code of ccstream in it but for ``ccstream verify``."""
+"""Compares the topic with the tables, message by message, without any code of ccstream."""
 
 from __future__ import annotations
 
@@ -15,36 +15,37 @@ if TYPE_CHECKING:
     from pipeline import Pipeline
 
 Message = tuple[int, int, bytes | None]
-"""Partition, offset, payload."""
+"""The partition, offset and payload of a message."""
 TEXTS = ("merchant", "category", "city", "country", "status", "payment_method", "mcc", "card_token", "entry_mode")
-"""Columns of an event's texts, under their own name or their sender's."""
+"""The text columns of an event. An event has them under the same name or under that in :data:`SENT_AS`."""
 SENT_AS = {"city": "location"}
-KEPT = "SELECT kafka_partition, kafka_offset, payload FROM rejected_events"
+DEAD_LETTERS = "SELECT kafka_partition, kafka_offset, payload FROM rejected_events"
 COUNTERS = "SELECT partition, consumed, rejected, next_offset FROM kafka_offsets ORDER BY 1"
 
 
 def read_topic(broker: str, topic: str) -> list[Message]:
-    """Every message of a topic, read by a client that is not ours."""
+    """Returns every message of a topic, read by an independent client."""
     messages = read_whole(broker, topic)
     return [(message.partition() or 0, message.offset() or 0, message.value()) for message in messages]
 
 
 class Recount:
-    """What a topic holds, message by message, to be compared with the tables without the product's code.
+    """Holds what a topic contains, message by message, to compare it with the tables independently of the product.
 
-    For a topic read whole by one group, of valid events and of ``bad`` payloads. Of millions: no event is kept whole.
+    One group must have read the whole topic, which contains valid events and ``bad`` payloads. The events are held as
+    hashes, because a topic may have millions of messages.
 
     Args:
-        pipeline: whose topic and tables, of which neither changes any more.
-        bad: the payloads that are to be rejected.
+        pipeline: the pipeline, whose topic and tables no longer change.
+        bad: the payloads that must be rejected.
 
     Attributes:
-        held: how many messages each partition has.
-        events: what each valid event says, by its id, as it was first sent: see :func:`said`.
-        places: where each stands, as often as it was sent: see :func:`place`.
-        kept: the bad ones.
-        lost: ids of events without a row.
-        extra: ids of rows without an event.
+        held: the number of messages in each partition.
+        events: the hash of each valid event's content, by its id, as it was first sent: see :func:`hashed`.
+        places: the places of each valid event, one for each time it was sent: see :func:`place`.
+        rejected: the messages that must be rejected.
+        lost: the ids of events without a row.
+        extra: the ids of rows without an event.
     """
 
     def __init__(self, pipeline: Pipeline, bad: Container[bytes | None] = ()) -> None:
@@ -53,63 +54,66 @@ class Recount:
         self.held: Counter[int] = Counter()
         self.events: dict[str, int] = {}
         self.places: dict[str, tuple[int, ...]] = {}
-        self.kept: set[Message] = set()
+        self.rejected: set[Message] = set()
         for message in read_whole(pipeline.broker, pipeline.topic):
             partition, offset, payload = message.partition() or 0, message.offset() or 0, message.value()
             self.held[partition] += 1
             self._last[partition] = offset
             if payload in bad:
-                self.kept.add((partition, offset, payload))
+                self.rejected.add((partition, offset, payload))
                 continue
             event = json.loads(payload or b"")
             key = str(event.get("transaction_id", event.get("order_id")))
             texts = [event.get(SENT_AS.get(name, name), event.get(name)) for name in TEXTS]
-            self.events.setdefault(key, said(event.get("amount", event.get("value")), texts))
+            self.events.setdefault(key, hashed(event.get("amount", event.get("value")), texts))
             self.places[key] = (*self.places.get(key, ()), place(partition, offset))
         ids = {key for (key,) in self._rows("order_id")}
         self.lost, self.extra = self.events.keys() - ids, ids - self.events.keys()
 
     def _rows(self, *columns: str) -> Iterator[tuple[Any, ...]]:
-        """Those columns of ``orders``, row by row."""
+        """Yields columns of ``orders``, row by row."""
         with self._pipeline.connect() as connection, connection.transaction(), connection.cursor("rows") as rows:
             rows.itersize = 10_000
             yield from rows.execute(f"SELECT {', '.join(columns)} FROM orders")
 
     def doubled(self) -> int:
-        """Messages that were counted more than once, and rows that no message accounts for."""
+        """Returns the number of messages that were counted more than once, plus the rows without a message."""
         counted = self._pipeline.query("SELECT partition, consumed FROM kafka_offsets")
         twice = sum(max(0, int(consumed) - self.held[partition]) for partition, consumed in counted)
         return twice + len(self.extra)
 
     def check(self) -> None:
-        """Compares all of it.
+        """Compares the topic with the tables.
 
-        Each id's row is there once, with what the event says, and comes from a place that has it; each bad message is
-        kept as it was sent; the counters say as many messages, duplicates and rejections as each partition holds.
+        Each event has one row with its content, from a place where the event is. Each bad message is a dead letter with
+        its payload. The counters have as many messages, duplicates and rejections as each partition.
         """
         assert not self.lost, f"{len(self.lost)} events were lost, as {next(iter(self.lost))}"
         assert not self.extra, f"{len(self.extra)} rows came from nowhere, as {next(iter(self.extra))}"
         for row in self._rows("order_id", "kafka_partition", "kafka_offset", "value", *TEXTS):
             key, partition, offset, value, *texts = row
-            assert said(value, texts) == self.events[key], row
+            assert hashed(value, texts) == self.events[key], row
             assert place(partition, offset) in self.places[key], row
-        found = {(row[0], row[1], row[2] and bytes(row[2])) for row in self._pipeline.query(KEPT)}
-        assert found == self.kept, f"{len(found)} kept of {len(self.kept)} bad ones, as {next(iter(found ^ self.kept))}"
+        found = {(row[0], row[1], row[2] and bytes(row[2])) for row in self._pipeline.query(DEAD_LETTERS)}
+        differing = found ^ self.rejected
+        assert not differing, (
+            f"{len(found)} dead letters of {len(self.rejected)} bad messages, as {next(iter(differing))}"
+        )
         counters = self._pipeline.query(COUNTERS)
         for partition, consumed, rejected, next_offset in counters:
             assert consumed == self.held[partition], f"partition {partition}"
-            assert rejected == sum(number == partition for number, _, _ in self.kept), f"partition {partition}"
+            assert rejected == sum(number == partition for number, _, _ in self.rejected), f"partition {partition}"
             assert next_offset > self._last.get(partition, -1), f"partition {partition}"
         assert sum(consumed for _, consumed, _, _ in counters) == self.held.total()
         [(duplicate,)] = self._pipeline.query("SELECT sum(duplicate) FROM kafka_offsets")
-        assert duplicate == self.held.total() - len(self.kept) - len(self.events)
+        assert duplicate == self.held.total() - len(self.rejected) - len(self.events)
 
 
-def said(value: float | str | Decimal, texts: Sequence[str | None]) -> int:
-    """What an event or a row says, as one number: its amount to a thousandth, a tenth of a cent, and its texts."""
+def hashed(value: float | str | Decimal, texts: Sequence[str | None]) -> int:
+    """Returns a hash of the content of an event or a row: its amount, to a tenth of a cent, and its texts."""
     return hash((round(float(value) * 1000), *texts))
 
 
 def place(partition: int, offset: int) -> int:
-    """A partition and an offset, as one number."""
+    """Returns a partition and an offset as one number."""
     return offset << 10 | partition

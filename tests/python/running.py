@@ -1,4 +1,4 @@
-"""A command of ccstream that runs beside a test."""
+"""Controls a command of ccstream that runs in parallel with a test."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ KINDS = {*get_args(WarningKind), *get_args(WaitingKind)}
 
 
 def read_events(path: Path, name: str | None = None, **fields: object) -> list[dict[str, Any]]:
-    """Reads the events of ``--events FILE``: all, or those of a name with these values of fields."""
-    # A name, a field or a kind that does not exist would be absent whatever happens.
+    """Reads the events of ``--events FILE``: all, or those with a name and with these values of fields."""
+    # A test for the absence of a misspelt name, field or kind would always pass.
     assert set(fields) <= (set(TYPES[name].__annotations__) if name else set()), f"{name} has no {sorted(fields)}"
     assert fields.get("kind") in {None, *KINDS}, f"there is no kind {fields['kind']}"
     if not path.exists():
         return []
-    # A line that is not ended is still being written.
+    # A line without a line break is still being written.
     whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
     read = [json.loads(line) for line in whole.splitlines()]
     return [one for one in read if name in {None, one["event"]} and fields.items() <= one.items()]
 
 
 def numbers_in(text: str) -> set[int]:
-    """The whole numbers that a sentence names."""
+    """Returns the whole numbers in a sentence."""
     return {int(number.replace(",", "")) for number in re.findall(r"\d+(?:,\d{3})*", text)}
 
 
 @dataclass
 class Running:
-    """A command that runs, what it has printed, and which events it has reported so far."""
+    """Holds a running command, with what it has printed and which events it has reported so far."""
 
     process: subprocess.Popen[Any]
     log: Path
     events_file: Path
 
     def output(self) -> str:
-        """All of it."""
+        """Returns all that it has printed so far."""
         return self.log.read_text(errors="replace")
 
     def events(self, name: str | None = None, **fields: object) -> list[dict[str, Any]]:
-        """Its events, as :func:`read_events` reads them."""
+        """Returns its events, as :func:`read_events` reads them."""
         return read_events(self.events_file, name, **fields)
 
     def warned(self, kind: WarningKind) -> list[dict[str, Any]]:
-        """Its warnings of a kind."""
+        """Returns its warnings of a kind."""
         return self.events("warning", kind=kind)
 
     def wait_for_event(self, name: str, limit: float = LIMIT, **fields: object) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Running:
         wanted = " ".join([name, *(f"{field}={value!r}" for field, value in fields.items())])
         began = time.monotonic()
         while True:
-            # In this order: an event that it reports just before it ends counts.
+            # The order matters: the last events before the end are read after the end is seen.
             ended = self.process.poll() is not None
             if found := self.events(name, **fields):
                 return found[0]
@@ -85,34 +85,34 @@ class Running:
         return self.wait()
 
     def summary(self) -> dict[str, Any]:
-        """What it reports in the end that its run came to: a producer, which says so on the way too, or a consumer."""
+        """Returns the last summary that the producer or the consumer has reported."""
         reports = self.events("ended") or self.events("progress")
         assert reports, self.output()
         found: dict[str, Any] = reports[-1]["summary"]
         return found
 
     def failure(self) -> dict[str, Any]:
-        """The error that ended it."""
+        """Returns the event of the error that ended it."""
         found = self.events("failed")
         assert found, self.output()
         return found[0]
 
     def counted(self) -> tuple[int, int, int, int]:
-        """What a consumer that has ended says that it consumed, stored, and found duplicate, and rejected."""
+        """Returns the numbers of consumed, stored, duplicate and rejected messages in the summary of a consumer."""
         found = self.summary()
         return found["consumed"], found["stored"], found["duplicate"], found["rejected"]
 
     def accounts(self) -> tuple[int, int, int]:
-        """What a producer that has ended says that it sent, that Kafka has, and that failed."""
+        """Returns the numbers of sent, acknowledged and failed events in the summary of a producer."""
         found = self.summary()
         return found["sent"], found["acknowledged"], found["failed"]
 
     def sent_again(self) -> int:
-        """What a producer that has ended says that it sent again, and may be in the topic more than once."""
+        """Returns the number of events that a producer has re-sent, which may be in the topic more than once."""
         return int(self.summary()["sent_again"])
 
     def acknowledged(self) -> int:
-        """What a producer that has ended says that Kafka has of it; all that it sent."""
+        """Returns the number of events that Kafka has acknowledged, and checks that it is the number sent."""
         sent, acknowledged, failed = self.accounts()
         assert (acknowledged, failed) == (sent, 0), self.output()
         return acknowledged

@@ -1,17 +1,18 @@
-"""Which worker of pytest-xdist a test goes to."""
+"""Decides which worker of pytest-xdist runs a test."""
 
 from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 BROKERS = 2
-"""Workers that run tests on Apache Kafka: every one starts a broker, which takes processor time even while it waits."""
+"""The number of workers that run tests on Apache Kafka. Each starts a broker, which uses the CPU even when idle."""
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives each test to the next worker that is free, but those on Apache Kafka to few workers.
+    """Gives each test to the next free worker, but gives tests on Apache Kafka to few workers.
 
-    A test on Apache Kafka is known by its id: xdist 3.8 does not find the groups of ``--dist loadgroup`` in pytest 9.2.
+    A test on Apache Kafka is recognised by its id, because xdist 3.8 does not find the groups of ``--dist loadgroup``
+    in pytest 9.2.
     """
 
     _groups: dict[str, str] = {}  # noqa: RUF012

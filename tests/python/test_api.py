@@ -1,4 +1,4 @@
-"""The module as a program uses it: run, stop from a thread, await, events, errors."""
+"""Tests the module as a program uses it: run, stop from a thread, await, events, errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_events_have_their_fields(embedded_pipeline: Pipeline, tmp_path: Path) -
         seen[name] = set(fields)
 
     producer(embedded_pipeline, rate=math.inf, count=10, on_event=on_event).run()
-    # At a rate at which each event is watched: one that is sent, one that is too large.
+    # At a low rate each transaction has events: here one is sent, and one is too large.
     producer(embedded_pipeline, rate=10, count=1, on_event=on_event).run()
     file = tmp_path / "large.csv"
     file.write_text(f"timestamp,amount,merchant\n2026-01-02,1.50,{'x' * 2000}\n2026-01-02,1.50,x\n")
@@ -144,7 +144,7 @@ def test_a_cancelled_task_stops_the_run(embedded_pipeline: Pipeline) -> None:
     assert done.consumed == 0
 
 
-def test_an_exception_in_the_callback_is_the_runs(embedded_pipeline: Pipeline) -> None:
+def test_an_exception_in_the_callback_ends_the_run(embedded_pipeline: Pipeline) -> None:
     def fail(kind: str, _fields: object) -> None:
         raise ZeroDivisionError(kind)
 
@@ -153,7 +153,7 @@ def test_an_exception_in_the_callback_is_the_runs(embedded_pipeline: Pipeline) -
 
 
 def test_ctrl_c_drains_and_raises(embedded_pipeline: Pipeline) -> None:
-    # Tests that run in the background ignore it.
+    # Tests that run in the background ignore SIGINT, so the test sets Python's handler.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(1.0, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
@@ -166,7 +166,7 @@ def test_ctrl_c_ends_a_verification_here_and_in_postgres(embedded_pipeline: Pipe
     producer(pipeline, rate=math.inf, count=100).run()
     consumer(pipeline, until_caught_up=True).run()
     waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    # Its own handler: where tests run in the background, children are told to ignore it.
+    # The child sets its own handler, because children of tests in the background ignore SIGINT.
     handled = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     script = f"import os, signal, ccstream; {handled}; ccstream.verify(database_url=os.environ['DATABASE_URL'])"
     with pipeline.locked():
@@ -174,7 +174,7 @@ def test_ctrl_c_ends_a_verification_here_and_in_postgres(embedded_pipeline: Pipe
         wait_until("it waits for the table", lambda: bool(pipeline.query(waiting)))
         child.send_signal(signal.SIGINT)
         assert child.communicate(timeout=LIMIT)[0].endswith("KeyboardInterrupt\n")
-        wait_until("PostgreSQL has given it up", lambda: not pipeline.query(waiting))
+        wait_until("PostgreSQL has cancelled the query", lambda: not pipeline.query(waiting))
 
 
 def test_errors_are_of_their_kind(embedded_pipeline: Pipeline) -> None:

@@ -1,4 +1,4 @@
-"""What constructors and functions take: from the environment, as mappings or pairs, and what they refuse at once."""
+"""Tests the arguments of constructors and functions: from the environment, as mappings or pairs, and refused ones."""
 
 from __future__ import annotations
 

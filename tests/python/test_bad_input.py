@@ -1,4 +1,4 @@
-"""Every reason to reject, between good messages: the good are stored, the bad are kept and explained."""
+"""Tests every reason to reject a message. Good messages around bad ones are stored; bad ones become dead letters."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pipeline import Pipeline
 
 UNPACKED = 300
-"""Megabytes of a batch that is small on the wire."""
+"""The size of an unpacked batch, in megabytes, which is small when compressed."""
 KEPT = 65_536
-"""Bytes that are kept of a payload."""
+"""The number of bytes that a dead letter holds of a payload."""
 BASE = {"transaction_id": "t", "amount": 1.5, "timestamp": "2026-01-01T00:00:00Z"}
 
 
@@ -33,7 +33,7 @@ def event(**fields: object) -> bytes:
 
 
 def raw(fields: str) -> bytes:
-    """A valid event with more text between its braces."""
+    """Returns a valid event with additional text between its braces."""
     return event(transaction_id="raw")[:-1] + b"," + fields.encode() + b"}"
 
 
@@ -195,7 +195,7 @@ def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -
     again = [message.value() for message in reader.consume(2, timeout=LIMIT)]
     reader.close()
     assert again == [event(amount="abc"), event(amount="12.345")]
-    # A second time nothing goes out; what is still wrong is kept again.
+    # A second replay sends nothing. The replayed messages, which are still bad, are dead letters again.
     assert numbers_in(pipeline.run("rejected", "--replay")) == {0, 1, 2}
     resent = replay(pipeline)
     assert (resent.sent, resent.replayed) == (0, 2)
@@ -207,7 +207,7 @@ def test_rejected_messages_are_listed_shown_and_sent_again(pipeline: Pipeline) -
 def test_one_message_that_cannot_be_sent_again_holds_up_no_other(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
-    # Larger than the producer may send.
+    # The second message is larger than the producer may send.
     pipeline.send([event(amount="abc"), event(merchant="x" * 2_000), event(amount="1.234")])
     pipeline.run("consume", "--until-caught-up")
     output = pipeline.run("rejected", "--replay", "--kafka-option", "message.max.bytes=1000", status=3)
@@ -217,7 +217,7 @@ def test_one_message_that_cannot_be_sent_again_holds_up_no_other(embedded_pipeli
 
 
 def send_refused(pipeline: Pipeline, count: int, every: int) -> None:
-    """Valid events, of which a CHECK of the table refuses one in ``every``."""
+    """Sends valid events. A CHECK of the table refuses one in ``every``."""
     pipeline.create_topic(1)
     pipeline.run("consume", "--until-caught-up")
     pipeline.execute("ALTER TABLE orders ADD CONSTRAINT only_good CHECK (category <> 'bad')")
@@ -247,7 +247,7 @@ def test_one_more_refused_row_than_allowed_ends_it(embedded_pipeline: Pipeline) 
     assert ended.wait() == 5
     assert "23514" in ended.failure()["error"]
     assert "--max-refused" in ended.output()
-    # A batch before the last one may have been kept.
+    # Refused rows of a batch before the last one may be dead letters already.
     [(kept,)] = pipeline.query("SELECT count(*) FROM rejected_events")
     assert kept <= 100
     pipeline.catch_up("--max-refused", "all")
@@ -257,7 +257,7 @@ def test_one_more_refused_row_than_allowed_ends_it(embedded_pipeline: Pipeline) 
 
 
 SMALL_LIMIT = ("message.max.bytes=1000000", "fetch.max.bytes=1000000", "receive.message.max.bytes=1000512")
-"""librdkafka's options under which it unpacks no more than a megabyte of zstd."""
+"""Options with which librdkafka unpacks at most a megabyte of zstd."""
 
 
 def send_packed(pipeline: Pipeline, partition: int, payloads: list[bytes], codec: str = "zstd") -> None:
@@ -281,7 +281,7 @@ def test_a_batch_that_cannot_be_unpacked_is_named_and_left_out_where_that_is_wan
     pipeline.create_topic(2)
     good = [[event(transaction_id=f"{partition}-{number}") for number in range(20)] for partition in range(2)]
     large = [event(transaction_id=f"large-{number}", merchant="m" * 100_000) for number in range(77)]
-    # The same offsets in both partitions: only one of them has the batch.
+    # Both partitions have the same offsets, but only one has the batch.
     for partition in range(2):
         send_packed(pipeline, partition, good[partition][:10])
     send_packed(pipeline, 1, large)
@@ -294,7 +294,7 @@ def test_a_batch_that_cannot_be_unpacked_is_named_and_left_out_where_that_is_wan
     assert {pipeline.topic, "receive.message.max.bytes"} <= set(re.findall(r"[\w.-]+", error))
     assert {1, 10} <= numbers_in(error)
     assert "--skip-unreadable" in ended.output()
-    # What was read before it is stored; what follows it waits.
+    # The messages before the batch are stored; those after it are not read.
     assert pipeline.query("SELECT count(*) FROM orders WHERE order_id LIKE '1-%%'") == [(10,)]
     skipped = pipeline.catch_up("--skip-unreadable", *options)
     [warning] = skipped.warned("unreadable")

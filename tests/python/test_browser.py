@@ -1,4 +1,4 @@
-"""The page in a real browser: its figures are SQL's, and it follows the rows."""
+"""Tests the page in a real browser: its figures agree with SQL, and it shows new rows."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from pipeline import Pipeline
 
-# Streamlit's and Altair's own; and the threads of cached engines end with the process.
+# Streamlit and Altair cause deprecation warnings, and the threads of cached engines end only with the process.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
 @pytest.fixture
 def browser_page() -> Iterator[Page]:
-    """A page of Debian's Chromium."""
+    """Yields a page of Debian's Chromium."""
     path = shutil.which("chromium")
     if path is None:
         leave_out("browser", "there is no chromium (Debian: apt install chromium)")
@@ -50,13 +50,13 @@ def browser_page() -> Iterator[Page]:
 
 
 def number(page: Page, label: str) -> str:
-    """A metric's value as a person reads it."""
+    """Returns the text of a metric's value."""
     metric = page.locator('[data-testid="stMetric"]', has_text=label)
     return metric.locator('[data-testid="stMetricValue"]').first.inner_text()
 
 
 def box_of(element: Locator) -> FloatRect:
-    """Where an element is on the page."""
+    """Returns the position and size of an element."""
     box = element.bounding_box()
     assert box is not None
     return box
@@ -64,7 +64,7 @@ def box_of(element: Locator) -> FloatRect:
 
 @pytest.fixture
 def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]:
-    """All of the pipeline's time, in the browser."""
+    """Yields the page in the browser, with all of the pipeline's rows."""
     port = free_port()
     served = [f"--server.port={port}", "--server.headless=true"]
     server = subprocess.Popen(
@@ -80,19 +80,19 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
         lands: list[int] = []
         hosts: set[str | None] = set()
         errors: list[str] = []
-        browser_page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        browser_page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
         browser_page.on("pageerror", lambda raised: errors.append(str(raised)))
         browser_page.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
         browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
         browser_page.goto(f"http://localhost:{port}/?range=all")
         browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
-        # The last of the charts.
+        # This chart is drawn last.
         browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
         yield browser_page
-        # After a reload it may be the browser's own copy.
+        # After a reload, the browser may use its cached copy.
         assert 200 in lands
         assert set(lands) <= {200, 304}
-        # What is not asked for by http has no host: a picture in the page itself.
+        # A picture inside the page has no host, because it is not requested by HTTP.
         assert hosts - {None} == {"localhost"}
         assert errors == []
     finally:
@@ -108,7 +108,7 @@ CLIPPED = """() => {
     const all = [...document.querySelectorAll(selectors.join(', '))].flatMap(parts)
     return [...new Set(all.filter(clipped).map(one => `${one.tagName} ${one.className}: ${one.innerText}`))]
 }"""
-"""Texts that have more width than room."""
+"""JavaScript that returns the texts that are wider than their elements."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -128,7 +128,7 @@ def test_the_page_at_every_width(page: Page, scheme: Literal["light", "dark"]) -
         assert shown == [], width
 
 
-def test_what_has_not_changed_is_not_sent_again(page: Page) -> None:
+def test_unchanged_parts_are_not_re_sent(page: Page) -> None:
     sizes: list[int] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
     page.goto(page.url + "&every=2")
@@ -137,14 +137,14 @@ def test_what_has_not_changed_is_not_sent_again(page: Page) -> None:
     first = sizes.copy()
     page.wait_for_timeout(8000)
     refreshes = sizes[len(first) :]
-    # Charts and tables are some thousand bytes each; what says that they are as they were is a hundred or two.
+    # A chart or table takes some thousand bytes. A reference to an unchanged one takes one or two hundred.
     assert max(first) > 5000
     assert len(refreshes) > 50
     assert max(refreshes) < 1000
 
 
 def bars(page: Page) -> tuple[list[str], list[float]]:
-    """The categories' names and the lengths of their bars, from the top, as they are at one moment."""
+    """Returns the names of the categories and the lengths of their bars at one moment, from the top."""
 
     def from_top(what: str, value: str) -> str:
         of = f"chart.querySelectorAll(`{what}`)"
@@ -164,25 +164,25 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Post
     assert number(page, "Transactions") == f"{count:,}"
     assert number(page, "Value (USD)") == f"{value:,.2f}"
     assert number(page, "Average (USD)") == f"{average:,.2f}"
-    assert number(page, "Conversion rate") == f"{approved / count:.1%}"
+    assert number(page, "Approval rate") == f"{approved / count:.1%}"
     assert page.locator('[data-testid="stException"]').count() == 0
-    # New rows show by themselves, without a reload.
+    # New rows appear without a reload.
     filled.run("produce", "--rate", "max", "--count", "321")
     filled.run("consume", "--until-caught-up")
     wait_until("the page follows", lambda: number(page, "Transactions") == "2,321")
-    # The database goes away and comes back; so does the page, and its figures stay meanwhile.
+    # While the database is unavailable, the page keeps its figures and shows a warning, which then disappears.
     postgres.stop()
-    page.wait_for_selector("text=PostgreSQL has not answered", timeout=LIMIT * 1000)
+    page.wait_for_selector("text=PostgreSQL has been unavailable", timeout=LIMIT * 1000)
     assert number(page, "Transactions") == "2,321"
     postgres.start()
-    page.wait_for_selector("text=PostgreSQL has not answered", state="detached", timeout=LIMIT * 1000)
+    page.wait_for_selector("text=PostgreSQL has been unavailable", state="detached", timeout=LIMIT * 1000)
     assert number(page, "Transactions") == "2,321"
-    # A click on the longest bar of the categories filters by it, and the address says so.
+    # A click on the longest bar of the categories filters by that category, and changes the address.
     [(category, rows)] = filled.query("SELECT category, count(*) FROM orders GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1")
     chart = page.locator(".st-key-bars-category svg.marks").first
 
     def is_filtered() -> bool:
-        # Below the banner that has just gone, the chart may move away from under a click: a person clicks again.
+        # The warning above the chart has just disappeared, so the chart may move away from the click. Then click again.
         if f"category={category}" not in page.url:
             chart.click(position={"x": 180, "y": 12})
             page.wait_for_timeout(3000)
@@ -190,12 +190,12 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Post
 
     wait_until("it is filtered", is_filtered)
     assert f"category={category}" in page.url
-    # On a small laptop the merchants' amounts, the last column, are there without scrolling.
+    # On a small laptop, the last column of the table of merchants is visible without scrolling.
     page.set_viewport_size({"width": 1280, "height": 900})
     merchants = page.locator('[data-testid="stDataFrame"] .dvn-scroller').first
     wait_until("the page is narrower", lambda: box_of(merchants)["width"] < 380)
     assert merchants.evaluate("table => table.scrollWidth <= table.clientWidth")
-    # On a phone two figures fit side by side, and nothing is wider than the screen.
+    # On a phone, two metrics fit side by side, and nothing is wider than the screen.
     page.set_viewport_size({"width": 390, "height": 900})
     cards = page.locator('[data-testid="stMetric"]')
     wait_until("two fit", lambda: len({round(box["y"]) for box in map(box_of, cards.all()[:4])}) == 2)
@@ -222,7 +222,7 @@ def test_bars_stay_in_order_while_rows_come(filled: Pipeline, page: Page) -> Non
         page.wait_for_timeout(300)
         is_long = filled.count() >= 6000
         if is_long:
-            # Chance alone may leave their order as it is: the second category becomes the first.
+            # The order might never change by chance, so these events make the second category the first.
             filled.send([of_category(names[1]) for _ in range(50)])
         return is_long and len(orders) > 1
 
@@ -230,6 +230,6 @@ def test_bars_stay_in_order_while_rows_come(filled: Pipeline, page: Page) -> Non
 
 
 def of_category(name: str) -> bytes:
-    """An event of just now."""
+    """Returns an event of a category with the current time."""
     event = {"transaction_id": uuid.uuid4().hex, "amount": 1, "timestamp": int(time.time() * 1000), "category": name}
     return json.dumps(event).encode()

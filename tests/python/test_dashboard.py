@@ -1,4 +1,4 @@
-"""The page by Streamlit's own test runner, and the figures that it shows."""
+"""Tests the page with Streamlit's test runner, and the figures that it shows."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures
     from pipeline import Pipeline
 
-# Streamlit's and Altair's own; and the threads of cached engines end with the process.
+# Streamlit and Altair cause deprecation warnings, and the threads of cached engines end only with the process.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
 @pytest.fixture(autouse=True)
 def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Closes a page's engine with its test, not with the process: it would go on asking for a database that is gone."""
+    """Closes a page's engine at the end of its test. It would otherwise go on querying a database that was dropped."""
     register, closes = atexit.register, []
 
     def keep(function: Callable[[], object]) -> object:
@@ -59,7 +59,7 @@ def app(
 
 
 def settled(page: AppTest) -> AppTest:
-    """The page once its engine has read what there is."""
+    """Runs the page until its engine has read the database, and returns it."""
 
     def has_read() -> bool:
         page.run()
@@ -88,10 +88,10 @@ def test_the_page_says_what_to_do(embedded_pipeline: Pipeline, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("script", ["dashboard.py", "python/ccstream/dashboard/page.py"])
-def test_nothing_stands_above_the_title(
+def test_nothing_is_drawn_above_the_title(
     filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str
 ) -> None:
-    # `ccstream demo` runs the page's own file, of which Streamlit draws whatever text stands alone.
+    # `ccstream demo` runs the page's file directly, and Streamlit draws each bare string in the file that it runs.
     page = settled(app(monkeypatch, filled.database_url, tmp_path, script, range="all"))
     assert page.markdown[0].value.startswith("#### ccstream")
 
@@ -117,7 +117,7 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     assert not page.exception
 
 
-def test_what_is_odd_is_shown_and_never_run(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_markup_in_data_is_shown_as_text(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     odd = "![x](http://example.invalid/x.png)"
     filled.send([b'{"order_id": "1", "value": "<script>"}'])
     filled.run("consume", "--until-caught-up")
@@ -131,7 +131,7 @@ def test_what_is_odd_is_shown_and_never_run(filled: Pipeline, monkeypatch: pytes
     labels = [metric.label for metric in page.metric]
     assert labels[8] == plain(odd)
     assert page.metric[0].value == "2,000"
-    # A rejected message is read, and stays readable when the database is away.
+    # A rejected message is shown as text.
     [(reason, detail)] = filled.query("SELECT reason, detail FROM rejected_events")
     page.selectbox(key="reason").select(reason).run()
     assert not page.exception
@@ -152,7 +152,7 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert not page.exception
 
 
-def test_a_start_without_the_database_shows_what_is_kept(
+def test_a_start_without_the_database_shows_the_file(
     filled: Pipeline, postgres: embedded.Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with ccstream.KpiEngine.from_database(filled.database_url, file=tmp_path / "columns") as engine:
@@ -161,7 +161,7 @@ def test_a_start_without_the_database_shows_what_is_kept(
     try:
         page = settled(app(monkeypatch, filled.database_url, tmp_path, range="all"))
         assert page.metric[0].value == "2,000"
-        wait_until("it is said", lambda: any("has not answered" in one.value for one in page.run().warning))
+        wait_until("a warning", lambda: any("has been unavailable" in one.value for one in page.run().warning))
         assert not page.exception
     finally:
         postgres.start()
@@ -253,7 +253,7 @@ def test_changes_are_against_the_time_before(filled: Pipeline) -> None:
         assert now > 0 < before
         assert changes[0] == change_text("count", now, before)
         assert changes[4] == change_text("approved_share", share, share_before)
-        # Not all of a time is here that begins before the first row.
+        # A period that begins before the first row is incomplete, so nothing is compared with it.
         longer = middle + length + timedelta(seconds=1)
         assert {metric.change for metric in shown(middle, longer).metrics} == {None}
 
@@ -288,27 +288,27 @@ def test_a_table_made_by_somebody_else(
 
 
 def of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **address: str) -> AppTest:
-    """The page of a pipeline's own topic and group."""
+    """Returns the page for the pipeline's topic and group."""
     monkeypatch.setenv("KAFKA_TOPIC", pipeline.topic)
     monkeypatch.setenv("KAFKA_GROUP_ID", pipeline.topic)
     return app(monkeypatch, pipeline.database_url, tmp_path, "dashboard.py", **address)
 
 
 def texts(page: AppTest) -> str:
-    """All that the page says in words."""
+    """Returns all texts of the page."""
     found = [*page.markdown, *page.info, *page.warning, *page.error, *page.code, *page.caption]
     return "\n".join(one.value for one in found)
 
 
 def shows(page: AppTest, part: str) -> None:
-    """Waits until the page says it."""
+    """Waits until the page shows a text."""
 
     def is_there() -> bool:
         page.run()
         assert not page.exception
         return part in texts(page)
 
-    wait_until(f"the page says {part!r}", is_there, state=lambda: texts(page))
+    wait_until(f"the page shows {part!r}", is_there, state=lambda: texts(page))
 
 
 @pytest.mark.parametrize(
@@ -344,21 +344,21 @@ def test_row_security_that_is_turned_on_later_is_noticed(
     page = settled(of(filled, monkeypatch, tmp_path, range="all"))
     filled.execute("ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
     shows(page, "row level security")
-    assert "The tables cannot be used" in texts(page)
-    # Its figures are those of before.
+    assert "The tables have been unusable" in texts(page)
+    # The page still shows the earlier figures.
     assert page.metric[0].value == "2,000"
     filled.execute("ALTER TABLE orders DISABLE ROW LEVEL SECURITY")
     shows(page, "every message is accounted for")
 
 
-def test_rows_that_are_gone_are_told_apart(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_deleted_rows_are_counted_as_gone(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = settled(of(filled, monkeypatch, tmp_path, range="all"))
     shows(page, "every message is accounted for")
     [(lost,)] = filled.query("SELECT count(*) FROM orders WHERE timestamp < date_trunc('minute', timestamp) + '1 s'")
     assert lost > 0
     filled.execute("DELETE FROM orders WHERE timestamp < date_trunc('minute', timestamp) + interval '1 s'")
-    shows(page, f"{lost:,} rows that were stored are not in orders any more")
-    assert "somebody" not in texts(page)
+    shows(page, f"{lost:,} rows that were stored are no longer in orders")
+    assert "are changed or deleted all the time" not in texts(page)
 
 
 def test_old_rows_that_were_deleted_are_no_trouble(
@@ -373,9 +373,9 @@ def test_old_rows_that_were_deleted_are_no_trouble(
     shows(page, "50 rows from before 2026-01-06")
     assert "every message is accounted for" in texts(page)
     output = pipeline.run("verify")
-    assert "50 rows from before 2026-01-06 10:00 UTC were stored and are gone" in output
-    # Of now there is nothing; the page says of when the newest are.
-    shows(app(monkeypatch, pipeline.database_url, tmp_path), "the newest are of 2026-01-06")
+    assert "50 rows from before 2026-01-06 10:00 UTC were stored and have been deleted" in output
+    # There are no recent rows, so the page shows the date of the newest ones.
+    shows(app(monkeypatch, pipeline.database_url, tmp_path), "the newest are from 2026-01-06")
 
 
 def test_a_clock_that_is_ahead_is_asked_about(
@@ -387,7 +387,7 @@ def test_a_clock_that_is_ahead_is_asked_about(
     pipeline.catch_up()
     page = settled(of(pipeline, monkeypatch, tmp_path, range="all"))
     shows(page, "5 h 30 min ahead of the database's clock")
-    assert "local, without an offset?" in texts(page)
+    assert "local times without an offset" in texts(page)
 
 
 def test_the_trust_panel_is_of_one_group(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

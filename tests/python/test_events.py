@@ -1,4 +1,4 @@
-"""What a run reports: typed events with stable kinds, in a file too, and a status that any thread may read."""
+"""Tests the events of a run, also in a file, and the status that any thread can read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Seen:
-    """An ``on_event`` that holds every event against its type."""
+    """Is an ``on_event`` callback that compares every event with its type."""
 
     def __init__(self, types: Mapping[str, type]) -> None:
         self._types = types
@@ -35,7 +35,7 @@ class Seen:
         self.kinds: list[str] = []
 
     def __call__(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Takes one event."""
+        """Compares one event."""
         assert set(fields) == set(self._types[name].__annotations__), name
         self.names.append(name)
         if "kind" in fields:
@@ -53,7 +53,7 @@ def consumer(pipeline: Pipeline, **settings: Any) -> ccstream.Consumer:  # noqa:
 
 
 def names_in_rust(enum: str) -> set[str]:
-    """The names that ``as_str`` gives the variants of an enum."""
+    """Returns the names that ``as_str`` gives to the variants of an enum."""
     source = (ROOT / "crates/ccstream-services/src/consume/warning.rs").read_text()
     [body] = re.findall(rf"impl {enum} {{.*?fn as_str.*?match self {{(.*?)}}", source, re.DOTALL)
     return set(re.findall(r'=> "(\w+)"', body))
@@ -180,7 +180,7 @@ def test_a_file_of_events(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
     assert (sent[-1]["summary"]["acknowledged"], sent[-1]["summary"]["elapsed"] > 0) == (2, True)
     pipeline.run("consume", "--until-caught-up", "--quiet", "--events", str(path))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    # It appends.
+    # A second run appends to the file.
     assert lines[: len(sent)] == sent
     read = lines[len(sent) :]
     *connected, assigned, _batch, ended = dict.fromkeys(one["event"] for one in read)

@@ -1,4 +1,4 @@
-"""DataFrames as they go into ``kpi.aggregate`` and come out of answers, and amounts of money."""
+"""Tests DataFrames as input of ``kpi.aggregate`` and as output of answers, and the conversion of amounts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MEASURES: dict[str, str | tuple[str, str]] = {
 
 
 class Stream:
-    """A DataFrame, or a column, of a library that only Arrow's protocol knows."""
+    """Is a DataFrame or a column that offers only Arrow's protocol."""
 
     def __init__(self, table: pa.Table | pa.ChunkedArray) -> None:
         self._table = table
@@ -41,7 +41,7 @@ class Stream:
 
 
 class Interchange:
-    """A DataFrame of a library that only the older protocol knows."""
+    """Is a DataFrame that offers only the older interchange protocol."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -52,7 +52,7 @@ class Interchange:
 
 @pytest.fixture
 def rows(chance: random.Random) -> dict[str, list[Any]]:
-    """Rows by column, with everything that may be absent absent now and then."""
+    """Returns rows by column, in which each optional value is sometimes absent."""
     return {
         "shop": [chance.choice(SHOPS) for _ in range(2000)],
         "cents": [chance.choice([None, chance.randrange(-500, 10**6)]) for _ in range(2000)],
@@ -63,7 +63,7 @@ def rows(chance: random.Random) -> dict[str, list[Any]]:
 
 
 def expected(rows: dict[str, list[Any]], by: str) -> list[tuple[Any, ...]]:
-    """The same figures row by row: key, rows, sum, maximum, different cards."""
+    """Computes the expected figures row by row: key, rows, sum, maximum, distinct cards."""
     groups: dict[Any, list[int]] = {}
     for at, key in enumerate(rows[by]):
         groups.setdefault(key, []).append(at)
@@ -181,14 +181,14 @@ def test_numbers_of_other_types() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([1, 2], "a mapping of arrays or a DataFrame is needed, not list"),
+        ([1, 2], "pass a mapping of arrays or a DataFrame, not list"),
         ({"v": [1]}, "k is not among the columns"),
         (pd.DataFrame({"v": [1]}), "k is not among the columns"),
         (pa.table({"v": [1]}), "k is not among the columns"),
         ({"k": [0.5], "v": [1]}, "neither whole numbers nor text"),
         (pd.DataFrame({"k": [0.5], "v": [1]}), "neither whole numbers nor text"),
         (pa.table({"k": [0.5], "v": [1]}), "neither whole numbers nor text"),
-        ({"k": np.array(["a", 1], object), "v": [1, 2]}, "needs text or whole numbers throughout"),
+        ({"k": np.array(["a", 1], object), "v": [1, 2]}, "must be text, or all whole numbers"),
         ({"k": [2**64 - 1], "v": [1]}, "neither whole numbers nor text"),
         ({"k": [1], "v": ["a"]}, "v is not a column of numbers"),
         ({"k": [1], "v": [[1, 2]]}, "v has 2 dimensions"),
@@ -231,7 +231,7 @@ def test_answers_as_frames(filled: Pipeline) -> None:
         with pytest.raises(KeyError, match="merchant"):
             answer.to_pandas("merchant")
     assert alone["count"].sum() == 2000
-    for name in answer.keys():  # noqa: SIM118 - it is no mapping
+    for name in answer.keys():  # noqa: SIM118 - an answer is not a mapping
         frame, table = answer.to_pandas(name), answer[name]
         assert frame.attrs == {key: table[key] for key in ("other_groups", "other_count", "other_sum")}
         if name == "trend:status":
@@ -283,10 +283,10 @@ def test_cents(chance: random.Random) -> None:
         ("1.234", "more than two decimals"),
         ("1e-999999999", "more than two decimals"),
         (0.1 + 0.2, "more than two decimals"),
-        ("1e999999", "not an amount"),
-        ("1e40", "not an amount"),
-        (math.nan, "not an amount"),
-        ("inf", "not an amount"),
+        ("1e999999", "not finite, or is too large"),
+        ("1e40", "not finite, or is too large"),
+        (math.nan, "not finite, or is too large"),
+        ("inf", "not finite, or is too large"),
         ("12,50", "not a number"),
     ):
         with pytest.raises(ConfigError, match=message):

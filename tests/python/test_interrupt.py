@@ -1,4 +1,4 @@
-"""Ctrl-C in a call that waits for a peer which accepts the connection and never answers."""
+"""Tests Ctrl-C in a call that waits for a peer that accepts the connection and never answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SilentPeer:
-    """Listens on a port of this machine, and keeps every connection without a word."""
+    """Accepts connections on a port of this machine and never answers."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -34,8 +34,8 @@ class SilentPeer:
                 self.connections.append(self._listener.accept()[0])
 
     def close(self) -> None:
-        """Ends it and its connections."""
-        # The thread that accepts wakes by this, and not by close.
+        """Closes the listener and its connections."""
+        # The accepting thread wakes up at a shutdown, but not at a close.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         for one in [self._listener, *self.connections]:
@@ -67,17 +67,17 @@ BROKER = "bootstrap_servers='127.0.0.1:{port}'"
     ],
 )
 def test_ctrl_c_ends_a_call_whose_peer_is_silent(peer: SilentPeer, call: str, own_limit: int) -> None:
-    # Its own handler: where tests run in the background, children are told to ignore Ctrl-C.
+    # The child sets its own handler, because children of tests in the background ignore Ctrl-C.
     handled = "signal.signal(signal.SIGINT, signal.default_int_handler)"
     script = f"import signal, ccstream, ccstream._ccstream; {handled}; {call.format(port=peer.port)}"
     child = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
     try:
         wait_until("it has connected", lambda: bool(peer.connections))
         child.send_signal(signal.SIGINT)
-        # Before the call gives the peer up by itself, after a number of seconds.
+        # The call ends before its own time limit for the peer.
         _, said = child.communicate(timeout=own_limit - 1)
         assert said.endswith("KeyboardInterrupt\n"), said
-        # As Python ends where nobody catches it: not by a crash of a thread that was left behind.
+        # This is the status of an uncaught KeyboardInterrupt. A crash of a remaining thread would give another.
         assert child.returncode == -signal.SIGINT
     finally:
         child.kill()

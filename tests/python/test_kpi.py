@@ -1,4 +1,4 @@
-"""The engine's figures against PostgreSQL's own: over random tables, filters, groupings and ranges."""
+"""Compares the engine's figures with PostgreSQL's, for random tables, filters, groupings and ranges."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ COLUMN = {**{name: name for name in NAMES}, "risk": "risk_flag::text"}
 
 
 def fill(pipeline: Pipeline, chance: random.Random, rows: int) -> None:
-    """An ``orders`` of another program's, with everything that may be absent absent now and then."""
+    """Fills a table ``orders`` as another program would, in which each optional value is sometimes absent."""
     pipeline.run("produce", "--count", "1", "--rate", "max")
     pipeline.run("consume", "--until-caught-up")
-    # As if nothing had been stored: a table that has lost its rows is refused.
+    # The counters are reset, because a table that has lost its rows is refused.
     pipeline.execute("DELETE FROM orders; UPDATE kafka_offsets SET consumed = 0, stored = 0")
 
     def pick(values: list[Any]) -> Any:  # noqa: ANN401
@@ -82,7 +82,7 @@ def ask(pipeline: Pipeline, sql: str, parameters: dict[str, Any]) -> list[tuple[
 
 
 class Sql:
-    """The same question in SQL."""
+    """Asks the same query in SQL."""
 
     def __init__(self, pipeline: Pipeline, query: dict[str, Any], currency: str | None) -> None:
         self.pipeline = pipeline
@@ -102,7 +102,7 @@ class Sql:
         self.where = " AND ".join(conditions)
 
     def rows(self, key: str) -> list[tuple[Any, ...]]:
-        """Each group's figures, in no order."""
+        """Returns the figures of each group, without an order."""
         money = "FILTER (WHERE currency IS NOT DISTINCT FROM %(currency)s)"
         return ask(
             self.pipeline,
@@ -155,7 +155,7 @@ def compare(engine: ccstream.KpiEngine, pipeline: Pipeline, query: dict[str, Any
     ]
     for name in dimensions:
         rows = sql.rows(COLUMN[name])
-        # The most frequent first, then unknown, then by name.
+        # The most frequent value comes first. Among equals, unknown comes first, then the order is by name.
         rows.sort(key=lambda row: (-row[1], row[0] is not None, (row[0] or "").encode()))
         check_groups(answer[name], answer[name]["key"], rows, measures)
     seconds = "floor(extract(epoch FROM timestamp) / 21600)::bigint * 21600 * 1000000"
@@ -222,8 +222,8 @@ def check_groups(
 
 
 @pytest.mark.timeout(1800)
-def test_every_figure_is_sqls_own(embedded_pipeline: Pipeline, chance: random.Random) -> None:
-    # The last have a full block, whose columns are narrower.
+def test_every_figure_agrees_with_sql(embedded_pipeline: Pipeline, chance: random.Random) -> None:
+    # The last table fills a block, whose columns are then stored in narrower types.
     for rows, queries in ((1, 25), (40, 25), (3000, 25), (66_000, 2)):
         fill(embedded_pipeline, chance, rows)
         with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
@@ -240,7 +240,7 @@ def test_a_range_moves_on_to_the_microsecond(embedded_pipeline: Pipeline, engine
     assert engine.refresh()
     read = engine.status.reloads
     pipeline.execute("UPDATE orders SET timestamp = now() AT TIME ZONE 'UTC' - random() * interval '2.2 hours'")
-    # Statistics come a little later.
+    # PostgreSQL's statistics are updated with a delay.
     wait_until("the change is noticed", lambda: engine.refresh() and engine.status.reloads > read)
     seen = set()
     for length in [timedelta(hours=1), timedelta(minutes=2)] * 15:
@@ -282,7 +282,7 @@ def test_times_that_are_none(embedded_pipeline: Pipeline) -> None:
 
 
 ZONES = {
-    # Days on which clocks change: the second zone's by half an hour, those of the next three at midnight.
+    # Clocks change on these days: in the second zone by half an hour, in the next three zones at midnight.
     "Europe/Berlin": ("2026-03-29", "2026-10-25"),
     "Australia/Lord_Howe": ("2026-04-05", "2026-10-04"),
     "Africa/Cairo": ("2026-04-24", "2026-10-30"),
@@ -297,7 +297,7 @@ def test_days_begin_at_local_midnight(embedded_pipeline: Pipeline) -> None:
     pipeline.run("produce", "--rate", "max", "--count", "1")
     pipeline.run("consume", "--until-caught-up")
     days = ", ".join(day for pair in ZONES.values() for day in pair)
-    # As if nothing had been stored: a table that has lost its rows is refused.
+    # The counters are reset, because a table that has lost its rows is refused.
     pipeline.execute("DELETE FROM orders; UPDATE kafka_offsets SET consumed = 0, stored = 0")
     pipeline.execute(
         "INSERT INTO orders (order_id, timestamp) "
@@ -334,10 +334,10 @@ def test_days_begin_at_local_midnight(embedded_pipeline: Pipeline) -> None:
                 hours = dict(pipeline.query(sql.format(hour), *asked))
                 week = answer["hour_of_week"]["count"].tolist()
                 assert week == [hours.get(number, 0) for number in range(168)], (name, change)
-                # In hours and less, every bucket has the full width.
+                # Buckets of an hour or less all have the full width.
                 half = engine.query(by={"time": []}, tz=zone, width=timedelta(minutes=30), start=start, end=end)["time"]
                 assert set((half["end"] - half["key"]).tolist()) == {timedelta(minutes=30)}
-                # In three hours, one bucket is longer or shorter.
+                # Among buckets of three hours, one is longer or shorter.
                 wide = engine.query(by={"time": []}, tz=zone, width=timedelta(hours=3), start=start, end=end)["time"]
                 begins = [at.replace(tzinfo=timezone.utc).astimezone(zone) for at in wide["key"].tolist()]
                 assert all((at.hour % 3, at.minute) == (0, 0) or at.date() == change.date() for at in begins)
@@ -377,7 +377,7 @@ def test_a_range_moves_on_over_a_change(embedded_pipeline: Pipeline, minutes: in
             time.sleep(0.2)
 
 
-def test_questions_in_other_words(filled: Pipeline) -> None:
+def test_equivalent_queries_have_equal_answers(filled: Pipeline) -> None:
     with ccstream.KpiEngine.from_database(filled.database_url) as engine:
         assert engine.refresh()
         questions: list[list[Any]] = [
@@ -409,9 +409,9 @@ def test_questions_in_other_words(filled: Pipeline) -> None:
         totals = [engine.query(start=start, end=end).totals for start, end in ranges]
         assert totals == [totals[0]] * len(totals)
         assert 0 < totals[0]["count"] < 2000
-        with pytest.raises(TypeError, match=r"^start: a datetime or"):
+        with pytest.raises(TypeError, match=r"^start: pass a datetime or"):
             engine.query(start="2026-01-01", end=last)  # type: ignore[arg-type]
-        with pytest.raises(TypeError, match=r"^tz: a datetime\.tzinfo"):
+        with pytest.raises(TypeError, match=r"^tz: pass a datetime\.tzinfo"):
             engine.query(tz="Europe/Berlin")  # type: ignore[arg-type]
 
 
@@ -430,12 +430,14 @@ def test_questions_in_other_words(filled: Pipeline) -> None:
         ({"by": {"amount": ["p95"]}}, "^by: "),
     ],
 )
-def test_what_cannot_be_asked(engine: ccstream.KpiEngine, question: dict[str, Any], message: str) -> None:
+def test_a_query_that_is_not_valid_is_refused(
+    engine: ccstream.KpiEngine, question: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ccstream.ConfigError, match=message):
         engine.query(**question)
 
 
-def test_columns_of_ones_own() -> None:
+def test_aggregating_your_own_columns() -> None:
     generator = np.random.default_rng(7)
     by, value = generator.integers(0, 50, 10_000), generator.normal(size=10_000)
     value[::17] = np.nan

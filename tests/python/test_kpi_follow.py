@@ -1,4 +1,4 @@
-"""How the engine follows the table: every commit, whatever happens to rows, server and file meanwhile."""
+"""Tests that the engine follows every commit, whatever happens to rows, server and file meanwhile."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_it_follows_every_commit(embedded_pipeline: Pipeline, engine: ccstream.K
         pipeline.run("produce", "--rate", "max", "--count", str(count), "--quiet")
         sent += count
         while pipeline.count() < sent:
-            # In the midst of commits: whatever it shows was true at one moment.
+            # Commits happen meanwhile. The figures must have been true at one moment.
             engine.refresh()
             status = engine.status
             assert engine.query().totals["count"] == sum(one.stored for one in status.partitions) == status.rows
@@ -146,7 +146,7 @@ def test_more_names_than_there_is_room_for(embedded_pipeline: Pipeline, tmp_path
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     pipeline.run("consume", "--until-caught-up")
-    # Every tenth row is of a known merchant; every other has a merchant and a card of which there is no second row.
+    # Every tenth row has a frequent merchant. Each of the others has a merchant and a card that occur only once.
     pipeline.execute(
         "INSERT INTO orders (order_id, timestamp, value, merchant, card_token) SELECT 'o' || n, '2026-01-01', 1, "
         "CASE WHEN n % 10 = 0 THEN 'known' ELSE lpad(n::text, 96, 'm') END, lpad(n::text, 56, 'c') "
@@ -201,7 +201,7 @@ def test_commits_are_seen_whole_whatever_their_order(embedded_pipeline: Pipeline
             while time.monotonic() < until:
                 counts.append(engine.query().totals["count"])
 
-        # Both write; the one whose rows lie further back commits last.
+        # Two sessions write. The one whose rows are on earlier pages commits last.
         early.execute(copy, ["early"])
         late.execute(copy, ["late"])
         watch(0.3)
@@ -242,13 +242,13 @@ def test_rows_that_come_to_lie_in_old_pages(embedded_pipeline: Pipeline) -> None
     with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
         assert engine.refresh()
         there = engine.query().totals["count"]
-        # Statistics come a little later.
+        # PostgreSQL's statistics are updated with a delay.
         wait_until("the first reading is counted", lambda: engine.refresh() and read() >= there)
         began = read()
         store("first", 1)
         assert engine.refresh()
         assert engine.query().totals["count"] == there + 1
-        # Nobody knew where: all of it was searched.
+        # The engine does not know which pages have changed, so it has searched the whole table.
         wait_until("it is counted", lambda: engine.refresh() and read() - began > there)
         began = read()
         for number in range(100):
@@ -297,7 +297,7 @@ def test_a_server_that_lost_its_last_commits(
         assert engine.status.reload == "the server had lost its last commits"
 
 
-def test_statistics_that_begin_anew(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
+def test_statistics_that_are_reset(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:
     pipeline = embedded_pipeline
     as_superuser(pipeline.database_url, "GRANT EXECUTE ON FUNCTION pg_stat_reset() TO PUBLIC")
     pipeline.run("produce", "--rate", "max", "--count", "1000")
@@ -320,7 +320,7 @@ def test_rights_and_rows_of_its_own(embedded_pipeline: Pipeline, tmp_path: Path)
     with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
         assert engine.refresh()
         assert engine.status.role == "ccstream_reader"
-    # A file that others may write is not believed; a table that the role may not read is read as the user.
+    # The engine ignores a file that others may write. It reads a table that the role may not read as the user.
     file.chmod(0o622)
     pipeline.execute("REVOKE SELECT ON orders FROM ccstream_reader")
     with ccstream.KpiEngine.from_database(pipeline.database_url, file=file) as engine:
@@ -328,13 +328,13 @@ def test_rights_and_rows_of_its_own(embedded_pipeline: Pipeline, tmp_path: Path)
         assert (engine.status.role, engine.status.rows_from_file) == (None, 0)
     assert file.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in tmp_path.iterdir()] == ["columns"]
-    # Figures go on without what is beside them, and the trouble is named.
+    # The figures are still updated without the other tables, and the status names the trouble.
     with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
         assert engine.refresh()
         pipeline.execute("DROP TABLE latency_minute; INSERT INTO orders (order_id) VALUES ('another')")
         pipeline.execute("UPDATE orders SET value = 1 WHERE order_id = 'another'")
         wait_until("it follows", lambda: engine.query().totals["count"] == 101)
-        wait_until("it is said", lambda: "latency_minute" in (engine.status.trouble or ""))
+        wait_until("it is reported", lambda: "latency_minute" in (engine.status.trouble or ""))
 
 
 def test_a_refresh_that_cannot_reach_the_database_raises() -> None:

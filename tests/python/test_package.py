@@ -1,4 +1,4 @@
-"""The wheel, the compose file, and what the repository must keep true."""
+"""Tests the package's imports, the compose file, and the build tools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_import_needs_no_heavy_module() -> None:
 
 
 def test_python_code_imports_without_the_extension() -> None:
-    # Where it cannot be loaded at all: None in sys.modules makes its import fail. The page draws when it is imported.
+    # None in sys.modules makes the import of the extension fail. The page is left out, because importing it draws it.
     code = (
         "import importlib, pkgutil, sys; sys.modules['ccstream._ccstream'] = None\n"
         "import ccstream\n"
@@ -52,10 +52,10 @@ def test_python_code_imports_without_the_extension() -> None:
 
 
 def test_librdkafka_is_built_once() -> None:
-    # The release build has other options, and so one more.
+    # The release build has other options, so it has a separate librdkafka.
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     builds = [path for path in target.glob("*/build/rdkafka-sys-*/output") if path.parents[2].name != "release"]
-    assert len(builds) == 1, f"after an update of it, `cargo clean -p rdkafka-sys`: {builds}"
+    assert len(builds) == 1, f"several builds; after an update run `cargo clean -p rdkafka-sys`: {builds}"
 
 
 def test_every_public_name_is_there() -> None:
@@ -93,7 +93,7 @@ def test_the_compose_file_is_sound_and_has_the_defaults_ports() -> None:
 
 
 def read_compose_file(variables: dict[str, str]) -> Any:  # noqa: ANN401
-    """The file as docker-compose understands it, with variables of ``.env``."""
+    """Returns the compose file as docker-compose reads it, with variables of ``.env``."""
     if shutil.which("docker-compose") is None:
         leave_out("compose", "there is no docker-compose to read the file")
     environment = {"PATH": os.environ["PATH"], **variables}
@@ -103,7 +103,7 @@ def read_compose_file(variables: dict[str, str]) -> Any:  # noqa: ANN401
 
 @pytest.mark.services
 def test_the_compose_files_database_has_no_superuser_with_a_password() -> None:
-    # As the image does: a server on its socket alone, whose superuser has a password, runs what is mounted.
+    # The image starts a server on its socket only, gives the superuser a password, and runs the mounted script.
     [script] = [
         ROOT / source
         for source, target, mode in (volume.split(":") for volume in compose_postgres()["volumes"] if ":ro" in volume)
@@ -155,12 +155,12 @@ def test_the_compose_files_database_has_no_superuser_with_a_password() -> None:
 
 
 def compose_postgres() -> Any:  # noqa: ANN401
-    """The service of the compose file."""
+    """Returns the service ``postgres`` of the compose file."""
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["postgres"]
 
 
 def answers(where: str) -> bool:
-    """Whether a server lets one in."""
+    """Returns whether a server accepts a connection."""
     with contextlib.suppress(psycopg.OperationalError), psycopg.connect(where):
         return True
     return False

@@ -1,4 +1,4 @@
-"""A pooler before PostgreSQL: whatever reads leaves its sessions as they were, whatever writes refuses it."""
+"""Tests a pooler in front of PostgreSQL: reading commands leave its sessions unchanged, writing ones refuse it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ with ccstream.KpiEngine.from_database() as engine:
     import time
     time.sleep({seconds})
 """
-"""What the page does to the database, without a browser."""
+"""A script that queries the database as the page does, without a browser."""
 
 
 @pytest.fixture
 def filled(embedded_pipeline: Pipeline) -> Pipeline:
-    """A pipeline with rows and a rejected message."""
+    """Returns a pipeline with rows and a rejected message."""
     if missing := missing_pgbouncer():
         leave_out("pooler", f"a pooler needs {missing}")
     pipeline = embedded_pipeline
@@ -68,7 +68,7 @@ def start(pipeline: Pipeline, url: str, arguments: tuple[str, ...], seconds: flo
 
 
 def state(url: str) -> dict[str, Any]:
-    """All that a session keeps from one transaction to the next."""
+    """Returns the state that a session keeps from one transaction to the next."""
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as session:
         own = "pid = pg_backend_pid() AND locktype <> 'virtualxid' AND relation IS DISTINCT FROM 'pg_locks'::regclass"
         return {
@@ -86,7 +86,7 @@ def state(url: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def traffic(url: str) -> Iterator[None]:
-    """Other clients of the pool, which ask now and then."""
+    """Runs other clients of the pool inside the ``with`` block, which send a query now and then."""
     ended = threading.Event()
 
     def ask(number: int) -> None:
@@ -107,17 +107,17 @@ def traffic(url: str) -> Iterator[None]:
 
 
 def test_whatever_reads_leaves_a_pooled_session_as_it_was(filled: Pipeline, chance: random.Random) -> None:
-    # Of one session, so that everybody has the same.
+    # The pool has one session, so that all clients share it.
     with pooled(filled.database_url, "transaction", 1) as url:
         before = state(url)
         for arguments in READERS:
             reader = start(filled, url, arguments)
             output = reader.communicate(timeout=60)[0]
-            # The doctor's verdict on such a pool is the consumer's: not its own session.
+            # The doctor and the consumer both refuse a session that they share.
             assert reader.returncode == (1 if arguments == ("doctor",) else 0), output
             assert arguments != ("page",) or "rows 2000" in output
             after = state(url)
-            # The page may end within a transaction; the pooler then ends the session.
+            # The page may be killed within a transaction; the pooler then ends the session.
             before["backend"] = after["backend"] if arguments == ("page",) else before["backend"]
             assert after == before, arguments
             for _ in range(3):
@@ -125,7 +125,7 @@ def test_whatever_reads_leaves_a_pooled_session_as_it_was(filled: Pipeline, chan
                 time.sleep(chance.uniform(0.1, 1.0))
                 killed.kill()
                 killed.communicate()
-                # Of one that was killed within a transaction the pooler has ended the session, and this is another.
+                # If the command was killed within a transaction, the pooler has ended the session and opened another.
                 now = state(url)
                 assert {**now, "backend": None} == {**before, "backend": None}, arguments
                 before = now

@@ -1,6 +1,6 @@
-"""The release as users get it: the wheel in a separate venv, without Rust, and the sdist's list of files.
+"""Tests the release as users get it: the wheel in a separate venv without Rust, and the sdist's list of files.
 
-``make wheel-test`` builds both into the folder that ``CCSTREAM_DIST`` names: the wheel from the sdist, unpacked in an
+``make wheel-test`` builds both into the folder ``CCSTREAM_DIST``. It builds the wheel from the sdist, unpacked in an
 empty folder.
 """
 
@@ -27,9 +27,9 @@ pytestmark = [pytest.mark.release, pytest.mark.timeout(600)]
 MOST_BYTES = 15_000_000
 ROWS = 100_000
 INSIDE = ("src/", "crates/", "python/ccstream/", "third-party/")
-"""Where an sdist's files are."""
+"""The folders of an sdist."""
 BESIDE = {"PKG-INFO", "Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md", "LICENSE"}
-"""What else it has."""
+"""The files of an sdist outside these folders."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def wheel(dist: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a venv that has the wheel alone, with what the embedded services need."""
+    """Returns the programs of a venv that has only the wheel and the packages of the embedded services."""
     venv = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
@@ -54,7 +54,7 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*command: str | Path, status: int = 0, environment: Mapping[str, str] | None = None) -> str:
-    """What a command prints, in an environment without Rust, and without this checkout."""
+    """Runs a command without Rust and without this checkout, and returns its output."""
     words = [str(word) for word in command]
     names = {"PATH": "/usr/bin:/bin", "HOME": "/", **(environment or {})}
     done = subprocess.run(words, capture_output=True, check=False, cwd="/", env=names, text=True)
@@ -84,7 +84,7 @@ def test_the_wheel_says_what_of_others_is_in_it(wheel: Path) -> None:
         ]
     for name in ("librdkafka", "openssl", "zlib", "zstd", "lz4", "tokio-postgres", "pyo3"):
         assert name in components
-        # Licences write names as they like: "LZ4 Library".
+        # Licences spell names differently, such as "LZ4 Library".
         assert f"{name} " in text.lower()
 
 

@@ -1,4 +1,4 @@
-"""Replaying a file: every row becomes a message, what is wrong is explained, a second time adds nothing."""
+"""Tests replaying a file: every row becomes a message, bad rows are explained, and a second replay adds nothing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_file_is_replayed_whole(embedded_pipeline: Pipeline, tmp_path: Path) -
         ("2014-03-06 00:00:00", "harbor fuel", "98.33", "GBP", "office", "************5353"),
         ("2014-03-27 00:00:00", "northgate, home delivery", "-10.54", "GBP", "office", "************9410"),
     ]
-    # The plain file has the same rows, and so the same ids.
+    # The uncompressed file has the same rows, so its events have the same ids.
     plain = tmp_path / "cards.csv"
     plain.write_text(ROWS)
     pipeline.run("produce", "--replay", str(plain), *FLAGS)
@@ -83,7 +83,7 @@ CARDS = """\
 1,2026-01-05 00:01:02,630423337322,fraud_Heller,107.23
 2,2026-01-05 00:02:00,4532 0151 1283 0366,fraud_Heller,1
 """
-"""The shape of a training file that is widely used: its column ``cc_num`` has whole card numbers."""
+"""A file in the format of a widely used training set, whose column ``cc_num`` has full card numbers."""
 CARD_FLAGS = ("--map", "timestamp=trans_date_trans_time", "--map", "amount=amt", "--map", "card_token=cc_num")
 NUMBERS = ("4532015112830366", "4532 0151 1283 0366", "630423337322")
 
@@ -92,7 +92,7 @@ def test_a_file_with_card_numbers_is_not_sent(embedded_pipeline: Pipeline, tmp_p
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     file = tmp_path / "cards.csv"
-    # Not the first row has one: those before it are not sent either.
+    # Only a later row has a card number. The rows before it are not sent either.
     file.write_text(CARDS.replace("4532015112830366", "token", 1))
     output = pipeline.run("produce", "--replay", str(file), *CARD_FLAGS, "--rate", "max", status=2)
     assert f"{file}: row 2: " in output
@@ -101,7 +101,7 @@ def test_a_file_with_card_numbers_is_not_sent(embedded_pipeline: Pipeline, tmp_p
     assert pipeline.catch_up().counted() == (0, 0, 0, 0)
 
 
-def test_tokens_stand_in_the_place_of_card_numbers(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+def test_tokens_replace_card_numbers(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline = embedded_pipeline
     file, key = tmp_path / "cards.csv", tmp_path / "key"
     file.write_text(CARDS)
@@ -117,7 +117,7 @@ def test_tokens_stand_in_the_place_of_card_numbers(embedded_pipeline: Pipeline, 
     sent = [part for message in messages for part in (message.key() or b"", message.value() or b"")]
     assert not any(number.encode() in part for part in sent for number in NUMBERS)
     assert sent.count(one[0].encode()) == 2
-    # The key decides.
+    # Another key gives other tokens.
     key.write_bytes(b"another key of sixteen")
     pipeline.execute("DELETE FROM orders")
     pipeline.run(*command, "--tokenize", "card_token", "--token-key-file", str(key))

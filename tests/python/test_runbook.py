@@ -1,4 +1,4 @@
-"""The runbook's own commands and lines, and what the commands say when something is wrong."""
+"""Tests the runbook's commands and lines, and the messages of the commands when something is wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def checked(output: str) -> dict[str, str]:
-    """The line of each of the doctor's checks, by its name."""
+    """Returns the line of each of the doctor's checks, by the check's name."""
     return {name: line for line, name in re.findall(r"^([✓✗] (\w+): .*)$", output, re.MULTILINE)}
 
 
@@ -81,7 +81,7 @@ def test_the_same_seed_and_start_time_send_the_same_bytes(embedded_pipeline: Pip
     assert '"timestamp":"2026-01-01T00:00:00.000000Z"' in payloads[0][0]
 
 
-def test_no_broker_and_no_database_are_said_plainly(embedded_pipeline: Pipeline) -> None:
+def test_a_missing_broker_or_database_is_named(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     nobody = f"localhost:{free_port()}"
     output = pipeline.run("produce", "--count", "1", "--bootstrap-servers", nobody, status=3)
@@ -134,9 +134,9 @@ def test_another_kind_of_database_is_named(embedded_pipeline: Pipeline) -> None:
     assert "Traceback" not in output
 
 
-def test_doctor_says_what_to_mend(embedded_pipeline: Pipeline) -> None:
+def test_doctor_says_what_to_fix(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
-    # A fresh install: what the producer and the consumer will make is nothing to mend.
+    # On a fresh install, missing objects that the producer and the consumer will create are no problem.
     output = pipeline.run("doctor")
     assert {line[0] for line in checked(output).values()} == {"✓"}
     assert "does not exist yet; the producer creates it" in output
@@ -172,7 +172,7 @@ def test_doctor_names_missing_privileges(embedded_pipeline: Pipeline) -> None:
         pipeline.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_verify_finds_what_was_tampered_with(embedded_pipeline: Pipeline) -> None:
+def test_verify_finds_changed_rows_and_counters(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.run("produce", "--count", "500", "--rate", "max")
     pipeline.send([b"[]"])
@@ -207,7 +207,7 @@ def test_verify_finds_what_was_tampered_with(embedded_pipeline: Pipeline) -> Non
         pipeline.verify()
 
 
-def test_progress_where_output_is_no_terminal(embedded_pipeline: Pipeline) -> None:
+def test_progress_without_a_terminal(embedded_pipeline: Pipeline) -> None:
     producer = embedded_pipeline.spawn("producer.py", "--rate", "100")
     line = wait_for_line(producer, "events/s")[-1]
     assert re.fullmatch(r"\[Producer\] [\d,]+ sent, [\d,]+ acknowledged, 0 failed, \d+ events/s", line)

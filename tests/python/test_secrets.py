@@ -1,4 +1,4 @@
-"""Passwords: where they may come from, and that none shows on a command line, in an error or in a log."""
+"""Tests the sources of passwords, and that no command line, error or log shows one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SOURCES: dict[str, Callable[[str, Path], dict[str, str]]] = {
         "DATABASE_URL_FILE": write(tmp / "url", url.replace("kafka_user@", f"kafka_user:{PASSWORD}@") + "\n", 0o444)
     },
 }
-"""What leads to the password, made from a URL without one."""
+"""For each source of a password, a function that sets it up for a URL without one."""
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -56,7 +56,7 @@ def test_a_password_is_found_where_postgres_users_have_it(
     [check] = [one for one in ccstream.diagnose() if one.name == "database"]
     assert check.ok, check
     assert PASSWORD not in check.found
-    # Python's own parts read the same.
+    # The parts written in Python find the same URL.
     assert settings.database_url().startswith("postgresql://kafka_user")
 
 
@@ -83,7 +83,7 @@ def test_options_of_librdkafka_come_from_variables_and_a_private_file(
     file = write(tmp_path / "options", "# TLS\nlinger.ms=secret\n")
     with pytest.raises(ccstream.ConfigError, match=r"^librdkafka_options: linger\.ms"):
         ccstream.Producer(librdkafka_options_file=file)
-    # A variable beats the file, and an argument both.
+    # A variable overrides the file, and an argument overrides both.
     monkeypatch.setenv("CCSTREAM_KAFKA_LINGER_MS", "soon")
     with pytest.raises(ccstream.ConfigError, match=r"^librdkafka_options: linger\.ms"):
         ccstream.Producer()
@@ -111,7 +111,7 @@ def test_verbose_lines_have_no_password_and_no_message(embedded_pipeline: Pipeli
     consumer = pipeline.catch_up("-v", environment=environment)
     assert consumer.counted() == (3, 1, 1, 1)
     output = consumer.output()
-    # It is verbose.
+    # The output is verbose, so it would show a secret.
     assert "DEBUG" in output
     for secret in (PASSWORD, "hunter2", "marker-of-a-message"):
         assert secret not in output

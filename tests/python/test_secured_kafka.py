@@ -1,4 +1,4 @@
-"""Kafka's TLS and logins, against Apache Kafka: what is let in works, and what is not says why."""
+"""Tests TLS and logins with Apache Kafka: accepted clients work, and refused ones report the cause."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOGINS = ("apache-plain", "apache-scram", "apache-mtls")
-"""Begins as tests on Apache Kafka do, for the scheduler."""
+"""The kinds of login. The scheduler recognises tests on Apache Kafka by the beginning of these ids."""
 REFUSALS = {
     "apache-wrong-password": ("apache-plain", {"sasl.password": "wrong"}, "Authentication failed"),
     "apache-wrong-scram-password": ("apache-scram", {"sasl.password": "wrong"}, "SCRAM-SHA-512"),
@@ -36,12 +36,12 @@ REFUSALS = {
     ),
 }
 START_LIMIT = 10.0
-"""Seconds after which a broker that refuses ends the consumer."""
+"""The time after which a consumer ends if the broker refuses it, in seconds."""
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where certificates are."""
+    """Returns the folder of the certificates."""
     if missing := ", ".join(filter(None, (missing_tools(), missing_openssl()))):
         leave_out("kafka", f"Apache Kafka with TLS needs {missing}")
     return tmp_path_factory.mktemp("kafka-tls")
@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def secured(folder: Path) -> Iterator[SecuredKafka]:
-    """Apache Kafka with TLS and logins."""
+    """Runs Apache Kafka with TLS and logins."""
     authority = Authority(folder)
     Authority(folder, "wrong")
     authority.sign("client", USER, usage="clientAuth")
@@ -58,7 +58,7 @@ def secured(folder: Path) -> Iterator[SecuredKafka]:
 
 
 def options(login: str, folder: Path) -> dict[str, str]:
-    """What a way to log in needs of librdkafka's options."""
+    """Returns librdkafka's options for a kind of login."""
     secured = {"ssl.ca.location": str(folder / "authority.crt")}
     if login == "apache-mtls":
         client = {"ssl.certificate.location": f"{folder}/client.crt", "ssl.key.location": f"{folder}/client.key"}
@@ -70,7 +70,7 @@ def options(login: str, folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def pipeline_at(kafka: SecuredKafka, database: str, login: str, given: dict[str, str]) -> Iterator[Pipeline]:
-    """A pipeline that logs in so, by environment variables."""
+    """Yields a pipeline whose environment variables have options of librdkafka."""
     variables = {f"CCSTREAM_KAFKA_{name.upper().replace('.', '_')}": value for name, value in given.items() if value}
     address = kafka.at("SSL" if login == "apache-mtls" else "SASL_SSL")
     with pytest.MonkeyPatch.context() as patch, make_pipeline(address, database) as pipeline:
@@ -82,7 +82,7 @@ def pipeline_at(kafka: SecuredKafka, database: str, login: str, given: dict[str,
 
 
 @pytest.mark.parametrize("login", LOGINS)
-def test_whoever_may_log_in_produces_and_consumes(
+def test_an_accepted_client_produces_and_consumes(
     secured: SecuredKafka, folder: Path, database: str, login: str
 ) -> None:
     given = options(login, folder)
@@ -93,7 +93,7 @@ def test_whoever_may_log_in_produces_and_consumes(
         pipeline.verify()
         assert "✓ broker" in pipeline.run("doctor")
         broker, topic = pipeline.broker, pipeline.topic
-    # A file of the same options, as the page's watch reads it.
+    # The page's broker watch reads a file of the same options.
     path = folder / f"{topic}.properties"
     path.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
     path.chmod(0o600)
@@ -105,7 +105,9 @@ def test_whoever_may_log_in_produces_and_consumes(
 
 
 @pytest.mark.parametrize("refusal", list(REFUSALS))
-def test_whoever_may_not_is_told_why_and_ends(secured: SecuredKafka, folder: Path, database: str, refusal: str) -> None:
+def test_a_refused_consumer_reports_the_cause_and_ends(
+    secured: SecuredKafka, folder: Path, database: str, refusal: str
+) -> None:
     login, wrong, cause = REFUSALS[refusal]
     wrong = {name: str(folder / value) if value.endswith(".crt") else value for name, value in wrong.items()}
     with pipeline_at(secured, database, login, {**options(login, folder), **wrong}) as pipeline:
@@ -129,9 +131,9 @@ def test_once_it_has_consumed_it_goes_on_trying(secured: SecuredKafka, folder: P
         consumer = pipeline.consume()
         wait_until("rows arrive", lambda: pipeline.count() == 100)
         secured.let_in("another password")
-        told = consumer.wait_for_event("waiting", kind="kafka_refused")
-        assert "Authentication failed" in told["reason"]
-        # Longer than at the start.
+        waiting = consumer.wait_for_event("waiting", kind="kafka_refused")
+        assert "Authentication failed" in waiting["reason"]
+        # The outage is longer than the limit at the start.
         time.sleep(START_LIMIT + 2)
         assert consumer.process.poll() is None
         secured.let_in(PASSWORD)

@@ -1,4 +1,4 @@
-"""Who can reach the page: this machine alone, wherever it is started from."""
+"""Tests that only this machine can reach the page, from whatever folder it is started."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_page_listens_on_this_machine_alone(name: str, tmp_path: Path) -> No
     command = [part.format(port=port) for part in COMMANDS[name]]
     child = subprocess.Popen(
         [sys.executable, "-m", *command],
-        # Neither the project's settings of Streamlit nor the user's are there.
+        # Neither the project's nor the user's Streamlit settings are in this folder.
         cwd=tmp_path,
         env={**os.environ, "HOME": str(tmp_path)},
         stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Settings as flags and variables, without the extension: every declared one has a flag that reads its kind."""
+"""Tests settings as flags and variables without the extension: each has a flag that reads its kind of value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "pairs": ("name=a=b", [("name", "a=b")]),
     "span": ("12.5", None),
 }
-"""For each kind what is written, and what is read; a length of time by its unit."""
+"""For each kind of setting, an example of a text and the value that it is read as. Durations depend on the unit."""
 COMMANDS = {"consumer": flags.add_consume, "producer": flags.add_produce}
 
 
@@ -32,7 +32,7 @@ def parse(part: str, *arguments: str) -> dict[str, Any]:
 
 
 def example(setting: Setting) -> tuple[list[str], Any]:
-    """The flag of a setting with a value, and what it is read as."""
+    """Returns the flag of a setting with an example, and the value that it is read as."""
     if setting.kind == "switch":
         return [setting.flag], not setting.default
     if setting.kind == "choice":
@@ -76,7 +76,7 @@ def test_what_a_flag_cannot_read_is_an_error_that_names_it(part: str, flag: str,
         parse(part, f"{flag}={text}")
 
 
-def test_a_variable_beats_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_overrides_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = {setting.variable for part in SETTINGS.values() for setting in part if setting.variable}
     assert variables == {
         "KAFKA_BOOTSTRAP_SERVERS",

@@ -1,4 +1,4 @@
-"""What a terminal sees: a pseudo-terminal of 80 columns, with and without colours; and what programs see instead."""
+"""Tests output on a pseudo-terminal of 80 columns, with and without colours, and the JSON for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLOUR = re.compile(r"\x1b\[\d+m")
 
 
 def on_terminal(pipeline: Pipeline, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    """What a command prints on a terminal of 80 columns."""
+    """Returns the output of a command on a terminal of 80 columns."""
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     inherited = {name: value for name, value in pipeline.environment.items() if name not in {"COLUMNS", "NO_COLOR"}}
@@ -42,7 +42,7 @@ def on_terminal(pipeline: Pipeline, *arguments: str, environment: dict[str, str]
         try:
             piece = os.read(primary, 65536)
         except OSError:
-            # The other side is closed.
+            # The command has closed its side of the terminal.
             break
         if not piece:
             break
@@ -53,7 +53,7 @@ def on_terminal(pipeline: Pipeline, *arguments: str, environment: dict[str, str]
 
 
 def read_json(pipeline: Pipeline, *arguments: str, status: int = 0) -> dict[str, Any]:
-    """The one document that a command prints."""
+    """Runs a command with ``--json`` and returns its document."""
     done = subprocess.run(
         [sys.executable, "-m", "ccstream", *arguments, "--json"],
         env=pipeline.environment,
@@ -70,7 +70,7 @@ def test_no_line_is_wider_than_the_terminal(embedded_pipeline: Pipeline) -> None
     pipeline = embedded_pipeline
     pipeline.create_topic(3)
     pipeline.run("produce", "--rate", "max", "--count", "250000", "--quiet")
-    # Many batches, so that the progress line is overwritten.
+    # Many batches are needed, so that the progress line is overwritten.
     output = on_terminal(pipeline, "consume", "--until-caught-up", "--batch-rows", "20000")
     assert "\r" in output.replace("\r\n", "\n")
     for line in COLOUR.sub("", output).replace("\r\n", "\n").replace("\r", "\n").splitlines():
@@ -80,7 +80,7 @@ def test_no_line_is_wider_than_the_terminal(embedded_pipeline: Pipeline) -> None
     table = [line for line in output.splitlines() if re.match(r"\s*(part|\d+)\s", line)]
     assert len(table) == 4, output
     assert all(len(line) <= COLUMNS for line in table), table
-    # Numbers for which the table is too wide.
+    # With these numbers, the table is wider than the terminal.
     pipeline.execute("UPDATE kafka_offsets SET missing = 123456789012345, next_offset = 123456789012345")
     output = COLOUR.sub("", on_terminal(pipeline, "verify", "--counters-only"))
     assert "partition 0, next offset 123,456,789,012,345" in output
@@ -88,7 +88,7 @@ def test_no_line_is_wider_than_the_terminal(embedded_pipeline: Pipeline) -> None
     assert all(len(line) <= COLUMNS for line in account), account
 
 
-def test_marks_are_coloured_on_a_terminal_alone(embedded_pipeline: Pipeline) -> None:
+def test_marks_are_coloured_only_on_a_terminal(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.run("produce", "--rate", "max", "--count", "100", "--quiet")
     arguments = ("consume", "--until-caught-up")
@@ -163,7 +163,7 @@ def test_a_flag_given_twice_is_refused(embedded_pipeline: Pipeline) -> None:
         assert "given twice" in pipeline.run(*arguments, status=2)
 
 
-def test_without_postgresql_every_command_says_what_to_do(embedded_pipeline: Pipeline) -> None:
+def test_without_postgresql_each_command_says_what_to_do(embedded_pipeline: Pipeline) -> None:
     nobody = f"postgresql://a:secret@localhost:{free_port()}/b"
     for arguments in (("verify",), ("rejected",), ("rejected", "--show")):
         output = embedded_pipeline.run(*arguments, "--database-url", nobody, status=4)
@@ -175,7 +175,7 @@ def test_without_postgresql_every_command_says_what_to_do(embedded_pipeline: Pip
 def test_addresses_may_come_with_quotes_and_blanks(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
-    # As they come out of secrets, .env files and the clipboard.
+    # Secrets, .env files and the clipboard add such quotes and blanks.
     for servers, url in (
         (f'"{pipeline.broker}"', f" {pipeline.database_url} "),
         (f"'{pipeline.broker}'\n", f'"{pipeline.database_url}"\n'),

@@ -1,4 +1,4 @@
-"""Moments and time zones, from what people have to what the engine takes."""
+"""Tests the conversion of moments and time zones for the engine."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_a_moment(moment: Any) -> None:  # noqa: ANN401
     assert times.micros("start", moment) == MICROS
 
 
-def test_what_is_no_moment() -> None:
+def test_a_moment_that_is_not_valid_is_refused() -> None:
     assert times.micros("start", datetime(1, 1, 1, tzinfo=timezone.utc)) < times.micros("start", datetime.max)  # noqa: DTZ901
-    with pytest.raises(TypeError, match=r"^end: a datetime .* not str"):
+    with pytest.raises(TypeError, match=r"^end: pass a datetime .* not str"):
         times.micros("end", "2026-03-29")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^end: NaT"):
         times.micros("end", pd.NaT)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def test_offsets_are_the_zones(chance: random.Random) -> None:
             assert timedelta(seconds=found) == expected, (name, at)
 
 
-def test_zones_of_ones_own() -> None:
+def test_zones_that_are_not_of_zoneinfo() -> None:
     zone = Shifted(75, NOON, NOON + timedelta(days=3, seconds=1))
     first, changes = times.offsets(zone)
     assert (first, changes) == (0, [(MICROS, 4500), (MICROS + 259_201_000_000, 0)])

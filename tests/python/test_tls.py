@@ -1,4 +1,4 @@
-"""TLS to PostgreSQL: every mode, with every kind of root certificates and of server, beside libpq itself."""
+"""Compares TLS to PostgreSQL with libpq, for every mode, kind of root certificates and kind of server."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 ROOTS = ("none", "right", "wrong", "by default", "missing", "system")
 SERVERS = ("right", "other name", "expired", "self-signed")
 DIFFERENCE = "†"
-"""The mark of a cell in which ccstream is stricter than libpq on purpose."""
+"""The mark of a table cell in which ccstream is deliberately stricter than libpq."""
 PLAIN = "no TLS"
 ERROR = "error"
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The authority that server and clients trust."""
+    """Returns the authority that the server and the clients trust."""
     if missing := ", ".join(filter(None, (missing_openssl(), missing_postgres()))):
         leave_out("tls", f"TLS to PostgreSQL needs {missing}")
     return Authority(tmp_path_factory.mktemp("tls"))
@@ -39,7 +39,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def server(authority: Authority) -> Iterator[DebianPostgres]:
-    """A server with TLS."""
+    """Runs a server with TLS."""
     started = DebianPostgres(authority.certificate)
     yield started
     started.remove()
@@ -47,7 +47,7 @@ def server(authority: Authority) -> Iterator[DebianPostgres]:
 
 @pytest.fixture(scope="module")
 def kinds(authority: Authority) -> dict[str, tuple[Path, Path]]:
-    """A certificate and its key for each kind of server."""
+    """Returns a certificate and its key for each kind of server."""
     return {
         "right": authority.sign("right", "localhost"),
         "other name": authority.sign("other", "elsewhere.example"),
@@ -58,14 +58,14 @@ def kinds(authority: Authority) -> dict[str, tuple[Path, Path]]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home folder without certificates."""
+    """Returns a home folder without certificates."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".postgresql").mkdir()
     return tmp_path / ".postgresql"
 
 
 def connects(server: DebianPostgres, url: str, name: str) -> tuple[str, str]:
-    """How ccstream's and libpq's connections come: ``tls``, ``plain``, or empty where they do not."""
+    """Returns how ccstream and libpq connect: ``tls``, ``plain``, or empty if they do not."""
     ours, theirs = (f"{url}{'&' if '?' in url else '?'}application_name={who}-{name}" for who in ("ours", "theirs"))
     try:
         assert ping(ours) == bool(server.has_seen(f"ours-{name}"))
@@ -79,7 +79,7 @@ def connects(server: DebianPostgres, url: str, name: str) -> tuple[str, str]:
 
 
 def documented() -> dict[tuple[str, str], tuple[dict[str, str], bool]]:
-    """By mode and roots, how a connection to each kind of server comes, and whether that is not as libpq has it."""
+    """Reads the documented table: for each mode and roots, the connection to each server, and whether libpq differs."""
     text = DOCS.read_text().split("| sslmode |")[1].split("\n\n")[0]
     found = {}
     for line in text.splitlines()[2:]:
@@ -129,9 +129,9 @@ def test_every_mode_and_every_server_is_as_libpq_has_it(
                 assert ours == theirs or differs, (kind, mode, roots, theirs)
                 if ours != theirs:
                     differing.add((mode, roots))
-                    # Never less strict.
+                    # ccstream is never less strict than libpq.
                     assert (ours, theirs) in {("", "plain"), ("", "tls"), ("tls", "plain")}, (kind, mode, roots)
-    # No cell is marked for nothing.
+    # Each marked cell differs from libpq.
     assert differing == {cell for cell, (_, differs) in table.items() if differs}
 
 
@@ -141,7 +141,7 @@ def test_without_tls_at_the_server(server: DebianPostgres, authority: Authority,
     for mode, roots, ours, theirs in [
         ("prefer", False, "plain", "plain"),
         ("require", False, "", ""),
-        # Whoever is between could say that there is none.
+        # An attacker in between could claim that the server has no TLS.
         ("prefer", True, "", "plain"),
         ("verify-full", True, "", ""),
         ("disable", True, "plain", "plain"),

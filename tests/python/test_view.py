@@ -1,4 +1,4 @@
-"""What a page is set to, without one: addresses, conditions and texts."""
+"""Tests the settings of a page without the page: addresses, conditions and texts."""
 
 from __future__ import annotations
 
@@ -59,21 +59,21 @@ def test_addresses() -> None:
 @pytest.mark.parametrize(
     ("name", "measure", "where", "problem"),
     [
-        ("", "count", "", "no name"),
+        ("", "count", "", "needs a name"),
         ("a", "mode", "", "no measure"),
-        ("a", "count", "status", "no condition"),
-        ("a", "count", "colour = red", "no 'colour'"),
+        ("a", "count", "status", "not a condition"),
+        ("a", "count", "colour = red", "no field 'colour'"),
         ("a", "count", "status > declined", "= or !="),
-        ("a", "count", "status =", "names no value"),
-        ("a", "count", "amount > much", "no amount"),
-        ("a", "count", "amount != 5", "cannot be asked"),
-        ("a", "count", "amount > 0.001", "cannot be asked"),
-        ("a", "count", "amount < 1e30", "cannot be asked"),
-        ("a~b", "count", "", "cannot have a ~"),
+        ("a", "count", "status =", "has no value"),
+        ("a", "count", "amount > much", "not an amount"),
+        ("a", "count", "amount != 5", "not possible"),
+        ("a", "count", "amount > 0.001", "not possible"),
+        ("a", "count", "amount < 1e30", "not possible"),
+        ("a~b", "count", "", "cannot contain ~"),
         ("a", "count", 'merchant = "x', "double quote"),
     ],
 )
-def test_kpis_that_cannot_be(name: str, measure: str, where: str, problem: str) -> None:
+def test_a_kpi_that_is_not_valid_is_refused(name: str, measure: str, where: str, problem: str) -> None:
     with pytest.raises(CustomError, match=problem):
         Custom(name, measure, where)
 

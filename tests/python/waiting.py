@@ -1,4 +1,4 @@
-"""Waiting for what must come, however busy the machine is."""
+"""Waits for events that must come, however busy the machine is."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIMIT = 240.0
-"""Seconds within which everything comes that has to come at all, also on a machine that is busy with other things."""
+"""The time limit for everything that must happen, in seconds. It suffices on a busy machine, too."""
 
 
 def wait_until(
     what: str, is_true: Callable[[], bool], limit: float = LIMIT, state: Callable[[], str] = lambda: ""
 ) -> None:
-    """Waits until something is true; ``what`` says it in the failure, and ``state`` how far it was."""
+    """Waits until a condition is true. After the limit it fails with ``what`` was awaited and the ``state`` reached."""
     began = time.monotonic()
     while not is_true():
         assert time.monotonic() < began + limit, f"not within {limit} s: {what} {state()}"
@@ -24,12 +24,12 @@ def wait_until(
 
 
 def pause(began: float) -> None:
-    """Sleeps between two looks: the longer, the longer one has looked, so that looking costs a test little."""
+    """Sleeps between two checks. The pause grows with the time since ``began``, so that checks cost little."""
     time.sleep(min(max((time.monotonic() - began) / 20, 0.02), 0.3))
 
 
 def wait_for_line(child: subprocess.Popen[str], part: str) -> list[str]:
-    """Reads a child's lines up to one that holds ``part``; fails where it ends before."""
+    """Reads a child's lines up to one that contains ``part``. Fails if the child ends before."""
     assert child.stdout is not None
     lines = []
     for line in child.stdout:

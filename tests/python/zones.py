@@ -1,4 +1,4 @@
-"""Time zones that no database of time zones has."""
+"""Defines time zones that no time zone database contains."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ FOREVER = datetime(9999, 1, 1, tzinfo=timezone.utc)
 
 
 class Shifted(tzinfo):
-    """UTC, but for a while, in which clocks show some minutes more or fewer.
+    """Is UTC except for one period, in which local time has another offset.
 
-    As some zones of dateutil, it cannot be hashed. Local times within the while have the fold.
+    Like some zones of dateutil, it cannot be hashed. Local times within the period have ``fold=1``.
 
     Args:
-        minutes: the offset from UTC within the while.
-        start: the beginning of the while.
-        end: its end, exclusive.
+        minutes: the offset from UTC within the period, in minutes.
+        start: the start of the period.
+        end: the end of the period (exclusive).
     """
 
     __hash__ = None  # type: ignore[assignment]
@@ -29,28 +29,28 @@ class Shifted(tzinfo):
         return self is other
 
     def fromutc(self, moment: datetime) -> datetime:
-        """The local time of a moment, which is UTC but has this zone."""
+        """Returns the local time of a moment, which is given in UTC with this zone attached."""
         inside = self._start <= moment.replace(tzinfo=timezone.utc) < self._end
         return (moment + self._offset).replace(fold=1) if inside else moment
 
     def utcoffset(self, moment: datetime | None) -> timedelta:
-        """The offset of a local time that :meth:`fromutc` has made."""
+        """Returns the offset of a local time that :meth:`fromutc` has returned."""
         return self._offset if moment and moment.fold else timedelta(0)
 
     def dst(self, _: datetime | None) -> timedelta:
-        """None of it is summer time."""
+        """Returns zero, because the zone has no summer time."""
         return timedelta(0)
 
     def tzname(self, _: datetime | None) -> str:
-        """A name."""
+        """Returns the zone's name."""
         return "shifted"
 
 
 class Nowhere(tzinfo):
-    """A zone without an offset from UTC."""
+    """Is a zone without an offset from UTC."""
 
     def fromutc(self, moment: datetime) -> datetime:
-        """The moment itself."""
+        """Returns the moment unchanged."""
         return moment
 
     def utcoffset(self, _: datetime | None) -> None:

@@ -1,8 +1,8 @@
-"""What the attack does: every fault to something that really runs, and its end.
+"""Defines the faults of the attack, which affect real processes and real connections.
 
-A fault is a function of the scene and of random choices of its own; it returns when what it did is over: the process
-stopped goes on, the service killed answers again, the line is whole. What then has to be caught up with is measured
-from there. Faults of one target never happen at once.
+A fault is a function of the scene and of a random generator. It returns when it is over: the suspended process
+continues, the killed service answers again, the connection works. The time to catch up is measured from there. Two
+faults of the same target never happen at once.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ HELPERS = f"""
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
 AND (classid::bigint << 32 | objid::bigint) = {int.from_bytes(b"cchelper")}
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-"""A consumer's sessions but its first, by the advisory lock that they share."""
+"""Counts all sessions of consumers except the first one of each, by the advisory lock that they share."""
 
 
 @dataclass
 class Scene:
-    """All that runs, and the lines between.
+    """Holds the services, the commands and the proxies between them.
 
     Args:
-        pipeline: its broker is reached through ``to_kafka``, by everyone; its database without a proxy, by the tests.
-        kafka: behind ``to_kafka``.
-        to_kafka: the line to the broker.
-        to_postgres: the consumers' line to the database.
-        postgres: behind ``to_postgres``.
-        flags: every consumer's.
+        pipeline: the pipeline. Its broker is behind ``to_kafka`` for all clients. The tests use its database directly.
+        kafka: the broker behind ``to_kafka``.
+        to_kafka: the proxy in front of the broker.
+        to_postgres: the proxy in front of the database, which only the consumers use.
+        postgres: the server behind ``to_postgres``.
+        flags: the flags of every consumer.
     """
 
     pipeline: Pipeline
@@ -61,28 +61,29 @@ class Scene:
     producer: Running | None = None
 
     def join(self, chance: random.Random) -> None:
-        """One consumer more."""
+        """Starts one more consumer."""
         rows, connections = chance.choice(["200", "5000", "50000"]), chance.choice(["1", "2", "3"])
         place = {"DATABASE_URL": self.to_postgres.url}
         flags = ("--batch-rows", rows, "--connections", connections, *self.flags)
         self.consumers.append(self.pipeline.consume(*flags, environment=place))
 
     def leave(self, chance: random.Random) -> None:
-        """One consumer ends as it is asked to."""
+        """Stops one consumer with SIGTERM."""
         gone = self.consumers.pop(chance.randrange(len(self.consumers)))
         status = gone.stop()
-        # Before it has handlers for signals a stop is an end; and what was not committed in time is said.
+        # SIGTERM kills a consumer that has no signal handlers yet. One that could not commit in time exits with 1 and a
+        # warning.
         assert status in {0, -signal.SIGTERM} or (status == 1 and gone.warned("drain_limit")), gone.output()
 
     def check(self) -> None:
-        """Nothing that we run ended by itself."""
+        """Checks that none of the commands has ended by itself."""
         for running in (*self.consumers, *filter(None, [self.producer])):
             assert running.process.poll() is None, f"it ended by itself: {running.output()}"
 
     def is_in_transaction(self, consumer: Running) -> bool:
-        """One of a stopped consumer's sessions is in the middle of a transaction, and does not get on."""
+        """Returns whether a session of a suspended consumer is in the middle of a transaction and makes no progress."""
         query = "SELECT pid, xact_start, query FROM pg_stat_activity WHERE state <> 'idle' AND client_port = ANY(%s)"
-        # A line that is cut meanwhile, or a server that goes.
+        # The connection may be cut and the server may end meanwhile.
         with contextlib.suppress(psycopg.OperationalError, OSError), self.pipeline.connect() as connection:
             ports = self.to_postgres.ports_of(psutil.Process(consumer.process.pid))
             before = connection.execute(query, [ports]).fetchall()
@@ -91,7 +92,7 @@ class Scene:
         return False
 
     def start_postgres(self) -> None:
-        """Starts it; what is left of a killed one may still be ending, and holds its memory."""
+        """Starts PostgreSQL. It retries, because processes of a killed server may still hold its shared memory."""
         until = time.monotonic() + LIMIT
         while True:
             try:
@@ -104,7 +105,7 @@ class Scene:
                 return
 
     def end_postgres(self, number: signal.Signals) -> None:
-        """Sends the postmaster a signal that ends it, and waits until it has ended."""
+        """Sends the postmaster a signal that ends it, and waits for the end."""
         process = self.postgres.process()
         assert process is not None
         process.send_signal(number)
@@ -112,14 +113,14 @@ class Scene:
 
 
 class MetNothingError(Exception):
-    """What a fault was for did not come: it is none."""
+    """The situation that a fault waits for did not occur, so the fault does not count."""
 
 
 def must(happened: object) -> None:
-    """It did.
+    """Checks that a fault has met the situation that it waits for.
 
     Raises:
-        MetNothingError: it did not.
+        MetNothingError: the situation did not occur.
     """
     if not happened:
         raise MetNothingError
@@ -134,7 +135,7 @@ def kill_consumer(scene: Scene, chance: random.Random) -> None:
 
 def stop_consumer(scene: Scene, chance: random.Random) -> None:
     victim = chance.choice(scene.consumers)
-    # Half of them for longer than the session timeout of 6 s: another then takes over what it had in hand.
+    # About half of the stops exceed the session timeout of 6 s. Another consumer then takes over the partitions.
     with scene.pipeline.frozen(victim):
         time.sleep(chance.uniform(0.2, 12))
 
@@ -172,14 +173,14 @@ def _ends_postgres(number: signal.Signals) -> Callable[[Scene, random.Random], N
 
 
 def kill_session(scene: Scene, chance: random.Random) -> None:
-    # PostgreSQL takes the death of one for damage to all: it ends every session and recovers.
+    # PostgreSQL assumes that a killed session has damaged shared memory: it ends every session and recovers.
     process = scene.postgres.process()
     assert process is not None
 
     def is_session(one: psutil.Process) -> bool:
         return one.info["ppid"] == process.pid and "kafka_user" in " ".join(one.info["cmdline"] or ())
 
-    # Not its `children()`, which may end before they are asked what they are.
+    # `children()` would fail if a child ended before it is inspected.
     sessions = [one for one in psutil.process_iter(["ppid", "cmdline"]) if is_session(one)]
     must(sessions)
     try:
@@ -211,7 +212,7 @@ Fault = Callable[[Scene, random.Random], None]
 
 
 def of_line(name: str, line: Callable[[Scene], Link]) -> dict[str, Fault]:
-    """What a line can do to those at its ends."""
+    """Returns the faults of a connection through a proxy."""
     return {
         f"{name} stalls for 0.2 to 10 s": lambda scene, chance: line(scene).stall(chance.uniform(0.2, 10)),
         f"{name} is slow": lambda scene, chance: line(scene).slow(chance.uniform(1, 5), chance.uniform(0.005, 0.2)),
@@ -247,17 +248,17 @@ FAULTS: dict[str, dict[str, Fault]] = {
     },
     "the line to Kafka": of_line("the line to Kafka", lambda scene: scene.to_kafka),
 }
-"""By target, then by name; each target has the same share of the faults."""
+"""The faults by target and by name. Each target gets the same share of the faults."""
 
 
 class Progress:
-    """How far the tables are, against how far the topic is.
+    """Compares how far the tables are with how far the topic is.
 
     Args:
-        scene: asked through lines that may be down.
+        scene: the scene, whose connections may be down.
 
     Attributes:
-        helpers: sessions at most, seen when all was caught up, that were not their consumer's first.
+        helpers: the maximum of the consumers' additional sessions that was seen after catching up.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -265,10 +266,10 @@ class Progress:
         self.helpers = 0
 
     def catch_up(self) -> float:
-        """Waits until all that the topic holds now is committed.
+        """Waits until everything that the topic holds now is committed.
 
         Returns:
-            The seconds that took.
+            The duration in seconds.
         """
         began = time.monotonic()
         until = began + LIMIT
@@ -281,7 +282,7 @@ class Progress:
                 reached = dict(self._scene.pipeline.query("SELECT partition, next_offset FROM kafka_offsets"))
                 if all(reached.get(partition, 0) >= end for partition, end in ends.items()):
                     took = time.monotonic() - began
-                    # Once opened they stay.
+                    # Additional sessions stay open, so it is enough to count them here.
                     [(helpers,)] = self._scene.pipeline.query(HELPERS)
                     self.helpers = max(self.helpers, helpers)
                     return took
@@ -289,11 +290,11 @@ class Progress:
                 failed = error
             self._scene.check()
             where = f"at {reached} of {ends}, last error {failed!r}"
-            assert time.monotonic() < until, f"not caught up within {LIMIT} s: {where}; {self._said()}"
+            assert time.monotonic() < until, f"not caught up within {LIMIT} s: {where}; {self._outputs()}"
             time.sleep(0.02)
 
     def _ends(self) -> dict[int, int]:
-        # One of its own each time: one that asked a broker that was starting holds on to there being no partitions.
+        # Each call uses a new client, because one that asks a starting broker may continue to see no partitions.
         pipeline = self._scene.pipeline
         reader = Consumer({"bootstrap.servers": pipeline.broker, "group.id": "asks", "log_level": 0})
         try:
@@ -301,10 +302,10 @@ class Progress:
             found = [reader.get_watermark_offsets(place, timeout=2) for place in places]
         finally:
             reader.close()
-        # Without an answer in time it is None.
+        # The offsets are None if no answer came in time.
         if any(marks is None for marks in found):
             raise KafkaException("no answer")
         return {number: marks[1] for number, marks in enumerate(found)}
 
-    def _said(self) -> str:
+    def _outputs(self) -> str:
         return "\n---\n".join(consumer.output()[-3000:] for consumer in self._scene.consumers)

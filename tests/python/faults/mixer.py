@@ -1,4 +1,4 @@
-"""What the attack sends besides our producer: valid events, the same ones again, and bad ones."""
+"""Sends further messages during the attack: valid events, duplicates, and bad messages."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Mixer:
-    """Sends, by a client that is not ours, valid events, the same ones again, and bad ones between them.
+    """Sends a mixture of valid events, duplicates and bad messages with an independent client.
 
     Args:
-        pipeline: where to.
-        chance: what decides.
-        rate: messages a second, while the broker answers.
+        pipeline: the pipeline to whose topic it sends.
+        chance: the random generator.
+        rate: the number of messages a second while the broker answers.
     """
 
     def __init__(self, pipeline: Pipeline, chance: random.Random, rate: float) -> None:
@@ -35,11 +35,11 @@ class Mixer:
         self._thread = threading.Thread(target=self._run)
 
     def start(self) -> None:
-        """Begins to send."""
+        """Starts to send."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends; all is acknowledged, but for what went with a client that began anew."""
+        """Stops, and checks that all messages were delivered. Those of a client that was replaced do not count."""
         self._end.set()
         self._thread.join()
         assert not self.failed, self.failed[:3]
@@ -56,9 +56,9 @@ class Mixer:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError._FATAL:
                     raise
-                # Killed often enough, a broker at times forgets how far an idempotent producer had come. What this one
-                # had under way is in the topic or not, and the topic is what is recounted.
-                print(f"the mixer begins anew: {error}; not delivered: {len(self.failed)}")
+                # A broker that is killed often can forget the sequence numbers of an idempotent producer. The messages
+                # in flight are in the topic or not; the test recounts the topic.
+                print(f"the mixer starts a new client: {error}; not delivered: {len(self.failed)}")
                 producer = Producer(settings)
                 self.failed.clear()
             producer.poll(0)
@@ -72,7 +72,7 @@ class Mixer:
     def _next(self) -> bytes | None:
         kind = self._chance.random()
         if kind < 0.4:
-            # One of long ago, or of just now, in the same batch.
+            # A duplicate is of any earlier event, or of a recent one, which may be in the same batch.
             return self._chance.choice(self._sent[-5:] if kind < 0.2 else self._sent) if self._sent else self._good()
         if kind < 0.6:
             payload = self._bad()

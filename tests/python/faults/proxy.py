@@ -1,4 +1,4 @@
-"""TCP proxies before a service: a slow one, one that cuts at a COMMIT, and one that does as it is told."""
+"""Provides TCP proxies for a service: one that is slow, one that cuts at a COMMIT, and one with faults on demand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SSL_REQUEST = struct.pack("!i", 80877103)
 COMMIT = b"Q\0\0\0\x0bCOMMIT\0"
-"""The message that asks for it."""
+"""The protocol message that requests a COMMIT."""
 
 
 def _read(stream: socket.socket, size: int) -> bytes:
@@ -33,15 +33,15 @@ def _read(stream: socket.socket, size: int) -> bytes:
 
 
 class Proxy:
-    """Forwards every connection to the service of a URL.
+    """Forwards every connection to a service.
 
     Args:
-        url: a database's, or any other with a port, on this machine.
+        url: the service's URL, with a port on this machine.
     """
 
     def __init__(self, url: str) -> None:
         self._target = urlsplit(url)
-        # A small buffer: what the client could not send yet is still its own.
+        # A small receive buffer leaves data that was not forwarded yet with the client.
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self._listener.bind(("127.0.0.1", 0))
@@ -55,12 +55,12 @@ class Proxy:
         self.close()
 
     def close(self) -> None:
-        """Accepts nobody any more."""
+        """Stops accepting connections."""
         self._listener.close()
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which the proxy listens."""
         port: int = self._listener.getsockname()[1]
         return port
 
@@ -71,7 +71,7 @@ class Proxy:
         return self._target._replace(netloc=place).geturl()
 
     def _accept(self) -> None:
-        # A client that is gone before it is taken is an error of its own, not the end of all.
+        # A client that disconnects before it is accepted must not end the loop.
         while self._listener.fileno() >= 0:
             with contextlib.suppress(OSError):
                 client, _ = self._listener.accept()
@@ -79,13 +79,13 @@ class Proxy:
 
     def _connect(self, client: socket.socket) -> None:
         try:
-            # A service that stands still answers nobody.
+            # A suspended service does not answer.
             server = socket.create_connection(("127.0.0.1", self._target.port or 5432), timeout=10)
             for stream in (client, server):
                 stream.settimeout(None)
                 stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
-            # The service is away, and so is this connection.
+            # The service is unavailable, so this connection ends.
             client.close()
             return
         muted = threading.Event()
@@ -103,21 +103,21 @@ class Proxy:
                 stream.close()
 
     def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
-        """Forwards what the client says; ``muted`` set, the next answer is the end."""
+        """Forwards what the client sends. With ``muted`` set, the connection ends at the next answer."""
         raise NotImplementedError
 
     def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
-        """Forwards what PostgreSQL says, unless it is muted."""
+        """Forwards what PostgreSQL sends, until ``muted`` is set."""
         while (data := server.recv(1 << 16)) and not muted.is_set():
             client.sendall(data)
 
 
 class Slow(Proxy):
-    """Forwards so many bytes a second to PostgreSQL.
+    """Forwards a limited number of bytes a second to PostgreSQL.
 
     Args:
-        url: the database's, on this machine.
-        rate: bytes a second.
+        url: the database's URL, on this machine.
+        rate: the number of bytes a second.
     """
 
     def __init__(self, url: str, rate: int) -> None:
@@ -132,17 +132,17 @@ class Slow(Proxy):
 
 
 class CommitCutter(Proxy):
-    """Cuts three in ten of the connections at their COMMIT: half before PostgreSQL has it, half after.
+    """Cuts connections at three of ten COMMITs: half of them before PostgreSQL receives the COMMIT, half after.
 
-    What becomes of a COMMIT is dealt from a shuffled deck, so that of every twenty there are three of each sort.
+    The fates of the COMMITs come from a shuffled deck, so that each twenty have three cuts of each kind.
 
     Args:
-        url: the database's, on this machine.
-        chance: what shuffles.
+        url: the database's URL, on this machine.
+        chance: the random generator.
 
     Attributes:
-        before: how many were cut before PostgreSQL had them.
-        after: how many were committed, and nobody heard of it.
+        before: the number of COMMITs that were cut before PostgreSQL received them.
+        after: the number of COMMITs that PostgreSQL executed and whose answer was cut.
     """
 
     DECK = ("before",) * 3 + ("after",) * 3 + ("whole",) * 14
@@ -163,7 +163,7 @@ class CommitCutter(Proxy):
             return fate
 
     def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
-        """Reads message by message, and cuts at a COMMIT."""
+        """Forwards message by message, and cuts at a COMMIT."""
         is_starting = True
         while True:
             kind = b"" if is_starting else _read(client, 1)
@@ -183,10 +183,10 @@ class CommitCutter(Proxy):
 
 
 class Link(Proxy):
-    """Forwards both ways, until it is told to stand still, to be slow, or to cut.
+    """Forwards both ways, and can stall, slow down or cut its connections on demand.
 
     Args:
-        url: the service's, on this machine.
+        url: the service's URL, on this machine.
     """
 
     def __init__(self, url: str) -> None:
@@ -201,29 +201,29 @@ class Link(Proxy):
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
 
     def stall(self, seconds: float) -> None:
-        """Nothing passes for so long; then all of it does."""
+        """Holds all data back for a number of seconds, then forwards it."""
         self._open.clear()
         time.sleep(seconds)
         self._open.set()
 
     def slow(self, seconds: float, delay: float) -> None:
-        """For so long each piece passes only after a delay."""
+        """Delays each piece of data, for a number of seconds."""
         self._delay = delay
         time.sleep(seconds)
         self._delay = 0.0
 
     def cut(self) -> None:
-        """Ends every connection, with what is on its way in it."""
+        """Resets every connection and drops the data in transit."""
         for pair in list(self._pairs):
             for stream in pair:
                 with contextlib.suppress(OSError):
-                    # A reset, not a farewell.
+                    # With a linger time of 0, closing sends a reset instead of an orderly end.
                     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     stream.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def unanswered(self) -> Iterator[None]:
-        """What is asked passes, and no answer does; in the end the connections are cut, and the answers are lost."""
+        """Forwards requests but no answers inside the ``with`` block. At its end it cuts the connections."""
         self._answering.clear()
         try:
             yield
@@ -232,15 +232,15 @@ class Link(Proxy):
             self._answering.set()
 
     def halve(self) -> bool:
-        """Of the next large piece one half passes, then the connection ends: whether one came within 5 seconds."""
+        """Cuts a connection in the middle of its next large piece; returns whether one came within 5 seconds."""
         return self._await(self._halve)
 
     def silence(self) -> bool:
-        """The next COMMIT passes, then the connection ends without its answer: whether one came within 5 seconds."""
+        """Forwards the next COMMIT and cuts before its answer; returns whether one came within 5 seconds."""
         return self._await(self._silence)
 
     def ports_of(self, process: psutil.Process) -> list[int]:
-        """The ports from which the service sees a client of this line."""
+        """Returns the ports of a client's connections, as the service sees them."""
         own = {connection.laddr.port for connection in process.net_connections("tcp")}
         return [server.getsockname()[1] for client, server in list(self._pairs) if client.getpeername()[1] in own]
 
@@ -255,11 +255,11 @@ class Link(Proxy):
         return came
 
     def to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
-        """Forwards what the client says."""
+        """Forwards what the client sends."""
         self._forward(client, server, muted, asks=True)
 
     def to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
-        """Forwards what the service says, unless it is muted."""
+        """Forwards what the service sends, until ``muted`` is set."""
         self._forward(server, client, muted, asks=False)
 
     def _forward(self, source: socket.socket, target: socket.socket, muted: threading.Event, *, asks: bool) -> None:
@@ -274,7 +274,7 @@ class Link(Proxy):
                     time.sleep(self._delay)
                 if muted.is_set():
                     return
-                # PostgreSQL's answer has the same word in it.
+                # Only requests count, because PostgreSQL's answer also contains COMMIT.
                 if asks and COMMIT in data and self._silence.is_set():
                     self._silence.clear()
                     muted.set()

@@ -1,7 +1,7 @@
-"""The attack: faults at random, together and long, under load; then everything is counted again.
+"""Tests random faults under load, one at a time and several at once, and then recounts everything.
 
-``CCSTREAM_ATTACK_FILE`` names a file to which each run appends, as a line of JSON, what it tried and measured:
-``python bench/attack.py`` makes the README's table of several.
+``CCSTREAM_ATTACK_FILE`` names a file to which each run appends its results as a line of JSON. ``python
+bench/attack.py`` makes the table of faults in the documentation from several runs.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from pipeline import Pipeline
 
 RATE = 1000
-"""Events a second, and a tenth of that from the mixer."""
+"""The producer's events a second. The mixer sends a tenth of that in addition."""
 
 
 @pytest.fixture
 def scene(database: str, postgres: embedded.Postgres, chance: random.Random) -> Iterator[Scene]:
-    """A broker of the test's own behind a line that can fail, and another line before PostgreSQL."""
+    """Yields a scene with a separate broker and PostgreSQL, each behind a proxy."""
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
     port = free_port()
@@ -51,23 +51,23 @@ def scene(database: str, postgres: embedded.Postgres, chance: random.Random) -> 
     ):
         pipeline.create_topic(PARTITIONS)
         flags = ["--assignment", chance.choice(["eager", "cooperative"])]
-        # A database that forgets its last commits as it is killed must not be told apart in the end.
+        # The result must be the same for a database that loses its last commits when it is killed.
         flags += chance.choice([[], ["--no-synchronous-commit"]])
-        print(f"every consumer has {' '.join(flags)}")
+        print(f"flags of every consumer: {' '.join(flags)}")
         yield Scene(pipeline, kafka, to_kafka, to_postgres, postgres, tuple(flags))
 
 
 class Attack:
-    """Rounds of faults, and what came of them.
+    """Runs rounds of faults and records their results.
 
     Args:
-        scene: what is attacked.
-        chance: what decides.
+        scene: the scene to attack.
+        chance: the random generator.
 
     Attributes:
-        tried: how often each fault happened.
-        missed: how often one met nothing, as no COMMIT in its five seconds.
-        recovery: of each, the seconds until all was caught up, where it came alone.
+        tried: for each fault, how often it happened.
+        missed: for each fault, how often its situation did not occur, such as a COMMIT within five seconds.
+        recovery: for each fault, the seconds until everything was caught up after it happened alone.
     """
 
     def __init__(self, scene: Scene, chance: random.Random) -> None:
@@ -79,10 +79,10 @@ class Attack:
         self._failed: list[BaseException] = []
 
     def round(self) -> None:
-        """One fault alone and how long it takes to catch up, or several together, at times without a rest."""
+        """Causes one fault and measures the recovery, or causes several faults at once, sometimes without a pause."""
         many = 1 if self._chance.random() < 0.5 else self._chance.randint(2, len(FAULTS))
         if many == 1:
-            # What the round before left to be caught up is not this one's.
+            # The backlog of the previous round must not count for this one.
             self.catch_up()
         targets = self._chance.sample(list(FAULTS), many)
         names = [self._chance.choice(list(FAULTS[target])) for target in targets]
@@ -105,7 +105,7 @@ class Attack:
             self.catch_up()
 
     def catch_up(self) -> float:
-        """Waits until all that was sent so far is committed: the seconds that takes."""
+        """Waits until everything that was sent so far is committed, and returns the seconds that it took."""
         return self.progress.catch_up()
 
     def _do(self, target: str, name: str, seed: int) -> None:
@@ -117,13 +117,13 @@ class Attack:
         except MetNothingError:
             self.missed[name] += 1
         except BaseException as error:  # noqa: BLE001
-            error.add_note(f"in: {name}")
+            error.add_note(f"in the fault: {name}")
             self._failed.append(error)
 
 
 @pytest.mark.timeout(7200)
 def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.Random) -> None:
-    # As many as the median run had in a minute, or in half an hour beside four others.
+    # The median run reached this number in a minute, or in half an hour while four others ran.
     faults = at_length(16, 270)
     pipeline = scene.pipeline
     for _ in range(2):
@@ -132,7 +132,7 @@ def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.R
         consumer.wait_for_event("listening")
     mixer = Mixer(pipeline, random.Random(chance.getrandbits(32)), RATE / 10)  # noqa: S311
     scene.producer = producer = pipeline.produce(RATE, RATE * 100_000)
-    # A broker that is away when it starts is an error to it; from then on it is waited for.
+    # The producer fails if the broker is unavailable at its start, and only waits for it later.
     wait_until("it sends", lambda: pipeline.count() > RATE)
     mixer.start()
     attack = Attack(scene, chance)
@@ -153,19 +153,19 @@ def test_faults_at_random_lose_and_double_nothing(scene: Scene, chance: random.R
     record(pipeline, attack, seconds, counted)
     pipeline.verify()
     counted.check()
-    # What our producer says is acknowledged is in the topic, once but for what it says it sent again.
+    # Every event that our producer reports as acknowledged is in the topic, once unless it was re-sent.
     assert status == 0, producer.output()
     own = Counter({key: len(places) for key, places in counted.places.items() if not key.startswith("mixed")})
     again = producer.sent_again()
-    print(f"{again} sent again by our producer, {own.total() - len(own)} of them in the topic once more")
+    print(f"{again} events were re-sent by our producer, {own.total() - len(own)} of them are in the topic twice")
     assert len(own) == producer.acknowledged()
     assert own.total() - len(own) <= again, own.most_common(3)
-    # Consumers wrote with more than one connection at once.
+    # At least once, a consumer had more than one connection.
     assert attack.progress.helpers or not at_length(0, 1)
 
 
 def record(pipeline: Pipeline, attack: Attack, seconds: int, counted: Recount) -> None:
-    """Prints what was tried and what it took, and appends it to the file that is asked for, whatever came of it."""
+    """Prints the results and appends them to ``CCSTREAM_ATTACK_FILE``, even if the checks that follow fail."""
     [(duplicate, rejected)] = pipeline.query("SELECT sum(duplicate), sum(rejected) FROM kafka_offsets")
     found = {
         "seconds": seconds,
@@ -182,8 +182,8 @@ def record(pipeline: Pipeline, attack: Attack, seconds: int, counted: Recount) -
     print({name: value for name, value in found.items() if isinstance(value, int)})
     for name, times in attack.tried.items():
         took = sorted(attack.recovery[name])
-        said = f"{took[len(took) // 2]:5.1f} s, at most {took[-1]:5.1f} s" if took else ""
-        print(f"{name:<68} {times:>4} {said}")
+        recovered = f"{took[len(took) // 2]:5.1f} s, at most {took[-1]:5.1f} s" if took else ""
+        print(f"{name:<68} {times:>4} {recovered}")
     if path := os.environ.get("CCSTREAM_ATTACK_FILE"):
         with Path(path).open("a") as file:
             file.write(json.dumps(found) + "\n")

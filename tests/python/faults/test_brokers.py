@@ -1,4 +1,4 @@
-"""Brokers that come and go in their own cluster."""
+"""Tests brokers that become unavailable to their own cluster or to their clients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pipeline import Pipeline
 
 FENCED = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "1500"}
-"""Each heartbeat comes after the session has ended: the controller takes the broker out, and in again."""
+"""Settings with which each heartbeat comes after the session has ended. The controller then removes the broker from the
+cluster's metadata and adds it again."""
 
 
 @pytest.mark.timeout(1800)
@@ -41,9 +42,10 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
         wait_until("rows come", lambda: pipeline.count() > 0)
         kafka.restart(FENCED)
         time.sleep(40)
-        said = [one.output() for one in running]
-        assert any("asking the bootstrap servers again" in text for text in said), "the cluster was never without"
-        # So often anew, it may never get a group together: who has gone is waited for longer than it lasts.
+        outputs = [one.output() for one in running]
+        assert any("bootstrap servers again" in text for text in outputs), "the cluster never had an empty broker list"
+        # With these settings the group may never complete a rebalance, which takes longer than the broker stays in the
+        # cluster.
         kafka.restart({})
         for producer in producers:
             assert producer.wait() == 0, producer.output()[-2000:]
@@ -59,7 +61,7 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
 
 
 def wait_for_rows(pipeline: Pipeline, number: int) -> None:
-    """So many more."""
+    """Waits for a number of additional rows."""
     before = pipeline.count()
     wait_until("rows come", lambda: pipeline.count() >= before + number)
 
@@ -68,7 +70,7 @@ def wait_for_rows(pipeline: Pipeline, number: int) -> None:
 def test_a_broker_killed_before_it_acknowledges(database: str, chance: random.Random) -> None:
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
-    # So slow that each message is a batch of its own.
+    # At this rate, each message is a separate batch.
     rate = 100
     port = free_port()
     with (
@@ -82,7 +84,7 @@ def test_a_broker_killed_before_it_acknowledges(database: str, chance: random.Ra
         for _ in range(at_length(3, 20)):
             wait_for_rows(pipeline, rate)
             with line.unanswered():
-                # As many as may be under way are written by then, and the producer knows of none.
+                # By then the broker has written the requests in flight, and the producer has no answer to any of them.
                 time.sleep(chance.uniform(1, 2))
                 kafka.kill()
             kafka.start()
@@ -106,7 +108,7 @@ def test_an_advertised_address_that_nobody_reaches_is_named(database: str) -> No
         running_kafka(port, line.port, SHORT_LIVED),
         make_pipeline(f"localhost:{port}", database) as pipeline,
     ):
-        # As a broker in a container does that has the name of the container in its listeners.
+        # A broker in a container does this if its listeners have the container's name.
         named = f"localhost:{port} answers, and names localhost:{line.port}"
         line.close()
         for arguments, status in (

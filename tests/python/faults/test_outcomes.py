@@ -1,4 +1,4 @@
-"""What PostgreSQL may answer, and the documented outcome: wait and go on, stop and say how to mend it, reject a row."""
+"""Tests the documented outcome of PostgreSQL's errors: wait and continue, stop and say how to fix it, reject a row."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ TABLES = "orders, kafka_offsets, ccstream_version, rejected_events, rejected_cou
 
 
 def role_of(pipeline: Pipeline) -> tuple[str, str]:
-    """A role that may write and nothing more, and the database's URL for it."""
+    """Creates a role that may only write to the tables; returns it and the database's URL for it."""
     role = f"app_{pipeline.topic}"
     database = urlsplit(pipeline.database_url).path.lstrip("/")
     pipeline.execute(
-        # As its member, our user may end its sessions and drop what it has.
+        # As a member of the role, our user may end its sessions and drop its objects.
         f"CREATE ROLE {role} LOGIN PASSWORD 'app'; GRANT {role} TO CURRENT_USER;"
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {TABLES} TO {role};"
         f'GRANT TEMPORARY ON DATABASE "{database}" TO {role}'
@@ -50,7 +50,7 @@ def role_of(pipeline: Pipeline) -> tuple[str, str]:
 
 @pytest.fixture
 def ready(services: dict[str, str], tables: str, request: pytest.FixtureRequest) -> Iterator[Pipeline]:
-    """A pipeline whose tables are there, without a row; of one partition, or as many as are asked for."""
+    """Yields a pipeline with empty tables. Its topic has one partition, or the number in the parameter."""
     with (
         make_database(services, tables) as url,
         make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline,
@@ -94,7 +94,7 @@ def test_a_lock_on_orders_is_waited_for(ready: Pipeline) -> None:
     with ready.locked() as person:
         send(ready)
         consumer.wait_for_event("waiting", sqlstate="55P03")
-        # It is nobody's to end but the person's.
+        # The consumer must not end the person's session.
         assert person.execute("SELECT 1").fetchone() == (1,)
     wait_until("all rows are there", lambda: ready.count() == 1000)
     assert consumer.stop() == 0
@@ -116,7 +116,7 @@ def test_connections_that_are_used_up_are_waited_for(ready: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("ready", [4], indirect=True)
-def test_a_further_connection_that_is_not_to_be_had_is_gone_without(ready: Pipeline) -> None:
+def test_the_consumer_does_without_an_additional_connection_that_is_refused(ready: Pipeline) -> None:
     role, url = role_of(ready)
     ready.execute(f"ALTER ROLE {role} CONNECTION LIMIT 1")
     send(ready, 20_000)
@@ -124,7 +124,7 @@ def test_a_further_connection_that_is_not_to_be_had_is_gone_without(ready: Pipel
     consumer.wait_for_event("warning", kind="connection_refused")
     session = ready.query(f"SELECT pid FROM pg_stat_activity WHERE {OTHER_SESSIONS}")
     wait_until("all rows are there", lambda: ready.count() == 20_000)
-    # The one that it has is not given up for it, and what passes is told once.
+    # The consumer keeps its first connection, and warns once.
     assert ready.query(f"SELECT pid FROM pg_stat_activity WHERE {OTHER_SESSIONS}") == session
     assert consumer.stop() == 0
     assert [warning["kind"] for warning in consumer.events("warning")] == ["connection_refused"]
@@ -146,7 +146,7 @@ def test_an_operators_cancel_is_tried_again(ready: Pipeline) -> None:
 
 def test_timeouts_of_the_database_do_not_end_a_batch(ready: Pipeline) -> None:
     name = database_of(ready)
-    # In one session, which began without them.
+    # All are set in one session, which began without these timeouts.
     with ready.connect() as person:
         for setting in ("statement_timeout", "transaction_timeout", "idle_session_timeout", "lock_timeout"):
             person.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '5ms'")
@@ -157,7 +157,7 @@ def test_timeouts_of_the_database_do_not_end_a_batch(ready: Pipeline) -> None:
     query = "SET statement_timeout = 0; SET transaction_timeout = 0; SELECT count(*) FROM orders"
 
     def count() -> int:
-        # The test's own sessions have the same timeouts, and may need a second try.
+        # The sessions of the test have the same timeouts, so they may need a second attempt.
         with contextlib.suppress(psycopg.Error), ready.connect() as person:
             cursor = person.execute(query)
             while cursor.nextset():
@@ -253,7 +253,7 @@ def test_a_row_that_a_constraint_refuses_is_kept_with_the_reason(ready: Pipeline
     shown = ready.run("rejected", "--show")
     assert '"no_refunds" (SQLSTATE 23514)' in shown
     assert ready.count() == 2000 - len(refunds)
-    # The table mended, they are sent again and stored.
+    # Once the table is fixed, the messages are replayed and stored.
     ready.execute("ALTER TABLE orders DROP CONSTRAINT no_refunds")
     resent = ccstream.replay_rejected(database_url=ready.database_url, bootstrap_servers=ready.broker)
     assert resent.sent == len(refunds)
@@ -280,7 +280,7 @@ def test_a_table_that_takes_no_row_ends_it(ready: Pipeline) -> None:
     ready.verify()
 
 
-def test_a_session_that_stands_still_is_told_of(ready: Pipeline) -> None:
+def test_a_suspended_session_is_reported(ready: Pipeline) -> None:
     consumer = ready.consume()
     consumer.wait_for_event("assigned")
     [(session,)] = ready.query(f"SELECT pid FROM pg_stat_activity WHERE {OTHER_SESSIONS}")
@@ -288,8 +288,8 @@ def test_a_session_that_stands_still_is_told_of(ready: Pipeline) -> None:
     backend.suspend()
     try:
         send(ready)
-        told = consumer.wait_for_event("waiting", kind="postgres_silent")
-        assert 20 in numbers_in(told["reason"])
+        waiting = consumer.wait_for_event("waiting", kind="postgres_silent")
+        assert 20 in numbers_in(waiting["reason"])
     finally:
         backend.resume()
     consumer.wait_for_event("recovered", service="postgres")

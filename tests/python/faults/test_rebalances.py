@@ -1,4 +1,4 @@
-"""Consumers that come and go: a message read under one assignment is never stored under another."""
+"""Tests rebalances: a message that was read under one assignment is never stored under another."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_consumers_come_and_go(apache_pipeline: Pipeline, chance: random.Random,
             gone = running.pop(chance.randrange(len(running)))
             if chance.random() < 0.7:
                 stops += 1
-                # Before it has handlers for signals, a stop is an end.
+                # SIGTERM kills a consumer that has no signal handlers yet.
                 assert gone.stop() in {0, -signal.SIGTERM}, gone.output()
             else:
                 kills += 1
@@ -67,7 +67,7 @@ def test_the_embedded_broker_has_both_ways_too(embedded_pipeline: Pipeline) -> N
     second.wait_for_event("assigned")
     assert producer.wait() == 0
     wait_until("all rows are there", lambda: pipeline.count() == 40_000)
-    # Only what moved was given up.
+    # Only the partitions that moved were revoked.
     revoked = [one["partitions"] for one in first.events("revoked")]
     assert revoked
     assert [0, 1, 2, 3] not in revoked
@@ -83,7 +83,7 @@ def test_a_rebalance_during_an_outage_of_postgres(
 ) -> None:
     pipeline = apache_pipeline
     pipeline.create_topic(4)
-    # Longer away than a consumer may go without polling: it must never come to that.
+    # PostgreSQL is unavailable for longer than the poll interval. The consumer must go on polling.
     flags = ("--assignment", assignment, "--kafka-option", "max.poll.interval.ms=8000", "--verbose")
     first = pipeline.consume(*flags)
     first.wait_for_event("assigned")
@@ -123,7 +123,7 @@ def test_partitions_that_come_during_an_outage_start_once_it_is_over(
     wait_until("all rows are there", lambda: pipeline.count() == 20_000)
     assert postgres.stop()
     try:
-        # The other's partitions come to the first, which cannot know where they stand.
+        # The first consumer gets the other's partitions, but cannot read their offsets.
         assert second.stop() == 0
         pipeline.run("produce", "--rate", "max", "--count", "20000", "--quiet")
         first.wait_for_event("waiting")

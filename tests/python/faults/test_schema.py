@@ -1,4 +1,4 @@
-"""The schema step by eight consumers at once, and by a role that may not make tables."""
+"""Tests the creation of tables by eight consumers at once, and by a role that may not create tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_eight_consumers_are_refused_alike(embedded_pipeline: Pipeline, start: s
     assert {consumer.wait() for consumer in consumers} == {5}
     for consumer in consumers:
         assert cure in consumer.output()
-    # Nothing was begun, and what is asked for mends it.
+    # The refused consumers changed nothing, and the statement that they print fixes the table.
     assert pipeline.query("SELECT to_regclass('kafka_offsets')::text") == [(None,)]
     pipeline.execute(cure if cure.startswith("ALTER TABLE") else f"ALTER TABLE orders {cure}")
     pipeline.run("produce", "--rate", "max", "--count", "100", "--quiet")
@@ -99,12 +99,12 @@ def test_a_role_that_may_not_create_says_what_an_administrator_runs(embedded_pip
         head, _, statements = refused.failure()["error"].partition("\n")
         assert role in head
         assert head.endswith(f" {database}:")
-        # Word for word.
+        # The command prints the statements unchanged.
         assert statements in refused.output()
         pipeline.execute(statements)
         allowed = pipeline.consume("--until-caught-up", environment=theirs)
         assert allowed.wait() == 0, allowed.output()
-        # Repeats too, which go by way of a staging table.
+        # The role may also write duplicates, which go through a staging table.
         pipeline.execute("UPDATE kafka_offsets SET next_offset = 0")
         again = pipeline.consume("--until-caught-up", environment=theirs)
         assert again.wait() == 0, again.output()

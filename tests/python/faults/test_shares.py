@@ -1,4 +1,4 @@
-"""Two connections that write at the same time: what one has committed stays, whatever becomes of the other."""
+"""Tests two connections that write at once: what one has committed remains, whatever happens to the other."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ SESSIONS = (
     f"SELECT pid, state, wait_event FROM pg_stat_activity WHERE {OTHER_SESSIONS} AND query !~ 'person' "
     "AND clock_timestamp() - state_change > interval '0.2 s'"
 )
-"""The consumer's, as they have been for a moment."""
+"""The consumer's sessions that have been in the same state for 0.2 s."""
 COUNTED = "SELECT sum(consumed), sum(stored), sum(duplicate) FROM kafka_offsets"
 OTHERS = "SELECT coalesce(sum(next_offset), 0) FROM kafka_offsets WHERE partition <> 3"
 HELD = "INSERT INTO orders (order_id, status, value, timestamp) VALUES (%s, 'person', 1, now())"
 BURST = 5_000
-"""Events for each partition, which keep a consumer busy enough to write over both connections."""
+"""The number of events for each partition. They keep a consumer busy enough to use both connections."""
 
 
 @dataclass
 class Held:
-    """A consumer of which one connection waits for a person's row, and the other has committed."""
+    """Holds a consumer. One of its connections waits for a row of a person; the other has committed."""
 
     consumer: Running
     person: psycopg.Connection[tuple[Any, ...]]
@@ -42,12 +42,12 @@ class Held:
 
 
 def waiting(pipeline: Pipeline) -> list[str]:
-    """What the consumer's sessions do."""
+    """Returns the states of the consumer's sessions."""
     return sorted(event if event == "transactionid" else state for _, state, event in pipeline.query(SESSIONS))
 
 
 def send_burst(pipeline: Pipeline, name: str) -> None:
-    """Events for all partitions at once; their ids are the name, the partition and a number."""
+    """Sends events to all partitions. Their ids are the name, the partition and a number."""
     producer = Producer({"bootstrap.servers": pipeline.broker, "queue.buffering.max.messages": 4 * BURST})
     for number in range(BURST):
         for partition in range(4):
@@ -58,7 +58,7 @@ def send_burst(pipeline: Pipeline, name: str) -> None:
 
 @contextlib.contextmanager
 def one_waits(pipeline: Pipeline, *flags: str) -> Iterator[Held]:
-    """One of a consumer's connections waits, for as long as this lasts."""
+    """Makes one of a consumer's connections wait inside the ``with`` block."""
     pipeline.create_topic(4)
     consumer = pipeline.consume(*flags)
     consumer.wait_for_event("assigned")
@@ -73,7 +73,7 @@ def one_waits(pipeline: Pipeline, *flags: str) -> Iterator[Held]:
             wait_until("one waits", lambda: "transactionid" in waiting(pipeline))
             if waiting(pipeline) == ["idle", "transactionid"] and pipeline.query(OTHERS) > before:
                 break
-            # All came in one batch, over one connection: how much is read at once is the machine's matter.
+            # All events came in one batch over one connection, because the size of a read depends on the machine.
             person.execute("ROLLBACK")
             wait_until("all is stored", lambda: pipeline.count() == sent)  # noqa: B023
         [(reached,)] = pipeline.query("SELECT next_offset FROM kafka_offsets WHERE partition = 3")
@@ -94,7 +94,7 @@ def test_one_goes_on_while_the_other_waits(tabled_pipeline: Pipeline, ending: st
     sent, consumer = held.sent, held.consumer
     wait_until("all is stored", lambda: pipeline.count() == sent)
     assert consumer.stop() == 0
-    # By its own account, and in the tables: each message once, whichever connection had it.
+    # The summary and the tables agree: each message was counted once, whichever connection wrote it.
     assert consumer.counted() == (sent, sent - repeats, repeats, 0)
     assert pipeline.query(COUNTED) == [(sent, sent - repeats, repeats)]
     if not repeats:

@@ -1,4 +1,4 @@
-"""A soak: half of what the machine can do, for long; nothing grows, nothing leaks, and the accounts agree all along."""
+"""Tests a long run at half of the machine's rate: memory and sessions do not grow, and the counters always agree."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     from pipeline import Pipeline
 
 LEAST = 20_000.0
-"""Events a second."""
+"""The minimum rate, in events a second."""
 MEMORY_LIMIT = 150e6
-"""Bytes, at any rate."""
+"""The memory limit of a process at any rate, in bytes."""
 SESSIONS = 2
-"""The consumer's."""
+"""The number of the consumer's sessions in PostgreSQL."""
 FULL = 4.0
-"""Seconds without growth after which a process is taken to be full."""
+"""A process is considered full after this number of seconds without growth."""
 WARM_UP = 0.2
-"""Of the time: what the worst has left of queues gets empty."""
+"""The share of the time that is ignored at the beginning, in which the queues of the worst case drain."""
 
 
 @dataclass
 class Samples:
-    """What one process held, as time went by."""
+    """Holds the resources of one process over time."""
 
     process: psutil.Process
     memory: list[int] = field(default_factory=list)
     handles: list[int] = field(default_factory=list)
 
     def take(self) -> None:
-        """One more."""
+        """Takes one sample."""
         self.memory.append(self.process.memory_info().rss)
         self.handles.append(self.process.num_fds())
 
     def check(self, name: str) -> None:
-        """Flat: the last third holds no more than the third after the warm-up, but for a twentieth.
+        """Checks that memory does not grow: the last third holds at most 5 % more than the third after the warm-up.
 
-        By the middle of each: what waits in a queue while another program has the machine comes and goes (a producer of
-        30 MB holds 78 when Kafka has stood still for 5 s, and 30 again after), what is lost stays.
+        Medians are compared, because queues grow and shrink while other programs use the machine. A producer of 30 MB
+        holds 78 MB after Kafka was suspended for 5 s, and then 30 MB again. A leak remains.
         """
         memory = self.memory[int(len(self.memory) * WARM_UP) :]
         handles = self.handles[int(len(self.handles) * WARM_UP) :]
@@ -60,12 +60,12 @@ class Samples:
         course = f"{name}: {' '.join(f'{held / 1e6:.0f}' for held in memory)} MB"
         assert max(memory) < MEMORY_LIMIT, course
         assert late < early * 1.05 + 1e6, course
-        # A connection more is one that was being made anew.
+        # One additional handle may be a connection that is being opened again.
         assert max(handles[-third:]) <= max(handles[:third]) + 1, name
 
 
 def most(pipeline: Pipeline, seconds: float) -> tuple[float, int]:
-    """Events a second that go through all of it, on a machine that does all of it; how many were sent."""
+    """Measures the rate of the whole pipeline in events a second; returns it and the number of events sent."""
     earlier = stored(pipeline)
     producer = pipeline.produce("max", 100_000_000)
     wait_until("rows come", lambda: stored(pipeline) > earlier)
@@ -74,7 +74,7 @@ def most(pipeline: Pipeline, seconds: float) -> tuple[float, int]:
     while time.monotonic() < began + seconds:
         memory = max(memory, process.memory_info().rss)
         time.sleep(0.5)
-    print(f"producer, flat out: {memory / 1e6:.0f} MB at most")
+    print(f"producer at its maximum rate: {memory / 1e6:.0f} MB at most")
     assert 0 < memory < MEMORY_LIMIT
     rate = (stored(pipeline) - before) / (time.monotonic() - began)
     assert producer.stop() == 0
@@ -82,15 +82,15 @@ def most(pipeline: Pipeline, seconds: float) -> tuple[float, int]:
 
 
 def stored(pipeline: Pipeline) -> int:
-    """By the counters: counting the rows would be work of its own."""
+    """Returns the number of stored rows according to the counters. Counting the rows would load the machine."""
     [(count,)] = pipeline.query("SELECT coalesce(sum(stored), 0) FROM kafka_offsets")
     return int(count)
 
 
 def the_worst(pipeline: Pipeline, kafka: ApacheKafka, producer: psutil.Process, consumer: psutil.Process) -> None:
-    """Both services are suspended until the producer's queue, then the consumer's with its batches, are full.
+    """Suspends each service until first the producer's queue and then the consumer's queue and batches are full.
 
-    They get as large as they ever will, and the allocator keeps some of that: what grows after this is a leak.
+    Both processes then have their maximum size, some of which the allocator keeps. Growth after this is a leak.
     """
     with pipeline.frozen(kafka):
         fill(producer)
@@ -99,7 +99,7 @@ def the_worst(pipeline: Pipeline, kafka: ApacheKafka, producer: psutil.Process, 
 
 
 def fill(process: psutil.Process) -> None:
-    """Waits until a process has taken no more memory for a while."""
+    """Waits until the memory of a process has not grown for a while."""
     most, since = 0, time.monotonic()
     while time.monotonic() < since + FULL:
         if (held := process.memory_info().rss) > most + 1e6:
@@ -109,17 +109,17 @@ def fill(process: psutil.Process) -> None:
 
 @pytest.mark.timeout(7200)
 def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka) -> None:
-    # As many as the median run had in a minute, or in half an hour.
+    # The median run had this number of events in a minute, or in half an hour.
     pipeline, events = apache_pipeline, at_length(2_500_000, 150_000_000)
-    # Kept for long enough to be read, not for ever: half an hour at half the rate is ten gigabytes.
+    # Retention is limited, because half an hour at half the rate makes ten gigabytes.
     pipeline.create_topic(4, retention_bytes=str(1 << 30), segment_bytes=str(1 << 27))
     backlog = 300_000
     pipeline.run("produce", "--quiet", "--rate", "max", "--count", str(backlog))
     consumer = pipeline.consume("--quiet")
     wait_until("it has caught up", lambda: pipeline.count() == backlog)
-    # Not for long: the producer is faster than all the rest, and what is not read in time is gone.
+    # This must be short, because the producer is the fastest part and unread messages are lost to retention.
     rate, warm_up = most(pipeline, at_length(4, 30))
-    # Half, but on a machine that is busy with other tests not so little that a minute becomes six.
+    # Half of the rate is used, with a minimum so that a busy machine does not need six minutes instead of one.
     rate = max(rate / 2, LEAST)
     wait_until("it has caught up", lambda: stored(pipeline) == backlog + warm_up)
     producer = pipeline.produce(int(rate), events)
@@ -144,7 +144,7 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka)
             pipeline.run("verify", "--counters-only", limit=600)
             checks, longest = checks + 1, max(longest, time.monotonic() - check_began)
             wait_until("its session has ended", lambda: other_sessions(pipeline) <= SESSIONS)
-            # It takes longer and longer, and the processors from the others.
+            # Verifying takes longer each time, and takes processors from the pipeline.
             checked = stored(pipeline)
             late = backlog + warm_up + int(rate * (time.monotonic() - began)) - checked
             behind = max(behind, late)
@@ -161,17 +161,17 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka)
         f"{rate:,.0f} events/s for {time.monotonic() - began:.0f} s, {checks} times verified, "
         f"in {longest:.0f} s at most, with {behind:,} events behind at most"
     )
-    # Each takes longer than the one before.
+    # Each verification takes longer than the one before, so only a few are demanded.
     assert checks >= at_length(2, 6)
     for name, sample in samples.items():
         sample.check(name)
     assert set(sessions) == {SESSIONS}, sessions
     assert consumer.stop() == 0
-    # Over half an hour's rows, the dashboard's figures too.
+    # This also compares the dashboard's figures, over the rows of half an hour.
     pipeline.verify(limit=1200)
 
 
 def other_sessions(pipeline: Pipeline) -> int:
-    """How many sessions of other programs the database has."""
+    """Returns the number of sessions that other programs have in the database."""
     [(count,)] = pipeline.query(f"SELECT count(*) FROM pg_stat_activity WHERE {OTHER_SESSIONS}")
     return int(count)

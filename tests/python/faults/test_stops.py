@@ -1,4 +1,4 @@
-"""Stops at a bad moment: within the drain limit, with a status that tells whether all was committed."""
+"""Tests stops at bad moments: they obey the drain limit, and the exit status shows whether everything was committed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def test_a_stop_under_load_at_any_moment(apache_pipeline: Pipeline, chance: random.Random) -> None:
-    # On Apache Kafka alone: a member that leaves while it joins can leave the embedded broker's group stuck.
+    # Only Apache Kafka is tested: a member that leaves while it joins can block the embedded broker's group.
     pipeline = apache_pipeline
     pipeline.create_topic(4)
     producer = pipeline.produce(5000, 5000 * 300)
     for _ in range(at_length(3, 20)):
         consumer = pipeline.consume("--batch-rows", "2000")
         consumer.wait_for_event("connected_to_kafka")
-        # Also before it listens, and while it joins.
+        # The stop may come before the consumer listens, or while it joins the group.
         time.sleep(chance.uniform(0, 6))
         began = time.monotonic()
         assert consumer.stop() == 0, consumer.output()
@@ -78,7 +78,7 @@ def test_a_stop_during_an_outage(embedded_pipeline: Pipeline, postgres: embedded
         took = time.monotonic() - began
     finally:
         assert postgres.start()
-    # With nothing read there is nothing that could be lost, or waited for.
+    # A consumer that has read nothing has nothing to commit, so it does not wait.
     assert (status, took < (6 if has_rows else 2)) == (1 if has_rows else 0, True), consumer.output()
     assert bool(consumer.warned("drain_limit")) == has_rows
     pipeline.run("consume", "--until-caught-up")
@@ -115,7 +115,7 @@ def test_a_stop_during_a_rebalance(apache_pipeline: Pipeline, chance: random.Ran
     pipeline = apache_pipeline
     pipeline.create_topic(4)
     producer = pipeline.produce(5000, 5000 * 200)
-    # A session that outlives every wait here: who is no member any more has said goodbye.
+    # The session timeout is longer than every wait here, so a consumer can only leave the group by its own request.
     options = ("--assignment", assignment, "--session-timeout", "120")
     stays = pipeline.consume(*options)
     stays.wait_for_event("assigned")
@@ -124,7 +124,7 @@ def test_a_stop_during_a_rebalance(apache_pipeline: Pipeline, chance: random.Ran
         comes.wait_for_event("listening")
         time.sleep(chance.uniform(0, 1))
         began = time.monotonic()
-        # Either the one that comes, or the one that is asked for its partitions.
+        # The stopped consumer is either the one that joins, or the one that gives partitions to it.
         stopped, stays = (comes, stays) if chance.random() < 0.5 else (stays, comes)
         assert stopped.stop() == 0, stopped.output()
         assert time.monotonic() - began < 10
@@ -136,8 +136,8 @@ def test_a_stop_during_a_rebalance(apache_pipeline: Pipeline, chance: random.Ran
     pipeline.recount()
 
 
-@pytest.mark.parametrize(("least", "most"), [(0, 2), (10, 20)], ids=["just now", "given up by librdkafka"])
-def test_a_stop_while_kafka_stands_still(
+@pytest.mark.parametrize(("least", "most"), [(0, 2), (10, 20)], ids=["just now", "abandoned by librdkafka"])
+def test_a_stop_while_kafka_is_suspended(
     apache: ApacheKafka, apache_pipeline: Pipeline, chance: random.Random, least: float, most: float
 ) -> None:
     pipeline = apache_pipeline
@@ -165,11 +165,11 @@ def test_a_producer_with_a_full_queue_stops(apache: ApacheKafka, apache_pipeline
     pipeline.consume("--quiet")
     wait_until("rows come", lambda: pipeline.count() > 0)
     with pipeline.frozen(apache):
-        # Its queue takes 32 MiB.
+        # The producer's queue of 32 MiB fills up meanwhile.
         time.sleep(5)
         status = producer.stop()
     sent, acknowledged, failed = producer.accounts()
-    # What was under way is given up after the drain limit, and told.
+    # The events in flight fail after the drain limit, and the summary counts them.
     assert (status, failed > 0, sent) == (1, True, acknowledged + failed), producer.output()
 
 
@@ -180,7 +180,7 @@ def test_a_consumer_that_was_killed_twice_at_one_offset_says_so_at_its_third_sta
     kept = ("--linger", "60000")
 
     def start() -> Running:
-        # What it reads waits for more for a minute.
+        # With this linger, the consumer waits a minute for more messages before it writes.
         consumer = pipeline.consume(*kept)
         consumer.wait_for_event("assigned")
         return consumer
@@ -191,14 +191,14 @@ def test_a_consumer_that_was_killed_twice_at_one_offset_says_so_at_its_third_sta
         consumer.signal(signal.SIGKILL)
         consumer.wait()
     consumer = start()
-    # The two partitions may come one after the other.
+    # The two partitions may be assigned one after the other.
     wait_until(
         "both are reported",
         lambda: sorted(warning["partitions"] for warning in consumer.warned("owners_killed")) == [[0], [1]],
         limit=60,
         state=consumer.output,
     )
-    # An orderly end, without progress: a stop commits what was read, so nothing is read.
+    # The stop commits what was read. The next two consumers read nothing and end in order, which does not count.
     assert consumer.stop() == 0
     pipeline.verify()
     for _ in range(2):
@@ -208,7 +208,7 @@ def test_a_consumer_that_was_killed_twice_at_one_offset_says_so_at_its_third_sta
     assert consumer.warned("owners_killed") == []
     consumer.signal(signal.SIGKILL)
     consumer.wait()
-    # Progress since: the next death is the first at its offset.
+    # After progress, the next death is the first one at its offset.
     pipeline.run("produce", "--rate", "max", "--count", "10", "--quiet", "--seed", "7")
     consumer = pipeline.consume("--until-caught-up")
     assert consumer.wait() == 0

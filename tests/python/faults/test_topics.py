@@ -1,4 +1,4 @@
-"""Topics made anew, made larger, cut by retention, compacted, written in transactions."""
+"""Tests topics that are recreated, extended, shortened by retention, compacted, or written in transactions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COUNTERS = "SELECT sum(consumed), sum(stored), sum(duplicate), sum(missing) FROM
 
 
 def events(numbers: Iterable[int]) -> list[bytes | None]:
-    """One event for each number, which is its id and its merchant."""
+    """Returns one event for each number, which determines its id and its merchant."""
     return [
         json.dumps(
             {
@@ -48,7 +48,7 @@ def ids(numbers: Iterable[int]) -> set[str]:
 
 
 def stored_ids(pipeline: Pipeline) -> set[str]:
-    """The ids in ``orders``; none where there is no such table yet."""
+    """Returns the ids in ``orders``; an empty set if the table does not exist."""
     try:
         return {row[0] for row in pipeline.query("SELECT order_id FROM orders")}
     except psycopg.errors.UndefinedTable:
@@ -64,33 +64,33 @@ def delete_topic(pipeline: Pipeline) -> None:
 
 
 def delete_records(pipeline: Pipeline, before: int) -> None:
-    """Deletes what stands before an offset of partition 0, as retention does."""
+    """Deletes the messages before an offset of partition 0, as retention does."""
     admin = AdminClient({"bootstrap.servers": pipeline.broker})
     for future in admin.delete_records([TopicPartition(pipeline.topic, 0, before)]).values():
         future.result()
 
 
-def make_anew(pipeline: Pipeline) -> None:
-    """Deletes the topic, and makes it again as soon as the broker lets us."""
+def recreate(pipeline: Pipeline) -> None:
+    """Deletes the topic, and creates it again as soon as the broker allows it."""
     delete_topic(pipeline)
 
-    def made() -> bool:
+    def created() -> bool:
         with contextlib.suppress(KafkaException):
-            # Until the old one is wholly gone, there is one already.
+            # Until the old topic is removed completely, the broker reports that it exists.
             pipeline.create_topic(1)
             return True
         return False
 
-    wait_until("it is made again", made)
+    wait_until("it is created again", created)
 
 
 @pytest.mark.parametrize("second", [range(50, 70), range(50, 250)], ids=["fewer", "more"])
-def test_a_topic_made_anew_between_runs(apache_pipeline: Pipeline, second: range) -> None:
+def test_a_recreated_topic_between_runs(apache_pipeline: Pipeline, second: range) -> None:
     pipeline = apache_pipeline
     pipeline.create_topic(1)
     pipeline.send(events(range(100)))
     assert pipeline.catch_up().counted()[:2] == (100, 100)
-    make_anew(pipeline)
+    recreate(pipeline)
     pipeline.send(events(second))
     again = pipeline.catch_up()
     assert [warning["partitions"] for warning in again.warned("topic_recreated")] == [[0]]
@@ -102,13 +102,13 @@ def test_a_topic_made_anew_between_runs(apache_pipeline: Pipeline, second: range
 
 
 @pytest.mark.parametrize("second", [range(50, 70), range(50, 250)], ids=["fewer", "more"])
-def test_a_topic_made_anew_under_a_live_consumer(apache_pipeline: Pipeline, second: range) -> None:
+def test_a_recreated_topic_under_a_live_consumer(apache_pipeline: Pipeline, second: range) -> None:
     pipeline = apache_pipeline
     pipeline.create_topic(1)
     pipeline.send(events(range(100)))
     consumer = pipeline.consume()
     wait_until("rows arrive", lambda: pipeline.count() == 100)
-    make_anew(pipeline)
+    recreate(pipeline)
     pipeline.send(events(second))
     expected = ids(range(100)) | ids(second)
     wait_until("all are there", lambda: stored_ids(pipeline) == expected)
@@ -120,15 +120,15 @@ def test_a_topic_made_anew_under_a_live_consumer(apache_pipeline: Pipeline, seco
     pipeline.verify()
 
 
-def test_a_topic_made_anew_whose_old_log_did_not_begin_at_0(apache_pipeline: Pipeline) -> None:
-    # librdkafka remembers where the old one began.
+def test_a_recreated_topic_whose_old_log_did_not_begin_at_0(apache_pipeline: Pipeline) -> None:
+    # librdkafka remembers the first offset of the old topic.
     pipeline = apache_pipeline
     pipeline.create_topic(1)
     pipeline.send(events(range(100)))
     delete_records(pipeline, 60)
     consumer = pipeline.consume()
     wait_until("rows arrive", lambda: pipeline.count() == 40)
-    make_anew(pipeline)
+    recreate(pipeline)
     pipeline.send(events(range(200, 500)))
     wait_until("all are there", lambda: stored_ids(pipeline) == ids(range(60, 100)) | ids(range(200, 500)))
     assert consumer.stop() == 0
@@ -138,8 +138,8 @@ def test_a_topic_made_anew_whose_old_log_did_not_begin_at_0(apache_pipeline: Pip
 
 @pytest.mark.parametrize("how", ["restarted empty", "topic deleted"])
 def test_the_embedded_brokers_topic_vanishes_under_a_live_consumer(embedded_pipeline: Pipeline, how: str) -> None:
-    # There librdkafka may crash (2.12, upstream: `rd_kafka_metadata_update_op` looks for a topic that this broker's
-    # answer to a fetch does not name): nothing is lost, and a new start reads on.
+    # librdkafka 2.12 may crash here: `rd_kafka_metadata_update_op` looks for a topic that this broker's answer to a
+    # fetch does not name. Nothing is lost, and the next start continues.
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     pipeline.send(events(range(100)))
@@ -160,13 +160,13 @@ def test_the_embedded_brokers_topic_vanishes_under_a_live_consumer(embedded_pipe
         pipeline.children.remove(consumer.process)
         consumer = pipeline.consume()
     wait_until("all are there", lambda: stored_ids(pipeline) == ids(range(300)))
-    # Its clusters and its topics have ids of which either may be what is seen to differ.
+    # The new cluster and the new topic have new ids. The consumer may notice either of them first.
     restarts = [*consumer.warned("cluster_changed"), *consumer.warned("topic_recreated")]
     assert [0] in [warning["partitions"] for warning in restarts]
     consumer.signal(signal.SIGTERM)
     consumer.wait()
-    # Back soon enough, librdkafka goes on at offset 100, where the new topic has messages too. They are read again once
-    # the topic is seen to be another, and each reading is counted.
+    # If the broker is back soon, librdkafka continues at offset 100, where the new topic has messages, too. They are
+    # read again once the topic is known to be another, and counted each time.
     ((consumed, stored, duplicate, missing),) = pipeline.query(COUNTERS)
     again = consumed - 310
     assert (stored, duplicate, missing) == (300, 10 + again, 0)
@@ -218,10 +218,10 @@ def test_retention_passes_a_live_consumer_by(apache_pipeline: Pipeline) -> None:
     consumer = pipeline.consume()
     wait_until("rows arrive", lambda: pipeline.count() == 10)
     with pipeline.frozen(consumer):
-        # The question that was under way is answered with these, however long nobody reads the answer.
+        # The broker answers the pending fetch with these messages. The answer waits until the consumer reads it.
         pipeline.send(events(range(10, 20)))
         time.sleep(1)
-        # What comes now is gone before it is asked for.
+        # The messages from now on are deleted before the consumer fetches them.
         pipeline.send(events(range(20, 1000)))
         delete_records(pipeline, 900)
     wait_until("it goes on", lambda: ids(range(900, 1000)) <= stored_ids(pipeline))
@@ -247,7 +247,7 @@ def test_what_compaction_took_is_not_missing(apache_pipeline: Pipeline) -> None:
     producer = Producer({"bootstrap.servers": pipeline.broker})
 
     def send(numbers: range) -> None:
-        # One key for every two events: the first of each two goes.
+        # Every two events share a key, so that compaction removes the first of them.
         for number, event in zip(numbers, events(numbers), strict=True):
             producer.produce(pipeline.topic, event, key=str(number // 2), partition=0)
         assert producer.flush(LIMIT) == 0
@@ -256,7 +256,7 @@ def test_what_compaction_took_is_not_missing(apache_pipeline: Pipeline) -> None:
     pipeline.run("consume", "--until-caught-up")
     send(range(2, 100))
     time.sleep(0.5)
-    # A new segment, since the last is never compacted.
+    # These events open a new segment, because the last segment is never compacted.
     send(range(100, 102))
 
     def offsets() -> list[int]:
@@ -287,7 +287,7 @@ def test_aborted_transactions_are_neither_read_nor_missing(apache_pipeline: Pipe
         else:
             producer.commit_transaction(LIMIT)
             committed |= ids(numbers)
-    # One that is open is not read yet.
+    # The messages of an open transaction are not read yet.
     consumer = pipeline.consume()
     wait_until("all committed are there", lambda: stored_ids(pipeline) == committed)
     producer.begin_transaction()
@@ -304,7 +304,7 @@ def test_aborted_transactions_are_neither_read_nor_missing(apache_pipeline: Pipe
     pipeline.recount()
 
 
-def test_the_tests_own_reader_sees_what_is_there(apache_pipeline: Pipeline) -> None:
+def test_the_independent_reader_reads_the_whole_topic(apache_pipeline: Pipeline) -> None:
     pipeline = apache_pipeline
     pipeline.create_topic(2)
     pipeline.send(events(range(7)))

@@ -1,4 +1,4 @@
-"""A consumer that is stopped with SIGSTOP keeps its locks; its successor ends it, and nothing is lost or doubled."""
+"""Tests consumers that keep locks while they are suspended (SIGSTOP): a successor ends their sessions, without loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OWNERS = "SELECT array_agg(DISTINCT owner_pid) FROM kafka_offsets"
 
 
 def stop_in_copy(pipeline: Pipeline, consumer: Running) -> set[int]:
-    """Stops the consumer in its COPY; its sessions, which then wait for more and are told to."""
+    """Suspends the consumer in its COPY; returns its sessions, which then wait for more data."""
     long = IN_COPY + " AND clock_timestamp() - query_start > interval '0.3 s'"
     wait_until("it is in the middle of a large one", lambda: bool(pipeline.query(long)))
     consumer.signal(signal.SIGSTOP)
@@ -36,7 +36,7 @@ def stop_in_copy(pipeline: Pipeline, consumer: Running) -> set[int]:
 
 
 def seconds_from_assignment(successor: Running) -> float:
-    """How long ago the group last gave the successor partitions, by its own log."""
+    """Returns the time since the group last assigned partitions to the successor, according to its log."""
     lines = [line for line in successor.output().splitlines() if "rebalance=Assigned([" in line]
     at = datetime.strptime(lines[-1].split(" INFO")[0], "%Y-%m-%d %H:%M:%S,%f")  # noqa: DTZ007
     return (datetime.now() - at).total_seconds()  # noqa: DTZ005
@@ -46,7 +46,7 @@ def seconds_from_assignment(successor: Running) -> float:
 def test_a_consumer_stopped_in_its_copy(pipeline: Pipeline) -> None:
     count = 100_000
     pipeline.run("produce", "--rate", "max", "--count", str(count), "--partitions", "2", "--quiet")
-    # A COPY of some megabytes takes seconds: most of it is still the consumer's to send.
+    # A COPY of some megabytes takes seconds at this rate, so most of it has not been sent when the consumer stops.
     with Slow(pipeline.database_url, rate=2_000_000) as slow:
         zombie = pipeline.consume(environment={"DATABASE_URL": slow.url})
         sessions = stop_in_copy(pipeline, zombie)
@@ -68,10 +68,10 @@ def check_succession(pipeline: Pipeline, zombie: Running, sessions: set[int], co
         return [one.get("kind", one["event"]) for one in zombie.events()[before:]]
 
     zombie.signal(signal.SIGCONT)
-    # Whether the group or PostgreSQL is the first to say so.
+    # Either the group or PostgreSQL is the first to report the loss.
     lost = {"partitions_lost", "taken_over"}
     wait_until("it drops what it has read", lambda: not lost.isdisjoint(names()), state=zombie.output)
-    # In one line; then it takes part again.
+    # It reports the loss once, and then joins the group again.
     wait_until("it reads again", lambda: "assigned" in names(), state=zombie.output)
     wait_until("both read", lambda: len(pipeline.query(OWNERS)[0][0]) == 2)
     troubles = [name for name in names() if name in KINDS]
@@ -88,7 +88,7 @@ def test_a_consumer_stopped_at_any_moment(pipeline: Pipeline, chance: random.Ran
     consumers = [pipeline.consume("--verbose", "--batch-rows", "5000") for _ in range(2)]
     for consumer in consumers:
         consumer.wait_for_event("listening")
-    # A million small batches are more than the embedded broker serves in reasonable time.
+    # The embedded broker is too slow for a million small batches.
     rate = at_length(4000, 1000)
     producer = pipeline.produce(rate, rate * 60 * 25)
 
