@@ -1,9 +1,9 @@
-"""The attack, six times: ``python bench/attack.py`` (an hour), for the README's table of faults.
+"""Runs the attack six times for the table of faults: ``python bench/attack.py`` (an hour).
 
-Each run is ``tests/python/faults/test_attack.py`` with services and a seed of its own, which it prints; one that fails
-fails this, and its figures are kept if it came to its recount, whatever that found.
-Rows lost and doubled are those of the runs in which a fault was tried; how long until all is caught up is of the
-faults that came alone.
+Each run is ``tests/python/faults/test_attack.py`` with separate services and a separate seed, which it prints. If a run
+fails, this program fails, too. The results include the failed run if it reached its recount.
+For each fault, the table counts the lost and doubled rows of the runs that tried it. Recovery times are of faults that
+happened alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def summed(runs: list[dict[str, Any]]) -> list[dict[str, object]]:
-    """A line for each fault."""
+    """Returns one line for each fault."""
     lines = []
     for fault in runs[0]["tried"]:
         met = [run for run in runs if run["tried"][fault]]
@@ -45,11 +45,11 @@ def summed(runs: list[dict[str, Any]]) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Runs, sums up, and keeps what came of it."""
+    """Runs the attacks, adds up their results and saves them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument(
-        "--at-once", type=int, default=3, help="so many at a time: five keep two cores from anything but starting Kafka"
+        "--at-once", type=int, default=3, help="the number of parallel runs; five are too many for two cores"
     )
     options = parser.parse_args()
     command = [sys.executable, "-m", "pytest", "-s", "tests/python/faults/test_attack.py"]
@@ -65,8 +65,8 @@ def main() -> None:
             failed = sum(not passed for passed in pool.map(attack, files))
         runs = [json.loads(file.read_text()) for file in files if file.exists()]
     if runs:
-        told = [{name: value for name, value in run.items() if name != "recovery"} for run in runs]
-        results.keep("attack", {"runs": told, "failed": failed, "table": summed(runs)})
+        shown = [{name: value for name, value in run.items() if name != "recovery"} for run in runs]
+        results.keep("attack", {"runs": shown, "failed": failed, "table": summed(runs)})
     if failed:
         sys.exit(f"runs that failed: {failed} of {options.runs}")
 

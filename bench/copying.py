@@ -1,4 +1,4 @@
-"""Rows of ``orders`` as binary COPY takes them, and writing them without ccstream."""
+"""Reads rows of ``orders`` in the format of binary COPY, and writes them without ccstream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BATCH = 50_000
 
 
 def encoded(url: str, count: int) -> list[bytes]:
-    """The first rows of ``orders`` by their offsets, in batches sorted by id."""
+    """Returns the first rows of ``orders`` by their offsets, in batches that are sorted by id."""
     batches = []
     with psycopg.connect(url) as connection:
         for first in range(0, count, BATCH):
@@ -24,7 +24,16 @@ def encoded(url: str, count: int) -> list[bytes]:
 
 
 def write(url: str, batches: list[bytes], *, staged: bool = False, connections: int = 1) -> float:
-    """Writes batches, one transaction each, staged or straight, over so many connections in turn: rows a second."""
+    """Writes batches and returns the rows a second.
+
+    Each batch is one transaction. The connections take turns.
+
+    Args:
+        url: the database's URL.
+        batches: the batches, as :func:`encoded` returns them.
+        staged: whether to write through a staging table.
+        connections: the number of connections.
+    """
     began = time.perf_counter()
     with ThreadPoolExecutor(connections) as pool:
         rows = pool.map(partial(_write, url, staged), [batches[first::connections] for first in range(connections)])

@@ -1,13 +1,13 @@
-"""What duplicates cost: the consumer at 0 to 100 % of them, ordered and random ids, beside always-staging.
+"""Measures the cost of duplicates: shares from 0 to 100 %, ordered and random ids, with and without ``--always-stage``.
 
 ``python bench/duplicates.py [EVENTS] [ROUNDS]`` (``make bench-duplicates``) starts Apache Kafka and PostgreSQL, runs
-every case in turn, ROUNDS times, and prints medians. Each case begins with an empty database that EVENTS / 2 earlier
-rows are put into first, so that there is something to be a duplicate of.
+every case in turn, ROUNDS times, and prints medians. Each case starts with an empty database and stores EVENTS / 2
+rows first, of which later events are duplicates.
 
-Each share of duplicates is read twice: as the consumer does it, and with ``--always-stage``, which writes every batch
-by way of a staging table. The last line is not ccstream: the same rows, encoded beforehand, 50,000 to a transaction,
-by COPY straight into the table, and by COPY into a staging table with INSERT ... ON CONFLICT DO NOTHING from there. It
-does not read Kafka, parse, check, or keep offsets and totals.
+Each share of duplicates is read twice: with the default settings, and with ``--always-stage``, which writes every batch
+through a staging table. The last two lines do not use ccstream. They write the same rows, encoded beforehand, in
+transactions of 50,000: by COPY into the table, and by COPY into a staging table followed by INSERT ... ON CONFLICT DO
+NOTHING. They do not read Kafka, parse, check, or update offsets and totals.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ SHARES = (0.0, 0.0001, 0.01, 0.1, 1.0)
 
 
 def ordered_ids(count: int) -> list[str]:
-    """Ids as UUIDv7 are: they grow."""
+    """Returns ids that grow, as those of UUIDv7 do."""
     return [f"0199f0c2-{number >> 12:04x}-7{number & 0xFFF:03x}-9d55-{number:012x}" for number in range(count)]
 
 
 def random_ids(count: int) -> list[str]:
-    """Ids as UUIDv4 are."""
+    """Returns random ids, as those of UUIDv4."""
     chance = random.Random(7)  # noqa: S311
     return [str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(count)]
 
 
 def event(number: int, key: str) -> bytes:
-    """An event of about 400 bytes."""
+    """Returns an event of about 400 bytes."""
     return json.dumps(
         {
             "transaction_id": key,
@@ -79,7 +79,7 @@ def event(number: int, key: str) -> bytes:
 
 
 def with_duplicates(earlier: list[str], new: list[str], share: float) -> Iterator[str]:
-    """The new ids, a share of them replaced by earlier ones, evenly."""
+    """Yields the new ids, of which a share is replaced by earlier ids at even distances."""
     chance, due = random.Random(11), 0.0  # noqa: S311
     for key in new:
         due += share
@@ -91,7 +91,7 @@ def with_duplicates(earlier: list[str], new: list[str], share: float) -> Iterato
 
 
 def send(broker: str, topic: str, payloads: Iterable[bytes]) -> None:
-    """Sends them to partition 0."""
+    """Sends payloads to partition 0."""
     producer = Producer({"bootstrap.servers": broker, "linger.ms": 50, "queue.buffering.max.kbytes": 262_144})
     for payload in payloads:
         while True:
@@ -105,11 +105,11 @@ def send(broker: str, topic: str, payloads: Iterable[bytes]) -> None:
 
 
 class Bench:
-    """Services, and one topic and database after the other.
+    """Creates topics and databases on the services.
 
     Args:
         broker: Kafka's address.
-        database_url: a database of the PostgreSQL server.
+        database_url: the URL of a database on the PostgreSQL server.
     """
 
     def __init__(self, broker: str, database_url: str) -> None:
@@ -118,19 +118,19 @@ class Bench:
         self._made = 0
 
     def database(self) -> str:
-        """The URL of a new, empty database."""
+        """Creates an empty database and returns its URL."""
         self._made += 1
         with psycopg.connect(self._base, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE bench_{self._made}")
         return self._base.rpartition("/")[0] + f"/bench_{self._made}"
 
     def drop(self, url: str) -> None:
-        """Removes a database."""
+        """Drops a database."""
         with psycopg.connect(self._base, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {url.rpartition('/')[2]}")
 
     def topic(self, ids: list[str]) -> str:
-        """A new topic with an event for each id, in order."""
+        """Creates a topic with an event for each id, in order, and returns its name."""
         self._made += 1
         name = f"bench_{self._made}"
         admin = AdminClient({"bootstrap.servers": self._broker})
@@ -139,7 +139,7 @@ class Bench:
         return name
 
     def consume(self, topic: str, url: str, *flags: str) -> float:
-        """Reads a topic into a database: messages a second."""
+        """Reads a topic into a database and returns the messages a second."""
         group = f"{topic}-{url.rpartition('/')[2]}"
         command = [sys.executable, "-m", "ccstream", "consume", "--until-caught-up", "--quiet", *flags]
         place = ["--bootstrap-servers", self._broker, "--topic", topic, "--group", group, "--database-url", url]
@@ -151,7 +151,7 @@ class Bench:
 
 
 def measure(bench: Bench, make_ids: Callable[[int], list[str]], events: int) -> dict[str, float]:
-    """One round: the rate of every case."""
+    """Runs one round and returns the rate of every case."""
     all_ids = make_ids(events + events // 2)
     earlier, new = all_ids[: events // 2], all_ids[events // 2 :]
     before = bench.topic(earlier)
@@ -179,7 +179,7 @@ def measure(bench: Bench, make_ids: Callable[[int], list[str]], events: int) -> 
 
 
 def main() -> None:
-    """Runs it and prints the table."""
+    """Runs all cases and prints the table."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3  # noqa: PLR2004
     columns = {}

@@ -1,7 +1,7 @@
-"""The engine beside pandas, polars and DuckDB: ``make bench-engine``.
+"""Compares the engine with pandas, polars and DuckDB: ``make bench-engine``.
 
-The same rows, threads and question for all, in turns: one filter, six groupings with counts and sums, three
-percentiles and distinct cards. Every answer is compared with the engine's before its time counts.
+All get the same rows, threads and query, in turns: one filter, six groupings with counts and sums, three percentiles
+and distinct cards. Each answer is compared with the engine's before its time counts.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ FROM generate_series(1, %s) AS n
 """
 COLUMNS = "status, category, value, timestamp, city, payment_method, merchant, card_token"
 LEAST = 5
-"""No amounts below."""
+"""The smallest amount that the filter includes."""
 NEAR = 0.001
-"""Their ranks of a percentile are rounded otherwise: between two neighbouring amounts."""
+"""The tolerance for percentiles. Other programs round ranks differently, to a neighbouring amount."""
 HALF_DAY = timedelta(hours=12)
 WHERE = f"status = 'approved' AND value >= {LEAST}"
 KEYS = {
@@ -56,11 +56,11 @@ KEYS = {
     "time": "epoch(timestamp)::BIGINT // 43200",
 }
 Answer = tuple[int, float, int, dict[str, int]]
-"""Rows, p95, distinct cards, and of each grouping how many groups."""
+"""The number of rows, the p95, the distinct cards, and the number of groups in each grouping."""
 
 
 def by_engine(engine: ccstream.KpiEngine, number: int) -> Answer:
-    """A filter that was not asked before each time, and the same rows."""
+    """Queries with a filter that is new each time but selects the same rows."""
     by: dict[str, list[str]] = {name: [] for name in KEYS}
     answer = engine.query(
         filters={"status": "approved"}, min_amount=LEAST, max_amount=10**7 + number, by=by, width=HALF_DAY
@@ -70,7 +70,7 @@ def by_engine(engine: ccstream.KpiEngine, number: int) -> Answer:
 
 
 def by_duckdb(connection: duckdb.DuckDBPyConnection, _: int) -> Answer:
-    """One query for all groupings."""
+    """Runs one query for all groupings."""
     keys = ", ".join(f"{key} AS {name}" for name, key in KEYS.items())
     sets = ", ".join(f"({name})" for name in KEYS)
     rows = connection.execute(
@@ -90,7 +90,7 @@ def by_duckdb(connection: duckdb.DuckDBPyConnection, _: int) -> Answer:
 
 
 def by_polars(frame: pl.DataFrame, _: int) -> Answer:
-    """All groupings collected together, so that the filter runs once."""
+    """Collects all groupings together, so that the filter runs once."""
     chosen = frame.lazy().filter((pl.col("status") == "approved") & (pl.col("value") >= LEAST))
     keys = {
         **{name: pl.col(name) for name in ("category", "merchant", "city", "payment_method")},
@@ -107,7 +107,7 @@ def by_polars(frame: pl.DataFrame, _: int) -> Answer:
 
 
 def by_pandas(frame: Any, _: int) -> Answer:  # noqa: ANN401
-    """As most notebooks have it, with categorical columns."""
+    """Computes the answer as most notebooks do, with categorical columns."""
     chosen = frame[(frame["status"] == "approved") & (frame["value"] >= LEAST)]
     when = chosen["timestamp"].dt
     keys = {
@@ -123,7 +123,7 @@ def by_pandas(frame: Any, _: int) -> Answer:  # noqa: ANN401
 
 
 def main() -> None:
-    """Fills a table, hands its rows to all, and asks in turns."""
+    """Fills a table, passes its rows to all programs, and queries them in turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -174,7 +174,7 @@ def main() -> None:
                         or abs(answer[1] / expected[1] - 1) > NEAR
                     ):
                         raise SystemExit(f"{name} answers {answer}, ccstream {expected}")
-    print("| program | version | median, ms | against ccstream |\n|---|---|--:|--:|")
+    print("| program | version | median, ms | relative to ccstream |\n|---|---|--:|--:|")
     versions = {
         "ccstream": ccstream.__version__,
         "DuckDB": duckdb.__version__,

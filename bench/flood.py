@@ -1,10 +1,10 @@
-"""What hostile but valid events cost the page: ``python bench/flood.py [EVENTS]`` (``make bench-flood``).
+"""Measures the cost of hostile but valid events: ``python bench/flood.py [EVENTS]`` (``make bench-flood``).
 
-EVENTS (300,000 by default) of each kind are stored by the real consumer, each kind in a separate database: ``plain`` as
-shops send them; ``names``, where every merchant, city and card is another one, of four-byte characters; ``kinds``,
-where every category, payment method, status and entry mode is; ``cells``, where every event has another minute and
-status. Printed are the processor time of a refresh of the page's figures while 500 events come between two of them, the
-engine's memory, and rows of ``kpi_minute``.
+The consumer stores EVENTS (300,000 by default) of each kind in a separate database. ``plain`` are usual events.
+``names`` have a different merchant, city and card in every event, in four-byte characters. ``kinds`` have a different
+category, payment method, status and entry mode in every event. ``cells`` have a different minute and status in every
+event. The table shows the processor time of a refresh of the page's figures, with 500 new events between two
+refreshes, the engine's memory, and the rows of ``kpi_minute``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 REFRESHES = 15
 BETWEEN = 500
-"""Events that come between two refreshes."""
+"""The number of events that arrive between two refreshes."""
 START = 1_790_000_000_000
 EMOJI = [chr(0x1F300 + number) for number in range(700)]
 
 
 def events(kind: str, count: int) -> Iterator[bytes]:
-    """A number of events of a kind."""
+    """Yields a number of events of a kind."""
     chance = random.Random(7)  # noqa: S311
 
     def text(length: int) -> str:
@@ -68,7 +68,7 @@ def events(kind: str, count: int) -> Iterator[bytes]:
 
 
 def measure(bench: Bench, broker: str, kind: str, count: int) -> str:
-    """A line of the table."""
+    """Measures one kind and returns its line of the table."""
     topic, url = bench.topic(ordered_ids(1)), bench.database()
     payloads = events(kind, count + (REFRESHES + 1) * BETWEEN)
     send(broker, topic, (next(payloads) for _ in range(count)))
@@ -88,15 +88,15 @@ def measure(bench: Bench, broker: str, kind: str, count: int) -> str:
     with psycopg.connect(url) as connection:
         [[cells]] = connection.execute("SELECT count(*) FROM kpi_minute").fetchall()
     bench.drop(url)
-    # The first refresh counts all rows.
+    # The first refresh is separate, because it counts all rows.
     first, *rest = spent
     return f"{kind:<8}{rate:>14,.0f}{first:>12,.0f}{statistics.median(rest):>12,.0f}{memory:>12,.0f}{cells:>14,}"
 
 
 def main() -> None:
-    """Prints the table."""
+    """Measures every kind and prints the table."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
-    print(f"{count:,} events; a refresh in ms of processor, the first and the median of {REFRESHES} others\n")
+    print(f"{count:,} events; processor time of the first refresh in ms, and the median of {REFRESHES} others\n")
     print(f"{'':<8}{'stored / s':>14}{'first':>12}{'refresh':>12}{'engine, MB':>12}{'kpi_minute':>14}")
     with embedded_services() as variables:
         broker = variables["KAFKA_BOOTSTRAP_SERVERS"]

@@ -1,9 +1,10 @@
-"""How fast rows get from Kafka into ``orders``: ``make bench`` (``python bench/ingest.py --help`` for parts of it).
+"""Measures how fast rows get from Kafka into ``orders``: ``make bench``, or ``python bench/ingest.py --help``.
 
-In one run, on Apache Kafka and PostgreSQL of its own: the ceilings (a bare binary COPY of the same rows into the same
-table; a bare consume with librdkafka), ccstream with every guarantee on, what most people write first, and other
-programs, each in a virtual environment of its own. All read the same messages, made once; each run begins with empty
-tables, runs take turns, and medians are told: of the rates, and of what each is of its own round's bare COPY.
+One run starts a separate Apache Kafka and PostgreSQL. It measures the ceilings (a bare binary COPY of the same rows
+into the same table, and a bare consume with librdkafka), ccstream with all its guarantees, a typical first script, and
+other programs, each in a separate virtual environment. All read the same messages, which are generated once. Each case
+starts with empty tables, and cases take turns. The results are medians of the rates, and of the ratio to the bare COPY
+in the same round.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SLOW = 60.0
-"""Seconds for which a program runs that will not be done by then: its rate is of what it has written."""
+"""The time limit of another program, in seconds. A slower program's rate is computed from what it has written."""
 
 
 class Measured:
-    """Runs by name, as they come."""
+    """Collects runs by name."""
 
     def __init__(self) -> None:
         self.runs: dict[str, list[Run]] = {}
         self.expected: dict[str, int] = {}
 
     def take(self, name: str, run: Run, expected: int) -> None:
-        """Keeps a run and says what it came to."""
+        """Saves a run and prints its result."""
         self.runs.setdefault(name, []).append(run)
         self.expected[name] = expected
         print(f"{name:<40} {run.rate:>10,.0f} rows/s {run.rows:>10,} of {expected:,} rows", flush=True)
 
     def table(self, ceiling: str) -> list[dict[str, object]]:
-        """Medians, and shares of one of them."""
+        """Returns the median of each name, and its ratio to one of them."""
         rates = {name: [run.rate for run in runs] for name, runs in self.runs.items()}
         return [
             {
@@ -64,7 +65,7 @@ class Measured:
 
 
 def main() -> None:
-    """Measures, prints, and keeps what came of it."""
+    """Measures everything, prints the results and saves them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -114,7 +115,7 @@ def main() -> None:
             for program, broker, topic, suffix, rows_expected in cases:
                 with bench.database() as place:
                     measured.take(f"ccstream{suffix}", bench.run(program, broker, topic, place), rows_expected)
-            # Others are slower by so much that one run tells.
+            # The other programs are so much slower that one run suffices.
             for program in others(options.peers) if number == 0 else ():
                 with bench.database() as place:
                     measured.take(program.name, bench.run(program, apache, "clean", place, SLOW), count)

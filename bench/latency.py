@@ -1,8 +1,8 @@
-"""From sent to visible: ``python bench/latency.py`` (a part of ``make bench``).
+"""Measures the latency from sending an event to seeing its row: ``python bench/latency.py`` (a part of ``make bench``).
 
-A producer sends at a steady rate, a consumer stores, both as anybody starts them. The moment at which an event was
-made is in it; the moment at which it is visible is when a question for the offset rows, which are committed together
-with the rows, first has its offset: asked every 2 ms, so that it is told up to 2 ms too late.
+A producer sends at a steady rate and a consumer stores the events, both with default settings. Each event contains the
+time at which it was created. It is visible when a query of the offset rows, which are committed together with the rows,
+first shows an offset beyond it. The query runs every 2 ms, so the result may be up to 2 ms too large.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 RATES = (500, 5_000, 20_000)
 PARTITIONS = 4
 WARM_UP = 5.0
-"""Seconds that are not counted: joining the group, first statements."""
+"""The time at the start that is not measured, in seconds: joining the group, first statements."""
 ASK_EVERY = 0.002
 
 
 def measure(bench: Workbench, broker: str, rate: int, seconds: float) -> dict[str, float]:
-    """Milliseconds at a rate of events a second."""
+    """Returns percentiles of the latency in milliseconds, at a rate of events a second."""
     topic = f"latency-{rate}-{bench.name()}"
     create_topic(broker, topic, PARTITIONS)
     with bench.database() as url:
@@ -51,7 +51,7 @@ def measure(bench: Workbench, broker: str, rate: int, seconds: float) -> dict[st
         count = int(rate * (WARM_UP + seconds))
         sending = ["produce", "--quiet", "--rate", str(rate), "--count", str(count)]
         producer = subprocess.Popen([*program, *sending], env=place, stdout=subprocess.DEVNULL)
-        # For each partition which offset was next at which moment.
+        # For each partition, this holds each next offset and the moment at which it was first seen.
         seen: dict[int, list[tuple[int, float]]] = {number: [] for number in range(PARTITIONS)}
         with psycopg.connect(url, autocommit=True) as connection:
             question = connection.cursor()
@@ -78,14 +78,14 @@ def measure(bench: Workbench, broker: str, rate: int, seconds: float) -> dict[st
     for partition, steps in seen.items():
         offsets, moments = np.array(steps).T
         own = table[:, 0] == partition
-        # The first step whose next offset is beyond the row's.
+        # A row is visible at the first step whose next offset is beyond the row's offset.
         latency[own] = moments[np.searchsorted(offsets, table[own, 1], side="right")] - table[own, 2]
     p50, p95, p99 = np.percentile(latency * 1000, [50, 95, 99])
     return {"rate": rate, "p50": p50, "p95": p95, "p99": p99}
 
 
 def main() -> None:
-    """Measures each rate in turn, and keeps medians of the rounds."""
+    """Measures each rate in turn, and saves the medians of the rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,8 +1,8 @@
-"""What it costs to keep how long events took to be stored: ``python bench/latency_kept.py [ROWS] [ROUNDS]``.
+"""Measures the cost of storing the latency of events: ``python bench/latency_kept.py [ROWS] [ROUNDS]``.
 
-The same rows are copied in batches of 50,000 into tables like ``orders``, each batch in a transaction: as they are;
-with their time of storing as one more column; and with a few cells a batch in a table like ``latency_minute``, which
-is what ccstream does. Then both are asked for the percentiles of the last five minutes.
+The same rows are copied in batches of 50,000 into tables like ``orders``, one transaction for each batch, in three
+ways: unchanged; with an additional column for the time of storing; and with a few cells for each batch in a table like
+``latency_minute``, which is what ccstream does. Then the percentiles of the last five minutes are queried both ways.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 BATCH = 50_000
 PARTITIONS = 4
 CELLS = 40
-"""Bins that a batch's rows of a partition fall into: as many as from 100 ms to 3 s."""
-WAYS = ("as they are", "by the row", "by the batch")
+"""The number of bins for a batch's rows of a partition, as many as there are from 100 ms to 3 s."""
+WAYS = ("not at all", "for each row", "for each batch")
 
 
 def batches(connection: Connection, rows: int) -> list[bytes]:
-    """So many transactions as COPY has them, in batches."""
+    """Returns a number of transactions in COPY's text format, in batches."""
     ccstream.Producer(
         rate=math.inf, count=rows, bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"], partitions=PARTITIONS
     ).run()
@@ -53,10 +53,10 @@ def batches(connection: Connection, rows: int) -> list[bytes]:
 
 
 def store(connection: Connection, way: str, texts: list[bytes], columns: str) -> float:
-    """Copies all of it in one of the ways; rows a second."""
+    """Copies all batches in one of the ways, and returns the rows a second."""
     connection.execute("DROP TABLE IF EXISTS kept; CREATE TABLE kept (LIKE orders INCLUDING ALL)")
     connection.execute("DROP TABLE IF EXISTS cells; CREATE TABLE cells (LIKE latency_minute INCLUDING ALL)")
-    if way == "by the row":
+    if way == "for each row":
         connection.execute("ALTER TABLE kept ADD stored_at timestamptz NOT NULL DEFAULT clock_timestamp()")
     connection.commit()
     connection.execute("CHECKPOINT")
@@ -64,7 +64,7 @@ def store(connection: Connection, way: str, texts: list[bytes], columns: str) ->
     for text in texts:
         with connection.cursor().copy(f"COPY kept ({columns}) FROM STDIN") as copy:
             copy.write(text)
-        if way == "by the batch":
+        if way == "for each batch":
             connection.execute(
                 "INSERT INTO cells AS c (minute, kafka_partition, up_to_ms, count) "
                 "SELECT date_trunc('minute', now() AT TIME ZONE 'UTC'), p, b * 75, 300 "
@@ -76,13 +76,13 @@ def store(connection: Connection, way: str, texts: list[bytes], columns: str) ->
 
 
 def asked(connection: Connection, way: str) -> float:
-    """Milliseconds that the percentiles of the last five minutes take."""
+    """Returns the milliseconds that a query of the percentiles of the last five minutes takes."""
     sql: dict[str, LiteralString] = {
-        "by the row": (
+        "for each row": (
             "SELECT percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY "
             "stored_at AT TIME ZONE 'UTC' - timestamp) FROM kept WHERE stored_at > now() - interval '5 minutes'"
         ),
-        "by the batch": "SELECT up_to_ms, sum(count) FROM cells WHERE minute > now() AT TIME ZONE 'UTC' - "
+        "for each batch": "SELECT up_to_ms, sum(count) FROM cells WHERE minute > now() AT TIME ZONE 'UTC' - "
         "interval '5 minutes' GROUP BY 1 ORDER BY 1",
     }
     began = time.perf_counter()
@@ -114,7 +114,7 @@ def main() -> None:
                 if way in times:
                     times[way].append(asked(connection, way))
         plain = statistics.median(rates[WAYS[0]])
-        print("| latency is kept | rows / s | of those as they are | bytes a row | percentiles of 5 min, ms |")
+        print("| latency is stored | rows / s | relative to unchanged rows | bytes a row | percentiles of 5 min, ms |")
         print("|---|--:|--:|--:|--:|")
         for way, found in rates.items():
             rate = statistics.median(found)

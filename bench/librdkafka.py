@@ -1,4 +1,4 @@
-"""librdkafka's own ``rdkafka_performance``, from the sources that are built into ccstream: its ceiling."""
+"""Runs librdkafka's benchmark ``rdkafka_performance``, built from the sources in ccstream. It measures the ceiling."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def performance() -> Path:
-    """The program, compiled once beside the library that ``make build`` has made."""
+    """Returns the program. It is compiled once, with the library of the release build."""
     made = ROOT / "target" / "bench" / "rdkafka_performance"
     if made.exists():
         return made
     libraries = sorted((ROOT / "target" / "release" / "build").glob("rdkafka-sys-*/out/src/librdkafka.a"))
     if not libraries:
-        raise SystemExit("there is no librdkafka.a in target/release: run `make build` first")
+        raise SystemExit("there is no librdkafka.a in target/release: run `make release` first")
     out = libraries[-1].parent.parent
     settings = (out / "Makefile.config").read_text()
     flags = [
@@ -37,9 +37,9 @@ def performance() -> Path:
 def _rate(count: int, *arguments: str) -> float:
     command = [str(performance()), "-q", "-c", str(count), *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    # The last of its lines is for the whole run.
+    # The last of its lines is about the whole run.
     found: list[str] = re.findall(r"(\d+) msgs/s", done.stdout + done.stderr)
-    # It may call its own end a failure when the last delivery report comes as it looks.
+    # It may report a failure at its end, if the last delivery report arrives while it checks.
     complete = done.returncode == 0 or f" {count} delivered" in done.stdout + done.stderr
     if not complete or not found:
         raise RuntimeError(f"rdkafka_performance ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
@@ -47,12 +47,12 @@ def _rate(count: int, *arguments: str) -> float:
 
 
 def consume(broker: str, topic: str, count: int, partitions: int) -> float:
-    """Messages a second of a client that reads partitions from their beginnings and does nothing with them."""
+    """Returns the messages a second of a client that reads partitions from their beginnings and drops the messages."""
     places = [part for number in range(partitions) for part in ("-p", str(number))]
     return _rate(count, "-C", "-t", topic, *places, "-b", broker, "-o", "beginning", "-B", "1000")
 
 
 def produce(broker: str, topic: str, count: int, size: int, settings: dict[str, str]) -> float:
-    """Messages a second of a client that sends ready-made payloads of one size, with delivery reports."""
+    """Returns the messages a second of a client that sends prepared payloads of one size, with delivery reports."""
     options = [part for name, value in settings.items() for part in ("-X", f"{name}={value}")]
     return _rate(count, "-P", "-t", topic, "-b", broker, "-s", str(size), *options)

@@ -1,4 +1,4 @@
-"""The messages that every program reads: made once by ccstream's generator, then changed in one respect at a time."""
+"""Creates the messages that every program reads: generated once by ccstream, then changed in one respect at a time."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ PARTITIONS = 4
 START = "2026-11-25T00:00:00Z"
 
 Message = tuple[int, bytes | None, bytes]
-"""Partition, key, payload."""
+"""The partition, key and payload of a message."""
 
 
 def produce(broker: str, topic: str, count: int) -> None:
-    """So many transactions, always the same."""
+    """Sends a number of transactions, which are always the same."""
     producer = ccstream.Producer(
         bootstrap_servers=broker,
         topic=topic,
@@ -46,12 +46,12 @@ def produce(broker: str, topic: str, count: int) -> None:
 
 
 def read(broker: str, topic: str) -> list[Message]:
-    """All of a topic, in the order of each partition."""
+    """Returns all messages of a topic, in the order of each partition."""
     return [(message.partition() or 0, message.key(), message.value() or b"") for message in read_whole(broker, topic)]
 
 
 def send(broker: str, topic: str, messages: Iterable[Message]) -> None:
-    """Messages into a new topic, each into its partition, in order."""
+    """Sends messages to a new topic, each to its partition, in order."""
     create_topic(broker, topic, PARTITIONS)
     producer = Producer({"bootstrap.servers": broker, "linger.ms": 50, "enable.idempotence": True})
     for partition, key, payload in messages:
@@ -66,21 +66,21 @@ def send(broker: str, topic: str, messages: Iterable[Message]) -> None:
 
 
 def with_id(payload: bytes, key: str) -> bytes:
-    """The same transaction under another id."""
+    """Returns a transaction with another id."""
     event = json.loads(payload)
     event["transaction_id"] = key
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def random_ids(messages: list[Message]) -> Iterator[Message]:
-    """Under ids that do not grow in time."""
+    """Yields the messages with random ids, which do not grow with time."""
     chance = random.Random(7)  # noqa: S311
     for partition, key, payload in messages:
         yield partition, key, with_id(payload, str(uuid.UUID(int=chance.getrandbits(128), version=4)))
 
 
 def evenly(share: float, change: Callable[[int, Message], Message]) -> Callable[[list[Message]], Iterator[Message]]:
-    """A share of the messages changed, at even distances; the first of them stays as it is."""
+    """Returns a function that changes a share of the messages, at even distances. The first message is not changed."""
 
     def changed(messages: list[Message]) -> Iterator[Message]:
         every = round(1 / share)
@@ -91,7 +91,7 @@ def evenly(share: float, change: Callable[[int, Message], Message]) -> Callable[
 
 
 def duplicates(messages: list[Message], share: float) -> Iterator[Message]:
-    """A share of them replaced by one of the same partition that came a thousand before, or near it."""
+    """Yields the messages, of which a share is replaced by the message about a thousand before it in the partition."""
     last: dict[int, list[bytes]] = {}
 
     def change(_number: int, message: Message) -> Message:
@@ -107,7 +107,7 @@ def duplicates(messages: list[Message], share: float) -> Iterator[Message]:
 
 
 def rejects(messages: list[Message], share: float) -> Iterator[Message]:
-    """A share of them with an amount that is none."""
+    """Yields the messages, of which a share has an amount that is not a number."""
 
     def change(_number: int, message: Message) -> Message:
         partition, key, payload = message

@@ -1,9 +1,9 @@
-"""What the dashboard costs and how fast it is: ``make bench-dashboard``.
+"""Measures the cost and the speed of the dashboard: ``make bench-dashboard``.
 
-In one run, on services of its own: rows loaded by the real consumer, spread over 30 days; then at each size how long
-the engine reads them, what a page's refresh takes while rows go on coming, what a filter costs that nobody asked
-before, and the plain GROUP BYs that all this replaces. Then what one and twenty open pages cost the database, ingest
-with and without them, and how long an event takes from being sent to being counted.
+One run starts separate services. The consumer loads rows that are spread over 30 days. At each size it measures how
+long the engine reads them, the time of a page's refresh while rows arrive, the time of a new filter, and the time of
+the GROUP BY queries that the engine replaces. Then it measures the load of one and of twenty open pages on the
+database, the ingest rate with and without them, and the time from sending an event to counting it.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SLOTS = 240
-"""Pieces of the 30 days in which events happen."""
+"""The number of pieces into which the 30 days of events are divided."""
 CROWDS = 4
-"""Different crowds of 50,000 cards: a seed has its own."""
+"""The number of different sets of 50,000 cards. Each seed has one."""
 REPLACED = [
     (
         "SELECT date_bin('12 hours', timestamp, timestamp '1970-01-01'), count(*), sum(value), "
@@ -61,7 +61,7 @@ REPLACED = [
 
 
 def produce(count: int, stage: int) -> None:
-    """So many events, spread over the last 30 days; each stage's at moments of their own, so that no id comes twice."""
+    """Sends a number of events, spread over the last 30 days. Each stage has other moments, so that ids are unique."""
     begin = datetime.now(timezone.utc) - timedelta(days=30) + timedelta(seconds=stage)
     for slot in range(SLOTS):
         start = begin + slot * timedelta(days=30) / SLOTS
@@ -77,7 +77,7 @@ def produce(count: int, stage: int) -> None:
 
 
 def consume() -> ccstream.ConsumeSummary:
-    """Reads the topic to its end."""
+    """Runs the consumer to the end of the topic."""
     return ccstream.Consumer(
         bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         database_url=os.environ["DATABASE_URL"],
@@ -86,7 +86,7 @@ def consume() -> ccstream.ConsumeSummary:
 
 
 def times(count: int, work: Callable[[int], object]) -> list[float]:
-    """Milliseconds of each run."""
+    """Returns the milliseconds of each run."""
     found = []
     for number in range(count):
         began = time.perf_counter()
@@ -96,12 +96,12 @@ def times(count: int, work: Callable[[int], object]) -> list[float]:
 
 
 def p95(values: list[float]) -> float:
-    """The value that 95 % do not exceed."""
+    """Returns the value that 95 % of the values do not exceed."""
     return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
 def loading(url: str, columns: Path) -> dict[str, float]:
-    """Seconds: until an engine has its first rows, until it has all; the same rows by COPY, thrown away."""
+    """Returns the seconds until an engine has its first rows, until it has all, and for a COPY that drops the rows."""
     read = "ctid, kafka_partition, timestamp, value, latitude, longitude, merchant, card_token, city, country, "
     read += "category, payment_method, status, currency, entry_mode, risk_flag"
     found: dict[str, list[float]] = {"first rows, s": [], "loaded, s": [], "COPY thrown away, s": []}
@@ -127,11 +127,11 @@ def loading(url: str, columns: Path) -> dict[str, float]:
 
 
 def at_size(rows: int) -> dict[str, Any]:
-    """Everything that depends on how many rows there are."""
+    """Measures everything that depends on the number of rows."""
     url = os.environ["DATABASE_URL"]
     columns = Path(os.environ["CCSTREAM_HOME"]) / "columns"
     with psycopg.connect(url, autocommit=True) as connection:
-        # What the server would do beside the measurements, some time after so many rows.
+        # The server would otherwise do this during the measurements, some time after the rows were written.
         connection.execute("VACUUM (ANALYZE) orders")
         connection.execute("CHECKPOINT")
     took = loading(url, columns)
@@ -143,7 +143,7 @@ def at_size(rows: int) -> dict[str, Any]:
         plain = sum(times(1, lambda _: [connection.execute(sql).fetchall() for sql in REPLACED]))
     view = View(span="all")
     load(engine, view, timezone.utc)
-    # By a topic of their own: the embedded broker takes the longer for a fetch the more a topic has.
+    # The live events have a separate topic, because a fetch from the embedded broker takes longer in a large topic.
     command = [sys.executable, "-m", "ccstream"]
     producer = subprocess.Popen(
         [*command, "produce", "--rate", "20", "--quiet", "--topic", "live"], stdout=subprocess.DEVNULL
@@ -169,10 +169,10 @@ def at_size(rows: int) -> dict[str, Any]:
         "loading rate / COPY": took["COPY thrown away, s"] / took["loaded, s"],
         "from file, s": restarted,
         "memory, MB": status.bytes / 1e6,
-        "look at database p95, ms": p95(look),
+        "database check p95, ms": p95(look),
         "refresh p50, ms": statistics.median(refresh),
         "refresh p95, ms": p95(refresh),
-        "rows that came meanwhile": came,
+        "rows that arrived meanwhile": came,
         "new filter p50, ms": statistics.median(fresh),
         "new filter p95, ms": p95(fresh),
         "plain GROUP BYs, ms": plain,
@@ -180,7 +180,7 @@ def at_size(rows: int) -> dict[str, Any]:
 
 
 class Pages:
-    """Open pages of one dashboard process, refreshed as a browser's would be."""
+    """Holds open pages of one dashboard process, which are refreshed as by browsers."""
 
     def __init__(self, count: int) -> None:
         self.pages = [AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60) for _ in range(count)]
@@ -189,7 +189,7 @@ class Pages:
             page.run()
 
     def refresh(self, seconds: float, every: float = 2.0) -> int:
-        """Refreshes all of them every so often; how many refreshes there were."""
+        """Refreshes all pages at their interval, and returns the number of refreshes."""
         until, refreshes = time.time() + seconds, 0
         while time.time() < until:
             next_time = time.time() + every
@@ -201,7 +201,7 @@ class Pages:
 
 
 def transactions() -> int:
-    """That the database has committed or rolled back."""
+    """Returns the number of transactions that the database has committed or rolled back."""
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute("SELECT pg_stat_clear_snapshot()")
         [[count]] = connection.execute(
@@ -211,11 +211,15 @@ def transactions() -> int:
 
 
 def open_pages(plan: dict[int, float]) -> list[dict[str, Any]]:
-    """What so many open pages for so many seconds cost the database, and what memory the process takes."""
+    """Measures the load of open pages on the database and the memory of the process.
+
+    Args:
+        plan: for each number of pages, the seconds for which they are open.
+    """
     found = []
     for count, seconds in plan.items():
         pages = Pages(count)
-        # As long as it takes for what is made once.
+        # The first minute is not measured, because some things are created once.
         pages.refresh(60)
         before, began = transactions(), time.time()
         memory = psutil.Process().memory_info().rss
@@ -234,7 +238,7 @@ def open_pages(plan: dict[int, float]) -> list[dict[str, Any]]:
 
 
 def ingest(count: int, runs: int) -> dict[str, float]:
-    """Messages a second with a dashboard open, and without, in turns."""
+    """Returns the messages a second with and without an open dashboard, measured in turns."""
     rates: dict[str, list[float]] = {"closed": [], "open": []}
     for number in range(runs):
         for name, found in rates.items():
@@ -248,7 +252,7 @@ def ingest(count: int, runs: int) -> dict[str, float]:
             if name == "open":
                 script = "import sys; sys.path[:0] = ['bench', 'tests']; import page; page.Pages(1).refresh(600)"
                 dashboard = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL)
-                # It has read all that is there by then.
+                # By then the dashboard has read all rows.
                 time.sleep(30)
             summary = consume()
             found.append(summary.consumed / summary.elapsed.total_seconds())
@@ -259,7 +263,7 @@ def ingest(count: int, runs: int) -> dict[str, float]:
 
 
 def latency(events: int) -> dict[str, float]:
-    """Milliseconds from an event's being sent to its being counted in an answer; by a topic of its own."""
+    """Returns the milliseconds from sending an event to its being counted in an answer. It uses a separate topic."""
     command = [sys.executable, "-m", "ccstream", "consume", "--quiet", "--topic", "live"]
     client = Producer({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"], "linger.ms": 0})
 
@@ -290,7 +294,7 @@ def latency(events: int) -> dict[str, float]:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """A Markdown table, turned where it is wide."""
+    """Prints a Markdown table with one column for each size."""
     print("| | " + " | ".join(f"{next(iter(row.values())):,}" for row in rows) + " |")
     print("|---|" + "--:|" * len(rows))
     for name in list(rows[0])[1:]:
@@ -299,18 +303,20 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Runs all of it."""
+    """Runs the parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
-    parser.add_argument("--minutes", type=float, default=10, help="for which twenty pages are open")
-    parser.add_argument("--parts", nargs="+", default=["sizes", "pages", "ingest", "latency"], help="which of these")
+    parser.add_argument("--minutes", type=float, default=10, help="the minutes for which twenty pages are open")
+    parser.add_argument(
+        "--parts", nargs="+", default=["sizes", "pages", "ingest", "latency"], help="the parts to run (default: all)"
+    )
     options = parser.parse_args()
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory() as folder, embedded_services() as variables:
         as_superuser(variables["DATABASE_URL"], "GRANT pg_checkpoint TO kafka_user")
         os.environ["CCSTREAM_KPI_FILE"] = str(Path(folder) / "page.columns")
         sizes, there = [], 0
-        # Whatever is measured, it is beside so many rows.
+        # All parts are measured with this number of rows in the table.
         for stage, size in enumerate(options.sizes):
             produce(size - there, stage)
             consume()
@@ -320,7 +326,7 @@ def main() -> None:
                 print(json.dumps(sizes[-1]), flush=True)
         if sizes:
             show(sizes)
-        # Each is another process's: a page's engine stays until its process ends.
+        # Each part runs in a separate process, because a page's engine ends only with its process.
         parts = {
             "pages": f"open_pages({{1: {options.minutes * 12}, 20: {options.minutes * 60}}})",
             "ingest": "ingest(1_000_000, 3)",

@@ -1,8 +1,8 @@
-"""What a few bad messages do to each program: ``python bench/poison.py`` (a part of ``make bench``).
+"""Measures what a few bad messages do to each program: ``python bench/poison.py`` (a part of ``make bench``).
 
-A thousand good messages, and after every two hundred of them a bad one: malformed JSON, a value of the wrong type, a
-NUL character, a missing amount; then one that was there before. Told are how many of the good ones are stored, what
-became of the bad ones, and whether the program is still alive.
+There are a thousand good messages, and a bad one after every two hundred of them: malformed JSON, a value of the wrong
+type, a NUL character, a missing amount, and a duplicate. The results are how many good messages are stored, what
+happened to the bad ones, and whether the program is still running.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 EVERY = results.GOOD // results.BAD
 PATIENCE = 45.0
-"""Seconds that a program has for so few messages."""
+"""The time limit of a program for these messages, in seconds."""
 
 
 def poisoned(good: list[messages.Message]) -> Iterator[messages.Message]:
-    """The good ones in one partition, with the bad ones between them."""
+    """Yields the good messages in one partition, with the bad ones between them."""
     event = json.loads(good[0][2])
     bad = iter(
         [
@@ -55,7 +55,7 @@ def poisoned(good: list[messages.Message]) -> Iterator[messages.Message]:
 
 
 def try_out(bench: Workbench, program: Program, broker: str, ids: list[str]) -> dict[str, object]:
-    """What one program makes of it."""
+    """Runs one program and returns its results."""
     with bench.database() as url:
         run = bench.run(program, broker, "poisoned", url, PATIENCE)
         with psycopg.connect(url) as connection:
@@ -74,7 +74,7 @@ def try_out(bench: Workbench, program: Program, broker: str, ids: list[str]) -> 
 
 
 def main() -> None:
-    """Tries each program, and keeps what came of it."""
+    """Runs each program and saves the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, help="a folder for the other programs' virtual environments")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""How fast events get into Kafka: ``python bench/producers.py`` (a part of ``make bench``).
+"""Measures how fast events get into Kafka: ``python bench/producers.py`` (a part of ``make bench``).
 
-ccstream makes each transaction and its JSON; librdkafka's own ``rdkafka_performance`` and Kafka's own
-``ProducerPerformance`` send ready-made payloads of the same size; confluent-kafka sends the same transactions, whose
-JSON Python makes from ready-made dictionaries. All wait for every acknowledgement (``acks=all``, idempotent).
+ccstream generates each transaction and its JSON. librdkafka's ``rdkafka_performance`` and Kafka's
+``ProducerPerformance`` send prepared payloads of the same size. confluent-kafka sends the same transactions, which
+Python encodes as JSON from prepared dictionaries. All wait for every acknowledgement (``acks=all``, idempotent).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 SETTINGS = {"enable.idempotence": "true", "linger.ms": "5", "queue.buffering.max.messages": "1000000"}
 OURS = {"queue.buffering.max.kbytes": "32768", "max.in.flight": "1"}
-"""What ccstream's producer has otherwise than librdkafka by itself."""
+"""The settings in which ccstream's producer differs from librdkafka's defaults."""
 
 
 def ours(broker: str, topic: str, count: int) -> float:
-    """ccstream, flat out: from the first event to the last acknowledgement, as rdkafka_performance counts."""
+    """Measures ccstream at its maximum rate, from the first event to the last acknowledgement."""
     producer = ccstream.Producer(
         bootstrap_servers=broker, topic=topic, partitions=messages.PARTITIONS, rate=math.inf, count=count, seed=1
     )
@@ -49,7 +49,7 @@ def ours(broker: str, topic: str, count: int) -> float:
 
 
 def python(broker: str, topic: str, events: list[dict[str, Any]]) -> float:
-    """confluent-kafka, with JSON made in Python."""
+    """Measures confluent-kafka with JSON that is encoded in Python."""
     producer = Producer({"bootstrap.servers": broker, **SETTINGS})
     began = time.perf_counter()
     for event in events:
@@ -66,7 +66,7 @@ def python(broker: str, topic: str, events: list[dict[str, Any]]) -> float:
 
 
 def java(kafka: ApacheKafka, topic: str, count: int, size: int) -> float:
-    """Kafka's own."""
+    """Measures Kafka's own benchmark program."""
     settings = [f"bootstrap.servers={kafka.address}", "acks=all", "linger.ms=5"]
     done = subprocess.run(
         [
@@ -83,7 +83,7 @@ def java(kafka: ApacheKafka, topic: str, count: int, size: int) -> float:
 
 
 def main() -> None:
-    """Measures each in turn, and keeps medians of the rounds."""
+    """Measures each program in turn, and saves the medians of the rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=9)

@@ -1,4 +1,4 @@
-"""The programs that are measured beside ccstream: the usual script, and others, each in a venv of its own."""
+"""Provides the programs that are compared with ccstream: a typical script, and others, each in a separate venv."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USUAL = [
     Program("usual script, batches of 1,000", (sys.executable, SCRIPT, "1000")),
 ]
 FLOATS = "ALTER TABLE orders ALTER value TYPE DOUBLE PRECISION, ALTER discount TYPE DOUBLE PRECISION"
-"""Pathway knows no decimal numbers."""
+"""Changes the columns for Pathway, which has no decimal numbers."""
 OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
     "quixstreams[postgresql]==3.28.1": {"Quix Streams": ("quix.py",)},
     "pathway==0.33.0": {"Pathway": ("pathway_rows.py",)},
@@ -36,9 +36,9 @@ OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 DRIVER = "org.postgresql:postgresql:42.7.7"
 FAUCET = ("faucet-cli", "1.15.1", "source-kafka,sink-postgres,sink-jsonl,transforms")
-"""Crate, version, features."""
+"""The name, version and features of a crate."""
 FAUCET_HEADERS = ("curl/curl.h", "sasl/sasl.h")
-"""Its librdkafka is built with all that there is."""
+"""The headers that its build of librdkafka needs."""
 FLINK = "apache-flink==1.20.0"
 FLINK_JARS = (
     "org.apache.flink:flink-connector-kafka:3.4.0-1.20",
@@ -53,11 +53,11 @@ DEBEZIUM_JARS = (
 )
 
 VERSIONS = [*OTHERS, FLINK, *FLINK_JARS, *DEBEZIUM_JARS[:-1], "==".join(FAUCET[:2])]
-"""What is measured beside us, for the results."""
+"""The versions of the other programs, for the results."""
 
 
 def installed(requirement: str, folder: Path) -> Path:
-    """The interpreter of a program's virtual environment, which is made first if it is not there."""
+    """Returns the interpreter of a program's virtual environment, which is created if it does not exist."""
     home = folder / requirement.partition("==")[0].partition("[")[0]
     python = home / "bin" / "python"
     if not python.exists():
@@ -68,10 +68,10 @@ def installed(requirement: str, folder: Path) -> Path:
 
 
 def others(folder: Path | None) -> Iterator[Program]:
-    """All but ccstream; without a folder for their environments only what needs none."""
+    """Yields all programs but ccstream. Without a folder for virtual environments, only the typical script."""
     yield from USUAL
     if folder is None:
-        print("left out: the other programs, which --peers FOLDER installs", file=sys.stderr)
+        print("skipped: the other programs; give --peers FOLDER to install them", file=sys.stderr)
         return
     for requirement, variants in OTHERS.items():
         python = installed(requirement, folder.absolute())
@@ -83,9 +83,9 @@ def others(folder: Path | None) -> Iterator[Program]:
 
 
 def on_java(folder: Path) -> Iterator[Program]:
-    """Those that run on Java, whose jars Maven fetches."""
+    """Yields the programs that run on Java, whose jars Maven downloads."""
     if missing := missing_tools():
-        print(f"left out: Flink SQL and Debezium's sink, which need {missing}", file=sys.stderr)
+        print(f"skipped: Flink SQL and Debezium's sink, which need {missing}", file=sys.stderr)
         return
     jars = fetch_jars("flink-1.20.0", *FLINK_JARS)
     yield Program("Flink SQL", (str(installed(FLINK, folder)), "bench/peers/flink_sql.py", str(jars)))
@@ -105,7 +105,7 @@ def on_rust(folder: Path) -> Iterator[Program]:
             return
         print(f"Building {crate} {version} into {folder / crate}", flush=True)
         wanted = ("--version", version, "--no-default-features", "--features", features, "--root", str(folder / crate))
-        # It asks for a newer Rust than it needs.
+        # The crate demands a newer Rust than it needs.
         build = ["cargo", "install", "-q", "--locked", "--ignore-rust-version", *wanted, crate]
         subprocess.run(build, check=True)
     for variant in ("append", "upsert"):

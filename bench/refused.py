@@ -1,7 +1,7 @@
-"""How fast the consumer passes rows that PostgreSQL refuses: ``python bench/refused.py [EVENTS] [ROUNDS]``.
+"""Measures how rows that PostgreSQL refuses slow the consumer down: ``python bench/refused.py [EVENTS] [ROUNDS]``.
 
-A CHECK of the table refuses none, one in a hundred, every second, or all but a few of the rows; each share is read from
-the same topic of the embedded broker into an empty table, and the medians of all rounds are printed.
+A CHECK of the table refuses none, one in a hundred, every second, or all but a few of the rows. Each case reads the
+same topic of the embedded broker into an empty table. The medians of all rounds are printed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ CHECKS = {
     "every second": "right(order_id, 1) NOT IN ('1', '3', '5', '7', '9', 'b', 'd', 'f')",
     "15 of 16": "right(order_id, 1) = '0'",
 }
-"""What the table takes, for each share."""
+"""For each case, the condition that the table's CHECK demands."""
 
 
 def main() -> None:
-    """Runs it and prints the table."""
+    """Runs all cases and prints the table."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3  # noqa: PLR2004
     rates: dict[str, list[float]] = {name: [] for name in CHECKS}
@@ -34,7 +34,7 @@ def main() -> None:
         for _ in range(rounds):
             for name, check in CHECKS.items():
                 url = bench.database()
-                # Makes the tables.
+                # This creates the tables.
                 bench.consume(one, url)
                 with psycopg.connect(url) as connection:
                     connection.execute(f"ALTER TABLE orders ADD CONSTRAINT bench CHECK ({check}) NOT VALID")

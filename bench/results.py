@@ -27,22 +27,22 @@ FILE = ROOT / "bench" / "results.json"
 PLACES = {"attack": "docs/proof.md", "comparison": "README.md"}
 """The document that has a table, by the table's name; docs/speed.md has the others."""
 GOOD = 1000
-"""Good messages of the poison test."""
+"""The number of good messages in the poison test."""
 BAD = 5
-"""Bad ones between them."""
+"""The number of bad messages in the poison test."""
 BEGAN = psutil.cpu_times()
 
 
 def taken() -> float:
-    """What other machines had of the processors' time since the start, %."""
+    """Returns the share of processor time that the host gave to other machines since the start, in %."""
     now = psutil.cpu_times()
-    # Only Linux counts it.
+    # Only Linux counts this time.
     others = getattr(now, "steal", 0.0) - getattr(BEGAN, "steal", 0.0)
     return round(100 * others / (sum(now) - sum(BEGAN)), 1)
 
 
 def machine() -> dict[str, object]:
-    """What it was measured on."""
+    """Describes the machine and the versions."""
     cpu = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", cpu.read_text()) if cpu.exists() else None
     return {
@@ -60,7 +60,7 @@ def machine() -> dict[str, object]:
 
 
 def share(rates: list[float], ceiling: list[float]) -> float:
-    """The median of what each is of the ceiling in the same round, machines being what they are."""
+    """Returns the median ratio of each rate to the ceiling in the same round, because a machine's speed varies."""
     return statistics.median(rate / most for rate, most in zip(rates, ceiling, strict=False))
 
 
@@ -75,7 +75,7 @@ def keep(part: str, measured: dict[str, Any]) -> None:
 
 
 def tables(part: str, measured: dict[str, Any]) -> dict[str, str]:
-    """The tables made from what one bench measured, by name, each with a line about the machine below it."""
+    """Returns the tables made from what one bench measured, by name, each with a line about the machine below it."""
     made = {part: TABLES[part](measured)}
     if part == "ingest":
         made["comparison"] = comparison(measured)
@@ -83,7 +83,7 @@ def tables(part: str, measured: dict[str, Any]) -> dict[str, str]:
 
 
 def document(name: str) -> Path:
-    """The document that has a table."""
+    """Returns the document that has a table."""
     return ROOT / PLACES.get(name, "docs/speed.md")
 
 

@@ -1,4 +1,4 @@
-"""How long a start takes: ``python bench/startup.py`` (a part of ``make bench``). Runs take turns; medians are told."""
+"""Measures the start-up time: ``python bench/startup.py`` (a part of ``make bench``). It prints medians."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STARTS = {
 
 
 def main() -> None:
-    """Measures, prints, and keeps what came of it."""
+    """Measures each start in turn, prints the results and saves them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=21)
     options = parser.parse_args()

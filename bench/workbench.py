@@ -1,8 +1,8 @@
-"""What every bench of whole systems needs: databases, topics, programs that run until told to stop, and a clock.
+"""Provides what benches of whole programs need: databases, topics, runs of a program until SIGTERM, and a clock.
 
-The clock is PostgreSQL's: with ``track_commit_timestamp`` each row tells when it was committed, so that a rate does not
-depend on how often it is looked whether a program is done, and is the same for every program: the rows after the first
-commit over the time from the first commit to the last.
+The clock is PostgreSQL's. With ``track_commit_timestamp``, each row has the time of its commit. The rate is the number
+of rows after the first commit, divided by the time from the first commit to the last. It is computed in the same way
+for every program, and does not depend on how often the bench checks whether a program is done.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 QUIET = 4.0
-"""Seconds without a new row after which a program is taken to be done."""
+"""A program is considered done after this number of seconds without a new row."""
 FIRST_ROW_LIMIT = 120.0
-"""Seconds that a program may take to its first row."""
+"""The time limit for a program's first row, in seconds."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that reads a topic into ``orders`` until it gets SIGTERM.
+    """Describes a program that reads a topic into ``orders`` until it gets SIGTERM.
 
     Args:
-        name: in the tables.
-        command: its arguments, the interpreter among them; where topic and table are, the environment says.
-        copies: so many of it at once.
-        before: statements that change the tables to what it can write.
+        name: the name in the tables of results.
+        command: the command line. Environment variables name the topic and the database.
+        copies: the number of parallel processes.
+        before: statements that change the tables to what the program can write.
     """
 
     name: str
@@ -58,24 +58,24 @@ class Program:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run came to."""
+    """Holds the results of one run."""
 
     rows: int
     rate: float
-    """Rows a second; 0 where there was one commit or none."""
+    """The rows a second; 0 if there were fewer than two commits."""
     memory: float = 0
-    """MB at most, all of its processes together."""
+    """The maximum memory of all its processes together, in MB."""
     processor: float = 0
-    """Microseconds of processor a row, without PostgreSQL's and the broker's."""
+    """The processor time for each row in microseconds, without that of PostgreSQL and the broker."""
     alive: bool = True
-    """It ran until it was told to stop."""
+    """Whether it was still running when it was stopped."""
     dead_letters: int = 0
-    """Messages that it put aside."""
+    """The number of messages that it wrote to its dead letters."""
 
 
 @contextlib.contextmanager
 def postgres() -> Iterator[str]:
-    """The embedded services with commit times kept, and checkpoints at will; the database's URL."""
+    """Runs the embedded services with commit timestamps and the right to checkpoint; yields the database's URL."""
     with embedded_services() as variables:
         url = variables["DATABASE_URL"]
         as_superuser(url, "ALTER SYSTEM SET track_commit_timestamp = on", "GRANT pg_checkpoint TO kafka_user")
@@ -83,20 +83,20 @@ def postgres() -> Iterator[str]:
 
 
 def embedded_broker() -> str:
-    """Its address, while the services run."""
+    """Returns the address of the embedded broker while the services are running."""
     return os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 
 
 def topic_name(name: str) -> str:
-    """A name in words as a topic's."""
+    """Converts a name in words to the name of a topic."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 class Workbench:
-    """One database and topic after the other.
+    """Creates databases and runs programs on them.
 
     Args:
-        database_url: a database of the server's.
+        database_url: the URL of a database on the server.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -104,13 +104,13 @@ class Workbench:
         self._made = 0
 
     def name(self) -> str:
-        """One that was not there before."""
+        """Returns a name that was not used before."""
         self._made += 1
         return f"bench_{self._made}"
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of a new, empty database, which goes at the end."""
+        """Creates an empty database, yields its URL, and drops it at the end."""
         name = self.name()
         with psycopg.connect(self._base, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -120,7 +120,7 @@ class Workbench:
             connection.execute("CHECKPOINT")
 
     def run(self, program: Program, broker: str, topic: str, url: str, limit: float = 600) -> Run:
-        """Runs a program until no more rows come, or for so many seconds; the rows' rate by their commit times."""
+        """Runs a program until no more rows arrive or the limit in seconds is reached; returns the results."""
         make_tables(broker, topic, url)
         if program.before:
             with psycopg.connect(url, autocommit=True) as connection:
@@ -133,7 +133,7 @@ class Workbench:
             "KAFKA_TOPIC": topic,
             "KAFKA_GROUP_ID": name,
             "DATABASE_URL": url,
-            # A file for them; or a topic of that file's name.
+            # A program writes its dead letters to this file, or to a topic with the file's name.
             "DEAD_LETTERS": str(dead),
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ class Workbench:
 
 
 def make_tables(broker: str, topic: str, url: str) -> None:
-    """The tables as ccstream makes them, empty: the same for every program."""
+    """Creates the empty tables of ccstream, which are the same for every program."""
     place = ["--bootstrap-servers", broker, "--topic", topic, "--group", "makes-tables", "--database-url", url]
     child = subprocess.Popen(
         [sys.executable, "-m", "ccstream", "consume", "--quiet", "--linger", "0", *place], stdout=subprocess.DEVNULL
@@ -163,7 +163,7 @@ def make_tables(broker: str, topic: str, url: str) -> None:
     until = time.monotonic() + FIRST_ROW_LIMIT
     while not _ask(url, "SELECT to_regclass('orders') IS NOT NULL") and time.monotonic() < until:
         time.sleep(0.05)
-    # Before it has joined the group, which takes seconds.
+    # This kills the consumer before it has joined the group, which takes seconds.
     child.kill()
     child.wait()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -211,7 +211,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def committed(url: str) -> tuple[int, float]:
-    """Rows in ``orders``, and their rate."""
+    """Returns the number of rows in ``orders`` and their rate."""
     with psycopg.connect(url) as connection:
         found = connection.execute(
             "SELECT count(*), count(*) FILTER (WHERE at > first), extract(epoch FROM last - first) "
@@ -225,6 +225,6 @@ def committed(url: str) -> tuple[int, float]:
 
 
 def create_topic(broker: str, topic: str, partitions: int) -> None:
-    """A new, empty topic."""
+    """Creates an empty topic."""
     admin = AdminClient({"bootstrap.servers": broker})
     admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()

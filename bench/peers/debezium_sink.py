@@ -1,4 +1,4 @@
-"""Debezium's JDBC sink 3.5.0 in Kafka Connect 4.3.1: the topic into the table ``orders``.
+"""Runs Debezium's JDBC sink 3.5.0 in Kafka Connect 4.3.1, which writes the topic to the table ``orders``.
 
 ``debezium_sink.py JARS`` runs Connect's standalone worker with the jars from that folder. ``insert.mode=upsert`` with
 the key ``order_id`` from the record's value is INSERT ... ON CONFLICT DO UPDATE; Connect commits the offsets after a
@@ -8,10 +8,10 @@ Settings: ``unnest``, by which a batch is one statement and which its documentat
 fast; the reduction buffer, which keeps the last of the events with one key, as a statement cannot update a row twice;
 10,000 events a batch instead of 500, and as many a poll, as its documentation advises; a task a partition.
 
-What cannot be converted goes to a topic for dead letters (``errors.tolerance=all``): as much as Connect offers.
+Messages that cannot be converted go to a topic for dead letters (``errors.tolerance=all``). Connect offers no more.
 
-The sink needs records with a schema. The messages have none, so JsonConverter gets one by ``schema.content``; a text
-with the name of Debezium's ZonedTimestamp is a time to it. ReplaceField renames the fields.
+The sink needs records with a schema. The messages have none, so JsonConverter gets one by ``schema.content``. A text
+field with the schema name of Debezium's ZonedTimestamp is read as a time. ReplaceField renames the fields.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BATCH = "10000"
 
 
 def worker(folder: str) -> dict[str, str]:
-    """The worker's properties."""
+    """Returns the worker's properties."""
     return {
         "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         "listeners": "http://127.0.0.1:0",
@@ -52,7 +52,7 @@ def worker(folder: str) -> dict[str, str]:
 
 
 def sink() -> dict[str, str]:
-    """The connector's properties."""
+    """Returns the connector's properties."""
     url = urlsplit(os.environ["DATABASE_URL"])
     return {
         "name": "orders",
@@ -83,7 +83,7 @@ def sink() -> dict[str, str]:
 
 
 def main(folder: str) -> int:
-    """Runs until SIGTERM, which the worker gets too."""
+    """Runs the worker until SIGTERM, which it passes on."""
     files = []
     for name, properties in (("worker", worker(folder)), ("sink", sink())):
         files.append(f"{folder}/{name}.properties")

@@ -1,15 +1,15 @@
-"""faucet-stream 1.15.1: the topic into the table ``orders`` by its Kafka source and its PostgreSQL sink.
+"""Runs faucet-stream 1.15.1, whose Kafka source and PostgreSQL sink write the topic to the table ``orders``.
 
-``faucet_rows.py FAUCET append``, where FAUCET is its command, inserts with ``delivery: exactly_once``: each page's rows
-and how far it came are one transaction. Neither its COPY nor a dead-letter file goes with that; a row that the database
-refuses ends the run.
+``faucet_rows.py FAUCET append``, where FAUCET is its command, inserts with ``delivery: exactly_once``: the rows of each
+page and the position are one transaction. This mode does not support COPY or a dead-letter file, and a row that the
+database refuses ends the run.
 
 ``faucet_rows.py FAUCET upsert`` writes INSERT ... ON CONFLICT DO UPDATE, at least once, and what the database refuses
 goes to a dead-letter file, a page at a time.
 
-Records come in an envelope: the transforms take the message out of it and rename three fields. 1,000 messages a page,
-its default and what it recommends; a page that is not full waits. Messages that are no JSON are skipped, as the
-first would end the run.
+Records come in an envelope. The transforms extract the message and rename three fields. A page has 1,000 messages,
+which is the default and the recommended number. A page that is not full waits. Messages that are not JSON are skipped,
+because the first one would end the run.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ PAGE = 1000
 
 
 def pipeline(variant: str, folder: Path) -> dict[str, Any]:
-    """The pipeline's configuration; its state is kept in the folder."""
+    """Returns the pipeline's configuration. Its state is in the folder."""
     source = {
         "brokers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         "topics": [os.environ["KAFKA_TOPIC"]],
         "group_id": os.environ["KAFKA_GROUP_ID"],
         "auto_offset_reset": "earliest",
         "on_decode_error": "skip",
-        # It ends by itself after so long without a message; we end it before.
+        # It ends by itself after this number of seconds without a message. The bench ends it earlier.
         "idle_timeout": 600,
         "batch_size": PAGE,
     }
@@ -66,7 +66,7 @@ def pipeline(variant: str, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Becomes it; it runs until SIGTERM."""
+    """Replaces this process by faucet-stream, which runs until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faucet")
     parser.add_argument("variant", choices=["append", "upsert"])

@@ -1,4 +1,4 @@
-"""Apache Flink SQL 1.20: the topic into the table ``orders`` by its Kafka source and its JDBC sink.
+"""Runs Apache Flink SQL 1.20, whose Kafka source and JDBC sink write the topic to the table ``orders``.
 
 ``flink_sql.py JARS`` runs in PyFlink, with the connectors' jars from that folder. The sink's table has a PRIMARY KEY,
 so that it writes by INSERT ... ON CONFLICT DO UPDATE; a checkpoint a second, before which the sink flushes and with
@@ -7,7 +7,8 @@ which the topic's offsets are committed: at least once, and by the key no row tw
 Settings: 5,000 rows a flush instead of 100 and at most a second between two, ``reWriteBatchedInserts``, which makes
 PostgreSQL's driver send a batch as statements of many rows, object reuse, and one subtask a partition.
 
-A time with "Z" is a TIMESTAMP_LTZ in its JSON format, so the session's zone is UTC, where a cast makes it a TIMESTAMP.
+Its JSON format reads a time with "Z" as a TIMESTAMP_LTZ. The session's zone is UTC, in which a cast converts it to a
+TIMESTAMP.
 """
 
 from __future__ import annotations
@@ -52,13 +53,13 @@ SETTINGS = {
 
 
 def table(name: str, columns: list[str], options: dict[str, str]) -> str:
-    """A table's definition."""
+    """Returns the definition of a table."""
     given = ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
     return f"CREATE TABLE {name} ({', '.join(columns)}) WITH ({given})"
 
 
 def source() -> str:
-    """The topic."""
+    """Returns the definition of the topic."""
     return table(
         "events",
         [f"`{name}` {kind}" for name, kind in TYPES.items()],
@@ -76,7 +77,7 @@ def source() -> str:
 
 
 def sink() -> str:
-    """The database's table."""
+    """Returns the definition of the database's table."""
     url = urlsplit(os.environ["DATABASE_URL"])
     types = TYPES | {"timestamp": "TIMESTAMP(6)"}
     return table(

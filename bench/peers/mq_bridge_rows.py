@@ -1,17 +1,18 @@
-"""mq-bridge 1.2.0: the topic into the table ``orders`` by a route from its Kafka to its sqlx endpoint.
+"""Runs mq-bridge 1.2.0, whose route from a Kafka to a sqlx endpoint writes the topic to the table ``orders``.
 
 ``mq_bridge_rows.py columns`` writes by ``columns: auto`` with ``key: order_id``, which is INSERT ... ON CONFLICT DO
-UPDATE. A ``transform`` renames the fields and gives those that may be missing as null: rows with the same columns
-share a statement, others do not. 1500 rows a batch, as a statement has at most 30,000 values.
+UPDATE. A ``transform`` renames the fields and sets missing ones to null, because only rows with the same columns share
+a statement. A batch has 1500 rows, because a statement has at most 30,000 values.
 
-``mq_bridge_rows.py copy`` writes by ``bulk_copy``, which needs no transform, as its ``insert_query`` names the fields.
-COPY cannot update, so ``deduplication`` drops the events whose id was there before, in a store in memory, the fastest
-(at most 5,000,000 ids for a day, none after a restart). An id that is in the table nevertheless fails its batch, whose
-events are then dropped with an error in the log. 8192 rows a batch, from where on its tuning guide sees COPY pay off.
+``mq_bridge_rows.py copy`` writes by ``bulk_copy``, which needs no transform, because its ``insert_query`` names the
+fields. COPY cannot update, so ``deduplication`` drops events whose id occurred before. Its store is in memory, which is
+the fastest (at most 5,000,000 ids for a day, none after a restart). If an id is in the table nevertheless, its batch
+fails, and the batch's events are dropped with an error in the log. A batch has 8192 rows, from which number on the
+tuning guide recommends COPY.
 
-What the sink refuses for good goes to a dead-letter file (``dlq``) in both.
+Both variants write messages that the sink finally refuses to a dead-letter file (``dlq``).
 
-Four batches at a time in both: the default of its ``copy`` command for bulk, and one a partition.
+Both variants write four batches at a time. This is the default of its ``copy`` command, and one for each partition.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ OPTIONAL = {"type": ["number", "null"], "default": None}
 
 
 def route(variant: str) -> dict[str, Any]:
-    """The route's configuration."""
+    """Returns the route's configuration."""
     source: dict[str, Any] = {
         "kafka": {
             "url": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
@@ -55,7 +56,7 @@ def route(variant: str) -> dict[str, Any]:
     else:
         table |= {"columns": "auto", "key": "order_id"}
         schema = {"type": "object", "properties": dict.fromkeys(("discount", "latitude", "longitude"), OPTIONAL)}
-        # Within the other, which is the last.
+        # The last middleware is the outermost one, so the dead-letter handler contains this transform.
         sink["middlewares"].insert(0, {"transform": {"mapping": FIELDS, "schema": schema}})
     return {"input": source, "output": sink, "batch_size": 8192 if variant == "copy" else 1500, "concurrency": 4}
 

@@ -1,4 +1,4 @@
-"""Pathway 0.33.0: the topic into the table ``orders``, by ``pw.io.kafka.read`` and ``pw.io.postgres.write``.
+"""Runs Pathway 0.33.0, which writes the topic to ``orders`` by ``pw.io.kafka.read`` and ``pw.io.postgres.write``.
 
 Settings: a snapshot with the primary key ``order_id``, which is written by COPY into a temporary table and from
 there with ON CONFLICT DO UPDATE, one transaction a minibatch; a minibatch a second; at most 100,000 rows on their way,
@@ -8,7 +8,7 @@ thread, unless ``PATHWAY_THREADS`` says more. No persistence is set up.
 
 Pathway has no decimal numbers, and its writer refuses NUMERIC columns: its documentation maps float to DOUBLE
 PRECISION. So before this starts, the table needs ``ALTER TABLE orders ALTER value TYPE DOUBLE PRECISION, ALTER
-discount TYPE DOUBLE PRECISION``. A time with "Z" is no type of its JSON reader: ``strptime`` makes it one.
+discount TYPE DOUBLE PRECISION``. The JSON reader has no type for a time with "Z", so ``strptime`` parses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pathway as pw
 
 
 class Event(pw.Schema):  # type: ignore[misc]
-    """A message, its fields named as the table's columns."""
+    """Is the schema of a message, whose fields are named like the table's columns."""
 
     order_id: str
     status: str

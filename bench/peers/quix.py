@@ -1,4 +1,4 @@
-"""Quix Streams 3.28.1: the topic into the table ``orders`` by its PostgreSQL sink.
+"""Runs Quix Streams 3.28.1, whose PostgreSQL sink writes the topic to the table ``orders``.
 
 Settings: ``on_conflict_do_nothing``, so that an ``order_id`` that is there already is skipped; a checkpoint, which is
 what makes the sink write, every 10,000 events or every second; no metadata columns and no changes to the table, which
@@ -28,7 +28,7 @@ SAME = (
 
 
 def row(event: dict[str, Any]) -> dict[str, Any]:
-    """An event as the table's columns."""
+    """Converts an event to the table's columns."""
     columns = {name: event.get(name, NULL) for name in SAME}
     columns["order_id"] = event["transaction_id"]
     columns["value"] = event["amount"]
@@ -37,7 +37,7 @@ def row(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(state: str) -> None:
-    """Runs until SIGTERM, which ``Application.run`` handles; the folder ``state`` stays empty, but it makes one."""
+    """Runs until SIGTERM, which ``Application.run`` handles. The folder ``state`` stays empty, but Quix creates it."""
     app = Application(
         broker_address=os.environ["KAFKA_BOOTSTRAP_SERVERS"],
         consumer_group=os.environ["KAFKA_GROUP_ID"],

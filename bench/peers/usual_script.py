@@ -1,7 +1,7 @@
-"""What most people write first: confluent-kafka, ``json``, psycopg, ``ON CONFLICT DO NOTHING``, Kafka's offsets.
+"""Is a typical first script: confluent-kafka, ``json``, psycopg, ``ON CONFLICT DO NOTHING``, offsets in Kafka.
 
-``python usual_script.py 1`` inserts and commits message by message, ``1000`` by batches of so many, each one
-``executemany`` (psycopg's pipeline). Neither checks anything but what Python and PostgreSQL themselves refuse.
+``python usual_script.py 1`` inserts and commits each message. ``python usual_script.py 1000`` writes batches of 1,000
+with ``executemany`` (psycopg's pipeline). Neither checks more than Python and PostgreSQL do by themselves.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ INSERT = (
 
 
 def row(payload: bytes) -> list[object]:
-    """A message's values, in the order of the columns."""
+    """Returns the values of a message, in the order of the columns."""
     event = json.loads(payload)
     moment = datetime.fromisoformat(event["timestamp"]).astimezone(timezone.utc).replace(tzinfo=None)
     return [moment if name == "timestamp" else event.get(name) for name in COLUMNS.values()]
