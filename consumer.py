@@ -1,4 +1,4 @@
-"""Step 3 of the runbook: reads the topic into PostgreSQL. All the work is in the module ccstream."""
+"""Reads the topic into PostgreSQL (step 3 of the runbook). The implementation is in the module ccstream."""
 
 from ccstream.cli import script
 

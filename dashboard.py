@@ -1,4 +1,4 @@
-"""Step 5 of the runbook: streamlit run dashboard.py. All the work is in ccstream.dashboard."""
+"""Draws the dashboard (step 5 of the runbook). The implementation is in ccstream.dashboard."""
 
 from ccstream.dashboard.page import render
 

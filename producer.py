@@ -1,4 +1,4 @@
-"""Step 4 of the runbook: sends card transactions to Kafka. All the work is in the module ccstream."""
+"""Sends card transactions to Kafka (step 4 of the runbook). The implementation is in the module ccstream."""
 
 from ccstream.cli import script
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Says which of the tools that a build needs are missing, all at once. Prints the Python to use.
-# `check-tools.sh python` asks for Python alone.
+# Lists all tools that a build needs and that are missing. If none is missing, it prints the Python to use.
+# `check-tools.sh python` checks only for Python.
 set -u
 missing=
 need() { missing="$missing

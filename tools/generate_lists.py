@@ -1,10 +1,9 @@
-"""Writes code and documentation from the lists of settings, dimensions and fields: ``make generate``.
+"""Generates code and documentation from the lists of settings, dimensions and fields: ``make generate``.
 
 The lists are declared in Rust (`settings` and `fields.rs` of `crates/ccstream-core/src`, and
-`crates/ccstream-kpi/src/rows/attribute.rs`); an example of ``ccstream-kpi`` prints them as JSON, which comes in at
-standard input. Between
-``generated: WHAT of LISTS`` and ``generated, to here`` a file has what is made of them. ``--check`` writes nothing, and
-names the files that are stale.
+`crates/ccstream-kpi/src/rows/attribute.rs`). An example of ``ccstream-kpi`` prints them as JSON, which this program reads
+from standard input. The generated part of a file is between the lines ``generated: WHAT of LISTS`` and ``generated, to
+here``. With ``--check``, the program writes nothing and lists the stale files.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ TYPES = {
 }
 """The Python type of each kind of setting."""
 
-HEAD = '''"""Settings and dimensions, as the Rust crates declare them. ``make generate`` writes this file."""
+HEAD = '''"""Lists the settings and dimensions that the Rust crates declare. ``make generate`` writes this file."""
 
 from __future__ import annotations
 
@@ -59,19 +58,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of a constructor, a command and an environment variable.
+    """Describes a setting, which is a constructor's argument and may have a flag and an environment variable.
 
     Attributes:
-        name: Python's keyword.
-        kind: what is taken for it: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
-        choices: the texts of a choice.
-        doc: what it means.
-        range: its least and greatest value; None for an end that is open.
-        unit: what its numbers count: s or ms, or nothing.
+        name: the keyword in Python.
+        kind: the kind of value: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
+        choices: the possible values of a choice.
+        doc: the meaning.
+        range: the smallest and the largest value; None for an open end.
+        unit: the unit of the value: s, ms or nothing.
         variable: the environment variable.
-        shown: the placeholder of its value in the flag's help.
+        shown: the placeholder of the value in the flag's help.
         flag: the flag.
-        unset: what becomes of it without a value, in words.
+        unset: what happens without a value, in words; empty if there is a default.
         default: the default.
     """
 
@@ -88,12 +87,12 @@ class Setting:
     default: str | bool | None
 
     def number(self, value: str | int) -> str:
-        """A number of it with its unit."""
+        """Formats a number with the setting's unit."""
         text = f"{int(value):,}" if str(value).isdigit() else str(value)
         return f"{text} {self.unit}".strip()
 
     def fallback(self, quote: str) -> str:
-        """What holds where it is not given, its variable set aside."""
+        """Describes the value if neither argument, flag nor variable is given."""
         if self.unset:
             return self.unset.replace("`", quote)
         if isinstance(self.default, bool):
@@ -104,11 +103,11 @@ class Setting:
 
 
 class Listed(Setting):
-    """A setting, and how it is written elsewhere."""
+    """Is a setting with its forms in code and documents."""
 
     @staticmethod
     def read(listed: dict[str, Any]) -> Listed:
-        """From the JSON of one."""
+        """Reads a setting from its JSON."""
         flag = listed["flag"] or "--" + ("no-" if listed["default"] is True else "") + listed["name"].replace("_", "-")
         limits = listed["range"]
         if limits is not None:
@@ -117,14 +116,14 @@ class Listed(Setting):
         return Listed(**{**listed, "flag": flag, "choices": tuple(listed["choices"]), "range": limits})
 
     def limits(self) -> str:
-        """Its range as a sentence, or nothing."""
+        """Returns the range as a sentence; empty if there is none."""
         if self.range is None:
             return ""
         least, most = self.range
         return f"At least {self.number(least)}." if most is None else f"From {least:,} to {self.number(most)}."
 
     def paragraph(self) -> str:
-        """What it means, as a Python docstring has it."""
+        """Returns the meaning, range and default for a Python docstring."""
         default = self.fallback("``")
         if self.variable:
             default = f"Default: ``{self.variable}``, else {default}."
@@ -135,7 +134,7 @@ class Listed(Setting):
         return " ".join(part for part in (doc, pairs, self.limits(), default) if part)
 
     def annotation(self) -> str:
-        """Its type and default as a stub has them."""
+        """Returns the type and the default for the stub."""
         kind = (
             f"Literal[{', '.join(json.dumps(one) for one in self.choices)}] | None"
             if self.choices
@@ -144,12 +143,12 @@ class Listed(Setting):
         return f"{kind} = {self.python_default()}"
 
     def python_default(self) -> str:
-        """The default of Python's keyword: None where an environment variable or the declaration has it."""
+        """Returns the default of Python's keyword: None if a variable or the declaration has the default."""
         return str(self.default) if isinstance(self.default, bool) else "None"
 
 
 def settings_block(settings: list[Listed], indent: str) -> str:
-    """The arguments of a constructor in a Rust documentation comment."""
+    """Returns the arguments of a constructor for a Rust documentation comment."""
     lines = []
     for setting in settings:
         first = f"{setting.name}: {setting.paragraph()}"
@@ -166,7 +165,7 @@ def settings_block(settings: list[Listed], indent: str) -> str:
 
 
 def signature_block(settings: list[Listed], indent: str) -> str:
-    """The signature of a constructor for pyo3: what is passed on, and what Python shows."""
+    """Returns the signature of a constructor for pyo3, and the one that Python shows."""
     keywords = [f"{setting.name}={setting.python_default()}" for setting in settings]
     if settings[0].name == "database_url":
         own, shown = "database_url=None, **settings", [keywords[0], "*", *keywords[1:]]
@@ -178,7 +177,7 @@ def signature_block(settings: list[Listed], indent: str) -> str:
 
 
 def parameters_block(settings: list[Listed], indent: str) -> str:
-    """The parameters of a constructor in the stub."""
+    """Returns the parameters of a constructor for the stub."""
     lines = [f"{indent}{setting.name}: {setting.annotation()},\n" for setting in settings]
     if settings[0].name == "database_url":
         lines.insert(1, f"{indent}*,\n")
@@ -186,10 +185,10 @@ def parameters_block(settings: list[Listed], indent: str) -> str:
 
 
 def table_block(settings: list[Listed], _indent: str) -> str:
-    """A table of the documents."""
+    """Returns a table of settings for a document."""
     rows = ["| keyword | flag | variable | default | meaning |", "|---|---|---|---|---|"]
     for setting in settings:
-        # A bar would end the cell.
+        # An unescaped bar would end the cell.
         shown = "" if setting.kind == "switch" else " " + ("|".join(setting.choices) or setting.shown)
         shown = shown.replace("|", r"\|")
         flag = f"`{setting.flag}{shown}`"
@@ -217,11 +216,11 @@ BLOCKS: dict[str, Callable[[list[Any], str], str]] = {
     "parameters": parameters_block,
     "table": table_block,
 }
-"""What a block is made by."""
+"""For each kind of block, the function that generates it."""
 
 
 def declared(lists: dict[str, list[Listed]], dimensions: dict[str, str]) -> str:
-    """The Python module that holds the lists."""
+    """Returns the source of the Python module that holds the lists."""
     text = HEAD + inspect.getsource(Setting) + "\n\nSETTINGS: dict[str, tuple[Setting, ...]] = {\n"
     for name, settings in lists.items():
         text += f"    {name!r}: (\n"
@@ -230,17 +229,17 @@ def declared(lists: dict[str, list[Listed]], dimensions: dict[str, str]) -> str:
             text += f"        Setting({values}),\n"
         text += "    ),\n"
     text += '}\n"""The settings of each part."""\n\n'
-    text += f'DIMENSIONS = {dimensions!r}\n"""Each dimension that can be filtered by, and what the page calls it."""\n'
+    text += f'DIMENSIONS = {dimensions!r}\n"""Each dimension that can be filtered by, and its name on the page."""\n'
     return formatted(text, str(Path(sys.executable).parent / "ruff"), "format", "--stdin-filename", str(DECLARED), "-")
 
 
 def formatted(text: str, *formatter: str) -> str:
-    """A source as its formatter has it."""
+    """Returns a source text after formatting it."""
     return subprocess.run(formatter, input=text, capture_output=True, check=True, text=True, cwd=ROOT).stdout
 
 
 def filled(text: str, lists: Mapping[str, Sequence[Any]]) -> str:
-    """A file's text with its blocks as they are now."""
+    """Returns a file's text with regenerated blocks."""
 
     def fill(block: re.Match[str]) -> str:
         indent, begin, what, names, _, end = block.groups()
@@ -251,7 +250,7 @@ def filled(text: str, lists: Mapping[str, Sequence[Any]]) -> str:
 
 
 def main() -> int:
-    """Writes each file that is stale, or names it and returns 1."""
+    """Writes the stale files; with ``--check`` it only lists them and returns 1 if there are any."""
     given = json.load(sys.stdin)
     lists = {name: [Listed.read(one) for one in listed] for name, listed in sorted(given["settings"].items())}
     made = {DECLARED: declared(lists, dict(given["dimensions"]))}

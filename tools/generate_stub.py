@@ -1,8 +1,8 @@
 """Copies the docstrings of the compiled extension into its stub, `python/ccstream/_ccstream.pyi`.
 
-The documentation is written once, in the Rust sources, where ``help()`` finds it; the stub has the types, by hand.
-``--check`` writes nothing, and fails where the stub is out of date. ``--check-sources`` needs no extension: it fails
-where a docstring of the stub is no documentation comment of the sources any more.
+The documentation is written once, in the Rust sources, where ``help()`` finds it. The types in the stub are written by
+hand. With ``--check``, the program writes nothing and fails if the stub is out of date. With ``--check-sources`` it
+needs no compiled extension, and fails if a docstring of the stub is no longer a comment in the sources.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef
 
 
 def literal(text: str, indent: str) -> str:
-    """A docstring as it is written at an indentation, without that of its first line."""
+    """Formats a docstring for an indentation. Its first line is not indented."""
     if '"""' in text:
         raise ValueError(f"a docstring cannot hold three quotes: {text[:60]}")
     prefix = "r" if "\\" in text else ""
@@ -32,11 +32,11 @@ def literal(text: str, indent: str) -> str:
 
 
 def documented(stub: str, module: object) -> str:
-    """The stub with the docstrings of the module in place of its own.
+    """Replaces the docstrings of the stub by those of the module.
 
     Args:
         stub: the stub's text.
-        module: what it describes.
+        module: the module that the stub describes.
 
     Raises:
         ValueError: the module has a name without a docstring.
@@ -64,10 +64,10 @@ def documented(stub: str, module: object) -> str:
 
 
 def comments() -> set[str]:
-    """The documentation comments of the extension's Rust sources, each as ``help()`` shows it."""
+    """Returns the documentation comments of the extension's Rust sources, each in the form that ``help()`` shows."""
     found = set()
     for path in sorted((STUB.parents[2] / "src").glob("*.rs")):
-        # What tools/generate_lists.py marks within a comment is not of it.
+        # The marks of tools/generate_lists.py within a comment do not belong to it.
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
         lines = [line for line in lines if not line.startswith("// generated")]
         for is_comment, block in itertools.groupby(lines, lambda line: line.startswith("///")):
@@ -78,17 +78,17 @@ def comments() -> set[str]:
 
 
 def unfounded(stub: str) -> list[str]:
-    """The first lines of the stub's docstrings that the sources do not have."""
+    """Returns the first lines of those docstrings of the stub that the sources do not have."""
     documented_nodes = (ast.Module, ast.ClassDef, ast.FunctionDef)
     nodes = [node for node in ast.walk(ast.parse(stub)) if isinstance(node, documented_nodes)]
-    # What Python itself calls is documented in the stub alone.
+    # Only the stub documents methods that Python itself calls.
     texts = [ast.get_docstring(node) for node in nodes if not getattr(node, "name", "").startswith("_")]
     known = comments()
     return [text.splitlines()[0] for text in texts if text and text not in known]
 
 
 def main() -> int:
-    """Writes the stub, or checks it; the exit status is 1 where it was out of date and is not written."""
+    """Writes the stub, or checks it; returns 1 if a check finds it out of date."""
     before = STUB.read_text(encoding="utf-8")
     if "--check-sources" in sys.argv[1:]:
         stale = unfounded(before)

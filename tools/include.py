@@ -1,6 +1,6 @@
-"""Puts files of the project into its documents: ``make generate``; with ``--check`` it only says what is stale.
+"""Copies files of the project into its documents: ``make generate``. With ``--check``, it only lists stale documents.
 
-Between ``<!-- include PATH -->`` and ``<!-- end -->`` a document has the file as a block of code.
+A document has a file as a code block between ``<!-- include PATH -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LANGUAGES = {".rs": "rust", ".py": "python"}
 
 
 def included(text: str) -> str:
-    """A document's text with each file as it is now."""
+    """Returns a document's text with the current text of each included file."""
 
     def block(place: re.Match[str]) -> str:
         begin, name, end = place.groups()
@@ -26,7 +26,7 @@ def included(text: str) -> str:
 
 
 def main() -> int:
-    """Writes each document that is stale, or names it and returns 1."""
+    """Writes the stale documents; with ``--check`` it only lists them and returns 1 if there are any."""
     stale = []
     for document in sorted((ROOT / "docs").glob("*.md")):
         text = document.read_text()

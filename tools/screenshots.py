@@ -1,6 +1,6 @@
-"""Takes the README's pictures from a real run: ``make screenshots``.
+"""Takes the pictures of the documents from a real run: ``make screenshots``.
 
-Services of their own, a producer and a consumer at the runbook's pace, then more rows for the dashboard.
+It starts separate services, a producer and a consumer at the runbook's rate, and then sends more rows for the page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ font:14px/1.5 'DejaVu Sans Mono',monospace;white-space:pre-wrap;word-break:break
 
 
 def draw(browser: Browser, name: str, command: str, lines: list[str]) -> None:
-    """Draws lines as a terminal shows them."""
+    """Draws lines of output as a terminal shows them."""
     shown = "\n".join([f"$ {command}", *lines])
     coloured = html.escape(shown).replace("✓", '<span style="color:#a6e3a1">✓</span>')
     page = browser.new_page(viewport={"width": 984, "height": 100}, device_scale_factor=2)
@@ -42,12 +42,12 @@ def draw(browser: Browser, name: str, command: str, lines: list[str]) -> None:
 
 
 def run(*arguments: str) -> None:
-    """Runs a command of ours to its end."""
+    """Runs a command of ccstream to its end."""
     subprocess.run([sys.executable, "-m", "ccstream", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def produce(start: datetime, count: int, seed: int) -> None:
-    """Sends so many events from a moment on."""
+    """Sends a number of events, the first of which happens at a moment."""
     run(
         *("produce", "--quiet", "--rate", "max", "--count", str(count)),
         *("--seed", str(seed), "--start-time", start.isoformat()),
@@ -55,7 +55,7 @@ def produce(start: datetime, count: int, seed: int) -> None:
 
 
 def history(end: datetime) -> None:
-    """Two hours of a slow rise and fall up to a moment, so that there is something to compare with."""
+    """Sends two hours of events up to a moment, at a rate that rises and falls, so that figures can be compared."""
     for minute in range(125):
         count = 360 + 0.6 * minute + 60 * math.sin(minute / 9)
         produce(end - timedelta(minutes=125 - minute), int(count), minute)
@@ -64,7 +64,7 @@ def history(end: datetime) -> None:
 def shoot(
     browser: Browser, url: str, names: list[str], size: tuple[int, int], scheme: Literal["light", "dark"]
 ) -> None:
-    """Takes a picture of the page, and another of the part that says whether to trust it."""
+    """Takes a picture of the page, and another one of its trust panel."""
     page = browser.new_page(viewport={"width": size[0], "height": 3600}, color_scheme=scheme)
     page.goto(url)
     page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
@@ -79,7 +79,7 @@ def shoot(
 
 
 def main() -> None:
-    """Takes all of them."""
+    """Takes all pictures."""
     DOCS.mkdir(exist_ok=True)
     port = free_port()
     os.environ["CCSTREAM_KPI_FILE"] = str(Path(tempfile.mkdtemp()) / "columns")

@@ -1,8 +1,8 @@
-"""Writes what the wheel says of others' work: ``third-party/NOTICES.txt`` and ``third-party/c-libraries.cdx.json``.
+"""Writes the notices about third-party code: ``third-party/NOTICES.txt`` and ``third-party/c-libraries.cdx.json``.
 
-The licences of every crate in the wheel and of the C libraries that are compiled into it, each text once; and the C
-libraries as CycloneDX 1.5 has components, since the list that maturin makes knows crates alone. Both come from the
-sources that Cargo has fetched. ``--check`` fails where a file would be another one.
+The first file has the licences of every crate and every C library in the wheel, each text once. The second one lists
+the C libraries as components of CycloneDX 1.5, because maturin's list has only crates. Both are generated from the
+sources that Cargo has downloaded. ``--check`` fails if a file is out of date.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "third-party"
 TEXTS = re.compile(r"(?i)(licen[cs]e|copying|notice|unlicense|copyright)")
 HEAD = """\
-ccstream's wheel holds the crates and C libraries below, compiled. Each text is followed by those that it is of.
+ccstream's wheel contains the crates and C libraries below in compiled form. Each text is followed by the names of those
+to which it applies.
 """
 
 
 @dataclass(frozen=True)
 class Library:
-    """A C library within a crate.
+    """Describes a C library within a crate.
 
     Args:
-        name: its own.
-        crate: that it comes with.
-        folder: its sources there.
-        licence: by SPDX.
-        version: its number: a file and an expression with a group for each part; None: the crate's build number.
+        name: the library's name.
+        crate: the crate that contains it.
+        folder: the folder of its sources in the crate.
+        licence: the SPDX identifier of its licence.
+        version: a file with its version, and an expression with a group for each part. None takes the version from the
+            build metadata of the crate's version.
     """
 
     name: str
@@ -58,7 +60,7 @@ LIBRARIES = (
 
 
 def packages() -> list[dict[str, Any]]:
-    """The crates that the wheel is linked from, on any system, but for our own."""
+    """Returns the crates that are linked into the wheel on any system, except our own."""
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--features", "ccstream/vendored"]
     metadata = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
     by_id = {package["id"]: package for package in metadata["packages"]}
@@ -71,7 +73,7 @@ def packages() -> list[dict[str, Any]]:
             continue
         seen.add(package)
         for dependency in nodes[package]["deps"]:
-            # What builds C is no part of the wheel, but for the sources that it brings.
+            # Build dependencies are not in the wheel, except the crates that contain C sources.
             kinds = {kind["kind"] for kind in dependency["dep_kinds"]}
             if None in kinds or by_id[dependency["pkg"]]["name"] in {library.crate for library in LIBRARIES}:
                 wanted.append(dependency["pkg"])
@@ -80,7 +82,7 @@ def packages() -> list[dict[str, Any]]:
 
 
 def texts(folder: Path) -> list[str]:
-    """The licences in a folder, without what differs in line ends and margins."""
+    """Returns the licence texts in a folder, with normalised line ends and margins."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and TEXTS.search(path.name))
     return [
         "\n".join(line.rstrip() for line in path.read_text(errors="replace").splitlines()).strip() for path in files
@@ -88,7 +90,7 @@ def texts(folder: Path) -> list[str]:
 
 
 def notices(found: list[dict[str, Any]], libraries: dict[Library, str]) -> str:
-    """Each text once, with those that it is of."""
+    """Returns each licence text once, with the names of the crates and libraries to which it applies."""
     of: dict[str, list[str]] = {}
     for package in found:
         name = f"{package['name']} {package['version']} ({package['license'] or 'see its text'})"
@@ -100,18 +102,18 @@ def notices(found: list[dict[str, Any]], libraries: dict[Library, str]) -> str:
         for text in texts(source(library, found)):
             of.setdefault(text, []).append(f"{library.name} {version} ({library.licence})")
     line = "-" * 80
-    parts = [f"{line}\n\n{text}\n\n{line}\nis of: {', '.join(sorted(set(names)))}\n" for text, names in of.items()]
-    return HEAD + "\n" + "\n".join(sorted(parts, key=lambda part: part.rpartition("is of: ")[2]))
+    parts = [f"{line}\n\n{text}\n\n{line}\napplies to: {', '.join(sorted(set(names)))}\n" for text, names in of.items()]
+    return HEAD + "\n" + "\n".join(sorted(parts, key=lambda part: part.rpartition("applies to: ")[2]))
 
 
 def source(library: Library, found: list[dict[str, Any]]) -> Path:
-    """Where a library's sources are."""
+    """Returns the folder of a library's sources."""
     package = next(one for one in found if one["name"] == library.crate)
     return Path(package["manifest_path"]).parent / library.folder
 
 
 def version(library: Library, found: list[dict[str, Any]]) -> str:
-    """A library's version."""
+    """Returns a library's version."""
     if library.version:
         file, expression = library.version
         return ".".join(re.findall(expression, (source(library, found) / file).read_text())[:3])
@@ -120,14 +122,14 @@ def version(library: Library, found: list[dict[str, Any]]) -> str:
 
 
 def parts_of_librdkafka(found: list[dict[str, Any]]) -> list[str]:
-    """What librdkafka has in its own sources of others: the names of its collected licences."""
+    """Returns the names of the third-party code in librdkafka's sources, according to its collected licences."""
     listed = (source(LIBRARIES[0], found) / "LICENSES.txt").read_text()
     known = {library.name for library in LIBRARIES}
     return [name for name in re.findall(r"(?m)^LICENSE\.(\w+)$", listed) if name not in known]
 
 
 def components(libraries: dict[Library, str], parts: list[str]) -> str:
-    """The C libraries as CycloneDX has them; those within librdkafka have no version there."""
+    """Returns the C libraries as CycloneDX. The code within librdkafka's sources has no version."""
     listed: list[dict[str, Any]] = [
         {
             "type": "library",
@@ -149,7 +151,7 @@ def components(libraries: dict[Library, str], parts: list[str]) -> str:
 
 
 def main() -> int:
-    """Writes both, or compares them."""
+    """Writes both files, or compares them with ``--check``."""
     found = packages()
     libraries = {library: version(library, found) for library in LIBRARIES}
     wanted = {
@@ -159,7 +161,7 @@ def main() -> int:
     stale = [name for name, text in wanted.items() if _read(FOLDER / name) != text]
     if "--check" in sys.argv:
         for name in stale:
-            print(f"third-party/{name} is not of these dependencies; run make generate", file=sys.stderr)
+            print(f"third-party/{name} does not match the dependencies; run make generate", file=sys.stderr)
         return 1 if stale else 0
     for name in stale:
         (FOLDER / name).write_text(wanted[name])

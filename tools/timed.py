@@ -1,7 +1,8 @@
-"""Runs a command and prints what it took: the clock's time, and the processor's over all children and services.
+"""Runs a command and prints its wall time, and the processor time of all its children and services.
 
-``timed.py NAME COMMAND [ARGUMENT ...]``. Services that a test leaves to run by themselves are adopted on Linux, so that
-their processor time is counted once they end; elsewhere only what the command itself waited for is.
+The usage is ``timed.py NAME COMMAND [ARGUMENT ...]``. On Linux, this process adopts services that outlive the process
+that started them, and counts their processor time when they end. Other systems count only children that were waited
+for.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
-"""``prctl(2)``: orphaned descendants become this process's children, not init's."""
+"""The option of ``prctl(2)`` with which orphaned descendants become children of this process instead of init."""
 PATIENCE = 10.0
-"""Seconds that services may take to end after the command did."""
+"""The time limit for services to end after the command, in seconds."""
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of descendants whose own parent ends."""
+    """Makes this process the parent of descendants whose parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap() -> None:
-    """Waits for adopted children, whose processor time then counts as ours."""
+    """Waits for adopted children, whose processor time is then counted."""
     until = time.monotonic() + PATIENCE
     with contextlib.suppress(ChildProcessError):
         while time.monotonic() < until:
@@ -42,10 +43,10 @@ def main() -> int:
     adopt_orphans()
     began = time.monotonic()
     child = subprocess.Popen(command)
-    # A terminal's Ctrl-C reaches the command too, and its end is waited for.
+    # Ctrl-C in a terminal also reaches the command, so this process only waits for the command's end.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    # An adopted service that has ended is a zombie, which looks alive, until it is waited for: at once, not at the end.
+    # An adopted service that has ended is a zombie, which looks alive to others. It is therefore reaped at once.
     pid = status = 0
     while pid != child.pid:
         pid, status = os.wait()
@@ -54,7 +55,7 @@ def main() -> int:
     reap()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = used.ru_utime + used.ru_stime
-    print(f"{name}: {wall / 60:.1f} min of wall, {processor / 60:.1f} min of processor", flush=True)
+    print(f"{name}: {wall / 60:.1f} min wall time, {processor / 60:.1f} min processor time", flush=True)
     return status if status >= 0 else 128 - status
 
 

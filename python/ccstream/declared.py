@@ -1,4 +1,4 @@
-"""Settings and dimensions, as the Rust crates declare them. ``make generate`` writes this file."""
+"""Lists the settings and dimensions that the Rust crates declare. ``make generate`` writes this file."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of a constructor, a command and an environment variable.
+    """Describes a setting, which is a constructor's argument and may have a flag and an environment variable.
 
     Attributes:
-        name: Python's keyword.
-        kind: what is taken for it: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
-        choices: the texts of a choice.
-        doc: what it means.
-        range: its least and greatest value; None for an end that is open.
-        unit: what its numbers count: s or ms, or nothing.
+        name: the keyword in Python.
+        kind: the kind of value: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
+        choices: the possible values of a choice.
+        doc: the meaning.
+        range: the smallest and the largest value; None for an open end.
+        unit: the unit of the value: s, ms or nothing.
         variable: the environment variable.
-        shown: the placeholder of its value in the flag's help.
+        shown: the placeholder of the value in the flag's help.
         flag: the flag.
-        unset: what becomes of it without a value, in words.
+        unset: what happens without a value, in words; empty if there is a default.
         default: the default.
     """
 
@@ -36,12 +36,12 @@ class Setting:
     default: str | bool | None
 
     def number(self, value: str | int) -> str:
-        """A number of it with its unit."""
+        """Formats a number with the setting's unit."""
         text = f"{int(value):,}" if str(value).isdigit() else str(value)
         return f"{text} {self.unit}".strip()
 
     def fallback(self, quote: str) -> str:
-        """What holds where it is not given, its variable set aside."""
+        """Describes the value if neither argument, flag nor variable is given."""
         if self.unset:
             return self.unset.replace("`", quote)
         if isinstance(self.default, bool):
@@ -556,4 +556,4 @@ DIMENSIONS = {
     "response_code": "Response code",
     "risk": "Risk flag",
 }
-"""Each dimension that can be filtered by, and what the page calls it."""
+"""Each dimension that can be filtered by, and its name on the page."""

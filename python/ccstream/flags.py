@@ -100,7 +100,7 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
 
 
 def worded(text: str) -> str:
-    """Replaces the names of settings in a message of the crates, which stand in backticks, by their flags.
+    """Replaces the names of settings in a message of the crates, which are in backticks, by their flags.
 
     Example:
         >>> worded("name another in `database_url`")

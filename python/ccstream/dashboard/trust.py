@@ -144,7 +144,7 @@ def panel(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> Non
         if status.odd_amounts:
             facts.append(
                 (
-                    "Rows whose amount has fractions of a cent, counted as rows without an amount",
+                    "Rows whose amount is NaN or too large, counted as rows without an amount",
                     f"{status.odd_amounts:,}",
                 )
             )
