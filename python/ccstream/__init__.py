@@ -2,9 +2,10 @@
 
 Example:
     >>> import ccstream
-    >>> consumer = ccstream.Consumer(until_caught_up=True)  # doctest: +SKIP
-    >>> consumer.run()  # doctest: +SKIP
-    ConsumeSummary(consumed=100000, stored=100000, duplicate=0, rejected=0)
+    >>> ccstream.Producer(rate=1000, count=500).run().acknowledged
+    500
+    >>> ccstream.Consumer(until_caught_up=True).run()
+    ConsumeSummary(consumed=500, stored=500, duplicate=0, rejected=0)
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ Example:
     >>> def on_event(name, fields):
     ...     if name == "warning" and cast(events.Warned, fields)["kind"] == "gap":
     ...         print(fields["text"])
+    >>> on_event("warning", {"kind": "gap", "partitions": [0], "text": "5 messages of partition 0 are missing"})
+    5 messages of partition 0 are missing
 """
 
 from __future__ import annotations

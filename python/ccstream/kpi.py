@@ -201,8 +201,20 @@ def ewma(values: npt.NDArray[np.float64], half_life: float) -> npt.NDArray[np.fl
     ``y[0] = x[0]``, ``y[i] = a * x[i] + (1 - a) * y[i - 1]`` with ``a = 1 - 0.5 ** (1 / half_life)`` (S. W. Roberts,
     "Control Chart Tests Based on Geometric Moving Averages", Technometrics 1(3), 1959).
 
+    Args:
+        values: the series (length n).
+        half_life: the number of places after which a value has half the weight.
+
+    Returns:
+        The weighted means (float64, length n).
+
     Raises:
         ValueError: the half-life is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> ewma(np.array([1.0, 3.0, 3.0]), half_life=1).tolist()
+        [1.0, 2.0, 2.5]
     """
     import numpy as np  # noqa: PLC0415
 

@@ -221,7 +221,7 @@ def _nothing(status: ccstream.KpiStatus, view: View, zone: tzinfo) -> None:
     if not status.rows:
         st.info("No transactions yet. Start the producer: `python producer.py`", icon=":material/inbox:")
     elif view.narrows:
-        st.info("No transactions in this time range match these filters.", icon=":material/search_off:")
+        st.info("No transactions match these filters in this time range.", icon=":material/search_off:")
     else:
         label = SPANS[view.span][0] if view.span in SPANS else "the chosen days"
         newest = "" if status.last_at is None else f"; the newest are from {day(status.last_at, zone)}"
