@@ -94,14 +94,14 @@ def on_java(folder: Path) -> Iterator[Program]:
 
 
 def on_rust(folder: Path) -> Iterator[Program]:
-    """faucet-stream, which cargo builds (a quarter of an hour on two cores, once)."""
+    """Yields faucet-stream. Cargo builds it once, which takes a quarter of an hour on two cores."""
     crate, version, features = FAUCET
     faucet = folder / crate / "bin" / "faucet"
     if not faucet.exists():
         includes = [Path("/usr/include"), *Path("/usr/include").glob("*-linux-gnu")]
         missing = [name for name in FAUCET_HEADERS if not any((place / name).exists() for place in includes)]
         if missing:
-            print(f"left out: faucet-stream, which needs the headers {', '.join(missing)}", file=sys.stderr)
+            print(f"skipped: faucet-stream, which needs the headers {', '.join(missing)}", file=sys.stderr)
             return
         print(f"Building {crate} {version} into {folder / crate}", flush=True)
         wanted = ("--version", version, "--no-default-features", "--features", features, "--root", str(folder / crate))

@@ -177,7 +177,7 @@ def _ask(url: str, query: LiteralString) -> Any:  # noqa: ANN401
 
 
 def _watch(children: list[subprocess.Popen[bytes]], url: str, limit: float) -> tuple[float, float]:
-    """Waits until programs are done; their most memory in bytes and their processor time in seconds."""
+    """Waits until programs are done; returns their maximum memory in bytes and their processor time in seconds."""
     memory = processor = 0.0
     seen, since, began = 0, time.monotonic(), time.monotonic()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -188,7 +188,7 @@ def _watch(children: list[subprocess.Popen[bytes]], url: str, limit: float) -> t
                 family = [one for root in roots for one in (root, *root.children(recursive=True))]
                 memory = max(memory, sum(one.memory_info().rss for one in family))
                 processor = max(processor, sum(sum(one.cpu_times()[:2]) for one in family))
-            # Counted by the server's statistics, which cost nothing; those of tries that failed are in it.
+            # The server's statistics cost nothing. They include the rows of failed attempts.
             found = connection.execute(
                 "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0) FROM pg_stat_user_tables WHERE relname = 'orders'"
             ).fetchone()

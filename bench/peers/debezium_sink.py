@@ -1,12 +1,13 @@
 """Runs Debezium's JDBC sink 3.5.0 in Kafka Connect 4.3.1, which writes the topic to the table ``orders``.
 
 ``debezium_sink.py JARS`` runs Connect's standalone worker with the jars from that folder. ``insert.mode=upsert`` with
-the key ``order_id`` from the record's value is INSERT ... ON CONFLICT DO UPDATE; Connect commits the offsets after a
-batch is written: at least once, and by the key no row twice.
+the key ``order_id`` from the record's value writes by INSERT ... ON CONFLICT DO UPDATE. Connect commits the offsets
+after a batch is written. Delivery is therefore at least once, and the key prevents duplicate rows.
 
-Settings: ``unnest``, by which a batch is one statement and which its documentation says to be five to ten times as
-fast; the reduction buffer, which keeps the last of the events with one key, as a statement cannot update a row twice;
-10,000 events a batch instead of 500, and as many a poll, as its documentation advises; a task a partition.
+These settings are used: ``unnest``, which makes a batch one statement and is five to ten times as fast according to the
+documentation; the reduction buffer, which keeps only the last event of each key, because a statement cannot update a
+row twice; 10,000 events for each batch instead of 500, and for each poll, as the documentation recommends; and one task
+for each partition.
 
 Messages that cannot be converted go to a topic for dead letters (``errors.tolerance=all``). Connect offers no more.
 

@@ -4,8 +4,8 @@
 page and the position are one transaction. This mode does not support COPY or a dead-letter file, and a row that the
 database refuses ends the run.
 
-``faucet_rows.py FAUCET upsert`` writes INSERT ... ON CONFLICT DO UPDATE, at least once, and what the database refuses
-goes to a dead-letter file, a page at a time.
+``faucet_rows.py FAUCET upsert`` writes by INSERT ... ON CONFLICT DO UPDATE, at least once. A page with a row that the
+database refuses goes to a dead-letter file.
 
 Records come in an envelope. The transforms extract the message and rename three fields. A page has 1,000 messages,
 which is the default and the recommended number. A page that is not full waits. Messages that are not JSON are skipped,

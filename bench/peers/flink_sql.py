@@ -1,11 +1,12 @@
 """Runs Apache Flink SQL 1.20, whose Kafka source and JDBC sink write the topic to the table ``orders``.
 
 ``flink_sql.py JARS`` runs in PyFlink, with the connectors' jars from that folder. The sink's table has a PRIMARY KEY,
-so that it writes by INSERT ... ON CONFLICT DO UPDATE; a checkpoint a second, before which the sink flushes and with
-which the topic's offsets are committed: at least once, and by the key no row twice.
+so it writes by INSERT ... ON CONFLICT DO UPDATE. At each checkpoint, once a second, the sink flushes its rows and the
+topic's offsets are committed. Delivery is therefore at least once, and the key prevents duplicate rows.
 
-Settings: 5,000 rows a flush instead of 100 and at most a second between two, ``reWriteBatchedInserts``, which makes
-PostgreSQL's driver send a batch as statements of many rows, object reuse, and one subtask a partition.
+These settings are used: 5,000 rows for each flush instead of 100, with at most a second between two flushes;
+``reWriteBatchedInserts``, with which PostgreSQL's driver sends a batch as statements of many rows; object reuse; and
+one subtask for each partition.
 
 Its JSON format reads a time with "Z" as a TIMESTAMP_LTZ. The session's zone is UTC, in which a cast converts it to a
 TIMESTAMP.

@@ -1,10 +1,10 @@
 """Runs Pathway 0.33.0, which writes the topic to ``orders`` by ``pw.io.kafka.read`` and ``pw.io.postgres.write``.
 
-Settings: a snapshot with the primary key ``order_id``, which is written by COPY into a temporary table and from
-there with ON CONFLICT DO UPDATE, one transaction a minibatch; a minibatch a second; at most 100,000 rows on their way,
-as its documentation advises where a topic is read from its start. The schema names no primary key, as PostgreSQL's
-suffices and Pathway would keep every row in memory to know its own. ``json_field_paths`` renames the fields. One worker
-thread, unless ``PATHWAY_THREADS`` says more. No persistence is set up.
+It writes a snapshot with the primary key ``order_id``: each minibatch is one transaction, which uses COPY into a
+temporary table and INSERT ... ON CONFLICT DO UPDATE from there. There is one minibatch a second, and at most 100,000
+rows are in flight, as the documentation recommends if a topic is read from its start. The schema has no primary key,
+because PostgreSQL's suffices and Pathway would hold every row in memory for it. ``json_field_paths`` renames the
+fields. One worker thread is used unless ``PATHWAY_THREADS`` sets more. No persistence is configured.
 
 Pathway has no decimal numbers, and its writer refuses NUMERIC columns: its documentation maps float to DOUBLE
 PRECISION. So before this starts, the table needs ``ALTER TABLE orders ALTER value TYPE DOUBLE PRECISION, ALTER

@@ -1,12 +1,12 @@
 """Runs Quix Streams 3.28.1, whose PostgreSQL sink writes the topic to the table ``orders``.
 
-Settings: ``on_conflict_do_nothing``, so that an ``order_id`` that is there already is skipped; a checkpoint, which is
-what makes the sink write, every 10,000 events or every second; no metadata columns and no changes to the table, which
-exists. The fields are renamed by ``StreamingDataFrame.apply``. The sink writes a transaction a partition by INSERTs of
-100 rows each, for which it has no setting.
+These settings are used: ``on_conflict_do_nothing``, which skips an existing ``order_id``; a checkpoint, at which the
+sink writes, every 10,000 events or every second; no metadata columns, and no changes to the existing table. The fields
+are renamed by ``StreamingDataFrame.apply``. The sink writes one transaction for each partition, by INSERTs of 100 rows
+each, for which it has no setting.
 
-The sink takes a batch's columns from the batch's first row and leaves out fields that are None, so a first row without
-a discount would take the discount from the whole batch: ``AsIs("NULL")`` keeps the column in every row.
+The sink takes a batch's columns from its first row and leaves out fields that are None. A first row without a discount
+would therefore remove the discount of the whole batch. ``AsIs("NULL")`` keeps the column in every row.
 """
 
 from __future__ import annotations

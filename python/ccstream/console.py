@@ -36,7 +36,7 @@ class Printer:
         self.stream = sys.stderr if json else sys.stdout
 
     def say(self, text: str) -> None:
-        """Prints one line."""
+        """Prints one line with the program's name before it."""
         print(paint(f"[{self._who}] {text}", self.stream), file=self.stream, flush=True)
 
     def overwrite(self, text: str, width: int) -> int:
@@ -80,12 +80,12 @@ class LiveLine:
 
 
 class ProducerConsole:
-    """Shows a producer's events.
+    """Shows the events of a producer.
 
     Args:
         count: the number of events to send, if known. A terminal then shows a progress bar.
-        quiet: show only the last line.
-        json: print only the accounting, as JSON.
+        quiet: whether to show only the accounting at the end.
+        json: whether to print only the accounting, as JSON.
     """
 
     def __init__(self, count: int | None, *, quiet: bool, json: bool = False) -> None:
@@ -149,7 +149,7 @@ class ProducerConsole:
             self._bar.stop()
 
     def finish(self, summary: ProduceSummary) -> None:
-        """Prints the last line."""
+        """Prints the accounting of a run."""
         self.close()
         if self._printer.json:
             print_json(summary)
@@ -167,11 +167,11 @@ class ProducerConsole:
 
 
 class ConsumerConsole:
-    """Shows a consumer's events.
+    """Shows the events of a consumer.
 
     Args:
-        quiet: show only warnings and the accounting.
-        json: print only the accounting, as JSON; warnings go to standard error.
+        quiet: whether to show only warnings and the accounting.
+        json: whether to print only the accounting to standard output, as JSON. Warnings go to standard error.
     """
 
     def __init__(self, *, quiet: bool, json: bool = False) -> None:
@@ -249,7 +249,7 @@ class ConsumerConsole:
         self._line.end()
 
     def finish(self, summary: ConsumeSummary) -> None:
-        """Prints the accounting."""
+        """Prints the accounting of a run."""
         self.close()
         if self._printer.json:
             print_json(summary)

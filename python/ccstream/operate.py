@@ -59,7 +59,7 @@ def _print_partitions(partitions: Sequence[ccstream.PartitionReport]) -> None:
         print(f"group {group}, topic {topic}")
         theirs = [one for one in partitions if (one.group, one.topic) == (group, topic)]
         print_table(
-            ["part", "next", *names[1:]],
+            ["part", "next", *names[1:-1], "dead letters"],
             [[one.partition, *(getattr(one, name) for name in names)] for one in theirs],
             [line for one in theirs for line in _account(one)],
         )
@@ -109,7 +109,7 @@ def rejected(options: argparse.Namespace) -> int:
     from ccstream.tables import print_table  # noqa: PLC0415
 
     print_table(
-        ["reason", "count", "replayed", "masked", "in part", "last"],
+        ["reason", "count", "replayed", "masked", "partial", "last"],
         [[one.reason, one.count, one.replayed, one.masked, one.partial, one.last] for one in counts],
     )
     print("To show the messages, add --show (and --reason or --id). To replay them, add --replay.")

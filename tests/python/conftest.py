@@ -59,7 +59,7 @@ def leave_out(part: str, why: str) -> None:
     """Skips a test whose tools are missing, or fails it if ``CCSTREAM_DEMAND`` names its part."""
     if part in os.environ.get("CCSTREAM_DEMAND", "").split(","):
         pytest.fail(f"{part} is demanded, but {why}")
-    pytest.skip(f"left out: {why}")
+    pytest.skip(f"skipped: {why}")
 
 
 @pytest.fixture(scope="session")

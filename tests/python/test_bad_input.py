@@ -134,7 +134,7 @@ GOOD: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_what_is_valid_is_stored_as_it_was_sent(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
-    # The plain events of the classic demo, and those with six fields.
+    # The first events have the eight fields of a simple demo, and the six fields of a short one.
     classic = {
         "order_id": "classic",
         "status": "completed",
@@ -261,7 +261,7 @@ SMALL_LIMIT = ("message.max.bytes=1000000", "fetch.max.bytes=1000000", "receive.
 
 
 def send_packed(pipeline: Pipeline, partition: int, payloads: list[bytes], codec: str = "zstd") -> None:
-    """Sends one batch, small on the wire."""
+    """Sends payloads as one compressed batch."""
     producer = Producer(
         {
             "bootstrap.servers": pipeline.broker,

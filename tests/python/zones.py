@@ -54,10 +54,10 @@ class Nowhere(tzinfo):
         return moment
 
     def utcoffset(self, _: datetime | None) -> None:
-        """None is known."""
+        """Returns None, because the zone has none."""
 
     def dst(self, _: datetime | None) -> None:
-        """None is known."""
+        """Returns None, because the zone has none."""
 
     def tzname(self, _: datetime | None) -> None:
-        """None is known."""
+        """Returns None, because the zone has none."""

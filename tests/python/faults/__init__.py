@@ -1,1 +1,1 @@
-"""What goes wrong, done for real."""
+"""Contains tests that cause real faults."""
