@@ -59,7 +59,7 @@ def _print_partitions(partitions: Sequence[ccstream.PartitionReport]) -> None:
         print(f"group {group}, topic {topic}")
         theirs = [one for one in partitions if (one.group, one.topic) == (group, topic)]
         print_table(
-            ["part", "next", *names[1:-1], "dead letters"],
+            ["part", "next", *names[1:-1], "dead"],
             [[one.partition, *(getattr(one, name) for name in names)] for one in theirs],
             [line for one in theirs for line in _account(one)],
         )

@@ -170,7 +170,7 @@ def test_a_pooler_in_session_mode_is_accepted(filled: Pipeline) -> None:
         filled.catch_up(environment={"DATABASE_URL": url})
         assert filled.count() == 2500
         doctor = start(filled, url, ("doctor",))
-        assert "each connection has its own" in doctor.communicate(timeout=60)[0]
+        assert "✓ session" in doctor.communicate(timeout=60)[0]
     filled.recount([b"no JSON"])
 
 

