@@ -1,4 +1,5 @@
-//! What the writer needs of a database, and no more: PostgreSQL is the one of every run, and a test has one in memory.
+//! This module has the interface through which the writer uses a database. PostgreSQL implements it for every run, and
+//! tests implement it in memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,17 +11,17 @@ use crate::postgres::{Blame, Origin, Outcome, SchemaChange, Store, TakeOver};
 use ccstream_core::batch::Batch;
 use ccstream_core::settings::ConsumerConfig;
 
-/// Opens sessions.
+/// Opens sessions with a database.
 pub(super) trait Database: Send + 'static {
-    /// What it opens.
+    /// The type of its sessions.
     type Session: Session;
-    /// A consumer's first session.
+    /// Opens the consumer's first session.
     async fn first(&self) -> Result<Self::Session>;
-    /// A further one, beside the first.
+    /// Opens an additional session.
     async fn another(&self) -> Result<Self::Session>;
 }
 
-/// A session that writes for one consumer. See [`Store`], whose methods these are.
+/// A session that writes for one consumer. [`Store`] documents the methods.
 pub(super) trait Session: Sized {
     async fn ensure_schema(&mut self) -> Result<SchemaChange>;
     async fn take_over(
@@ -40,9 +41,9 @@ pub(super) trait Session: Sized {
 pub(super) struct Postgres {
     config: ConsumerConfig,
     tables: Tables,
-    /// One for all sessions.
+    /// Shared by all sessions.
     blame: Blame,
-    /// Whether a connection is known to have a session to itself, behind whatever pooler.
+    /// Whether it has been checked that each connection keeps the same session, which some poolers do not ensure.
     has_own_sessions: AtomicBool,
 }
 
@@ -61,7 +62,7 @@ impl Database for Postgres {
     type Session = Store;
 
     async fn first(&self) -> Result<Store> {
-        // Once a run: a session that was cut off is opened again as it was.
+        // The check is made once in a run: reconnecting after a lost connection leads to the same server or pooler.
         if !self.has_own_sessions.load(Ordering::Relaxed) {
             check_own_session(&self.config.database_url).await?;
             self.has_own_sessions.store(true, Ordering::Relaxed);

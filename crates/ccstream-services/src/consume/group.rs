@@ -1,4 +1,4 @@
-//! What librdkafka calls back with, kept for the poll loop, which runs on the same thread.
+//! This module receives librdkafka's callbacks and keeps their data for the poll loop, which runs on the same thread.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -16,61 +16,62 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::kafka::client::ClientLog;
 
-/// For so long nothing has been asked of a consumer that leaves: nothing more comes.
+/// Time without a rebalance after which a consumer that ends its subscription expects no further one.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// A change of what this consumer reads.
+/// Describes a change of the partitions that the group has assigned to this consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rebalance {
-    /// These partitions come; they are read once their offsets are known.
+    /// The group has assigned these partitions. They are read once their offsets are known.
     Assigned(Vec<i32>),
-    /// These are to go, once what was read of them is written.
+    /// The group has revoked these partitions. They are unassigned once what was read from them is written.
     Revoked(Vec<i32>),
-    /// These are gone: the group has given them to others already.
+    /// The group has given these partitions to other consumers already.
     Lost(Vec<i32>),
 }
 
-/// librdkafka's callbacks.
+/// Receives librdkafka's callbacks.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) log: ClientLog,
     rebalances: Mutex<Vec<Rebalance>>,
-    /// Each partition's end, as its last fetch said.
+    /// Each partition's end, from its last fetch response.
     ends: Mutex<HashMap<i32, i64>>,
-    /// Addresses of the cluster's brokers that were connected, as the last statistics have it.
+    /// Addresses of the cluster's brokers that were connected, from the last statistics.
     brokers_up: Mutex<Vec<String>>,
-    /// The poll loop is over: nobody will give up a partition later.
+    /// Whether the poll loop has ended, so that the callback itself has to unassign partitions.
     closing: AtomicBool,
-    /// The group has asked for a change.
-    asked: AtomicBool,
+    /// Whether a rebalance has come since [`Group::was_rebalanced`] was last called.
+    rebalanced: AtomicBool,
 }
 
 impl Group {
-    /// The changes since the last call, oldest first.
+    /// Returns the changes since the last call, oldest first.
     pub(super) fn take_rebalances(&self) -> Vec<Rebalance> {
         std::mem::take(&mut *self.rebalances.lock().expect("no panic while it is held"))
     }
 
-    /// The end of a partition, as its last fetch said; None before one. Never a watermark query,
-    /// which some brokers answer wrongly.
+    /// Returns the end of a partition, from its last fetch response; None before the first. A watermark query is not
+    /// used, because some brokers answer it wrongly.
     pub(super) fn end(&self, partition: i32) -> Option<i64> {
         self.ends.lock().expect("no panic while it is held").get(&partition).copied()
     }
 
-    /// Whether a broker was connected a second ago that a complaint does not name.
-    pub(super) fn others_answer(&self, complaint: Option<&str>) -> bool {
+    /// Returns whether the last statistics, which come every second, show a connected broker that `error` does not
+    /// name.
+    pub(super) fn others_answer(&self, error: Option<&str>) -> bool {
         let up = self.brokers_up.lock().expect("no panic while it is held");
-        complaint.is_some_and(|complaint| up.iter().any(|broker| !complaint.contains(broker.as_str())))
+        error.is_some_and(|error| up.iter().any(|broker| !error.contains(broker.as_str())))
     }
 
-    /// From here on partitions are given up as soon as they are asked for, and nothing is said.
+    /// From now on the callback unassigns revoked partitions at once, and nothing is logged.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the group has asked for a change since the last call.
-    pub(super) fn was_asked(&self) -> bool {
-        self.asked.swap(false, Ordering::Relaxed)
+    /// Returns whether a rebalance has come since the last call.
+    pub(super) fn was_rebalanced(&self) -> bool {
+        self.rebalanced.swap(false, Ordering::Relaxed)
     }
 
     fn is_closing(&self) -> bool {
@@ -86,13 +87,16 @@ impl Group {
     }
 }
 
-/// Whether the group's members give up only what moves.
+/// Returns whether the group rebalances cooperatively: its members keep the partitions that do not move.
 pub(super) fn is_cooperative(consumer: &BaseConsumer<Group>) -> bool {
     matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
 }
 
-/// Those of the partitions that are read.
-pub(super) fn read_of(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>) -> KafkaResult<TopicPartitionList> {
+/// Returns those of the partitions that are currently assigned in librdkafka.
+pub(super) fn assigned_of(
+    consumer: &BaseConsumer<Group>,
+    partitions: &BTreeSet<i32>,
+) -> KafkaResult<TopicPartitionList> {
     let read = consumer.assignment()?;
     let mut list = TopicPartitionList::new();
     for element in read.elements().iter().filter(|element| partitions.contains(&element.partition())) {
@@ -101,31 +105,33 @@ pub(super) fn read_of(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>
     Ok(list)
 }
 
-/// Stops reading partitions, which answers a revocation; of those that are not read yet, that is all.
-pub(super) fn give_up(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>) -> KafkaResult<()> {
+/// Answers a revocation by unassigning the partitions in librdkafka. Those that were never assigned there are skipped.
+pub(super) fn unassign(consumer: &BaseConsumer<Group>, partitions: &BTreeSet<i32>) -> KafkaResult<()> {
     if !is_cooperative(consumer) {
         return consumer.unassign();
     }
-    consumer.incremental_unassign(&read_of(consumer, partitions)?)
+    consumer.incremental_unassign(&assigned_of(consumer, partitions)?)
 }
 
-/// Ends the subscription, and answers what the group asks for on the way.
+/// Ends the subscription and serves the rebalances that this causes.
 ///
-/// Not left to the end of the client: a member of a cooperative group that is ended between joining and its assignment says
-/// no goodbye, so that the others wait out its session, and crashes if its assignment still comes (librdkafka 2.12:
-/// `rd_kafka_cgrp_terminate0` then leaves nothing to `rd_kafka_cgrp_leave` but a coordinator that is gone; issue 5347).
+/// Destroying the client would also end the subscription, but librdkafka 2.12 has a bug there (its issue 5347): a
+/// member of a cooperative group that is destroyed between joining and its assignment does not leave the group, so that
+/// the others wait until its session times out, and it crashes if its assignment still arrives. The cause is that
+/// `rd_kafka_cgrp_terminate0` drops the coordinator before `rd_kafka_cgrp_leave` uses it.
 pub(super) fn end_subscription(consumer: &BaseConsumer<Group>) {
     consumer.unsubscribe();
     let mut quiet = Instant::now();
     while let Some(rest) = QUIET.checked_sub(quiet.elapsed()) {
         let _ = consumer.poll(rest);
-        if consumer.context().was_asked() {
+        if consumer.context().was_rebalanced() {
             quiet = Instant::now();
         }
     }
 }
 
-/// What goes wrong while leaving is nobody's concern; the thread may outlive the interpreter, whose log it is.
+/// Errors while leaving are not logged: nothing depends on them, and the thread that leaves may outlive the Python
+/// interpreter, which receives the log.
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if !self.is_closing() {
@@ -140,13 +146,13 @@ impl ClientContext for Group {
     }
 
     fn stats(&self, statistics: Statistics) {
-        // Those with a number are the cluster's; others are the addresses that were asked at first.
+        // Brokers with a node id belong to the cluster; the others are the bootstrap servers.
         let up = statistics.brokers.values().filter(|broker| broker.nodeid >= 0 && broker.state == "UP");
         *self.brokers_up.lock().expect("no panic while it is held") =
             up.map(|broker| broker.nodename.clone()).collect();
         let mut ends = self.ends.lock().expect("no panic while it is held");
         for partition in statistics.topics.values().flat_map(|topic| topic.partitions.values()) {
-            // Negative: never fetched.
+            // A negative offset means that the partition was never fetched.
             if partition.hi_offset >= 0 {
                 ends.insert(partition.partition, partition.hi_offset);
             }
@@ -155,12 +161,14 @@ impl ClientContext for Group {
 }
 
 impl ConsumerContext for Group {
-    /// New partitions are taken at once, so that the group never waits for PostgreSQL, but not read:
-    /// librdkafka is given them by the poll loop, with the offsets that PostgreSQL has. (Given an offset
-    /// here and another there, it may go back to the first.) Those that are to go are given up later,
-    /// when what was read of them is written; until then librdkafka waits.
+    /// Answers an assignment at once, so that the group never waits for PostgreSQL, but assigns no partition yet. The
+    /// poll loop assigns the partitions in librdkafka later, at the offsets that PostgreSQL has. Assigning them here at
+    /// another offset could make librdkafka return to that offset.
+    ///
+    /// A revocation is not answered here. The poll loop unassigns the partitions once what was read from them is
+    /// written; until then librdkafka waits.
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        self.asked.store(true, Ordering::Relaxed);
+        self.rebalanced.store(true, Ordering::Relaxed);
         let numbers: Vec<i32> = partitions.elements().iter().map(TopicPartitionListElem::partition).collect();
         let answered = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
@@ -177,13 +185,13 @@ impl ConsumerContext for Group {
             _ => {
                 let gone = numbers.iter().copied().collect();
                 self.note(Rebalance::Lost(numbers));
-                give_up(consumer, &gone)
+                unassign(consumer, &gone)
             }
         };
         if let Err(error) = answered
             && !self.is_closing()
         {
-            tracing::warn!(%error, "Answering a rebalance failed; the group will ask again.");
+            tracing::warn!(%error, "A rebalance could not be answered; the group starts another one.");
         }
     }
 }

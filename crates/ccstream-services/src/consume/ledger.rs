@@ -1,4 +1,4 @@
-//! What is committed: how far each partition is, and what this run has added.
+//! The ledger counts what is committed: the next offset of each partition, and the messages of this run.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,13 +8,15 @@ use super::report::{BatchReport, ConsumeSummary};
 use crate::postgres::{Counters, Position, Positions};
 use ccstream_core::batch::Batch;
 
-/// What a committed batch came to.
+/// Holds the counts of a committed batch and the positions of its partitions.
 #[derive(Debug)]
 pub(super) struct Receipt {
     counted: Counters,
+    /// Number of rejected messages by reason.
     rejected: BTreeMap<&'static str, i64>,
-    /// Where its partitions stand now.
+    /// The positions of the batch's partitions after the commit.
     positions: Positions,
+    /// How long the transaction took.
     pub(super) took: Duration,
 }
 
@@ -43,7 +45,7 @@ impl Receipt {
     }
 }
 
-/// The accounting of one run.
+/// Holds the accounting of one run.
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// Each partition's next offset in PostgreSQL.
@@ -58,12 +60,13 @@ impl Ledger {
         Self { committed: BTreeMap::new(), summary, began: Instant::now() }
     }
 
-    /// Where the partitions of this consumer stand in PostgreSQL.
+    /// Returns the next offset in PostgreSQL of each of this consumer's partitions.
     pub(super) fn committed(&self) -> &BTreeMap<i32, i64> {
         &self.committed
     }
 
-    /// Takes over where partitions stand; what was counted before is not this run's.
+    /// Adds partitions at their positions. The position's counters are of earlier commits, and are not added to this
+    /// run's.
     pub(super) fn open<'p>(&mut self, positions: impl IntoIterator<Item = (&'p i32, &'p Position)>) {
         if self.summary.total == Counters::default() {
             self.began = Instant::now();
@@ -71,21 +74,21 @@ impl Ledger {
         self.committed.extend(positions.into_iter().map(|(partition, position)| (*partition, position.next_offset)));
     }
 
-    /// Partitions are no longer this consumer's.
+    /// Removes partitions that are no longer this consumer's.
     pub(super) fn forget(&mut self, partitions: impl IntoIterator<Item = i32>) {
         for partition in partitions {
             self.committed.remove(&partition);
         }
     }
 
-    /// Counts a committed batch.
+    /// Counts a committed batch and returns the report about it.
     pub(super) fn count(&mut self, receipt: Receipt, group: &Group) -> BatchReport {
         let Receipt { counted, rejected, positions, took } = receipt;
         for (reason, count) in rejected {
             *self.summary.rejected.entry(reason).or_default() += count;
         }
         self.summary.total += counted;
-        // Not those that were given up meanwhile.
+        // Partitions that were revoked meanwhile are left out.
         let ours = positions.into_iter().filter(|(partition, _)| self.committed.contains_key(partition));
         let offsets: BTreeMap<i32, i64> = ours.map(|(partition, position)| (partition, position.next_offset)).collect();
         self.committed.extend(&offsets);
@@ -94,7 +97,7 @@ impl Ledger {
         BatchReport { counted, total: self.summary.total, offsets, lag, took }
     }
 
-    /// The run is over; `drained` says whether all that was read is committed.
+    /// Returns the summary at the end of the run. `drained` tells whether everything that was read is committed.
     pub(super) fn close(&self, drained: bool) -> ConsumeSummary {
         ConsumeSummary { drained, elapsed: self.began.elapsed(), ..self.summary.clone() }
     }

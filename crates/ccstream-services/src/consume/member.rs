@@ -1,4 +1,4 @@
-//! This consumer as a member of its group: librdkafka's client, in the words of the poll loop.
+//! This module wraps librdkafka's client, which makes this consumer a member of its group, in what the poll loop needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, mpsc};
@@ -12,34 +12,38 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::group::{Group, Rebalance, end_subscription, give_up, is_cooperative, read_of};
+use super::group::{Group, Rebalance, assigned_of, end_subscription, is_cooperative, unassign};
 use crate::error::{Error, Result};
 use crate::kafka::client::{ASK_LIMIT, check_advertised, find_topic, refused, unreachable};
 use crate::kafka::ffi::{Bootstrap, TopicIds, cluster_id};
 use crate::kafka::options::{options, strategy};
 use ccstream_core::settings::ConsumerConfig;
 
-/// How long leaving may take. A broker that is there and silent is waited for no longer: it notices by itself, after the
-/// session timeout.
+/// Longest time that leaving the group may take. If the broker does not answer within it, the group notices by itself
+/// after the session timeout.
 pub(super) const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long librdkafka may take to say why there is no answer.
+/// Longest wait for librdkafka to report why the broker did not answer.
 const LOG_LIMIT: Duration = Duration::from_millis(100);
 
-/// A pause outlives the assignment that it was made in, and so is ended before the next; done after, the one could
-/// cost the other. For librdkafka drops what it is asked while its own thread asks the same partition for something (to
-/// stop, to begin, or to pause while the group is rebalanced): then the partition would be paused for good. Each of
-/// these happens at most once between two of our calls; asking once more costs nothing where it was heard.
+/// Number of `resume` calls before an assignment. A pause survives a new assignment, so partitions must be resumed
+/// first; resuming afterwards can race with the assignment and one of the two is lost. librdkafka silently drops a
+/// request for a partition while its own thread has an operation pending on it (stop, start, or the pause during a
+/// rebalance), which would leave the partition paused forever. Each of these three can occur once between two of our
+/// calls, so four attempts suffice; repeated resumes are harmless.
 const RESUMES: usize = 4;
 
-/// The client's settings. Errors: one that is ours, or the consumer protocol of KIP-848.
+/// Returns the client's settings.
+///
+/// Errors: a setting that ccstream sets itself, or the consumer protocol of KIP-848.
 pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientConfig> {
     let is_protocol =
         |(name, value): &&(String, String)| name == "group.protocol" && !value.eq_ignore_ascii_case("classic");
     if let Some((name, value)) = config.kafka.librdkafka_options.0.iter().find(is_protocol) {
         let reason = format!(
-            "{name}={value} is not supported (KIP-848): under it the broker sets the session timeout and how partitions \
-             are handed on, which ccstream sets in `session_timeout` and `assignment`; leave it out, or give classic"
+            "{name}={value} is not supported (KIP-848): with it the broker decides the session timeout and how \
+             partitions are assigned, which ccstream sets by `session_timeout` and `assignment`; remove it, or set it \
+             to classic"
         );
         return Err(ccstream_core::Error::config("librdkafka_options", reason));
     }
@@ -52,22 +56,23 @@ pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientCon
             ("session.timeout.ms", &session),
             ("heartbeat.interval.ms", &heartbeat),
             ("partition.assignment.strategy", strategy(config.assignment)),
-            // PostgreSQL has the offsets; one that is not in the topic is an error, never a jump.
+            // PostgreSQL has the offsets. One that the topic does not have is an error; it never resets to another.
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "error"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),
-            // A broker that is there and silent is given up after this.
+            // A broker that is connected but does not answer is disconnected after this.
             ("socket.timeout.ms", "10000"),
             ("allow.auto.create.topics", "false"),
-            // For the end of each partition, and so the lag.
+            // The statistics report the end of each partition, from which the lag is computed.
             ("statistics.interval.ms", "1000"),
-            // The embedded broker looks for new messages only so often while a fetch waits: 24 ms at the median. With
-            // 50 (4 ms) it gives a fetch of small batches up before it has any: 37 s for 400,000 messages, not 3.
+            // While a fetch waits, the embedded broker checks for new messages only at intervals, which costs a median
+            // latency of 24 ms. With a limit of 50 the latency is 4 ms, but the broker then ends fetches of small
+            // batches before it has found any: 400,000 messages take 37 s instead of 3 s.
             ("fetch.wait.max.ms", "100"),
-            // Read ahead of us: enough for the next batch, bounded. Once that is reached librdkafka would by itself fetch
-            // nothing for a second, in which we run dry: 90,000 messages a second instead of 140,000.
+            // librdkafka fetches ahead enough for the next batch, within bounds. Once the bound is reached, its default
+            // is to fetch nothing for 1 s, in which the queue runs empty: 90,000 messages/s instead of 140,000.
             ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "100000"),
             ("queued.max.messages.kbytes", "16384"),
@@ -75,9 +80,10 @@ pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientCon
     )
 }
 
-/// The client. Dropped, it leaves the group; what it was shared with has to be dropped before.
+/// Makes this consumer a member of its group, which it leaves when this is dropped. Whatever shares its client must be
+/// dropped before.
 pub(super) struct Member {
-    /// There until the drop.
+    /// The client. None once the member has left.
     consumer: Option<Arc<BaseConsumer<Group>>>,
     topic: String,
     servers: String,
@@ -91,7 +97,7 @@ impl std::fmt::Debug for Member {
 }
 
 impl Member {
-    /// Makes the client; it talks to nobody yet.
+    /// Creates the client, which does not contact the brokers yet.
     pub(super) fn new(config: &ConsumerConfig) -> Result<Self> {
         let consumer = BaseConsumer::from_config_and_context(&client(config)?, Group::default()).map_err(refused)?;
         Ok(Self {
@@ -103,35 +109,39 @@ impl Member {
     }
 
     fn consumer(&self) -> &Arc<BaseConsumer<Group>> {
-        self.consumer.as_ref().expect("it is there until the drop")
+        self.consumer.as_ref().expect("the client exists until the member leaves")
     }
 
-    /// librdkafka's callbacks.
+    /// Returns the context that receives librdkafka's callbacks.
     pub(super) fn group(&self) -> &Group {
         self.consumer().context()
     }
 
-    /// For questions about the topic's id.
+    /// Returns a handle that asks for the topic's id. It shares the client.
     pub(super) fn topic_ids(&self) -> TopicIds<Group> {
         TopicIds::new(self.consumer(), &self.topic)
     }
 
-    /// Whether the topic is there. Errors: no answer, with librdkafka's word on why.
+    /// Returns whether the topic exists.
+    ///
+    /// Errors: no broker answers; the error has the reason that librdkafka gives.
     pub(super) fn find_topic(&mut self) -> Result<bool> {
         self.keep_brokers();
-        // Serves the log, which says why there is no answer.
+        // A poll serves librdkafka's log, which has the reason why there is no answer.
         let _ = self.consumer().poll(Duration::ZERO);
         let found = find_topic(self.consumer().client(), &self.topic);
         found.map(|found| found.is_some()).map_err(|source| self.silent(source))
     }
 
-    /// The error of a question that was not answered.
+    /// Returns the error for a request that was not answered.
     fn silent(&self, source: KafkaError) -> Error {
         let _ = self.consumer().poll(LOG_LIMIT);
         unreachable(&self.servers, &self.group().log, source)
     }
 
-    /// Which of the cluster's brokers cannot be reached, in words, where others can. Errors: none can.
+    /// Describes which of the cluster's brokers cannot be reached, if others can. None means that all can.
+    ///
+    /// Errors: no broker can be reached.
     pub(super) fn check_advertised(&self) -> Result<Option<String>> {
         check_advertised(self.consumer().client(), &self.servers, |source| self.silent(source))
     }
@@ -147,24 +157,24 @@ impl Member {
         self.join()
     }
 
-    /// The next message or news, waited for at most so long.
+    /// Returns the next message or error, waiting up to `limit` for it.
     pub(super) fn poll(&self, limit: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
         self.consumer().poll(limit)
     }
 
-    /// Sees to it that the client has brokers.
+    /// Adds the bootstrap servers again if the client has lost all brokers. Must be called regularly.
     pub(super) fn keep_brokers(&mut self) {
         if let Some(consumer) = &self.consumer {
             self.bootstrap.keep(consumer.client());
         }
     }
 
-    /// The changes of the assignment since the last call.
+    /// Returns the changes of the assignment since the last call, oldest first.
     pub(super) fn take_rebalances(&self) -> Vec<Rebalance> {
         self.group().take_rebalances()
     }
 
-    /// The cluster's id, if librdkafka knows it by now.
+    /// Returns the cluster's id, if librdkafka knows it by now.
     pub(super) fn cluster_id(&self) -> Option<String> {
         cluster_id(self.consumer().client(), Duration::ZERO)
     }
@@ -178,9 +188,9 @@ impl Member {
         Ok(list)
     }
 
-    /// Reads these and no other partitions, from these offsets; what was fetched ahead is dropped.
-    /// In a cooperative group only of `changed`: the others are read on. With `paused`, nothing is fetched yet.
-    pub(super) fn place(&self, offsets: &BTreeMap<i32, i64>, changed: &BTreeSet<i32>, paused: bool) -> Result<()> {
+    /// Assigns these partitions, and no others, at these offsets. Messages that were fetched ahead are discarded. In a
+    /// cooperative group only the `changed` partitions are re-assigned. With `paused`, nothing is fetched yet.
+    pub(super) fn assign(&self, offsets: &BTreeMap<i32, i64>, changed: &BTreeSet<i32>, paused: bool) -> Result<()> {
         let step = || Error::kafka("assigning partitions");
         let cooperative = is_cooperative(self.consumer());
         let list = self.list(offsets.iter().filter(|(partition, _)| !cooperative || changed.contains(partition)))?;
@@ -192,10 +202,10 @@ impl Member {
             }
         }
         if cooperative {
-            let read = read_of(self.consumer(), changed).map_err(step())?;
-            // Of none, this would be taken for the answer to a revocation that nobody has seen yet.
-            if read.count() > 0 {
-                self.consumer().incremental_unassign(&read).map_err(step())?;
+            let assigned = assigned_of(self.consumer(), changed).map_err(step())?;
+            // librdkafka would take an empty list for the answer to a revocation that is still in its queue.
+            if assigned.count() > 0 {
+                self.consumer().incremental_unassign(&assigned).map_err(step())?;
             }
             self.consumer().incremental_assign(&list).map_err(step())
         } else {
@@ -203,27 +213,27 @@ impl Member {
         }
     }
 
-    /// Stops the fetching of every partition; what was fetched ahead is dropped.
+    /// Pauses every partition. Messages that were fetched ahead are discarded.
     pub(super) fn pause(&self) -> Result<()> {
         let all = self.consumer().assignment().map_err(Error::kafka("pausing"))?;
         self.consumer().pause(&all).map_err(Error::kafka("pausing"))
     }
 
-    /// Gives partitions up, as the group has asked.
-    pub(super) fn give_up(&self, partitions: &BTreeSet<i32>) -> Result<()> {
-        give_up(self.consumer(), partitions).map_err(Error::kafka("giving partitions up"))
+    /// Unassigns partitions that the group has revoked.
+    pub(super) fn unassign(&self, partitions: &BTreeSet<i32>) -> Result<()> {
+        unassign(self.consumer(), partitions).map_err(Error::kafka("unassigning partitions"))
     }
 
-    /// A partition's first offset, and its end. Asked only after the broker said that an offset is
-    /// out of range: the embedded broker, which never says so, answers the end wrongly.
+    /// Queries a partition's first offset and its end. Only used after the broker has reported an offset as out of
+    /// range, because the embedded broker, which never reports that, returns a wrong end.
     pub(super) fn bounds(&self, partition: i32) -> KafkaResult<(i64, i64)> {
         self.consumer().fetch_watermarks(&self.topic, partition, ASK_LIMIT)
     }
 
-    /// Tells Kafka where PostgreSQL stands; only leaving waits for its answer. Failing costs nothing but a stale figure
-    /// elsewhere.
+    /// Copies committed offsets to Kafka without waiting for the answer; only leaving waits for it. If it fails, tools
+    /// that read the group's offsets show old ones, and nothing else is affected.
     pub(super) fn show_offsets(&self, offsets: &BTreeMap<i32, i64>) {
-        // An empty list would commit what librdkafka itself has stored, which is nothing.
+        // An empty list would make librdkafka commit the offsets that it has stored, and it stores none.
         if offsets.is_empty() {
             return;
         }
@@ -231,23 +241,23 @@ impl Member {
             self.consumer().commit(&list, CommitMode::Async).map_err(Error::kafka("committing offsets"))
         });
         if let Err(error) = shown {
-            tracing::debug!(%error, "Offsets were not shown to Kafka.");
+            tracing::debug!(%error, "Committed offsets were not copied to Kafka.");
         }
     }
 
-    /// Leaves the group, if that was not done: whether the broker took the goodbye in time.
+    /// Leaves the group, unless that was done before. Returns whether it was done within [`LEAVE_LIMIT`].
     pub(super) fn leave(&mut self) -> bool {
         let Some(consumer) = self.consumer.take() else { return true };
-        // Leaving asks for every partition back, and nobody is there to give them up but the callback.
+        // Leaving revokes every partition. The poll loop has ended, so the callback has to answer the revocation.
         consumer.context().close();
-        // A revocation that still waits for its answer would keep librdkafka from leaving.
+        // A revocation that was not answered yet would keep librdkafka from leaving.
         if let Ok(all) = consumer.assignment() {
             let all = all.elements().iter().map(TopicPartitionListElem::partition).collect();
-            let _ = give_up(&consumer, &all);
+            let _ = unassign(&consumer, &all);
         }
-        // librdkafka's own end has no limit: it waits for the answer to every commit of offsets.
+        // librdkafka's own shutdown has no time limit: it waits for the answer to every commit of offsets.
         let (sender, left) = mpsc::channel::<()>();
-        // Refused a thread, it ends right here.
+        // If no thread can be started, the client is dropped with the closure, without a time limit.
         let _ = thread::Builder::new().name("ccstream-leave".into()).spawn(move || {
             end_subscription(&consumer);
             drop(consumer);

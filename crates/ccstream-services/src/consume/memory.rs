@@ -1,4 +1,4 @@
-//! A database in memory, for tests: it answers as a script says.
+//! This module has a database in memory, for tests. A script decides how each call ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -10,18 +10,18 @@ use super::database::{Database, Session};
 use crate::error::{Error, Result};
 use crate::postgres::{Counters, Origin, Outcome, Position, Refusal, SchemaChange, TakeOver};
 
-/// How the next call ends.
+/// Tells how the next call ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// As it should.
+    /// The call succeeds.
     Done,
-    /// With an error that passes.
+    /// The call fails with a temporary error.
     Passing,
-    /// With one that does not.
+    /// The call fails with a permanent error.
     Final,
-    /// With a refusal by the fence.
+    /// The fence refuses the batch.
     Moved,
-    /// Not at all: the thread panics.
+    /// The thread panics.
     Panic,
 }
 
@@ -38,14 +38,16 @@ impl Answer {
 
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    /// By partition, how the next writes end; after them, all are done. A partition is claimed at its last commit's offset.
+    /// How the next writes of each partition end. Later writes succeed.
     pub(super) writes: BTreeMap<i32, VecDeque<Answer>>,
-    /// The same for sessions after the first.
+    /// How the next attempts to open an additional session end. Later ones succeed.
     pub(super) others: VecDeque<Answer>,
+    /// How the next attempts to create the tables end. Later ones succeed.
     pub(super) prepares: VecDeque<Answer>,
-    /// What was committed: partition, offset after it, and by which session.
+    /// The partition, the next offset and the session's number of each commit. A partition is taken over at its highest
+    /// committed offset.
     pub(super) committed: Vec<(i32, i64, usize)>,
-    /// Sessions that were opened.
+    /// Number of sessions that were opened.
     pub(super) opened: usize,
 }
 

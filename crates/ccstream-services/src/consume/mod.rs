@@ -1,17 +1,19 @@
-//! Kafka to PostgreSQL: the poll loop.
+//! The consumer reads a topic from Kafka and writes it to PostgreSQL, each message exactly once.
 //!
 //! ```text
-//!  poll thread                                          writer thread
-//!  poll -> validate -> Batches (rows encoded) --seal--> a transaction each (store::Store::write)
-//!    ^        |  full, or lingered long enough             |
-//!    |        +-- and those before are committed           |
-//!    +---- positions, counters, outages  <-----------------+
+//!  poll thread                                           writer thread
+//!  poll -> validate -> batches (rows encoded) --seal-->  one transaction per batch (postgres::Store::write)
+//!    ^        |  when full, or after lingering              |
+//!    |        +-- and the previous ones are committed       |
+//!    +---- positions, counters, outages  <------------------+
 //! ```
-//! Batches are written while the next are filled: one, or under load one for each connection, of other
-//! partitions than the others (`shares`). With both full, polling goes on for the group's sake with
-//! every partition paused. What may be done when is decided in `state`, which has the
-//! picture of it. Which part of a topic is stored is known from PostgreSQL's
-//! offset rows alone; offsets also go to Kafka, for tools that show lag, and are never read back.
+//! Batches are written while the next ones are filled. Under load there is one batch for each connection, and no
+//! partition is in two of them (`shares`). When the next batches are full before the previous ones are committed, every
+//! partition is paused, and polling continues only to serve the group. `state` decides which step comes next, and its
+//! documentation has a diagram of the states.
+//!
+//! Only the offset rows in PostgreSQL tell how much of a topic is stored. Offsets are also copied to Kafka, for tools
+//! that show consumer lag, and are never read back.
 
 mod database;
 mod group;
@@ -49,24 +51,32 @@ use crate::postgres::{self, SchemaChange};
 use crate::report::Observers;
 use ccstream_core::settings::ConsumerConfig;
 
-/// The pause between two questions to brokers that cannot be used.
+/// Pause between two attempts to reach the brokers at the start.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// How long a broker may refuse TLS or the login at the start: that is a wrong setting. Later it may be the broker's.
+/// Time for which brokers may refuse TLS or the login at the start before the run ends with an error. At the start a
+/// wrong setting is the likely cause; later the consumer waits, because the broker may be the cause.
 const REFUSED_LIMIT: Duration = Duration::from_secs(10);
 
-/// Checks the settings as a run would, librdkafka's options and the database's URL among them; connects to nothing.
+/// Checks the settings as a run would, including librdkafka's options and the database's URL. Opens no connection.
+///
+/// Errors: [`Error::Core`], if a setting is not usable.
 pub fn check(config: &ConsumerConfig) -> Result<()> {
     config.validate()?;
     check_options(&member::client(config)?)?;
     postgres::check_url(&config.database_url)
 }
 
-/// Reads the topic into PostgreSQL until told to stop, or to the end of every partition.
+/// Reads the topic into PostgreSQL until `stop` is cancelled or, with `until_caught_up`, until the end of every
+/// partition.
 ///
-/// Waits for a broker or database that is away; with `until_caught_up`, not for a broker that is away at the start. One that
-/// refuses TLS or the login at the start is waited for 10 s.
-/// Errors: settings, tables that cannot be used, a refused login, an error of PostgreSQL that no waiting mends (nothing of
-/// the batch is stored, and nothing is lost: it is read again).
+/// Every observer receives each event of the run; the last is [`ConsumeEvent::Ended`] or [`ConsumeEvent::Failed`]. A
+/// broker or database that is unavailable is retried until it is back. There are two exceptions: with
+/// `until_caught_up`, a broker that is unavailable at the start is an error, and a broker that refuses TLS or the login
+/// at the start is retried for 10 s only.
+///
+/// Errors: a setting that is not usable, tables that cannot be used, a refused login, an error of Kafka that is not
+/// temporary, or an SQLSTATE that retrying cannot fix. Nothing is lost then: a batch that was not committed is read
+/// again by the next run.
 pub fn consume(
     config: &ConsumerConfig,
     stop: &CancellationToken,
@@ -83,7 +93,7 @@ pub fn consume(
     ended.map(|()| summary)
 }
 
-/// Sets `summary` also where it ends with an error.
+/// Runs the consumer with any database. Sets `summary` even if the run ends with an error.
 fn run(
     config: &ConsumerConfig,
     database: impl Database,
@@ -109,7 +119,7 @@ fn run(
     Poll::new(config, member, writer, topic_found, observers).run(stop, summary)
 }
 
-/// Asks until the broker answers: whether the topic is there. None if told to stop.
+/// Waits until the broker answers. Returns whether the topic exists; None if `stop` was cancelled first.
 fn await_broker(
     config: &ConsumerConfig,
     member: &mut Member,
@@ -143,7 +153,7 @@ fn await_broker(
                     observers.report(&ConsumeEvent::Waiting(Waiting::new(kind, &text)));
                     waiting = text;
                 }
-                // An answer that does not help may come at once.
+                // A refusal may come at once, so pause before the next attempt.
                 let _ = member.poll(ASK_AGAIN);
             }
         }
@@ -151,7 +161,7 @@ fn await_broker(
     Ok(None)
 }
 
-/// Waits until the tables are there. None if told to stop.
+/// Waits until the tables exist and were checked. Returns what was changed in them; None if `stop` was cancelled first.
 fn await_tables(
     writer: &Writer,
     stop: &CancellationToken,

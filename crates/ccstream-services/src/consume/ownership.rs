@@ -1,6 +1,6 @@
-//! Which partitions are this consumer's, and what has to happen before each is read (pure): the group assigns and
-//! revokes, the broker knows the topic and its offsets, PostgreSQL knows the next offset. The poll loop asks these
-//! three, passes their answers on to here, and does what is returned.
+//! This module decides which partitions this consumer owns, and what has to happen before each is read. It performs no
+//! I/O: the group assigns and revokes partitions, the broker knows the topic and its offsets, and PostgreSQL knows the
+//! next offset. The poll loop asks these three, passes their answers on to this module, and does what it returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,59 +10,62 @@ use super::state::Partitions;
 use super::topic::Offsets;
 use crate::postgres::TakeOver;
 
-/// Partitions that PostgreSQL is to make this consumer's.
+/// Partitions that are to be taken over in PostgreSQL, so that this consumer owns them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) generation: u64,
     pub(super) partitions: Vec<i32>,
-    /// They are read from the beginning: their log ends before the offset that is next.
+    /// Whether the partitions are read from the beginning, because their log ends before the next offset.
     pub(super) start_over: bool,
 }
 
-/// This consumer's partitions, with the questions about them that are not answered yet.
+/// Holds this consumer's partitions and the open questions about them.
 #[derive(Debug, Default)]
 pub(super) struct Ownership {
     partitions: Partitions,
-    /// Arriving partitions that are claimed, under this generation.
+    /// Arriving partitions that were claimed in the current generation.
     claimed: BTreeSet<i32>,
-    /// PostgreSQL says that the partitions are another consumer's; the group is asked whose they are.
+    /// Whether the fence in PostgreSQL has reported that another consumer took over. Nothing is claimed until the group
+    /// has assigned partitions again.
     disowned: bool,
-    /// The broker does not have an offset that is next; checked once the topic's id is known.
+    /// Whether the broker has reported that it does not have a next offset. That is checked once the topic's id is
+    /// known.
     doubt: bool,
-    /// Partitions whose log ends before the offset that is next.
+    /// Partitions whose log ends before the next offset.
     shorter: BTreeSet<i32>,
 }
 
 impl Ownership {
-    /// The partitions, each in its state.
+    /// Returns the partitions, each in its state.
     pub(super) fn partitions(&self) -> &Partitions {
         &self.partitions
     }
 
-    /// Where a partition is read; None where it is not.
+    /// Returns where a partition is read. None means that it is not read.
     pub(super) fn cursor(&mut self, partition: i32) -> Option<&mut Cursor> {
         self.partitions.cursor(partition)
     }
 
-    /// A partition was read to its end.
+    /// Notes that a partition was read to its end.
     pub(super) fn end(&mut self, partition: i32) {
         self.partitions.end(partition);
     }
 
-    /// The group assigns partitions.
+    /// Adds partitions that the group has assigned.
     pub(super) fn assign(&mut self, partitions: Vec<i32>) {
         self.disowned = false;
         self.partitions.assign(partitions);
     }
 
-    /// The group revokes partitions; they leave once all that was read is written.
+    /// Marks partitions that the group has revoked. They leave once everything that was read is written.
     pub(super) fn revoke(&mut self, partitions: Vec<i32>) {
         self.disowned = false;
         self.partitions.revoke(partitions);
     }
 
-    /// Partitions are another's already. Returned are those that were this consumer's, unless PostgreSQL has
-    /// refused them before: that was reported then.
+    /// Removes partitions that the group has given to others already. Returns those of them that were this consumer's,
+    /// for a warning. If the fence has already reported that another consumer took over, it returns none, so that there
+    /// is no second warning.
     pub(super) fn lose(&mut self, partitions: &[i32]) -> Vec<i32> {
         let was_known = std::mem::take(&mut self.disowned);
         let ours = self.partitions.all().filter(|ours| partitions.contains(ours) && !was_known).collect();
@@ -71,51 +74,55 @@ impl Ownership {
         ours
     }
 
-    /// The leaving partitions leave; `void`: with what was read of all partitions and is not written.
-    pub(super) fn let_go(&mut self, void: bool) -> BTreeSet<i32> {
-        if void {
-            self.partitions.void();
+    /// Removes the leaving partitions and returns them. With `discard`, also discards what was read from any partition
+    /// and is not written yet.
+    pub(super) fn let_go(&mut self, discard: bool) -> BTreeSet<i32> {
+        if discard {
+            self.partitions.reset();
         }
         self.claimed.clear();
         self.partitions.leave()
     }
 
-    /// What was read and is not written counts no more: every partition is claimed again.
-    pub(super) fn void(&mut self) {
-        self.partitions.void();
+    /// Discards what was read and is not written. Every partition is claimed again.
+    pub(super) fn reset(&mut self) {
+        self.partitions.reset();
         self.claimed.clear();
     }
 
-    /// The same, because PostgreSQL says that another consumer has them. Nothing is claimed before the group has
-    /// assigned them again: that would fence out their owner.
+    /// Resets the partitions because the fence has reported that another consumer took over. Nothing is claimed until
+    /// the group has assigned partitions again: claiming them earlier would fence out their owner.
     pub(super) fn disown(&mut self) {
         self.disowned = true;
-        self.void();
+        self.reset();
     }
 
-    /// Whether the topic's id has to be known before it goes on.
+    /// Returns whether the topic's id is needed for the next step.
     pub(super) fn needs_topic(&self) -> bool {
         self.doubt || !self.partitions.arriving().is_empty()
     }
 
-    /// The broker does not have an offset that is next. False where that was known.
+    /// Notes that the broker may not have a next offset. Returns false if that was noted already.
     pub(super) fn doubt_offsets(&mut self) -> bool {
         !std::mem::replace(&mut self.doubt, true)
     }
 
-    /// The topic has another id. True where that makes void what was read, or what is claimed.
+    /// Notes that the topic has another id. Returns whether that invalidates partitions that are read or claimed.
     pub(super) fn change_topic(&mut self) -> bool {
         (self.doubt, self.shorter) = (false, BTreeSet::new());
         !self.partitions.reading().is_empty() || !self.claimed.is_empty()
     }
 
-    /// Whether offsets are to be checked now: while partitions leave, moving others would make them leave at once.
+    /// Returns whether the next offsets are to be checked now, and clears the request. While partitions are leaving,
+    /// the check is postponed: re-assigning other partitions would answer the pending revocation, and the leaving ones
+    /// would be gone at once.
     pub(super) fn takes_up_doubt(&mut self) -> bool {
         self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt)
     }
 
-    /// What the broker has of the offsets that are next. Returned are the gaps that retention left, each with the offset
-    /// after it. True where a log is shorter: then everything read is void, and that partition is read from the beginning.
+    /// Applies the comparison of the next offsets with the broker's. Returns the partitions with a gap that retention
+    /// left, each with the first offset after the gap, and whether any log ends before its next offset. In that case
+    /// the caller has to reset, and the partition is then read from the beginning.
     pub(super) fn check_offsets(&mut self, found: &[(i32, Offsets)]) -> (Vec<(i32, i64)>, bool) {
         self.shorter = found.iter().filter(|(_, judged)| *judged == Offsets::Shorter).map(|one| one.0).collect();
         let gap = |(partition, judged): &(i32, Offsets)| match judged {
@@ -125,7 +132,7 @@ impl Ownership {
         (found.iter().filter_map(gap).collect(), !self.shorter.is_empty())
     }
 
-    /// What is to be claimed now, each once.
+    /// Returns what is to be claimed now. Each partition is claimed once in a generation.
     pub(super) fn claims(&mut self, topic_is_known: bool) -> Vec<Claim> {
         if !topic_is_known || self.disowned || !self.partitions.leaving().is_empty() {
             return Vec::new();
@@ -138,21 +145,22 @@ impl Ownership {
         [(shorter, true), (others, false)].into_iter().filter(|(some, _)| !some.is_empty()).map(claim).collect()
     }
 
-    /// Whether the answer to a claim still counts. While partitions leave it does not; they are claimed again after.
+    /// Returns whether the answer to a claim still counts. It does not while partitions are leaving; the arriving ones
+    /// are claimed again afterwards.
     pub(super) fn awaits(&self, generation: u64) -> bool {
         generation == self.partitions.generation() && self.partitions.leaving().is_empty()
     }
 
-    /// PostgreSQL has made partitions this consumer's. Returned are those that are read from here on.
+    /// Applies a take-over in PostgreSQL. Returns the partitions that are read from now on.
     pub(super) fn take(&mut self, taken: &TakeOver) -> BTreeSet<i32> {
         let mut cursors = BTreeMap::new();
         for (partition, position) in &taken.positions {
             self.shorter.remove(partition);
             cursors.insert(*partition, Cursor { epoch: position.epoch, next: position.next_offset });
         }
-        let placed = self.partitions.place(cursors);
-        self.claimed.retain(|partition| !placed.contains(partition));
-        placed
+        let positioned = self.partitions.position(cursors);
+        self.claimed.retain(|partition| !positioned.contains(partition));
+        positioned
     }
 }
 
@@ -174,7 +182,7 @@ mod tests {
         Claim { generation, partitions: partitions.to_vec(), start_over }
     }
 
-    /// Of partitions that are read.
+    /// Returns an ownership that reads these partitions.
     fn reading(partitions: &[i32]) -> Ownership {
         let mut ownership = Ownership::default();
         ownership.assign(partitions.to_vec());
@@ -193,7 +201,7 @@ mod tests {
         assert_eq!(ownership.claims(true), []);
         ownership.assign(vec![2]);
         assert_eq!(ownership.claims(true), [claim(0, &[2], false)]);
-        assert_eq!(ownership.take(&taken(&[0, 2, 9])), set(&[0, 2]), "9 is another's");
+        assert_eq!(ownership.take(&taken(&[0, 2, 9])), set(&[0, 2]), "partition 9 is another consumer's");
         assert_eq!(ownership.cursor(2).map(|cursor| (cursor.epoch, cursor.next)), Some((3, 7)));
         assert_eq!(ownership.partitions().arriving(), &set(&[1]));
     }
@@ -204,15 +212,15 @@ mod tests {
         ownership.revoke(vec![1]);
         ownership.assign(vec![2]);
         assert_eq!(ownership.claims(true), []);
-        assert!(!ownership.awaits(0), "an answer would make 1 leave");
+        assert!(!ownership.awaits(0), "applying an answer would make librdkafka drop partition 1");
         assert_eq!(ownership.let_go(false), set(&[1]));
         assert_eq!(ownership.claims(true), [claim(1, &[2], false)]);
         assert!(ownership.awaits(1) && !ownership.awaits(0));
-        assert!(ownership.cursor(0).is_some(), "0 is read on");
+        assert!(ownership.cursor(0).is_some(), "partition 0 is still read");
     }
 
     #[test]
-    fn what_leaves_in_haste_makes_all_that_was_read_void() {
+    fn giving_up_with_discard_resets_the_remaining_partitions() {
         let mut ownership = reading(&[0, 1]);
         ownership.revoke(vec![1]);
         assert_eq!(ownership.let_go(true), set(&[1]));
@@ -224,11 +232,11 @@ mod tests {
     fn a_loss_is_reported_once() {
         let mut ownership = reading(&[0, 1]);
         assert_eq!(ownership.lose(&[1, 5]), [1]);
-        assert_eq!(ownership.claims(true), [claim(1, &[0], false)], "what was read of 0 is void, too");
+        assert_eq!(ownership.claims(true), [claim(1, &[0], false)], "partition 0 is reset, too");
         let mut ownership = reading(&[0, 1]);
         ownership.disown();
-        assert_eq!(ownership.claims(true), [], "before the group has assigned them");
-        assert_eq!(ownership.lose(&[0, 1]), [0; 0], "PostgreSQL has refused them");
+        assert_eq!(ownership.claims(true), [], "the group has not assigned them again");
+        assert_eq!(ownership.lose(&[0, 1]), [0; 0], "the fence has reported it already");
         ownership.assign(vec![0]);
         assert_eq!(ownership.claims(true), [claim(2, &[0], false)]);
     }
@@ -245,15 +253,15 @@ mod tests {
         assert_eq!(ownership.check_offsets(&found), (vec![(0, 12)], false));
         let found = [(0, Offsets::Fine), (1, Offsets::Shorter)];
         assert_eq!(ownership.check_offsets(&found), (vec![], true));
-        ownership.void();
+        ownership.reset();
         assert_eq!(ownership.claims(true), [claim(2, &[1], true), claim(2, &[0], false)]);
         ownership.take(&taken(&[0, 1]));
-        ownership.void();
-        assert_eq!(ownership.claims(true), [claim(3, &[0, 1], false)], "that was for once");
+        ownership.reset();
+        assert_eq!(ownership.claims(true), [claim(3, &[0, 1], false)], "the log is read from its beginning only once");
     }
 
     #[test]
-    fn another_topic_makes_void_what_is_read_or_claimed() {
+    fn a_changed_topic_invalidates_partitions_that_are_read_or_claimed() {
         let mut ownership = Ownership::default();
         assert!(!ownership.change_topic());
         ownership.assign(vec![0]);
@@ -261,7 +269,7 @@ mod tests {
         ownership.claims(true);
         ownership.doubt_offsets();
         assert!(ownership.change_topic());
-        assert!(!ownership.takes_up_doubt(), "the doubt was about the topic before");
+        assert!(!ownership.takes_up_doubt(), "the doubt was about the previous topic");
         assert!(reading(&[0]).change_topic());
     }
 }

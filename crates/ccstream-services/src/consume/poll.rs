@@ -1,5 +1,5 @@
-//! The poll loop itself: fills batches, hands them to the writer, and takes its replies. What concerns
-//! where partitions are read is in `positions`.
+//! The poll loop fills batches, hands them to the writer and handles the writer's replies. `positions` has the part
+//! that decides where each partition is read.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,40 +23,45 @@ use ccstream_core::event::Micros;
 use ccstream_core::settings::ConsumerConfig;
 use ccstream_core::validate::{check_key, validate_until};
 
-/// Messages taken between two looks at the clock and the writer.
+/// Maximum number of messages that one poll takes before the loop checks the clock and the writer's replies again.
 const AT_ONCE: usize = 256;
-/// This part of a full batch is ample: what a transaction costs beside its rows, 5 ms or so, is little of it by then.
+/// A batch is ample once it is 1/8 full. The fixed cost of a transaction, about 5 ms, is then small compared with the
+/// cost of the batch's rows, so waiting for more messages gains little.
 const AMPLE: usize = 8;
-/// How often offsets go to Kafka, for tools that show lag.
+/// Interval at which committed offsets are copied to Kafka, for tools that show consumer lag.
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(1);
 
-/// One run of the consumer.
+/// Holds the state of one run of the consumer.
 pub(super) struct Poll<'r, 'o> {
     pub(super) config: &'r ConsumerConfig,
-    /// Shares the member's client, and so goes first.
+    /// Holds a reference to the member's client, so it must be dropped before the member.
     pub(super) watch: Watch,
-    /// Ends before the group is left: what it writes is ours until then.
+    /// Must end before the member leaves the group: the partitions that it writes have to be this consumer's until
+    /// then.
     pub(super) writer: Writer,
     pub(super) member: Member,
     pub(super) observers: &'r mut Observers<'o, ConsumeEvent>,
     pub(super) ownership: Ownership,
     pub(super) ledger: Ledger,
-    /// Being filled.
+    /// The shares that are being filled.
     pub(super) shares: Shares,
-    /// Memory of the shares before, to be filled again.
+    /// Empty shares whose memory is reused for the next hand-over.
     spare: Option<Shares>,
-    /// The writer has shares.
+    /// Whether the writer holds shares.
     in_flight: bool,
+    /// Whether fetching is paused.
     pub(super) paused: bool,
-    /// PostgreSQL is away.
-    away: bool,
-    /// Since when nothing more is to be read, and why.
+    /// Whether PostgreSQL is unavailable.
+    unavailable: bool,
+    /// Why the consumer is draining, and since when. None while it reads.
     pub(super) drain: Option<(Drain, Instant)>,
-    /// What ends the run once all that was read is written.
+    /// The error with which the run ends, once everything that was read is written.
     pub(super) ending: Option<Error>,
+    /// How long the last transaction took.
     last_took: Duration,
-    /// When Kafka was last shown where PostgreSQL stands, and whether it has moved since.
+    /// When committed offsets were last copied to Kafka.
     shown: Instant,
+    /// Whether PostgreSQL has committed offsets since then.
     unshown: bool,
     pub(super) troubles: Troubles,
 }
@@ -81,7 +86,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             spare: None,
             in_flight: false,
             paused: false,
-            away: false,
+            unavailable: false,
             drain: None,
             ending: None,
             last_took: Duration::ZERO,
@@ -91,8 +96,8 @@ impl<'r, 'o> Poll<'r, 'o> {
         }
     }
 
-    /// Runs to the end, writes what was read, and leaves the group. `summary` is what was committed, also where an
-    /// error ends it.
+    /// Runs until a stop, the end of the topic or an error, then leaves the group. Sets `summary` to what was
+    /// committed, even if an error ends the run.
     pub(super) fn run(mut self, stop: &CancellationToken, summary: &mut ConsumeSummary) -> Result<()> {
         let mut ended = self.read(stop);
         if let (Ok(_), Some(error)) = (&ended, self.ending.take()) {
@@ -108,14 +113,15 @@ impl<'r, 'o> Poll<'r, 'o> {
         } else {
             self.warn(Warning::new(
                 WarningKind::DrainLimit,
-                "the drain limit is over before the last batch was committed; it is read again by the next run",
+                "the drain limit was reached before the last batch was committed; the next run reads its messages \
+                 again. Raise `drain_limit` if this happens often",
             ));
         }
         self.leave();
         Ok(())
     }
 
-    /// Reads until a stop; returns whether all that was read is committed.
+    /// Reads until the consumer has stopped. Returns whether everything that was read is committed.
     fn read(&mut self, stop: &CancellationToken) -> Result<bool> {
         loop {
             if self.drain.is_none_or(|(drain, _)| drain != Drain::Stop) && (stop.is_cancelled() || self.is_done()) {
@@ -124,12 +130,12 @@ impl<'r, 'o> Poll<'r, 'o> {
             while let Some(reply) = self.writer.reply(Duration::ZERO) {
                 self.take_reply(reply)?;
             }
-            self.look_after_topic()?;
+            self.watch_topic()?;
             self.take_over();
             match (next(&self.view()), self.drain) {
                 (Step::HandOver, _) => self.hand_over(),
                 (Step::Await(limit), _) => {
-                    // While there is nothing else to do, and PostgreSQL does not wait for it.
+                    // Sealing sorts the rows. PostgreSQL is busy now, so the time that it takes delays nothing.
                     self.shares.seal();
                     match self.writer.reply(limit) {
                         Some(reply) => self.take_reply(reply)?,
@@ -145,12 +151,12 @@ impl<'r, 'o> Poll<'r, 'o> {
         }
     }
 
-    /// What one connection has committed counts, though another's error ended the run.
+    /// Counts the batches that other connections committed before an error of one connection ended the run.
     fn count_what_is_committed(&mut self) {
         while let Some(reply) = self.writer.reply(Duration::ZERO) {
             match reply {
                 Reply::Committed(receipt) => self.count(receipt),
-                // It was its last.
+                // The writer sends nothing after a failure.
                 Reply::Failed(_) => break,
                 _ => {}
             }
@@ -169,7 +175,8 @@ impl<'r, 'o> Poll<'r, 'o> {
         if !member.leave() {
             let (limit, session) = (LEAVE_LIMIT.as_secs(), config.session_timeout.as_secs());
             let text = format!(
-                "Kafka did not answer within {limit} s; the group notices after the session timeout of {session} s"
+                "Kafka did not answer within {limit} s, so the consumer ended without leaving its group; the group \
+                 reassigns its partitions after the session timeout of {session} s"
             );
             observers.report(&ConsumeEvent::Warning(Warning::new(WarningKind::LeaveUnanswered, text)));
         }
@@ -182,12 +189,12 @@ impl<'r, 'o> Poll<'r, 'o> {
             && self.shares.is_empty()
     }
 
-    /// The shares can take no more.
+    /// Returns whether the shares have reached the limit of rows or bytes.
     fn is_full(&self) -> bool {
         self.holds_part(1)
     }
 
-    /// The shares are full, or to this part.
+    /// Returns whether the shares have reached 1/`part` of the limit of rows or bytes.
     fn holds_part(&self, part: usize) -> bool {
         self.shares.messages() >= self.config.batch_rows.div_ceil(part)
             || self.shares.bytes() >= self.config.batch_bytes.div_ceil(part)
@@ -204,7 +211,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             },
             in_flight: self.in_flight,
             paused: self.paused,
-            away: self.away,
+            unavailable: self.unavailable,
             drain: self.drain.map(|(drain, since)| (drain, limit.saturating_sub(since.elapsed()))),
             at_the_end: self.config.until_caught_up && self.ownership.partitions().is_caught_up(),
             last_took: self.last_took,
@@ -216,7 +223,7 @@ impl<'r, 'o> Poll<'r, 'o> {
         self.observers.report(&ConsumeEvent::Warning(warning));
     }
 
-    /// Reports an event, if there is one.
+    /// Passes an event, if there is one, to the observers.
     pub(super) fn report(&mut self, event: Option<ConsumeEvent>) {
         if let Some(event) = event {
             self.observers.report(&event);
@@ -231,7 +238,7 @@ impl<'r, 'o> Poll<'r, 'o> {
         self.writer.send(Command::Write { generation: self.ownership.partitions().generation(), shares });
     }
 
-    /// What was in flight is back.
+    /// Keeps the memory of shares that the writer has returned.
     fn keep_spare(&mut self, mut shares: Shares) {
         self.in_flight = false;
         shares.clear();
@@ -243,14 +250,15 @@ impl<'r, 'o> Poll<'r, 'o> {
         self.member.pause()
     }
 
-    /// By placing all anew: a pause also drops librdkafka's word that an offset is gone, after which it
-    /// would fetch no more.
+    /// Resumes by re-assigning every partition at its next offset. `resume()` alone is not enough: a pause discards a
+    /// pending offset-out-of-range event, and librdkafka would then never fetch that partition again.
     fn resume(&mut self) -> Result<()> {
         self.paused = false;
-        self.place(&self.ownership.partitions().reading().keys().copied().collect())
+        self.assign(&self.ownership.partitions().reading().keys().copied().collect())
     }
 
-    /// Takes what is ready: at most [`AT_ONCE`] messages, waiting only for the first.
+    /// Serves the group and takes at most [`AT_ONCE`] messages. Waits up to `limit` for the first; the others must be
+    /// in librdkafka's queue already.
     fn poll(&mut self, mut limit: Duration) -> Result<()> {
         let long_wait = self.troubles.long_wait(self.config, Instant::now());
         self.report(long_wait);
@@ -267,7 +275,7 @@ impl<'r, 'o> Poll<'r, 'o> {
                 None => Ok(false),
                 Some(Err(error)) => Err(error),
                 Some(Ok(message)) => {
-                    // A message of a partition that is read is never left out: its offset would be skipped.
+                    // Every polled message is taken, even beyond the limits: a dropped one would never be read again.
                     is_in_order &= take_message(&mut self.shares, &mut self.ownership, &message, latest);
                     any = true;
                     Ok(true)
@@ -286,7 +294,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             }
         }
         if any && self.paused {
-            // librdkafka did not hear of it: see `member`.
+            // Messages that arrive while paused show that librdkafka dropped the pause, as explained at `RESUMES`.
             self.pause()?;
         }
         if !is_in_order {
@@ -325,17 +333,17 @@ impl<'r, 'o> Poll<'r, 'o> {
                 if let Some(shares) = shares {
                     self.keep_spare(shares);
                 }
-                if self.away {
-                    // There may be nothing else to tell by that it is back.
+                if self.unavailable {
+                    // Without another command the writer would not notice that PostgreSQL is available again.
                     self.writer.send(Command::Connect);
                 }
             }
             Reply::Waiting(waiting) => {
-                self.away = true;
+                self.unavailable = true;
                 self.observers.report(&ConsumeEvent::Waiting(waiting));
             }
             Reply::Recovered { after } => {
-                self.away = false;
+                self.unavailable = false;
                 self.observers.report(&ConsumeEvent::Recovered { service: Service::Postgres, after });
             }
             Reply::TakenOver { generation, taken } => {
@@ -360,8 +368,8 @@ impl<'r, 'o> Poll<'r, 'o> {
     }
 }
 
-/// Puts a message into its batch if its partition is read. False for an offset below the one that
-/// is next: the log was cut, or the topic made anew.
+/// Adds a message to its batch if its partition is being read. Returns false if the offset is below the next one, which
+/// means that the log was truncated or the topic was recreated.
 fn take_message(shares: &mut Shares, ownership: &mut Ownership, message: &BorrowedMessage<'_>, latest: Micros) -> bool {
     let (partition, offset) = (message.partition(), message.offset());
     let Some(cursor) = ownership.cursor(partition) else { return true };
@@ -374,7 +382,7 @@ fn take_message(shares: &mut Shares, ownership: &mut Ownership, message: &Borrow
     true
 }
 
-/// The latest time of an event that is taken now.
+/// Returns the latest event time that is accepted now: `max_ahead` after the current time.
 fn latest(max_ahead: Duration) -> Micros {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros(i64::try_from((now + max_ahead).as_micros()).unwrap_or(i64::MAX))

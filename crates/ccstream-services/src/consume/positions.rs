@@ -1,5 +1,5 @@
-//! Where each partition is read: the poll loop's part that follows the group, watches the topic, and
-//! places partitions where PostgreSQL says. The states are those of `state`.
+//! This part of the poll loop decides where each partition is read. It follows the group's rebalances, watches the
+//! topic and assigns partitions at the offsets that PostgreSQL has. `state` explains the states of a partition.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -16,10 +16,11 @@ use super::writer::Command;
 use crate::error::{Error, Result};
 use crate::postgres::{Origin, Refusal, Restart, TakeOver};
 
-/// Owners in a row that ended at one offset, as if killed, of which a person is warned.
+/// Number of owners that must have ended at the same offset in a row, without releasing the partition, for a warning.
 const DEATHS: i32 = 2;
 
 impl Poll<'_, '_> {
+    /// Applies a rebalance of the group.
     pub(super) fn follow(&mut self, rebalance: Rebalance) {
         self.troubles.group_answered();
         match rebalance {
@@ -35,14 +36,15 @@ impl Poll<'_, '_> {
                 let ours = self.ownership.lose(&partitions);
                 if !ours.is_empty() {
                     let text = format!(
-                        "partition {ours:?} was taken away by the group, which heard nothing of this consumer for too \
-                         long; what was read here and is not committed is dropped"
+                        "the group gave partitions {ours:?} to other consumers, because this one did not respond in \
+                         time; their owners read again what this consumer had not committed. Check whether this \
+                         process was suspended or this machine overloaded"
                     );
                     self.warn(Warning::of(WarningKind::PartitionsLost, ours.iter().copied(), text));
                 }
                 self.report_revoked(partitions.iter().copied());
                 self.ledger.forget(partitions);
-                self.forget_what_was_read();
+                self.discard_unwritten();
                 if self.ownership.partitions().leaving().is_empty() {
                     self.drain.take_if(|(drain, _)| *drain == Drain::Leaving);
                 }
@@ -50,19 +52,20 @@ impl Poll<'_, '_> {
         }
     }
 
-    /// The leaving partitions are given up; with `void`, what was read and is not written is not written any more.
-    pub(super) fn let_go(&mut self, void: bool) -> Result<()> {
-        if void {
+    /// Unassigns the leaving partitions, which returns them to the group. With `discard`, also discards what was read
+    /// from any partition and is not written yet.
+    pub(super) fn let_go(&mut self, discard: bool) -> Result<()> {
+        if discard {
             let leaving = self.ownership.partitions().leaving();
             let text = format!(
-                "partition {leaving:?} goes to another consumer before all that was read is committed; it is read again \
-                 there"
+                "partitions {leaving:?} were revoked before everything that was read from them was committed; their \
+                 next owner reads the rest again"
             );
             self.warn(Warning::of(WarningKind::RevokedUncommitted, leaving.clone(), text));
         }
-        let gone = self.ownership.let_go(void);
-        if void {
-            self.forget_what_was_read();
+        let gone = self.ownership.let_go(discard);
+        if discard {
+            self.discard_unwritten();
         } else {
             self.member.show_offsets(self.ledger.committed());
             self.begin_generation();
@@ -70,7 +73,7 @@ impl Poll<'_, '_> {
         self.ledger.forget(gone.iter().copied());
         self.drain = None;
         self.report_revoked(gone.iter().copied());
-        self.member.give_up(&gone)
+        self.member.unassign(&gone)
     }
 
     fn report_revoked(&mut self, partitions: impl IntoIterator<Item = i32>) {
@@ -80,7 +83,7 @@ impl Poll<'_, '_> {
         }
     }
 
-    /// After the generation has grown.
+    /// Tells the writer the new generation. Must be called each time the generation has grown.
     fn begin_generation(&mut self) {
         self.writer.set_generation(self.ownership.partitions().generation());
         if self.ownership.needs_topic() {
@@ -88,25 +91,27 @@ impl Poll<'_, '_> {
         }
     }
 
-    /// After what was read has become void.
-    fn forget_what_was_read(&mut self) {
+    /// Empties the shares, after the ownership has been reset.
+    fn discard_unwritten(&mut self) {
         self.shares.clear();
         self.begin_generation();
     }
 
-    /// Positions every partition anew: what was read and is not written counts no more.
-    pub(super) fn void(&mut self) {
-        self.ownership.void();
-        self.forget_what_was_read();
+    /// Discards what was read and is not written, and takes every partition over again.
+    pub(super) fn reset(&mut self) {
+        self.ownership.reset();
+        self.discard_unwritten();
     }
 
+    /// Requests that the next offsets are compared with the broker's, once the topic's id is confirmed.
     pub(super) fn look_into_offsets(&mut self) {
         if self.ownership.doubt_offsets() {
             self.watch.need();
         }
     }
 
-    pub(super) fn look_after_topic(&mut self) -> Result<()> {
+    /// Asks for the topic's id when that is due, and acts on an answer.
+    pub(super) fn watch_topic(&mut self) -> Result<()> {
         let Some(Answer { news, is_needed, asked }) = self.watch.look() else { return Ok(()) };
         if matches!(news, News::Same | News::Changed(_)) {
             self.troubles.topic_is_there(Instant::now());
@@ -125,21 +130,21 @@ impl Poll<'_, '_> {
             }
             News::Changed(_) => {
                 if self.ownership.change_topic() {
-                    self.void();
+                    self.reset();
                 }
             }
             News::Same | News::Silent => {
                 if is_needed && self.ownership.takes_up_doubt() {
-                    self.mend_offsets()?;
+                    self.repair_offsets()?;
                 }
             }
         }
         Ok(())
     }
 
-    /// It is the same topic, and a partition does not have the offset that is next, or has come out of
-    /// order: what retention took is counted as missing, a log that was cut is read from its beginning.
-    fn mend_offsets(&mut self) -> Result<()> {
+    /// Handles next offsets that the broker does not have, or that came out of order, although the topic is the same.
+    /// Messages that retention deleted are counted as missing. A truncated log is read from its beginning.
+    fn repair_offsets(&mut self) -> Result<()> {
         let reading = self.ownership.partitions().reading().iter();
         let next: BTreeMap<i32, i64> = reading.map(|(partition, cursor)| (*partition, cursor.next)).collect();
         let mut found = Vec::new();
@@ -147,7 +152,7 @@ impl Poll<'_, '_> {
             match self.member.bounds(*partition) {
                 Ok(bounds) => found.push((*partition, judge_offsets(*next, bounds))),
                 Err(error) => {
-                    tracing::warn!(%error, partition, "The broker did not say where a partition begins; asking again.");
+                    tracing::warn!(%error, partition, "The broker did not return a partition's bounds; asking again.");
                     self.look_into_offsets();
                     return Ok(());
                 }
@@ -160,8 +165,8 @@ impl Poll<'_, '_> {
             let from = next[&partition];
             if from > 0 {
                 let text = format!(
-                    "partition {partition}: offsets {from} to {} were deleted by the topic's retention before they were \
-                     read; {} are counted as missing",
+                    "partition {partition}: offsets {from} to {} were deleted by the topic's retention before they \
+                     were read; {} are counted as missing",
                     to - 1,
                     to - from
                 );
@@ -169,14 +174,14 @@ impl Poll<'_, '_> {
             }
         }
         if is_shorter {
-            self.void();
+            self.reset();
             return Ok(());
         }
-        self.place(&next.into_keys().collect())
+        self.assign(&next.into_keys().collect())
     }
 
-    /// A batch cannot be read: it is left out where that is wanted, and else ends the run, after what was read before it
-    /// is written.
+    /// Handles a batch that cannot be read. With `skip_unreadable` the batch is skipped. Without it, the run ends with
+    /// an error, once everything that was read before is written.
     pub(super) fn look_into_unreadable(&mut self) -> Result<()> {
         if self.drain.is_some() {
             return Ok(());
@@ -184,7 +189,8 @@ impl Poll<'_, '_> {
         let reading = self.ownership.partitions().reading().iter();
         let next = reading.map(|(partition, cursor)| (*partition, cursor.next)).collect();
         let probe = Probe::new(self.config)?;
-        // None: the partition is another consumer's by now, or its leader does not answer; librdkafka complains again.
+        // None means that another consumer owns the partition by now, or that its leader does not answer. librdkafka
+        // then reports the error again where it still applies.
         let Some(batch) = probe.find(&next)? else { return Ok(()) };
         let (topic, Unreadable { partition, first, reason, .. }) = (&self.config.kafka.topic, &batch);
         let about = format!("topic {topic:?}, partition {partition}: the batch from offset {first} on cannot be read");
@@ -193,7 +199,7 @@ impl Poll<'_, '_> {
             self.drain = Some((Drain::Stop, Instant::now()));
             return Ok(());
         }
-        // Where the broker says too little, the rest of the batch is found next.
+        // If the broker returns an end that is too low, the rest of the batch is found and skipped next.
         let Ok((_, bound)) = self.member.bounds(*partition) else { return Ok(()) };
         let log_end = self.member.group().end(*partition).unwrap_or_default().max(bound);
         let Some(to) = probe.end(&batch, log_end)? else { return Ok(()) };
@@ -201,15 +207,15 @@ impl Poll<'_, '_> {
         let from = cursor.next;
         self.shares.batch_of(*partition).lose(*partition, cursor, to);
         let text = format!(
-            "{about} ({reason}), and was left out; offsets {from} to {}, {} of them, are counted as missing",
+            "{about} ({reason}) and was skipped; its offsets from {from} to {} ({} offsets) are counted as missing",
             to - 1,
             to - from
         );
         self.warn(Warning::of(WarningKind::Unreadable, [*partition], text));
-        self.place(&BTreeSet::from([*partition]))
+        self.assign(&BTreeSet::from([*partition]))
     }
 
-    /// Has the writer take over what arrives, once the topic's id is known.
+    /// Has the writer take over the arriving partitions in PostgreSQL, once the topic's id is known.
     pub(super) fn take_over(&mut self) {
         let claims = self.ownership.claims(!self.watch.is_needed());
         if claims.is_empty() {
@@ -221,19 +227,21 @@ impl Poll<'_, '_> {
         }
     }
 
-    /// Reads partitions from where PostgreSQL says.
+    /// Starts reading partitions at the offsets that PostgreSQL has.
     pub(super) fn begin_reading(&mut self, taken: &TakeOver) -> Result<()> {
         if !taken.ended.is_empty() {
             let text = format!(
-                "ended session {:?} of PostgreSQL: a consumer that does not answer kept the partitions locked",
+                "ended sessions {:?} of PostgreSQL: they belonged to consumers that no longer respond, and kept the \
+                 partitions' rows in kafka_offsets locked",
                 taken.ended
             );
             self.warn(Warning::new(WarningKind::SessionEnded, text));
         }
         for (partition, (deaths, at)) in taken.deaths.iter().filter(|(_, (deaths, _))| *deaths >= DEATHS) {
             let text = format!(
-                "partition {partition}: the last {deaths} consumers were cut off from PostgreSQL at offset {at}, as where \
-                 they are killed. Where memory ran out, give this one more than the batch from there on takes unpacked"
+                "partition {partition}: the last {deaths} consumers were cut off from PostgreSQL at offset {at}, as \
+                 happens when they are killed. If they ran out of memory, the batch at that offset is large once \
+                 decompressed: give this consumer more memory"
             );
             self.warn(Warning::of(WarningKind::OwnersKilled, [*partition], text));
         }
@@ -250,60 +258,63 @@ impl Poll<'_, '_> {
                 .collect();
             if !partitions.is_empty() {
                 let text = format!(
-                    "{}, so partition {partitions:?} is read from the beginning; what is stored already counts as \
-                     duplicate",
+                    "{}, so partitions {partitions:?} are read from the beginning; rows that are already stored count \
+                     as duplicates",
                     match why {
-                        Restart::Cluster => "the cluster is another one than before".to_owned(),
-                        Restart::Topic => format!("topic {:?} was deleted and made anew", self.config.kafka.topic),
-                        Restart::Shorter => "the log ends before the offset that is next".to_owned(),
+                        Restart::Cluster => "the Kafka cluster is a different one".to_owned(),
+                        Restart::Topic => format!("topic {:?} was deleted and created again", self.config.kafka.topic),
+                        Restart::Shorter => "the log ends before the next offset".to_owned(),
                     }
                 );
                 self.warn(Warning::of(kind, partitions, text));
             }
         }
-        let placed = self.ownership.take(taken);
-        self.ledger.open(taken.positions.iter().filter(|(partition, _)| placed.contains(partition)));
-        if placed.is_empty() {
+        let positioned = self.ownership.take(taken);
+        self.ledger.open(taken.positions.iter().filter(|(partition, _)| positioned.contains(partition)));
+        if positioned.is_empty() {
             return Ok(());
         }
         let reading = self.ownership.partitions().reading();
-        let from = placed.iter().map(|partition| (*partition, reading[partition].next)).collect();
+        let from = positioned.iter().map(|partition| (*partition, reading[partition].next)).collect();
         self.observers.report(&ConsumeEvent::Assigned(from));
-        self.place(&placed)
+        self.assign(&positioned)
     }
 
-    /// Tells librdkafka from where to read. Never from "the beginning", which it remembers of a topic
-    /// that was deleted; an offset 0 that is not there is looked into like any other.
-    pub(super) fn place(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
+    /// Assigns partitions in librdkafka at explicit offsets, never at `Offset::Beginning`: librdkafka remembers the
+    /// beginning of a topic that was deleted since. If offset 0 does not exist, it is handled like any other offset
+    /// that the broker does not have.
+    pub(super) fn assign(&mut self, changed: &BTreeSet<i32>) -> Result<()> {
         let reading = self.ownership.partitions().reading().iter();
         let offsets = reading.map(|(partition, cursor)| (*partition, cursor.next)).collect();
-        self.member.place(&offsets, changed, self.paused)
+        self.member.assign(&offsets, changed, self.paused)
     }
 
-    /// A batch was dropped by the fence. `current`: it was of what is still read.
+    /// Handles a batch that the fence in PostgreSQL refused. `current` tells whether the batch is of the current
+    /// generation.
     pub(super) fn recover_from(&mut self, refusal: Refusal, current: bool) -> Result<()> {
         if !current {
-            // That the partition is gone has been told.
+            // Whatever ended the batch's generation has its own warning, so do not warn again.
             return Ok(());
         }
         match refusal {
             Refusal::Moved { partition } => {
                 let text = format!(
-                    "partition {partition} stands elsewhere in PostgreSQL than this consumer left it; reading on from \
-                     there"
+                    "the next offset of partition {partition} in PostgreSQL is not the one that this consumer \
+                     committed last; reading continues at PostgreSQL's offset. Check who changed kafka_offsets, or \
+                     whether PostgreSQL lost its last commits"
                 );
                 self.warn(Warning::of(WarningKind::PositionMoved, [partition], text));
-                self.void();
+                self.reset();
                 Ok(())
             }
             Refusal::TakenOver { partition } => {
                 let text = format!(
-                    "partition {partition} was taken over by another consumer; what was read here and is not committed \
-                     is dropped"
+                    "partition {partition} was taken over by another consumer, which reads again what this one had not \
+                     committed. Check whether this process was suspended or this machine overloaded"
                 );
                 self.warn(Warning::of(WarningKind::TakenOver, [partition], text));
                 self.ownership.disown();
-                self.forget_what_was_read();
+                self.discard_unwritten();
                 self.member.rejoin()
             }
         }

@@ -1,4 +1,5 @@
-//! What the consumer reports while it runs, and what one run came to. Warnings and waits are in `warning`.
+//! This module defines the events that the consumer reports while it runs, and the summary of a run. `warning` defines
+//! its warnings and waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,50 +7,50 @@ use std::time::Duration;
 use super::warning::{Service, Waiting, Warning};
 use crate::postgres::{Counters, SchemaChange};
 
-/// What the consumer reports to whoever watches it.
+/// Describes an event that the consumer reports to its observers.
 #[derive(Debug, Clone)]
 pub enum ConsumeEvent {
-    /// The broker answered. Without the topic, the consumer waits for it.
+    /// The broker answered.
     ConnectedToKafka {
-        /// Whether the topic exists.
+        /// Whether the topic exists. If not, the consumer waits for it.
         topic_found: bool,
     },
     /// PostgreSQL answered, and the tables exist.
     ConnectedToPostgres(SchemaChange),
-    /// Joining the group.
+    /// The consumer joins its group.
     Listening,
-    /// These partitions are read, from these offsets.
+    /// The consumer reads these partitions, each from this offset.
     Assigned(BTreeMap<i32, i64>),
-    /// These partitions are not this consumer's any more.
+    /// These partitions are no longer this consumer's.
     Revoked(BTreeSet<i32>),
-    /// Something a person should know; nothing is lost.
+    /// The consumer warns of something that the user should know. No message is lost.
     Warning(Warning),
-    /// A batch is committed.
+    /// A batch was committed.
     Batch(BatchReport),
-    /// Kafka or PostgreSQL is unavailable; it is retried until it is back.
+    /// Kafka or PostgreSQL is unavailable. The consumer retries until it is back.
     Waiting(Waiting),
-    /// It is back.
+    /// Kafka or PostgreSQL is available again.
     Recovered {
-        /// Which.
+        /// The service that was unavailable.
         service: Service,
         /// How long it was unavailable.
         after: Duration,
     },
-    /// The run ended as it should.
+    /// The run ended without an error.
     Ended(ConsumeSummary),
     /// The run ended with an error.
     Failed {
-        /// The process's exit status for it.
+        /// The process's exit status for this error: see [`Error::exit_code`](crate::Error::exit_code).
         exit_code: u8,
-        /// What happened.
+        /// The error's message with its causes.
         error: String,
-        /// What the run did before.
+        /// What was committed before the error.
         summary: ConsumeSummary,
     },
 }
 
 impl ConsumeEvent {
-    /// Its stable name.
+    /// Returns the event's stable name, as in `"batch"`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::ConnectedToKafka { .. } => "connected_to_kafka",
@@ -67,30 +68,30 @@ impl ConsumeEvent {
     }
 }
 
-/// A committed batch.
+/// Describes a committed batch.
 #[derive(Debug, Clone)]
 pub struct BatchReport {
-    /// What became of its messages.
+    /// What became of the batch's messages.
     pub counted: Counters,
-    /// The same, since the start of the run.
+    /// What became of all messages since the start of the run.
     pub total: Counters,
-    /// The offset after it, for each of its partitions that is still this consumer's.
+    /// The next offset of each of the batch's partitions that is still this consumer's.
     pub offsets: BTreeMap<i32, i64>,
-    /// Messages that Kafka has and PostgreSQL does not have yet, as of the last fetch.
+    /// Number of offsets between the committed ones and the ends of this consumer's partitions, as of the last fetch.
     pub lag: i64,
     /// How long the transaction took.
     pub took: Duration,
 }
 
-/// What one run did.
+/// Summarizes one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConsumeSummary {
     /// What became of the messages.
     pub total: Counters,
-    /// The rejected ones by reason.
+    /// Number of rejected messages by reason.
     pub rejected: BTreeMap<&'static str, i64>,
-    /// Since the first assignment.
+    /// Time since the first assignment.
     pub elapsed: Duration,
-    /// False if the drain limit ended the run with messages read and not committed; the next run reads them again.
+    /// Whether everything that was read is committed. If not, the next run reads the rest again.
     pub drained: bool,
 }

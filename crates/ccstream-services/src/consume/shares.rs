@@ -1,4 +1,5 @@
-//! What is read for one hand-over: a batch for each connection, which write at the same time.
+//! A hand-over to the writer is split into shares: one batch for each connection. The connections write at the same
+//! time.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -7,46 +8,46 @@ use crate::postgres::Refusal;
 use ccstream_core::batch::Batch;
 use ccstream_core::settings::ConsumerConfig;
 
-/// From so many messages on, two transactions are sooner done than one; below, what each costs beside its rows is more
-/// than what is won.
+/// Minimum number of messages before a hand-over is split across connections. Below it, a second transaction's fixed
+/// cost exceeds the time saved.
 const WORTH_SHARING: usize = 1_000;
 
-/// One connection's part.
+/// The part of a hand-over that one connection writes.
 #[derive(Debug, Default)]
 pub(super) struct Share {
-    /// Empty where there is nothing to write, or nothing any more.
+    /// The batch, which is empty if there was nothing to write, or once it is written or refused.
     pub(super) batch: Batch,
-    /// Why it was not written.
+    /// Why the fence refused the batch, if it did.
     pub(super) refusal: Option<Refusal>,
 }
 
 impl Share {
-    /// Whether it is to be written still.
+    /// Returns whether the batch still has to be written.
     pub(super) fn is_due(&self) -> bool {
         !self.batch.is_empty()
     }
 }
 
-/// Batches that are filled and written together. A partition is in one of them: its offsets have to come one after the
-/// other.
+/// Holds the batches that are filled and written together. A partition is in only one of them, because its offsets must
+/// be committed in order.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     each: Vec<Share>,
-    /// Where each partition is.
+    /// The index of each partition's share.
     places: BTreeMap<i32, usize>,
-    /// The ones before were worth sharing, and so these will be.
+    /// Whether the previous hand-over was worth splitting, and this one is expected to be, too.
     is_busy: bool,
 }
 
 impl Shares {
-    /// One for each of the consumer's connections.
+    /// Creates one empty share for each of the consumer's connections.
     pub(super) fn new(config: &ConsumerConfig) -> Self {
         let each = std::iter::repeat_with(Share::default).take(config.connections).collect();
         Self { each, ..Self::default() }
     }
 
-    /// The batch of a partition: the first while there is little to write, else for a partition that is new the one with
-    /// the fewest messages.
+    /// Returns the batch of a partition. A partition that has none yet is added to the first share while there is
+    /// little to write, and otherwise to the share with the fewest messages.
     pub(super) fn batch_of(&mut self, partition: i32) -> &mut Batch {
         let place = *self.places.entry(partition).or_insert_with(|| {
             if !self.is_busy && self.each[0].batch.messages() < WORTH_SHARING {
@@ -58,43 +59,43 @@ impl Shares {
         &mut self.each[place].batch
     }
 
-    /// Messages in them, of every kind.
+    /// Returns the number of messages in all shares, rejected ones included.
     pub(super) fn messages(&self) -> usize {
         self.each.iter().map(|share| share.batch.messages()).sum()
     }
 
-    /// Bytes that they hold.
+    /// Returns the number of bytes that all shares hold.
     pub(super) fn bytes(&self) -> usize {
         self.each.iter().map(|share| share.batch.bytes()).sum()
     }
 
-    /// When the first message came.
+    /// Returns when the first message was added.
     pub(super) fn opened(&self) -> Option<Instant> {
         self.each.iter().filter_map(|share| share.batch.opened).min()
     }
 
-    /// Whether they move no partition.
+    /// Returns whether no partition's offset advances by these shares.
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// Makes them ready to be written: see [`Batch::seal`].
+    /// Makes the batches ready to be written: see [`Batch::seal`].
     pub(super) fn seal(&mut self) {
         self.each.iter_mut().for_each(|share| share.batch.seal());
     }
 
-    /// Each connection's.
+    /// Iterates over the shares, in the order of the connections.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Share> {
         self.each.iter_mut()
     }
 
-    /// Why one of them was not written. That a partition is another's by now comes before all else.
+    /// Returns why a share was refused, if one was. If there are several reasons, [`Refusal::TakenOver`] comes first.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         let refusals = || self.each.iter().filter_map(|share| share.refusal);
         refusals().find(|refusal| matches!(refusal, Refusal::TakenOver { .. })).or_else(|| refusals().next())
     }
 
-    /// Empties them, keeping their memory.
+    /// Empties the shares but keeps their memory.
     pub(super) fn clear(&mut self) {
         self.places.clear();
         for share in &mut self.each {
@@ -103,8 +104,8 @@ impl Shares {
         }
     }
 
-    /// These, filled, in exchange for empty ones, which are filled in their turn, and shared from the start if these were
-    /// worth it.
+    /// Replaces these shares by empty ones and returns the filled ones. If those were worth splitting, the empty ones
+    /// are split from the first message on.
     pub(super) fn exchange(&mut self, mut empty: Self) -> Self {
         empty.is_busy = self.messages() >= WORTH_SHARING;
         std::mem::replace(self, empty)
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn little_is_one_batch() {
+    fn few_messages_are_one_batch() {
         let mut shared = shares(3);
         for partition in 0..5 {
             fill(&mut shared, partition, 100);
@@ -145,14 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn more_is_shared_by_partitions() {
+    fn many_messages_are_split_by_partition() {
         let mut shared = shares(2);
         fill(&mut shared, 0, WORTH_SHARING);
         fill(&mut shared, 1, 700);
         fill(&mut shared, 2, 500);
         fill(&mut shared, 3, 10);
         assert_eq!(messages(&shared), [WORTH_SHARING + 10, 1200]);
-        // Where a partition is, there it stays.
+        // A partition stays in its share.
         fill(&mut shared, 0, 5_000);
         fill(&mut shared, 1, 1);
         assert_eq!(messages(&shared), [WORTH_SHARING + 5_010, 1201]);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn after_many_they_are_shared_from_the_start() {
+    fn a_hand_over_after_a_large_one_is_split_from_the_start() {
         let mut shared = shares(2);
         fill(&mut shared, 0, WORTH_SHARING);
         let mut full = shared.exchange(shares(2));
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(messages(&shared), [1, 1]);
         full.clear();
         assert!(full.is_empty() && full.opened().is_none() && !shared.is_empty());
-        // After few they are not.
+        // A hand-over after a small one is not split from the start.
         shared.exchange(full);
         fill(&mut shared, 0, 1);
         fill(&mut shared, 1, 1);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_as_old_as_their_first_message() {
+    fn shares_are_as_old_as_their_first_message() {
         let mut shared = shares(2);
         fill(&mut shared, 0, WORTH_SHARING);
         let opened = shared.opened();
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn that_a_partition_is_anothers_comes_first() {
+    fn a_take_over_is_the_first_reason_for_a_refusal() {
         let (moved, taken) = (Refusal::Moved { partition: 1 }, Refusal::TakenOver { partition: 0 });
         for (first, second, expected) in [
             (None, None, None),

@@ -1,4 +1,4 @@
-//! What the consumer may do next: its state, and the decisions that follow from it (pure).
+//! This module holds the consumer's state and decides from it what the consumer does next. It performs no I/O.
 //!
 //! Each partition of this consumer is in one of three states:
 //!
@@ -6,79 +6,82 @@
 //!              assigned            topic's id known, taken over in PostgreSQL
 //!  (another's) ─────────> arriving ──────────────────────────────────────────> reading
 //!       ^                    │  ^                                                │  │
-//!       │  lost              │  └── void: refused, offset gone, topic made anew ─┘  │
+//!       │  lost              │  └─ reset: refused, offset gone, topic recreated ─┘  │
 //!       ├────────────────────┘                                                      │
 //!       └──────────── leaving <───────────────────── revoked ───────────────────────┘
-//!         drained, or the drain limit is over
+//!         drained, or the drain limit was reached
 //! ```
-//! Beside them stand four facts of the whole consumer: a batch is in flight (PostgreSQL has it; those
-//! that are written at the same time count as one), fetching is paused (a batch is full and the one
-//! before is in flight), PostgreSQL is away, and it is draining (what was read is written before
-//! partitions are given up, or before the end).
+//! Four facts apply to the whole consumer:
+//! - in flight: the writer has a hand-over. Batches that are written at the same time count as one.
+//! - paused: nothing is fetched, because a batch is full and the previous one is still in flight, PostgreSQL is
+//!   unavailable, or the consumer is draining.
+//! - unavailable: PostgreSQL cannot be reached.
+//! - draining: everything that was read is written before partitions leave, or before the run ends.
 //!
-//! The *generation* counts the times that what was read before became void. A batch or take-over of
-//! an earlier one is not begun any more; one that is under way is stopped by the fence in PostgreSQL.
+//! The *generation* is a counter that grows whenever messages that were read must no longer be written. The writer
+//! starts no batch and no take-over of an earlier generation. The fence in PostgreSQL refuses one that is already under
+//! way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ccstream_core::batch::Cursor;
 
-/// Longest wait without looking around.
+/// Longest wait for a message before the loop checks everything else again.
 pub(super) const TICK: Duration = Duration::from_millis(100);
-/// Longest wait for the writer, with a batch ready, without serving the group.
+/// Longest wait for the writer while a full batch is ready, during which the group is not served.
 const BUSY_LIMIT: Duration = Duration::from_secs(1);
-/// The writer's reply does not wake a poll, so with a batch in flight polls are short.
+/// Longest wait for a message while a batch is in flight. It is short because the writer's reply does not wake a poll.
 const SHORT_POLL: Duration = Duration::from_millis(2);
-/// A batch waits for this many times what the last transaction took, unless it is ample: PostgreSQL is
-/// then busy a third of the time at low rates, and latency is a few commits.
+/// Time that a batch is filled before it is handed over, unless it is ample, as a multiple of the last transaction's
+/// duration. With 2, PostgreSQL is busy a third of the time at low rates, and the latency is that of a few commits.
 const PATIENCE: u32 = 2;
 
-/// This consumer's partitions and where each stands.
+/// Holds this consumer's partitions, each in its state.
 #[derive(Debug, Default)]
 pub(super) struct Partitions {
     generation: u64,
     arriving: BTreeSet<i32>,
     reading: BTreeMap<i32, Cursor>,
     leaving: BTreeSet<i32>,
-    /// Read to their end at least once since they were placed.
+    /// Partitions that were read to their end at least once since their position is known.
     ended: BTreeSet<i32>,
-    /// The group has answered: even with no partition, there is nothing to wait for.
+    /// Whether the group has answered. The answer may be that this consumer gets no partition.
     assigned: bool,
 }
 
 impl Partitions {
-    /// See the module's head.
+    /// Returns the current generation, which the module's documentation explains.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Those whose position is not known yet.
+    /// Returns the partitions whose position is not known yet.
     pub(super) fn arriving(&self) -> &BTreeSet<i32> {
         &self.arriving
     }
 
-    /// Those that are read, and where.
+    /// Returns the partitions that are read, with the next offset of each.
     pub(super) fn reading(&self) -> &BTreeMap<i32, Cursor> {
         &self.reading
     }
 
-    /// Those that are to be given up once it is drained.
+    /// Returns the partitions that leave once the consumer has drained.
     pub(super) fn leaving(&self) -> &BTreeSet<i32> {
         &self.leaving
     }
 
-    /// All of this consumer's, whatever their state.
+    /// Returns all partitions that are arriving or read, which includes those that are read and leaving.
     pub(super) fn all(&self) -> impl Iterator<Item = i32> {
         self.arriving.iter().chain(self.reading.keys()).copied()
     }
 
-    /// Where a partition is read; None where it is not, and then its messages do not count.
+    /// Returns where a partition is read. None means that it is not read, and that its messages are ignored.
     pub(super) fn cursor(&mut self, partition: i32) -> Option<&mut Cursor> {
         self.reading.get_mut(&partition)
     }
 
-    /// The group gives partitions.
+    /// Adds partitions that the group has assigned.
     pub(super) fn assign(&mut self, partitions: impl IntoIterator<Item = i32>) {
         self.assigned = true;
         for partition in partitions {
@@ -87,23 +90,24 @@ impl Partitions {
         }
     }
 
-    /// The group wants partitions back: they are read no more, and leave once all is drained.
+    /// Marks partitions that the group has revoked as leaving. They leave once the consumer has drained.
     pub(super) fn revoke(&mut self, partitions: impl IntoIterator<Item = i32>) {
         self.leaving.extend(partitions);
         self.arriving.retain(|partition| !self.leaving.contains(partition));
     }
 
-    /// Partitions are another's by now. What was read is void, of the kept ones too: the generation is one for all.
+    /// Removes partitions that the group has given to others already. What was read from the remaining partitions is
+    /// discarded too, because all partitions share one generation.
     pub(super) fn lose(&mut self, partitions: &[i32]) {
-        self.void();
+        self.reset();
         self.arriving.retain(|partition| !partitions.contains(partition));
         self.leaving.retain(|partition| !partitions.contains(partition));
         self.assigned = !self.arriving.is_empty();
     }
 
-    /// The leaving ones are given up. Returned for the group.
+    /// Removes the leaving partitions and returns them.
     pub(super) fn leave(&mut self) -> BTreeSet<i32> {
-        // Take-overs under way are of an assignment that is gone.
+        // A take-over that is under way may be of a partition that leaves here.
         self.generation += 1;
         let gone = std::mem::take(&mut self.leaving);
         self.reading.retain(|partition, _| !gone.contains(partition));
@@ -112,35 +116,36 @@ impl Partitions {
         gone
     }
 
-    /// What was read and is not written counts no more: every partition is positioned anew.
-    pub(super) fn void(&mut self) {
+    /// Begins a new generation: what was read and is not written is discarded, and every partition arrives again.
+    pub(super) fn reset(&mut self) {
         self.generation += 1;
         self.ended.clear();
         let reading = std::mem::take(&mut self.reading);
         self.arriving.extend(reading.into_keys().filter(|partition| !self.leaving.contains(partition)));
     }
 
-    /// PostgreSQL says where partitions stand; those that were waited for, and are read from here on.
-    pub(super) fn place(&mut self, cursors: impl IntoIterator<Item = (i32, Cursor)>) -> BTreeSet<i32> {
-        let mut placed = BTreeSet::new();
+    /// Sets the positions that PostgreSQL has. Returns the partitions that were arriving and are read from now on.
+    pub(super) fn position(&mut self, cursors: impl IntoIterator<Item = (i32, Cursor)>) -> BTreeSet<i32> {
+        let mut positioned = BTreeSet::new();
         for (partition, cursor) in cursors {
             if self.arriving.remove(&partition) {
                 self.reading.insert(partition, cursor);
                 self.ended.remove(&partition);
-                placed.insert(partition);
+                positioned.insert(partition);
             }
         }
-        placed
+        positioned
     }
 
-    /// A partition was read to its end.
+    /// Notes that a partition was read to its end.
     pub(super) fn end(&mut self, partition: i32) {
         if self.reading.contains_key(&partition) {
             self.ended.insert(partition);
         }
     }
 
-    /// Every partition has been read to its end once; none at all is soon read.
+    /// Returns whether every partition has been read to its end once. A consumer to which the group has assigned no
+    /// partition is caught up.
     pub(super) fn is_caught_up(&self) -> bool {
         self.assigned
             && self.arriving.is_empty()
@@ -149,85 +154,88 @@ impl Partitions {
     }
 }
 
-/// How full the batch is that is being filled.
+/// Tells how full the batch is that is being filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fill {
+    /// The batch has no message.
     Empty,
-    /// Opened so long ago.
+    /// The batch has messages; the first came this long ago.
     Open(Duration),
-    /// So full that more would make a row no cheaper.
+    /// The batch is large enough that more messages would hardly make a row cheaper.
     Ample,
-    /// It can take no more.
+    /// The batch has reached its limit of rows or bytes.
     Full,
 }
 
-/// Why nothing more is read until all is written.
+/// Tells why the consumer is draining.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drain {
-    /// Partitions leave.
+    /// The group has revoked partitions.
     Leaving,
     /// The run ends.
     Stop,
 }
 
-/// All that the next step depends on.
+/// Holds everything on which the next step depends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View {
     pub(super) fill: Fill,
+    /// Whether the writer has a hand-over.
     pub(super) in_flight: bool,
+    /// Whether fetching is paused.
     pub(super) paused: bool,
-    /// PostgreSQL is away.
-    pub(super) away: bool,
-    /// Draining, for so much longer at most.
+    /// Whether PostgreSQL is unavailable.
+    pub(super) unavailable: bool,
+    /// Why the consumer is draining, with the time that is left for it. None while it reads.
     pub(super) drain: Option<(Drain, Duration)>,
-    /// To end once caught up, and caught up.
+    /// Whether the run is to end once it has caught up, and has caught up.
     pub(super) at_the_end: bool,
     /// How long the last transaction took.
     pub(super) last_took: Duration,
-    /// The longest that a message may wait.
+    /// How long a message may wait for its batch to be written.
     pub(super) linger: Duration,
 }
 
-/// What to do next.
+/// Tells what to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Seal the batch and give it to the writer.
+    /// Seal the batch and hand it to the writer.
     HandOver,
-    /// Wait for the writer, at most so long, without serving the group.
+    /// Wait for the writer, up to this duration, without serving the group.
     Await(Duration),
     /// Stop fetching.
     Pause,
     /// Fetch again.
     Resume,
-    /// Serve the group and take messages, waiting for one at most so long.
+    /// Serve the group and take messages, waiting up to this duration for the first.
     Poll(Duration),
-    /// All that was read is written.
+    /// Everything that was read is written.
     Drained,
-    /// It will not be in time: what was read is void, and read again by whoever has the partitions.
+    /// The drain cannot finish in time. What was read is discarded, and the partitions' next owner reads it again.
     GiveUp,
 }
 
-/// The next step.
+/// Returns the next step.
 pub(super) fn next(view: &View) -> Step {
     if let Some((drain, left)) = view.drain {
         return match view {
             View { in_flight: false, fill: Fill::Empty, .. } => Step::Drained,
             _ if left.is_zero() => Step::GiveUp,
-            // The group would wait for nothing: whoever gets the partitions reads it again.
-            View { away: true, .. } if drain == Drain::Leaving => Step::GiveUp,
+            // Waiting for PostgreSQL would only delay the group: the partitions' next owner reads the messages again.
+            View { unavailable: true, .. } if drain == Drain::Leaving => Step::GiveUp,
             View { paused: false, .. } => Step::Pause,
             View { in_flight: false, .. } => Step::HandOver,
             _ => Step::Poll(left.min(SHORT_POLL)),
         };
     }
-    // What the last transaction took is part of a message's wait.
+    // The linger includes the transaction itself, which is expected to take as long as the last one.
     let patience = (view.last_took * PATIENCE).min(view.linger.saturating_sub(view.last_took));
     match view {
-        View { fill: Fill::Full, in_flight: true, paused: false, away: false, .. } => Step::Await(BUSY_LIMIT),
+        View { fill: Fill::Full, in_flight: true, paused: false, unavailable: false, .. } => Step::Await(BUSY_LIMIT),
         View { fill: Fill::Full, in_flight: true, paused: true, .. } => Step::Poll(TICK),
-        View { away: true, paused: false, .. } => Step::Pause,
+        View { unavailable: true, paused: false, .. } => Step::Pause,
         View { fill: Fill::Full, in_flight: false, .. } => Step::HandOver,
-        View { paused: true, away: false, .. } => Step::Resume,
+        View { paused: true, unavailable: false, .. } => Step::Resume,
         View { fill: Fill::Ample, in_flight: false, .. }
         | View { fill: Fill::Open(_), in_flight: false, at_the_end: true, .. } => Step::HandOver,
         View { fill: Fill::Open(age), in_flight: false, .. } if *age >= patience => Step::HandOver,
@@ -249,7 +257,7 @@ mod tests {
         fill: Fill::Empty,
         in_flight: false,
         paused: false,
-        away: false,
+        unavailable: false,
         drain: None,
         at_the_end: false,
         last_took: Duration::from_millis(10),
@@ -262,7 +270,8 @@ mod tests {
         for (view, expected) in [
             (CALM, Step::Poll(TICK)),
             (View { in_flight: true, ..CALM }, Step::Poll(TICK)),
-            // A batch waits twice the last transaction, or what of the linger is left.
+            // A batch waits for twice the last transaction's duration, or for the rest of the linger if that is
+            // shorter.
             (View { fill: open(0), ..CALM }, Step::Poll(ms(20))),
             (View { fill: open(19), ..CALM }, Step::Poll(ms(1))),
             (View { fill: open(20), ..CALM }, Step::HandOver),
@@ -274,19 +283,19 @@ mod tests {
             (View { fill: Fill::Ample, ..CALM }, Step::HandOver),
             (View { fill: Fill::Ample, in_flight: true, ..CALM }, Step::Poll(SHORT_POLL)),
             (View { fill: Fill::Ample, paused: true, ..CALM }, Step::Resume),
-            // One in flight at a time.
+            // Only one hand-over is in flight at a time.
             (View { fill: open(90), in_flight: true, ..CALM }, Step::Poll(SHORT_POLL)),
             (View { fill: Fill::Full, ..CALM }, Step::HandOver),
             (View { fill: Fill::Full, in_flight: true, ..CALM }, Step::Await(BUSY_LIMIT)),
             (View { fill: Fill::Full, in_flight: true, paused: true, ..CALM }, Step::Poll(TICK)),
             (View { fill: Fill::Full, paused: true, ..CALM }, Step::HandOver),
             (View { in_flight: true, paused: true, ..CALM }, Step::Resume),
-            // An outage: nothing is fetched, the group is served.
-            (View { away: true, ..CALM }, Step::Pause),
-            (View { away: true, in_flight: true, fill: open(9), ..CALM }, Step::Pause),
-            (View { away: true, in_flight: true, fill: Fill::Full, ..CALM }, Step::Pause),
-            (View { away: true, in_flight: true, fill: Fill::Full, paused: true, ..CALM }, Step::Poll(TICK)),
-            (View { away: true, in_flight: true, fill: open(9), paused: true, ..CALM }, Step::Poll(TICK)),
+            // During an outage nothing is fetched, but the group is served.
+            (View { unavailable: true, ..CALM }, Step::Pause),
+            (View { unavailable: true, in_flight: true, fill: open(9), ..CALM }, Step::Pause),
+            (View { unavailable: true, in_flight: true, fill: Fill::Full, ..CALM }, Step::Pause),
+            (View { unavailable: true, in_flight: true, fill: Fill::Full, paused: true, ..CALM }, Step::Poll(TICK)),
+            (View { unavailable: true, in_flight: true, fill: open(9), paused: true, ..CALM }, Step::Poll(TICK)),
         ] {
             assert_eq!(next(&view), expected, "{view:?}");
         }
@@ -297,10 +306,10 @@ mod tests {
         for drain in [Drain::Leaving, Drain::Stop] {
             let draining = View { drain: Some((drain, ms(500))), ..CALM };
             let late = View { drain: Some((drain, ms(0))), ..CALM };
-            let away = if drain == Drain::Leaving { Step::GiveUp } else { Step::Poll(SHORT_POLL) };
+            let unavailable = if drain == Drain::Leaving { Step::GiveUp } else { Step::Poll(SHORT_POLL) };
             for (view, expected) in [
                 (draining, Step::Drained),
-                (View { away: true, ..draining }, Step::Drained),
+                (View { unavailable: true, ..draining }, Step::Drained),
                 (late, Step::Drained),
                 (View { fill: Fill::Open(ms(0)), ..draining }, Step::Pause),
                 (View { fill: Fill::Open(ms(0)), paused: true, ..draining }, Step::HandOver),
@@ -308,7 +317,7 @@ mod tests {
                 (View { fill: Fill::Ample, paused: true, ..draining }, Step::HandOver),
                 (View { fill: Fill::Full, paused: true, in_flight: true, ..draining }, Step::Poll(SHORT_POLL)),
                 (View { paused: true, in_flight: true, ..draining }, Step::Poll(SHORT_POLL)),
-                (View { paused: true, in_flight: true, away: true, ..draining }, away),
+                (View { paused: true, in_flight: true, unavailable: true, ..draining }, unavailable),
                 (View { in_flight: true, ..late }, Step::GiveUp),
                 (View { fill: Fill::Open(ms(0)), ..late }, Step::GiveUp),
             ] {
@@ -324,7 +333,7 @@ mod tests {
     fn reading(partitions: &[i32]) -> Partitions {
         let mut state = Partitions::default();
         state.assign(partitions.iter().copied());
-        state.place(partitions.iter().map(|partition| (*partition, at(5))));
+        state.position(partitions.iter().map(|partition| (*partition, at(5))));
         state
     }
 
@@ -337,22 +346,22 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_is_read_once_it_is_placed() {
+    fn a_partition_is_read_once_its_position_is_known() {
         let mut state = Partitions::default();
         state.assign([0, 1]);
         assert!(state.cursor(0).is_none());
-        assert_eq!(state.place([(0, at(7)), (9, at(1))]), set(&[0]));
+        assert_eq!(state.position([(0, at(7)), (9, at(1))]), set(&[0]));
         assert_eq!(sets(&state), (set(&[1]), set(&[0]), set(&[])));
         assert_eq!(state.cursor(0).map(|cursor| cursor.next), Some(7));
         assert_eq!(state.generation(), 0);
     }
 
     #[test]
-    fn revoked_partitions_are_read_out_before_they_leave() {
+    fn revoked_partitions_are_drained_before_they_leave() {
         let mut state = reading(&[0, 1]);
         state.assign([2]);
         state.revoke([1, 2]);
-        // What is fetched of 1 until librdkafka has paused it still counts.
+        // Messages of partition 1 that were fetched before librdkafka paused it still count.
         assert!(state.cursor(1).is_some() && state.cursor(2).is_none());
         assert_eq!(state.leave(), set(&[1, 2]));
         assert_eq!(sets(&state), (set(&[]), set(&[0]), set(&[])));
@@ -361,10 +370,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_void_is_positioned_anew_and_what_leaves_is_not() {
+    fn a_reset_makes_all_partitions_arrive_except_leaving_ones() {
         let mut state = reading(&[0, 1]);
         state.revoke([1]);
-        state.void();
+        state.reset();
         assert_eq!(sets(&state), (set(&[0]), set(&[]), set(&[1])));
         assert_eq!(state.generation(), 1);
         assert!(state.cursor(0).is_none() && state.cursor(1).is_none());
@@ -373,15 +382,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_to_what_is_gone_places_nothing() {
+    fn a_position_of_a_lost_partition_is_ignored() {
         let mut state = reading(&[0]);
         state.lose(&[0]);
-        assert_eq!(state.place([(0, at(9))]), set(&[]));
+        assert_eq!(state.position([(0, at(9))]), set(&[]));
         assert_eq!(sets(&state), (set(&[]), set(&[]), set(&[])));
     }
 
     #[test]
-    fn a_loss_voids_what_was_read_of_the_others() {
+    fn a_loss_resets_the_remaining_partitions() {
         let mut state = reading(&[0, 1, 2]);
         state.revoke([2]);
         state.lose(&[1, 2]);
@@ -390,23 +399,23 @@ mod tests {
     }
 
     #[test]
-    fn caught_up() {
+    fn the_consumer_is_caught_up_once_every_partition_was_read_to_its_end() {
         let mut state = Partitions::default();
         assert!(!state.is_caught_up(), "the group has not answered");
         state.assign([]);
         assert!(state.is_caught_up(), "no partition");
         state.assign([0, 1]);
-        state.place([(0, at(0)), (1, at(0))]);
+        state.position([(0, at(0)), (1, at(0))]);
         state.end(0);
         state.end(7);
         assert!(!state.is_caught_up());
         state.end(1);
         assert!(state.is_caught_up());
         state.revoke([1]);
-        assert!(!state.is_caught_up(), "more may come with the next assignment");
+        assert!(!state.is_caught_up(), "the next assignment may bring more partitions");
         state.leave();
         assert!(state.is_caught_up());
-        state.void();
+        state.reset();
         assert!(!state.is_caught_up());
         state.lose(&[0]);
         assert!(!state.is_caught_up(), "the group is asked again");

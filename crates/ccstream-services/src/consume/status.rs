@@ -1,4 +1,4 @@
-//! Where a run is, published for other threads: what its events come to.
+//! This module derives the status of a run from its events and publishes it for other threads.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,24 +8,24 @@ use super::report::ConsumeEvent;
 use super::warning::{Service, Waiting};
 use crate::postgres::Counters;
 
-/// How far a run has come.
+/// Tells which stage a run has reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RunState {
-    /// Not connected to both services yet.
+    /// The run is not connected to both services yet.
     #[default]
     Starting,
-    /// The group has assigned no partition yet, or has revoked all.
+    /// The run reads no partition: the group has assigned none yet, or has revoked all.
     Joining,
-    /// Partitions are read.
+    /// The run reads partitions.
     Reading,
-    /// It ended as it should.
+    /// The run ended without an error.
     Ended,
-    /// It ended with an error.
+    /// The run ended with an error.
     Failed,
 }
 
 impl RunState {
-    /// Its stable name.
+    /// Returns the state's stable name, as in `"reading"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -37,18 +37,19 @@ impl RunState {
     }
 }
 
-/// Where a run is.
+/// Describes the progress of a run and what it waits for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConsumeStatus {
-    /// How far it has come.
+    /// The stage that the run has reached.
     pub state: RunState,
-    /// This consumer's partitions, and the offset up to which each is committed.
+    /// The next offset in PostgreSQL of each of this consumer's partitions.
     pub offsets: BTreeMap<i32, i64>,
-    /// Messages that Kafka has and PostgreSQL does not have yet, as of the last commit; None before one.
+    /// Number of offsets between the committed ones and the ends of this consumer's partitions, as of the last commit;
+    /// None before the first.
     pub lag: Option<i64>,
-    /// What became of the messages since the start.
+    /// What became of the messages since the start of the run.
     pub total: Counters,
-    /// When the last batch was committed.
+    /// When the last batch was committed; None before the first.
     pub last_commit: Option<SystemTime>,
     /// The services that are unavailable.
     pub waiting: Vec<Waiting>,
@@ -96,22 +97,22 @@ impl ConsumeStatus {
     }
 }
 
-/// A status that any thread may read while the run goes on.
+/// Holds a status that any thread may read during the run.
 #[derive(Debug, Default)]
 pub struct PublishedStatus(Mutex<ConsumeStatus>);
 
 impl PublishedStatus {
-    /// Forgets an earlier run.
+    /// Clears the status before a new run.
     pub fn begin(&self) {
         *self.lock() = ConsumeStatus::default();
     }
 
-    /// The observer that keeps it up to date.
+    /// Updates the status by an event. It is meant to be one of the run's [`Observers`](crate::report::Observers).
     pub fn observe(&self, event: &ConsumeEvent) {
         self.lock().apply(event, SystemTime::now());
     }
 
-    /// The status as it is now.
+    /// Returns a copy of the current status.
     pub fn snapshot(&self) -> ConsumeStatus {
         self.lock().clone()
     }
@@ -184,7 +185,7 @@ mod tests {
             events.push(event);
             let status = after(&events);
             assert_eq!((status.state, status.offsets.len()), (state, 0));
-            // What it did can be read afterwards.
+            // The counts of an ended run remain readable.
             assert_eq!((status.total.stored, status.lag), (9, Some(3)));
         }
         let published = PublishedStatus::default();
@@ -209,7 +210,7 @@ mod tests {
         let recovered = |service| ConsumeEvent::Recovered { service, after: Duration::ZERO };
         let mut events = vec![waiting(kafka), waiting(WaitingKind::PostgresUnavailable), waiting(silent)];
         assert_eq!(kinds(&after(&events)), [kafka, silent]);
-        // A batch that was read before says nothing about Kafka.
+        // A commit does not show that Kafka is available: the batch may have been read before the outage.
         events.push(batch(&[(0, 1)], 1, 0));
         events.push(recovered(Service::Postgres));
         assert_eq!(kinds(&after(&events)), [kafka]);

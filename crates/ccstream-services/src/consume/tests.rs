@@ -1,4 +1,5 @@
-//! What real brokers will not do on demand: the errors of librdkafka's mock cluster, given to producer and consumer.
+//! These tests confront producer and consumer with broker errors that real brokers do not produce on demand.
+//! librdkafka's mock cluster produces them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -27,7 +28,7 @@ use ccstream_core::settings::{ConsumerConfig, KafkaConfig, ProducerConfig};
 const PARTITIONS: i32 = 4;
 const BROKERS: i32 = 3;
 
-/// Errors that pass, by what was asked: librdkafka or we try again.
+/// Temporary errors by kind of request. Either librdkafka or ccstream retries.
 const PASSING: &[(Api, &[Code])] = &[
     (
         Api::Produce,
@@ -72,14 +73,14 @@ const PASSING: &[(Api, &[Code])] = &[
             Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
         ],
     ),
-    // Kafka's own offsets are for show: nothing depends on them.
+    // Nothing depends on the offsets in Kafka; they are only copied there for other tools.
     (
         Api::OffsetCommit,
         &[Code::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION, Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED],
     ),
 ];
 
-/// A cluster with an empty topic, and where it is.
+/// Starts a cluster with an empty topic. Returns it with the settings that lead to it.
 fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaConfig) {
     let cluster = MockCluster::new(BROKERS).unwrap();
     let kafka = KafkaConfig { bootstrap_servers: cluster.bootstrap_servers().into(), ..KafkaConfig::default() };
@@ -88,10 +89,10 @@ fn cluster() -> (MockCluster<'static, DefaultProducerContext>, KafkaConfig) {
 }
 
 fn send(kafka: &KafkaConfig, pace: Pace, count: u64) -> Result<ProduceSummary> {
-    send_telling(kafka, pace, count, |_| {})
+    send_observed(kafka, pace, count, |_| {})
 }
 
-fn send_telling(
+fn send_observed(
     kafka: &KafkaConfig,
     pace: Pace,
     count: u64,
@@ -101,27 +102,27 @@ fn send_telling(
     produce(&config, &CancellationToken::new(), &mut Observers::default().with(observer))
 }
 
-/// Reads until it is told to stop or an error ends it; what was told on the way. Where nothing ends it, this does
-/// after two minutes, and what is then missing is for the caller to see.
+/// Runs a consumer until `stop` is cancelled or an error ends it. Returns the result and the texts of all warnings and
+/// waits. After two minutes the consumer is stopped anyway, so that the caller's assertions fail instead of hanging.
 fn read(config: &ConsumerConfig, stop: &CancellationToken) -> (Result<ConsumeSummary>, Vec<String>) {
     let limit = stop.clone();
     thread::spawn(move || {
         thread::sleep(Duration::from_secs(120));
         limit.cancel();
     });
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut observers = Observers::default().with(|event| {
         if let ConsumeEvent::Warning(Warning { text, .. }) | ConsumeEvent::Waiting(Waiting { reason: text, .. }) = event
         {
-            told.push(text.clone());
+            reported.push(text.clone());
         }
     });
     let ended = consume(config, stop, &mut observers);
     drop(observers);
-    (ended, told)
+    (ended, reported)
 }
 
-/// The poll loop alone: a cluster and a database in memory, no service.
+/// Runs the poll loop with a mock cluster and a database in memory, without any service.
 #[test]
 fn each_message_is_committed_once_whatever_the_database_answers() {
     let (_cluster, kafka) = cluster();
@@ -135,7 +136,7 @@ fn each_message_is_committed_once_whatever_the_database_answers() {
     let (stop, mut summary) = (CancellationToken::new(), ConsumeSummary::default());
     super::run(&config, memory.clone(), &stop, &mut Observers::default(), &mut summary).unwrap();
     assert_eq!((summary.total.consumed, summary.total.rejected, summary.drained), (count as i64, 0, true));
-    // Each partition's commits follow each other.
+    // The offsets of each partition are committed in ascending order.
     let script = memory.script();
     for partition in 0..PARTITIONS {
         let offsets: Vec<i64> = script.committed.iter().filter(|one| one.0 == partition).map(|one| one.1).collect();
@@ -144,7 +145,7 @@ fn each_message_is_committed_once_whatever_the_database_answers() {
 }
 
 #[test]
-fn errors_that_pass_cost_no_message() {
+fn temporary_errors_lose_no_message() {
     let Some(sandbox) = Sandbox::new() else { return };
     let (cluster, kafka) = cluster();
     let seed = std::env::var("CCSTREAM_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
@@ -153,8 +154,8 @@ fn errors_that_pass_cost_no_message() {
     let (count, rate) = (20_000, 4_000.0);
     let config = ConsumerConfig { kafka: kafka.clone(), batch_rows: 500, ..sandbox.config() };
     let stop = CancellationToken::new();
-    let told_to = stop.clone();
-    let consumer = thread::spawn(move || read(&config, &told_to));
+    let token = stop.clone();
+    let consumer = thread::spawn(move || read(&config, &token));
     let to = kafka.clone();
     let producer = thread::spawn(move || send(&to, Pace::PerSecond(rate), count));
     let mut errors = 0;
@@ -174,8 +175,9 @@ fn errors_that_pass_cost_no_message() {
     }
     let sent = producer.join().unwrap().unwrap();
     assert_eq!((sent.acknowledged, sent.failed), (count, 0));
-    // The mock cluster knows no sequence numbers: of what a lost connection leaves uncertain it has some twice and some
-    // not at all, so that what it has is the measure. That the acknowledged is there once, a real broker must show.
+    // The mock cluster does not implement sequence numbers. After a lost connection it may have a message twice, or not
+    // at all, so the consumer is compared with what the cluster has. That each acknowledged message is there exactly
+    // once is tested with a real broker.
     let there = read_all(&kafka);
     let ids: BTreeSet<&String> = there.values().collect();
     let counted = || sandbox.number("SELECT coalesce(sum(consumed), 0)::bigint FROM kafka_offsets");
@@ -183,8 +185,8 @@ fn errors_that_pass_cost_no_message() {
         thread::sleep(Duration::from_millis(50));
     }
     stop.cancel();
-    let (read, told) = consumer.join().unwrap();
-    println!("{errors} errors; sent in {:?}; told: {told:?}", sent.elapsed);
+    let (read, reported) = consumer.join().unwrap();
+    println!("{errors} errors; sent in {:?}; reported: {reported:?}", sent.elapsed);
     let total = read.unwrap().total;
     let (messages, events) = (there.len() as i64, ids.len() as i64);
     assert_eq!((counted(), total.consumed, total.missing), (messages, messages, 0));
@@ -195,7 +197,7 @@ fn errors_that_pass_cost_no_message() {
 }
 
 #[test]
-fn errors_that_do_not_pass_end_the_consumer() {
+fn permanent_errors_end_the_consumer() {
     let Some(sandbox) = Sandbox::new() else { return };
     for (api, code, word) in [
         (Api::JoinGroup, Code::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, "GroupAuthorizationFailed"),
@@ -214,23 +216,23 @@ fn errors_that_do_not_pass_end_the_consumer() {
 }
 
 #[test]
-fn partitions_paused_and_placed_anew_are_read() {
+fn partitions_that_were_paused_and_reassigned_are_read() {
     let (_cluster, kafka) = cluster();
     send(&kafka, Pace::Max, 1000).unwrap();
     let member = Member::new(&ConsumerConfig { kafka, ..ConsumerConfig::default() }).unwrap();
-    let places: BTreeMap<i32, i64> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
-    let changed = places.keys().copied().collect();
-    for times in 0..270 {
-        // What librdkafka's threads are given has to be done in the order in which it is given, on a busy machine too.
+    let offsets: BTreeMap<i32, i64> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
+    let changed = offsets.keys().copied().collect();
+    for round in 0..270 {
+        // A busy machine delays librdkafka's threads, which makes it more likely that a request is dropped.
         let hogs: Vec<_> = (0..8).map(|_| thread::spawn(|| spin(Duration::from_millis(20)))).collect();
-        for _ in 0..[1, 10][times % 2] {
+        for _ in 0..[1, 10][round % 2] {
             member.pause().unwrap();
-            member.place(&places, &changed, false).unwrap();
+            member.assign(&offsets, &changed, false).unwrap();
         }
         let mut missing = changed.clone();
         let limit = Instant::now() + Duration::from_secs(10);
         while !missing.is_empty() {
-            assert!(Instant::now() < limit, "after {times} times: nothing of {missing:?}");
+            assert!(Instant::now() < limit, "round {round}: no message of partitions {missing:?}");
             if let Some(Ok(message)) = member.poll(Duration::from_millis(10)) {
                 missing.remove(&message.partition());
             }
@@ -241,13 +243,14 @@ fn partitions_paused_and_placed_anew_are_read() {
     }
 }
 
+/// Keeps a core busy.
 fn spin(time: Duration) {
     let since = Instant::now();
     while since.elapsed() < time {}
 }
 
 #[test]
-fn what_the_broker_refuses_for_good_is_counted_as_failed() {
+fn a_message_that_the_broker_refuses_permanently_is_counted_as_failed() {
     let (cluster, kafka) = cluster();
     cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
     let sent = send(&kafka, Pace::Max, 1000).unwrap();
@@ -258,13 +261,13 @@ fn what_the_broker_refuses_for_good_is_counted_as_failed() {
 }
 
 #[test]
-fn a_producer_that_the_broker_has_forgotten_begins_anew() {
+fn a_producer_whose_sequence_the_broker_has_lost_starts_another() {
     let (cluster, kafka) = cluster();
     let count = 20_000;
     let codes = [Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 2];
     let (mut acknowledged, mut times) = (0, 0);
-    let sent = send_telling(&kafka, Pace::PerSecond(5_000.0), count, |event| match event {
-        // Not so often that a busy machine gets nothing acknowledged in between.
+    let sent = send_observed(&kafka, Pace::PerSecond(5_000.0), count, |event| match event {
+        // Wait for an acknowledgement before the next error, so that the producer makes progress on a busy machine too.
         ProduceEvent::Progress(now) if now.acknowledged > acknowledged && now.sent < count => {
             acknowledged = now.acknowledged;
             cluster.request_errors(Api::Produce, &codes);
@@ -281,27 +284,27 @@ fn a_producer_that_the_broker_has_forgotten_begins_anew() {
     assert_eq!(ids.len() as u64, count);
     assert!(there.len() as u64 <= count + sent.sent_again, "{}", there.len());
 
-    // Where each is waited for, what is told of it is what became of it in the end.
+    // At a low rate the producer reports each message. It reports a re-sent message once, as sent.
     cluster.request_errors(Api::Produce, &codes[..1]);
-    let mut told = Vec::new();
-    let sent = send_telling(&kafka, Pace::PerSecond(10.0), 3, |event| match event {
-        ProduceEvent::Sent { .. } => told.push("sent"),
-        ProduceEvent::NotSent { .. } => told.push("not sent"),
+    let mut reported = Vec::new();
+    let sent = send_observed(&kafka, Pace::PerSecond(10.0), 3, |event| match event {
+        ProduceEvent::Sent { .. } => reported.push("sent"),
+        ProduceEvent::NotSent { .. } => reported.push("not sent"),
         _ => {}
     });
-    assert_eq!(told, ["sent"; 3]);
+    assert_eq!(reported, ["sent"; 3]);
     assert_eq!(sent.unwrap().sent_again, 1);
 }
 
 #[test]
-fn a_producer_that_the_broker_forgets_each_time_ends() {
+fn a_producer_whose_sequence_the_broker_keeps_losing_ends() {
     let (cluster, kafka) = cluster();
     cluster.request_errors(Api::Produce, &[Code::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER; 1000]);
     let error = send(&kafka, Pace::PerSecond(100.0), 1000).unwrap_err().chain();
     assert!(error.contains("sequence desynchronization"), "{error}");
 }
 
-/// Every message's place and the id in it, read by a client that is not ours.
+/// Reads all messages with a plain librdkafka client. Returns the transaction id by partition and offset.
 fn read_all(kafka: &KafkaConfig) -> BTreeMap<(i32, i64), String> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &*kafka.bootstrap_servers)

@@ -1,84 +1,85 @@
-//! Whether the topic is still the one that is read, and has the offsets that are next.
+//! This module checks whether the topic is still the one that is read, and whether it has the next offsets.
 
 use std::time::{Duration, Instant};
 
 use super::group::Group;
 use crate::kafka::ffi::{TopicIds, TopicState};
 
-/// How often it is looked whether the topic was made anew.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How soon after the question before, where an answer is needed: a broker that says one thing and another is not asked
-/// without end.
-const ASK_SOON: Duration = Duration::from_millis(50);
-/// And how often while an answer is needed that does not come.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Interval at which the topic's id is queried to find out whether the topic was recreated.
+const QUERY_EVERY: Duration = Duration::from_secs(10);
+/// Pause before a query whose answer something depends on. It limits the rate of queries to a broker whose answers
+/// change from one to the next.
+const QUERY_SOON: Duration = Duration::from_millis(50);
+/// Pause before the query is repeated, if its answer did not help.
+const QUERY_AGAIN: Duration = Duration::from_millis(500);
 
-/// What became of the topic since it was last known.
+/// Tells what has happened to the topic since its id was last known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
-    /// It is the same.
+    /// The topic has the same id.
     Same,
-    /// It has this id now, which is another than before or was not known before.
+    /// The topic has this id, which differs from the previous one or is the first that is known.
     Changed(String),
-    /// It is not there.
+    /// The topic does not exist.
     Missing,
-    /// The broker does not say, or not now.
+    /// The broker did not answer, or its answer does not describe the topic.
     Silent,
 }
 
-/// What the broker answered.
+/// Holds an answer of the broker.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) news: News,
-    /// Something depended on it.
+    /// Whether something depends on the answer.
     pub(super) is_needed: bool,
-    /// When it was asked.
+    /// When the query was sent.
     pub(super) asked: Instant,
 }
 
-/// Asks for the topic's id: now and then, and at once where something depends on it.
+/// Queries the topic's id at intervals, and at once if something depends on it.
 #[derive(Debug)]
 pub(super) struct Watch {
     ids: TopicIds<Group>,
-    /// The id under which the partitions were last placed.
+    /// The topic's id in its last answer. Partitions are taken over under this id.
     id: Option<String>,
-    /// Since when an answer is needed.
+    /// Since when an answer is needed. None while nothing depends on one.
     needed: Option<Instant>,
-    looked: Instant,
+    /// When the last query was sent.
+    queried: Instant,
 }
 
 impl Watch {
     pub(super) fn new(ids: TopicIds<Group>) -> Self {
-        Self { ids, id: None, needed: None, looked: Instant::now() }
+        Self { ids, id: None, needed: None, queried: Instant::now() }
     }
 
-    /// The id under which the partitions were last placed.
+    /// Returns the topic's id, if it is known.
     pub(super) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// Whether an answer is awaited that something depends on.
+    /// Returns whether something depends on an answer that has not come yet.
     pub(super) fn is_needed(&self) -> bool {
         self.needed.is_some()
     }
 
-    /// An answer is needed that was asked for from now on.
+    /// Requests an answer to a query that is sent from now on. An answer to an earlier query does not count.
     pub(super) fn need(&mut self) {
         self.needed = Some(Instant::now());
     }
 
     fn is_due(&self) -> bool {
         match self.needed {
-            // Soon, and then again where the answer was of no use.
-            Some(needed) => self.looked.elapsed() >= if needed > self.looked { ASK_SOON } else { ASK_AGAIN },
-            None => self.looked.elapsed() >= LOOK_EVERY,
+            // The first query after the request is sent soon. Later ones are retries.
+            Some(needed) => self.queried.elapsed() >= if needed > self.queried { QUERY_SOON } else { QUERY_AGAIN },
+            None => self.queried.elapsed() >= QUERY_EVERY,
         }
     }
 
-    /// Asks if it is time, and returns the answer if there is one.
+    /// Sends a query if one is due, and returns an answer if there is one. Never waits.
     pub(super) fn look(&mut self) -> Option<Answer> {
         if !self.ids.is_asking() && self.is_due() {
-            self.looked = Instant::now();
+            self.queried = Instant::now();
             self.ids.ask();
         }
         let (state, asked) = self.ids.answer()?;
@@ -97,6 +98,7 @@ impl Watch {
     }
 }
 
+/// Compares the topic's state with the id that is known.
 fn judge(state: TopicState, known: Option<&str>) -> News {
     match state {
         TopicState::There(Some(id)) if known == Some(&id) => News::Same,
@@ -107,18 +109,18 @@ fn judge(state: TopicState, known: Option<&str>) -> News {
     }
 }
 
-/// What is true of a partition whose next offset the broker does not have.
+/// Tells how a partition's log relates to its next offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offsets {
-    /// It has it after all.
+    /// The log has the next offset, or ends exactly there.
     Fine,
-    /// Its log begins only there: retention took what was before.
+    /// The log begins after the next offset, at this one: retention deleted the messages before it.
     Gap(i64),
-    /// Its log ends before it.
+    /// The log ends before the next offset.
     Shorter,
 }
 
-/// Judges a partition's next offset by where its log begins and ends.
+/// Compares a partition's next offset with the beginning and the end of its log.
 pub(super) fn judge_offsets(next: i64, (begin, end): (i64, i64)) -> Offsets {
     if next < begin {
         Offsets::Gap(begin)
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn news() {
+    fn a_topic_is_compared_with_the_id_that_is_known() {
         let there = |id: &str| TopicState::There(Some(id.into()));
         for (state, known, expected) in [
             (there("a"), Some("a"), News::Same),
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_that_are_not_there() {
+    fn a_next_offset_is_compared_with_the_log() {
         for (next, bounds, expected) in [
             (5, (9, 20), Offsets::Gap(9)),
             (5, (9, 9), Offsets::Gap(9)),

@@ -1,4 +1,5 @@
-//! What Kafka complains of: told once where librdkafka tries again by itself, an error where no waiting mends it.
+//! This module decides what Kafka's errors mean. A temporary error, which librdkafka retries by itself, is reported
+//! once. A permanent error ends the run.
 
 use std::time::{Duration, Instant};
 
@@ -10,79 +11,90 @@ use super::warning::{Service, Waiting, WaitingKind, Warning, WarningKind};
 use crate::error::{Error, Result};
 use ccstream_core::settings::ConsumerConfig;
 
-/// The same trouble is told again after so long.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
-/// A group that brings no assignment is told of after so many session timeouts.
+/// Time after which an error that persists is reported again.
+const REPORT_AGAIN: Duration = Duration::from_secs(60);
+/// Number of session timeouts without an assignment after which the user is warned about the group.
 const LONG_WAIT: u32 = 5;
 
-/// What an error of Kafka means.
+/// Tells what an error of Kafka means.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// librdkafka tries again by itself. What to tell, if it has not been told.
+    /// The error is temporary and librdkafka retries by itself. The event is to be reported; None if it was before.
     Passing(Option<ConsumeEvent>),
-    /// The topic is not there.
+    /// The topic does not exist. The event is to be reported; None if it was before.
     NoTopic(Option<ConsumeEvent>),
-    /// A partition does not have the offset that is next.
+    /// A partition does not have the next offset.
     NoOffset,
     /// A batch cannot be read.
     Unreadable,
 }
 
-/// What is known beside an error.
+/// Holds what librdkafka has reported beside an error.
 #[derive(Debug, Default)]
 pub(super) struct Cause {
-    /// Why the broker does not let this client in, if that is so.
+    /// Why the broker refuses this client's TLS or login, if it does.
     pub(super) refusal: Option<String>,
-    /// librdkafka's last complaint.
+    /// The last error in librdkafka's log.
     pub(super) last_error: Option<String>,
     /// Whether other brokers of the cluster are connected.
     pub(super) others_answer: bool,
 }
 
-/// What has been told already.
+/// Remembers what has been reported.
 #[derive(Debug)]
 pub(super) struct Troubles {
+    /// The last wait that was reported, and when.
     last: Option<(WaitingKind, String, Instant)>,
-    /// The broker that was reported as down last, and when.
+    /// The broker that was last reported as down, and when.
     down: Option<(String, Instant)>,
-    /// Since when Kafka has been waited for.
+    /// Since when Kafka has been unavailable.
     outage: Option<Instant>,
-    /// The topic's absence has been told.
-    missing_told: bool,
-    /// Since when the group has been waited for; None once it has answered, or once that has been told.
+    /// Whether the topic's absence has been reported.
+    missing_reported: bool,
+    /// Since when the consumer has waited for its group. None once the group has answered, or once that was reported.
     waiting_since: Option<Instant>,
 }
 
 impl Troubles {
     pub(super) fn new(topic_found: bool) -> Self {
-        Self { last: None, down: None, outage: None, missing_told: !topic_found, waiting_since: Some(Instant::now()) }
+        Self {
+            last: None,
+            down: None,
+            outage: None,
+            missing_reported: !topic_found,
+            waiting_since: Some(Instant::now()),
+        }
     }
 
+    /// Notes that the group has answered.
     pub(super) fn group_answered(&mut self) {
         self.waiting_since = None;
     }
 
-    /// The warning about a group that has assigned nothing for long although the topic exists, once.
+    /// Returns the warning about a group that has assigned no partition for [`LONG_WAIT`] session timeouts although the
+    /// topic exists. Returns it once.
     pub(super) fn long_wait(&mut self, config: &ConsumerConfig, now: Instant) -> Option<ConsumeEvent> {
         let limit = config.session_timeout * LONG_WAIT;
-        if self.missing_told || now.duration_since(self.waiting_since?) <= limit {
+        if self.missing_reported || now.duration_since(self.waiting_since?) <= limit {
             return None;
         }
         self.waiting_since = None;
         let text = format!(
-            "no partitions from the group {:?} after {} s: another member does not answer the group, or the embedded \
-             broker's group is stuck. A consumer of another group reads the topic from the beginning; rows that are \
-             stored count as duplicates",
+            "no partitions from the group {:?} after {} s: another member of it does not respond, or the group of the \
+             embedded broker is stuck. Stop the other member, or set `group` to another name: that reads the topic \
+             from the beginning, and rows that are already stored count as duplicates",
             config.group,
             limit.as_secs()
         );
         Some(ConsumeEvent::Warning(Warning::new(WarningKind::GroupSilent, text)))
     }
 
-    /// What an error means. Errors: those that do not pass.
+    /// Returns what an error means.
+    ///
+    /// Errors: the error itself, if it is permanent.
     pub(super) fn judge(&mut self, error: KafkaError, cause: Cause, config: &ConsumerConfig) -> Result<Trouble> {
         let topic = &config.kafka.topic;
-        let (kind, told, why) = match error {
+        let (kind, text, why) = match error {
             KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition) => {
                 return Ok(Trouble::NoTopic(self.topic_is_missing(config)));
             }
@@ -104,7 +116,7 @@ impl Troubles {
                     source: KafkaError::MessageConsumption(code),
                 });
             }
-            // The cluster elects others for the partitions of a broker that is down.
+            // One broker of several is down. The cluster elects other leaders for its partitions.
             KafkaError::MessageConsumption(
                 code @ (RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve
@@ -114,7 +126,7 @@ impl Troubles {
                     self.broker_is_down(&cause.last_error.unwrap_or_else(|| code.to_string())),
                 ));
             }
-            // One outage has many voices.
+            // An outage of all brokers produces several of these errors, but is reported as one.
             KafkaError::MessageConsumption(
                 RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::BrokerTransportFailure
@@ -126,61 +138,64 @@ impl Troubles {
             ) => {
                 let servers = &config.kafka.bootstrap_servers;
                 if let Some(cause) = cause.refusal {
-                    (WaitingKind::KafkaRefused, format!("{servers} lets this client in no more: {cause}"), None)
+                    (WaitingKind::KafkaRefused, format!("{servers} no longer accepts this client: {cause}"), None)
                 } else {
-                    let told = format!("no broker answers at {servers}");
-                    (WaitingKind::KafkaUnavailable, told, cause.last_error)
+                    let text = format!("no broker answers at {servers}");
+                    (WaitingKind::KafkaUnavailable, text, cause.last_error)
                 }
             }
             error => (WaitingKind::KafkaError, error.to_string(), None),
         };
-        if self.last.as_ref().is_some_and(|(_, old, at)| *old == told && at.elapsed() < SAY_AGAIN) {
+        if self.last.as_ref().is_some_and(|(_, old, at)| *old == text && at.elapsed() < REPORT_AGAIN) {
             return Ok(Trouble::Passing(None));
         }
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        let waiting = Waiting::new(kind, format!("Kafka: {told}{why}"));
-        self.last = Some((kind, told, Instant::now()));
+        let waiting = Waiting::new(kind, format!("Kafka: {text}{why}"));
+        self.last = Some((kind, text, Instant::now()));
         self.outage.get_or_insert_with(Instant::now);
         Ok(Trouble::Passing(Some(ConsumeEvent::Waiting(waiting))))
     }
 
-    /// What to report of one broker of several that is down, now and then.
+    /// Returns the warning about one broker of several that is down; None if the last one was less than
+    /// [`REPORT_AGAIN`] ago and about the same broker.
     fn broker_is_down(&mut self, why: &str) -> Option<ConsumeEvent> {
         let broker = why.split(": ").next().unwrap_or_default().to_owned();
-        if self.down.as_ref().is_some_and(|(last, at)| *last == broker && at.elapsed() < SAY_AGAIN) {
+        if self.down.as_ref().is_some_and(|(last, at)| *last == broker && at.elapsed() < REPORT_AGAIN) {
             return None;
         }
         self.down = Some((broker, Instant::now()));
-        let text = format!("one broker does not answer, and others do: {why}");
+        let text = format!("one broker does not answer, but others do: {why}");
         Some(ConsumeEvent::Warning(Warning::new(WarningKind::BrokersUnreachable, text)))
     }
 
-    /// Kafka answered a question that was asked at a moment. What to report, if it had been waited for.
+    /// Notes that Kafka has answered a query that was sent at `asked`. Returns the end of the outage, to be reported,
+    /// if there was one that began before.
     pub(super) fn kafka_answered(&mut self, asked: Instant) -> Option<ConsumeEvent> {
         let since = self.outage.take_if(|since| *since <= asked)?;
-        // The next outage is reported, however soon it comes.
+        // The next outage is reported even if it comes within `REPORT_AGAIN`.
         self.last.take_if(|(kind, ..)| *kind != WaitingKind::KafkaError);
         Some(ConsumeEvent::Recovered { service: Service::Kafka, after: since.elapsed() })
     }
 
-    /// What to tell of a topic that is not there, once.
+    /// Notes that the topic does not exist. Returns the warning about it, once.
     pub(super) fn topic_is_missing(&mut self, config: &ConsumerConfig) -> Option<ConsumeEvent> {
-        if std::mem::replace(&mut self.missing_told, true) {
+        if std::mem::replace(&mut self.missing_reported, true) {
             return None;
         }
         let text = format!("topic {:?} does not exist; waiting for it", config.kafka.topic);
         Some(ConsumeEvent::Warning(Warning::new(WarningKind::TopicMissing, text)))
     }
 
-    /// The topic exists. If it did not before, the group could assign nothing: the wait for it begins now.
+    /// Notes that the topic exists. If it did not before, the group could not assign partitions, so the wait for the
+    /// group begins now.
     pub(super) fn topic_is_there(&mut self, now: Instant) {
-        if std::mem::take(&mut self.missing_told) {
+        if std::mem::take(&mut self.missing_reported) {
             self.waiting_since = self.waiting_since.map(|_| now);
         }
     }
 }
 
-/// Errors of the group or the topic that no waiting mends.
+/// Returns whether an error of the group or the topic is permanent.
 fn is_final(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -200,35 +215,35 @@ mod tests {
         troubles.judge(KafkaError::MessageConsumption(code), Cause::default(), &ConsumerConfig::default())
     }
 
-    fn tells(troubles: &mut Troubles, code: RDKafkaErrorCode) -> bool {
+    fn reports(troubles: &mut Troubles, code: RDKafkaErrorCode) -> bool {
         match judge(troubles, code).unwrap() {
-            Trouble::Passing(told) | Trouble::NoTopic(told) => told.is_some(),
+            Trouble::Passing(event) | Trouble::NoTopic(event) => event.is_some(),
             Trouble::NoOffset | Trouble::Unreadable => false,
         }
     }
 
     #[test]
-    fn what_passes_is_told_once() {
+    fn a_temporary_error_is_reported_once() {
         let mut troubles = Troubles::new(true);
         for code in [RDKafkaErrorCode::BrokerTransportFailure, RDKafkaErrorCode::UnknownTopicOrPartition] {
-            assert!(tells(&mut troubles, code), "{code}");
-            assert!(!tells(&mut troubles, code), "{code}");
+            assert!(reports(&mut troubles, code), "{code}");
+            assert!(!reports(&mut troubles, code), "{code}");
         }
         troubles.topic_is_there(Instant::now());
-        assert!(tells(&mut troubles, RDKafkaErrorCode::UnknownTopicOrPartition));
+        assert!(reports(&mut troubles, RDKafkaErrorCode::UnknownTopicOrPartition));
     }
 
     #[test]
-    fn an_outage_is_told_once_whatever_its_voice() {
+    fn an_outage_is_reported_once_whatever_the_errors() {
         let mut troubles = Troubles::new(true);
-        assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
-        assert!(!tells(&mut troubles, RDKafkaErrorCode::BrokerTransportFailure));
+        assert!(reports(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
+        assert!(!reports(&mut troubles, RDKafkaErrorCode::BrokerTransportFailure));
     }
 
     #[test]
-    fn one_broker_of_several_that_is_down_is_no_outage() {
+    fn one_broker_of_several_that_is_down_is_not_an_outage() {
         let mut troubles = Troubles::new(true);
-        let mut tell = |code, others_answer| {
+        let mut report = |code, others_answer| {
             let last_error = Some("localhost:9095/2: Connect failed".to_owned());
             let cause = Cause { last_error, others_answer, ..Cause::default() };
             match troubles.judge(KafkaError::MessageConsumption(code), cause, &ConsumerConfig::default()).unwrap() {
@@ -237,18 +252,18 @@ mod tests {
                 _ => None,
             }
         };
-        let warned = tell(RDKafkaErrorCode::BrokerTransportFailure, true).unwrap();
-        assert_eq!(warned, "one broker does not answer, and others do: localhost:9095/2: Connect failed");
-        assert_eq!(tell(RDKafkaErrorCode::BrokerTransportFailure, true), None);
-        let waits = tell(RDKafkaErrorCode::AllBrokersDown, true).unwrap();
-        assert!(waits.ends_with("no broker answers at localhost:9094 (localhost:9095/2: Connect failed)"), "{waits}");
-        assert_eq!(tell(RDKafkaErrorCode::BrokerTransportFailure, false), None);
+        let warned = report(RDKafkaErrorCode::BrokerTransportFailure, true).unwrap();
+        assert!(warned.ends_with("others do: localhost:9095/2: Connect failed"), "{warned}");
+        assert_eq!(report(RDKafkaErrorCode::BrokerTransportFailure, true), None);
+        let reason = report(RDKafkaErrorCode::AllBrokersDown, true).unwrap();
+        assert!(reason.ends_with(" localhost:9094 (localhost:9095/2: Connect failed)"), "{reason}");
+        assert_eq!(report(RDKafkaErrorCode::BrokerTransportFailure, false), None);
     }
 
     #[test]
     fn a_refusal_is_reported_at_once_and_when_its_cause_changes() {
         let mut troubles = Troubles::new(true);
-        let mut tell = |code, cause: Option<&str>| {
+        let mut report = |code, cause: Option<&str>| {
             let error = KafkaError::MessageConsumption(code);
             let cause = Cause { refusal: cause.map(str::to_owned), ..Cause::default() };
             match troubles.judge(error, cause, &ConsumerConfig::default()).unwrap() {
@@ -257,28 +272,28 @@ mod tests {
             }
         };
         let (down, login) = (RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::Authentication);
-        assert_eq!(tell(down, None), Some(WaitingKind::KafkaUnavailable));
-        assert_eq!(tell(login, Some("wrong password")), Some(WaitingKind::KafkaRefused));
-        assert_eq!(tell(down, Some("wrong password")), None);
-        assert_eq!(tell(RDKafkaErrorCode::SSL, Some("expired")), Some(WaitingKind::KafkaRefused));
-        assert_eq!(tell(down, Some("expired")), None);
+        assert_eq!(report(down, None), Some(WaitingKind::KafkaUnavailable));
+        assert_eq!(report(login, Some("wrong password")), Some(WaitingKind::KafkaRefused));
+        assert_eq!(report(down, Some("wrong password")), None);
+        assert_eq!(report(RDKafkaErrorCode::SSL, Some("expired")), Some(WaitingKind::KafkaRefused));
+        assert_eq!(report(down, Some("expired")), None);
     }
 
     #[test]
-    fn kafka_is_back_once_it_answers_what_was_asked_since() {
+    fn an_outage_ends_by_an_answer_to_a_query_sent_during_it() {
         let mut troubles = Troubles::new(true);
         let before = Instant::now();
-        assert!(troubles.kafka_answered(Instant::now()).is_none(), "it was not waited for");
-        assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
-        assert!(troubles.kafka_answered(before).is_none(), "that answer was on its way");
+        assert!(troubles.kafka_answered(Instant::now()).is_none(), "there was no outage");
+        assert!(reports(&mut troubles, RDKafkaErrorCode::AllBrokersDown));
+        assert!(troubles.kafka_answered(before).is_none(), "the query was sent before the outage");
         let recovered = troubles.kafka_answered(Instant::now());
         assert!(matches!(recovered, Some(ConsumeEvent::Recovered { service: Service::Kafka, .. })), "{recovered:?}");
         assert!(troubles.kafka_answered(Instant::now()).is_none());
-        assert!(tells(&mut troubles, RDKafkaErrorCode::AllBrokersDown), "another outage");
+        assert!(reports(&mut troubles, RDKafkaErrorCode::AllBrokersDown), "this is another outage");
     }
 
     #[test]
-    fn what_does_not_pass_is_an_error() {
+    fn a_permanent_error_ends_the_run() {
         let mut troubles = Troubles::new(true);
         for code in [RDKafkaErrorCode::TopicAuthorizationFailed, RDKafkaErrorCode::InvalidSessionTimeout] {
             assert_eq!(judge(&mut troubles, code).unwrap_err().exit_code(), 3, "{code}");
@@ -286,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_that_is_gone_is_looked_into() {
+    fn a_missing_offset_is_checked() {
         let mut troubles = Troubles::new(true);
         for code in [RDKafkaErrorCode::AutoOffsetReset, RDKafkaErrorCode::LogTruncation] {
             assert!(matches!(judge(&mut troubles, code), Ok(Trouble::NoOffset)), "{code}");
@@ -294,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_wait_is_told_once() {
+    fn a_long_wait_is_reported_once() {
         let config = ConsumerConfig::default();
         let mut troubles = Troubles::new(true);
         let began = Instant::now();
@@ -312,7 +327,7 @@ mod tests {
             troubles.long_wait(&config, began + Duration::from_secs(seconds)).is_some()
         };
         assert!(!after(&mut troubles, 40));
-        // The topic is inspected again and again; only its appearance counts.
+        // The topic's existence is noted after each query. Only the first time counts.
         for seconds in [40, 50, 60] {
             troubles.topic_is_there(began + Duration::from_secs(seconds));
         }

@@ -1,5 +1,7 @@
-//! Batches that librdkafka does not unpack: which they are, and where they end. It names neither to its callers, so a
-//! client beside the group's reads the suspected offsets again, and takes librdkafka's own words for the rest.
+//! This module finds batches that librdkafka cannot decode, because they are damaged or too large once decompressed,
+//! and where they end. librdkafka reports such a batch to the group's client without partition and offset. A separate
+//! client therefore reads the next offsets again, and takes the batch's first offset from the text of librdkafka's
+//! error.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,51 +15,51 @@ use crate::error::{Error, Result};
 use crate::kafka::client::{ClientLog, refused};
 use ccstream_core::settings::ConsumerConfig;
 
-/// How long the broker may take to answer for one offset.
+/// Longest wait for the broker to answer for one offset.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// zstd, in the attributes of a batch (Kafka's record batch, version 2).
+/// How librdkafka's error names zstd: by its number in the attributes of a record batch (version 2).
 const ZSTD: &str = "codec 0x4";
 
-/// Whether an error says that a batch cannot be read, whoever asks again.
+/// Returns whether an error means that a batch cannot be read, also not by another attempt.
 pub(super) fn is_unreadable(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage)
 }
 
-/// A batch that cannot be read.
+/// Describes a batch that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unreadable {
     pub(super) partition: i32,
-    /// The offset that it was found at: the next one of the partition.
+    /// The offset at which the batch was found, which is the partition's next offset.
     pub(super) at: i64,
-    /// Its first offset.
+    /// The first offset of the batch.
     pub(super) first: i64,
-    /// librdkafka's reason.
+    /// The text of librdkafka's error.
     pub(super) reason: String,
 }
 
 impl Unreadable {
-    /// What to do about it.
+    /// Returns what the user can do about the batch.
     pub(super) fn advice(&self) -> &'static str {
         if self.reason.contains(ZSTD) {
-            "librdkafka unpacks zstd up to receive.message.max.bytes (100000000 by default, 2147483647 at most): raise it in \
-             `librdkafka_options`, or leave the batch out by `skip_unreadable`"
+            "librdkafka decompresses zstd only up to receive.message.max.bytes (default 100000000, maximum \
+             2147483647); raise it in `librdkafka_options`, or skip the batch by `skip_unreadable`"
         } else {
-            "what it holds is damaged: leave it out by `skip_unreadable`"
+            "the batch is damaged; skip it by `skip_unreadable`"
         }
     }
 }
 
-/// What was found at an offset.
+/// Tells what was found at an offset.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    /// A message, or the end of the partition.
+    /// There is a message, or the partition ends.
     Readable,
     Unreadable(Unreadable),
-    /// No answer in time.
+    /// The broker did not answer in time.
     Silence,
 }
 
-/// Reads single offsets of the topic, outside of the group.
+/// Reads single offsets of the topic with a client outside of the group.
 pub(super) struct Probe {
     client: BaseConsumer<ClientLog>,
     topic: String,
@@ -66,13 +68,14 @@ pub(super) struct Probe {
 impl Probe {
     pub(super) fn new(config: &ConsumerConfig) -> Result<Self> {
         let mut settings = super::member::client(config)?;
-        // One message at a time is enough.
+        // Only one message is needed at each offset, so do not fetch ahead.
         settings.set("queued.min.messages", "1");
         let client = BaseConsumer::from_config_and_context(&settings, ClientLog::default());
         Ok(Self { client: client.map_err(refused)?, topic: config.kafka.topic.clone() })
     }
 
-    /// The first of these offsets, by partition, at which nothing can be read; None also where no broker answers.
+    /// Returns the batch at the first of these offsets, in the order of the partitions, that cannot be read. None means
+    /// that all can be read, or that no broker answers.
     pub(super) fn find(&self, offsets: &BTreeMap<i32, i64>) -> Result<Option<Unreadable>> {
         for (partition, offset) in offsets {
             if let Found::Unreadable(found) = self.read(*partition, *offset)? {
@@ -82,8 +85,9 @@ impl Probe {
         Ok(None)
     }
 
-    /// The offset after the batch: a broker answers for each offset of a batch with all of it. `log_end` is the end of the
-    /// partition; beyond it the embedded broker answers nothing at all. None where no broker answers.
+    /// Returns the offset after the batch; None if no broker answers. It is found by a binary search, because a broker
+    /// answers a fetch at any offset of a batch with the whole batch. `log_end` is the end of the partition; the
+    /// embedded broker does not answer a fetch beyond it.
     pub(super) fn end(&self, batch: &Unreadable, log_end: i64) -> Result<Option<i64>> {
         let is_in = |offset: i64| -> Result<Option<bool>> {
             if offset >= log_end {
@@ -115,6 +119,7 @@ impl Probe {
         Ok(Some(outside))
     }
 
+    /// Reads one offset.
     fn read(&self, partition: i32, offset: i64) -> Result<Found> {
         let step = || Error::kafka(format!("reading partition {partition} at offset {offset}"));
         let mut list = TopicPartitionList::new();
@@ -128,7 +133,7 @@ impl Probe {
                     let first = first_offset(&reason).unwrap_or(offset);
                     return Ok(Found::Unreadable(Unreadable { partition, at: offset, first, reason }));
                 }
-                // A message, the end of the log, or an offset beyond it.
+                // There is a message, the log ends here, or it ends before this offset.
                 Some(
                     Ok(_)
                     | Err(
@@ -145,7 +150,8 @@ impl Probe {
     }
 }
 
-/// The offset in librdkafka's words: `Decompression (codec 0x4) of message at 120 of 51234 bytes failed: ...`, or
+/// Returns the offset in librdkafka's error, which reads
+/// `Decompression (codec 0x4) of message at 120 of 51234 bytes failed: ...`, or
 /// `MessageSet at offset 120 (...) failed CRC32C check ...`.
 fn first_offset(reason: &str) -> Option<i64> {
     let (_, rest) = reason.split_once(" message at ").or_else(|| reason.split_once(" at offset "))?;
@@ -158,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn librdkafkas_words_name_the_first_offset() {
+    fn librdkafkas_error_has_the_first_offset() {
         let reason =
             "Decompression (codec 0x4) of message at 120 of 51234 bytes failed: Local: Invalid compressed data";
         assert_eq!(first_offset(reason), Some(120));

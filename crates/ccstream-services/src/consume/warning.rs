@@ -1,17 +1,18 @@
-//! Warnings and waits of the consumer: each has a stable kind for programs, beside its sentence for people.
+//! This module defines the consumer's warnings and waits. Each has a stable kind for programs and a sentence for
+//! people.
 
 use std::collections::BTreeSet;
 
 use crate::error::Error;
 
-/// Something a person should know; nothing is lost.
+/// Warns of something that the user should know. No message is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// What it is about.
+    /// What the warning is about.
     pub kind: WarningKind,
-    /// The partitions that it concerns; none where it concerns all.
+    /// The partitions that the warning is about; empty if it is not about single partitions.
     pub partitions: BTreeSet<i32>,
-    /// The same as a sentence.
+    /// What happened and what to do, in words.
     pub text: String,
 }
 
@@ -25,47 +26,47 @@ impl Warning {
     }
 }
 
-/// What a warning is about.
+/// Tells what a warning is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WarningKind {
-    /// Some of the cluster's brokers cannot be reached.
+    /// Some of the cluster's brokers cannot be reached, and others can.
     BrokersUnreachable,
-    /// The topic does not exist; it is waited for.
+    /// The topic does not exist. The consumer waits for it.
     TopicMissing,
-    /// The topic was deleted and created again: it is read from the beginning.
+    /// The topic was deleted and created again, so it is read from the beginning.
     TopicRecreated,
-    /// The cluster is a different one: the topic is read from the beginning.
+    /// The cluster is a different one, so the topic is read from the beginning.
     ClusterChanged,
-    /// The log ends before the next offset: it is read from the beginning.
+    /// The log ends before the next offset, so it is read from the beginning.
     LogTruncated,
-    /// Retention deleted messages before they were read; they are counted as missing.
+    /// Retention deleted messages before they were read. They are counted as missing.
     Gap,
-    /// A batch cannot be read, and was left out; its offsets are counted as missing.
+    /// A batch could not be read and was skipped. Its offsets are counted as missing.
     Unreadable,
-    /// The last consumers of a partition were killed at the offset that is next.
+    /// The last consumers of a partition ended at its next offset without releasing it, as if they had been killed.
     OwnersKilled,
-    /// The group assigned no partition for long.
+    /// The group has assigned no partition for five session timeouts.
     GroupSilent,
-    /// The group gave the partitions to others: it had heard nothing of this consumer.
+    /// The group gave the partitions to other consumers, because this one did not respond in time.
     PartitionsLost,
     /// Another consumer took the partition over in PostgreSQL.
     TakenOver,
-    /// The offset row is not where this consumer left it: the partition is read from there.
+    /// The next offset in PostgreSQL is not the one that this consumer committed. It continues at PostgreSQL's offset.
     PositionMoved,
-    /// A session of a consumer that did not answer was ended: it kept offset rows locked.
+    /// The session of a consumer that did not respond was ended, because it kept offset rows locked.
     SessionEnded,
-    /// Partitions were revoked before all that was read was committed; others read it again.
+    /// Partitions were revoked before everything that was read was committed. Their next owner reads the rest again.
     RevokedUncommitted,
     /// PostgreSQL refused an additional connection.
     ConnectionRefused,
-    /// The run ended before all that was read was committed; the next run reads it again.
+    /// The run ended before everything that was read was committed. The next run reads the rest again.
     DrainLimit,
     /// Kafka did not answer when the consumer left the group.
     LeaveUnanswered,
 }
 
 impl WarningKind {
-    /// Its stable name.
+    /// Returns the kind's stable name, as in `"topic_missing"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BrokersUnreachable => "brokers_unreachable",
@@ -89,7 +90,7 @@ impl WarningKind {
     }
 }
 
-/// A service that the consumer needs.
+/// Names a service that the consumer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// The brokers.
@@ -99,7 +100,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// Its stable name.
+    /// Returns the service's stable name: `"kafka"` or `"postgres"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
@@ -108,14 +109,14 @@ impl Service {
     }
 }
 
-/// A service is unavailable; it is retried until it is back.
+/// Reports that a service is unavailable. The consumer retries until it is back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// What is waited for.
+    /// Which service is unavailable, and how.
     pub kind: WaitingKind,
     /// PostgreSQL's SQLSTATE, if it sent one.
     pub sql_state: Option<String>,
-    /// The same as a sentence.
+    /// What happened, in words.
     pub reason: String,
 }
 
@@ -124,30 +125,30 @@ impl Waiting {
         Self { kind, sql_state: None, reason: reason.into() }
     }
 
-    /// For an error of PostgreSQL that passes.
+    /// Creates a wait from a temporary error of PostgreSQL.
     pub(super) fn for_postgres(error: &Error) -> Self {
         let sql_state = error.sql_state().map(|state| state.code().to_owned());
         Self { sql_state, ..Self::new(WaitingKind::PostgresUnavailable, error.chain()) }
     }
 }
 
-/// What is waited for.
+/// Tells which service is unavailable, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WaitingKind {
     /// No broker answers.
     KafkaUnavailable,
     /// The brokers refuse TLS or the login.
     KafkaRefused,
-    /// Kafka answers with an error that passes.
+    /// Kafka answers with a temporary error.
     KafkaError,
-    /// PostgreSQL cannot be reached, or refuses with an error that passes.
+    /// PostgreSQL cannot be reached, or answers with a temporary error.
     PostgresUnavailable,
-    /// PostgreSQL has not answered for long, over a connection that is open.
+    /// PostgreSQL has not answered for 20 s, although the connection is open.
     PostgresSilent,
 }
 
 impl WaitingKind {
-    /// Its stable name.
+    /// Returns the kind's stable name, as in `"kafka_unavailable"`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KafkaUnavailable => "kafka_unavailable",
@@ -158,7 +159,7 @@ impl WaitingKind {
         }
     }
 
-    /// The service that is unavailable.
+    /// Returns the service that is unavailable.
     pub fn service(self) -> Service {
         match self {
             Self::KafkaUnavailable | Self::KafkaRefused | Self::KafkaError => Service::Kafka,

@@ -1,5 +1,5 @@
-//! The thread that owns the connections to PostgreSQL. It is given one command at a time and answers
-//! each, however long the database is away; the poll loop never waits for it.
+//! The writer is a thread that owns the connections to PostgreSQL. It executes one command at a time and replies to
+//! each. While the database is unavailable it retries, and the poll loop goes on serving its group.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,70 +18,75 @@ use super::warning::{Waiting, WaitingKind, Warning, WarningKind};
 use crate::error::{Error, Result};
 use crate::postgres::{Origin, Outcome, SchemaChange, TakeOver};
 
-/// Waits between tries to reach PostgreSQL: from this, doubling,
+/// Pause before the first retry of a command. It doubles with each retry.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// to this.
+/// Longest pause between two retries of a command.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// A PostgreSQL that has not answered for so long, though the connection stands, is told of.
+/// Time without an answer over an open connection after which PostgreSQL is reported as silent.
 const SILENCE: Duration = Duration::from_secs(20);
-/// The waits that this is measured by.
+/// Number of waits into which [`SILENCE`] is divided: see [`answer_within`].
 const WAITS: u32 = 40;
-/// How long the end of a run waits for partitions to be released.
+/// Longest wait for partitions to be released at the end of a run.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
-/// A further connection that is not to be had is asked for again after so long.
+/// Pause before an additional connection that was refused is requested again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// What the writer is told to do.
+/// Tells the writer what to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Connect, and make and check the tables.
+    /// Connect, then create and check the tables.
     Prepare,
-    /// Only connect: an outage is told of until it is over.
+    /// Only connect. Success ends an outage, which is then reported.
     Connect,
-    /// Make these partitions this consumer's own.
+    /// Take these partitions over, so that this consumer owns them.
     TakeOver { generation: u64, partitions: Vec<i32>, origin: Origin, start_over: bool },
     /// Write sealed shares.
     Write { generation: u64, shares: Shares },
 }
 
-/// What it answers, and what it says in between.
+/// Reports what the writer has done. Each command has one final reply; `Committed`, `Waiting`, `Recovered` and
+/// `Warning` may come before it.
 #[derive(Debug)]
 pub(super) enum Reply {
-    /// The tables are there.
+    /// The tables exist and were checked.
     Prepared(SchemaChange),
-    /// The partitions are ours.
+    /// This consumer owns the partitions.
     TakenOver { generation: u64, taken: TakeOver },
-    /// A share is committed; of those that were given with it there may be more to come.
+    /// One share is committed. The command's other shares may follow.
     Committed(Receipt),
-    /// Each share is committed or refused.
+    /// Every share is committed or refused.
     Written { generation: u64, shares: Shares },
-    /// PostgreSQL is unavailable; it is retried until it is back.
+    /// PostgreSQL is unavailable. The writer retries until it is back.
     Waiting(Waiting),
-    /// It is back.
+    /// PostgreSQL is available again, after this time.
     Recovered { after: Duration },
-    /// There is a connection.
+    /// The connection is open.
     Connected,
-    /// Something a person should know.
+    /// The user should know this.
     Warning(Warning),
-    /// The command is of an assignment that is gone by now; it is done no more. Of shares, some may be committed.
+    /// The command belongs to an earlier generation and was not completed. It returns the command's shares, of which
+    /// some may be committed.
     Outdated(Option<Shares>),
-    /// It ended with an error that no waiting mends.
+    /// The command failed with a permanent error, and the writer has ended.
     Failed(Error),
 }
 
-/// The poll loop's end of it.
+/// Lets the poll loop send commands to the writer and receive its replies.
 #[derive(Debug)]
 pub(super) struct Writer {
+    /// Sends commands. None once the writer is closed.
     commands: Option<commands::UnboundedSender<Command>>,
     replies: mpsc::Receiver<Reply>,
+    /// Cancels the command that is under way.
     abandon: CancellationToken,
-    /// What is of an older one is not begun: a take-over would fence out the partitions' owner.
+    /// The current generation. A command of an earlier one is not begun: a take-over would fence out the partitions'
+    /// owner.
     generation: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread, which opens at most that number of sessions.
+    /// Starts the thread, which opens at most `connections` sessions.
     pub(super) fn start(database: impl Database, connections: usize) -> Result<Self> {
         let (command_sender, mut command_receiver) = commands::unbounded_channel();
         let (reply_sender, replies) = mpsc::channel();
@@ -103,7 +108,7 @@ impl Writer {
                 while let Some(command) = command_receiver.recv().await {
                     let reply = work.execute(command).await.unwrap_or_else(Reply::Failed);
                     let failed = matches!(reply, Reply::Failed(_));
-                    // The poll loop gone means that nobody waits for the answer.
+                    // Sending fails once the poll loop has dropped its end, and no more commands come.
                     if work.replies.send(reply).is_err() || failed {
                         break;
                     }
@@ -116,7 +121,7 @@ impl Writer {
                     () = serve => {}
                 }
             });
-            // A name that is being resolved keeps nobody waiting.
+            // A blocking name resolution may still be running; do not wait for it.
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new()
@@ -126,19 +131,20 @@ impl Writer {
         Ok(Self { commands: Some(command_sender), replies, abandon, generation, thread: Some(thread) })
     }
 
-    /// What was given to it under an earlier generation is void.
+    /// Makes commands of earlier generations outdated.
     pub(super) fn set_generation(&self, generation: u64) {
         self.generation.store(generation, Ordering::Relaxed);
     }
 
-    /// Gives it a command. One that has ended has said why in its last reply.
+    /// Sends a command to the writer.
     pub(super) fn send(&self, command: Command) {
         if let Some(commands) = &self.commands {
+            // Sending fails only if the writer has ended, and then its last reply has the reason.
             let _ = commands.send(command);
         }
     }
 
-    /// The last of it: partitions are released, where PostgreSQL takes that in a moment.
+    /// Ends the writer after it has released the partitions, for which it waits up to [`RELEASE_LIMIT`].
     pub(super) fn close(&mut self) {
         self.commands = None;
         let until = Instant::now() + RELEASE_LIMIT;
@@ -147,7 +153,7 @@ impl Writer {
         }
     }
 
-    /// Its next reply, waited for at most so long.
+    /// Returns the writer's next reply, waiting up to `wait` for it.
     pub(super) fn reply(&self, wait: Duration) -> Option<Reply> {
         let reply = if wait.is_zero() {
             self.replies.try_recv().map_err(|error| error == mpsc::TryRecvError::Disconnected)
@@ -157,14 +163,14 @@ impl Writer {
         match reply {
             Ok(reply) => Some(reply),
             Err(false) => None,
-            // It answers every command, and says so when it fails: it can only have panicked.
-            Err(true) => Some(Reply::Failed(Error::inconsistent("the writer thread ended without a word"))),
+            // The writer sends a reply even when it fails, so it must have panicked.
+            Err(true) => Some(Reply::Failed(Error::inconsistent("the writer thread ended without a reply"))),
         }
     }
 }
 
 impl Drop for Writer {
-    /// Gives up what is under way (PostgreSQL rolls it back) and waits for the thread.
+    /// Cancels the command that is under way, which PostgreSQL rolls back, and waits for the thread.
     fn drop(&mut self) {
         self.commands = None;
         self.abandon.cancel();
@@ -176,35 +182,39 @@ impl Drop for Writer {
     }
 }
 
+/// Holds what the writer's thread needs to execute commands.
 struct Work<D: Database> {
     database: D,
-    /// The first does all but writing too; the others are opened once they have something to write, and stay.
+    /// The sessions. The first executes every kind of command. The others only write; each is opened when it first has
+    /// something to write, and stays open.
     sessions: Vec<Option<D::Session>>,
     replies: mpsc::Sender<Reply>,
     generation: Arc<AtomicU64>,
     outage: Outage,
-    /// When a further connection was last not to be had; none once all are there.
+    /// When an additional connection was last refused. None once all are open.
     scarcity: Option<Instant>,
     /// Epochs of the partitions that were taken over.
     owned: BTreeMap<i32, i64>,
 }
 
-/// Since when something has not been to be had, and whether that has been told.
+/// Remembers an outage of PostgreSQL.
 #[derive(Debug, Default)]
 struct Outage {
+    /// Since when PostgreSQL has been unavailable. None while it is available.
     since: Option<Instant>,
-    told: bool,
+    /// Whether the outage was reported to the poll loop.
+    reported: bool,
 }
 
 impl<D: Database> Work<D> {
-    /// Does one command, for as long as it takes while the error is one that passes.
+    /// Executes one command. Retries it for as long as the error is temporary.
     async fn execute(&mut self, mut command: Command) -> Result<Reply> {
         let mut wait = FIRST_WAIT;
         loop {
-            if let Some(outdated) = self.give_up_if_outdated(&mut command) {
+            if let Some(outdated) = self.outdated(&mut command) {
                 return Ok(outdated);
             }
-            match self.attempt_aloud(&mut command).await {
+            match self.attempt_reporting_silence(&mut command).await {
                 Ok(reply) => {
                     self.end_outage();
                     return Ok(reply);
@@ -219,7 +229,8 @@ impl<D: Database> Work<D> {
         }
     }
 
-    fn give_up_if_outdated(&self, command: &mut Command) -> Option<Reply> {
+    /// Returns the reply to a command that belongs to an earlier generation; None for other commands.
+    fn outdated(&self, command: &mut Command) -> Option<Reply> {
         let newest = self.generation.load(Ordering::Relaxed);
         match command {
             Command::TakeOver { generation, .. } if *generation < newest => Some(Reply::Outdated(None)),
@@ -230,43 +241,47 @@ impl<D: Database> Work<D> {
         }
     }
 
-    /// A first failure is not told: a session that was ended, or one lock, is had again at once.
+    /// Notes a failed attempt. The first one is not reported to the poll loop: a retry succeeds at once if only a
+    /// session was ended or a lock was held.
     fn note_outage(&mut self, error: &Error) {
         if self.outage.since.is_none() {
             self.outage.since = Some(Instant::now());
-            tracing::warn!(error = error.chain(), "PostgreSQL is away; trying again until it is back.");
-        } else if !std::mem::replace(&mut self.outage.told, true) {
+            tracing::warn!(error = error.chain(), "PostgreSQL is unavailable; retrying until it is back.");
+        } else if !std::mem::replace(&mut self.outage.reported, true) {
             let _ = self.replies.send(Reply::Waiting(Waiting::for_postgres(error)));
         }
     }
 
+    /// Reports the end of an outage, if there was one.
     fn end_outage(&mut self) {
-        let Outage { since: Some(since), told } = std::mem::take(&mut self.outage) else { return };
-        tracing::warn!(after = ?since.elapsed(), "PostgreSQL is back.");
-        if told {
+        let Outage { since: Some(since), reported } = std::mem::take(&mut self.outage) else { return };
+        tracing::warn!(after = ?since.elapsed(), "PostgreSQL is available again.");
+        if reported {
             let _ = self.replies.send(Reply::Recovered { after: since.elapsed() });
         }
     }
 
-    /// PostgreSQL is there, and would not have one connection more.
+    /// Notes that an additional connection was refused, and warns once.
     fn note_scarcity(&mut self, error: &Error) {
         let error = error.chain();
-        tracing::warn!(error, "A further connection is not to be had.");
+        tracing::warn!(error, "An additional connection was refused.");
         if self.scarcity.replace(Instant::now()).is_none() {
             let text = format!(
-                "no further connection to PostgreSQL ({error}); what it was for is written by the first, and it is asked \
-                 for again each minute; where `connections` is 1, none is asked for"
+                "PostgreSQL refused an additional connection ({error}). Everything is written over the first one; the \
+                 additional one is requested again every {} s. Set `connections` to 1 to stop requesting it",
+                ASK_AGAIN.as_secs()
             );
             let _ = self.replies.send(Reply::Warning(Warning::new(WarningKind::ConnectionRefused, text)));
         }
     }
 
-    /// Tries once. There is no limit: what is under way may be long, and nothing is gained by doing it again.
-    async fn attempt_aloud(&mut self, command: &mut Command) -> Result<Reply> {
+    /// Executes a command once, and reports if PostgreSQL does not answer for [`SILENCE`]. The attempt has no time
+    /// limit: a long transaction is not made shorter by starting it again.
+    async fn attempt_reporting_silence(&mut self, command: &mut Command) -> Result<Reply> {
         let (replies, began) = (self.replies.clone(), Instant::now());
         let (done, was_silent) = {
             let mut attempt = std::pin::pin!(self.attempt(command));
-            if let Some(done) = heard_within(SILENCE, &mut attempt).await {
+            if let Some(done) = answer_within(SILENCE, &mut attempt).await {
                 (done, false)
             } else {
                 let reason = format!("PostgreSQL has not answered for {} s", SILENCE.as_secs());
@@ -276,7 +291,7 @@ impl<D: Database> Work<D> {
         };
         if was_silent {
             self.outage.since.get_or_insert(began);
-            self.outage.told = true;
+            self.outage.reported = true;
         }
         done
     }
@@ -312,7 +327,8 @@ impl<D: Database> Work<D> {
         })
     }
 
-    /// Releases what is still this consumer's. Nothing is lost where that fails: the next start takes this one for killed.
+    /// Releases the partitions that this consumer still owns. If that fails, nothing is lost: the partitions' next
+    /// owner counts this consumer as killed.
     async fn release(&mut self) {
         if self.owned.is_empty() {
             return;
@@ -325,8 +341,8 @@ impl<D: Database> Work<D> {
         }
     }
 
-    /// Writes what an earlier try has not: each share by its own connection, at the same time. One whose connection is not
-    /// to be had goes by the first, after that one's own.
+    /// Writes the shares that an earlier attempt has not written, each over its own connection, at the same time. A
+    /// share whose connection is unavailable is written over the first connection, after the first share.
     async fn write(&mut self, shares: &mut Shares) -> Result<()> {
         let (database, replies) = (&self.database, &self.replies);
         let may_open = self.scarcity.is_none_or(|since| since.elapsed() > ASK_AGAIN);
@@ -343,7 +359,7 @@ impl<D: Database> Work<D> {
             }
             write(session, database, share, replies).await.map(|()| None)
         });
-        // Each to its end: what one has committed is known, whatever becomes of the other.
+        // Wait for all of them, so that every commit is counted even if another connection fails.
         let (mut unopened, mut failed) = (None, Vec::new());
         for done in join_all(writes).await {
             match done {
@@ -351,7 +367,7 @@ impl<D: Database> Work<D> {
                 Err(error) => failed.push(error),
             }
         }
-        // One that no waiting mends comes before one that passes.
+        // A permanent error is returned rather than a temporary one.
         if let Some(error) = failed.into_iter().min_by_key(Error::is_retriable) {
             return Err(error);
         }
@@ -367,9 +383,12 @@ impl<D: Database> Work<D> {
     }
 }
 
-/// Its result, or None where it takes longer. Time in which this process was stopped does not count, as nobody listened:
-/// it lengthens one of many short waits, each of which counts as what it was to be.
-async fn heard_within<T>(limit: Duration, mut attempt: impl Future<Output = T> + Unpin) -> Option<T> {
+/// Returns the result of `attempt`; None if it takes longer than `limit`.
+///
+/// Time in which this process was stopped (SIGSTOP) does not count, since an answer could not be received. The limit is
+/// therefore divided into [`WAITS`] short waits: a stop lengthens only one of them, and each counts as its nominal
+/// length.
+async fn answer_within<T>(limit: Duration, mut attempt: impl Future<Output = T> + Unpin) -> Option<T> {
     for _ in 0..WAITS {
         if let Ok(done) = tokio::time::timeout(limit / WAITS, &mut attempt).await {
             return Some(done);
@@ -378,7 +397,7 @@ async fn heard_within<T>(limit: Duration, mut attempt: impl Future<Output = T> +
     None
 }
 
-/// Writes a share, and sends the receipt.
+/// Writes a share, and sends its receipt to the poll loop.
 async fn write<D: Database>(
     slot: &mut Option<D::Session>,
     database: &D,
@@ -399,8 +418,8 @@ async fn write<D: Database>(
     .await
 }
 
-/// Does something by a session, opened where there is none. After an error the next gets a new one: what the session
-/// was told (read-only, say) need not be true any more.
+/// Runs `work` with the session in `slot`, or with a new session if there is none. After an error the session is
+/// dropped, because what it knows of the server, such as that it is read-only, may no longer be true.
 async fn by<D: Database, T>(
     slot: &mut Option<D::Session>,
     database: &D,

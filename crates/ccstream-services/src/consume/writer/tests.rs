@@ -1,4 +1,4 @@
-//! The writer over a database in memory: no service, milliseconds each.
+//! These tests run the writer with a database in memory. They need no service.
 
 use ccstream_core::batch::Cursor;
 use ccstream_core::rejection::{Reason, Rejection};
@@ -7,14 +7,14 @@ use ccstream_core::settings::ConsumerConfig;
 use super::super::memory::{Answer, Memory, Script};
 use super::*;
 
-/// A writer over a scripted database.
+/// Starts a writer with a scripted database.
 fn writer(connections: usize, script: impl FnOnce(&mut Script)) -> (Writer, Memory) {
     let memory = Memory::default();
     script(&mut memory.script());
     (Writer::start(memory.clone(), connections).unwrap(), memory)
 }
 
-/// Shares of two partitions, of which each connection has one where there are two.
+/// Returns sealed shares of two partitions. With two connections, each partition is in its own share.
 fn shares(connections: usize) -> Shares {
     let mut shares = Shares::new(&ConsumerConfig { connections, ..ConsumerConfig::default() });
     for (partition, messages) in [(0, 1_000), (1, 10)] {
@@ -28,11 +28,11 @@ fn shares(connections: usize) -> Shares {
     shares
 }
 
-/// Every reply until the one that ends the command; each in short.
+/// Returns short descriptions of all replies up to the command's final one.
 fn replies(writer: &Writer) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     loop {
-        let reply = writer.reply(Duration::from_secs(20)).expect("it answers every command");
+        let reply = writer.reply(Duration::from_secs(20)).expect("the writer replies to every command");
         let (text, is_last) = match reply {
             Reply::Prepared(_) => ("prepared".into(), true),
             Reply::TakenOver { taken, .. } => (format!("taken over {:?}", taken.positions.keys()), true),
@@ -45,30 +45,29 @@ fn replies(writer: &Writer) -> Vec<String> {
             Reply::Outdated(shares) => (format!("outdated, shares: {}", shares.is_some()), true),
             Reply::Failed(error) => (format!("failed with {}", error.exit_code()), true),
         };
-        told.push(text);
+        received.push(text);
         if is_last {
-            return told;
+            return received;
         }
     }
 }
 
 #[test]
-fn a_first_failure_is_not_reported_and_a_second_is_until_it_is_over() {
+fn an_outage_is_reported_from_the_second_failure_on() {
     let (one, _) = writer(1, |script| script.prepares.extend([Answer::Passing]));
     one.send(Command::Prepare);
     assert_eq!(replies(&one), ["prepared"]);
     let (two, memory) = writer(1, |script| script.prepares.extend([Answer::Passing, Answer::Passing]));
     two.send(Command::Prepare);
     assert_eq!(replies(&two), ["waiting postgres_unavailable", "recovered", "prepared"]);
-    assert_eq!(memory.script().opened, 3, "after an error, each try has another session");
+    assert_eq!(memory.script().opened, 3, "each attempt after an error uses a new session");
 }
 
 #[test]
-fn each_share_goes_by_another_session_and_is_written_once() {
+fn each_share_is_written_once_in_its_own_session() {
     let (writer, memory) = writer(2, |script| drop(script.writes.insert(1, [Answer::Passing].into())));
     writer.send(Command::Write { generation: 0, shares: shares(2) });
-    let told = replies(&writer);
-    assert_eq!(told, ["committed 1000", "committed 10", "written, None"]);
+    assert_eq!(replies(&writer), ["committed 1000", "committed 10", "written, None"]);
     let mut committed = memory.script().committed.clone();
     committed.sort_unstable();
     assert_eq!(committed.iter().map(|one| (one.0, one.1)).collect::<Vec<_>>(), [(0, 1_000), (1, 10)]);
@@ -76,18 +75,18 @@ fn each_share_goes_by_another_session_and_is_written_once() {
 }
 
 #[test]
-fn what_one_has_committed_is_known_before_the_others_error() {
+fn a_commit_is_reported_before_the_error_of_another_connection() {
     let (writer, _) = writer(2, |script| drop(script.writes.insert(1, [Answer::Final].into())));
     writer.send(Command::Write { generation: 0, shares: shares(2) });
     assert_eq!(replies(&writer), ["committed 1000", "failed with 5"]);
 }
 
 #[test]
-fn a_further_session_that_is_refused_is_done_without() {
+fn a_refused_additional_session_is_replaced_by_the_first() {
     let (writer, memory) = writer(2, |script| script.others.extend([Answer::Final, Answer::Final]));
     for expected in [
         vec!["committed 1000", "committed 10", "warning connection_refused", "written, None"],
-        // It is asked for again only after a minute, and warned of once.
+        // The session is requested again only after a minute, and there is only one warning.
         vec!["committed 1000", "committed 10", "written, None"],
     ] {
         writer.send(Command::Write { generation: 0, shares: shares(2) });
@@ -98,7 +97,7 @@ fn a_further_session_that_is_refused_is_done_without() {
 }
 
 #[test]
-fn a_refused_share_is_named_and_the_other_is_written() {
+fn a_refused_share_does_not_stop_the_other() {
     let (writer, memory) = writer(2, |script| drop(script.writes.insert(0, [Answer::Moved].into())));
     writer.send(Command::Write { generation: 0, shares: shares(2) });
     assert_eq!(replies(&writer), ["committed 10", "written, Some(Moved { partition: 0 })"]);
@@ -106,7 +105,7 @@ fn a_refused_share_is_named_and_the_other_is_written() {
 }
 
 #[test]
-fn what_is_of_an_earlier_generation_is_not_begun() {
+fn a_command_of_an_earlier_generation_is_not_begun() {
     let (writer, memory) = writer(1, |_| {});
     writer.set_generation(7);
     writer.send(Command::Write { generation: 6, shares: shares(1) });
@@ -128,29 +127,29 @@ fn what_is_of_an_earlier_generation_is_not_begun() {
 }
 
 #[test]
-fn time_in_which_the_process_was_stopped_is_no_silence() {
+fn time_in_which_the_process_was_stopped_does_not_count_as_silence() {
     let limit = Duration::from_millis(400);
     let answer = |stopped: Duration, silent: Duration| async move {
-        // Nothing runs meanwhile, as in a process that is stopped.
+        // Blocking the only thread has the effect of a process that is stopped.
         std::thread::sleep(stopped);
         tokio::time::sleep(silent).await;
         7
     };
-    let heard = |stopped, silent| {
+    let answered = |stopped, silent| {
         crate::runtime().unwrap().block_on(async {
             let attempt = std::pin::pin!(answer(stopped, silent));
-            heard_within(limit, attempt).await
+            answer_within(limit, attempt).await
         })
     };
     for stopped in [limit / 2, limit, limit + limit / 20, 3 * limit] {
-        assert_eq!(heard(stopped, limit / 5), Some(7), "stopped for {stopped:?}");
+        assert_eq!(answered(stopped, limit / 5), Some(7), "stopped for {stopped:?}");
     }
-    assert_eq!(heard(Duration::ZERO, Duration::ZERO), Some(7));
-    assert_eq!(heard(Duration::ZERO, 20 * limit), None);
+    assert_eq!(answered(Duration::ZERO, Duration::ZERO), Some(7));
+    assert_eq!(answered(Duration::ZERO, 20 * limit), None);
 }
 
 #[test]
-fn a_panic_is_an_inconsistency() {
+fn a_panic_ends_with_an_internal_error() {
     let (writer, _) = writer(1, |script| script.prepares.extend([Answer::Panic]));
     writer.send(Command::Prepare);
     assert_eq!(replies(&writer), ["failed with 70"]);
