@@ -1,4 +1,4 @@
-"""The compiled half of ccstream; import these names from ``ccstream``."""
+"""Contains the compiled half of ccstream. Import these names from ``ccstream``."""
 
 from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,32 +51,32 @@ _Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]
 
 @final
 class ProduceSummary:
-    """What was sent and what became of it: ``sent == acknowledged + failed`` at the end."""
+    """Counts the events of one run: ``sent == acknowledged + failed`` once it has ended."""
 
     @property
     def sent(self) -> int:
-        """Events handed to librdkafka."""
+        """The number of events that were handed to librdkafka."""
     @property
     def acknowledged(self) -> int:
-        """Events that the broker has, on all in-sync replicas."""
+        """The number of events that the broker has acknowledged, on all in-sync replicas."""
     @property
     def failed(self) -> int:
-        """Events that the broker does not have."""
+        """The number of events that could not be delivered."""
     @property
     def sent_again(self) -> int:
-        """How often an event was re-sent by a new client, because Kafka had lost track of the one before.
+        """The number of times that a new client re-sent an event, because Kafka had lost the previous client's state.
 
-        The topic may hold that number of duplicates. The other counts include each event once.
+        The topic may contain up to this number of duplicates. The other counts include each event once.
         """
     @property
     def elapsed(self) -> timedelta:
-        """The time since the first event."""
+        """The time from the first event to the end of the run, or until now for a run that goes on."""
 
 @final
 class Producer:
-    """Sends card transactions, generated or from a file, to Kafka.
+    """Sends card transactions to Kafka, generated ones or those of a file.
 
-    librdkafka is idempotent with ``acks=all``; a full queue slows the source, and nothing is dropped. Nothing is
+    The producer is idempotent, with ``acks=all``. If its queue is full, it waits, and drops nothing. Nothing is
     connected before :meth:`run`.
 
     Args:
@@ -112,16 +112,17 @@ class Producer:
         partitions: The number of partitions of the topic, if the producer creates it. From 1 to 65,535. Default 1.
         drain_limit: The maximum time that a stop waits for the broker to acknowledge events in flight. From 0 to 240 s.
             Default 10 s.
-        on_event: Called with an event's name and its fields, which ``ccstream.events`` describes: ``connected``,
-            ``sending``, ``sent``, ``not_sent`` (up to 10 events a second) and ``progress``. If it raises, the run stops
-            and raises the same.
+        on_event: A callable that gets an event's name (a str) and its fields (a dict), which ``ccstream.events``
+            describes. It is called during :meth:`run`, on another thread. Single events are reported at a ``rate`` of
+            up to 10 per second. If it raises, the run stops and raises that exception. Default: none.
 
     Raises:
-        ConfigError: A setting is not usable, the file cannot be read, or its columns do not fill the fields.
+        ConfigError: A setting cannot be used, the file cannot be read, or its columns do not fill the required fields.
+        TypeError: A setting has the wrong type, or there is no such setting.
 
     Example:
-        >>> ccstream.Producer(rate=1000, count=5000, seed=7).run()  # doctest: +SKIP
-        ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=5.0s)
+        >>> ccstream.Producer(rate=math.inf, count=5000, seed=7).run()
+        ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=...)
     """
 
     def __new__(
@@ -147,94 +148,104 @@ class Producer:
         on_event: _OnEvent | None = None,
     ) -> Producer: ...
     def run(self) -> ProduceSummary:
-        """Sends until the count, the file's end or :meth:`stop`; waits for every delivery report.
+        """Sends events until ``count``, the end of the file or :meth:`stop`, and waits for all delivery reports.
 
-        The interpreter is detached. Ctrl-C stops, waits for the events in flight, and raises ``KeyboardInterrupt``.
+        The method releases the interpreter, so other threads go on. Ctrl-C stops the run, waits for the events in
+        flight, and raises ``KeyboardInterrupt``.
 
         Returns:
-            What was sent; failed events are counted there and raise nothing.
+            The counts of events. Events that could not be delivered are counted as ``failed``, and raise nothing.
 
         Raises:
             ConfigError: The file cannot be read.
             KafkaError: No broker answers, or the topic does not exist and may not be created.
         """
     def stop(self) -> None:
-        """Ends :meth:`run` soon, after its delivery reports; may be called from any thread or a signal's handler."""
+        """Stops the run after its delivery reports, and returns at once.
+
+        Any thread or signal handler may call it.
+        """
 
 @final
 class ConsumeSummary:
-    """What one run did: ``consumed == stored + duplicate + rejected``."""
+    """Counts the messages of one run by outcome: ``consumed == stored + duplicate + rejected``."""
 
     @property
     def consumed(self) -> int:
-        """Messages delivered, each of them stored, duplicate or rejected."""
+        """The number of messages that were read and committed: stored, duplicate or rejected."""
     @property
     def stored(self) -> int:
-        """Rows inserted into ``orders``."""
+        """The number of rows that were inserted into ``orders``."""
     @property
     def duplicate(self) -> int:
-        """Messages whose id was in ``orders`` already."""
+        """The number of messages whose id was already in ``orders``, or came earlier in the same batch."""
     @property
     def rejected(self) -> int:
-        """Messages kept as dead letters in ``rejected_events``."""
+        """The number of messages that became dead letters in ``rejected_events``."""
     @property
     def missing(self) -> int:
-        """Offsets that could not be read: deleted by the topic's retention, or left out as unreadable."""
+        """The number of offsets that could not be read: deleted by the topic's retention, or skipped as unreadable."""
     @property
     def rejected_by_reason(self) -> dict[str, int]:
         """The number of rejected messages for each reason."""
     @property
     def elapsed(self) -> timedelta:
-        """The time since partitions were first assigned."""
+        """The time from the assignment of partitions to the end of the run."""
     @property
     def drained(self) -> bool:
-        """False where the drain limit ended the run with messages not committed; the next run reads them again."""
+        """Whether everything that was read is committed.
+
+        False if ``drain_limit`` ended the run before. The next run reads the rest again.
+        """
 
 @final
 class ConsumeStatus:
-    """The state of a consumer's run: a record of one moment."""
+    """Describes the state of a consumer's run at one moment."""
 
     @property
     def state(self) -> Literal["starting", "joining", "reading", "ended", "failed"]:
-        """How far the run has come.
+        """The stage of the run: ``starting``, ``joining``, ``reading``, ``ended`` or ``failed``.
 
-        ``"starting"`` until both services have answered, ``"joining"`` while the group has assigned no partition,
-        ``"reading"``, then ``"ended"``, or ``"failed"`` if it raised.
+        It is ``starting`` until both services have answered, ``joining`` while the group has assigned no partition
+        to this consumer, and ``failed`` if the run raised an exception.
         """
     @property
     def offsets(self) -> dict[int, int]:
-        """This consumer's partitions, and the offset up to which each is committed."""
+        """A dict from each of this consumer's partitions to its next offset; everything before is committed."""
     @property
     def lag(self) -> int | None:
-        """Messages that Kafka has and PostgreSQL does not have yet, as of the last commit; None before one."""
+        """The number of messages that Kafka has but PostgreSQL lacks, as of the last commit; None before the first."""
     @property
     def consumed(self) -> int:
-        """Messages delivered and dealt with since the start."""
+        """The number of messages that this run has committed: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
-        """Rows inserted into ``orders`` since the start."""
+        """The number of rows that this run has inserted into ``orders``."""
     @property
     def duplicate(self) -> int:
-        """Messages since the start whose id was there already."""
+        """The number of this run's messages whose id was already in ``orders``."""
     @property
     def rejected(self) -> int:
-        """Messages since the start that are in ``rejected_events``."""
+        """The number of this run's messages that became dead letters."""
     @property
     def missing(self) -> int:
-        """Messages since the start that the broker had deleted before they were read."""
+        """The number of offsets that this run could not read: deleted by the topic's retention, or unreadable."""
     @property
     def last_commit(self) -> datetime | None:
-        """When the last batch was committed, in UTC; None before one."""
+        """The time of the last commit, as an aware ``datetime`` in UTC; None before the first."""
     @property
     def waiting_for(self) -> list[WaitingKind]:
-        """What is unavailable, at most one entry for each service; empty where both answer."""
+        """What is unavailable, at most one entry for each service; empty if both services answer.
+
+        The entries are kinds of the event ``waiting``, which ``ccstream.events.WaitingKind`` lists.
+        """
 
 @final
 class Consumer:
     """Reads card transactions from Kafka into PostgreSQL, exactly once.
 
-    One transaction per batch holds rows, dead letters, minute totals and offsets. Under load there is a batch for each
-    connection. Nothing is connected before :meth:`run`.
+    A batch's rows, dead letters, totals and offsets are committed in one transaction. Nothing is connected before
+    :meth:`run`.
 
     Args:
         bootstrap_servers: The brokers as ``host:port``, separated by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
@@ -286,15 +297,17 @@ class Consumer:
         synchronous_commit: Waits at each commit until PostgreSQL has written it to disk, by ``synchronous_commit``. Not
             waiting is safe: after a crash of PostgreSQL, rows and offsets are lost together, and the messages are read
             again. Default True.
-        on_event: Called with an event's name and its fields, which ``ccstream.events`` describes:
-            ``connected_to_kafka``, ``connected_to_postgres``, ``listening``, ``assigned``, ``batch``, ``warning``,
-            ``waiting`` and ``recovered``. If it raises, the run stops and raises the same.
+        on_event: A callable that gets an event's name (a str) and its fields (a dict), which ``ccstream.events``
+            describes. It is called during :meth:`run`, on another thread. If it raises, the run stops and raises that
+            exception. Default: none.
 
     Raises:
-        ConfigError: A setting is not usable; the message names it.
+        ConfigError: A setting cannot be used; the message names it.
+        TypeError: A setting has the wrong type, or there is no such setting.
 
     Example:
-        >>> ccstream.Consumer(until_caught_up=True).run()  # doctest: +SKIP
+        >>> consumer = ccstream.Consumer(until_caught_up=True)
+        >>> consumer.run()
         ConsumeSummary(consumed=5000, stored=5000, duplicate=0, rejected=0)
     """
 
@@ -326,38 +339,59 @@ class Consumer:
         on_event: _OnEvent | None = None,
     ) -> Consumer: ...
     def run(self) -> ConsumeSummary:
-        """Reads until :meth:`stop`, or to the end with ``until_caught_up``.
+        """Reads the topic until :meth:`stop`, or with ``until_caught_up`` to its end.
 
-        The interpreter is detached. A broker or database that is unavailable is waited for; but with
-        ``until_caught_up`` a broker that does not answer at the start is an error. Ctrl-C stops, commits what was read,
-        and raises ``KeyboardInterrupt``.
+        The method releases the interpreter, so other threads go on. It waits for a broker or database that is
+        unavailable; with ``until_caught_up``, a broker that does not answer at the start is an error instead. Ctrl-C
+        stops the run, commits what was read, and raises ``KeyboardInterrupt``.
 
         Returns:
-            What became of the messages. An exception has it, up to then, as ``summary``.
+            The counts of messages by outcome. An exception of ccstream has the counts until then in its ``summary``.
 
         Raises:
-            KafkaError: The topic may not be read; consumers of the group have another ``assignment``; the client had a
-                fatal error; with ``until_caught_up``, no broker answers or there is no such topic.
-            PostgresError: An error that waiting does not resolve. Nothing of that batch is stored, and nothing is lost.
+            KafkaError: The user may not read the topic; other consumers of the group have another ``assignment``; a
+                batch is unreadable, without ``skip_unreadable``; librdkafka reports a fatal error; or, with
+                ``until_caught_up``, no broker answers or the topic does not exist.
+            PostgresError: PostgreSQL reports an error that waiting does not resolve. Nothing of the batch is stored,
+                and the next run reads it again.
             SchemaError: The tables cannot be used; PostgreSQL refused nearly all rows of three batches in a row for the
                 same reason; or it refused more rows than ``max_refused``.
         """
     def run_async(self) -> Future[ConsumeSummary]:
-        """Starts :meth:`run`, to be awaited: ``await consumer.run_async()``.
+        """Starts :meth:`run` on another thread, to be awaited: ``await consumer.run_async()``.
 
-        It is called where an event loop runs. Cancelling the task stops the run.
+        An event loop has to be running. Cancelling the future stops the run.
 
         Returns:
-            A future of what :meth:`run` returns; it raises the same.
+            A future with the result or the exception of :meth:`run`.
+
+        Example:
+            >>> async def main():
+            ...     return await ccstream.Consumer(until_caught_up=True).run_async()
+            >>> asyncio.run(main())
+            ConsumeSummary(consumed=0, stored=0, duplicate=0, rejected=0)
         """
     def stop(self) -> None:
-        """Ends the run soon, after committing what was read; may be called from any thread or a signal's handler."""
+        """Stops the run after committing what was read, and returns at once.
+
+        Any thread or signal handler may call it. A later :meth:`run` of this consumer ends at once.
+        """
     def status(self) -> ConsumeStatus:
-        """Tells where the run is now; may be called from any thread, also before and after the run."""
+        """Returns the present state of the run.
+
+        Any thread may call it, also before and after the run.
+
+        Returns:
+            A record of one moment, which does not change later.
+
+        Example:
+            >>> ccstream.Consumer().status().state
+            'starting'
+        """
 
 @final
 class PartitionReport:
-    """The counters of one partition of a group's topic, and the same counted in the tables."""
+    """Holds the counters of one partition of a group's topic, and a recount of its rows."""
 
     @property
     def group(self) -> str:
@@ -370,120 +404,120 @@ class PartitionReport:
         """The partition's number."""
     @property
     def next_offset(self) -> int:
-        """The offset that is read next."""
+        """The offset of the next message to read."""
     @property
     def consumed(self) -> int:
-        """Messages delivered since the first run; ``stored + duplicate + rejected``."""
+        """The counter of messages read since the first run: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
-        """Rows inserted since the first run, by the counter."""
+        """The counter of rows inserted into ``orders`` since the first run."""
     @property
     def duplicate(self) -> int:
-        """Messages whose id was in ``orders`` already."""
+        """The counter of messages whose id was already in ``orders``."""
     @property
     def rejected(self) -> int:
-        """Dead letters, by the counter."""
+        """The counter of messages that became dead letters."""
     @property
     def missing(self) -> int:
-        """Offsets that could not be read: deleted by the topic's retention, or left out as unreadable."""
+        """The counter of offsets that could not be read: deleted by the topic's retention, or skipped as unreadable."""
     @property
     def rows(self) -> int:
-        """Rows in ``orders`` that came from a partition of this number, counted."""
+        """The recounted number of rows in ``orders`` from a partition of this number, whatever its topic and group."""
     @property
     def kept(self) -> int:
-        """The partition's dead letters in ``rejected_events``, counted."""
+        """The recounted number of the partition's dead letters in ``rejected_events``."""
 
 @final
 class VerifyReport:
-    """The counters and totals compared with a recount by SQL, in one snapshot."""
+    """Reports how the counters and totals compare with a recount by SQL in one snapshot."""
 
     @property
     def partitions(self) -> list[PartitionReport]:
-        """Each partition's report, by group, topic and partition."""
+        """The reports of all partitions, ordered by group, topic and partition."""
     @property
     def cells(self) -> int:
-        """The number of cells of ``kpi_minute`` that were compared."""
+        """The number of compared cells of ``kpi_minute`` and ``rejected_counts``."""
     @property
     def figures(self) -> int:
-        """The number of the engine's figures that were compared with PostgreSQL's own; 0 with ``counters_only``."""
+        """The number of the KPI engine's figures that were compared with PostgreSQL's own; 0 with ``counters_only``."""
     @property
     def foreign_rows(self) -> int:
-        """Rows of ``orders`` that another program inserted, and that no counter includes."""
+        """The number of rows in ``orders`` that another program inserted. No counter includes them."""
     @property
     def expired_rows(self) -> int:
-        """Rows that were stored and are gone as old rows are: all of the oldest minutes, and no others."""
+        """The number of stored rows that were deleted as expired: all rows of the oldest minutes, and no others."""
     @property
     def expired_before(self) -> int | None:
-        """The minute before which they are gone, in microseconds since 1970 UTC; None where none are."""
+        """The minute before which rows have expired, in microseconds since 1970 UTC; None if none have."""
     @property
     def problems(self) -> list[str]:
-        """What disagrees, one text each, with both figures; empty where everything agrees."""
+        """Descriptions of the differences, each with both figures; empty if everything agrees."""
 
 @final
 class Check:
-    """One thing that :func:`diagnose` inspected."""
+    """Holds the result of one check of :func:`diagnose`."""
 
     @property
     def name(self) -> str:
-        """What was inspected: ``broker``, ``topic``, ``database``, ``tables``, ``privileges`` or ``versions``."""
+        """The subject: ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges`` or ``versions``."""
     @property
     def ok(self) -> bool:
-        """Whether it is as it must be."""
+        """Whether the check passed."""
     @property
     def found(self) -> str:
         """What was found, in words."""
     @property
     def mend(self) -> str:
-        """What to do about it, in words; empty where nothing has to be done."""
+        """How to fix it, in words or as SQL statements; empty if the check passed."""
 
 @final
 class ReasonCount:
-    """The dead letters of one reason, counted."""
+    """Counts the dead letters with one reason."""
 
     @property
     def reason(self) -> str:
-        """Why they were rejected."""
+        """The reason for the rejection, a stable word such as ``missing_field``."""
     @property
     def count(self) -> int:
-        """The number of them."""
+        """The number of dead letters."""
     @property
     def replayed(self) -> int:
-        """The number of them that were replayed."""
+        """The number of dead letters that were replayed."""
     @property
     def masked(self) -> int:
-        """The number of them that hold a masked card number, and so cannot be replayed."""
+        """The number of dead letters with a masked card number, which cannot be replayed."""
     @property
     def partial(self) -> int:
-        """The number of the others that were too large to be kept whole, and so cannot be replayed."""
+        """The number of other dead letters that were too large to be stored whole, which cannot be replayed."""
     @property
     def last(self) -> str:
-        """When the last one was rejected, as PostgreSQL writes it, to the second."""
+        """The time of the last rejection to the second, in UTC, such as ``2026-01-01 10:00:00+00``."""
 
 @final
 class KeptMessage:
-    """One dead letter: a rejected message, and why it was."""
+    """Holds one dead letter: a rejected message and the reason for its rejection."""
 
     @property
     def id(self) -> int:
-        """Its number in ``rejected_events``."""
+        """The dead letter's id in ``rejected_events``."""
     @property
     def topic(self) -> str:
-        """The topic that it came from."""
+        """The topic from which the message came."""
     @property
     def partition(self) -> int:
-        """Its partition."""
+        """The message's partition."""
     @property
     def offset(self) -> int:
-        """Its offset."""
+        """The message's offset."""
     @property
     def key(self) -> bytes | None:
-        """Its key, with card numbers masked, up to ``max_bytes``; None without one."""
+        """The key's first bytes, with card numbers masked, up to ``max_bytes``; None without a key."""
     @property
     def key_bytes(self) -> int | None:
-        """The length of the whole key in bytes; None without one."""
+        """The length of the whole key in bytes; None without a key."""
     @property
     def payload(self) -> bytes | None:
-        """Its payload, with card numbers masked, up to ``max_bytes``; None for a tombstone."""
+        """The payload's first bytes, with card numbers masked, up to ``max_bytes``; None for a tombstone."""
     @property
     def payload_bytes(self) -> int | None:
         """The length of the whole payload in bytes; None for a tombstone."""
@@ -491,70 +525,70 @@ class KeptMessage:
     def payload_sha256(self) -> bytes | None:
         """The SHA-256 of the whole payload, with card numbers masked.
 
-        None for a tombstone, and for a message that a version without hashes kept.
+        None for a tombstone, and for a message that an earlier version stored without a hash.
         """
     @property
     def masked(self) -> bool:
         """Whether a card number was masked. Such a message cannot be replayed."""
     @property
     def partial(self) -> bool:
-        """Whether it was too large to be kept whole.
+        """Whether the message was too large to be stored whole.
 
-        The first 65,536 bytes of key and payload are kept then. Such a message cannot be replayed.
+        Only the first 65,536 bytes of key and payload are stored then. Such a message cannot be replayed.
         """
     @property
     def reason(self) -> str:
-        """Why it was rejected, as a word that programs can compare."""
+        """The reason for the rejection, a stable word such as ``missing_field``."""
     @property
     def detail(self) -> str:
-        """Why it was rejected, in detail."""
+        """The reason for the rejection in detail, for a person."""
     @property
     def rejected_at(self) -> str:
-        """When it was rejected, as PostgreSQL writes it, to the second."""
+        """The time of the rejection to the second, in UTC, such as ``2026-01-01 10:00:00+00``."""
     @property
     def replayed_at(self) -> str | None:
-        """When it was replayed, as PostgreSQL writes it, to the second; None if it never was."""
+        """The time of the replay to the second, in UTC, such as ``2026-01-01 10:00:00+00``; None if there was none."""
 
 @final
 class Resent:
-    """What became of the dead letters that were to be replayed."""
+    """Counts the dead letters that were replayed, and those that were left out."""
 
     @property
     def sent(self) -> int:
-        """Messages that the broker has now."""
+        """The number of messages that were replayed and acknowledged by the broker."""
     @property
     def masked(self) -> int:
-        """Messages left out because a card number in them was masked."""
+        """The number of messages left out because a card number in them was masked."""
     @property
     def partial(self) -> int:
-        """Messages left out because they were too large to be kept whole."""
+        """The number of messages left out because they were too large to be stored whole."""
     @property
     def empty(self) -> int:
-        """Messages left out because they have no payload."""
+        """The number of messages left out because they have no payload."""
     @property
     def replayed(self) -> int:
-        """Messages left out because they were replayed before."""
+        """The number of messages left out because they were replayed before."""
 
 def verify(*, database_url: str | None = None, counters_only: bool = False) -> VerifyReport:
-    """Counts everything again in one snapshot: while consumers run, too.
+    """Recounts all counters and totals in one snapshot of the database. Consumers may run meanwhile.
 
-    The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL (from 14 on) cancels the
-    count.
+    The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
+    cancels the query.
 
     Args:
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-        counters_only: Leaves out the figures of the dashboard's engine, which take the longest. Default False.
+        counters_only: Leaves out the figures of the KPI engine, which take the longest. Default False.
 
     Returns:
-        The counters beside their recount. Differences are in its ``problems``, and raise nothing.
+        The counters and their recount. Differences raise nothing: they are in the report's ``problems``.
 
     Raises:
-        ConfigError: The URL is not usable.
+        ConfigError: The URL cannot be used.
         PostgresError: The database cannot be reached or read.
-        SchemaError: There are no tables yet.
+        SchemaError: The tables do not exist yet, or cannot be used.
 
     Example:
-        >>> ccstream.verify().problems  # doctest: +SKIP
+        >>> ccstream.verify().problems
         []
     """
 
@@ -566,28 +600,31 @@ def diagnose(
     librdkafka_options: _Pairs | None = None,
     librdkafka_options_file: str | PathLike[str] | None = None,
 ) -> list[Check]:
-    """Inspects broker, topic, database, tables, privileges and versions; changes nothing.
+    """Checks broker, topic, database, sessions, tables, privileges and versions, and changes nothing.
 
-    The interpreter is detached. A silent broker takes 5 s, a silent database 10 s. Ctrl-C raises ``KeyboardInterrupt``
-    at once.
+    The function releases the interpreter. It waits 5 s for a silent broker, and 10 s for a silent database. Ctrl-C
+    raises ``KeyboardInterrupt`` within a second.
 
     Args:
         bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
         topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
-        librdkafka_options_file: A file of such settings, which nobody else may read.
+        librdkafka_options: Settings of librdkafka itself (TLS, SASL), as a mapping or pairs. Default:
+            ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
+            else none.
 
     Returns:
-        The checks, in the order in which the parts are needed. What cannot be reached is a check that is not ``ok``.
+        A list of checks, in the order in which the pipeline needs their subjects. A service that cannot be reached
+        raises nothing: its check is not ``ok``, and checks that depend on it are left out.
 
     Raises:
-        ConfigError: A setting of Kafka is not usable.
+        ConfigError: A setting of Kafka cannot be used.
 
     Example:
-        >>> [check.name for check in ccstream.diagnose() if not check.ok]  # doctest: +SKIP
-        ['topic']
+        >>> [check.name for check in ccstream.diagnose() if check.ok]
+        ['broker', 'topic', 'database', 'session', 'tables', 'privileges', 'versions']
     """
 
 def count_rejected(*, database_url: str | None = None) -> list[ReasonCount]:
@@ -597,15 +634,15 @@ def count_rejected(*, database_url: str | None = None) -> list[ReasonCount]:
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 
     Returns:
-        One count for each reason; empty where nothing was rejected.
+        A list with one count for each reason; empty if nothing was rejected.
 
     Raises:
-        ConfigError: The URL is not usable.
+        ConfigError: The URL cannot be used.
         PostgresError: The database cannot be reached or read, or has no tables yet.
 
     Example:
-        >>> {one.reason: one.count for one in ccstream.count_rejected()}  # doctest: +SKIP
-        {'missing_field': 3}
+        >>> {one.reason: one.count for one in ccstream.count_rejected()}
+        {'missing_field': 3, 'invalid_json': 1}
     """
 
 def select_rejected(
@@ -620,21 +657,21 @@ def select_rejected(
 
     Args:
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-        id: Only the one with this number. Default: any.
-        reason: Only those of this reason. Default: any.
-        limit: The greatest number of messages. Default: all.
-        max_bytes: The greatest number of bytes of each key and payload. Default: the 65,536 that are kept.
+        id: Selects only the dead letter with this id. Default: any.
+        reason: Selects only dead letters with this reason. Default: any.
+        limit: The maximum number of messages. Default: all.
+        max_bytes: The maximum number of bytes of each key and payload. Default: 65,536, which is all that is stored.
 
     Returns:
-        The messages.
+        A list of the selected messages.
 
     Raises:
-        ConfigError: The URL is not usable.
+        ConfigError: The URL cannot be used.
         PostgresError: The database cannot be reached or read, or has no tables yet.
 
     Example:
-        >>> [one.detail for one in ccstream.select_rejected(reason="missing_field", limit=1)]  # doctest: +SKIP
-        ['amount is missing']
+        >>> [one.payload for one in ccstream.select_rejected(reason="invalid_json", limit=1)]
+        [b'{broken']
     """
 
 def replay_rejected(
@@ -646,32 +683,34 @@ def replay_rejected(
     librdkafka_options: _Pairs | None = None,
     librdkafka_options_file: str | PathLike[str] | None = None,
 ) -> Resent:
-    """Replays dead letters: sends them to the topic that they came from, oldest first, and notes when.
+    """Replays dead letters: sends them to the topics from which they came, oldest first, and records when.
 
-    They stay in ``rejected_events``. One that is rejected once more becomes another dead letter; one that is valid now
-    is stored by the consumer. The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to
-    500 messages may still be sent after it.
+    The dead letters stay in ``rejected_events``. If the consumer rejects a replayed message again, it becomes another
+    dead letter. The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to 500
+    messages may still be sent after it.
 
     Args:
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
         bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
-        id: Only the one with this number. Default: any.
-        reason: Only those of this reason. Default: any.
-        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
-        librdkafka_options_file: A file of such settings, which nobody else may read.
+        id: Selects only the dead letter with this id. Default: any.
+        reason: Selects only dead letters with this reason. Default: any.
+        librdkafka_options: Settings of librdkafka itself (TLS, SASL), as a mapping or pairs. Default:
+            ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
+            else none.
 
     Returns:
-        The number of messages sent, and the numbers of those left out, by cause.
+        The number of replayed messages, and the numbers of those left out for each reason.
 
     Raises:
-        ConfigError: A setting is not usable.
-        KafkaError: The broker cannot be reached, or did not take every message. Those that it took are noted as
-            replayed.
-        PostgresError: The database cannot be reached or read, or has no tables yet.
+        ConfigError: A setting cannot be used.
+        KafkaError: The broker cannot be reached, or did not acknowledge every message. Those that it acknowledged are
+            recorded as replayed.
+        PostgresError: The database cannot be reached, read or written, or has no tables yet.
 
     Example:
-        >>> ccstream.replay_rejected(reason="missing_field").sent  # doctest: +SKIP
+        >>> ccstream.replay_rejected(reason="missing_field").sent
         3
     """
 
@@ -682,63 +721,72 @@ def topic_ends(
     librdkafka_options: _Pairs | None = None,
     librdkafka_options_file: str | PathLike[str] | None = None,
 ) -> dict[int, int]:
-    """Asks the broker where each partition of a topic ends.
+    """Asks the broker for the end offset of each partition of a topic.
 
-    It is for watching: the embedded broker's answer can be too low by the length of its last batch. The interpreter is
-    detached. Ctrl-C raises ``KeyboardInterrupt`` within a second.
+    The answer is meant for monitoring: the embedded broker's can be too low by the length of its last batch. The
+    function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second.
 
     Args:
         bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
             ``localhost:9094``.
         topic: The topic. Default: ``KAFKA_TOPIC``, else ``orders_json``.
-        librdkafka_options: librdkafka's own settings (TLS, SASL), as a mapping or pairs.
-        librdkafka_options_file: A file of such settings, which nobody else may read.
+        librdkafka_options: Settings of librdkafka itself (TLS, SASL), as a mapping or pairs. Default:
+            ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
+            else none.
 
     Returns:
-        For each partition the offset that its next message gets; empty where there is no such topic.
+        A dict from each partition to the offset that its next message gets; empty if the topic does not exist.
 
     Raises:
-        ConfigError: A setting is not usable.
+        ConfigError: A setting cannot be used.
         KafkaError: No broker answers within 5 s.
 
     Example:
-        >>> ccstream.topic_ends()  # doctest: +SKIP
-        {0: 5000}
+        >>> ccstream.topic_ends()
+        {0: ...}
     """
 
 def aggregate(
     keys: npt.NDArray[np.int64],
     measures: Sequence[tuple[npt.NDArray[Any] | None, str]],
 ) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.float64]]]:
-    """Groups rows and measures them, for ``ccstream.kpi.aggregate``.
+    """Groups rows and computes measures of each group. Use ``ccstream.kpi.aggregate``, which calls this function.
 
     Args:
-        keys: The group of each row: a contiguous array of int64.
-        measures: For each figure a contiguous array of int64 or float64 (None for ``count``) and what to measure of it.
+        keys: The group of each row, as a contiguous array of int64 of length n.
+        measures: Pairs of a column and a measure's name. A column is a contiguous array of int64 or float64 of length
+            n; None for the measure ``count``.
 
     Returns:
-        The groups (int64, in rising order) and the figures of each measure (float64).
+        The groups (int64, ascending), and for each measure an array with a figure for each group (float64).
 
     Raises:
-        ConfigError: A column or a measure is not usable.
+        ConfigError: A column or a measure cannot be used.
+
+    Example:
+        >>> keys, cents = np.array([2, 1, 2]), np.array([100, 250, 50])
+        >>> groups, (counts, sums) = aggregate(keys, [(None, "count"), (cents, "sum")])
+        >>> groups.tolist(), counts.tolist(), sums.tolist()
+        ([1, 2], [1.0, 2.0], [250.0, 150.0])
     """
 
 def ping(database_url: str) -> bool:
-    """Asks a database for a sign of life, for at most 3 s; the embedded services wait with it.
+    """Checks whether a database accepts the login and answers a query, each within 3 s.
 
     Args:
-        database_url: The database.
+        database_url: The database's URL.
 
     Returns:
-        Whether it accepts the user and answers.
+        Whether it does.
 
     Raises:
-        ConfigError: The URL is not usable.
+        ConfigError: The URL cannot be used.
     """
 
 @final
 class PartitionState:
-    """A partition of a group's topic, as its offset row is in the engine's snapshot."""
+    """Holds the offset row of one partition of a group's topic, as of the engine's snapshot."""
 
     @property
     def group(self) -> str:
@@ -751,187 +799,205 @@ class PartitionState:
         """The partition's number."""
     @property
     def next_offset(self) -> int:
-        """The offset that is read next."""
+        """The offset of the next message to read."""
     @property
     def consumed(self) -> int:
-        """Messages delivered; ``stored + duplicate + rejected``."""
+        """The number of messages read since the first run: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
-        """Rows that the partition brought into ``orders``."""
+        """The number of rows inserted into ``orders``."""
     @property
     def duplicate(self) -> int:
-        """Messages whose id was in ``orders`` already."""
+        """The number of messages whose id was already in ``orders``."""
     @property
     def rejected(self) -> int:
-        """Dead letters."""
+        """The number of messages that became dead letters."""
     @property
     def missing(self) -> int:
-        """Offsets that could not be read: deleted by the topic's retention, or left out as unreadable."""
+        """The number of offsets that could not be read: deleted by the topic's retention, or skipped as unreadable."""
     @property
     def updated_at(self) -> int:
-        """When the partition was last committed, in microseconds since 1970 UTC."""
+        """The time of the partition's last commit, in microseconds since 1970 UTC."""
 
 @final
 class KpiStatus:
-    """The state of a :class:`KpiEngine`: a record of one moment."""
+    """Describes the state of a :class:`KpiEngine` at one moment."""
 
     @property
     def rows(self) -> int:
-        """Rows in memory."""
+        """The number of rows in memory."""
     @property
     def loaded(self) -> float:
-        """The share of the table that has been read, 0 to 1; 1 once the table is followed."""
+        """The share of the table that has been read, from 0 to 1; 1 once the engine follows the table."""
     @property
     def snapshot_at(self) -> int | None:
-        """The moment that answers are true for, in microseconds since 1970 UTC, by PostgreSQL's clock.
+        """The time of the snapshot that answers describe, in microseconds since 1970 UTC, by PostgreSQL's clock.
 
-        None before the first reading.
+        None before the first one.
         """
     @property
     def trouble(self) -> str | None:
-        """Why the database cannot be followed, in words; the figures stay as they were. None while it is followed."""
+        """The reason why the engine cannot follow the database, in words; None while it can.
+
+        The figures of the last snapshot stay available meanwhile.
+        """
     @property
     def trouble_for(self) -> timedelta | None:
-        """How long the database could not be followed; None while it is."""
+        """The time for which the engine has been unable to follow the database; None while it can."""
     @property
     def no_tables(self) -> bool:
         """Whether the trouble is that the consumer has not created the tables yet."""
     @property
     def unusable(self) -> bool:
-        """Whether the trouble is that the tables are there and cannot be used: ``trouble`` has what fixes them."""
+        """Whether the trouble is that the tables cannot be used; ``trouble`` says how to fix them."""
     @property
     def foreign_rows(self) -> int:
-        """Rows that another program inserted, as of the last full reading; every answer counts them."""
+        """The number of rows that another program inserted, as of the last full reload. All answers include them."""
     @property
     def odd_amounts(self) -> int:
-        """Rows whose amount is not a number of cents (NaN, or beyond 64 bits); they count as rows without one."""
+        """The number of rows whose amount is not a number of cents: NaN, or beyond 64 bits.
+
+        Answers count them as rows without an amount.
+        """
     @property
     def first_at(self) -> int | None:
-        """The earliest time of a row in memory, in microseconds since 1970 UTC; None without rows."""
+        """The earliest event time of a row in memory, in microseconds since 1970 UTC; None without rows."""
     @property
     def last_at(self) -> int | None:
-        """The latest time of a row in memory, in microseconds since 1970 UTC; None without rows."""
+        """The latest event time of a row in memory, in microseconds since 1970 UTC; None without rows."""
     @property
     def dropped_until(self) -> int | None:
-        """The time after which every row is in memory, in microseconds since 1970 UTC; None: all rows are."""
+        """The event time after which all rows are in memory, in microseconds since 1970 UTC.
+
+        None while no row has been evicted.
+        """
     @property
     def folded(self) -> list[str]:
-        """Dimensions whose rarest names are counted together as ``(others)``, as ``max_bytes`` has no room for them.
+        """The dimensions whose rarest names are counted together as ``(others)``, to stay within ``max_bytes``.
 
-        ``card`` among them means that numbers of cards are too low.
+        If ``card`` is among them, the numbers of distinct cards are too low.
         """
     @property
     def lacking_rows(self) -> int:
-        """Rows that consumers stored and the table does not have, but for ``expired_rows``."""
+        """The number of rows that consumers stored but the table lacks, without ``expired_rows``."""
     @property
     def expired_rows(self) -> int:
-        """Rows that were stored and are gone as old rows are: all of the oldest minutes, and no others."""
+        """The number of stored rows that were deleted as expired: all rows of the oldest minutes, and no others."""
     @property
     def reloads(self) -> int:
-        """How often the whole table was read."""
+        """The number of times that the whole table was read."""
     @property
     def outdated(self) -> bool:
-        """Whether rows were changed or deleted that are still counted as they were.
+        """Whether rows were changed or deleted whose old values are still counted.
 
-        The whole table is read again for it, but not all the time: after a reading of 1 s, no sooner than 20 s
-        later.
+        The engine then reads the whole table again, but not too often: after a reload that took 1 s, it waits 20 s
+        for the next one.
         """
     @property
     def reload(self) -> str | None:
         """Reason for the most recent full reload, in words; None before the first."""
     @property
     def rows_from_file(self) -> int:
-        """Rows that were read from the column file at the start."""
+        """The number of rows that were read from the column file at the start."""
     @property
     def bytes(self) -> int:
-        """Memory that the columns take, in bytes."""
+        """The memory that the columns take, in bytes."""
     @property
     def consumers(self) -> int:
-        """Consumers that have a session at the database."""
+        """The number of consumers with a session in the database."""
     @property
     def no_consumer_since(self) -> int | None:
         """The time of the last commit, in microseconds since 1970 UTC; None while a consumer has a session."""
     @property
     def role(self) -> str | None:
-        """The role whose rights the engine reads with; None: the user's own, in read-only transactions."""
+        """The role with whose privileges the engine reads; None for the user's own, in read-only transactions."""
     @property
     def rejected(self) -> list[tuple[str, int]]:
-        """Dead letters: pairs of a reason and their number, the most frequent first."""
+        """The number of dead letters by reason, as pairs, the most frequent first."""
     @property
     def latency_ms(self) -> list[int] | None:
-        """Latency from event to stored in milliseconds: p50, p95 and p99 of the last five minutes.
+        """The latency of events from their own time until they were stored: p50, p95 and p99 in milliseconds.
 
-        Each is at most an eighth too high. None without events.
+        It includes the events stored in the last five minutes. Each figure is at most an eighth too high. None
+        without events.
         """
     @property
     def latency_events(self) -> int:
-        """The number of events that ``latency_ms`` is of."""
+        """The number of events in ``latency_ms``."""
     @property
     def partitions(self) -> list[PartitionState]:
-        """The offset rows of the snapshot, by group, topic and partition."""
+        """The offset rows of the snapshot, ordered by group, topic and partition."""
 
 @final
 class KpiAnswer:
-    """The answer to :meth:`KpiEngine.query`. Money is in cents everywhere; ``ccstream.kpi.units`` converts it.
+    """Holds the answer to :meth:`KpiEngine.query`. All amounts are in cents; ``ccstream.kpi.units`` converts them.
 
-    ``answer["category"]`` is the grouping ``category``: a dict of columns, all of one length n. A grouping that was not
-    asked for is a ``KeyError``. The columns are:
+    ``answer["category"]`` returns the grouping ``category`` as a dict of columns of one length n. It raises
+    ``KeyError`` if the query had no such grouping. Every grouping has the following columns:
 
-    ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of the
-    week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64).
+    ``key`` identifies the groups. For a dimension it is a list of names, with None for an absent one. For ``time`` it
+    is an array of the buckets' starts (``datetime64[us]``, UTC). For ``hour_of_week`` it is an array of hours (int64; 0
+    is Monday from 0:00 to 1:00). For ``amount`` it is an array of the bins' lower edges in cents (int64).
 
-    ``count``, ``amounts`` (rows with an amount in the currency) and ``sum`` (cents): int64. ``mean`` (cents): float64,
-    NaN for none. By time, ``rate`` (rows a second, float64) and ``end``, the ends of buckets (as ``key``, exclusive).
+    ``count`` is the number of rows (int64).
 
-    If one of them was asked for: ``approved``, ``decided``, ``declined`` and ``risky`` (int64), ``approved_share``
-    (float64).
+    Every grouping but a trend also has ``amounts``, the number of rows with an amount in the currency (int64), ``sum``
+    in cents (int64), and ``mean`` in cents (float64; NaN without amounts).
 
-    If asked for: ``min``, ``max``, ``p50``, ``p95`` and ``p99`` (cents, float64; percentiles within 1 %), ``cards``
-    (distinct, int64).
+    ``time`` also has ``end``, the buckets' exclusive ends (as ``key``), and ``rate``, in rows per second (float64).
+    ``place`` also has ``country`` (a list), ``latitude`` and ``longitude`` (degrees, float64; NaN if unknown).
 
-    By place: ``country`` (a list), ``latitude`` and ``longitude`` (degrees, float64).
+    A trend also has ``time``, the starts of m buckets (``datetime64[us]``, UTC), and ``counts``, the number of rows by
+    group and bucket (uint32, n by m).
 
-    Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n by m).
+    The measure ``approved`` adds ``approved``, ``decided``, ``declined`` and ``risky`` (int64), and ``approved_share``,
+    which is ``approved / decided`` (float64; NaN if none are decided). ``min`` or ``max`` adds both (cents, float64).
+    ``p50``, ``p95`` or ``p99`` adds all three (cents, float64, within 1 %). ``cards`` adds the number of distinct cards
+    (int64).
 
-    ``other_groups``, ``other_count`` and ``other_sum`` (int) are of what is not among the ``top``. By time,
-    ``other_count`` is the number of rows without a time.
+    ``other_groups``, ``other_count`` and ``other_sum`` (int) describe the groups that are not among the ``top``. For
+    ``time``, ``other_count`` is the number of rows without a time.
 
     Example:
-        >>> answer = engine.query(by={"category": ["p95"]})  # doctest: +SKIP
-        >>> dict(zip(answer["category"]["key"], answer["category"]["count"].tolist()))  # doctest: +SKIP
-        {'groceries': 1200, 'travel': 300}
+        >>> answer = engine.query(by={"category": ["p95"]}, top=3)
+        >>> answer.keys(), len(answer["category"]["key"]), answer["category"]["p95"].dtype
+        (['category'], 3, dtype('float64'))
     """
 
     @property
     def at(self) -> int:
-        """The moment of the database that it is true for, in microseconds since 1970 UTC."""
+        """The time of the snapshot that the answer describes, in microseconds since 1970 UTC, by PostgreSQL's clock."""
     @property
     def start(self) -> int | None:
-        """The beginning of the range, in microseconds since 1970 UTC; None for all of time."""
+        """Start of the range (inclusive), in microseconds since 1970 UTC; None for all of time."""
     @property
     def end(self) -> int | None:
         """End of the range (exclusive), in microseconds since 1970 UTC; None for all of time."""
     @property
     def width(self) -> timedelta | None:
-        """The width of a bucket of time; None where the query has no buckets.
+        """The width of the time buckets; None if the query has none.
 
         A bucket in which the clocks change may be longer or shorter.
         """
     @property
     def currency(self) -> str | None:
-        """The currency whose amounts were added up; None: the amounts of rows that name no currency."""
+        """The currency of all amounts in the answer; None for the amounts of rows without a currency."""
     @property
     def totals(self) -> dict[str, Any]:
-        """The figures of all rows of the range.
+        """The figures of all rows in the range, as a dict.
 
-        ``count``, ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
+        ``count`` (rows), ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
         ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
-        cents and exact (``percentile_disc``). ``mean`` (cents), ``approved_share`` (of ``decided``, 0 to 1)
-        and ``rate`` (rows a second of the range) are float. None where there is nothing to measure.
+        cents and exact (as ``percentile_disc``). ``mean`` (cents), ``approved_share`` (``approved / decided``, 0 to 1)
+        and ``rate`` (rows per second of the range) are float. A figure is None if there is nothing to measure; ``rate``
+        is also None for all of time.
         """
     @property
     def before(self) -> dict[str, Any] | None:
-        """The same figures of the range of equal length before; None unless the query asked for them."""
+        """The figures of the preceding range of equal length, as in :attr:`totals`.
+
+        None unless the query had ``before=True``.
+        """
     def __getitem__(self, name: str, /) -> dict[str, Any]:
         """A grouping's columns, all of one length n.
 
@@ -949,45 +1015,48 @@ class KpiAnswer:
             KeyError: it was not asked for.
         """
     def to_pandas(self, name: str | None = None) -> pd.DataFrame:
-        """Returns a grouping as a pandas DataFrame, which needs pandas.
-
-        The columns are those of ``answer[name]``, indexed by its ``key``. Times are in the query's time zone. The frame
-        of a trend has the counts, with a column for each bucket. ``attrs`` has ``other_groups``, ``other_count`` and
-        ``other_sum``.
+        """Returns a grouping as a pandas DataFrame. This requires pandas.
 
         Args:
-            name: The grouping. Default: the only one.
+            name: The grouping's name. Default: the only one.
 
         Returns:
-            A DataFrame, whose index is named like the grouping.
+            A DataFrame with the columns of ``answer[name]``, indexed by its ``key``. The index has the grouping's name.
+            Times are in the query's time zone. For a trend, the values are the counts, with a column for each bucket.
+            The frame's ``attrs`` are ``other_groups``, ``other_count`` and ``other_sum``.
 
         Raises:
-            ConfigError: pandas is not installed; or no name is given for an answer that has not one grouping.
-            KeyError: The grouping was not asked for.
+            ConfigError: pandas is not installed, or no name is given although the answer does not have exactly one
+                grouping.
+            KeyError: The query had no such grouping.
 
         Example:
-            >>> engine.query(by={"category": ["p95"]}).to_pandas()["p95"].map(kpi.units)  # doctest: +SKIP
+            >>> frame = engine.query(by={"category": ["p95"]}).to_pandas()
+            >>> frame.index.name, kpi.units(frame["p95"]).dtype
+            ('category', dtype('float64'))
         """
     def keys(self) -> list[str]:
-        """Names the groupings, in the order of the query."""
+        """Lists the names of the groupings, in the order of the query."""
 
 @final
 class KpiEngine:
-    """Holds the rows of ``orders`` in memory, about 20 bytes each, and answers any question from them at once, exactly.
+    """Holds the rows of ``orders`` in memory, about 20 bytes each, and answers queries from there.
 
-    A thread reads the table, newest rows first, and then follows it, one snapshot of the database at a time. A question
-    that is asked again costs the rows that came since, and where ``last`` moves on also those that left; but with
-    ``cards``, ``min`` or ``max`` of a dimension in such a range, all of its rows. Every method may be called from any
-    thread.
+    All figures are exact, except percentiles of groups, which are within 1 %. A thread reads the table, newest rows
+    first, and then follows it, one snapshot of the database at a time. Any thread may call any method.
 
-    Rows that somebody deletes or changes are noticed by PostgreSQL's statistics. A hot standby and a server with
-    ``track_counts = off`` do not keep those: there such rows stay as they were.
+    A repeated query visits only rows that are new since the last time and, if ``last`` moves its range, rows that have
+    left the range. With ``cards``, ``min`` or ``max`` of a dimension, a moved range is visited completely.
+
+    The engine notices deleted and changed rows by PostgreSQL's statistics. A hot standby and a server with
+    ``track_counts = off`` have none, so the engine goes on counting such rows with their old values there.
 
     Example:
-        >>> with ccstream.KpiEngine.from_database() as engine:  # doctest: +SKIP
-        ...     engine.refresh()
+        >>> with ccstream.KpiEngine.from_database() as engine:
+        ...     ready = engine.refresh()
         ...     answer = engine.query(by={"category": ["p95"]}, last=timedelta(days=1), top=5)
-        ...     print(answer.totals["count"], answer["category"]["key"])
+        >>> ready, answer.totals["count"], len(answer["category"]["key"])
+        (True, 5000, 5)
     """
 
     @staticmethod
@@ -1002,7 +1071,7 @@ class KpiEngine:
         file: str | PathLike[str] | None = None,
         # generated, to here
     ) -> KpiEngine:
-        """Begins to read the table, and returns at once; :meth:`refresh` waits.
+        """Starts an engine, which reads the table in the background, and returns at once; :meth:`refresh` waits for it.
 
         Args:
             database_url: The URL of the database, as ``postgresql://user:password@host:port/database``. Default:
@@ -1021,7 +1090,8 @@ class KpiEngine:
             An engine, to be closed with :meth:`close` or ``with``.
 
         Raises:
-            ConfigError: A setting is not usable.
+            ConfigError: A setting cannot be used; the message names it.
+            TypeError: A setting has the wrong type, or there is no such setting.
         """
     def query(
         self,
@@ -1039,43 +1109,47 @@ class KpiEngine:
         before: bool = False,
         top: int | None = None,
     ) -> KpiAnswer:
-        """Answers from the last snapshot.
+        """Answers a query from the last snapshot.
 
         Args:
-            filters: For a dimension, which :data:`ccstream.kpi.DIMENSIONS` lists, the value that counts, or a list of
-                them; None is an absent one, and ``risk`` is ``"true"`` or ``"false"``. Default: every row.
-            min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
-            max_amount: The greatest amount, likewise. Default: any.
-            last: The length of a range that ends with the snapshot. Its first and last bucket are then in part outside.
-            start: The beginning of the range, given with ``end``: an aware ``datetime``; a naive one, which is UTC; a
-                ``datetime64``, as in answers; or microseconds since 1970 UTC.
-            end: The end of the range, exclusive, likewise.
-            by: Groupings, each with the measures wanted beyond the usual ones. A grouping is a dimension, ``place``
-                (city and country with their coordinates), ``time``, ``hour_of_week``, ``amount`` (bins of 1, 2, 5), or
-                ``trend:`` and a dimension (counts by time). Measures are ``min``, ``max``, ``p50``, ``p95``, ``p99``,
-                ``cards`` and ``approved``. Default: totals alone.
-            currency: The currency whose amounts are added up; ``""``: amounts without one. Default: the one of most
-                rows.
-            width: The width of a bucket of time. Default: the smallest easily read one that makes about 60 buckets at
-                most.
-            tz: The time zone of buckets and of ``hour_of_week``, such as ``zoneinfo.ZoneInfo("Europe/Berlin")``.
-                Buckets begin at local midnight and at multiples of ``width`` after it. A bucket in which the clocks
-                change is longer or shorter: a day has 23 or 25 hours. If they change by a multiple of ``width``, every
-                bucket keeps its width, and an hour that comes twice has separate buckets each time. Offsets before 1970
-                and after 2100 are those of these years. Default: UTC.
-            before: Measures the range of equal length before, too. Default False.
-            top: The number of groups of each dimension, those with the most rows. Default: all.
+            filters: A mapping from dimensions, which :data:`ccstream.kpi.DIMENSIONS` lists, to the selected value or an
+                iterable of values. The value None selects rows without one; ``risk`` has the values ``"true"`` and
+                ``"false"``. Default: every row.
+            min_amount: The minimum amount (inclusive) in units of the currency, with at most two decimals: a number, a
+                ``Decimal`` or a text. Default: any.
+            max_amount: The maximum amount (inclusive), like ``min_amount``. Default: any.
+            last: The length of a range that ends at the snapshot, as a ``timedelta``. Its first and last time buckets
+                may be partly outside the range. Default: all of time, unless ``start`` and ``end`` are given.
+            start: The start of the range (inclusive); requires ``end``. It is an aware ``datetime``, a naive one in
+                UTC, a ``datetime64`` as in answers, or an int of microseconds since 1970 UTC.
+            end: The end of the range (exclusive), like ``start``.
+            by: A dict from groupings to lists of additional measures. A grouping is a dimension, ``place`` (city and
+                country with coordinates), ``time``, ``hour_of_week``, ``amount`` (bins whose edges are 1, 2 and 5 times
+                powers of ten), or ``trend:`` followed by a dimension (counts by time). Measures are ``min``, ``max``,
+                ``p50``, ``p95``, ``p99``, ``cards`` and ``approved``. Default: no groupings, only totals.
+            currency: The currency of all amounts; ``""`` for amounts of rows without a currency. Default: the currency
+                with the most rows.
+            width: The width of a time bucket, as a ``timedelta``. Default: the smallest round width that makes at most
+                about 60 buckets.
+            tz: The time zone of time buckets and of ``hour_of_week``, as a ``tzinfo`` such as
+                ``zoneinfo.ZoneInfo("Europe/Berlin")``. Buckets start at local midnight and at multiples of ``width``
+                after it. A bucket in which the clocks change is longer or shorter: a day may have 23 or 25 hours. If
+                the clocks change by a multiple of ``width``, every bucket keeps its width, and an hour that occurs
+                twice has separate buckets. Offsets before 1970 and after 2100 are those of these years. Default: UTC.
+            before: Whether to measure the preceding range of equal length too. Default False.
+            top: The maximum number of groups of each dimension, those with the most rows. Default: all.
 
         Returns:
-            The figures of one moment of the database.
+            The figures, all from one snapshot of the database.
 
         Raises:
-            ConfigError: The question cannot be asked; the message names the argument and why.
+            ConfigError: The query cannot be answered; the message names the argument and the reason.
+            TypeError: An argument has the wrong type.
 
         Example:
-            >>> hour = engine.query(filters={"status": "declined"}, last=timedelta(hours=1))  # doctest: +SKIP
-            >>> hour.totals["count"]  # doctest: +SKIP
-            12
+            >>> day = engine.query(filters={"status": "declined"}, last=timedelta(days=1))
+            >>> day.totals["approved_share"]
+            0.0
         """
     def latest(
         self,
@@ -1085,65 +1159,71 @@ class KpiEngine:
         min_amount: str | float | Decimal | None = None,
         max_amount: str | float | Decimal | None = None,
     ) -> dict[str, list[Any]]:
-        """Returns the rows that were stored last, the newest first.
+        """Returns the most recently stored rows, newest first.
 
         Args:
-            count: The greatest number of rows. Default 10.
-            filters: The values of each dimension that count, as :meth:`query` takes them. Default: every row.
-            min_amount: The least amount, in units of the currency, with at most two decimals. Default: any.
-            max_amount: The greatest amount, likewise. Default: any.
+            count: The maximum number of rows. Default 10.
+            filters: The selected values of each dimension, as for :meth:`query`. Default: every row.
+            min_amount: The minimum amount, as for :meth:`query`. Default: any.
+            max_amount: The maximum amount, as for :meth:`query`. Default: any.
 
         Returns:
-            Lists of one length: ``time`` (microseconds since 1970 UTC), ``cents``, and one for each dimension that
-            :data:`ccstream.kpi.DIMENSIONS` lists; None where unknown.
+            A dict of lists of one length: ``time`` (event times in microseconds since 1970 UTC), ``cents``, and one for
+            each dimension that :data:`ccstream.kpi.DIMENSIONS` lists. Unknown values are None.
 
         Raises:
             ConfigError: A filter cannot be used.
 
         Example:
-            >>> engine.latest(2)["merchant"]  # doctest: +SKIP
-            ['Blue Bottle Coffee', 'Whole Foods']
+            >>> rows = engine.latest(2, filters={"status": "approved"})
+            >>> rows["status"]
+            ['approved', 'approved']
         """
     def values(self, dimension: str) -> list[str | None]:
-        """Lists the values that a dimension has, in alphabetical order, then None if some row has none.
+        """Lists the values of a dimension that rows in memory have.
 
         Args:
-            dimension: Its name, as in ``filters``.
+            dimension: The dimension's name, as in ``filters``.
 
         Returns:
-            The values.
+            The values in alphabetical order, followed by None if some row has no value.
 
         Raises:
             ConfigError: There is no such dimension.
 
         Example:
-            >>> engine.values("status")  # doctest: +SKIP
-            ['approved', 'declined', None]
+            >>> "approved" in engine.values("status")
+            True
         """
     @property
     def status(self) -> KpiStatus:
-        """The engine's state at this moment."""
+        """The engine's present state."""
     def refresh(self, timeout: timedelta | None = None) -> bool:
-        """Reads the database now and waits until answers are of that moment; the first time, until all rows are read.
+        """Takes a new snapshot of the database and waits until answers are from it.
 
-        The interpreter is detached. Ctrl-C raises ``KeyboardInterrupt`` at once; the engine goes on reading.
+        The first time, it waits until all rows are read. The method releases the interpreter. Ctrl-C raises
+        ``KeyboardInterrupt`` within a second; the engine goes on reading.
 
         Args:
-            timeout: The longest wait. Default 60 s.
+            timeout: The longest time to wait, as a ``timedelta``. Default 60 s.
 
         Returns:
-            False where it took longer; answers are then of the rows that have been read so far.
+            True if answers are from the new snapshot; False after the timeout, or if the engine is closed. The first
+            answers after a timeout include only the rows that have been read until then.
 
         Raises:
-            PostgresError: The database cannot be reached or read. The rows of the last reading stay.
-            SchemaError: There are no tables yet.
+            PostgresError: The database cannot be reached or read. The figures of the last snapshot stay available.
+            SchemaError: The tables do not exist yet, or cannot be used.
 
         Example:
-            >>> engine.refresh()  # doctest: +SKIP
+            >>> engine.refresh(timeout=timedelta(seconds=30))
             True
         """
     def close(self) -> None:
-        """Ends following; writes the file, if there is one. Answers stay as they are."""
+        """Stops following the database, and writes the column file if there is one.
+
+        The engine goes on answering queries from the last snapshot.
+        """
     def __enter__(self) -> Self:
         """."""
     def __exit__(
