@@ -1,4 +1,4 @@
-//! What can go wrong with the services and the way to them.
+//! This module defines the crate's error, what users read of it, and the exit status that it leads to.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,32 +10,38 @@ use tokio_postgres::error::SqlState;
 
 use crate::sqlstate::{Verdict, entry_of, verdict};
 
-/// The crate's result.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of ccstream. `Display` says what happened and where; [`Error::chain`] adds the causes.
+/// Describes what failed. `Display` has the operation that failed; [`Error::chain`] adds the causes and what to do.
+///
+/// ```
+/// let error = ccstream_services::Error::config("rate", "0 is not above zero");
+/// assert_eq!(error.chain(), "rate: 0 is not above zero");
+/// assert_eq!(error.exit_code(), 2);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting, a file, or what the design rules out.
+    /// A setting or a file is not usable, or an internal check failed.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// Kafka, or the way to it, failed.
+    /// Kafka or the connection to it failed.
     #[error("{context}")]
     Kafka {
-        /// What was being done, with the broker or topic.
+        /// The operation that failed, with the broker or topic.
         context: String,
         /// librdkafka's error.
         #[source]
         source: rdkafka::error::KafkaError,
     },
-    /// The broker answered, but not with what is needed.
+    /// The broker answered, but what is needed is missing or unusable, such as the topic.
     #[error("{0}")]
     Broker(String),
     /// No session could be opened: PostgreSQL is unreachable, TLS or the login failed, or another program answered.
     #[error("{context}")]
     Connect {
-        /// What was being done, with the server.
+        /// The operation that failed, with the server.
         context: String,
         /// The driver's error.
         #[source]
@@ -44,7 +50,7 @@ pub enum Error {
     /// PostgreSQL refused a statement, or the connection failed.
     #[error("{context}")]
     Postgres {
-        /// What was being done.
+        /// The operation that failed.
         context: String,
         /// The driver's error.
         #[source]
@@ -53,32 +59,32 @@ pub enum Error {
     /// PostgreSQL did not answer in time.
     #[error("{context}: no answer from PostgreSQL within {limit:?}")]
     PostgresTimeout {
-        /// What was being done.
+        /// The operation that failed.
         context: String,
-        /// How long it was waited for.
+        /// How long PostgreSQL had to answer.
         limit: Duration,
     },
     /// A second connection got no session.
     #[error(
-        "{url} gave a second connection no session within {limit:?}, and the consumer needs two now and then; a pooler has \
-             too few: raise its number, or use PostgreSQL's own port"
+        "{url} did not serve a second connection within {limit:?}, and the consumer sometimes needs two; if this is a \
+         pooler, raise its number of sessions, or use PostgreSQL's own port"
     )]
     NoSecondSession {
-        /// The database.
+        /// The database's URL, without the password.
         url: String,
-        /// How long it was waited for.
+        /// How long the second connection had to answer.
         limit: Duration,
     },
-    /// The tables are there but not as they must be.
+    /// The tables exist, but ccstream cannot use them as they are.
     #[error("{0}")]
     Schema(String),
-    /// There are no tables yet, or not all.
-    #[error("there is no table {0} yet; start the consumer once, which makes it")]
+    /// These tables do not exist yet.
+    #[error("the database lacks the tables {0}; start the consumer once, which creates them")]
     NoTables(String),
     /// The operating system refused a thread, a runtime or a file.
     #[error("{context}")]
     System {
-        /// What was being done.
+        /// The operation that failed.
         context: String,
         /// The system's reason.
         #[source]
@@ -87,35 +93,35 @@ pub enum Error {
 }
 
 impl Error {
-    /// A setting that is not usable: [`ccstream_core::Error::Config`].
+    /// Creates the error for a setting that is not usable: see [`ccstream_core::Error::Config`].
     pub fn config(field: &'static str, reason: impl Into<String>) -> Self {
         CoreError::config(field, reason).into()
     }
 
-    /// What the design rules out: [`ccstream_core::Error::Inconsistent`].
+    /// Creates the error for a failed internal check: see [`ccstream_core::Error::Inconsistent`].
     pub(crate) fn inconsistent(what: impl Into<String>) -> Self {
         CoreError::Inconsistent(what.into()).into()
     }
 
-    /// For `map_err`: what the system refused, with what was being done.
+    /// Adds the operation that failed to an error of the operating system, for use with `map_err`.
     pub(crate) fn system(context: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let context = context.into();
         move |source| Self::System { context, source }
     }
 
-    /// For `map_err`: a Kafka error with what was being done.
+    /// Adds the operation that failed to an error of Kafka, for use with `map_err`.
     pub fn kafka(context: impl Into<String>) -> impl FnOnce(rdkafka::error::KafkaError) -> Self {
         let context = context.into();
         move |source| Self::Kafka { context, source }
     }
 
-    /// For `map_err`: a PostgreSQL error with what was being done.
+    /// Adds the operation that failed to an error of PostgreSQL, for use with `map_err`.
     pub fn postgres(context: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> Self {
         let context = context.into();
         move |source| Self::Postgres { context, source }
     }
 
-    /// The driver's error, where PostgreSQL or the connection to it failed.
+    /// Returns the driver's error, if PostgreSQL or the connection to it failed.
     fn driver(&self) -> Option<&tokio_postgres::Error> {
         match self {
             Self::Connect { source, .. } | Self::Postgres { source, .. } => Some(source),
@@ -123,15 +129,15 @@ impl Error {
         }
     }
 
-    /// PostgreSQL's own code, where it sent one.
+    /// Returns the SQLSTATE, if PostgreSQL sent one.
     pub fn sql_state(&self) -> Option<&SqlState> {
         self.driver()?.code()
     }
 
-    /// Whether waiting can help: PostgreSQL did not answer in time, the connection failed, or the SQLSTATE is one that
-    /// [`sqlstate::TABLE`](crate::sqlstate::TABLE) says to wait for. Every other error ends the program.
+    /// Returns whether retrying can help: PostgreSQL did not answer in time, the connection failed, or
+    /// [`sqlstate::TABLE`](crate::sqlstate::TABLE) lists the SQLSTATE as one to wait for. Any other error ends the run.
     ///
-    /// The same batch is then written again, in a new transaction that first checks the offset row.
+    /// A batch is retried in a new transaction, which first checks the offset row, so that nothing is written twice.
     pub fn is_retriable(&self) -> bool {
         match (self, self.driver()) {
             (Self::PostgresTimeout { .. } | Self::NoSecondSession { .. }, _) => true,
@@ -143,16 +149,24 @@ impl Error {
         }
     }
 
-    /// Whether it is an inconsistency, after which nothing that is held in memory can be relied on.
+    /// Returns whether an internal check failed. Data in memory is not reliable after that.
     pub(crate) fn is_inconsistent(&self) -> bool {
         matches!(self, Self::Core(CoreError::Inconsistent(_)))
     }
 
-    /// The process's exit status for this error, the same in every command.
+    /// Returns the process's exit status for this error. It is the same in every command:
     ///
-    /// 2 settings and files, 3 Kafka, 4 PostgreSQL, 5 the tables' shape, 70 an error within ccstream, 71 a refusal of
-    /// the operating system (the last two as in BSD's `sysexits.h`). An error of the driver that is neither PostgreSQL's
-    /// answer nor a failed connection is one within ccstream: a wrong call, or an answer that the driver cannot read.
+    /// | status | cause |
+    /// |---|---|
+    /// | 2 | a setting or a file |
+    /// | 3 | Kafka |
+    /// | 4 | PostgreSQL |
+    /// | 5 | the tables, which are missing or not usable |
+    /// | 70 | an error within ccstream (`EX_SOFTWARE` of `sysexits.h`) |
+    /// | 71 | a refusal of the operating system (`EX_OSERR`) |
+    ///
+    /// An error of the driver is one within ccstream if it is neither PostgreSQL's answer nor a failed connection: the
+    /// driver was called wrongly, or cannot read an answer.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Core(CoreError::Config { .. } | CoreError::File { .. }) => 2,
@@ -165,23 +179,25 @@ impl Error {
         }
     }
 
-    /// What to do where no session could be opened because nothing answers; None for other errors.
+    /// Returns what to do if PostgreSQL does not answer; None for other errors.
     pub(crate) fn advice(&self) -> Option<&'static str> {
-        let is_away = match self {
+        let is_unavailable = match self {
             Self::Connect { source, .. } => source.code().is_none() && is_connection_failure(source),
             Self::PostgresTimeout { .. } => true,
             _ => false,
         };
-        is_away.then_some("start it with 'docker-compose up -d' or 'ccstream up', or name another in `database_url`")
+        is_unavailable.then_some(
+            "start PostgreSQL with 'docker-compose up -d' or 'ccstream up', or set another address in `database_url`",
+        )
     }
 
-    /// The message with all its causes, and what to do.
+    /// Returns the message with all its causes, and what to do.
     pub fn chain(&self) -> String {
         let advice = self.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
         self.causes() + &advice
     }
 
-    /// The message with all its causes, joined by `": "`; one that is there twice is left out.
+    /// Returns the message with all its causes, joined by `": "`. A cause that repeats the text before it is omitted.
     pub(crate) fn causes(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
@@ -197,7 +213,8 @@ impl Error {
     }
 }
 
-/// A cause in words: PostgreSQL's "db error" says nothing, its message and code do.
+/// Returns the text of a cause. The driver's own text for PostgreSQL's errors is only "db error", so it is replaced by
+/// PostgreSQL's message and SQLSTATE.
 fn describe(error: &(dyn StdError + 'static)) -> String {
     match error.downcast_ref::<tokio_postgres::error::DbError>() {
         Some(db) => {
@@ -218,11 +235,12 @@ fn describe(error: &(dyn StdError + 'static)) -> String {
     }
 }
 
-/// What begins the driver's text where an io error is the cause although the connection works: bytes that it cannot
-/// read or write, and a login that failed. The driver's kinds are private; only their text tells them apart.
+/// Beginnings of the driver's text if an I/O error is the cause although the connection works: bytes that the driver
+/// cannot read or write, and a failed login. The driver's kinds of error are private, so only the text distinguishes
+/// them.
 const NO_CONNECTION_FAILURE: [&str; 3] = ["error parsing response", "error encoding message", "authentication error"];
 
-/// Whether a driver's error without a SQLSTATE means that the connection failed.
+/// Returns whether an error of the driver without a SQLSTATE means that the connection failed.
 fn is_connection_failure(error: &tokio_postgres::Error) -> bool {
     if error.is_closed() {
         return true;
@@ -232,20 +250,20 @@ fn is_connection_failure(error: &tokio_postgres::Error) -> bool {
     !NO_CONNECTION_FAILURE.iter().any(|start| text.starts_with(start)) && causes.any(is_network_failure)
 }
 
-/// Whether a cause is the network's failure, in the TLS handshake too.
+/// Returns whether a cause is a failure of the network, which includes the TLS handshake.
 fn is_network_failure(cause: &(dyn StdError + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        // The driver reports bytes that are no message of PostgreSQL's protocol as these two kinds.
+        // The driver uses these two kinds for bytes that do not follow PostgreSQL's protocol.
         return !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput);
     }
     cause.downcast_ref::<ssl::Error>().is_some_and(is_end_of_stream)
 }
 
-/// OpenSSL's reason `SSL_R_UNEXPECTED_EOF_WHILE_READING`.
+/// The number of OpenSSL's reason `SSL_R_UNEXPECTED_EOF_WHILE_READING`.
 const UNEXPECTED_EOF: i32 = 294;
 
-/// Whether the peer closed the connection within TLS. OpenSSL 1.1 reports that as a system call without an error,
-/// OpenSSL 3 as an error of the protocol.
+/// Returns whether the server closed the connection within TLS. OpenSSL 1.1 reports that as a system call without an
+/// error, OpenSSL 3 as an error of the protocol.
 fn is_end_of_stream(error: &ssl::Error) -> bool {
     match error.code() {
         ErrorCode::ZERO_RETURN => true,
@@ -254,17 +272,5 @@ fn is_end_of_stream(error: &ssl::Error) -> bool {
             let reasons = error.ssl_error().map_or(&[][..], |stack| stack.errors());
             reasons.iter().any(|reason| reason.reason_code() == UNEXPECTED_EOF)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_setting_is_named() {
-        let error = Error::config("rate", "0 is not above zero");
-        assert_eq!(error.chain(), "rate: 0 is not above zero");
-        assert_eq!(error.exit_code(), 2);
     }
 }

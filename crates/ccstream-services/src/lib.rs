@@ -1,10 +1,10 @@
-//! All that talks to Kafka and PostgreSQL.
+//! This crate contains everything that communicates with Kafka and PostgreSQL.
 //!
 //! ```text
 //! produce ─> Kafka ─> consume ─> postgres ─> PostgreSQL ─> live: the engine that a page asks
 //!                                                 └─────> operate: doctor, verify, rejections
 //! ```
-//! Data flows down the list of modules below; each uses only those above it. `tests/structure.rs` holds the crate to that.
+//! The modules below are ordered: each uses only those above it, which `tests/structure.rs` checks.
 
 pub mod sqlstate;
 
@@ -23,9 +23,9 @@ pub mod operate;
 
 pub use error::{Error, Result};
 
-/// A small runtime of one thread, for the asynchronous clients (PostgreSQL, Kafka's admin).
+/// Starts a runtime with one thread, for the asynchronous clients (PostgreSQL's, and Kafka's for administration).
 ///
-/// Errors: [`Error::System`] where the system refuses one.
+/// Errors: [`Error::System`], if the operating system refuses it.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::system("starting a runtime"))
 }

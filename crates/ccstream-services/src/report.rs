@@ -1,11 +1,11 @@
-//! Who watches a run, and how they are given its events.
+//! This module passes the events of a run to its observers.
 
 use std::fmt;
 
-/// One of those who watch.
+/// A function that receives events.
 type Observer<'o, E> = Box<dyn FnMut(&E) + 'o>;
 
-/// Whoever watches a run. Each is given every event, in the order in which they were added.
+/// Holds the observers of a run. Each receives every event; they are called in the order in which they were added.
 #[must_use]
 pub struct Observers<'o, E> {
     each: Vec<Observer<'o, E>>,
@@ -24,13 +24,13 @@ impl<E> fmt::Debug for Observers<'_, E> {
 }
 
 impl<'o, E> Observers<'o, E> {
-    /// Adds one.
+    /// Adds an observer.
     pub fn with(mut self, observer: impl FnMut(&E) + 'o) -> Self {
         self.each.push(Box::new(observer));
         self
     }
 
-    /// Gives an event to each.
+    /// Passes an event to each observer.
     pub(crate) fn report(&mut self, event: &E) {
         self.each.iter_mut().for_each(|observer| observer(event));
     }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_observer_is_given_every_event_in_turn() {
+    fn each_observer_receives_every_event_in_order() {
         let seen = RefCell::new(Vec::new());
         let mut observers = Observers::default()
             .with(|event: &u8| seen.borrow_mut().push(("first", *event)))

@@ -1,5 +1,6 @@
-//! The addresses that a cluster names for its brokers: clients use these, whatever address they asked at first. A broker in
-//! a container that names its name there is found, and cannot be used.
+//! This module checks the addresses that a cluster advertises for its brokers. Clients use these addresses, whatever
+//! bootstrap address they started with. A broker in a container that advertises the container's name answers at the
+//! bootstrap address but cannot be used.
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
@@ -11,22 +12,25 @@ use rdkafka::error::KafkaError;
 
 use super::client::ASK_LIMIT;
 
-/// How long a broker may take to accept a connection, its name's resolution included.
+/// Longest wait for a broker to accept a connection, including the resolution of its name.
 const REACH_LIMIT: Duration = Duration::from_secs(5);
-/// Of a larger cluster no more are tried.
+/// Maximum number of brokers that are tried. A larger cluster is checked in part.
 const MOST: usize = 64;
 
-/// The brokers that a cluster names, and those of them that cannot be reached from this machine.
+/// Holds which of a cluster's advertised brokers cannot be reached from this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Advertised {
-    /// How many were tried.
+    /// Number of brokers that were tried.
     pub(crate) tried: usize,
     /// Each address that cannot be reached, with the cause.
     pub(crate) unreachable: Vec<(String, String)>,
 }
 
 impl Advertised {
-    /// Asks for the brokers, and tries each but those that were asked.
+    /// Asks a cluster for its brokers and tries to connect to each. None is tried if the only broker is one of the
+    /// bootstrap `servers`, as that has just answered.
+    ///
+    /// Errors: the cluster does not answer.
     pub(crate) fn ask<C: ClientContext>(client: &Client<C>, servers: &str) -> Result<Self, KafkaError> {
         let metadata = client.fetch_metadata(None, ASK_LIMIT)?;
         let asked = |address: &str| servers.split(',').any(|server| server.rsplit("://").next() == Some(address));
@@ -39,10 +43,12 @@ impl Advertised {
         Ok(Self::try_all(brokers.map(|broker| (broker.host().to_owned(), broker.port() as u16)).collect()))
     }
 
+    /// Tries to connect to all brokers at the same time.
     fn try_all(brokers: Vec<(String, u16)>) -> Self {
         let tried = brokers.len();
         let until = Instant::now() + REACH_LIMIT;
-        // Threads, as a resolver may take longer than anybody waits; then its thread ends by itself.
+        // Each broker has its own thread, because a name's resolution has no time limit. A thread that takes too long
+        // is not waited for and ends by itself.
         let asked: Vec<_> = brokers
             .into_iter()
             .map(|(host, port)| {
@@ -57,7 +63,7 @@ impl Advertised {
         let unreachable = asked.into_iter().filter_map(|(name, answers)| {
             let answer = match answers {
                 Ok(answers) => answers.recv_timeout(until.saturating_duration_since(Instant::now())),
-                // What was not tried is not known to be unreachable.
+                // No thread could be started, so it is unknown whether the broker can be reached.
                 Err(_) => return None,
             };
             match answer {
@@ -69,37 +75,41 @@ impl Advertised {
         Self { tried, unreachable: unreachable.collect() }
     }
 
-    /// What to say where no broker can be reached; None where one can.
+    /// Describes the problem if no broker can be reached; None if one can, or if none was tried.
     pub(crate) fn none_reachable(&self, servers: &str) -> Option<String> {
         (self.tried > 0 && self.unreachable.len() == self.tried).then(|| {
             format!(
-                "Kafka at {servers} answers, and names {} for clients to use, which this machine cannot reach; {ADVERTISE}",
+                "Kafka at {servers} answers, but advertises only addresses that this machine cannot reach: {}; \
+                 {ADVERTISE}",
                 self.in_words()
             )
         })
     }
 
-    /// What to say where some can be reached and some cannot; None otherwise.
+    /// Describes the problem if some brokers can be reached and some cannot; None otherwise.
     pub(crate) fn some_unreachable(&self) -> Option<String> {
         (!self.unreachable.is_empty() && self.unreachable.len() < self.tried).then(|| {
             format!("{} of {} brokers cannot be reached: {}", self.unreachable.len(), self.tried, self.in_words())
         })
     }
 
+    /// Lists the addresses that cannot be reached, each with the cause.
     fn in_words(&self) -> String {
         let words = self.unreachable.iter().map(|(address, why)| format!("{address} ({why})"));
         words.collect::<Vec<_>>().join(", ")
     }
 }
 
-/// What to do about addresses that cannot be reached.
-pub(crate) const ADVERTISE: &str = "set the broker's advertised.listeners (KAFKA_ADVERTISED_LISTENERS of most images) to \
-     an address that clients reach, or run ccstream where that name is known";
+/// Tells what to do about advertised addresses that cannot be reached.
+pub(crate) const ADVERTISE: &str = "set the broker's advertised.listeners (KAFKA_ADVERTISED_LISTENERS of most \
+     images) to an address that this machine can reach, or run ccstream where the advertised address can be reached";
 
-/// Errors: why no connection could be opened.
+/// Connects to an address and disconnects again.
+///
+/// Errors: the reason why no connection could be opened.
 fn reach(host: &str, port: u16) -> Result<(), String> {
     let addresses = (host, port).to_socket_addrs().map_err(|_| "its name cannot be resolved".to_owned())?;
-    // All at once: of a name with two addresses, one may swallow whatever is sent to it.
+    // A name may have several addresses, of which one may never answer, so all are tried at the same time.
     let (answer, answers) = mpsc::channel();
     for address in addresses {
         let answer = answer.clone();
@@ -123,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_reached_is_named_with_its_cause() {
+    fn an_unreachable_address_is_reported_with_its_cause() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let open = listener.local_addr().unwrap().port();
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -137,7 +147,7 @@ mod tests {
         assert!(text.starts_with("2 of 3 brokers cannot be reached: 127.0.0.1:"), "{text}");
         assert!(text.contains("refused") && text.contains("kafka.invalid:9092 (its name"), "{text}");
         let none = Advertised::try_all(vec![unknown]);
-        assert!(none.none_reachable("localhost:9094").unwrap().contains("names kafka.invalid:9092"));
+        assert!(none.none_reachable("localhost:9094").unwrap().contains("kafka.invalid:9092"));
         assert_eq!(none.some_unreachable(), None);
         assert_eq!(Advertised::try_all(Vec::new()).none_reachable("s"), None);
     }

@@ -1,4 +1,4 @@
-//! What producer, consumer and doctor share of a Kafka client: its log, its last error, the topic.
+//! This module has what producer, consumer and doctor need of a Kafka client: its log, its last errors, and the topic.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -15,43 +15,46 @@ use super::options::options;
 use crate::error::{Error, Result};
 use ccstream_core::settings::KafkaConfig;
 
-/// How long a question to the broker may take.
+/// Longest wait for the broker's answer to a request.
 pub(crate) const ASK_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a refusal is the reason why there is no answer: librdkafka tries again after 10 s at the latest.
+/// Time for which a refusal counts as the reason for a missing answer. librdkafka retries within 10 s, so a refusal
+/// that persists is renewed in time.
 const REFUSAL_LASTS: Duration = Duration::from_secs(30);
 
-/// Keeps what librdkafka last complained of. While a broker is down it complains many times a
-/// second: only a change is logged.
+/// Receives librdkafka's log and errors, and remembers the last ones. While a broker is down librdkafka reports an
+/// error many times a second, so only a changed error is logged.
 #[derive(Debug, Default)]
 pub(crate) struct ClientLog {
+    /// The last error, and when it came.
     last_error: Mutex<Option<(String, Instant)>>,
-    /// The last complaint of TLS or of the login.
+    /// The last refusal of TLS or the login, and when it came.
     last_refusal: Mutex<Option<(String, Instant)>>,
-    /// When a server that was given did not answer last, by whatever address.
+    /// When a bootstrap server last did not answer.
     bootstrap_failed: Mutex<Option<Instant>>,
 }
 
 impl ClientLog {
-    /// librdkafka's last complaint, if it is younger than ten seconds.
+    /// Returns librdkafka's last error, if it came in the last 10 s.
     pub(crate) fn last_error(&self) -> Option<String> {
         let last = self.last_error.lock().expect("no panic while it is held");
         last.as_ref().filter(|(_, at)| at.elapsed() < Duration::from_secs(10)).map(|(text, _)| text.clone())
     }
 
-    /// Why the broker did not let this client in, if that is why it does not answer: TLS failed, or the login.
+    /// Returns why TLS or the login failed, if that happened in the last 30 s.
     pub(crate) fn last_refusal(&self) -> Option<String> {
         let last = self.last_refusal.lock().expect("no panic while it is held");
         last.as_ref().filter(|(_, at)| at.elapsed() < REFUSAL_LASTS).map(|(text, _)| text.clone())
     }
 
-    /// The broker has answered since.
+    /// Clears the last refusal. To be called once the broker has answered.
     pub(crate) fn forget_refusal(&self) {
         *self.last_refusal.lock().expect("no panic while it is held") = None;
     }
 
     fn note_refusal(&self, text: &str) {
-        // "sasl_ssl://localhost:9094/bootstrap: SASL authentication error: ...": every broker says the same.
+        // The text is "sasl_ssl://localhost:9094/bootstrap: SASL authentication error: ...". The broker's address is
+        // cut off, so that the same error of several brokers counts as one.
         let cause = match text.split_once(": ") {
             Some((broker, cause)) if broker.contains('/') && !broker.contains(' ') => cause,
             _ => text,
@@ -59,7 +62,7 @@ impl ClientLog {
         *self.last_refusal.lock().expect("no panic while it is held") = Some((cause.to_owned(), Instant::now()));
     }
 
-    /// Whether a server that was given has just not answered.
+    /// Returns whether a bootstrap server did not answer in the last 10 s.
     fn is_bootstrap_silent(&self) -> bool {
         let failed = self.bootstrap_failed.lock().expect("no panic while it is held");
         failed.is_some_and(|at| at.elapsed() < Duration::from_secs(10))
@@ -71,7 +74,7 @@ impl ClientLog {
         }
         let mut last = self.last_error.lock().expect("no panic while it is held");
         if last.as_ref().is_none_or(|(old, at)| old != text || at.elapsed() > Duration::from_secs(60)) {
-            tracing::warn!(error = text, "Kafka client.");
+            tracing::warn!(error = text, "The Kafka client reported an error.");
         }
         *last = Some((text.to_owned(), Instant::now()));
     }
@@ -81,19 +84,19 @@ impl ClientContext for ClientLog {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => tracing::debug!(facility, "{message}"),
-            // Every failure of a connection comes through `error` as well.
+            // librdkafka passes every failed connection to `error` as well.
             _ if matches!(facility, "FAIL" | "ERROR") => tracing::debug!(facility, "{message}"),
             _ => tracing::warn!(facility, "{message}"),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "Kafka client error.");
-        // "... failed: ... (after 0ms in state CONNECT)": the time differs each time.
+        tracing::debug!(%error, reason, "The Kafka client reported an error.");
+        // The text is "... failed: ... (after 0ms in state CONNECT)". The time is cut off, because it always differs.
         let reason = reason.split(" (after ").next().unwrap_or(reason).trim_end();
-        // The end of a partition is news for the poll loop, not trouble.
-        let no_trouble = [RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::PartitionEOF];
-        if error.rdkafka_error_code().is_none_or(|code| !no_trouble.contains(&code)) {
+        // `AllBrokersDown` does not name a cause, and the end of a partition is not an error.
+        let ignored = [RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::PartitionEOF];
+        if error.rdkafka_error_code().is_none_or(|code| !ignored.contains(&code)) {
             self.note(reason);
         }
         if is_refusal(&error, reason) {
@@ -104,15 +107,15 @@ impl ClientContext for ClientLog {
 
 impl ConsumerContext for ClientLog {}
 
-/// Whether an error says that TLS or the login failed. A broker that misses the client's certificate says so only after the
-/// handshake, which librdkafka reports as a failed connection with OpenSSL's words.
+/// Returns whether an error means that TLS or the login failed. A broker that requires a client certificate refuses the
+/// client only after the handshake; librdkafka reports that as a failed connection with OpenSSL's text.
 fn is_refusal(error: &KafkaError, reason: &str) -> bool {
     let codes = [RDKafkaErrorCode::SSL, RDKafkaErrorCode::Authentication, RDKafkaErrorCode::SaslAuthenticationFailed];
     error.rdkafka_error_code().is_some_and(|code| codes.contains(&code)) || reason.contains("SSL routines")
 }
 
-/// For `map_err` where a client is made: an option that librdkafka refuses is a setting's error, and its
-/// value, which may be a password, is not repeated.
+/// Converts an error from the creation of a client, for use with `map_err`. An option that librdkafka refuses becomes
+/// an error of the setting `librdkafka_options`. The option's value may be a password, so it is not in the message.
 pub(crate) fn refused(error: KafkaError) -> Error {
     match error {
         KafkaError::ClientConfig(_, description, key, _) => {
@@ -122,28 +125,33 @@ pub(crate) fn refused(error: KafkaError) -> Error {
     }
 }
 
-/// Errors: an option that librdkafka does not know, or a value that it does not take. Nothing is connected.
+/// Checks librdkafka's options without opening a connection.
+///
+/// Errors: librdkafka does not know an option, or does not accept its value.
 pub(crate) fn check_options(client: &ClientConfig) -> Result<()> {
     client.create_native_config().map(drop).map_err(refused)
 }
 
-/// A topic as the broker describes it.
+/// Describes a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TopicInfo {
-    /// How many partitions it has.
+    /// Number of partitions.
     pub(crate) partitions: usize,
 }
 
-/// Asks whether the topic is there; `Ok(None)` where it is not. Never creates it.
+/// Asks the broker for a topic; `Ok(None)` if it does not exist. Never creates it.
+///
+/// Errors: the broker does not answer.
 pub(crate) fn find_topic<C: ClientContext>(client: &Client<C>, topic: &str) -> Result<Option<TopicInfo>, KafkaError> {
-    // All topics: asking for one by name may create it.
+    // All topics are requested, because a request for one by name may create it.
     let metadata = client.fetch_metadata(None, ASK_LIMIT)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
     Ok(found.map(|found| TopicInfo { partitions: found.partitions().len() }))
 }
 
-/// Errors: no answer, or a cluster all of whose brokers have addresses that cannot be reached from here; `silent` makes an
-/// error of the former. What to say where some have such addresses.
+/// Checks whether the brokers' advertised addresses can be reached. Returns a warning if some of them cannot.
+///
+/// Errors: the cluster does not answer, for which `silent` makes the error, or none of the addresses can be reached.
 pub(crate) fn check_advertised(
     client: &Client<impl ClientContext>,
     servers: &str,
@@ -156,24 +164,21 @@ pub(crate) fn check_advertised(
     }
 }
 
-/// Why there is no answer, as far as librdkafka reports it; and what to do.
+/// Returns why the broker does not answer, as far as librdkafka reports it, and what to do.
 pub(crate) fn why_silent(servers: &str, log: &ClientLog) -> (String, &'static str) {
     if let Some(cause) = log.last_refusal() {
-        return (format!("Kafka at {servers} does not let this client in: {cause}"), REFUSED);
+        return (format!("Kafka at {servers} refuses this client: {cause}"), REFUSED);
     }
     match log.last_error() {
         Some(error) => match advertised_address(&error) {
-            // It was named by one that did answer.
+            // A bootstrap server must have answered, because it advertised this address.
             Some((address, cause))
                 if !log.is_bootstrap_silent() && !servers.split(',').any(|server| server.ends_with(address)) =>
             {
-                (
-                    format!(
-                        "Kafka at {servers} answers, and names {address} for clients to use, which this machine cannot reach \
-                     ({cause})"
-                    ),
-                    ADVERTISE,
-                )
+                let why = format!(
+                    "Kafka at {servers} answers, but advertises {address}, which this machine cannot reach ({cause})"
+                );
+                (why, ADVERTISE)
             }
             _ => (format!("no answer from Kafka at {servers} ({error})"), START),
         },
@@ -181,27 +186,31 @@ pub(crate) fn why_silent(servers: &str, log: &ClientLog) -> (String, &'static st
     }
 }
 
-/// An error for a broker that does not answer, with librdkafka's last word on why.
+/// Returns the error for a broker that does not answer, with the reason that librdkafka last reported.
 pub(crate) fn unreachable(servers: &str, log: &ClientLog, source: KafkaError) -> Error {
     let (why, advice) = why_silent(servers, log);
     Error::Kafka { context: format!("{why}; {advice}"), source }
 }
 
-/// The address of a broker that a cluster has named, and what is wrong with it, where librdkafka complains of such a one:
-/// `sasl_ssl://kafka:9092/1: Failed to resolve 'kafka:9092': ...`. One that it was given is called "bootstrap".
-fn advertised_address(complaint: &str) -> Option<(&str, &str)> {
-    let (broker, cause) = complaint.split_once(": ")?;
+/// Returns the address and the cause in an error about an advertised broker:
+/// `sasl_ssl://kafka:9092/1: Failed to resolve 'kafka:9092': ...`. In an error about a bootstrap server, librdkafka has
+/// "bootstrap" in place of the broker's number, and this returns None.
+fn advertised_address(error: &str) -> Option<(&str, &str)> {
+    let (broker, cause) = error.split_once(": ")?;
     let (address, number) = broker.rsplit_once('/')?;
     number.parse::<i32>().ok()?;
     Some((address.rsplit_once("://").map_or(address, |(_, address)| address), cause))
 }
 
-/// What to do about a broker that lets nobody in.
+/// Tells what to do about a broker that refuses TLS or the login.
 const REFUSED: &str = "check security.protocol, sasl.* and ssl.* in `librdkafka_options`";
-/// What to do about a broker that is not there.
-const START: &str = "start it with 'docker-compose up -d' or 'ccstream up', or name another in `bootstrap_servers`";
+/// Tells what to do about a broker that does not answer.
+const START: &str =
+    "start Kafka with 'docker-compose up -d' or 'ccstream up', or set another address in `bootstrap_servers`";
 
-/// Creates the topic if it is missing; true if it did.
+/// Creates the topic if it does not exist. Returns whether it was created.
+///
+/// Errors: the broker does not answer, or refuses to create the topic.
 pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientContext>, partitions: u16) -> Result<bool> {
     let topic = &config.topic;
     let ask = Error::kafka(format!("asking Kafka at {} for its topics", config.bootstrap_servers));
@@ -209,12 +218,12 @@ pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientCont
         return Ok(false);
     }
     let admin = AdminClient::from_config_and_context(&options(config, &[])?, ClientLog::default()).map_err(refused)?;
-    // -1: as many copies as the broker's own default says.
+    // With -1 the broker uses its default replication factor.
     let new = NewTopic::new(topic, i32::from(partitions), TopicReplication::Fixed(-1));
     let asking = AdminOptions::new().operation_timeout(Some(ASK_LIMIT)).request_timeout(Some(ASK_LIMIT));
     let not_created = |why: String| {
         Error::Broker(format!(
-            "topic {topic:?} does not exist and could not be created: {why}; have it created: \
+            "topic {topic:?} does not exist and could not be created: {why}; ask an administrator to run \
              kafka-topics --create --topic {topic} --bootstrap-server {} --partitions {partitions}",
             config.bootstrap_servers
         ))
@@ -230,13 +239,13 @@ pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientCont
     }
 }
 
-/// The broker that tests use, if one was started for them.
+/// Returns the address of the broker that was started for tests, if there is one.
 #[cfg(test)]
 pub(crate) fn test_broker() -> Option<String> {
     let servers = std::env::var("CCSTREAM_TEST_BROKER").ok();
     if servers.is_none() {
         assert!(std::env::var("CCSTREAM_DEMAND").is_err(), "CCSTREAM_TEST_BROKER is not set");
-        eprintln!("left out: no CCSTREAM_TEST_BROKER; `make test` starts a broker");
+        eprintln!("skipped: CCSTREAM_TEST_BROKER is not set; `make test` starts a broker");
     }
     servers
 }
@@ -246,25 +255,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_complaint_of_a_broker_that_the_cluster_named() {
-        for (complaint, expected) in [
+    fn an_advertised_address_is_found_in_an_error() {
+        for (error, expected) in [
             ("kafka:9092/1: Failed to resolve 'kafka:9092'", Some(("kafka:9092", "Failed to resolve 'kafka:9092'"))),
             ("sasl_ssl://kafka:9092/12: Connect failed", Some(("kafka:9092", "Connect failed"))),
             ("localhost:9094/bootstrap: Connect failed", None),
             ("GroupCoordinator: Connect failed", None),
             ("1/1 brokers are down", None),
         ] {
-            assert_eq!(advertised_address(complaint), expected, "{complaint}");
+            assert_eq!(advertised_address(error), expected, "{error}");
         }
     }
 
     #[test]
-    fn why_a_broker_is_silent() {
+    fn an_advertised_address_is_the_reason_if_a_bootstrap_server_answers() {
         let log = ClientLog::default();
-        assert_eq!(why_silent("localhost:9094", &log).0, "no answer from Kafka at localhost:9094");
+        assert!(why_silent("localhost:9094", &log).0.ends_with(" localhost:9094"));
         log.note("kafka:9092/1: Failed to resolve");
         let (why, advice) = why_silent("localhost:9094", &log);
-        assert!(why.contains("answers, and names kafka:9092") && advice.contains("advertised.listeners"), "{why}");
+        assert!(why.contains(" kafka:9092") && advice.contains("advertised.listeners"), "{why}");
         assert!(why_silent("a:1,PLAINTEXT://kafka:9092", &log).0.ends_with("(kafka:9092/1: Failed to resolve)"));
     }
 }

@@ -1,4 +1,4 @@
-//! Kafka's clients: what producer, consumer and doctor share of them.
+//! This module has what producer, consumer and doctor share of their Kafka clients.
 
 pub(crate) mod advertised;
 pub(crate) mod client;

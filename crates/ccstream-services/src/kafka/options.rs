@@ -1,26 +1,28 @@
-//! librdkafka's settings: ours, then the user's.
+//! This module combines ccstream's settings for librdkafka with the user's.
 
 use rdkafka::ClientConfig;
 
 use ccstream_core::settings::{Assignment, KafkaConfig};
 use ccstream_core::{Error, Result};
 
-/// librdkafka's second names of settings that are ours.
+/// librdkafka's aliases of settings that ccstream sets itself, each with the setting's usual name.
 const OTHER_NAMES: [(&str, &str); 3] = [
     ("metadata.broker.list", "bootstrap.servers"),
     ("request.required.acks", "acks"),
     ("max.in.flight.requests.per.connection", "max.in.flight"),
 ];
 
-/// The settings of one client. Errors: the user sets one that is ours.
+/// Returns the settings of one client. `ours` are the settings that ccstream sets itself for this kind of client.
+///
+/// Errors: the user sets one that ccstream sets itself, or the file with the user's settings is not usable.
 pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<ClientConfig> {
     let mut client = ClientConfig::new();
     client
         .set("bootstrap.servers", &*kafka.bootstrap_servers)
         .set("client.id", "ccstream")
-        // Where the system keeps its certificates: a static OpenSSL knows no such folder.
+        // A statically linked OpenSSL does not know where the system keeps its certificates, so librdkafka searches.
         .set("ssl.ca.location", "probe")
-        // A broker that is down is tried four times a second and not a hundred.
+        // A broker that is down is tried again after 250 ms, then at growing intervals of up to 2 s.
         .set("reconnect.backoff.ms", "250")
         .set("reconnect.backoff.max.ms", "2000")
         .set("topic.metadata.refresh.interval.ms", "10000");
@@ -38,7 +40,7 @@ pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<Clie
     Ok(client)
 }
 
-/// librdkafka's name of how a group hands partitions on.
+/// Returns librdkafka's name of a group's assignment strategy.
 pub(crate) fn strategy(assignment: Assignment) -> &'static str {
     match assignment {
         Assignment::Eager => "range",
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_that_we_own_are_refused() {
+    fn a_setting_that_ccstream_sets_itself_is_refused() {
         let with = |key: &str| {
             let librdkafka_options = Options(vec![(key.into(), "x".into())]);
             KafkaConfig { librdkafka_options, ..KafkaConfig::default() }

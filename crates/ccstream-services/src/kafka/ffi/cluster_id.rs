@@ -1,7 +1,8 @@
-//! The cluster's id. `rdkafka` asks for it too, but never frees what librdkafka answers with.
+//! This module asks librdkafka for the cluster's id. The crate `rdkafka` has such a function too, but it never frees
+//! the string that librdkafka allocates.
 //!
-//! Why the `unsafe` is sound: `native_ptr` is a live `rd_kafka_t` while the client is borrowed; what is returned is null
-//! or a NUL-terminated text of our own, copied before it is freed, once.
+//! The `unsafe` code is sound because `native_ptr` is a live `rd_kafka_t` while the client is borrowed. librdkafka
+//! returns null or a NUL-terminated string that the caller owns; it is copied first and then freed once.
 
 use std::ffi::CStr;
 use std::ptr;
@@ -10,9 +11,9 @@ use std::time::Duration;
 use rdkafka::bindings as raw;
 use rdkafka::client::{Client, ClientContext};
 
-/// The id of the cluster that a client has met, waited for at most so long (whole milliseconds).
+/// Returns the id of the client's cluster; None if it is not known within `limit`, which counts whole milliseconds.
 pub(crate) fn cluster_id(client: &Client<impl ClientContext>, limit: Duration) -> Option<String> {
-    // SAFETY: see the file's head.
+    // SAFETY: the module's documentation explains it.
     unsafe {
         let text = raw::rd_kafka_clusterid(client.native_ptr(), limit.as_millis() as i32);
         let id = (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned());

@@ -1,5 +1,5 @@
-//! What librdkafka can do and `rdkafka` does not wrap, or not soundly. The one module with `unsafe` code; each file says why
-//! it is sound.
+//! This module calls functions of librdkafka that the crate `rdkafka` does not wrap, or not correctly. It is the only
+//! module with `unsafe` code. Each file explains why its code is sound.
 #![allow(unsafe_code, reason = "the one module for it")]
 
 mod bootstrap;

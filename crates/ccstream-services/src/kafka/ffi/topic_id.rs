@@ -1,14 +1,15 @@
-//! A topic's id, which tells a topic made anew from the one before: librdkafka's `DescribeTopics`,
-//! which `rdkafka` does not wrap. The question is asked and the answer fetched without waiting.
+//! This module queries a topic's id, which distinguishes a recreated topic from the previous one of the same name. It
+//! uses librdkafka's `DescribeTopics`, which the crate `rdkafka` does not wrap. Neither sending the query nor receiving
+//! its answer blocks.
 //!
-//! Why the `unsafe` is sound:
-//! - `native_ptr` is a live `rd_kafka_t` for as long as the consumer lives, and `TopicIds` keeps the
-//!   consumer alive by its `Arc`; librdkafka's handles may be used from any thread.
-//! - `queue` comes from `rd_kafka_queue_new`, is owned here alone, and is destroyed once, in `drop`,
-//!   before the `Arc` is given back. An answer that comes later finds the queue disabled, and
-//!   librdkafka itself frees it.
-//! - What `rd_kafka_event_DescribeTopics_result` and all below it return points into the event, which
-//!   lives until `rd_kafka_event_destroy`; it is read and copied before that, and null is looked for.
+//! The `unsafe` code is sound for these reasons:
+//! - `native_ptr` is a live `rd_kafka_t` as long as the consumer lives, and `TopicIds` keeps the consumer alive by its
+//!   `Arc`. librdkafka's handles may be used from any thread.
+//! - `queue` comes from `rd_kafka_queue_new` and has no other owner. It is destroyed once, in `drop`, before the `Arc`
+//!   is
+//!   dropped. An answer that comes later finds the queue disabled, and librdkafka frees the answer.
+//! - Every pointer that `rd_kafka_event_DescribeTopics_result` and the functions on its result return points into the
+//!   event, which lives until `rd_kafka_event_destroy`. It is compared with null, and its data is copied, before that.
 //! - The topic's name, the collection and the options are only read during the call, which copies them.
 
 use std::ffi::{CStr, CString};
@@ -20,26 +21,26 @@ use rdkafka::bindings as raw;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::types::RDKafkaRespErr;
 
-/// How long one question may be under way.
+/// Longest wait for the answer to one query.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the broker says of a topic.
+/// Tells what the broker answered about a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TopicState {
-    /// It is there; without an id where the broker knows none (Kafka before 2.8).
+    /// The topic exists and has this id. None means that the broker has no topic ids (Kafka before 2.8).
     There(Option<String>),
-    /// It is not.
+    /// The topic does not exist.
     Missing,
-    /// No answer, or one that says nothing about the topic.
+    /// The broker did not answer, or its answer does not describe the topic, for this reason.
     Unknown(String),
 }
 
-/// Asks for one topic's id, one question at a time.
+/// Queries the id of one topic. Only one query is under way at a time.
 pub(crate) struct TopicIds<C: ConsumerContext + 'static> {
     consumer: Arc<BaseConsumer<C>>,
     queue: NonNull<raw::rd_kafka_queue_t>,
     topic: CString,
-    /// When the question under way was asked.
+    /// When the query that is under way was sent.
     asked: Option<Instant>,
 }
 
@@ -50,34 +51,34 @@ impl<C: ConsumerContext> std::fmt::Debug for TopicIds<C> {
 }
 
 impl<C: ConsumerContext> TopicIds<C> {
-    /// For a topic whose name is valid, and so has no NUL.
+    /// Creates this for a topic whose name was validated, and so has no NUL.
     pub(crate) fn new(consumer: &Arc<BaseConsumer<C>>, topic: &str) -> Self {
         let topic = CString::new(topic).expect("a valid topic's name has no NUL");
-        // SAFETY: a live client; see the file's head.
+        // SAFETY: the client is live, as the module's documentation explains.
         let queue = unsafe { raw::rd_kafka_queue_new(consumer.client().native_ptr()) };
         let queue = NonNull::new(queue).expect("librdkafka returns a queue or aborts");
         Self { consumer: Arc::clone(consumer), queue, topic, asked: None }
     }
 
-    /// Whether a question is under way.
+    /// Returns whether a query is under way.
     pub(crate) fn is_asking(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Asks, unless a question is under way.
+    /// Sends a query, unless one is under way.
     pub(crate) fn ask(&mut self) {
         if self.asked.is_some() {
             return;
         }
         let client = self.consumer.client().native_ptr();
         let mut names = [self.topic.as_ptr()];
-        // SAFETY: live client and queue, a NUL-terminated name; librdkafka copies collection and options.
+        // SAFETY: client and queue are live, the name is NUL-terminated, and librdkafka copies collection and options.
         unsafe {
             let topics = raw::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
             let options =
                 raw::rd_kafka_AdminOptions_new(client, raw::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
             let mut reason = [0; 128];
-            // Refuses only a limit out of range, and then its default of a minute is used.
+            // The call fails only for a limit that is out of range, and then the default of 60 s applies.
             raw::rd_kafka_AdminOptions_set_request_timeout(
                 options,
                 ASK_LIMIT.as_millis() as i32,
@@ -91,10 +92,10 @@ impl<C: ConsumerContext> TopicIds<C> {
         self.asked = Some(Instant::now());
     }
 
-    /// The answer, with when it was asked for; None while there is none. Never waits.
+    /// Returns the answer and when its query was sent; None while there is no answer. Never waits.
     pub(crate) fn answer(&mut self) -> Option<(TopicState, Instant)> {
         let asked = self.asked?;
-        // SAFETY: a live queue; the event is destroyed once, after what it holds was copied.
+        // SAFETY: the queue is live, and the event is destroyed once, after its data was copied.
         let state = unsafe {
             let event = NonNull::new(raw::rd_kafka_queue_poll(self.queue.as_ptr(), 0))?;
             let state = read(event);
@@ -108,7 +109,7 @@ impl<C: ConsumerContext> TopicIds<C> {
 
 impl<C: ConsumerContext> Drop for TopicIds<C> {
     fn drop(&mut self) {
-        // SAFETY: owned here, destroyed once, while the client lives.
+        // SAFETY: the queue has no other owner, and is destroyed once, while the client is live.
         unsafe { raw::rd_kafka_queue_destroy(self.queue.as_ptr()) };
     }
 }
@@ -119,10 +120,10 @@ impl<C: ConsumerContext> Drop for TopicIds<C> {
 /// `event` must be live.
 unsafe fn read(event: NonNull<raw::rd_kafka_event_t>) -> TopicState {
     let text = |pointer: *const std::ffi::c_char| {
-        // SAFETY: null or a NUL-terminated text that lives as long as the event.
+        // SAFETY: the pointer is null, or points to a NUL-terminated string that lives as long as the event.
         (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
     };
-    // SAFETY: the event is live; every pointer got from it is looked at before it is used.
+    // SAFETY: the event is live, and every pointer from it is compared with null before it is used.
     unsafe {
         let failed = raw::rd_kafka_event_error(event.as_ptr());
         if failed != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -131,7 +132,7 @@ unsafe fn read(event: NonNull<raw::rd_kafka_event_t>) -> TopicState {
         }
         let result = raw::rd_kafka_event_DescribeTopics_result(event.as_ptr());
         if result.is_null() {
-            return TopicState::Unknown("librdkafka answered another question".into());
+            return TopicState::Unknown("librdkafka returned the result of another request".into());
         }
         let mut count = 0;
         let topics = raw::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
@@ -156,7 +157,7 @@ unsafe fn read(event: NonNull<raw::rd_kafka_event_t>) -> TopicState {
         }
         let (most, least) =
             (raw::rd_kafka_Uuid_most_significant_bits(id), raw::rd_kafka_Uuid_least_significant_bits(id));
-        // All zero is no id; zero and one is kept for the metadata that the cluster has of itself.
+        // Kafka reserves two ids: 0 means that there is none, and 1 is the id of the cluster's metadata log.
         if most == 0 && (0..=1).contains(&least) {
             return TopicState::There(None);
         }
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_has_one_id_and_another_topic_another() {
+    fn each_topic_has_its_own_constant_id() {
         let Some(servers) = test_broker() else { return };
         let consumer = consumer(&servers);
         let names = ["one", "two", "none"].map(|name| format!("{name}-{}", std::process::id()));
@@ -206,12 +207,12 @@ mod tests {
         let TopicState::There(Some(other)) = wait(&mut two) else { panic!("no id") };
         assert_ne!(id, other);
         assert_eq!(wait(&mut none), TopicState::Missing);
-        // Asking does not make it.
+        // The query does not create the topic.
         assert_eq!(wait(&mut none), TopicState::Missing);
     }
 
     #[test]
-    fn a_broker_that_is_away_is_told_and_a_question_may_be_left_open() {
+    fn an_unavailable_broker_is_reported_and_a_query_may_be_dropped() {
         let consumer = consumer("127.0.0.1:1");
         let mut ids = TopicIds::new(&consumer, "t");
         assert!(matches!(wait(&mut ids), TopicState::Unknown(_)));
