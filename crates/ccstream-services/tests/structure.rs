@@ -1,16 +1,16 @@
-//! Data flows one way: within each crate a module uses only those above it in `src/lib.rs`. Between crates the compiler
-//! sees to it.
+//! This test checks that dependencies point one way: within each crate a module uses only modules above it in
+//! `src/lib.rs`. Between crates the compiler checks it.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates whose order of modules counts, from this crate's folder.
+/// The crates whose modules are checked, relative to this crate's folder.
 const CRATES: [&str; 3] = ["../ccstream-core", "../ccstream-kpi", "."];
 
-/// The modules in the order of `src/lib.rs`.
+/// Returns a crate's modules in the order of its `src/lib.rs`.
 fn order(source: &Path) -> Vec<String> {
     let text = fs::read_to_string(source.join("lib.rs")).unwrap();
     let name = |line: &str| {
@@ -20,6 +20,7 @@ fn order(source: &Path) -> Vec<String> {
     text.lines().filter_map(name).collect()
 }
 
+/// Returns all Rust files of a folder and its subfolders.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -33,17 +34,18 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Returns whether a file has only tests, which may use any module.
 fn is_test(file: &Path) -> bool {
     file.ends_with("tests.rs") || file.iter().any(|part| part == "tests")
 }
 
-/// The modules that a line names after `crate::`.
+/// Returns the names that follow `crate::` in a line.
 fn named(line: &str) -> Vec<String> {
     let word = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
     line.match_indices("crate::").map(|(at, found)| word(&line[at + found.len()..])).collect()
 }
 
-/// Checks one crate, and counts the uses that were inspected.
+/// Checks one crate. Returns how many uses of modules were checked.
 fn check(source: &Path) -> usize {
     let order = order(source);
     assert!(order.len() > 1, "{} was not read: {order:?}", source.display());
@@ -55,7 +57,7 @@ fn check(source: &Path) -> usize {
         let code = text.split("#[cfg(test)]").next().unwrap();
         for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
             for used in named(line).iter().filter(|used| *used != own) {
-                // What is not a module is one of lib.rs's own few names.
+                // A name that is not a module is defined in lib.rs itself.
                 let Some(at) = place.get(used.as_str()) else { continue };
                 assert!(*at < place[own], "{}: {own} must not use {used}, which comes below it", file.display());
                 checked += 1;

@@ -1,4 +1,4 @@
-//! The engine held to SQL: both count the same snapshot.
+//! This check compares the engine's figures with those of SQL queries in the same snapshot.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use ccstream_kpi::rows::attribute::Attribute;
 use ccstream_kpi::rows::columns::Columns;
 use ccstream_kpi::rows::outcome::APPROVED;
 
-/// Rows for one question, in memory of their own.
+/// Holds the rows for one check, separately from an engine's.
 #[derive(Default)]
 struct Rows(Columns);
 
@@ -32,8 +32,10 @@ impl Sink for Rows {
     fn catching_up(&mut self, _: f64) {}
 }
 
-/// Reads all of `orders` in the snapshot and compares the engine's figures with PostgreSQL's: how many were
-/// compared, and those that differ.
+/// Reads all of `orders` in the snapshot and compares the engine's figures with PostgreSQL's. Returns how many figures
+/// were compared, and a description of each difference.
+///
+/// Errors: the database cannot be read.
 pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<String>)> {
     let at = look(snapshot, 0).await?;
     let mut rows = Rows::default();
@@ -67,7 +69,8 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     compared += 7;
     if theirs != own || counts != (totals.get(0), totals.get(6)) {
         problems.push(format!(
-            "the dashboard's totals are {counts:?} rows and cards, {own:?} cents; PostgreSQL's {:?}, {theirs:?}",
+            "the dashboard's totals (rows, cards) are {counts:?} and its amounts in cents are {own:?}; PostgreSQL's \
+             are {:?} and {theirs:?}",
             (totals.get::<_, i64>(0), totals.get::<_, i64>(6))
         ));
     }
@@ -77,7 +80,7 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     Ok((compared, problems))
 }
 
-/// Compares the groups of one attribute; how many figures these are.
+/// Compares the groups of one attribute. Returns how many figures were compared.
 async fn compare_groups(
     snapshot: &Transaction<'_>,
     attribute: Attribute,
@@ -108,7 +111,7 @@ async fn compare_groups(
         rows.iter().map(|row| (row.get(0), [row.get(1), row.get(2), row.get(3)])).collect();
     if let Some(name) = ours.keys().chain(theirs.keys()).find(|name| ours.get(*name) != theirs.get(*name)) {
         problems.push(format!(
-            "the dashboard's figures of {} {name:?} are {:?} (rows, cents, approved), PostgreSQL's {:?}",
+            "the dashboard's figures (rows, cents, approved) for {} {name:?} are {:?}; PostgreSQL's are {:?}",
             attribute.definition().name,
             ours.get(name),
             theirs.get(name)

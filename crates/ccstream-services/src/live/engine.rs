@@ -1,4 +1,4 @@
-//! The engine: a thread that follows the database, and answers for everybody who asks.
+//! The engine has a thread that follows the database. It answers queries from any thread.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{
@@ -26,36 +26,41 @@ use ccstream_kpi::query::question::{Filter, Query};
 use ccstream_kpi::rows::codes::DAY;
 use ccstream_kpi::rows::columns::Columns;
 
-/// How long after a failure the database is tried again.
+/// Pause after a failure before the database is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long rows that came wait for a moment in which nobody asks.
+/// Longest time that new rows wait for a moment without a query.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// And how often such a moment is looked for.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
-/// The column file is written again when so many rows have come, or a tenth of what it has.
+/// Pause between two attempts to find a moment without a query.
+const LOCK_AGAIN: Duration = Duration::from_millis(1);
+/// Minimum number of new rows before the column file is written again. For a larger file it is a tenth of its rows.
 const SAVE_EVERY: u64 = 100_000;
 
+/// Holds the rows that queries read.
 #[derive(Debug, Default)]
 struct Data {
     columns: Columns,
-    /// The moment that they are true for, microseconds since 1970 UTC.
+    /// The time of the snapshot that the rows are from, in microseconds since 1970 UTC.
     at: i64,
-    /// First rows of the pieces of the first reading, which went backwards.
+    /// The number of the first row of each piece. A full reading goes backwards through the table, piece by piece.
     pieces: Vec<u64>,
-    /// The row with which following began; none has yet while the table is read.
+    /// The number of the first row that came by following. None while the table is read.
     followed: Option<u64>,
 }
 
+/// Matches requested refreshes with those that are done. Requests are numbered from 1.
 #[derive(Debug, Default)]
 struct Turn {
+    /// The last request that was made.
     asked: u64,
+    /// The last request that was fulfilled.
     done: u64,
-    /// Those that were asked when the database failed.
+    /// The last request that had been made when the database last failed.
     failed: u64,
-    /// Why it did.
+    /// The error of that failure.
     failure: Option<Arc<Error>>,
 }
 
+/// Holds what the engine and its thread share.
 #[derive(Debug)]
 struct Shared {
     config: EngineConfig,
@@ -68,7 +73,7 @@ struct Shared {
     wake: tokio::sync::Notify,
 }
 
-/// Follows a database until it is dropped.
+/// Follows `orders` in a database until it is closed or dropped, and answers queries from memory.
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -76,13 +81,16 @@ pub struct Engine {
     threads: usize,
 }
 
-/// A panic of another thread leaves what is whole by construction.
+/// Locks a mutex, even if another thread panicked while it held it: the data is still usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {
-    /// Begins to read; answers come from what is there already. Errors: settings that cannot be.
+    /// Starts the engine's thread, which reads the column file, if there is one, and then the database. Queries are
+    /// answered from the rows that have been read so far.
+    ///
+    /// Errors: [`Error::Core`] for a setting that is not usable, [`Error::System`] if no thread can be started.
     pub fn start(config: EngineConfig) -> Result<Self> {
         config.validate()?;
         crate::postgres::check_url(&config.database_url)?;
@@ -107,31 +115,36 @@ impl Engine {
         Ok(Self { shared, thread: Mutex::new(Some(thread)), threads })
     }
 
-    /// Answers from the rows of the last snapshot.
+    /// Answers a query from the rows of the last snapshot.
+    ///
+    /// Errors: [`Error::Core`], if the query is not valid.
     pub fn query(&self, query: &Query) -> Result<Answer> {
         let data = self.shared.read();
         Ok(self.shared.kept.answer(query, data.at, &data.columns, self.threads)?)
     }
 
-    /// The last rows that came and pass the filter, the newest first.
+    /// Returns up to `count` of the rows that came last and pass the filter, the newest first.
     pub fn latest(&self, filter: &Filter, count: usize) -> Vec<LatestRow> {
         let data = self.shared.read();
         latest(&data.columns, &data.pieces, data.followed, filter, count)
     }
 
-    /// Names that a dimension has, in the order of the alphabet; None is unknown.
+    /// Returns the values of a dimension, sorted, followed by None for an unknown value. The list is empty for places,
+    /// which are pairs of values.
     pub fn values(&self, dimension: ccstream_kpi::query::question::Dimension) -> Vec<Option<String>> {
         let data = self.shared.read();
         dimension.attribute().map(|attribute| data.columns.values(attribute)).unwrap_or_default()
     }
 
-    /// How it stands.
+    /// Returns a copy of the engine's current status.
     pub fn status(&self) -> Status {
         lock(&self.shared.status).clone()
     }
 
-    /// Looks at the database now, and waits for it; false where that took longer, or was stopped. Errors: why the
-    /// database could not be read.
+    /// Requests a refresh from the database and waits for it. Returns false if it took longer than `limit`, or if
+    /// `stop` was cancelled or the engine closed meanwhile.
+    ///
+    /// Errors: the error with which the database could not be read.
     pub fn refresh(&self, limit: Duration, stop: &CancellationToken) -> Result<bool, Arc<Error>> {
         let until = Instant::now() + limit;
         let mut turn = lock(&self.shared.turn);
@@ -158,7 +171,8 @@ impl Engine {
         Ok(true)
     }
 
-    /// Ends following; the column file is written, if there is to be one.
+    /// Stops following the database, and writes the column file if one is configured and rows have come since it was
+    /// last written. A second call does nothing.
     pub fn close(&self) {
         self.shared.stop.cancel();
         if let Some(thread) = lock(&self.thread).take() {
@@ -178,15 +192,15 @@ impl Shared {
         self.data.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for those who read, but not in their queue: a writer there lets no reader pass, so that one slow question
-    /// would hold up every page.
+    /// Locks the rows for writing, once no query reads them. It does not wait in the lock's queue at first, because a
+    /// waiting writer blocks every new reader, and one slow query would then delay every page.
     fn write(&self) -> RwLockWriteGuard<'_, Data> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             match self.data.try_write() {
                 Ok(data) => return data,
                 Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => thread::sleep(LOCK_AGAIN),
             }
         }
         self.data.write().unwrap_or_else(PoisonError::into_inner)
@@ -199,13 +213,13 @@ impl Shared {
             let following = AssertUnwindSafe(self.follow(&mut known, &mut saved_at)).catch_unwind();
             let done = following
                 .await
-                .unwrap_or_else(|_| Err(Error::inconsistent("following orders panicked; everything is read again")));
+                .unwrap_or_else(|_| Err(Error::inconsistent("following orders panicked; all rows are read again")));
             if let Err(error) = done {
                 if error.is_inconsistent() {
                     known = None;
                 }
                 tracing::debug!(error = error.chain(), "Following orders failed.");
-                self.tell(error);
+                self.fail(error);
                 let _ = or_stop(tokio::time::sleep(RETRY), &self.stop).await;
             }
         }
@@ -214,22 +228,22 @@ impl Shared {
         }
     }
 
-    /// Tells everybody what is wrong.
-    fn tell(&self, error: Error) {
+    /// Publishes an error in the status, and passes it to everyone who waits for a refresh.
+    fn fail(&self, error: Error) {
         let mut status = lock(&self.status);
         status.no_tables = matches!(error, Error::NoTables(_));
         status.unusable = matches!(error, Error::Schema(_));
         let since = status.trouble.take().map_or_else(Instant::now, |(_, since)| since);
         status.trouble = Some((error.chain(), since));
         drop(status);
-        // Last, as whoever waits for it reads the status next.
+        // Waiting threads read the status as soon as they are notified, so it is set before.
         let mut turn = lock(&self.turn);
         turn.failed = turn.asked;
         turn.failure = Some(Arc::new(error));
         self.turned.notify_all();
     }
 
-    /// Follows over one connection until it fails or the engine is closed.
+    /// Follows the table over one connection, until that fails or the engine is closed.
     async fn follow(&self, known: &mut Option<Known>, saved_at: &mut u64) -> Result<()> {
         let tables = Tables::default();
         let connecting = Reader::connect(&self.config.database_url, &tables);
@@ -267,18 +281,20 @@ impl Shared {
         self.read().columns.next_row
     }
 
+    /// Evicts rows that are older or more than the settings allow.
     fn make_room(&self, columns: &mut Columns, snapshot: &Snapshot) {
         let oldest = self.config.max_days.map(|days| snapshot.at - i64::from(days) * DAY);
         columns.drop_oldest(self.config.max_rows, oldest, snapshot.at);
         columns.limit_bytes(self.column_bytes(), snapshot.at);
     }
 
-    /// The bytes that columns may take; the rest is for what kept queries have counted.
+    /// Returns how many bytes the columns may take: three quarters. The rest is for the results of kept queries.
     fn column_bytes(&self) -> usize {
         self.config.max_bytes / 4 * 3
     }
 
-    /// Rows that were stored, by the consumers' own count, less those that are here; 0 where not all are held.
+    /// Returns how many of the rows that the consumers have counted as stored are lacking here. It is 0 if rows were
+    /// evicted, because the engine then holds only part of the table.
     fn lacking(&self, snapshot: &Snapshot, known: Option<&Known>) -> Lacking {
         let columns = &self.read().columns;
         match known {
@@ -290,6 +306,7 @@ impl Shared {
         }
     }
 
+    /// Publishes a refresh: completes the rows' snapshot and updates the status.
     fn publish(&self, refreshed: &Refreshed, known: Option<&Known>, trust: Option<&Trust>, lacking: i64) {
         let Refreshed { snapshot, reload, outdated, role } = refreshed;
         let mut data = self.write();
@@ -318,12 +335,13 @@ impl Shared {
         status.lacking_rows = if is_expired { 0 } else { lacking };
     }
 
+    /// Reads the column file, if one is configured and usable.
     fn read_file(&self) -> Option<Known> {
         let path = self.config.file.as_ref()?;
         let saved = match file::read(path) {
             Ok(saved) => saved?,
             Err(error) => {
-                tracing::warn!(error = error.chain(), "The column file is of no use and will be written anew.");
+                tracing::warn!(error = error.chain(), "The column file is not usable and will be replaced.");
                 return None;
             }
         };
@@ -336,6 +354,7 @@ impl Shared {
         Some(known)
     }
 
+    /// Writes the column file, if one is configured. A failure is only logged.
     fn write_file(&self, known: Option<&Known>) {
         let data = self.read();
         let (Some(path), Some(known), Some(followed)) = (&self.config.file, known, data.followed) else { return };
@@ -345,7 +364,7 @@ impl Shared {
     }
 }
 
-/// Takes the follower's rows into the engine.
+/// Receives the follower's rows for the engine.
 struct Rows<'a> {
     shared: &'a Shared,
 }
@@ -391,7 +410,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_that_come_during_a_slow_question_hold_up_no_other() {
+    fn rows_that_come_during_a_slow_query_delay_no_other_query() {
         let shared = Shared {
             config: EngineConfig::default(),
             data: RwLock::default(),
@@ -410,10 +429,10 @@ mod tests {
                 shared.write().at = 1;
             });
             start.recv().unwrap();
-            // However long the writer has waited by now.
+            // The writer has waited for a different time in each round.
             for _ in 0..100 {
-                assert_eq!(shared.data.try_read().expect("nobody is held up").at, 0);
-                thread::sleep(LOOK_AGAIN);
+                assert_eq!(shared.data.try_read().expect("the waiting writer blocks no reader").at, 0);
+                thread::sleep(LOCK_AGAIN);
             }
             drop(slow);
             writer.join().unwrap();

@@ -1,5 +1,6 @@
-//! The columns in a file, so that a restart reads only what came since. It is of use to the same table alone
-//! (its identity is in it), and to the same processor's byte order; anything else is read anew.
+//! The column file keeps the engine's rows, so that a restart reads only the rows that came since. It is only usable
+//! for the same table, whose identity is in the file, and on a processor of the same byte order. Otherwise the whole
+//! table is read again.
 
 use std::fs;
 use std::io::{BufWriter, Read, Write};
@@ -17,21 +18,25 @@ use ccstream_kpi::rows::block::{Block, COLUMNS};
 use ccstream_kpi::rows::codes::{Amounts, Codes};
 use ccstream_kpi::rows::columns::{Columns, Coordinates};
 
-/// Changes with the format, and with the attributes.
+/// Identifies the file's format. It changes with the version, which is in the last byte, and with the attributes.
 const MAGIC: u64 = u64::from_be_bytes(*b"cckpi\0\0\x05") ^ FINGERPRINT;
 
-/// What a file holds.
+/// Holds what a file contains.
 #[derive(Debug)]
 pub(crate) struct Saved {
     pub(crate) known: Known,
     pub(crate) columns: Columns,
-    /// The moment that they are true for.
+    /// The time of the snapshot that the rows are from, in microseconds since 1970 UTC.
     pub(crate) at: i64,
+    /// The number of the first row of each piece of the last full reading.
     pub(crate) pieces: Vec<u64>,
+    /// The number of the first row that came by following.
     pub(crate) followed: u64,
 }
 
-/// Writes the file, readable to its owner alone; the one before stays until the new one is whole.
+/// Writes the file, which only its owner can read. The previous file is replaced once the new one is complete.
+///
+/// Errors: the file cannot be written.
 pub(crate) fn write(
     path: &Path,
     known: &Known,
@@ -44,7 +49,8 @@ pub(crate) fn write(
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(refuse)?;
     }
-    // A name of its own: another engine may be writing the same file, and nobody is to have laid one there.
+    // The temporary file has a random name: another engine may be writing the same file, and nobody else can have
+    // created a file at a name that they cannot guess.
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{:016x}", rand::random::<u64>()));
     let new = Path::new(&name);
@@ -61,7 +67,9 @@ pub(crate) fn write(
     })
 }
 
-/// Reads the file; None where there is none. Errors: it is damaged, of another version, or others may write it.
+/// Reads the file; None if there is none.
+///
+/// Errors: the file cannot be read, is damaged or of another version, or users other than its owner may write it.
 pub(crate) fn read(path: &Path) -> Result<Option<Saved>> {
     let refuse = |error: std::io::Error| broken(path, &format!("it cannot be read: {error}"));
     let mut file = match fs::File::open(path) {
@@ -71,7 +79,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Saved>> {
     };
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(refuse)?) & 0o022 != 0 {
-        return Err(broken(path, "others may write it; only its owner should (chmod 600)"));
+        return Err(broken(path, "other users may write it; run chmod 600 on it"));
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(refuse)?;
@@ -85,10 +93,12 @@ pub(crate) fn read(path: &Path) -> Result<Option<Saved>> {
     ColumnFileReader { bytes: body }.all().map(Some).ok_or_else(damaged)
 }
 
+/// Returns the error for a file that is not usable.
 fn broken(path: &Path, reason: &str) -> Error {
     ccstream_core::Error::File { path: path.display().to_string(), reason: reason.to_owned() }.into()
 }
 
+/// Writes a file and computes its checksum.
 struct ColumnFileWriter {
     file: BufWriter<fs::File>,
     sum: Crc,
@@ -177,7 +187,8 @@ impl ColumnFileWriter {
     }
 }
 
-/// Every step is None where the bytes end too early; the checksum has vouched for what they say.
+/// Reads a file's content, whose checksum was verified before. Each method returns None if the bytes end too early or
+/// do not fit together.
 struct ColumnFileReader<'a> {
     bytes: &'a [u8],
 }

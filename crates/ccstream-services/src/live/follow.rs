@@ -1,10 +1,10 @@
-//! Reads `orders` into columns and follows it, one snapshot of PostgreSQL's at a time.
+//! The follower reads `orders` into columns and then follows the table, one snapshot of PostgreSQL at a time.
 //!
-//! The first reading goes backwards through the table's pages, so that the newest rows are there first. From then
-//! on the offset rows say how many rows each commit stored; these are looked for where they may lie, by their place
-//! (`ctid` ranges, which need no index and so cost ingest nothing), and counted. Where the count is not what the
-//! offset rows promise, the search goes further, at last through the whole table; if even that does not agree,
-//! somebody changed the table, and everything is read again.
+//! The first reading goes backwards through the table's pages, so that the newest rows are available first. Later, the
+//! offset rows in `kafka_offsets` tell how many rows were stored since the last snapshot. The follower searches for
+//! them in the pages where new rows are likely, by `ctid` ranges, which need no index and so do not slow ingest down.
+//! If it finds fewer rows than were stored, it searches further pages, and finally the whole table. If the numbers
+//! still differ, somebody has changed the table, and everything is read again.
 
 use std::future::Future;
 use std::pin::pin;
@@ -23,31 +23,38 @@ use crate::postgres::tables::Tables;
 use ccstream_kpi::rows::columns::Columns;
 use ccstream_kpi::rows::decode::{Decoder, LocatedRow, selection, strange};
 
-/// Pages of the first piece that is read, and of the others.
+/// Number of pages in the first piece of a full reading. It is small, so that the newest rows are available soon.
 const FIRST_PIECE: u32 = 2_048;
+/// Number of pages in each further piece.
 const PIECE: u32 = 16_384;
-/// More new rows than this are handed over in pieces: readers see them come.
+/// Maximum number of new rows that queries see all at once. More are added in pieces while they are read.
 const ATOMIC_ROWS: i64 = 200_000;
-/// Pages at the end of what is known that are compared with the table after a connection was lost: a server that
-/// crashed may have lost its last commits, and have other rows there now.
+/// Number of pages, the last that are known, that are compared with the table after a connection was lost. A server
+/// that crashed may have lost its last commits, and may have other rows there now.
 const COMPARED: u32 = 4_096;
-/// Where rows are changed all the time, the table is read again for a twentieth of the time at most.
+/// Minimum time from one full reading to the next because of changed rows, as a multiple of how long the reading took.
+/// If rows are changed all the time, the engine spends at most a twentieth of the time on reading the table again.
 const SELDOM: u32 = 20;
 
-/// What has been read so far.
+/// Describes what has been read so far.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
+    /// The table that was read.
     pub(crate) identity: Identity,
+    /// Number of rows that had been deleted or changed, from the statistics.
     pub(crate) changed: i64,
+    /// Number of rows that the consumers had stored.
     pub(crate) stored: i64,
+    /// The snapshot's oldest open transaction: see [`Snapshot::horizon`].
     pub(crate) horizon: i64,
-    /// The page after the last that a row was read from.
+    /// The page after the last one from which a row was read.
     pub(crate) pages: u32,
     pub(crate) page_bytes: usize,
     pub(crate) seen: Seen,
     pub(crate) spots: Spots,
-    /// Rows of another program's.
+    /// Number of rows that another program has inserted.
     pub(crate) foreign: u64,
+    /// Number of rows whose amount is NaN, or too large for cents in 64 bits.
     pub(crate) odd_amounts: u64,
 }
 
@@ -67,7 +74,7 @@ impl Known {
         }
     }
 
-    /// Adds a row, unless it is there; whether it was new.
+    /// Adds a row, unless it was added before. Returns whether it was new.
     fn take(&mut self, found: &LocatedRow<'_>, columns: &mut Columns) -> Result<bool> {
         if !self.seen.insert(found.page, found.place, sum(found)) {
             return Ok(false);
@@ -80,34 +87,34 @@ impl Known {
     }
 }
 
-/// A number that another row would hardly have.
+/// Returns a checksum of a row, which another row is unlikely to have.
 fn sum(found: &LocatedRow<'_>) -> u32 {
     let mut crc = Crc::new();
     crc.update(found.raw);
     crc.sum()
 }
 
-/// Why everything is read again.
+/// Tells why the whole table is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
-    /// It is the first time.
+    /// The table is read for the first time.
     First,
-    /// The table was made anew, emptied or rewritten.
+    /// The table was recreated, emptied or rewritten.
     OtherTable,
-    /// Other rows lie where rows were read: the server lost commits.
+    /// Rows that were read are no longer in their places: the server has lost its last commits.
     OtherRows,
     /// Rows were deleted or changed.
     RowsChanged,
-    /// The offset rows and the table's rows do not agree with what was read.
+    /// The number of rows in the table differs from what the consumers have counted.
     CountDiffers,
 }
 
 impl Reload {
-    /// For a person.
+    /// Returns the reason in words.
     pub fn in_words(self) -> &'static str {
         match self {
             Self::First => "read for the first time",
-            Self::OtherTable => "the table was made anew, emptied or rewritten",
+            Self::OtherTable => "the table was recreated, emptied or rewritten",
             Self::OtherRows => "the server had lost its last commits",
             Self::RowsChanged => "rows were deleted or changed",
             Self::CountDiffers => "the table's rows and the consumers' count did not agree",
@@ -115,15 +122,17 @@ impl Reload {
     }
 }
 
-/// Takes rows in: each piece is all that readers see of it at once.
+/// Receives rows. Queries see each change as a whole.
 pub(crate) trait Sink {
-    /// Forgets all rows: they are read again.
+    /// Removes all rows, because the table is read from the beginning.
     fn restart(&mut self);
-    /// Changes the columns while nobody reads them; `at` is the moment that they are then complete for.
+    /// Changes the columns while no query reads them. `at` is the time of the snapshot that the columns are then
+    /// complete for, in microseconds since 1970 UTC; None while they are not complete.
     fn write(&mut self, at: Option<i64>, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()>;
-    /// How far the first reading is, of 1; whether there is room for more.
+    /// Reports which share of the table a full reading has read, from 0 to 1. Returns whether there is room for more
+    /// rows.
     fn progress(&mut self, snapshot: &Snapshot, share: f64) -> bool;
-    /// How far a long reading of new rows is, of 1.
+    /// Reports which share of many new rows has been read, from 0 to 1.
     fn catching_up(&mut self, share: f64);
 }
 
@@ -131,23 +140,23 @@ pub(crate) trait Sink {
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) reader: Reader,
-    /// The version of the table's row in the catalogue for which its shape was checked.
+    /// The version of the table's row in the catalogue when the table's shape was last checked.
     checked: Option<String>,
-    /// Whether what is known from an earlier session is known to be there still.
+    /// Whether the rows from before this connection have been compared with the table.
     compared: bool,
-    /// When everything was last read, and how long that took.
+    /// When the whole table was last read, and how long that took.
     read_all: Option<(Instant, Duration)>,
 }
 
-/// What a look at the database came to.
+/// Holds the result of a refresh.
 #[derive(Debug)]
 pub(crate) struct Refreshed {
     pub(crate) snapshot: Snapshot,
-    /// Why everything was read again, if it was.
+    /// Why the whole table was read, if it was.
     pub(crate) reload: Option<Reload>,
-    /// Rows were changed or deleted that are still here as they were: it is too soon to read all again.
+    /// Whether rows were changed or deleted in the table, but it is too soon to read the whole table again.
     pub(crate) outdated: bool,
-    /// The reading role, where its rights were those that it was read with.
+    /// The role with whose privileges the table was read, if it is not the login's own.
     pub(crate) role: Option<String>,
 }
 
@@ -156,7 +165,7 @@ impl Follower {
         Self { reader, checked: None, compared: false, read_all: None }
     }
 
-    /// Brings the columns up to a new snapshot.
+    /// Brings the columns up to date with a new snapshot.
     pub(crate) async fn refresh(&mut self, known: &mut Option<Known>, sink: &mut dyn Sink) -> Result<Refreshed> {
         let changed = changed(&self.reader.client).await?;
         let reading = self.reader.begin(PAGE_LIMIT).await?;
@@ -199,33 +208,35 @@ impl Follower {
     }
 }
 
-/// The version of the table's row in the catalogue, which is new with its kind, its rules and its row level security.
+/// Returns the version of the table's row in the catalogue; None if the table does not exist. The version changes when
+/// the table's kind, its rules or its row-level security change.
 async fn definition(transaction: &Transaction<'_>) -> Result<Option<String>> {
     let sql = "SELECT xmin::text FROM pg_class WHERE oid = to_regclass('orders')";
-    let row = transaction.query_typed_opt(sql, &[]).await.map_err(Error::postgres("looking for orders"))?;
+    let row =
+        transaction.query_typed_opt(sql, &[]).await.map_err(Error::postgres("querying the definition of orders"))?;
     Ok(row.map(|row| row.get(0)))
 }
 
-/// Whether what is known is of no use any more.
+/// Returns why the whole table must be read; None if what is known can be continued.
 fn reason(known: Option<&Known>, snapshot: &Snapshot) -> Option<Reload> {
     let Some(known) = known else { return Some(Reload::First) };
     if known.identity != snapshot.identity {
         return Some(Reload::OtherTable);
     }
-    // Less than before: a crash has cleared the statistics.
+    // The number also differs after a crash, which clears the statistics.
     if snapshot.changed != known.changed {
         return Some(Reload::RowsChanged);
     }
     (snapshot.stored() < known.stored).then_some(Reload::CountDiffers)
 }
 
-/// Reads all of it, the newest pages first.
+/// Reads the whole table, the newest pages first.
 pub(super) async fn load(transaction: &Transaction<'_>, snapshot: &Snapshot, sink: &mut dyn Sink) -> Result<Known> {
     let mut known = Known::new(snapshot);
     let (mut end, mut piece) = (snapshot.pages, FIRST_PIECE);
     while end > 0 {
         let begin = if snapshot.seeks { end.saturating_sub(piece) } else { 0 };
-        // The last piece of the table may have grown since its size was asked: its end is left open.
+        // The table may have grown since its size was queried, so the range of its last pages has no end.
         let until = if end < snapshot.pages { format!(" AND ctid < '({end},0)'::tid") } else { String::new() };
         read(transaction, &[format!("ctid >= '({begin},0)'::tid{until}")], |decoder, bytes| {
             sink.write(None, &mut |columns| decoder.feed(bytes, |found| known.take(&found, columns).map(drop)))
@@ -245,9 +256,9 @@ pub(super) async fn load(transaction: &Transaction<'_>, snapshot: &Snapshot, sin
     Ok(known)
 }
 
-/// The latest time in the pages before this one, in microseconds since 1970 UTC; at most `now`.
+/// Returns the latest time of a row before this page, in microseconds since 1970 UTC. Times after `now` are ignored.
 async fn last_time_before(transaction: &Transaction<'_>, page: u32, now: i64) -> Result<Option<i64>> {
-    let step = || Error::postgres("looking for the last time that is not read");
+    let step = || Error::postgres("querying the latest time of the rows that are not read");
     transaction.batch_execute("SET LOCAL statement_timeout = '10min'").await.map_err(step())?;
     let last = format!(
         "SELECT (extract(epoch FROM max(timestamp)) * 1000000)::bigint FROM orders
@@ -256,7 +267,7 @@ async fn last_time_before(transaction: &Transaction<'_>, page: u32, now: i64) ->
     Ok(transaction.query_typed_one(&last, &[]).await.map_err(step())?.get(0))
 }
 
-/// Whether the last rows that are known lie where they did.
+/// Returns whether the last rows that are known are still in their places.
 async fn is_there_still(transaction: &Transaction<'_>, known: &Known) -> Result<bool> {
     let begin = known.pages.saturating_sub(COMPARED);
     let mut sums = vec![0u32; (known.pages - begin) as usize];
@@ -274,7 +285,7 @@ async fn is_there_still(transaction: &Transaction<'_>, known: &Known) -> Result<
     Ok((begin..known.pages).zip(&sums).all(|(page, sum)| known.seen.sum(page) == *sum))
 }
 
-/// Reads what was stored since; why everything must be read again, if it must.
+/// Reads the rows that were stored since the last snapshot. Returns why the whole table must be read, if it must.
 async fn follow(
     transaction: &Transaction<'_>,
     snapshot: &Snapshot,
@@ -288,7 +299,7 @@ async fn follow(
         if taken >= wanted {
             break;
         }
-        // Readers are to see all of a commit or nothing, so that rows are gathered until all are found.
+        // A query must see all rows of a commit or none, so rows are gathered until all are found.
         read(transaction, &step, |decoder, bytes| {
             if wanted <= ATOMIC_ROWS {
                 return decoder.feed(bytes, |found| {
@@ -323,15 +334,15 @@ async fn follow(
     Ok(None)
 }
 
-/// Reads rows that meet one of the conditions, for each of them; their bytes are handed over in pieces, with what
-/// decodes them.
+/// Reads the rows that meet each condition; a row that meets several is read several times. Passes the bytes to `take`
+/// in pieces, with the decoder for them.
 async fn read(
     transaction: &Transaction<'_>,
     conditions: &[String],
     mut take: impl FnMut(&mut Decoder, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    /// So many bytes are gathered before they are handed over: as few as the sockets hold meanwhile, so that
-    /// PostgreSQL goes on sending.
+    /// Number of bytes that are gathered before they are decoded. It is no more than the sockets can buffer during the
+    /// decoding, so that PostgreSQL can go on sending.
     const GATHERED: usize = 1 << 17;
     let step = || Error::postgres("reading orders");
     if conditions.is_empty() {
@@ -355,7 +366,7 @@ async fn read(
     take(&mut decoder, &bytes)
 }
 
-/// Ends a wait early when asked to.
+/// Waits for `work`, but returns None as soon as `stop` is cancelled.
 pub(crate) async fn or_stop<T>(work: impl Future<Output = T>, stop: &tokio_util::sync::CancellationToken) -> Option<T> {
     tokio::select! {
         biased;

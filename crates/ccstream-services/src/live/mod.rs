@@ -1,4 +1,4 @@
-//! The rows of `orders` in memory, followed live: an engine that answers any question at once.
+//! The engine holds the rows of `orders` in memory, follows the table, and answers queries from memory.
 //!
 //! ```text
 //! PostgreSQL ── binary COPY ──> follow ─> ccstream_kpi's columns <── file (a restart)

@@ -1,19 +1,21 @@
-//! Which places of the table's pages have been read: a bit for each, so that no row is ever counted twice; and a sum
-//! of each page's rows, to find out whether they are still the same.
+//! This module remembers which places (line pointers) of the table's pages have been read, one bit for each, so that no
+//! row is counted twice. It also has a checksum of each page's rows, which shows whether they are still the same.
 
-/// PostgreSQL's rows of a page are at least so many bytes apart.
+/// Minimum number of bytes that a row takes in a page of PostgreSQL, which limits the number of places.
 const LEAST_ROW: usize = 28;
-/// Pages that are kept together; a stretch of the table that was never read takes no room.
+/// Number of pages in a stretch. A stretch of the table that was never read takes no memory.
 const TOGETHER: usize = 1024;
 
-/// The places of some pages that follow each other.
+/// Holds the places of a stretch of pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pages {
+    /// One bit for each place that was read.
     pub(crate) words: Vec<u64>,
+    /// The checksum of each page's rows.
     pub(crate) sums: Vec<u32>,
 }
 
-/// A set of places, by page.
+/// Holds a set of places, by page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     words_per_page: usize,
@@ -21,36 +23,37 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// For pages of so many bytes.
+    /// Creates an empty set for pages of this size.
     pub(crate) fn new(page_bytes: usize) -> Self {
         Self { words_per_page: (page_bytes / LEAST_ROW).div_ceil(64), stretches: Vec::new() }
     }
 
-    /// As it was saved; None for what cannot have been.
+    /// Restores a set that was saved; None if the sizes do not fit together.
     pub(crate) fn restore(page_bytes: usize, stretches: Vec<Option<Pages>>) -> Option<Self> {
         let seen = Self { stretches, ..Self::new(page_bytes) };
         let fits = |pages: &Pages| pages.words.len() == TOGETHER * seen.words_per_page && pages.sums.len() == TOGETHER;
         (seen.words_per_page > 0 && seen.stretches.iter().flatten().all(fits)).then_some(seen)
     }
 
+    /// Returns the stretches in the order of their pages; None for one that was never read.
     pub(crate) fn stretches(&self) -> &[Option<Pages>] {
         &self.stretches
     }
 
-    /// The word and bit of a place in its stretch.
+    /// Returns the index of a place's word in its stretch, and the place's bit in that word.
     fn bit(&self, page: usize, place: u16) -> (usize, u64) {
         let place = usize::from(place);
         (page % TOGETHER * self.words_per_page + (place / 64).min(self.words_per_page - 1), 1 << (place % 64))
     }
 
-    /// Whether a place was read.
+    /// Returns whether a place was read.
     pub(crate) fn contains(&self, page: u32, place: u16) -> bool {
         let (word, bit) = self.bit(page as usize, place);
         let stretch = self.stretches.get(page as usize / TOGETHER);
         stretch.and_then(Option::as_ref).is_some_and(|pages| pages.words[word] & bit != 0)
     }
 
-    /// Notes a place with the sum of its row; false where it was read before.
+    /// Adds a place and the checksum of its row. Returns false if it was read before.
     pub(crate) fn insert(&mut self, page: u32, place: u16, sum: u32) -> bool {
         let (page, (word, bit)) = (page as usize, self.bit(page as usize, place));
         let stretch = page / TOGETHER;
@@ -69,13 +72,13 @@ impl Seen {
         new
     }
 
-    /// The sum of all of a page's rows.
+    /// Returns the checksum of a page's rows, which is the sum of theirs.
     pub(crate) fn sum(&self, page: u32) -> u32 {
         let stretch = self.stretches.get(page as usize / TOGETHER);
         stretch.and_then(Option::as_ref).map_or(0, |pages| pages.sums[page as usize % TOGETHER])
     }
 
-    /// Bytes held.
+    /// Returns the number of bytes that the set holds.
     pub(crate) fn bytes(&self) -> usize {
         self.stretches.iter().flatten().map(|pages| pages.words.len() * 8 + pages.sums.len() * 4).sum()
     }
@@ -86,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_once() {
+    fn each_place_is_added_once() {
         let mut seen = Seen::new(8192);
         for page in [0, 3, 1, 5000] {
             for place in 1..=291 {

@@ -1,4 +1,4 @@
-//! What one snapshot says about the table and the consumers.
+//! This module reads what one snapshot of the database tells about the table and the consumers.
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row as SqlRow, Transaction};
@@ -6,60 +6,66 @@ use tokio_postgres::{Client, Row as SqlRow, Transaction};
 use crate::error::{Error, Result};
 use crate::postgres::Counters;
 
-/// A partition as its offset row has it.
+/// Describes a partition, from its offset row in `kafka_offsets`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionState {
     /// The consumer group.
     pub group: String,
     /// The topic.
     pub topic: String,
-    /// Its number.
+    /// The partition's number.
     pub partition: i32,
     /// The offset that is read next.
     pub next_offset: i64,
-    /// What became of its messages.
+    /// What became of the partition's messages.
     pub counters: Counters,
-    /// When it was last committed, microseconds since 1970 UTC.
+    /// When a batch of it was last committed, in microseconds since 1970 UTC.
     pub updated_at: i64,
 }
 
-/// Which table this is; another one is read from the beginning.
+/// Identifies a table. A table with another identity is read from the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// Of the server, where it tells.
+    /// The server's system identifier, if the login may read it.
     pub(crate) system: Option<i64>,
+    /// The database's object id.
     pub(crate) database: u32,
+    /// The table's object id.
     pub(crate) table: u32,
-    /// New after TRUNCATE, VACUUM FULL or CLUSTER, when places mean something else.
+    /// The number of the table's file. It changes by TRUNCATE, VACUUM FULL and CLUSTER, after which rows are in other
+    /// places.
     pub(crate) file: u32,
 }
 
-/// One moment of the database.
+/// Describes the database at one moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
-    /// Microseconds since 1970 UTC, by PostgreSQL's clock.
+    /// The time by PostgreSQL's clock, in microseconds since 1970 UTC.
     pub(crate) at: i64,
     pub(crate) identity: Identity,
+    /// Number of pages of the table.
     pub(crate) pages: u32,
     pub(crate) page_bytes: i32,
-    /// Rows deleted or changed, as the statistics counted just before.
+    /// Number of rows that were deleted or changed, from the statistics just before the snapshot.
     pub(crate) changed: i64,
-    /// The oldest transaction that was open: what it and later ones write, this snapshot has not all of.
+    /// The oldest transaction that was open. The snapshot may lack rows of this transaction and of later ones.
     pub(crate) horizon: i64,
     pub(crate) partitions: Vec<PartitionState>,
-    /// Consumers with a session.
+    /// Number of consumers that have a session.
     pub(crate) consumers: i64,
-    /// Before version 14 a range of places is searched by reading the whole table.
+    /// Whether PostgreSQL reads a `ctid` range without reading the whole table, which it does since version 14.
     pub(crate) seeks: bool,
 }
 
 impl Snapshot {
+    /// Returns how many rows the consumers have stored.
     pub(crate) fn stored(&self) -> i64 {
         self.partitions.iter().map(|partition| partition.counters.stored).sum()
     }
 }
 
-/// Rows of `orders` that were deleted or changed so far, aborted ones among them, as the statistics count.
+/// Returns how many rows of `orders` were deleted or changed so far, from the statistics. They include changes by
+/// transactions that were rolled back.
 pub(super) async fn changed(client: &Client) -> Result<i64> {
     let sql = "SELECT coalesce(pg_stat_get_tuples_deleted(t) + pg_stat_get_tuples_updated(t), 0)
                FROM (SELECT to_regclass('orders')::oid AS t) AS o";
@@ -67,9 +73,9 @@ pub(super) async fn changed(client: &Client) -> Result<i64> {
     Ok(row.get(0))
 }
 
-/// The snapshot's own figures. `changed` is from before it: what is counted there, it sees.
+/// Reads a snapshot. `changed` must be from before it, so that the snapshot sees every change that is counted there.
 pub(super) async fn look(transaction: &Transaction<'_>, changed: i64) -> Result<Snapshot> {
-    let step = || Error::postgres("looking at orders and kafka_offsets");
+    let step = || Error::postgres("querying the state of orders and kafka_offsets");
     let row = transaction
         .query_typed_one(
             "SELECT (extract(epoch FROM now()) * 1000000)::bigint,

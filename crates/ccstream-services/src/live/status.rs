@@ -1,4 +1,4 @@
-//! How an engine stands: what it holds, of which moment, and what keeps it from more.
+//! This module defines an engine's status: the rows that it holds, the snapshot that they are from, and its last error.
 
 use std::time::Instant;
 
@@ -8,64 +8,67 @@ use super::trust::Trust;
 use ccstream_kpi::rows::attribute::Attribute;
 use ccstream_kpi::rows::columns::Columns;
 
-/// How the engine stands.
+/// Describes what an engine holds and what prevents it from following the table.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// Rows held.
+    /// Number of rows held.
     pub rows: u64,
-    /// How much of the table has been read, of 1; 1 once it is followed.
+    /// Share of the table that has been read, from 0 to 1. It is 1 once the table is followed.
     pub loaded: f64,
-    /// The moment, by PostgreSQL's clock, that answers are true for; microseconds since 1970 UTC.
+    /// The time of the snapshot that answers are from, by PostgreSQL's clock, in microseconds since 1970 UTC; None
+    /// before the first.
     pub snapshot_at: Option<i64>,
-    /// What keeps it from following, in words, and since when.
+    /// The error that prevents the engine from following the table, in words, and since when; None while it follows.
     pub trouble: Option<(String, Instant)>,
-    /// Whether the trouble is that the consumer has not made the tables yet.
+    /// Whether the error is that the consumer has not created the tables yet.
     pub no_tables: bool,
-    /// Whether the trouble is that the tables are there and cannot be used.
+    /// Whether the error is that the tables exist but cannot be used.
     pub unusable: bool,
-    /// Rows of another program, as of the last full reading.
+    /// Number of rows that another program has inserted, as of the last full reading.
     pub foreign_rows: u64,
-    /// Rows whose amount is no number of cents.
+    /// Number of rows whose amount is NaN, or too large for cents in 64 bits.
     pub odd_amounts: u64,
-    /// The earliest time of a row that is here; microseconds since 1970 UTC.
+    /// The earliest time of a row that is held, in microseconds since 1970 UTC; None without rows.
     pub first_at: Option<i64>,
-    /// The latest time of a row that is here; microseconds since 1970 UTC.
+    /// The latest time of a row that is held, in microseconds since 1970 UTC; None without rows.
     pub last_at: Option<i64>,
-    /// All rows later than this are here; None: all rows are.
+    /// The time, in microseconds since 1970 UTC, after which all rows are held: some rows up to it were evicted. None
+    /// if none was evicted.
     pub dropped_until: Option<i64>,
-    /// The attributes whose rarest names are counted together for lack of room.
+    /// The attributes whose rarest values are counted together, because `max_bytes` has no room for them.
     pub folded: Vec<&'static str>,
-    /// Rows that were stored, by the consumers' own count, less those that are here, but for `expired_rows`. 0 while rows
-    /// are still read or were dropped.
+    /// Number of rows that the consumers have counted as stored, less those that are held, except `expired_rows`. It is
+    /// 0 while the table is read, and if rows were evicted.
     pub lacking_rows: i64,
-    /// Rows that were stored and are not there any more, where all are of minutes before the oldest row, and all rows of
-    /// those minutes are gone, as where old rows are deleted regularly; else 0.
+    /// Number of rows that were stored and are no longer in the table because old rows are deleted regularly. That is
+    /// assumed if they are exactly all rows of the minutes before the oldest row's; otherwise it is 0.
     pub expired_rows: i64,
-    /// How often everything was read, and why the last time.
+    /// How often the whole table was read.
     pub reloads: u64,
-    /// See above.
+    /// The reason for the most recent full reading; None before the first.
     pub reload: Option<Reload>,
-    /// Rows were changed or deleted that are still counted as they were: the table is read again when it is not
-    /// too soon after the last time.
+    /// Whether rows were changed or deleted in the table but not here. The whole table is read again later, because it
+    /// was last read only recently.
     pub outdated: bool,
-    /// How many rows came from the column file.
+    /// Number of rows that came from the column file.
     pub rows_from_file: u64,
-    /// Bytes that the columns take.
+    /// Number of bytes that the rows take in memory.
     pub bytes: u64,
     /// The offset rows of the snapshot.
     pub partitions: Vec<PartitionState>,
-    /// Consumers with a session at the database.
+    /// Number of consumers that have a session with the database.
     pub consumers: i64,
-    /// Since when there is none, by PostgreSQL's clock; microseconds since 1970 UTC.
+    /// Since when there has been no consumer: the time of the last commit by PostgreSQL's clock, in microseconds since
+    /// 1970 UTC. None while there is one.
     pub no_consumer_since: Option<i64>,
-    /// The reading role, where there is one.
+    /// The role with whose privileges the table is read, if it is not the login's own.
     pub role: Option<String>,
-    /// What became of messages, and how fast.
+    /// Rejected messages, latency and deleted rows.
     pub trust: Trust,
 }
 
 impl Status {
-    /// Takes over what is held, the moment that it is true for, and how much of the table it is.
+    /// Sets what is held, the time of its snapshot, and the share of the table that has been read.
     pub(super) fn hold(&mut self, columns: &Columns, at: i64, loaded: f64) {
         self.rows = columns.rows() as u64;
         self.bytes = columns.bytes() as u64;
@@ -76,7 +79,7 @@ impl Status {
         (self.snapshot_at, self.loaded) = (Some(at), loaded);
     }
 
-    /// The same, and what the snapshot itself says.
+    /// Sets what is held and what the snapshot tells, and clears the error.
     pub(super) fn take(&mut self, snapshot: &Snapshot, columns: &Columns, loaded: f64) {
         self.hold(columns, snapshot.at, loaded);
         (self.trouble, self.no_tables, self.unusable) = (None, false, false);

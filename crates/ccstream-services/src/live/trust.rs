@@ -1,40 +1,43 @@
-//! What became of messages that are no rows, and how long events took: small questions beside the snapshot.
+//! This module queries what became of messages that are not rows, and how long events took until they were stored.
 
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::postgres::reading::{PAGE_LIMIT, Reader};
 
-/// Minutes of storing over which latency is shown.
+/// Number of minutes over which latency is computed.
 const MINUTES: i32 = 5;
 
-/// What a page shows beside the KPIs.
+/// Holds what a page shows beside the KPIs, so that its users can judge how far to trust them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trust {
-    /// Rejected messages by reason, the most frequent first.
+    /// Number of rejected messages by reason, the most frequent first.
     pub rejected: Vec<(String, i64)>,
-    /// The counters' sum when they were counted.
+    /// The sum of the consumers' counters of rejected messages when `rejected` was queried; None before.
     pub rejected_total: Option<i64>,
-    /// From event to stored in milliseconds, p50, p95 and p99 over the last five minutes of storing, each the upper
-    /// end of its bin; None without events in that time.
+    /// Time from an event until it was stored, in milliseconds: p50, p95 and p99 of the events that were stored in the
+    /// last five minutes. Each is the upper end of its bin. None if no event was stored in that time.
     pub latency_ms: Option<[i64; 3]>,
-    /// How many events these are.
+    /// Number of events from which `latency_ms` was computed.
     pub latency_events: i64,
-    /// Rows that were stored in minutes before that of the oldest row, where rows are lacking; else 0.
+    /// Number of rows that were stored with a time in the minutes before the oldest row's, if rows are lacking; else 0.
     pub before_oldest: i64,
-    /// How many were lacking when these were counted.
+    /// Number of rows that were lacking when `before_oldest` was queried; None before.
     pub lacking: Option<i64>,
 }
 
-/// Rows that were stored and are not held.
+/// Describes the rows that were stored but are not held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lacking {
-    /// How many.
+    /// Number of rows.
     pub(crate) rows: i64,
-    /// The time of the oldest row, microseconds since 1970 UTC; None where that may be another program's row.
+    /// The time of the oldest row that is held, in microseconds since 1970 UTC; None if another program may have
+    /// inserted that row.
     pub(crate) oldest: Option<i64>,
 }
 
-/// Asks what has changed since.
+/// Queries what has changed since `before`.
+///
+/// Errors: the database cannot be read.
 pub(crate) async fn ask_trust(
     reader: &mut Reader,
     snapshot: &Snapshot,
@@ -56,7 +59,7 @@ pub(crate) async fn ask_trust(
         trust.rejected = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         trust.rejected_total = total;
     }
-    // All of the table may have to be read for it: once for each change.
+    // The query may have to read the whole table, so it is sent only if the number has changed.
     if trust.lacking != Some(lacking.rows) {
         trust.before_oldest = 0;
         if lacking.rows > 0 {
