@@ -38,7 +38,7 @@ pub enum Error {
     /// The broker answered, but what is needed is missing or unusable, such as the topic.
     #[error("{0}")]
     Broker(String),
-    /// No session could be opened: PostgreSQL is unreachable, TLS or the login failed, or another program answered.
+    /// No session could be opened: PostgreSQL cannot be reached, TLS or the login failed, or another program answered.
     #[error("{context}")]
     Connect {
         /// The operation that failed, with the server.

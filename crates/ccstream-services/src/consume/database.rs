@@ -36,7 +36,7 @@ pub(super) trait Session: Sized {
     async fn fail(self, error: Error) -> Error;
 }
 
-/// The consumer's tables in PostgreSQL.
+/// Opens the consumer's sessions with PostgreSQL.
 #[derive(Debug)]
 pub(super) struct Postgres {
     config: ConsumerConfig,

@@ -48,19 +48,19 @@ pub(super) struct Group {
 impl Group {
     /// Returns the changes since the last call, oldest first.
     pub(super) fn take_rebalances(&self) -> Vec<Rebalance> {
-        std::mem::take(&mut *self.rebalances.lock().expect("no panic while it is held"))
+        std::mem::take(&mut *self.rebalances.lock().expect("no thread panics while it holds the lock"))
     }
 
     /// Returns the end of a partition, from its last fetch response; None before the first. A watermark query is not
     /// used, because some brokers answer it wrongly.
     pub(super) fn end(&self, partition: i32) -> Option<i64> {
-        self.ends.lock().expect("no panic while it is held").get(&partition).copied()
+        self.ends.lock().expect("no thread panics while it holds the lock").get(&partition).copied()
     }
 
     /// Returns whether the last statistics, which come every second, show a connected broker that `error` does not
     /// name.
     pub(super) fn others_answer(&self, error: Option<&str>) -> bool {
-        let up = self.brokers_up.lock().expect("no panic while it is held");
+        let up = self.brokers_up.lock().expect("no thread panics while it holds the lock");
         error.is_some_and(|error| up.iter().any(|broker| !error.contains(broker.as_str())))
     }
 
@@ -83,7 +83,7 @@ impl Group {
             return;
         }
         tracing::info!(?rebalance, "The group was rebalanced.");
-        self.rebalances.lock().expect("no panic while it is held").push(rebalance);
+        self.rebalances.lock().expect("no thread panics while it holds the lock").push(rebalance);
     }
 }
 
@@ -148,9 +148,9 @@ impl ClientContext for Group {
     fn stats(&self, statistics: Statistics) {
         // Brokers with a node id belong to the cluster; the others are the bootstrap servers.
         let up = statistics.brokers.values().filter(|broker| broker.nodeid >= 0 && broker.state == "UP");
-        *self.brokers_up.lock().expect("no panic while it is held") =
+        *self.brokers_up.lock().expect("no thread panics while it holds the lock") =
             up.map(|broker| broker.nodename.clone()).collect();
-        let mut ends = self.ends.lock().expect("no panic while it is held");
+        let mut ends = self.ends.lock().expect("no thread panics while it holds the lock");
         for partition in statistics.topics.values().flat_map(|topic| topic.partitions.values()) {
             // A negative offset means that the partition was never fetched.
             if partition.hi_offset >= 0 {

@@ -183,7 +183,7 @@ impl Member {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
             list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
-                .map_err(Error::kafka("naming offsets"))?;
+                .map_err(Error::kafka("preparing offsets"))?;
         }
         Ok(list)
     }

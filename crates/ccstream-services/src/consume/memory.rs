@@ -30,7 +30,7 @@ impl Answer {
         match self {
             Self::Passing => Err(Error::PostgresTimeout { context: "testing".into(), limit: Duration::ZERO }),
             Self::Final => Err(Error::Schema("no such table".into())),
-            Self::Panic => panic!("a test wants this"),
+            Self::Panic => panic!("the test's script makes the writer panic"),
             Self::Done | Self::Moved => Ok(()),
         }
     }

@@ -132,7 +132,10 @@ fn await_broker(
         let found = member.find_topic().and_then(|found| Ok((found, member.check_advertised()?)));
         match found {
             Ok((false, _)) if config.until_caught_up => {
-                return Err(Error::Broker(format!("topic {:?} does not exist", config.kafka.topic)));
+                return Err(Error::Broker(format!(
+                    "topic {:?} does not exist; start the producer, which creates it, or set another `topic`",
+                    config.kafka.topic
+                )));
             }
             Ok((found, unreachable)) => {
                 if let Some(text) = unreachable {

@@ -37,19 +37,19 @@ pub(crate) struct ClientLog {
 impl ClientLog {
     /// Returns librdkafka's last error, if it came in the last 10 s.
     pub(crate) fn last_error(&self) -> Option<String> {
-        let last = self.last_error.lock().expect("no panic while it is held");
+        let last = self.last_error.lock().expect("no thread panics while it holds the lock");
         last.as_ref().filter(|(_, at)| at.elapsed() < Duration::from_secs(10)).map(|(text, _)| text.clone())
     }
 
     /// Returns why TLS or the login failed, if that happened in the last 30 s.
     pub(crate) fn last_refusal(&self) -> Option<String> {
-        let last = self.last_refusal.lock().expect("no panic while it is held");
+        let last = self.last_refusal.lock().expect("no thread panics while it holds the lock");
         last.as_ref().filter(|(_, at)| at.elapsed() < REFUSAL_LASTS).map(|(text, _)| text.clone())
     }
 
     /// Clears the last refusal. To be called once the broker has answered.
     pub(crate) fn forget_refusal(&self) {
-        *self.last_refusal.lock().expect("no panic while it is held") = None;
+        *self.last_refusal.lock().expect("no thread panics while it holds the lock") = None;
     }
 
     fn note_refusal(&self, text: &str) {
@@ -59,20 +59,21 @@ impl ClientLog {
             Some((broker, cause)) if broker.contains('/') && !broker.contains(' ') => cause,
             _ => text,
         };
-        *self.last_refusal.lock().expect("no panic while it is held") = Some((cause.to_owned(), Instant::now()));
+        *self.last_refusal.lock().expect("no thread panics while it holds the lock") =
+            Some((cause.to_owned(), Instant::now()));
     }
 
     /// Returns whether a bootstrap server did not answer in the last 10 s.
     fn is_bootstrap_silent(&self) -> bool {
-        let failed = self.bootstrap_failed.lock().expect("no panic while it is held");
+        let failed = self.bootstrap_failed.lock().expect("no thread panics while it holds the lock");
         failed.is_some_and(|at| at.elapsed() < Duration::from_secs(10))
     }
 
     fn note(&self, text: &str) {
         if text.contains("/bootstrap: ") {
-            *self.bootstrap_failed.lock().expect("no panic while it is held") = Some(Instant::now());
+            *self.bootstrap_failed.lock().expect("no thread panics while it holds the lock") = Some(Instant::now());
         }
-        let mut last = self.last_error.lock().expect("no panic while it is held");
+        let mut last = self.last_error.lock().expect("no thread panics while it holds the lock");
         if last.as_ref().is_none_or(|(old, at)| old != text || at.elapsed() > Duration::from_secs(60)) {
             tracing::warn!(error = text, "The Kafka client reported an error.");
         }

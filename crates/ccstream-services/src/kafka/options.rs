@@ -32,7 +32,7 @@ pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<Clie
     for (key, value) in &kafka.all_options()? {
         let name = OTHER_NAMES.iter().find(|(other, _)| *other == key).map_or(key.as_str(), |(_, name)| name);
         if name == "bootstrap.servers" || ours.iter().any(|(owned, _)| *owned == name) {
-            let reason = format!("{key} is set by ccstream itself and cannot be changed");
+            let reason = format!("{key} is set by ccstream itself and cannot be changed; remove it");
             return Err(Error::config("librdkafka_options", reason));
         }
         client.set(key, value);

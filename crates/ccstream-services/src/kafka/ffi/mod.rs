@@ -1,6 +1,6 @@
 //! This module calls functions of librdkafka that the crate `rdkafka` does not wrap, or not correctly. It is the only
 //! module with `unsafe` code. Each file explains why its code is sound.
-#![allow(unsafe_code, reason = "the one module for it")]
+#![allow(unsafe_code, reason = "this is the only module with unsafe code")]
 
 mod bootstrap;
 mod cluster_id;
