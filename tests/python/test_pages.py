@@ -14,7 +14,8 @@ from services import ROOT
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 TRACKED = subprocess.run(["git", "ls-files"], capture_output=True, check=True, cwd=ROOT, text=True).stdout.split()
 FILE = re.compile(r"`([\w./-]+\.(?:rs|py|pyi|toml|sh|yml))`")
-LAST_CELL = re.compile(r"\| `(\w+)` \|$", re.MULTILINE)
+PLACE = re.compile(r"`([\w:]+)` (?:in|of) `([\w./-]+\.rs)`")
+LAST_CELL = re.compile(r"\| `(\w+)`[^|`]*\|$", re.MULTILINE)
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -29,6 +30,16 @@ def test_a_file_that_a_page_names_is_there(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     # Users write their own file of KPIs.
     assert [name for name in FILE.findall(text) if name != "kpis.toml" and not is_there(name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_function_that_a_page_names_is_in_that_file(page: Path) -> None:
+    missing = []
+    for name, path in PLACE.findall(page.read_text(encoding="utf-8")):
+        sources = [(ROOT / found).read_text(encoding="utf-8") for found in TRACKED if PurePath(found).match(path)]
+        if not any(re.search(rf"\b(?:fn|const) {name.split('::')[-1]}\b", source) for source in sources):
+            missing.append(f"{name} in {path}")
+    assert missing == []
 
 
 def test_a_test_that_the_page_about_librdkafka_names_is_there() -> None:
