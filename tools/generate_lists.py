@@ -1,9 +1,9 @@
 """Generates code and documentation from the lists of settings, dimensions and fields: ``make generate``.
 
 The lists are declared in Rust (`settings` and `fields.rs` of `crates/ccstream-core/src`, and
-`crates/ccstream-kpi/src/rows/attribute.rs`). An example of ``ccstream-kpi`` prints them as JSON, which this program reads
-from standard input. The generated part of a file is between the lines ``generated: WHAT of LISTS`` and ``generated, to
-here``. With ``--check``, the program writes nothing and lists the stale files.
+`crates/ccstream-kpi/src/rows/attribute.rs`). An example of ``ccstream-kpi`` prints them as JSON, which this program
+reads from standard input. The generated part of a file is between the lines ``generated: WHAT of LISTS`` and
+``generated, to here``. With ``--check``, the program writes nothing and lists the stale files.
 """
 
 from __future__ import annotations
