@@ -1,7 +1,7 @@
 """Writes the list of commands and flags into `docs/commands.md` from the parsers of the commands: ``make generate``.
 
 The list is between ``<!-- generated: commands -->`` and ``<!-- generated, to here -->``. ``--check`` writes nothing and
-fails where the list is out of date. The compiled extension is not needed.
+fails if the list is out of date. The compiled extension is not needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
 
 
 def grouped(parser: argparse.ArgumentParser) -> dict[str, list[argparse.Action]]:
-    """Lists the arguments of a parser by the title of their group, or under ``""``, without what every command has."""
+    """Lists a parser's arguments by the title of their group, or under ``""``, except those that every command has."""
     found: dict[str, list[argparse.Action]] = {"": []}
     # argparse has no public list of them.
     for group in parser._action_groups:  # noqa: SLF001
@@ -48,18 +48,26 @@ def written(action: argparse.Action) -> str:
 
 
 def meaning(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
-    """Returns what ``--help`` says of an argument, with its default filled in."""
+    """Returns an argument's text in ``--help``, which includes its default."""
     # The same expansion that --help makes.
     formatter = parser._get_formatter()  # noqa: SLF001
     return formatter._expand_help(action).replace("|", r"\|")  # noqa: SLF001
 
 
 def table(parser: argparse.ArgumentParser, actions: list[argparse.Action]) -> list[str]:
-    """Lists arguments with what ``--help`` says of them."""
+    """Lists arguments in a table, with their texts in ``--help``."""
     if not actions:
         return []
     rows = [f"| `{written(action)}` | {meaning(parser, action)} |" for action in actions]
     return ["| argument | meaning |", "|---|---|", *rows, ""]
+
+
+def without(title: str, actions: list[argparse.Action]) -> str:
+    """Names the flags of a shared group that a command lacks, in parentheses; empty if it has all of them."""
+    name = GROUPS[title]
+    has = {action.dest for action in actions}
+    lacks = [one for one in grouped(parser_of(name, COMMANDS[name]))[title] if one.dest not in has]
+    return f" (without {', '.join(f'`{one.option_strings[-1]}`' for one in lacks)})" if lacks else ""
 
 
 def section(name: str, command: Command) -> list[str]:
@@ -68,7 +76,7 @@ def section(name: str, command: Command) -> list[str]:
     groups = grouped(parser)
     lines = [f"### `ccstream {name}`", "", command.description, "", *table(parser, groups.pop(""))]
     if groups:
-        named = [f"[{title}](#flags-for-{title.lower()})" for title in groups]
+        named = [f"[{title}](#flags-for-{title.lower()}){without(title, actions)}" for title, actions in groups.items()]
         lines += [f"It also takes the flags for {' and '.join(named)}.", ""]
     return lines
 
@@ -92,7 +100,7 @@ def page(text: str) -> str:
 
 
 def main() -> int:
-    """Writes the page, or checks it; the exit status is 1 where it is out of date and is not written."""
+    """Writes the page, or checks it; with ``--check``, the exit status is 1 if the page is out of date."""
     before = PAGE.read_text(encoding="utf-8")
     after = page(before)
     if "--check" in sys.argv[1:]:

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
         epilog=(
             "Exit status: 0 success; 1 something failed or differs; 2 wrong settings; 3 Kafka failed; "
-            "4 PostgreSQL failed; 5 the tables are unusable."
+            "4 PostgreSQL failed; 5 the tables are unusable; 70 an internal error; 71 the system refused a resource."
         ),
     )
     parser.add_argument("--version", action="version", version=f"ccstream {ccstream.__version__}")

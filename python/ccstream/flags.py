@@ -21,7 +21,7 @@ MAX_SPAN = 1e9
 
 
 class Once(argparse.Action):
-    """Stores a flag's value and refuses a second one, where argparse would silently drop the first."""
+    """Stores a flag's value and refuses a second one. argparse alone would silently drop the first."""
 
     def __call__(
         self,
@@ -81,7 +81,7 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
     known: dict[str, Any] = {"dest": setting.name, "default": None, "action": Once}
     if setting.kind == "switch":
         if setting.default:
-            meaning = f"without this flag, ccstream {meaning}"
+            meaning = f"turns off the default, by which ccstream {meaning}"
         known |= {"action": "store_const", "const": not setting.default}
         parser.add_argument(setting.flag, help=escaped(meaning), **known)
         return
