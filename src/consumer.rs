@@ -150,7 +150,7 @@ impl PyConsumer {
 
     /// Reads the topic until :meth:`stop`, or with ``until_caught_up`` to its end.
     ///
-    /// The method releases the interpreter, so other threads go on. It waits for a broker or database that is
+    /// The method releases the GIL, so other threads continue. It waits for a broker or database that is
     /// unavailable; with ``until_caught_up``, a broker that does not answer at the start is an error instead. Ctrl-C
     /// stops the run, commits what was read, and raises ``KeyboardInterrupt``.
     ///

@@ -29,7 +29,7 @@ record!(
 
 /// Checks broker, topic, database, sessions, tables, privileges and versions, and changes nothing.
 ///
-/// The function releases the interpreter. It waits 5 s for a silent broker, and 10 s for a silent database. Ctrl-C
+/// The function releases the GIL. It waits at most 5 s for the broker and 10 s for the database. Ctrl-C
 /// raises ``KeyboardInterrupt`` within a second.
 ///
 /// Args:

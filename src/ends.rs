@@ -13,8 +13,8 @@ use crate::settings::kafka_config;
 
 /// Asks the broker for the end offset of each partition of a topic.
 ///
-/// The answer is meant for monitoring: the embedded broker's can be too low by the length of its last batch. The
-/// function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second.
+/// The offsets are meant for monitoring: those of the embedded broker can be too low by its last batch. The
+/// function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` within a second.
 ///
 /// Args:
 ///     bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else

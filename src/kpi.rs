@@ -27,7 +27,7 @@ use crate::settings::Arguments;
 /// left the range. With ``cards``, ``min`` or ``max`` of a dimension, a moved range is visited completely.
 ///
 /// The engine notices deleted and changed rows by PostgreSQL's statistics. A hot standby and a server with
-/// ``track_counts = off`` have none, so the engine goes on counting such rows with their old values there.
+/// ``track_counts = off`` have none, so there the engine continues to count such rows with their old values.
 ///
 /// Example:
 ///     >>> with ccstream.KpiEngine.from_database() as engine:
@@ -250,8 +250,8 @@ impl PyKpiEngine {
 
     /// Takes a new snapshot of the database and waits until answers are from it.
     ///
-    /// The first time, it waits until all rows are read. The method releases the interpreter. Ctrl-C raises
-    /// ``KeyboardInterrupt`` within a second; the engine goes on reading.
+    /// The first time, it waits until all rows are read. The method releases the GIL. Ctrl-C raises
+    /// ``KeyboardInterrupt`` within a second; the engine continues to read.
     ///
     /// Args:
     ///     timeout: The longest time to wait, as a ``timedelta``. Default 60 s.
@@ -278,7 +278,7 @@ impl PyKpiEngine {
 
     /// Stops following the database, and writes the column file if there is one.
     ///
-    /// The engine goes on answering queries from the last snapshot.
+    /// The engine continues to answer queries from the last snapshot.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.engine.close());
     }

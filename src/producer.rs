@@ -92,7 +92,7 @@ impl PyProducer {
 
     /// Sends events until ``count``, the end of the file or :meth:`stop`, and waits for all delivery reports.
     ///
-    /// The method releases the interpreter, so other threads go on. Ctrl-C stops the run, waits for the events in
+    /// The method releases the GIL, so other threads continue. Ctrl-C stops the run, waits for the events in
     /// flight, and raises ``KeyboardInterrupt``.
     ///
     /// Returns:
@@ -154,7 +154,7 @@ impl PyProduceSummary {
     fn sent_again(&self) -> u64 {
         self.0.sent_again
     }
-    /// The time from the first event to the end of the run, or until now for a run that goes on.
+    /// The time from the first event to the end of the run, or until now if the run continues.
     #[getter]
     fn elapsed(&self) -> Duration {
         self.0.elapsed

@@ -142,7 +142,7 @@ pub(crate) fn select_rejected(
 /// Replays dead letters: sends them to the topics from which they came, oldest first, and records when.
 ///
 /// The dead letters stay in ``rejected_events``. If the consumer rejects a replayed message again, it becomes another
-/// dead letter. The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to 500
+/// dead letter. The function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to 500
 /// messages may still be sent after it.
 ///
 /// Args:

@@ -57,7 +57,7 @@ record!(
 
 /// Recounts all counters and totals in one snapshot of the database. Consumers may run meanwhile.
 ///
-/// The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
+/// The function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
 /// cancels the query.
 ///
 /// Args:

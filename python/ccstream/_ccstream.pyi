@@ -70,7 +70,7 @@ class ProduceSummary:
         """
     @property
     def elapsed(self) -> timedelta:
-        """The time from the first event to the end of the run, or until now for a run that goes on."""
+        """The time from the first event to the end of the run, or until now if the run continues."""
 
 @final
 class Producer:
@@ -150,7 +150,7 @@ class Producer:
     def run(self) -> ProduceSummary:
         """Sends events until ``count``, the end of the file or :meth:`stop`, and waits for all delivery reports.
 
-        The method releases the interpreter, so other threads go on. Ctrl-C stops the run, waits for the events in
+        The method releases the GIL, so other threads continue. Ctrl-C stops the run, waits for the events in
         flight, and raises ``KeyboardInterrupt``.
 
         Returns:
@@ -341,7 +341,7 @@ class Consumer:
     def run(self) -> ConsumeSummary:
         """Reads the topic until :meth:`stop`, or with ``until_caught_up`` to its end.
 
-        The method releases the interpreter, so other threads go on. It waits for a broker or database that is
+        The method releases the GIL, so other threads continue. It waits for a broker or database that is
         unavailable; with ``until_caught_up``, a broker that does not answer at the start is an error instead. Ctrl-C
         stops the run, commits what was read, and raises ``KeyboardInterrupt``.
 
@@ -572,7 +572,7 @@ class Resent:
 def verify(*, database_url: str | None = None, counters_only: bool = False) -> VerifyReport:
     """Recounts all counters and totals in one snapshot of the database. Consumers may run meanwhile.
 
-    The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
+    The function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
     cancels the query.
 
     Args:
@@ -602,7 +602,7 @@ def diagnose(
 ) -> list[Check]:
     """Checks broker, topic, database, sessions, tables, privileges and versions, and changes nothing.
 
-    The function releases the interpreter. It waits 5 s for a silent broker, and 10 s for a silent database. Ctrl-C
+    The function releases the GIL. It waits at most 5 s for the broker and 10 s for the database. Ctrl-C
     raises ``KeyboardInterrupt`` within a second.
 
     Args:
@@ -686,7 +686,7 @@ def replay_rejected(
     """Replays dead letters: sends them to the topics from which they came, oldest first, and records when.
 
     The dead letters stay in ``rejected_events``. If the consumer rejects a replayed message again, it becomes another
-    dead letter. The function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to 500
+    dead letter. The function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` within a second; up to 500
     messages may still be sent after it.
 
     Args:
@@ -723,8 +723,8 @@ def topic_ends(
 ) -> dict[int, int]:
     """Asks the broker for the end offset of each partition of a topic.
 
-    The answer is meant for monitoring: the embedded broker's can be too low by the length of its last batch. The
-    function releases the interpreter. Ctrl-C raises ``KeyboardInterrupt`` within a second.
+    The offsets are meant for monitoring: those of the embedded broker can be too low by its last batch. The
+    function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` within a second.
 
     Args:
         bootstrap_servers: The brokers, ``host:port`` joined by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
@@ -1049,7 +1049,7 @@ class KpiEngine:
     left the range. With ``cards``, ``min`` or ``max`` of a dimension, a moved range is visited completely.
 
     The engine notices deleted and changed rows by PostgreSQL's statistics. A hot standby and a server with
-    ``track_counts = off`` have none, so the engine goes on counting such rows with their old values there.
+    ``track_counts = off`` have none, so there the engine continues to count such rows with their old values.
 
     Example:
         >>> with ccstream.KpiEngine.from_database() as engine:
@@ -1201,8 +1201,8 @@ class KpiEngine:
     def refresh(self, timeout: timedelta | None = None) -> bool:
         """Takes a new snapshot of the database and waits until answers are from it.
 
-        The first time, it waits until all rows are read. The method releases the interpreter. Ctrl-C raises
-        ``KeyboardInterrupt`` within a second; the engine goes on reading.
+        The first time, it waits until all rows are read. The method releases the GIL. Ctrl-C raises
+        ``KeyboardInterrupt`` within a second; the engine continues to read.
 
         Args:
             timeout: The longest time to wait, as a ``timedelta``. Default 60 s.
@@ -1222,7 +1222,7 @@ class KpiEngine:
     def close(self) -> None:
         """Stops following the database, and writes the column file if there is one.
 
-        The engine goes on answering queries from the last snapshot.
+        The engine continues to answer queries from the last snapshot.
         """
     def __enter__(self) -> Self:
         """."""

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 
 class CcstreamError(Exception):
-    """Is the base class of all exceptions that ccstream raises.
+    """Every exception that ccstream defines is a subclass of this class.
 
     Attributes:
-        exit_code: the exit status of a command that ends with this error: 2 for settings and files, 3 for Kafka, 4 for
-            PostgreSQL, 5 for the tables' shape, 70 for an internal error, 71 if the operating system refused something.
+        exit_code: the exit status of a command that ends with this error: 1 for an embedded service, 2 for settings and
+            files, 3 for Kafka, 4 for PostgreSQL, 5 for the tables, 70 for an internal error, 71 if the operating system
+            refused a resource.
         summary: what a consumer's run had committed before the error; None for every other error.
     """
 
@@ -36,11 +37,11 @@ class KafkaError(CcstreamError, ConnectionError):
 
 
 class PostgresError(CcstreamError, ConnectionError):
-    """PostgreSQL or the connection to it failed with an error that does not pass by itself."""
+    """PostgreSQL or the connection to it failed with an error that waiting does not resolve."""
 
 
 class SchemaError(CcstreamError):
-    """The tables do not have the shape that ccstream needs, or a command that only reads them found none."""
+    """The tables cannot be used, ``verify`` or a KPI engine found none, or PostgreSQL refused too many rows."""
 
 
 class ServiceError(CcstreamError):

@@ -1,4 +1,4 @@
-"""Writes a run's events to a file for other programs, as one JSON object a line."""
+"""Writes a run's events to a file for other programs, one JSON object on each line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EventLog:
             self._file = Path(path).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115
 
     def on_event(self, name: str, fields: Mapping[str, Any]) -> None:
-        """Appends one event."""
+        """Appends one event to the file."""
         line = json.dumps({"event": name, "at": datetime.now(timezone.utc).isoformat(), **fields}, default=plain)
         with self._named_in_errors():
             self._file.write(line + "\n")

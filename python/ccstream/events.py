@@ -44,23 +44,25 @@ WarningKind: TypeAlias = Literal[
 
 """The kind of a warning.
 
-- ``brokers_unreachable``: some of the cluster's brokers cannot be reached, while others can.
+- ``brokers_unreachable``: some of the cluster's brokers cannot be reached, and others can.
 - ``topic_missing``: the topic does not exist; the consumer waits for it.
-- ``topic_recreated``, ``cluster_changed``, ``log_truncated``: partitions are read from the beginning, because the topic
-  was deleted and created again, the cluster is a different one, or the log ends before the next offset.
+- ``topic_recreated``: the topic was deleted and created again, so it is read from the beginning.
+- ``cluster_changed``: the cluster is a different one, so the topic is read from the beginning.
+- ``log_truncated``: the log ends before the next offset, so it is read from the beginning.
 - ``gap``: retention deleted messages before they were read; they are counted as missing.
-- ``unreadable``: a batch cannot be read and was skipped; its offsets are counted as missing.
-- ``owners_killed``: several consumers in a row lost their connection to PostgreSQL at the same offset of a partition,
-  as happens when each is killed, for example for lack of memory.
-- ``group_silent``: the group has assigned no partition for a long time.
-- ``partitions_lost``: the group moved partitions to other consumers, because it had not heard from this one.
+- ``unreadable``: a batch could not be read and was skipped; its offsets are counted as missing.
+- ``owners_killed``: the last consumers of a partition, two or more, ended at its next offset without releasing it, as
+  if they had been killed, for example for lack of memory.
+- ``group_silent``: the group has assigned no partition for five session timeouts.
+- ``partitions_lost``: the group gave partitions to other consumers, because this one did not respond in time.
 - ``taken_over``: another consumer took over a partition in PostgreSQL.
-- ``position_moved``: the offset in PostgreSQL is not the one that this consumer committed; it continues from there.
-- ``session_ended``: the session of a consumer that did not respond was ended, because it kept partitions locked.
-- ``revoked_uncommitted``: partitions were revoked before everything read was committed; their next consumer reads the
-  rest again.
+- ``position_moved``: the next offset in PostgreSQL is not the one that this consumer committed; it continues at
+  PostgreSQL's offset.
+- ``session_ended``: the session of a consumer that did not respond was ended, because it kept offset rows locked.
+- ``revoked_uncommitted``: partitions were revoked before everything that was read was committed; their next owner reads
+  the rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
-- ``drain_limit``: the run ended before everything read was committed; the next run reads the rest again.
+- ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
 
@@ -73,7 +75,7 @@ WaitingKind: TypeAlias = Literal[
 - ``kafka_refused``: the brokers refuse TLS or the login.
 - ``kafka_error``: Kafka answers with a temporary error.
 - ``postgres_unavailable``: PostgreSQL cannot be reached, or answers with a temporary error.
-- ``postgres_silent``: PostgreSQL does not answer over an open connection.
+- ``postgres_silent``: PostgreSQL has not answered for 20 s, although the connection is open.
 """
 
 Service: TypeAlias = Literal["kafka", "postgres"]
@@ -121,7 +123,7 @@ class Warned(TypedDict):
 
     kind: WarningKind
     partitions: list[int]
-    """The partitions that the warning is about; empty if it is about all of them."""
+    """The partitions that the warning is about; empty if it is not about single partitions."""
     text: str
     """The warning as a sentence."""
 
@@ -214,7 +216,7 @@ class NotSent(TypedDict):
 
 
 class Progress(TypedDict):
-    """The event ``progress``: how far the producer is.
+    """The event ``progress``: the counts of the run so far.
 
     It is emitted four times a second at rates above 10 transactions a second, and once at the end of every run.
     """
