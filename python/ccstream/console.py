@@ -161,8 +161,8 @@ class ProducerConsole:
         )
         if summary.sent_again:
             self._printer.say(
-                f"! {summary.sent_again:,} events were re-sent, because Kafka no longer knew which it had received. "
-                "The topic may hold some of them twice; the consumer stores each id once",
+                f"! {summary.sent_again:,} events were re-sent, because Kafka no longer knew which ones it had "
+                "received. The topic may contain some of them twice; the consumer stores each id once",
             )
 
 
@@ -224,7 +224,7 @@ class ConsumerConsole:
             return f"! Waiting and retrying: {worded(fields['reason'])}"
         if kind == "recovered":
             service = "PostgreSQL" if fields["service"] == "postgres" else "Kafka"
-            return f"✓ {service} is back after {fields['after'].total_seconds():.1f} s; nothing was lost"
+            return f"✓ {service} is back after {fields['after'].total_seconds():.1f} s; reading continues"
         return ""
 
     def _batch(self, fields: Mapping[str, Any]) -> None:

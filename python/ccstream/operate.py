@@ -29,11 +29,11 @@ def verify(options: argparse.Namespace) -> int:
         return status
     _print_partitions(report.partitions)
     if report.foreign_rows:
-        print(f"{report.foreign_rows:,} rows of orders were written by another program; no counter includes them.")
+        print(f"{report.foreign_rows:,} rows of orders were inserted by another program; no counter includes them.")
     if report.expired_before is not None:
         print(
             f"{report.expired_rows:,} rows from before {minute(report.expired_before)} UTC were stored and have been "
-            "deleted since, as by a retention policy. The other rows are compared."
+            "deleted since, as a retention policy does. Only the other rows are compared."
         )
     for problem in report.problems:
         print(paint(f"✗ {problem}"))
@@ -93,7 +93,7 @@ def rejected(options: argparse.Namespace) -> int:
         for message in messages:
             _show(message)
         if not messages:
-            print("No such message.")
+            print("No such message in rejected_events.")
         return 0
     counts = [
         one
@@ -128,15 +128,15 @@ def _replay(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"replayed": resent})
         return 0
-    print(f"Re-sent {resent.sent:,}. The consumer stores or rejects them again; see its accounting.")
+    print(f"Messages re-sent: {resent.sent:,}. The consumer reads them again; its accounting shows the outcome.")
     for count, why in (
         (resent.masked, "a card number in them was masked, so the original payload is lost"),
-        (resent.partial, "they were too large, so only a part of each was saved"),
+        (resent.partial, "they were too large, so only a part of each is stored"),
         (resent.empty, "they have no payload"),
         (resent.replayed, "they were replayed before"),
     ):
         if count:
-            print(f"Skipped {count:,}: {why}.")
+            print(f"Messages skipped: {count:,}, because {why}.")
     return 0
 
 
@@ -151,7 +151,7 @@ def _show(message: ccstream.KeptMessage) -> None:
         print(f"  SHA-256 of the payload: {message.payload_sha256.hex()}")
     for is_so, why in (
         (message.masked, "a card number in it was masked"),
-        (message.partial, "only a part of it was saved"),
+        (message.partial, "only a part of it is stored"),
     ):
         if is_so:
             print(f"  It cannot be replayed: {why}.")

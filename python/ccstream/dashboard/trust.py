@@ -75,7 +75,7 @@ def _odd_rows(status: KpiStatus, zone: tzinfo) -> None:
     if status.expired_rows:
         st.info(
             f"{status.expired_rows:,} rows from before {clock(status.first_at, zone)} were stored and have been "
-            "deleted since, as by a retention policy."
+            "deleted since, as a retention policy does."
         )
     if status.last_at is not None and status.snapshot_at is not None:
         ahead = status.last_at - status.snapshot_at
@@ -193,7 +193,7 @@ def _latency(status: KpiStatus) -> str:
 
 
 def _milliseconds(ms: int) -> str:
-    """Formats a latency. One of a day may be longer, because longer latencies are counted as a day."""
+    """Formats a latency. Latencies of more than a day are counted as one day, so a day is shown as "over a day"."""
     if ms >= LONGEST_MS:
         return "over a day"
     return f"{ms:,} ms" if ms < 10**4 else span(ms * 1000)

@@ -144,7 +144,7 @@ class Postgres(Service):
         """Returns whether the service answers. If ``DATABASE_URL`` names a new database, this creates it first."""
         if self.answers():
             return True
-        # The order matters: the server may begin to accept logins between the two questions, and then has the database.
+        # The order matters: if the server begins to accept logins between the two checks, the second one succeeds.
         if self._lets_in("postgres") and not self._lets_in(self._database.name):
             self._create_database()
         return False
