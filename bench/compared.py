@@ -1,4 +1,4 @@
-"""ccstream beside other programs: what each does, by its own documentation, and how fast it was in ``bench/ingest.py``.
+"""Compares ccstream with other programs: by their own documentation, and by their rates in ``bench/ingest.py``.
 
 README.md has the table. A claim about another program links to that program's documentation.
 """
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Program(NamedTuple):
-    """One line of the table."""
+    """Holds one line of the table."""
 
     bench: str
     """Its name in ``bench/results.json``."""
@@ -72,7 +72,7 @@ PROGRAMS = (
 
 
 def comparison(ingested: dict[str, Any]) -> str:
-    """The table, with the rates of what ``bench/ingest.py`` measured."""
+    """Returns the table, with the rates that ``bench/ingest.py`` measured."""
     found = {line["name"]: line for line in ingested["table"]}
     lines = ["| program | rows in PostgreSQL | an invalid message | besides | rows / s |", "|---|---|---|---|--:|"]
     lines += [

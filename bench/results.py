@@ -1,4 +1,4 @@
-"""Keeps what the benches measured in ``bench/results.json``, with machine and versions, and writes the docs' tables."""
+"""Saves the benches' results in ``bench/results.json``, with machine and versions, and writes the docs' tables."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def fill_in(name: str, table: str) -> None:
 
 
 def _measured_on(measured: dict[str, Any]) -> str:
-    """One line under a table."""
+    """Returns the line under a table."""
     place = f"{measured['cores']} cores of {measured['processor']}, {measured['at'].partition('T')[0]}"
     steal = measured.get("taken by other machines, %")
     return f"Measured on {place}{'' if steal is None else f'; steal time {steal} %'}."
@@ -187,7 +187,7 @@ TABLES = {
 
 
 def main() -> None:
-    """Writes every table again from the figures that are stored: after a change of its wording."""
+    """Writes every table again from the saved figures, for use after a change of wording."""
     for part, measured in json.loads(FILE.read_text()).items():
         for name, table in tables(part, measured).items():
             fill_in(name, table)

@@ -2,9 +2,9 @@
 """Checks the links of the built documentation and of the Markdown files outside it; ``make docs`` runs it.
 
 Zensical's strict mode checks links from one Markdown page to another. This check adds the rest: links and pictures as
-they are in the built HTML, their anchors, links from README.md and other files outside ``docs/`` (which also have to
-work where no site is built), and that no page loads anything from another host. ``--external`` lists the links that
-lead to other hosts; they are not requested.
+they are in the built HTML, their anchors, and links from README.md and other files outside ``docs/``, which also have
+to work where no site is built. It also checks that no page loads anything from another host. ``--external`` lists the
+links that lead to other hosts; they are not requested.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MARKDOWN_LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 class Page(HTMLParser):
-    """The links of a page, what it loads, and the anchors that it has."""
+    """Collects the links of a page, what it loads, and its anchors."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ class Page(HTMLParser):
 
 
 def slug(heading: str) -> str:
-    """The anchor that code hosts and Zensical both give a heading."""
+    """Returns the anchor that code hosts and Zensical both give a heading."""
     return re.sub(r"[^\w\- ]", "", heading.replace("`", "").strip().lower()).replace(" ", "-")
 
 
 def markdown_anchors(text: str) -> set[str]:
-    """The anchors of a Markdown file's headings."""
+    """Returns the anchors of a Markdown file's headings."""
     return {slug(heading) for heading in re.findall(r"^#+ (.*)$", CODE.sub(_keep_inline, text), re.MULTILINE)}
 
 
@@ -62,16 +62,16 @@ def _keep_inline(code: re.Match[str]) -> str:
 
 
 def is_external(link: str) -> bool:
-    """Whether a link leads to another host."""
+    """Returns whether a link leads to another host."""
     return bool(urlsplit(link).scheme or urlsplit(link).netloc)
 
 
 def broken_in_site(site: Path) -> tuple[list[str], set[str]]:
-    """What is wrong with the built pages, and where they link to outside."""
+    """Returns what is wrong with the built pages, and their links to other hosts."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     wrong, external = [], set()
     for path, page in pages.items():
-        # 404.html is served at any address, so its links are relative to none.
+        # 404.html is served at any address, so its relative links have no fixed target.
         if path.name == "404.html":
             continue
         name = path.relative_to(site)
@@ -89,7 +89,7 @@ def broken_in_site(site: Path) -> tuple[list[str], set[str]]:
 
 
 def broken_in_markdown(root: Path) -> tuple[list[str], set[str]]:
-    """What is wrong with the Markdown files outside ``docs/``, and where they link to outside."""
+    """Returns what is wrong with the Markdown files outside ``docs/``, and their links to other hosts."""
     command = ["git", "ls-files", "*.md"]
     listed = subprocess.run(command, capture_output=True, check=True, cwd=root, text=True).stdout
     wrong, external = [], set()
@@ -111,7 +111,7 @@ def broken_in_markdown(root: Path) -> tuple[list[str], set[str]]:
 
 
 def main() -> int:
-    """Names what is broken and returns 1, or 0 if nothing is."""
+    """Prints what is broken. Returns 1 if anything is, else 0."""
     parser = argparse.ArgumentParser(description="Checks the links of the built documentation.")
     parser.add_argument("site", nargs="?", type=Path, default=SITE, help="the built site (default: target/site)")
     parser.add_argument("--external", action="store_true", help="list the links that lead to other hosts")

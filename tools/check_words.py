@@ -3,9 +3,9 @@
 
 Markdown is prose; so are comments, docstrings and strings in the other files. Names are not: code, placeholders in
 braces, and any string or span in backticks without a space. ``tools/words_baseline.txt`` counts the findings that are
-left to be reworded. The check fails if a word has more findings than that. It also fails if a word has fewer, until
-``--update`` has lowered the baseline, which therefore only shrinks. The baseline counts by word, not by file, so moving
-a file does not change it.
+left to be reworded. The check fails if a word has more findings than its baseline. It also fails if a word has fewer,
+until ``--update`` has lowered the baseline. The baseline therefore only shrinks. It counts by word, not by file, so
+moving a file does not change it.
 
 Spelling is checked by typos, configured in pyproject.toml. Both typos and codespell have wheels on PyPI; typos is
 released more often and also checks the words inside names.

@@ -103,7 +103,7 @@ class Setting:
 
 
 class Listed(Setting):
-    """Is a setting with its forms in code and documents."""
+    """Holds a setting, and writes its forms in code and documents."""
 
     @staticmethod
     def read(listed: dict[str, Any]) -> Listed:
@@ -199,7 +199,7 @@ def table_block(settings: list[Listed], _indent: str) -> str:
 
 
 def fields_block(listed: list[dict[str, Any]], _indent: str) -> str:
-    """A table of the fields of a message and the columns that they are stored in."""
+    """Returns a table of the fields of a message and the columns in which they are stored."""
     rows = ["| key of the message | column of `orders` | type | meaning |", "|---|---|---|---|"]
     for field in listed:
         other = f" or `{field['other_key']}`" if field["other_key"] else ""

@@ -96,7 +96,7 @@ def is_property(node: ast.FunctionDef) -> bool:
 
 
 def signature(node: ast.FunctionDef, name: str) -> str:
-    """Writes a call as a type checker sees it, on several lines where it is long."""
+    """Writes a call as a type checker sees it, on several lines if it is long."""
     arguments = ast.unparse(node.args)
     arguments = re.sub(r"^(self|cls)(, |$)", "", arguments)
     # ast.unparse leaves out the spaces around the default of an annotated argument.
@@ -213,7 +213,7 @@ def page(text: str) -> str:
 
 
 def main() -> int:
-    """Writes the page, or checks it; the exit status is 1 where it is out of date and is not written."""
+    """Writes the page, or checks it; with ``--check``, the exit status is 1 if the page is out of date."""
     before = PAGE.read_text(encoding="utf-8")
     after = page(before)
     if "--check" in sys.argv[1:]:

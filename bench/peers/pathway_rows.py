@@ -20,7 +20,7 @@ import pathway as pw
 
 
 class Event(pw.Schema):  # type: ignore[misc]
-    """Is the schema of a message, whose fields are named like the table's columns."""
+    """Describes a message, whose fields are named like the table's columns."""
 
     order_id: str
     status: str

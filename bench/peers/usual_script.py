@@ -1,5 +1,6 @@
-"""Is a typical first script: confluent-kafka, ``json``, psycopg, ``ON CONFLICT DO NOTHING``, offsets in Kafka.
+"""Reads the topic as a typical first script does.
 
+It uses confluent-kafka, ``json``, psycopg and ``ON CONFLICT DO NOTHING``, and commits its offsets to Kafka.
 ``python usual_script.py 1`` inserts and commits each message. ``python usual_script.py 1000`` writes batches of 1,000
 with ``executemany`` (psycopg's pipeline). Neither checks more than Python and PostgreSQL do by themselves.
 """
