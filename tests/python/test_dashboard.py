@@ -148,7 +148,8 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         assert "s3cret" not in "".join(one.value for one in [*page.warning, *page.code, *page.caption, *page.markdown])
     monkeypatch.setenv("CCSTREAM_KPI_ROWS", "many")
     page = app(monkeypatch, f"postgresql://localhost:{free_port()}/c", tmp_path).run()
-    assert "CCSTREAM_KPI_ROWS=many" in page.error[0].value
+    # The page escapes Markdown.
+    assert r"CCSTREAM\_KPI\_ROWS=many" in page.error[0].value
     assert not page.exception
 
 

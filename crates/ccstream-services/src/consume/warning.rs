@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::error::Error;
 
-/// Warns of something that the user should know. No message is lost.
+/// Warns of something that the user should know. Messages are lost only with the kinds `Gap` and `Unreadable`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// What the warning is about.
