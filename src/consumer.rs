@@ -158,13 +158,16 @@ impl PyConsumer {
     ///     The counts of messages by outcome. An exception of ccstream has the counts until then in its ``summary``.
     ///
     /// Raises:
-    ///     KafkaError: The user may not read the topic; other consumers of the group have another ``assignment``; a
-    ///         batch is unreadable, without ``skip_unreadable``; librdkafka reports a fatal error; or, with
-    ///         ``until_caught_up``, no broker answers or the topic does not exist.
+    ///     ConfigError: A pooler shares PostgreSQL's sessions between its clients, or a file that a setting names can
+    ///         no longer be used.
+    ///     KafkaError: At the start, the brokers refuse TLS or the login for 10 s; the user may not read the topic;
+    ///         other consumers of the group have another ``assignment``; a batch is unreadable, without
+    ///         ``skip_unreadable``; librdkafka reports a fatal error; or, with ``until_caught_up``, at the start no
+    ///         broker answers or the topic does not exist.
     ///     PostgresError: PostgreSQL reports an error that waiting does not resolve. Nothing of the batch is stored,
     ///         and the next run reads it again.
-    ///     SchemaError: The tables cannot be used; PostgreSQL refused nearly all rows of three batches in a row for the
-    ///         same reason; or it refused more rows than ``max_refused``.
+    ///     SchemaError: The tables cannot be used; PostgreSQL refused nearly all rows of three consecutive batches with
+    ///         the same SQLSTATE; or it refused more rows than ``max_refused``.
     fn run(&self, py: Python<'_>) -> PyResult<PyConsumeSummary> {
         let work = self.work(py);
         run_blocking(py, &self.stop, Interrupt::Drains, work)
@@ -202,7 +205,7 @@ impl PyConsumer {
 
     /// Returns the present state of the run.
     ///
-    /// Any thread may call it, also before and after the run.
+    /// Any thread may call it, even before and after the run.
     ///
     /// Returns:
     ///     A record of one moment, which does not change later.
@@ -255,14 +258,14 @@ impl PyConsumeSummary {
     fn rejected_by_reason(&self) -> BTreeMap<&'static str, i64> {
         self.0.rejected.clone()
     }
-    /// The time from the assignment of partitions to the end of the run.
+    /// The time from the assignment that preceded the first commit to the end of the run.
     #[getter]
     fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
     /// Whether everything that was read is committed.
     ///
-    /// False if ``drain_limit`` ended the run before. The next run reads the rest again.
+    /// False if ``drain_limit`` ended the run earlier. The next run reads the rest again.
     #[getter]
     fn drained(&self) -> bool {
         self.0.drained

@@ -65,7 +65,9 @@ record!(
         bytes: u64 = |status| status.bytes,
         /// The number of consumers with a session in the database.
         consumers: i64 = |status| status.consumers,
-        /// The time of the last commit, in microseconds since 1970 UTC; None while a consumer has a session.
+        /// The time since which no consumer has had a session, in microseconds since 1970 UTC; None while one has.
+        ///
+        /// The last commit counts as that time.
         no_consumer_since: Option<i64> = |status| status.no_consumer_since,
         /// The role with whose privileges the engine reads; None for the user's own, in read-only transactions.
         role: Option<String> = |status| status.role.clone(),
@@ -93,7 +95,7 @@ record!(
         partition: i32 = |one| one.partition,
         /// The offset of the next message to read.
         next_offset: i64 = |one| one.next_offset,
-        /// The number of messages read since the first run: ``stored + duplicate + rejected``.
+        /// The number of messages read since the first run or the last start over: ``stored + duplicate + rejected``.
         consumed: i64 = |one| one.counters.consumed,
         /// The number of rows inserted into ``orders``.
         stored: i64 = |one| one.counters.stored,

@@ -15,8 +15,8 @@ impl OneTree {
     }
 }
 
-/// Whether a log record may contain data of messages: tokio-postgres logs the parameters of each statement, which
-/// include keys and payloads.
+/// Returns whether a log record may contain data of messages: tokio-postgres logs the parameters of each statement,
+/// which include keys and payloads.
 fn may_contain_data(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("tokio_postgres") && metadata.level() >= Level::Debug
 }

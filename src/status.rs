@@ -16,9 +16,11 @@ record!(
         /// It is ``starting`` until both services have answered, ``joining`` while the group has assigned no partition
         /// to this consumer, and ``failed`` if the run raised an exception.
         state: &'static str = |status| status.state.as_str(),
-        /// A dict from each of this consumer's partitions to its next offset; everything before is committed.
+        /// A dict from each of this consumer's partitions to its next offset; everything before it is committed.
         offsets: BTreeMap<i32, i64> = |status| status.offsets.clone(),
-        /// The number of messages that Kafka has but PostgreSQL lacks, as of the last commit; None before the first.
+        /// The number of offsets from the committed ones to the partitions' ends, as of the last commit.
+        ///
+        /// None before the first commit.
         lag: Option<i64> = |status| status.lag,
         /// The number of messages that this run has committed: ``stored + duplicate + rejected``.
         consumed: i64 = |status| status.total.consumed,

@@ -19,9 +19,9 @@ record!(
         partition: i32 = |one| one.partition,
         /// The offset of the next message to read.
         next_offset: i64 = |one| one.next_offset,
-        /// The counter of messages read since the first run: ``stored + duplicate + rejected``.
+        /// The counter of messages read since the first run or the last start over: ``stored + duplicate + rejected``.
         consumed: i64 = |one| one.counters.consumed,
-        /// The counter of rows inserted into ``orders`` since the first run.
+        /// The counter of rows inserted into ``orders`` since the first run or the last start over.
         stored: i64 = |one| one.counters.stored,
         /// The counter of messages whose id was already in ``orders``.
         duplicate: i64 = |one| one.counters.duplicate,
@@ -55,7 +55,7 @@ record!(
     }
 );
 
-/// Recounts all counters and totals in one snapshot of the database. Consumers may run meanwhile.
+/// Compares the counters and totals with a recount of the rows, in one snapshot. Consumers may run meanwhile.
 ///
 /// The function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
 /// cancels the query.

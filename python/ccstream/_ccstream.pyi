@@ -190,12 +190,12 @@ class ConsumeSummary:
         """The number of rejected messages for each reason."""
     @property
     def elapsed(self) -> timedelta:
-        """The time from the assignment of partitions to the end of the run."""
+        """The time from the assignment that preceded the first commit to the end of the run."""
     @property
     def drained(self) -> bool:
         """Whether everything that was read is committed.
 
-        False if ``drain_limit`` ended the run before. The next run reads the rest again.
+        False if ``drain_limit`` ended the run earlier. The next run reads the rest again.
         """
 
 @final
@@ -211,10 +211,13 @@ class ConsumeStatus:
         """
     @property
     def offsets(self) -> dict[int, int]:
-        """A dict from each of this consumer's partitions to its next offset; everything before is committed."""
+        """A dict from each of this consumer's partitions to its next offset; everything before it is committed."""
     @property
     def lag(self) -> int | None:
-        """The number of messages that Kafka has but PostgreSQL lacks, as of the last commit; None before the first."""
+        """The number of offsets from the committed ones to the partitions' ends, as of the last commit.
+
+        None before the first commit.
+        """
     @property
     def consumed(self) -> int:
         """The number of messages that this run has committed: ``stored + duplicate + rejected``."""
@@ -349,13 +352,16 @@ class Consumer:
             The counts of messages by outcome. An exception of ccstream has the counts until then in its ``summary``.
 
         Raises:
-            KafkaError: The user may not read the topic; other consumers of the group have another ``assignment``; a
-                batch is unreadable, without ``skip_unreadable``; librdkafka reports a fatal error; or, with
-                ``until_caught_up``, no broker answers or the topic does not exist.
+            ConfigError: A pooler shares PostgreSQL's sessions between its clients, or a file that a setting names can
+                no longer be used.
+            KafkaError: At the start, the brokers refuse TLS or the login for 10 s; the user may not read the topic;
+                other consumers of the group have another ``assignment``; a batch is unreadable, without
+                ``skip_unreadable``; librdkafka reports a fatal error; or, with ``until_caught_up``, at the start no
+                broker answers or the topic does not exist.
             PostgresError: PostgreSQL reports an error that waiting does not resolve. Nothing of the batch is stored,
                 and the next run reads it again.
-            SchemaError: The tables cannot be used; PostgreSQL refused nearly all rows of three batches in a row for the
-                same reason; or it refused more rows than ``max_refused``.
+            SchemaError: The tables cannot be used; PostgreSQL refused nearly all rows of three consecutive batches with
+                the same SQLSTATE; or it refused more rows than ``max_refused``.
         """
     def run_async(self) -> Future[ConsumeSummary]:
         """Starts :meth:`run` on another thread, to be awaited: ``await consumer.run_async()``.
@@ -379,7 +385,7 @@ class Consumer:
     def status(self) -> ConsumeStatus:
         """Returns the present state of the run.
 
-        Any thread may call it, also before and after the run.
+        Any thread may call it, even before and after the run.
 
         Returns:
             A record of one moment, which does not change later.
@@ -407,10 +413,10 @@ class PartitionReport:
         """The offset of the next message to read."""
     @property
     def consumed(self) -> int:
-        """The counter of messages read since the first run: ``stored + duplicate + rejected``."""
+        """The counter of messages read since the first run or the last start over: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
-        """The counter of rows inserted into ``orders`` since the first run."""
+        """The counter of rows inserted into ``orders`` since the first run or the last start over."""
     @property
     def duplicate(self) -> int:
         """The counter of messages whose id was already in ``orders``."""
@@ -570,7 +576,7 @@ class Resent:
         """The number of messages left out because they were replayed before."""
 
 def verify(*, database_url: str | None = None, counters_only: bool = False) -> VerifyReport:
-    """Recounts all counters and totals in one snapshot of the database. Consumers may run meanwhile.
+    """Compares the counters and totals with a recount of the rows, in one snapshot. Consumers may run meanwhile.
 
     The function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
     cancels the query.
@@ -802,7 +808,7 @@ class PartitionState:
         """The offset of the next message to read."""
     @property
     def consumed(self) -> int:
-        """The number of messages read since the first run: ``stored + duplicate + rejected``."""
+        """The number of messages read since the first run or the last start over: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
         """The number of rows inserted into ``orders``."""
@@ -907,7 +913,10 @@ class KpiStatus:
         """The number of consumers with a session in the database."""
     @property
     def no_consumer_since(self) -> int | None:
-        """The time of the last commit, in microseconds since 1970 UTC; None while a consumer has a session."""
+        """The time since which no consumer has had a session, in microseconds since 1970 UTC; None while one has.
+
+        The last commit counts as that time.
+        """
     @property
     def role(self) -> str | None:
         """The role with whose privileges the engine reads; None for the user's own, in read-only transactions."""

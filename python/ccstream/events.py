@@ -51,14 +51,15 @@ WarningKind: TypeAlias = Literal[
 - ``log_truncated``: the log ends before the next offset, so it is read from the beginning.
 - ``gap``: retention deleted messages before they were read; they are counted as missing.
 - ``unreadable``: a batch could not be read and was skipped; its offsets are counted as missing.
-- ``owners_killed``: the last consumers of a partition, two or more, ended at its next offset without releasing it, as
-  if they had been killed, for example for lack of memory.
+- ``owners_killed``: several consumers in a row lost their connection to PostgreSQL at the same offset of a partition,
+  as happens when each is killed, for example for lack of memory.
 - ``group_silent``: the group has assigned no partition for five session timeouts.
 - ``partitions_lost``: the group gave partitions to other consumers, because this one did not respond in time.
 - ``taken_over``: another consumer took over a partition in PostgreSQL.
 - ``position_moved``: the next offset in PostgreSQL is not the one that this consumer committed; it continues at
   PostgreSQL's offset.
-- ``session_ended``: the session of a consumer that did not respond was ended, because it kept offset rows locked.
+- ``session_ended``: the PostgreSQL session of another consumer, probably a suspended one, was ended, because it kept
+  offset rows locked.
 - ``revoked_uncommitted``: partitions were revoked before everything that was read was committed; their next owner reads
   the rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
