@@ -33,7 +33,7 @@ pub struct Entry {
     pub meaning: &'static str,
     /// What ccstream does.
     pub verdict: Verdict,
-    /// What a person has to do; empty if nothing.
+    /// What the user has to do; empty if nothing.
     pub cure: &'static str,
 }
 

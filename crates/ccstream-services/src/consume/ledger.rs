@@ -65,7 +65,7 @@ impl Ledger {
         &self.committed
     }
 
-    /// Adds partitions at their positions. The position's counters are of earlier commits, and are not added to this
+    /// Adds partitions at their positions. A position's counters come from earlier commits, and are not added to this
     /// run's.
     pub(super) fn open<'p>(&mut self, positions: impl IntoIterator<Item = (&'p i32, &'p Position)>) {
         if self.summary.total == Counters::default() {
@@ -88,7 +88,7 @@ impl Ledger {
             *self.summary.rejected.entry(reason).or_default() += count;
         }
         self.summary.total += counted;
-        // Partitions that were revoked meanwhile are left out.
+        // Partitions that were revoked while the batch was written are left out.
         let ours = positions.into_iter().filter(|(partition, _)| self.committed.contains_key(partition));
         let offsets: BTreeMap<i32, i64> = ours.map(|(partition, position)| (partition, position.next_offset)).collect();
         self.committed.extend(&offsets);

@@ -117,7 +117,7 @@ impl Member {
         self.consumer().context()
     }
 
-    /// Returns a handle that asks for the topic's id. It shares the client.
+    /// Returns a handle that queries the topic's id. It shares the client.
     pub(super) fn topic_ids(&self) -> TopicIds<Group> {
         TopicIds::new(self.consumer(), &self.topic)
     }
@@ -224,8 +224,9 @@ impl Member {
         unassign(self.consumer(), partitions).map_err(Error::kafka("unassigning partitions"))
     }
 
-    /// Queries a partition's first offset and its end. Only used after the broker has reported an offset as out of
-    /// range, because the embedded broker, which never reports that, returns a wrong end.
+    /// Queries a partition's first offset and its end. The embedded broker returns a wrong end, so this is only queried
+    /// where a real broker's answer is needed: after an offset out of range, which the embedded broker never reports,
+    /// after messages that came out of order, and for a batch that cannot be read.
     pub(super) fn bounds(&self, partition: i32) -> KafkaResult<(i64, i64)> {
         self.consumer().fetch_watermarks(&self.topic, partition, ASK_LIMIT)
     }
@@ -245,7 +246,7 @@ impl Member {
         }
     }
 
-    /// Leaves the group, unless that was done before. Returns whether it was done within [`LEAVE_LIMIT`].
+    /// Leaves the group, unless it has been left before. Returns false if that took longer than [`LEAVE_LIMIT`].
     pub(super) fn leave(&mut self) -> bool {
         let Some(consumer) = self.consumer.take() else { return true };
         // Leaving revokes every partition. The poll loop has ended, so the callback has to answer the revocation.

@@ -74,9 +74,9 @@ pub fn check(config: &ConsumerConfig) -> Result<()> {
 /// `until_caught_up`, a broker that is unavailable at the start is an error, and a broker that refuses TLS or the login
 /// at the start is retried for 10 s only.
 ///
-/// Errors: a setting that is not usable, tables that cannot be used, a refused login, an error of Kafka that is not
-/// temporary, or an SQLSTATE that retrying cannot fix. Nothing is lost then: a batch that was not committed is read
-/// again by the next run.
+/// Errors: a setting that is not usable, tables that cannot be used, a refused login, with `until_caught_up` a topic
+/// that does not exist, an error of Kafka that is not temporary, or an SQLSTATE that retrying cannot fix.
+/// Nothing is lost then: the next run reads every batch again that was not committed.
 pub fn consume(
     config: &ConsumerConfig,
     stop: &CancellationToken,
@@ -164,7 +164,8 @@ fn await_broker(
     Ok(None)
 }
 
-/// Waits until the tables exist and were checked. Returns what was changed in them; None if `stop` was cancelled first.
+/// Waits until the tables exist and have been checked. Returns what was changed in them; None if `stop` was cancelled
+/// first.
 fn await_tables(
     writer: &Writer,
     stop: &CancellationToken,

@@ -10,12 +10,12 @@ use super::state::Partitions;
 use super::topic::Offsets;
 use crate::postgres::TakeOver;
 
-/// Partitions that are to be taken over in PostgreSQL, so that this consumer owns them.
+/// Requests that partitions be taken over in PostgreSQL, so that this consumer owns them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claim {
     pub(super) generation: u64,
     pub(super) partitions: Vec<i32>,
-    /// Whether the partitions are read from the beginning, because their log ends before the next offset.
+    /// Whether the partitions are read from their beginning, because their logs end before the next offsets.
     pub(super) start_over: bool,
 }
 
@@ -28,10 +28,9 @@ pub(super) struct Ownership {
     /// Whether the fence in PostgreSQL has reported that another consumer took over. Nothing is claimed until the group
     /// has assigned partitions again.
     disowned: bool,
-    /// Whether the broker has reported that it does not have a next offset. That is checked once the topic's id is
-    /// known.
+    /// Whether the broker may lack a partition's next offset. That is checked once the topic's id is known.
     doubt: bool,
-    /// Partitions whose log ends before the next offset.
+    /// Partitions whose logs end before the next offset.
     shorter: BTreeSet<i32>,
 }
 
@@ -102,7 +101,7 @@ impl Ownership {
         self.doubt || !self.partitions.arriving().is_empty()
     }
 
-    /// Notes that the broker may not have a next offset. Returns false if that was noted already.
+    /// Notes that the broker may lack a partition's next offset. Returns false if that was noted already.
     pub(super) fn doubt_offsets(&mut self) -> bool {
         !std::mem::replace(&mut self.doubt, true)
     }
@@ -114,15 +113,15 @@ impl Ownership {
     }
 
     /// Returns whether the next offsets are to be checked now, and clears the request. While partitions are leaving,
-    /// the check is postponed: re-assigning other partitions would answer the pending revocation, and the leaving ones
-    /// would be gone at once.
+    /// the check is postponed: re-assigning other partitions would answer the pending revocation, and librdkafka would
+    /// drop the leaving ones at once.
     pub(super) fn takes_up_doubt(&mut self) -> bool {
         self.partitions.leaving().is_empty() && std::mem::take(&mut self.doubt)
     }
 
     /// Applies the comparison of the next offsets with the broker's. Returns the partitions with a gap that retention
     /// left, each with the first offset after the gap, and whether any log ends before its next offset. In that case
-    /// the caller has to reset, and the partition is then read from the beginning.
+    /// the caller has to reset, and the partition is then read from its beginning.
     pub(super) fn check_offsets(&mut self, found: &[(i32, Offsets)]) -> (Vec<(i32, i64)>, bool) {
         self.shorter = found.iter().filter(|(_, judged)| *judged == Offsets::Shorter).map(|one| one.0).collect();
         let gap = |(partition, judged): &(i32, Offsets)| match judged {

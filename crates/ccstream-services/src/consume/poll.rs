@@ -36,8 +36,8 @@ pub(super) struct Poll<'r, 'o> {
     pub(super) config: &'r ConsumerConfig,
     /// Holds a reference to the member's client, so it must be dropped before the member.
     pub(super) watch: Watch,
-    /// Must end before the member leaves the group: the partitions that it writes have to be this consumer's until
-    /// then.
+    /// The writer must end before the member leaves the group: until then, the partitions that it writes have to be
+    /// this consumer's.
     pub(super) writer: Writer,
     pub(super) member: Member,
     pub(super) observers: &'r mut Observers<'o, ConsumeEvent>,
@@ -61,7 +61,7 @@ pub(super) struct Poll<'r, 'o> {
     last_took: Duration,
     /// When committed offsets were last copied to Kafka.
     shown: Instant,
-    /// Whether PostgreSQL has committed offsets since then.
+    /// Whether PostgreSQL has committed offsets that are not copied to Kafka yet.
     unshown: bool,
     pub(super) troubles: Troubles,
 }
@@ -135,7 +135,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             match (next(&self.view()), self.drain) {
                 (Step::HandOver, _) => self.hand_over(),
                 (Step::Await(limit), _) => {
-                    // Sealing sorts the rows. PostgreSQL is busy now, so the time that it takes delays nothing.
+                    // Sealing sorts the rows. It delays nothing here, because PostgreSQL is still busy.
                     self.shares.seal();
                     match self.writer.reply(limit) {
                         Some(reply) => self.take_reply(reply)?,

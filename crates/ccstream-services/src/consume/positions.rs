@@ -16,7 +16,8 @@ use super::writer::Command;
 use crate::error::{Error, Result};
 use crate::postgres::{Origin, Refusal, Restart, TakeOver};
 
-/// Number of owners that must have ended at the same offset in a row, without releasing the partition, for a warning.
+/// Number of consecutive owners after which the user is warned, if all of them ended at the same offset without
+/// releasing the partition.
 const DEATHS: i32 = 2;
 
 impl Poll<'_, '_> {
@@ -37,7 +38,7 @@ impl Poll<'_, '_> {
                 if !ours.is_empty() {
                     let text = format!(
                         "the group gave partitions {ours:?} to other consumers, because this one did not respond in \
-                         time; their owners read again what this consumer had not committed. Check whether this \
+                         time; their new owners read again what this one had not committed. Check whether this \
                          process was suspended or this machine overloaded"
                     );
                     self.warn(Warning::of(WarningKind::PartitionsLost, ours.iter().copied(), text));
@@ -103,14 +104,14 @@ impl Poll<'_, '_> {
         self.discard_unwritten();
     }
 
-    /// Requests that the next offsets are compared with the broker's, once the topic's id is confirmed.
+    /// Requests that the next offsets be compared with the broker's, once the topic's id is confirmed.
     pub(super) fn look_into_offsets(&mut self) {
         if self.ownership.doubt_offsets() {
             self.watch.need();
         }
     }
 
-    /// Asks for the topic's id when that is due, and acts on an answer.
+    /// Queries the topic's id when that is due, and acts on an answer.
     pub(super) fn watch_topic(&mut self) -> Result<()> {
         let Some(Answer { news, is_needed, asked }) = self.watch.look() else { return Ok(()) };
         if matches!(news, News::Same | News::Changed(_)) {
@@ -152,7 +153,7 @@ impl Poll<'_, '_> {
             match self.member.bounds(*partition) {
                 Ok(bounds) => found.push((*partition, judge_offsets(*next, bounds))),
                 Err(error) => {
-                    tracing::warn!(%error, partition, "The broker did not return a partition's bounds; asking again.");
+                    tracing::warn!(%error, partition, "The broker did not return a partition's bounds; querying again.");
                     self.look_into_offsets();
                     return Ok(());
                 }
@@ -231,8 +232,8 @@ impl Poll<'_, '_> {
     pub(super) fn begin_reading(&mut self, taken: &TakeOver) -> Result<()> {
         if !taken.ended.is_empty() {
             let text = format!(
-                "ended sessions {:?} of PostgreSQL: they belonged to consumers that no longer respond, and kept the \
-                 partitions' rows in kafka_offsets locked",
+                "ended the PostgreSQL sessions {:?} of other consumers, which kept the partitions' rows in \
+                 kafka_offsets locked, as a suspended consumer does",
                 taken.ended
             );
             self.warn(Warning::new(WarningKind::SessionEnded, text));
@@ -258,8 +259,8 @@ impl Poll<'_, '_> {
                 .collect();
             if !partitions.is_empty() {
                 let text = format!(
-                    "{}, so partitions {partitions:?} are read from the beginning; rows that are already stored count \
-                     as duplicates",
+                    "{}, so partitions {partitions:?} are read from their beginning; messages that are already stored \
+                     count as duplicates",
                     match why {
                         Restart::Cluster => "the Kafka cluster is a different one".to_owned(),
                         Restart::Topic => format!("topic {:?} was deleted and created again", self.config.kafka.topic),

@@ -23,7 +23,7 @@ pub enum ConsumeEvent {
     Assigned(BTreeMap<i32, i64>),
     /// These partitions are no longer this consumer's.
     Revoked(BTreeSet<i32>),
-    /// The consumer warns of something that the user should know. No message is lost.
+    /// The consumer warns of something that the user should know, and continues unless the run is ending.
     Warning(Warning),
     /// A batch was committed.
     Batch(BatchReport),
@@ -90,7 +90,7 @@ pub struct ConsumeSummary {
     pub total: Counters,
     /// Number of rejected messages by reason.
     pub rejected: BTreeMap<&'static str, i64>,
-    /// Time since the first assignment.
+    /// Time since the assignment that preceded the first commit, so the wait for the group is not included.
     pub elapsed: Duration,
     /// Whether everything that was read is committed. If not, the next run reads the rest again.
     pub drained: bool,

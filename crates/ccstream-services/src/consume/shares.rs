@@ -74,7 +74,7 @@ impl Shares {
         self.each.iter().filter_map(|share| share.batch.opened).min()
     }
 
-    /// Returns whether no partition's offset advances by these shares.
+    /// Returns whether writing these shares would advance no partition's offset.
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
@@ -104,7 +104,7 @@ impl Shares {
         }
     }
 
-    /// Replaces these shares by empty ones and returns the filled ones. If those were worth splitting, the empty ones
+    /// Replaces these shares with empty ones and returns the filled ones. If those were worth splitting, the empty ones
     /// are split from the first message on.
     pub(super) fn exchange(&mut self, mut empty: Self) -> Self {
         empty.is_busy = self.messages() >= WORTH_SHARING;

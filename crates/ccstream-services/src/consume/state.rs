@@ -44,7 +44,7 @@ pub(super) struct Partitions {
     arriving: BTreeSet<i32>,
     reading: BTreeMap<i32, Cursor>,
     leaving: BTreeSet<i32>,
-    /// Partitions that were read to their end at least once since their position is known.
+    /// Partitions that were read to their end at least once since their position became known.
     ended: BTreeSet<i32>,
     /// Whether the group has answered. The answer may be that this consumer gets no partition.
     assigned: bool,

@@ -19,9 +19,9 @@ const LONG_WAIT: u32 = 5;
 /// Tells what an error of Kafka means.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The error is temporary and librdkafka retries by itself. The event is to be reported; None if it was before.
+    /// The error is temporary and librdkafka retries by itself. The event is to be reported; None if it already was.
     Passing(Option<ConsumeEvent>),
-    /// The topic does not exist. The event is to be reported; None if it was before.
+    /// The topic does not exist. The event is to be reported; None if it already was.
     NoTopic(Option<ConsumeEvent>),
     /// A partition does not have the next offset.
     NoOffset,
@@ -80,9 +80,9 @@ impl Troubles {
         }
         self.waiting_since = None;
         let text = format!(
-            "no partitions from the group {:?} after {} s: another member of it does not respond, or the group of the \
-             embedded broker is stuck. Stop the other member, or set `group` to another name: that reads the topic \
-             from the beginning, and rows that are already stored count as duplicates",
+            "the group {:?} has assigned no partitions for {} s: another member of it does not respond, or it is stuck, \
+             as happens on the embedded broker. Stop the other member, or set `group` to another name, which reads the \
+             topic from its beginning; messages that are already stored count as duplicates",
             config.group,
             limit.as_secs()
         );
@@ -138,19 +138,19 @@ impl Troubles {
             ) => {
                 let servers = &config.kafka.bootstrap_servers;
                 if let Some(cause) = cause.refusal {
-                    (WaitingKind::KafkaRefused, format!("{servers} no longer accepts this client: {cause}"), None)
+                    (WaitingKind::KafkaRefused, format!("Kafka at {servers} refuses this client: {cause}"), None)
                 } else {
-                    let text = format!("no broker answers at {servers}");
+                    let text = format!("no answer from Kafka at {servers}");
                     (WaitingKind::KafkaUnavailable, text, cause.last_error)
                 }
             }
-            error => (WaitingKind::KafkaError, error.to_string(), None),
+            error => (WaitingKind::KafkaError, format!("Kafka: {error}"), None),
         };
         if self.last.as_ref().is_some_and(|(_, old, at)| *old == text && at.elapsed() < REPORT_AGAIN) {
             return Ok(Trouble::Passing(None));
         }
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        let waiting = Waiting::new(kind, format!("Kafka: {text}{why}"));
+        let waiting = Waiting::new(kind, format!("{text}{why}"));
         self.last = Some((kind, text, Instant::now()));
         self.outage.get_or_insert_with(Instant::now);
         Ok(Trouble::Passing(Some(ConsumeEvent::Waiting(waiting))))

@@ -20,7 +20,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How librdkafka's error names zstd: by its number in the attributes of a record batch (version 2).
 const ZSTD: &str = "codec 0x4";
 
-/// Returns whether an error means that a batch cannot be read, also not by another attempt.
+/// Returns whether an error means that a batch cannot be read, even by another attempt.
 pub(super) fn is_unreadable(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::BadCompression | RDKafkaErrorCode::BadMessage)
 }
@@ -42,9 +42,9 @@ impl Unreadable {
     pub(super) fn advice(&self) -> &'static str {
         if self.reason.contains(ZSTD) {
             "librdkafka decompresses zstd only up to receive.message.max.bytes (default 100000000, maximum \
-             2147483647); raise it in `librdkafka_options`, or skip the batch by `skip_unreadable`"
+             2147483647); raise it in `librdkafka_options`, or skip the batch with `skip_unreadable`"
         } else {
-            "the batch is damaged; skip it by `skip_unreadable`"
+            "the batch is damaged; skip it with `skip_unreadable`"
         }
     }
 }
@@ -74,8 +74,8 @@ impl Probe {
         Ok(Self { client: client.map_err(refused)?, topic: config.kafka.topic.clone() })
     }
 
-    /// Returns the batch at the first of these offsets, in the order of the partitions, that cannot be read. None means
-    /// that all can be read, or that no broker answers.
+    /// Returns the unreadable batch at the first of these offsets that has one, in the order of the partitions. None
+    /// means that each offset can be read, or that no broker answers for it.
     pub(super) fn find(&self, offsets: &BTreeMap<i32, i64>) -> Result<Option<Unreadable>> {
         for (partition, offset) in offsets {
             if let Found::Unreadable(found) = self.read(*partition, *offset)? {
@@ -85,7 +85,7 @@ impl Probe {
         Ok(None)
     }
 
-    /// Returns the offset after the batch; None if no broker answers. It is found by a binary search, because a broker
+    /// Returns the offset after the batch; None if no broker answers. A binary search finds it, because a broker
     /// answers a fetch at any offset of a batch with the whole batch. `log_end` is the end of the partition; the
     /// embedded broker does not answer a fetch beyond it.
     pub(super) fn end(&self, batch: &Unreadable, log_end: i64) -> Result<Option<i64>> {

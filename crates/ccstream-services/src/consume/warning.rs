@@ -33,17 +33,17 @@ pub enum WarningKind {
     BrokersUnreachable,
     /// The topic does not exist. The consumer waits for it.
     TopicMissing,
-    /// The topic was deleted and created again, so it is read from the beginning.
+    /// The topic was deleted and created again, so it is read from its beginning.
     TopicRecreated,
-    /// The cluster is a different one, so the topic is read from the beginning.
+    /// The cluster is a different one, so the topic is read from its beginning.
     ClusterChanged,
-    /// The log ends before the next offset, so it is read from the beginning.
+    /// The log ends before the next offset, so it is read from its beginning.
     LogTruncated,
     /// Retention deleted messages before they were read. They are counted as missing.
     Gap,
     /// A batch could not be read and was skipped. Its offsets are counted as missing.
     Unreadable,
-    /// The last consumers of a partition ended at its next offset without releasing it, as if they had been killed.
+    /// The last owners of a partition ended at the same offset without releasing it, as if they had been killed.
     OwnersKilled,
     /// The group has assigned no partition for five session timeouts.
     GroupSilent,
@@ -51,9 +51,11 @@ pub enum WarningKind {
     PartitionsLost,
     /// Another consumer took the partition over in PostgreSQL.
     TakenOver,
-    /// The next offset in PostgreSQL is not the one that this consumer committed. It continues at PostgreSQL's offset.
+    /// The next offset in PostgreSQL is not the one that this consumer committed last. Reading continues at
+    /// PostgreSQL's offset.
     PositionMoved,
-    /// The session of a consumer that did not respond was ended, because it kept offset rows locked.
+    /// The PostgreSQL session of another consumer, probably a suspended one, was ended because it kept offset rows
+    /// locked.
     SessionEnded,
     /// Partitions were revoked before everything that was read was committed. Their next owner reads the rest again.
     RevokedUncommitted,

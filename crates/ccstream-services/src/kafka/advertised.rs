@@ -101,7 +101,7 @@ impl Advertised {
 }
 
 /// Tells what to do about advertised addresses that cannot be reached.
-pub(crate) const ADVERTISE: &str = "set the broker's advertised.listeners (KAFKA_ADVERTISED_LISTENERS of most \
+pub(crate) const ADVERTISE: &str = "set the broker's advertised.listeners (KAFKA_ADVERTISED_LISTENERS in most \
      images) to an address that this machine can reach, or run ccstream where the advertised address can be reached";
 
 /// Connects to an address and disconnects again.

@@ -13,8 +13,8 @@ use ccstream_core::settings::KafkaConfig;
 
 /// Returns, by partition, the offset that its next message gets. The map is empty if the topic does not exist.
 ///
-/// The offsets are meant for display only: the embedded broker returns slightly lower ones while its last batch has
-/// several messages.
+/// The offsets are meant for display only: if the last batch has several messages, the embedded broker returns an end
+/// that is too low by up to its length.
 ///
 /// Errors: [`Error::Core`] for a setting that is not usable, [`Error::Kafka`] if the broker does not answer.
 pub fn topic_ends(config: &KafkaConfig) -> Result<BTreeMap<i32, i64>> {

@@ -20,7 +20,7 @@ pub(crate) fn options(kafka: &KafkaConfig, ours: &[(&str, &str)]) -> Result<Clie
     client
         .set("bootstrap.servers", &*kafka.bootstrap_servers)
         .set("client.id", "ccstream")
-        // A statically linked OpenSSL does not know where the system keeps its certificates, so librdkafka searches.
+        // A statically linked OpenSSL does not know where the system keeps its certificates. `probe` searches for them.
         .set("ssl.ca.location", "probe")
         // A broker that is down is tried again after 250 ms, then at growing intervals of up to 2 s.
         .set("reconnect.backoff.ms", "250")

@@ -32,7 +32,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two attempts to find a moment without a query.
 const LOCK_AGAIN: Duration = Duration::from_millis(1);
-/// Minimum number of new rows before the column file is written again. For a larger file it is a tenth of its rows.
+/// Minimum number of new rows before the column file is written again, or a tenth of the file's rows if that is more.
 const SAVE_EVERY: u64 = 100_000;
 
 /// Holds the rows that queries read.

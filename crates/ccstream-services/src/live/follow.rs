@@ -29,7 +29,7 @@ const FIRST_PIECE: u32 = 2_048;
 const PIECE: u32 = 16_384;
 /// Maximum number of new rows that queries see all at once. More are added in pieces while they are read.
 const ATOMIC_ROWS: i64 = 200_000;
-/// Number of pages, the last that are known, that are compared with the table after a connection was lost. A server
+/// Number of the last known pages that are compared with the table at the first refresh over a new connection. A server
 /// that crashed may have lost its last commits, and may have other rows there now.
 const COMPARED: u32 = 4_096;
 /// Minimum time from one full reading to the next because of changed rows, as a multiple of how long the reading took.
@@ -122,12 +122,12 @@ impl Reload {
     }
 }
 
-/// Receives rows. Queries see each change as a whole.
+/// Receives rows. A query sees a change of the columns as a whole or not at all.
 pub(crate) trait Sink {
     /// Removes all rows, because the table is read from the beginning.
     fn restart(&mut self);
-    /// Changes the columns while no query reads them. `at` is the time of the snapshot that the columns are then
-    /// complete for, in microseconds since 1970 UTC; None while they are not complete.
+    /// Changes the columns while no query reads them. If the change completes the columns for a snapshot, `at` is that
+    /// snapshot's time, in microseconds since 1970 UTC; otherwise None.
     fn write(&mut self, at: Option<i64>, change: &mut dyn FnMut(&mut Columns) -> Result<()>) -> Result<()>;
     /// Reports which share of the table a full reading has read, from 0 to 1. Returns whether there is room for more
     /// rows.
@@ -299,7 +299,7 @@ async fn follow(
         if taken >= wanted {
             break;
         }
-        // A query must see all rows of a commit or none, so rows are gathered until all are found.
+        // A query must see all rows of a commit or none, so up to `ATOMIC_ROWS` rows are gathered until all are found.
         read(transaction, &step, |decoder, bytes| {
             if wanted <= ATOMIC_ROWS {
                 return decoder.feed(bytes, |found| {

@@ -73,7 +73,7 @@ pub(super) async fn changed(client: &Client) -> Result<i64> {
     Ok(row.get(0))
 }
 
-/// Reads a snapshot. `changed` must be from before it, so that the snapshot sees every change that is counted there.
+/// Reads a snapshot. `changed` must have been read before it, so that the snapshot sees every change counted there.
 pub(super) async fn look(transaction: &Transaction<'_>, changed: i64) -> Result<Snapshot> {
     let step = || Error::postgres("querying the state of orders and kafka_offsets");
     let row = transaction

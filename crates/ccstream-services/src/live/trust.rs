@@ -19,7 +19,7 @@ pub struct Trust {
     pub latency_ms: Option<[i64; 3]>,
     /// Number of events from which `latency_ms` was computed.
     pub latency_events: i64,
-    /// Number of rows that were stored with a time in the minutes before the oldest row's, if rows are lacking; else 0.
+    /// Number of rows that were stored with a time in the minutes before the oldest row's; 0 if no row is lacking.
     pub before_oldest: i64,
     /// Number of rows that were lacking when `before_oldest` was queried; None before.
     pub lacking: Option<i64>,

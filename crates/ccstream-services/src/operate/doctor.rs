@@ -60,7 +60,7 @@ impl Check {
 
 /// Runs all checks, in the order in which the pipeline needs their subjects.
 ///
-/// Returns an error only for settings of Kafka that cannot be used. Everything else is a check that failed.
+/// Errors: a setting of Kafka cannot be used. Everything else is a check that failed.
 pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
     kafka.validate()?;
     let mut checks = check_kafka(kafka)?;
@@ -70,8 +70,9 @@ pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables) -> Result
     Ok(checks)
 }
 
-/// Whether the database accepts the login and answers a query, each within 3 s. Returns an error only if the URL cannot
-/// be used.
+/// Returns whether the database accepts the login and answers a query, each within 3 s.
+///
+/// Errors: the URL cannot be used.
 pub async fn ping(url: &DatabaseUrl) -> Result<bool> {
     match connect_within(url, PING_LIMIT).await {
         Ok(client) => {
@@ -218,7 +219,7 @@ async fn check_session(url: &DatabaseUrl) -> Result<Check> {
     }
 }
 
-/// Checks whether the tables can be used, or whether the consumer can make them so.
+/// Checks whether the tables can be used, or whether the consumer will create or complete them.
 async fn check_tables(client: &Client, tables: &Tables) -> Result<Check> {
     let mut plans = Vec::new();
     let shape = Shape::read(client).await?;

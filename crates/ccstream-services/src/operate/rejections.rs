@@ -55,8 +55,8 @@ const PAGE: i64 = 500;
 /// The dead letters stay in the table. A replayed message that is rejected again becomes another dead letter; one that
 /// is valid now is stored. After `stop` is cancelled, no further page of messages is sent.
 ///
-/// Returns an error if the broker or the database is unavailable. If some messages were not delivered, the error comes
-/// after all others were tried.
+/// Errors: the broker or the database is unavailable, or some messages were not delivered. In the latter case, all
+/// others have been tried before.
 pub fn replay(
     url: &DatabaseUrl,
     kafka: &KafkaConfig,

@@ -1,5 +1,5 @@
-//! Implements `ccstream verify`, which recounts all counters and totals by plain SQL in one snapshot. The comparison is
-//! exact even while consumers run.
+//! Implements `ccstream verify`, which compares the counters and totals with a recount of the rows by plain SQL, in one
+//! snapshot. The comparison is exact even while consumers run.
 
 use std::collections::BTreeMap;
 
@@ -54,8 +54,8 @@ pub struct VerifyReport {
 
 /// Runs the comparison. `counters_only` leaves out the figures of the dashboard's engine, which take the longest.
 ///
-/// Returns an error if the database cannot be read or its tables do not exist yet. Differences are not errors: they are
-/// in [`VerifyReport::problems`].
+/// Errors: the database cannot be read, or its tables do not exist yet or cannot be used. Differences are not errors:
+/// they are in [`VerifyReport::problems`].
 pub fn verify(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
     crate::runtime()?.block_on(count_again(url, tables, counters_only))
 }

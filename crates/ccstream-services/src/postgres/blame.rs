@@ -106,8 +106,10 @@ impl Blame {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Judges a batch before its COMMIT. Returns [`Error::Schema`] if the table is to blame, or if PostgreSQL has
-    /// refused more rows than `max_refused` allows.
+    /// Judges a batch before its COMMIT.
+    ///
+    /// Errors: [`Error::Schema`], if the table is to blame, or if PostgreSQL has refused more rows than `max_refused`
+    /// allows.
     pub(super) fn judge(&self, refusals: &Refusals) -> Result<Pending<'_>> {
         let refused = refusals.count() as u64;
         let mut tally = self.tally();

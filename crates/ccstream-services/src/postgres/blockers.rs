@@ -1,6 +1,6 @@
-//! Ends the session of a stopped consumer that holds a lock we wait for. A process that receives SIGSTOP within a
-//! transaction keeps its locks beyond every timeout of PostgreSQL. The consumer that was assigned its partitions may
-//! therefore end its session.
+//! Ends the session of a suspended consumer that holds a lock we wait for. A process that is suspended (SIGSTOP) within
+//! a transaction keeps its locks beyond every timeout of PostgreSQL. The consumer that is assigned its partitions next
+//! may therefore end its session.
 
 use std::future::Future;
 use std::pin::pin;

@@ -22,7 +22,7 @@ const YOUNGER: [&str; 2] = ["idle_session_timeout", "transaction_timeout"];
 pub(crate) struct Service(JoinHandle<Result<(), tokio_postgres::Error>>);
 
 impl Service {
-    /// Replaces an error that says only that the connection is closed by the reason for which it closed.
+    /// Replaces an error that says only that the connection is closed with the reason why it closed.
     pub(crate) async fn explain(self, client: &Client, error: Error) -> Error {
         match error {
             Error::Postgres { context, source } if source.is_closed() && client.is_closed() => {
@@ -62,8 +62,8 @@ pub(crate) async fn connect_with(url: &DatabaseUrl, settings: &[(&str, &str)]) -
     }
 }
 
-/// Whether the error may be a pooler's refusal of the settings in the startup packet. PgBouncer answers with SQLSTATE
-/// 08P01, which it also uses for many other errors; Amazon's RDS Proxy answers with 0A000.
+/// Returns whether the error may be a pooler's refusal of the settings in the startup packet. PgBouncer answers with
+/// SQLSTATE 08P01, which it also uses for many other errors; Amazon's RDS Proxy answers with 0A000.
 fn may_refuse_options(error: &Error) -> bool {
     let refusals = [SqlState::PROTOCOL_VIOLATION, SqlState::FEATURE_NOT_SUPPORTED];
     error.sql_state().is_some_and(|state| refusals.contains(state))

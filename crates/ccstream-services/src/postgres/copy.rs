@@ -63,7 +63,7 @@ pub(super) async fn find_existing(
     Ok(found.iter().map(|row| row.get(0)).collect())
 }
 
-/// Whether a violated constraint is the primary key of `orders`.
+/// Returns whether a violated constraint is the primary key of `orders`.
 pub(super) async fn is_primary_key(transaction: &Transaction<'_>, constraint: &str) -> Result<bool> {
     let row = transaction
         .query_one(

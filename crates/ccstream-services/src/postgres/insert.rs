@@ -1,7 +1,8 @@
 //! Writes a batch's rows into `orders`, although some may be there already and PostgreSQL may refuse others.
 //!
 //! There are four routes. A primary key conflict moves the batch from the first to the second, and from the second to
-//! the third. The fourth follows once PostgreSQL has refused several rows.
+//! the third. A trigger that leaves rows out moves it from either to the third. The fourth follows once PostgreSQL has
+//! refused several rows.
 //!
 //! ```text
 //! straight   COPY all rows
@@ -58,7 +59,8 @@ impl Caution {
         }
     }
 
-    /// Returns the caution for the next batch. `repeated` is whether this batch had an id that `orders` has already.
+    /// Returns the caution for the next batch. `repeated` is whether this batch had an id that `orders` already had, or
+    /// a row that a trigger left out.
     fn next(self, repeated: bool) -> Self {
         match self {
             Self::BatchesToGo(_) if repeated => Self::BatchesToGo(CLEAN_BATCHES),

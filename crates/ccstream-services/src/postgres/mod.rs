@@ -58,10 +58,10 @@ use ccstream_core::settings::{ConsumerConfig, DatabaseUrl};
 /// again, forever. The keepalives and `idle_in_transaction_session_timeout` are there for a consumer that has vanished:
 /// the server then ends its session.
 ///
-/// `enable_seqscan` is off because every query of `orders` in this session is by its primary key. For a table that has
-/// not been analyzed yet, the planner would prefer to scan it, and to compare each row with every id of a batch. `jit`
-/// is off because before PostgreSQL 18 a scan that is needed although scans are disabled has a cost so high that its
-/// plan is compiled.
+/// `enable_seqscan` is off because a batch's queries of `orders` use its primary key. For a table that has not been
+/// analyzed yet, the planner would prefer to scan it, and to compare each row with every id of a batch. `jit` is off
+/// because, before PostgreSQL 18, an unavoidable scan gets so high a cost while scans are disabled that its plan is
+/// compiled.
 const WRITING: [(&str, &str); 13] = [
     ("enable_seqscan", "off"),
     ("jit", "off"),
@@ -156,10 +156,10 @@ impl Store {
         schema::ensure(&mut self.client, &self.tables, self.start_over).await
     }
 
-    /// Takes partitions over for this consumer, and ends sessions of stopped consumers that hold their locks.
+    /// Takes partitions over for this consumer, and ends sessions of suspended consumers that hold their locks.
     ///
-    /// Returns None, without a change, if `is_wanted` has become false meanwhile: the take-over would fence out the
-    /// partitions' new owner.
+    /// Returns None, and changes nothing, if `is_wanted` has become false meanwhile: the take-over would then fence out
+    /// the partitions' new owner.
     pub(crate) async fn take_over(
         &mut self,
         partitions: &[i32],
@@ -192,7 +192,7 @@ impl Store {
         let (mut transaction, statements) = (begin(&mut self.client).await?, &mut self.statements);
         let (verdict, ended) = claim.wait(offsets::fence(&transaction, statements, &self.source, &advances)).await?;
         if !ended.is_empty() {
-            tracing::warn!(?ended, "Ended sessions of stopped consumers that held locks on our partitions.");
+            tracing::warn!(?ended, "Ended sessions of suspended consumers that held locks on our partitions.");
         }
         match verdict {
             FenceVerdict::Ready => {}
@@ -200,7 +200,7 @@ impl Store {
             FenceVerdict::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
         }
         batch.begin_writing();
-        // A deferred constraint would fail only at COMMIT, and its error would not tell which row violates it.
+        // A deferred constraint would fail only at COMMIT, and its error would not show which row violates it.
         transaction
             .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
             .await

@@ -53,7 +53,8 @@ UPDATE kafka_offsets SET next_offset = 0, epoch = epoch + 1, consumed = rejected
     missing = 0, updated_at = now();";
 
 /// Counts messages by outcome: `consumed = stored + duplicate + rejected`. A partition's counters include all messages
-/// since its first one; a batch's or a run's counters include only its own.
+/// since its first one, or since the last start over, which keeps only `rejected`. The counters of a batch or a run
+/// include only its own messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Messages that were read and either stored, recognized as duplicates or rejected.
@@ -81,7 +82,7 @@ impl std::ops::AddAssign for Counters {
 /// A partition's position, as recorded in its offset row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
-    /// Increases at every assignment. The fence refuses a consumer that holds an older epoch.
+    /// The epoch, which increases at every take-over. The fence refuses a consumer that holds an older epoch.
     pub(crate) epoch: i64,
     pub(crate) next_offset: i64,
     pub(crate) counters: Counters,
@@ -128,7 +129,7 @@ pub(crate) struct TakeOver {
     /// Process ids of other consumers' sessions that were ended because they held locks on the offset rows.
     pub(crate) ended: Vec<i32>,
     /// For each partition, the number of consecutive owners that ended at the same offset without releasing it, and
-    /// that offset. A partition that has never lost an owner so is absent.
+    /// that offset. A partition whose owners have all released it is absent.
     pub(crate) deaths: BTreeMap<i32, (i32, i64)>,
 }
 
@@ -137,7 +138,8 @@ pub(crate) struct TakeOver {
 pub(crate) enum Refusal {
     /// Another consumer has taken the partition over.
     TakenOver { partition: i32 },
-    /// The partition's offset row has another next offset: somebody changed it, or PostgreSQL lost its last commits.
+    /// The partition's offset row has another next offset, or is gone: somebody changed it, or PostgreSQL lost its last
+    /// commits.
     Moved { partition: i32 },
 }
 
@@ -226,8 +228,8 @@ pub(crate) async fn take_over(
     Ok(TakeOver { positions: rows.iter().map(position).collect(), restarted, ended: Vec::new(), deaths })
 }
 
-/// SQL condition: whether the offset row's owner still has a session. A role may not see when other roles' sessions
-/// began; the process id alone then decides.
+/// SQL condition: whether the offset row's owner still has a session. If the role is not allowed to see when that
+/// session began, the process id alone decides.
 const IS_ALIVE: &str = "EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = o.owner_pid
     AND (a.backend_start = o.owner_start OR a.backend_start IS NULL OR o.owner_start IS NULL))";
 

@@ -22,7 +22,7 @@ const ROUNDS: usize = 4;
 /// between, because a transaction occupies a session, so that a pooler has to answer the other connection from another
 /// one.
 ///
-/// Returns an error of the setting `database_url` if sessions are shared, and [`Error::NoSecondSession`] if the second
+/// Errors: an error of the setting `database_url`, if sessions are shared; [`Error::NoSecondSession`], if the second
 /// connection gets no session.
 pub(crate) async fn check(url: &DatabaseUrl) -> Result<()> {
     // The connections have the settings of those that write, because the role's timeouts may be shorter than the check.

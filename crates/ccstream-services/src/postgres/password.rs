@@ -19,8 +19,7 @@ struct Place {
 
 /// Adds a password if there is one. `named` is the password file that the URL names.
 ///
-/// Returns an error, in words that follow the URL, if a named password file cannot be used, or if others may read the
-/// password file.
+/// Errors, in words that follow the URL: a named password file cannot be used, or others may read the password file.
 pub(super) fn add(config: &mut Config, named: Option<PathBuf>) -> Result<(), String> {
     if config.get_password().is_some() {
         return Ok(());
@@ -62,7 +61,7 @@ fn places(config: &Config) -> Vec<Place> {
     config.get_hosts().iter().enumerate().map(place).collect()
 }
 
-/// Whether a socket's folder is a default of libpq. The password file calls such a folder `localhost`.
+/// Returns whether a socket's folder is a default of libpq. The password file calls such a folder `localhost`.
 #[cfg(unix)]
 fn is_default_folder(folder: &Path) -> bool {
     folder == Path::new("/tmp") || folder == Path::new("/var/run/postgresql") || folder == Path::new("/run/postgresql")

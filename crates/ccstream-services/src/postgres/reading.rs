@@ -1,5 +1,5 @@
 //! Reads from PostgreSQL without leaving a trace in the session, because behind a pooler the session's next transaction
-//! may be another client's. Each query is one transaction, with its settings and role limited to it, and uses unnamed
+//! may be another client's. Each reading is one transaction, with its settings and role limited to it, and uses unnamed
 //! statements only.
 
 use std::time::Duration;
@@ -77,8 +77,9 @@ impl Reading<'_> {
         self.transaction.commit().await.map_err(Error::postgres("ending a snapshot"))
     }
 
-    /// Checks that the tables can be read. Returns [`Error::NoTables`] if one does not exist, and [`Error::Schema`]
-    /// with what to do if one cannot be used.
+    /// Checks that the tables can be read.
+    ///
+    /// Errors: [`Error::NoTables`], if one does not exist; [`Error::Schema`], with what to do, if one cannot be used.
     pub(crate) async fn check_tables(&self, tables: &Tables) -> Result<()> {
         if let Some(shape) = Shape::read(&self.transaction).await? {
             shape.complaints(&self.transaction).await?.into_error()?;

@@ -19,7 +19,8 @@ use crate::error::{Error, Result};
 /// The key of the advisory lock: "ccstream" in ASCII.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"ccstream");
 
-/// The role that dashboards read with. It cannot log in, and has no privilege but SELECT.
+/// The role with which dashboards read. It cannot log in. Its only privileges are USAGE on the schema and SELECT on
+/// ccstream's tables.
 pub(crate) const READER: &str = "ccstream_reader";
 
 /// Reports what the schema step did.
@@ -44,8 +45,8 @@ struct Plan {
 
 /// Creates and checks the tables.
 ///
-/// Returns [`Error::Schema`] with what is wrong and how to fix it. If the role may not create the tables, the error has
-/// the statements for an administrator.
+/// Errors: [`Error::Schema`], with what is wrong and how to fix it. If the role may not create the tables, the error
+/// has the statements for an administrator.
 pub(crate) async fn ensure(client: &mut Client, tables: &Tables, start_over: bool) -> Result<SchemaChange> {
     let step = || Error::postgres("preparing the tables");
     // READ COMMITTED takes a new snapshot for each statement. A snapshot from before the lock would not show what the
@@ -162,10 +163,10 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables, start_over: bool) 
     Ok(plan)
 }
 
-/// Whether `orders` has none of the rows that the offset rows count.
+/// Returns whether `orders` has none of the rows that the offset rows count.
 ///
-/// Returns an error if it has none but `start_over` is not set: reading the topic again would silently lose what Kafka
-/// no longer has.
+/// Errors: `orders` has none of them, but `start_over` is not set. Reading the topic again would silently lose what
+/// Kafka no longer has.
 pub(crate) async fn is_lost(client: &impl GenericClient, orders: Option<&Shape>, start_over: bool) -> Result<bool> {
     let step = || Error::postgres("comparing orders with kafka_offsets");
     let row = client.query_typed_one("SELECT coalesce(sum(stored), 0)::bigint FROM kafka_offsets", &[]).await;

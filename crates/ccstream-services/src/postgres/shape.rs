@@ -223,8 +223,8 @@ impl Shape {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Names the relation's kind, unless it is a plain table. Only a plain table can both be written to and be read in
-    /// ranges of its rows' physical places.
+    /// Names the relation's kind; None for a plain table. Only a plain table can both be written to and be read in
+    /// ranges of pages.
     fn unusable_kind(&self) -> Option<&'static str> {
         Some(match self.kind.as_str() {
             "r" => return None,
@@ -300,7 +300,7 @@ impl Shape {
 }
 
 impl FoundColumn {
-    /// Whether the column has the key's name in another spelling, or the name of its field in messages.
+    /// Returns whether the column has the key's name in another spelling, or the name of its field in messages.
     fn seems_the_key(&self) -> bool {
         matches!(self.name.to_lowercase().replace(['_', '-', ' '], "").as_str(), "orderid" | "transactionid")
     }

@@ -49,7 +49,7 @@ impl OwnColumn {
         Self { comment, ..self }
     }
 
-    /// Whether the column can be added to a table with rows: it may be NULL or has a default.
+    /// Returns whether the column can be added to a table with rows: it may be NULL or has a default.
     pub(super) fn can_be_added(&self) -> bool {
         !self.declaration.contains("NOT NULL") || self.declaration.contains("DEFAULT")
     }

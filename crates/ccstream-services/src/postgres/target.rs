@@ -33,8 +33,10 @@ struct More {
 }
 
 impl More {
-    /// Takes a parameter. Returns false if the driver has to handle it. Returns an error, in words that follow the URL,
-    /// if libpq has the parameter but ccstream does not, or if ccstream does not support the value.
+    /// Takes a parameter. Returns false if the driver has to handle it.
+    ///
+    /// Errors, in words that follow the URL: libpq has the parameter but ccstream does not, or ccstream does not
+    /// support the value.
     fn take(&mut self, name: &str, value: &str) -> Result<bool, String> {
         match name {
             "passfile" => self.password_file = Some(PathBuf::from(value)),
@@ -81,7 +83,8 @@ impl More {
 }
 
 /// Reads a URL (`postgresql://`, `postgres://`, SQLAlchemy's `postgresql+driver://`) or a string of `key=value` pairs.
-/// Returns an error of the setting `database_url` that never contains the password.
+///
+/// Errors: an error of the setting `database_url`, which never contains the password.
 pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
     let refuse = |why: String| Error::config("database_url", format!("{url} {why}"));
     let mut more = More::default();
@@ -117,8 +120,9 @@ pub(super) fn read(url: &DatabaseUrl) -> Result<Target> {
     Ok(Target { config, tls })
 }
 
-/// Returns the connection string without the parameters that the driver does not know, which `more` takes. Returns an
-/// error, in words that follow the URL, if the string cannot be read.
+/// Returns the connection string without the parameters that the driver does not know, which `more` takes.
+///
+/// Errors, in words that follow the URL: the string cannot be read.
 fn driver_part(url: &str, more: &mut More) -> Result<String, String> {
     let Some((scheme, rest)) = url.split_once("://") else { return driver_pairs(url, more) };
     let plain = scheme.split('+').next().unwrap_or(scheme);

@@ -95,8 +95,9 @@ impl Parameters {
         true
     }
 
-    /// Resolves the parameters with libpq's defaults. `is_local` is whether the connection uses a Unix socket. Returns
-    /// an error, in words that follow the URL, if they cannot be used.
+    /// Resolves the parameters with libpq's defaults. `is_local` is whether the connection uses a Unix socket.
+    ///
+    /// Errors, in words that follow the URL: the parameters cannot be used.
     pub(super) fn resolve(self, is_local: bool) -> Result<Tls, String> {
         let is_system = self.roots.as_deref() == Some("system");
         let mode = match &self.mode {
@@ -164,14 +165,16 @@ impl Parameters {
     }
 }
 
-/// Returns an error if others may read the key. As with libpq, the group may read a key that root owns.
+/// Checks that nobody else may read the key. As with libpq, the group may read a key that root owns.
+///
+/// Errors, in words that follow the URL: others may read the key.
 #[cfg(unix)]
 fn check_key(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let about = fs::metadata(path).map_err(|error| format!("names sslkey={}: {error}", path.display()))?;
     let others = if about.uid() == 0 { 0o037 } else { 0o077 };
     if about.permissions().mode() & others != 0 {
-        return Err(format!("names sslkey={}, which may be read by others; chmod 600 it", path.display()));
+        return Err(format!("names sslkey={}, which other users may read; run chmod 600 on it", path.display()));
     }
     Ok(())
 }
@@ -201,7 +204,9 @@ impl Tls {
         }
     }
 
-    /// Returns the connector for the driver, or an error in words that follow the URL.
+    /// Returns the connector for the driver.
+    ///
+    /// Errors, in words that follow the URL: a file or a parameter cannot be used.
     pub(super) fn connector(&self) -> Result<MakeTlsConnector, String> {
         let mut builder = SslConnector::builder(SslMethod::tls()).map_err(failed("TLS"))?;
         if self.mode != Mode::Disable {

@@ -47,8 +47,9 @@ impl Lacking {
     }
 }
 
-/// Checks ccstream's tables. Returns [`Error::Schema`] if they belong to a later version, or lack a column whose values
-/// cannot be recomputed.
+/// Checks ccstream's tables.
+///
+/// Errors: [`Error::Schema`], if they belong to a later version, or lack a column whose values cannot be recomputed.
 pub(crate) async fn check(client: &impl GenericClient, tables: &Tables) -> Result<Lacking> {
     let step = || Error::postgres("checking the tables");
     let mut lacking = Lacking::default();

@@ -267,7 +267,7 @@ impl<D: Database> Work<D> {
         tracing::warn!(error, "An additional connection was refused.");
         if self.scarcity.replace(Instant::now()).is_none() {
             let text = format!(
-                "PostgreSQL refused an additional connection ({error}). Everything is written over the first one; the \
+                "PostgreSQL refused an additional connection ({error}). Its part is written over the first one; the \
                  additional one is requested again every {} s. Set `connections` to 1 to stop requesting it",
                 ASK_AGAIN.as_secs()
             );

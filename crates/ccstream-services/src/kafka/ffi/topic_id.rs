@@ -6,8 +6,7 @@
 //! - `native_ptr` is a live `rd_kafka_t` as long as the consumer lives, and `TopicIds` keeps the consumer alive by its
 //!   `Arc`. librdkafka's handles may be used from any thread.
 //! - `queue` comes from `rd_kafka_queue_new` and has no other owner. It is destroyed once, in `drop`, before the `Arc`
-//!   is
-//!   dropped. An answer that comes later finds the queue disabled, and librdkafka frees the answer.
+//!   is dropped. An answer that comes later finds the queue disabled, and librdkafka frees the answer.
 //! - Every pointer that `rd_kafka_event_DescribeTopics_result` and the functions on its result return points into the
 //!   event, which lives until `rd_kafka_event_destroy`. It is compared with null, and its data is copied, before that.
 //! - The topic's name, the collection and the options are only read during the call, which copies them.

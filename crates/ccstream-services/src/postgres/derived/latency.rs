@@ -2,7 +2,7 @@
 //! in each bin of latencies, for each minute in which they were stored.
 //!
 //! Rows do not have the time at which they were stored, because it would make each row permanently eight bytes longer.
-//! A batch adds a few cells here instead, and the dashboard computes percentiles from some hundred cells.
+//! A batch adds a few cells here instead, and the dashboard computes percentiles from a few hundred cells.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -17,8 +17,8 @@ use crate::postgres::table::{OwnColumn, Table};
 
 /// The interval between two deletions of a partition's old cells.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// The upper end of the last bin, one day. It also holds all longer latencies: such events were replayed, or came from
-/// a machine whose clock is wrong.
+/// The upper end of the last bin, one day. The last bin also holds all longer latencies: such events were replayed, or
+/// came from a machine whose clock is wrong.
 const MAX_MS: i64 = 86_400_000;
 
 /// Returns the upper end of a latency's bin, in milliseconds. It equals the latency up to 16 ms, and is at most an
@@ -67,7 +67,8 @@ impl Derived for Latency {
         })
     }
 
-    /// Compares nothing, because rows do not have the time at which they were stored.
+    /// Compares nothing, because the latency table cannot be recounted: rows do not have the time at which they were
+    /// stored.
     fn recount<'w>(&'w self, _snapshot: &'w Snapshot<'_>) -> BoxFuture<'w, Result<Recount>> {
         Box::pin(std::future::ready(Ok(Recount::default())))
     }
