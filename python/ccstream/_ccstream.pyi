@@ -413,7 +413,7 @@ class PartitionReport:
         """The offset of the next message to read."""
     @property
     def consumed(self) -> int:
-        """The counter of messages read since the first run or the last start over: ``stored + duplicate + rejected``."""
+        """The counter of messages read since the first run or last start over: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
         """The counter of rows inserted into ``orders`` since the first run or the last start over."""
