@@ -95,7 +95,7 @@ record!(
         partition: i32 = |one| one.partition,
         /// The offset of the next message to read.
         next_offset: i64 = |one| one.next_offset,
-        /// The number of messages read since the first run or the last start over: ``stored + duplicate + rejected``.
+        /// The number of messages read since the first run or a start over: ``stored + duplicate + rejected``.
         consumed: i64 = |one| one.counters.consumed,
         /// The number of rows inserted into ``orders``.
         stored: i64 = |one| one.counters.stored,

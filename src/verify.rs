@@ -19,9 +19,9 @@ record!(
         partition: i32 = |one| one.partition,
         /// The offset of the next message to read.
         next_offset: i64 = |one| one.next_offset,
-        /// The counter of messages read since the first run or last start over: ``stored + duplicate + rejected``.
+        /// The counter of messages read since the first run or a start over: ``stored + duplicate + rejected``.
         consumed: i64 = |one| one.counters.consumed,
-        /// The counter of rows inserted into ``orders`` since the first run or the last start over.
+        /// The counter of rows inserted into ``orders`` since the first run or a start over.
         stored: i64 = |one| one.counters.stored,
         /// The counter of messages whose id was already in ``orders``.
         duplicate: i64 = |one| one.counters.duplicate,

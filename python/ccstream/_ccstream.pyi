@@ -413,10 +413,10 @@ class PartitionReport:
         """The offset of the next message to read."""
     @property
     def consumed(self) -> int:
-        """The counter of messages read since the first run or last start over: ``stored + duplicate + rejected``."""
+        """The counter of messages read since the first run or a start over: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
-        """The counter of rows inserted into ``orders`` since the first run or the last start over."""
+        """The counter of rows inserted into ``orders`` since the first run or a start over."""
     @property
     def duplicate(self) -> int:
         """The counter of messages whose id was already in ``orders``."""
@@ -808,7 +808,7 @@ class PartitionState:
         """The offset of the next message to read."""
     @property
     def consumed(self) -> int:
-        """The number of messages read since the first run or the last start over: ``stored + duplicate + rejected``."""
+        """The number of messages read since the first run or a start over: ``stored + duplicate + rejected``."""
     @property
     def stored(self) -> int:
         """The number of rows inserted into ``orders``."""

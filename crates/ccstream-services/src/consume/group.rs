@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::kafka::client::ClientLog;
 
-/// Time without a rebalance after which a consumer that ends its subscription expects no further one.
+/// Time without a rebalance after which a consumer that ends its subscription expects no more rebalances.
 const QUIET: Duration = Duration::from_millis(50);
 
 /// Describes a change of the partitions that the group has assigned to this consumer.
@@ -52,7 +52,7 @@ impl Group {
     }
 
     /// Returns the end of a partition, from its last fetch response; None before the first. A watermark query is not
-    /// used, because some brokers answer it wrongly.
+    /// used, because the embedded broker answers it wrongly.
     pub(super) fn end(&self, partition: i32) -> Option<i64> {
         self.ends.lock().expect("no thread panics while it holds the lock").get(&partition).copied()
     }
@@ -64,7 +64,7 @@ impl Group {
         error.is_some_and(|error| up.iter().any(|broker| !error.contains(broker.as_str())))
     }
 
-    /// From now on the callback unassigns revoked partitions at once, and nothing is logged.
+    /// Makes the callback unassign revoked partitions at once from now on, and stops logging.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }

@@ -35,7 +35,7 @@ const RESUMES: usize = 4;
 
 /// Returns the client's settings.
 ///
-/// Errors: a setting that ccstream sets itself, or the consumer protocol of KIP-848.
+/// Errors: the user sets an option that ccstream sets itself, or chooses the consumer protocol of KIP-848.
 pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientConfig> {
     let is_protocol =
         |(name, value): &&(String, String)| name == "group.protocol" && !value.eq_ignore_ascii_case("classic");

@@ -109,7 +109,12 @@ pub fn replay(
     match failures.first() {
         None => Ok(resent),
         Some(why) => {
-            Err(Error::Broker(format!("{} messages were replayed, others could not be delivered: {why}", resent.sent)))
+            let text = format!(
+                "{} messages were replayed, others could not be delivered: {why}; replay again, which sends only those that \
+                 are left",
+                resent.sent
+            );
+            Err(Error::Broker(text))
         }
     }
 }
