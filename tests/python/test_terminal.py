@@ -186,7 +186,7 @@ def test_addresses_may_come_with_quotes_and_blanks(embedded_pipeline: Pipeline) 
         pipeline.run("consume", "--until-caught-up", *arguments)
     for servers, part in (
         ("localhost", "has no port; give it as localhost:9094"),
-        ("localhost:9094;localhost:9095", "joined by commas"),
+        ("localhost:9094;localhost:9095", "separate several addresses by commas"),
     ):
         assert part in pipeline.run("consume", "--bootstrap-servers", servers, status=2)
     assert "no host is called" in pipeline.run("verify", "--database-url", "postgresql://a:b@my%20host/c", status=2)
