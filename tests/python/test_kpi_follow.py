@@ -333,7 +333,7 @@ def test_rights_and_rows_of_its_own(embedded_pipeline: Pipeline, tmp_path: Path)
         assert engine.refresh()
         pipeline.execute("DROP TABLE latency_minute; INSERT INTO orders (order_id) VALUES ('another')")
         pipeline.execute("UPDATE orders SET value = 1 WHERE order_id = 'another'")
-        wait_until("it follows", lambda: engine.query().totals["count"] == 101)
+        wait_until("it follows", lambda: engine.query().totals["count"] == 101, state=lambda: repr(engine.status))
         wait_until("it is reported", lambda: "latency_minute" in (engine.status.trouble or ""))
 
 
