@@ -69,6 +69,9 @@ use crate::status::PyConsumeStatus;
 ///     max_refused: The maximum number of rows refused by PostgreSQL (by a constraint or trigger of yours) that one run
 ///         stores as dead letters. One more ends the run; ``all`` sets no limit. Default: no limit, unless nearly all
 ///         rows of three consecutive batches are refused with the same SQLSTATE.
+///     truth: Also reads the topic of truth, in which a generator describes what it planted in a simulated world, and
+///         stores it in the table ``truth``. Default False.
+///     truth_topic: The topic of truth. It is read only if ``truth`` is set. Default ``truth_json``.
 ///     always_stage: Writes every batch through a staging table, even without duplicates, which is slower. It is meant
 ///         for comparison. Default False.
 ///     synchronous_commit: Waits at each commit until PostgreSQL has written it to disk, by ``synchronous_commit``. Not
@@ -136,8 +139,8 @@ impl PyConsumer {
             librdkafka_options_file=None, group=None, database_url=None, connections=None, \
             batch_rows=None, batch_bytes=None, linger=None, start_over=False, skip_unreadable=False, \
             until_caught_up=False, drain_limit=None, assignment=None, session_timeout=None, \
-            max_ahead=None, max_refused=None, always_stage=False, synchronous_commit=True, \
-            on_event=None)")]
+            max_ahead=None, max_refused=None, truth=False, truth_topic=None, always_stage=False, \
+            synchronous_commit=True, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
@@ -257,6 +260,26 @@ impl PyConsumeSummary {
     #[getter]
     fn rejected_by_reason(&self) -> BTreeMap<&'static str, i64> {
         self.0.rejected.clone()
+    }
+    /// The number of rows inserted into ``truth``.
+    #[getter]
+    fn truth_stored(&self) -> i64 {
+        self.0.truth.stored
+    }
+    /// The number of messages of the topic of truth whose content was in ``truth`` already.
+    #[getter]
+    fn truth_duplicate(&self) -> i64 {
+        self.0.truth.duplicate
+    }
+    /// The number of messages of the topic of truth that were skipped, because they cannot be stored.
+    #[getter]
+    fn truth_skipped(&self) -> i64 {
+        self.0.truth.skipped
+    }
+    /// The number of offsets of the topic of truth that could not be read: deleted by retention, or unreadable.
+    #[getter]
+    fn truth_missing(&self) -> i64 {
+        self.0.truth.missing
     }
     /// The time from the assignment that preceded the first commit to the end of the run.
     #[getter]

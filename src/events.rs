@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ccstream_services::consume::ConsumeEvent;
-use ccstream_services::postgres::Counters;
+use ccstream_services::postgres::{Counters, TruthCounters};
 use ccstream_services::produce::ProduceEvent;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -35,6 +35,10 @@ pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
             fields.set_item("offsets", &batch.offsets)?;
             fields.set_item("lag", batch.lag)?;
             fields.set_item("took", batch.took)
+        }
+        ConsumeEvent::Truth(report) => {
+            set_truth_counters(fields, "", &report.counted)?;
+            set_truth_counters(fields, "total_", &report.total)
         }
         ConsumeEvent::Waiting(waiting) => {
             fields.set_item("kind", waiting.kind.as_str())?;
@@ -83,5 +87,12 @@ fn set_counters(fields: &Bound<'_, PyDict>, prefix: &str, counters: &Counters) -
     fields.set_item(format!("{prefix}stored"), counters.stored)?;
     fields.set_item(format!("{prefix}duplicate"), counters.duplicate)?;
     fields.set_item(format!("{prefix}rejected"), counters.rejected)?;
+    fields.set_item(format!("{prefix}missing"), counters.missing)
+}
+
+fn set_truth_counters(fields: &Bound<'_, PyDict>, prefix: &str, counters: &TruthCounters) -> PyResult<()> {
+    fields.set_item(format!("{prefix}stored"), counters.stored)?;
+    fields.set_item(format!("{prefix}duplicate"), counters.duplicate)?;
+    fields.set_item(format!("{prefix}skipped"), counters.skipped)?;
     fields.set_item(format!("{prefix}missing"), counters.missing)
 }

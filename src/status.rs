@@ -32,6 +32,14 @@ record!(
         rejected: i64 = |status| status.total.rejected,
         /// The number of offsets that this run could not read: deleted by the topic's retention, or unreadable.
         missing: i64 = |status| status.total.missing,
+        /// The number of rows that this run inserted into ``truth``.
+        truth_stored: i64 = |status| status.truth.stored,
+        /// The number of this run's messages of the topic of truth whose content was in ``truth`` already.
+        truth_duplicate: i64 = |status| status.truth.duplicate,
+        /// The number of this run's messages of the topic of truth that were skipped, because they cannot be stored.
+        truth_skipped: i64 = |status| status.truth.skipped,
+        /// The number of offsets of the topic of truth that this run could not read.
+        truth_missing: i64 = |status| status.truth.missing,
         /// The time of the last commit, as an aware ``datetime`` in UTC; None before the first.
         last_commit: Option<SystemTime> = |status| status.last_commit,
         /// What is unavailable, at most one entry for each service; empty if both services answer.

@@ -189,6 +189,18 @@ class ConsumeSummary:
     def rejected_by_reason(self) -> dict[str, int]:
         """The number of rejected messages for each reason."""
     @property
+    def truth_stored(self) -> int:
+        """The number of rows inserted into ``truth``."""
+    @property
+    def truth_duplicate(self) -> int:
+        """The number of messages of the topic of truth whose content was in ``truth`` already."""
+    @property
+    def truth_skipped(self) -> int:
+        """The number of messages of the topic of truth that were skipped, because they cannot be stored."""
+    @property
+    def truth_missing(self) -> int:
+        """The number of offsets of the topic of truth that could not be read: deleted by retention, or unreadable."""
+    @property
     def elapsed(self) -> timedelta:
         """The time from the assignment that preceded the first commit to the end of the run."""
     @property
@@ -233,6 +245,18 @@ class ConsumeStatus:
     @property
     def missing(self) -> int:
         """The number of offsets that this run could not read: deleted by the topic's retention, or unreadable."""
+    @property
+    def truth_stored(self) -> int:
+        """The number of rows that this run inserted into ``truth``."""
+    @property
+    def truth_duplicate(self) -> int:
+        """The number of this run's messages of the topic of truth whose content was in ``truth`` already."""
+    @property
+    def truth_skipped(self) -> int:
+        """The number of this run's messages of the topic of truth that were skipped, because they cannot be stored."""
+    @property
+    def truth_missing(self) -> int:
+        """The number of offsets of the topic of truth that this run could not read."""
     @property
     def last_commit(self) -> datetime | None:
         """The time of the last commit, as an aware ``datetime`` in UTC; None before the first."""
@@ -295,6 +319,9 @@ class Consumer:
         max_refused: The maximum number of rows refused by PostgreSQL (by a constraint or trigger of yours) that one run
             stores as dead letters. One more ends the run; ``all`` sets no limit. Default: no limit, unless nearly all
             rows of three consecutive batches are refused with the same SQLSTATE.
+        truth: Also reads the topic of truth, in which a generator describes what it planted in a simulated world, and
+            stores it in the table ``truth``. Default False.
+        truth_topic: The topic of truth. It is read only if ``truth`` is set. Default ``truth_json``.
         always_stage: Writes every batch through a staging table, even without duplicates, which is slower. It is meant
             for comparison. Default False.
         synchronous_commit: Waits at each commit until PostgreSQL has written it to disk, by ``synchronous_commit``. Not
@@ -336,6 +363,8 @@ class Consumer:
         session_timeout: timedelta | None = None,
         max_ahead: timedelta | None = None,
         max_refused: int | Literal["all"] | None = None,
+        truth: bool = False,
+        truth_topic: str | None = None,
         always_stage: bool = False,
         synchronous_commit: bool = True,
         # generated, to here

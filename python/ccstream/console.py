@@ -264,6 +264,11 @@ class ConsumerConsole:
             self._printer.say(
                 f"  missing {summary.missing:,}: deleted by retention before they were read, or unreadable"
             )
+        if summary.truth_stored or summary.truth_duplicate or summary.truth_skipped:
+            self._printer.say(
+                f"  truth: {summary.truth_stored:,} stored + {summary.truth_duplicate:,} duplicate "
+                f"+ {summary.truth_skipped:,} skipped"
+            )
         for reason, count in sorted(summary.rejected_by_reason.items(), key=lambda item: -item[1]):
             self._printer.say(f"  rejected {count:,}: {reason}")
 

@@ -38,6 +38,7 @@ WarningKind: TypeAlias = Literal[
     "session_ended",
     "revoked_uncommitted",
     "connection_refused",
+    "truth_skipped",
     "drain_limit",
     "leave_unanswered",
 ]
@@ -63,6 +64,8 @@ WarningKind: TypeAlias = Literal[
 - ``revoked_uncommitted``: partitions were revoked before everything that was read was committed; their next owner reads
   the rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
+- ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
+  topic's.
 - ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
@@ -151,6 +154,24 @@ class Batch(TypedDict):
     """The duration of the transaction."""
 
 
+class Truth(TypedDict):
+    """``truth``: a batch of the topic of truth is committed. Only a consumer with ``truth`` reports it."""
+
+    stored: int
+    """The number of rows inserted into ``truth``."""
+    duplicate: int
+    """The number of messages whose content was in ``truth`` already."""
+    skipped: int
+    """The number of messages that cannot be stored. A warning ``truth_skipped`` follows, which names the first 20."""
+    missing: int
+    """The number of offsets that could not be read."""
+    total_stored: int
+    """The totals count since the start of the run."""
+    total_duplicate: int
+    total_skipped: int
+    total_missing: int
+
+
 class Waiting(TypedDict):
     """The event ``waiting``: a service is unavailable. The consumer retries until it is available again."""
 
@@ -233,6 +254,7 @@ CONSUMER_EVENTS: dict[str, type] = {
     "revoked": Revoked,
     "warning": Warned,
     "batch": Batch,
+    "truth": Truth,
     "waiting": Waiting,
     "recovered": Recovered,
     "ended": Ended,

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-pytest.register_assert_rewrite("pipeline", "recount", "running", "waiting")
+pytest.register_assert_rewrite("pipeline", "recount", "running", "truth_topic", "waiting")
 
 import ccstream  # noqa: E402
 from apache_kafka import SHORT_LIVED, ApacheKafka, missing_tools, running_kafka  # noqa: E402

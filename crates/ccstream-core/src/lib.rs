@@ -33,6 +33,8 @@ pub mod rejection;
 
 pub mod validate;
 
+pub mod truth;
+
 pub mod record;
 pub mod tokens;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::kafka::check_topic;
 use super::{DatabaseUrl, KafkaConfig, Settings};
 use crate::error::{Error, Result};
 use crate::settings;
@@ -64,6 +65,12 @@ settings! {
         @shown("N|all")
         @unset("no limit, unless nearly all rows of three consecutive batches are refused with the same SQLSTATE")
         max_refused: MaxRefused = MaxRefused::default();
+        /// Also reads the topic of truth, in which a generator describes what it planted in a simulated world, and
+        /// stores it in the table `truth`.
+        truth: bool = false;
+        /// The topic of truth. It is read only if `truth` is set.
+        @shown("NAME")
+        truth_topic: String = "truth_json".into();
         /// Writes every batch through a staging table, even without duplicates, which is slower. It is meant for
         /// comparison.
         always_stage: bool = false;
@@ -79,6 +86,11 @@ impl ConsumerConfig {
         self.kafka.validate()?;
         if self.group.is_empty() || self.group.chars().count() > 200 {
             return Err(Error::config("group", "must be a name of 1 to 200 characters"));
+        }
+        check_topic("truth_topic", &self.truth_topic)?;
+        if self.truth && self.truth_topic == self.kafka.topic {
+            let reason = format!("{:?} is the topic of the events; the truth needs a separate topic", self.truth_topic);
+            return Err(Error::config("truth_topic", reason));
         }
         self.check_ranges()
     }
@@ -143,5 +155,9 @@ mod tests {
         assert_eq!(refused(config), "session_timeout: 0.999 is not from 1 to 300 s");
         let kafka = KafkaConfig { topic: "a b".into(), ..Default::default() };
         assert!(refused(ConsumerConfig { kafka, ..Default::default() }).starts_with("topic: "));
+        let truth = |topic: &str| ConsumerConfig { truth: true, truth_topic: topic.into(), ..Default::default() };
+        truth("truth_json").validate().unwrap();
+        assert!(refused(truth("")).starts_with("truth_topic: "));
+        assert!(refused(truth("orders_json")).starts_with("truth_topic: \"orders_json\" is the topic of the events"));
     }
 }

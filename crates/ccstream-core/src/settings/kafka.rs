@@ -53,13 +53,7 @@ impl KafkaConfig {
     /// Fails with [`Error::Config`] if a setting is invalid. The error names the first one.
     pub fn validate(&self) -> Result<()> {
         self.bootstrap_servers.validate()?;
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if self.topic.is_empty() || self.topic.len() > 249 || !self.topic.bytes().all(legal) {
-            let reason =
-                format!("{:?} is not a topic name, which has 1 to 249 letters, digits, '.', '_' or '-'", self.topic);
-            return Err(Error::config("topic", reason));
-        }
-        Ok(())
+        check_topic("topic", &self.topic)
     }
 
     /// Returns librdkafka's settings without duplicates: those given directly, and the others from the file. Fails if
@@ -74,6 +68,16 @@ impl KafkaConfig {
         let is_last = |place: &usize| !all[place + 1..].iter().any(|(name, _)| *name == all[*place].0);
         Ok((0..all.len()).filter(is_last).map(|place| all[place].clone()).collect())
     }
+}
+
+/// Fails with [`Error::Config`] for `setting` if Kafka allows no topic of this name.
+pub(super) fn check_topic(setting: &'static str, topic: &str) -> Result<()> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if topic.is_empty() || topic.len() > 249 || !topic.bytes().all(legal) {
+        let reason = format!("{topic:?} is not a topic name, which has 1 to 249 letters, digits, '.', '_' or '-'");
+        return Err(Error::config(setting, reason));
+    }
+    Ok(())
 }
 
 /// Reads `key=value` lines. Empty lines and lines that begin with `#` are ignored.

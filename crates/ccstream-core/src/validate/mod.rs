@@ -115,7 +115,7 @@ fn invalid_json(error: &serde_json::Error) -> Rejection {
 }
 
 /// Checks a payload as a whole: presence, size, UTF-8, first character, and depth. Returns its text.
-fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
+pub(crate) fn check_envelope(payload: Option<&[u8]>) -> Result<&str, Rejection> {
     let bytes = payload.ok_or_else(|| Rejection::new(Reason::Tombstone, "the payload is null"))?;
     if bytes.len() > MAX_PAYLOAD_BYTES {
         let detail = format!("the payload has {} bytes; at most {MAX_PAYLOAD_BYTES} are accepted", bytes.len());

@@ -51,7 +51,7 @@ impl Postgres {
     pub(super) fn new(config: &ConsumerConfig) -> Self {
         Self {
             config: config.clone(),
-            tables: Tables::default(),
+            tables: if config.truth { Tables::default().with_truth() } else { Tables::default() },
             blame: Blame::new(config.max_refused),
             has_own_sessions: AtomicBool::new(false),
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::group::Group;
-use super::report::{BatchReport, ConsumeSummary};
-use crate::postgres::{Counters, Position, Positions};
+use super::report::{BatchReport, ConsumeSummary, TruthReport};
+use crate::postgres::{Counters, Position, Positions, TruthCounters};
 use ccstream_core::batch::Batch;
 
 /// Holds the counts of a committed batch and the positions of its partitions.
@@ -95,6 +95,12 @@ impl Ledger {
         let behind = |(partition, next): (&i32, &i64)| group.end(*partition).map_or(0, |end| (end - next).max(0));
         let lag = self.committed.iter().map(behind).sum();
         BatchReport { counted, total: self.summary.total, offsets, lag, took }
+    }
+
+    /// Counts a committed batch of truth.
+    pub(super) fn count_truth(&mut self, counted: TruthCounters) -> TruthReport {
+        self.summary.truth += counted;
+        TruthReport { counted, total: self.summary.truth }
     }
 
     /// Returns the summary at the end of the run. `drained` tells whether everything that was read is committed.

@@ -126,11 +126,18 @@ impl Member {
     ///
     /// Errors: no broker answers; the error has the reason that librdkafka gives.
     pub(super) fn find_topic(&mut self) -> Result<bool> {
+        self.count_partitions().map(|count| count.is_some())
+    }
+
+    /// Returns the number of the topic's partitions; None if the topic does not exist.
+    ///
+    /// Errors: no broker answers; the error has the reason that librdkafka gives.
+    pub(super) fn count_partitions(&mut self) -> Result<Option<usize>> {
         self.keep_brokers();
         // A poll serves librdkafka's log, which has the reason why there is no answer.
         let _ = self.consumer().poll(Duration::ZERO);
         let found = find_topic(self.consumer().client(), &self.topic);
-        found.map(|found| found.is_some()).map_err(|source| self.silent(source))
+        found.map(|found| found.map(|topic| topic.partitions)).map_err(|source| self.silent(source))
     }
 
     /// Returns the error for a request that was not answered.

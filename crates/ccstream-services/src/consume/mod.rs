@@ -14,6 +14,9 @@
 //!
 //! Only the offset rows in PostgreSQL tell how much of a topic is stored. Offsets are also copied to Kafka, for tools
 //! that show consumer lag, and are never read back.
+//!
+//! If the settings ask for it, a separate thread stores a second topic at the same time (`truth`). The poll loop
+//! reports what that thread does.
 
 mod database;
 mod group;
@@ -30,6 +33,7 @@ mod state;
 mod status;
 mod topic;
 mod trouble;
+mod truth;
 mod unreadable;
 mod warning;
 mod writer;
@@ -41,8 +45,9 @@ use tokio_util::sync::CancellationToken;
 use self::database::{Database, Postgres};
 use self::member::Member;
 use self::poll::Poll;
-pub use self::report::{BatchReport, ConsumeEvent, ConsumeSummary};
+pub use self::report::{BatchReport, ConsumeEvent, ConsumeSummary, TruthReport};
 pub use self::status::{ConsumeStatus, PublishedStatus, RunState};
+use self::truth::TruthTask;
 pub use self::warning::{Service, Waiting, WaitingKind, Warning, WarningKind};
 use self::writer::{Command, Reply, Writer};
 use crate::error::{Error, Result};
@@ -116,7 +121,8 @@ fn run(
     observers.report(&ConsumeEvent::ConnectedToPostgres(schema));
     member.join()?;
     observers.report(&ConsumeEvent::Listening);
-    Poll::new(config, member, writer, topic_found, observers).run(stop, summary)
+    let truth = TruthTask::start(config)?;
+    Poll::new(config, member, writer, truth, topic_found, observers).run(stop, summary)
 }
 
 /// Waits until the broker answers. Returns whether the topic exists; None if `stop` was cancelled first.

@@ -15,6 +15,7 @@ use super::shares::Shares;
 use super::state::{Drain, Fill, Step, View, next};
 use super::topic::Watch;
 use super::trouble::{Cause, Trouble, Troubles};
+use super::truth::TruthTask;
 use super::warning::{Service, Warning, WarningKind};
 use super::writer::{Command, Reply, Writer};
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub(super) struct Poll<'r, 'o> {
     /// The writer must end before the member leaves the group: until then, the partitions that it writes have to be
     /// this consumer's.
     pub(super) writer: Writer,
+    /// The thread that reads the topic of truth. None if the settings do not ask for it.
+    pub(super) truth: Option<TruthTask>,
     pub(super) member: Member,
     pub(super) observers: &'r mut Observers<'o, ConsumeEvent>,
     pub(super) ownership: Ownership,
@@ -71,6 +74,7 @@ impl<'r, 'o> Poll<'r, 'o> {
         config: &'r ConsumerConfig,
         member: Member,
         writer: Writer,
+        truth: Option<TruthTask>,
         topic_found: bool,
         observers: &'r mut Observers<'o, ConsumeEvent>,
     ) -> Self {
@@ -79,6 +83,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             watch: Watch::new(member.topic_ids()),
             member,
             writer,
+            truth,
             observers,
             ownership: Ownership::default(),
             ledger: Ledger::new(),
@@ -100,6 +105,8 @@ impl<'r, 'o> Poll<'r, 'o> {
     /// committed, even if an error ends the run.
     pub(super) fn run(mut self, stop: &CancellationToken, summary: &mut ConsumeSummary) -> Result<()> {
         let mut ended = self.read(stop);
+        let truth_is_committed = self.end_truth();
+        ended = ended.map(|committed| committed && truth_is_committed);
         if let (Ok(_), Some(error)) = (&ended, self.ending.take()) {
             ended = Err(error);
         }
@@ -130,6 +137,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             while let Some(reply) = self.writer.reply(Duration::ZERO) {
                 self.take_reply(reply)?;
             }
+            self.follow_truth();
             self.watch_topic()?;
             self.take_over();
             match (next(&self.view()), self.drain) {
@@ -187,6 +195,7 @@ impl<'r, 'o> Poll<'r, 'o> {
             && self.ownership.partitions().is_caught_up()
             && !self.in_flight
             && self.shares.is_empty()
+            && self.truth.as_ref().is_none_or(TruthTask::is_caught_up)
     }
 
     /// Returns whether the shares have reached the limit of rows or bytes.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::warning::{Service, Waiting, Warning};
-use crate::postgres::{Counters, SchemaChange};
+use crate::postgres::{Counters, SchemaChange, TruthCounters};
 
 /// Describes an event that the consumer reports to its observers.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub enum ConsumeEvent {
     Warning(Warning),
     /// A batch was committed.
     Batch(BatchReport),
+    /// A batch of truth was committed.
+    Truth(TruthReport),
     /// Kafka or PostgreSQL is unavailable. The consumer retries until it is back.
     Waiting(Waiting),
     /// Kafka or PostgreSQL is available again.
@@ -60,6 +62,7 @@ impl ConsumeEvent {
             Self::Revoked(_) => "revoked",
             Self::Warning(_) => "warning",
             Self::Batch(_) => "batch",
+            Self::Truth(_) => "truth",
             Self::Waiting(_) => "waiting",
             Self::Recovered { .. } => "recovered",
             Self::Ended(_) => "ended",
@@ -83,6 +86,15 @@ pub struct BatchReport {
     pub took: Duration,
 }
 
+/// Describes a committed batch of truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TruthReport {
+    /// What became of the batch's messages.
+    pub counted: TruthCounters,
+    /// What became of all messages of the topic of truth since the start of the run.
+    pub total: TruthCounters,
+}
+
 /// Summarizes one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConsumeSummary {
@@ -90,6 +102,8 @@ pub struct ConsumeSummary {
     pub total: Counters,
     /// Number of rejected messages by reason.
     pub rejected: BTreeMap<&'static str, i64>,
+    /// What became of the messages of the topic of truth.
+    pub truth: TruthCounters,
     /// Time since the assignment that preceded the first commit, so the wait for the group is not included.
     pub elapsed: Duration,
     /// Whether everything that was read is committed. If not, the next run reads the rest again.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::report::ConsumeEvent;
 use super::warning::{Service, Waiting};
-use crate::postgres::Counters;
+use crate::postgres::{Counters, TruthCounters};
 
 /// Tells which stage a run has reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct ConsumeStatus {
     pub lag: Option<i64>,
     /// What became of the messages since the start of the run.
     pub total: Counters,
+    /// What became of the messages of the topic of truth since the start of the run.
+    pub truth: TruthCounters,
     /// When the last batch was committed; None before the first.
     pub last_commit: Option<SystemTime>,
     /// The services that are unavailable.
@@ -75,6 +77,7 @@ impl ConsumeStatus {
                 self.offsets.extend(&batch.offsets);
                 (self.lag, self.total, self.last_commit) = (Some(batch.lag), batch.total, Some(now));
             }
+            ConsumeEvent::Truth(report) => self.truth = report.total,
             ConsumeEvent::Waiting(waiting) => {
                 self.end_waiting(waiting.kind.service());
                 self.waiting.push(waiting.clone());
@@ -127,7 +130,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::super::report::{BatchReport, ConsumeSummary};
+    use super::super::report::{BatchReport, ConsumeSummary, TruthReport};
     use super::super::warning::WaitingKind;
     use super::*;
     use crate::postgres::SchemaChange;
@@ -194,6 +197,16 @@ mod tests {
         }
         published.begin();
         assert_eq!(published.snapshot(), ConsumeStatus::default());
+    }
+
+    #[test]
+    fn truth_is_counted_beside_the_batches() {
+        let counted = TruthCounters { stored: 3, skipped: 1, ..TruthCounters::default() };
+        let mut total = counted;
+        total += counted;
+        let truth = |total| ConsumeEvent::Truth(TruthReport { counted, total });
+        let status = after(&[assigned(&[(0, 0)]), truth(counted), batch(&[(0, 1)], 1, 0), truth(total)]);
+        assert_eq!((status.truth.stored, status.truth.skipped, status.total.stored), (6, 2, 1));
     }
 
     #[test]

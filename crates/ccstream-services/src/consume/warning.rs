@@ -61,6 +61,8 @@ pub enum WarningKind {
     RevokedUncommitted,
     /// PostgreSQL refused an additional connection.
     ConnectionRefused,
+    /// Messages of the topic of truth were skipped. They are counted, and are not in the table `truth`.
+    TruthSkipped,
     /// The run ended before everything that was read was committed. The next run reads the rest again.
     DrainLimit,
     /// Kafka did not answer when the consumer left the group.
@@ -86,6 +88,7 @@ impl WarningKind {
             Self::SessionEnded => "session_ended",
             Self::RevokedUncommitted => "revoked_uncommitted",
             Self::ConnectionRefused => "connection_refused",
+            Self::TruthSkipped => "truth_skipped",
             Self::DrainLimit => "drain_limit",
             Self::LeaveUnanswered => "leave_unanswered",
         }

@@ -25,7 +25,6 @@ use super::row_refusal::RowRefusal;
 use super::staging::{insert_in_parts, insert_new};
 use super::statements::Statements;
 use crate::error::{Error, Result};
-use crate::sqlstate::{Verdict, verdict};
 use ccstream_core::batch::Batch;
 use ccstream_core::rejection::{Reason, Rejection};
 
@@ -279,11 +278,11 @@ struct Blamed {
 impl Blamed {
     /// Returns what an error says about a row; None if it does not blame one.
     fn row(error: &Error) -> Option<Self> {
+        let refusal = RowRefusal::of(error)?;
         let Error::Postgres { source, .. } = error else { return None };
         let db = source.as_db_error()?;
-        let state = db.code().code();
-        (verdict(state) == Verdict::Reject).then(|| Self {
-            refusal: RowRefusal::new(state, db.message(), db.detail()),
+        Some(Self {
+            refusal,
             constraint: db.constraint().unwrap_or_default().to_owned(),
             line: db.where_().and_then(line),
         })

@@ -28,6 +28,7 @@ pub mod table;
 pub mod tables;
 mod target;
 mod tls;
+pub(crate) mod truth;
 pub(crate) mod version;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ pub use self::schema::SchemaChange;
 pub use self::statements::Statements;
 use self::tables::Tables;
 pub(crate) use self::target::check_url;
+pub use self::truth::TruthCounters;
 use crate::error::{Error, Result};
 use ccstream_core::batch::Batch;
 use ccstream_core::settings::{ConsumerConfig, DatabaseUrl};

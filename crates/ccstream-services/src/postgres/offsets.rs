@@ -109,6 +109,22 @@ pub(crate) struct Origin {
     pub(crate) topic_id: Option<String>,
 }
 
+impl Origin {
+    /// Returns why a partition must be read from its beginning again; None if it need not be. `before` is the origin
+    /// of what is stored, and `shorter` tells whether the partition's log ends before what is stored.
+    pub(super) fn restart(&self, before: &Self, shorter: bool) -> Option<Restart> {
+        let differs =
+            |before: &Option<String>, now: &Option<String>| before.is_some() && now.is_some() && before != now;
+        if differs(&before.cluster_id, &self.cluster_id) {
+            Some(Restart::Cluster)
+        } else if differs(&before.topic_id, &self.topic_id) {
+            Some(Restart::Topic)
+        } else {
+            shorter.then_some(Restart::Shorter)
+        }
+    }
+}
+
 /// The reason why a partition is read from its beginning again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Restart {
@@ -180,19 +196,11 @@ pub(crate) async fn take_over(
     start_over: bool,
 ) -> Result<TakeOver> {
     let step = || Error::postgres("taking over the offset rows");
-    let differs = |before: &Option<String>, now: &Option<String>| before.is_some() && now.is_some() && before != now;
     let mut restarted = Vec::new();
     for (partition, position, before) in lock(transaction, statements, source, partitions).await? {
-        let restart = if differs(&before.cluster_id, &origin.cluster_id) {
-            Restart::Cluster
-        } else if differs(&before.topic_id, &origin.topic_id) {
-            Restart::Topic
-        } else if start_over {
-            Restart::Shorter
-        } else {
-            continue;
-        };
-        if position.next_offset > 0 {
+        if let Some(restart) = origin.restart(&before, start_over)
+            && position.next_offset > 0
+        {
             restarted.push((partition, restart));
         }
     }

@@ -1,5 +1,8 @@
 //! Describes why PostgreSQL did not insert a row.
 
+use crate::error::Error;
+use crate::sqlstate::{Verdict, verdict};
+
 const LEFT_OUT: &str = "a trigger or rule of the table orders left the row out without an error";
 
 /// The reason why PostgreSQL did not insert a row.
@@ -12,6 +15,14 @@ pub(super) struct RowRefusal {
 }
 
 impl RowRefusal {
+    /// Returns the refusal that `error` is; None if its SQLSTATE does not blame a row.
+    pub(super) fn of(error: &Error) -> Option<Self> {
+        let Error::Postgres { source, .. } = error else { return None };
+        let db = source.as_db_error()?;
+        let state = db.code().code();
+        (verdict(state) == Verdict::Reject).then(|| Self::new(state, db.message(), db.detail()))
+    }
+
     /// Describes a row that PostgreSQL refused with an error.
     pub(super) fn new(state: &str, message: &str, detail: Option<&str>) -> Self {
         let mut reason = format!("{message} (SQLSTATE {state})");

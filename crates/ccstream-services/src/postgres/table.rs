@@ -14,6 +14,8 @@ pub struct Table {
     pub columns: &'static [OwnColumn],
     /// The constraints, in the syntax of CREATE TABLE.
     pub constraints: &'static [&'static str],
+    /// The columns that get an index each, in addition to the indexes of constraints.
+    pub indexes: &'static [&'static str],
     /// Returns the statement that fills a new table from the others; None if it starts empty.
     pub fill: Option<fn() -> String>,
     /// The privileges that the consumer's role needs on the table.
@@ -68,6 +70,7 @@ impl Table {
         comment: "",
         columns: &[],
         constraints: &[],
+        indexes: &[],
         fill: None,
         privileges: WRITES,
         reader: true,
@@ -84,9 +87,11 @@ impl Table {
         let parts: Vec<String> = columns.chain(self.constraints.iter().map(|&one| one.to_owned())).collect();
         let (name, comment) = (self.name, self.comment.replace('\'', "''"));
         let comments: String = self.columns.iter().filter_map(|column| column.comment_on(name)).collect();
+        let index = |column: &&str| format!("\nCREATE INDEX {name}_{column} ON {name} ({column});");
+        let indexes = self.indexes.iter().map(index).collect::<Vec<_>>().concat();
         let fill = self.fill.map_or_else(String::new, |fill| format!("\n{}", fill()));
         format!(
-            "CREATE TABLE {name} (\n    {}\n);\nCOMMENT ON TABLE {name} IS '{comment}';{comments}{fill}",
+            "CREATE TABLE {name} (\n    {}\n);\nCOMMENT ON TABLE {name} IS '{comment}';{comments}{indexes}{fill}",
             parts.join(",\n    ")
         )
     }

@@ -12,19 +12,23 @@ use super::derived::totals::Totals;
 use super::offsets::OFFSETS;
 use super::orders::ORDERS;
 use super::table::Table;
+use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
-/// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version` and the derived tables.
+/// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones
+/// that only some runs need.
 #[derive(Debug, Clone)]
 pub struct Tables {
     derived: Vec<Arc<dyn Derived>>,
+    further: Vec<Table>,
 }
 
 impl Default for Tables {
-    /// Returns all of ccstream's own tables.
+    /// Returns the tables that every run needs.
     fn default() -> Self {
         Self {
             derived: vec![Arc::new(Rejected), Arc::new(RejectedCounts), Arc::new(Totals), Arc::new(Latency::default())],
+            further: Vec::new(),
         }
     }
 }
@@ -37,6 +41,14 @@ impl Tables {
         self
     }
 
+    /// Adds the tables of the truth about a simulated world.
+    #[must_use]
+    pub fn with_truth(mut self) -> Self {
+        // The order matters: creating `truth` deletes the rows of `truth_offsets`, which must exist.
+        self.further.extend([TRUTH_OFFSETS, TRUTH]);
+        self
+    }
+
     /// Iterates over the derived tables in the order in which a batch adds to them.
     pub fn derived(&self) -> impl Iterator<Item = &dyn Derived> {
         self.derived.iter().map(AsRef::as_ref)
@@ -44,7 +56,8 @@ impl Tables {
 
     /// Lists all tables in the order in which they are created.
     pub fn all(&self) -> Vec<Table> {
-        [ORDERS, OFFSETS, VERSIONS].into_iter().chain(self.derived().map(Derived::table)).collect()
+        let derived = self.derived().map(Derived::table);
+        [ORDERS, OFFSETS, VERSIONS].into_iter().chain(derived).chain(self.further.iter().copied()).collect()
     }
 
     /// Lists the names of all tables.

@@ -13,6 +13,7 @@ mod scripted;
 mod settings;
 mod shapes;
 mod totals;
+mod truth;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
