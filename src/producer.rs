@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ccstream_core::settings::ProducerConfig;
+use ccstream_services::describe::describe;
 use ccstream_services::produce::{ProduceSummary, check, produce};
 use ccstream_services::report::Observers;
 use pyo3::prelude::*;
@@ -113,7 +114,24 @@ impl PyProducer {
         })
     }
 
-    /// Stops the run after its delivery reports, and returns at once.
+    /// Describes how the events that :meth:`run` would send are distributed.
+    ///
+    /// It contacts no broker. It describes ``count`` events, or the first 100,000. Without ``start_time``, simulated
+    /// time starts now and advances at the rate. :meth:`stop` ends it early; it then describes the events up to there.
+    /// Ctrl-C raises ``KeyboardInterrupt``.
+    ///
+    /// Returns:
+    ///     The figures, whose types ``ccstream.description`` defines.
+    ///
+    /// Raises:
+    ///     ConfigError: The file cannot be read.
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (config, stop) = (self.config.clone(), self.stop.clone());
+        let shape = run_blocking(py, &self.stop, Interrupt::Drains, move || describe(&config, &stop).raise())?;
+        py.import("json")?.call_method1("loads", (shape.to_json(),))
+    }
+
+    /// Stops :meth:`run` after its delivery reports, or :meth:`describe`, and returns at once.
     ///
     /// Any thread or signal handler may call it.
     fn stop(&self) {

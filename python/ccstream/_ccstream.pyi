@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from typing_extensions import Self
 
+from ccstream.description import Description
 from ccstream.events import WaitingKind
 
 __version__: str
@@ -160,8 +161,21 @@ class Producer:
             ConfigError: The file cannot be read.
             KafkaError: No broker answers, or the topic does not exist and may not be created.
         """
+    def describe(self) -> Description:
+        """Describes how the events that :meth:`run` would send are distributed.
+
+        It contacts no broker. It describes ``count`` events, or the first 100,000. Without ``start_time``, simulated
+        time starts now and advances at the rate. :meth:`stop` ends it early; it then describes the events up to there.
+        Ctrl-C raises ``KeyboardInterrupt``.
+
+        Returns:
+            The figures, whose types ``ccstream.description`` defines.
+
+        Raises:
+            ConfigError: The file cannot be read.
+        """
     def stop(self) -> None:
-        """Stops the run after its delivery reports, and returns at once.
+        """Stops :meth:`run` after its delivery reports, or :meth:`describe`, and returns at once.
 
         Any thread or signal handler may call it.
         """

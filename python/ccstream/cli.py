@@ -14,7 +14,7 @@ import ccstream
 from ccstream import flags, operate
 from ccstream.console import ConsumerConsole, ProducerConsole
 from ccstream.errors import CcstreamError
-from ccstream.event_log import EventLog
+from ccstream.event_log import EventLog, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -124,6 +124,8 @@ def _observed(console: ProducerConsole | ConsumerConsole, path: str | None) -> I
 
 
 def _produce(options: argparse.Namespace) -> int:
+    if options.describe:
+        return _describe(options)
     console = ProducerConsole(options.count, quiet=options.quiet, json=options.json)
     with _observed(console, options.events) as on_event:
         producer = ccstream.Producer(**flags.given(options, "kafka", "producer"), on_event=on_event)
@@ -131,6 +133,20 @@ def _produce(options: argparse.Namespace) -> int:
             summary = producer.run()
     console.finish(summary)
     return 0 if summary.acknowledged == summary.sent else 1
+
+
+def _describe(options: argparse.Namespace) -> int:
+    """Prints the shape of the events that a run would send. After a signal, it prints the shape up to there."""
+    producer = ccstream.Producer(**flags.given(options, "kafka", "producer"))
+    with _stopped_by_signals(producer.stop):
+        shape = producer.describe()
+    if options.json:
+        print_json(shape)
+    else:
+        from ccstream import description  # noqa: PLC0415
+
+        print(description.text(shape))
+    return 0
 
 
 def _consume(options: argparse.Namespace) -> int:

@@ -225,8 +225,15 @@ def add_produce(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``produce``."""
     for setting in SETTINGS["producer"]:
         add(parser, setting)
+    parser.add_argument(
+        "--describe",
+        action="store_true",
+        help="send nothing, and print how the first events (--count, or 100,000) are distributed",
+    )
     parser.add_argument("--quiet", action="store_true", help="print only the accounting at the end")
-    parser.add_argument("--json", action="store_true", help="print only the accounting, as JSON")
+    parser.add_argument(
+        "--json", action="store_true", help="print only the accounting, as JSON; with --describe, its figures"
+    )
     add_events(parser)
     add_kafka(parser)
 

@@ -27,6 +27,7 @@ pub mod currency;
 pub mod decimal;
 pub mod epoch;
 pub mod generate;
+pub mod status;
 
 pub mod codec;
 pub mod rejection;
@@ -36,6 +37,9 @@ pub mod validate;
 pub mod truth;
 
 pub mod record;
+
+pub mod describe;
+
 pub mod tokens;
 
 pub mod replay;

@@ -15,6 +15,8 @@ pub mod report;
 pub mod kafka;
 pub mod produce;
 
+pub mod describe;
+
 pub mod postgres;
 
 pub mod consume;

@@ -1,25 +1,6 @@
 //! Determines the outcome of a transaction from its status.
 
-/// The statuses of approved transactions, as card processors export them. They are compared without case.
-pub const APPROVED: [&str; 14] = [
-    "approved",
-    "completed",
-    "complete",
-    "succeeded",
-    "success",
-    "successful",
-    "captured",
-    "authorized",
-    "authorised",
-    "accepted",
-    "settled",
-    "paid",
-    "posted",
-    "cleared",
-];
-/// The statuses of declined transactions. They are compared without case.
-pub const DECLINED: [&str; 8] =
-    ["declined", "failed", "failure", "refused", "rejected", "denied", "unsuccessful", "not approved"];
+pub use ccstream_core::status::{APPROVED, DECLINED};
 
 /// Holds the outcome of a row as bits. If no bit is set, the row is neither approved nor declined, and not risky.
 pub type OutcomeBits = u8;

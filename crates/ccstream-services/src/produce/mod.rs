@@ -8,7 +8,7 @@
 
 mod deliveries;
 mod pacer;
-mod payloads;
+pub(crate) mod payloads;
 mod report;
 mod run;
 mod sender;

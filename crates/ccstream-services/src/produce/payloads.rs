@@ -9,13 +9,13 @@ use ccstream_core::replay::Replay;
 use ccstream_core::settings::{EventSource, ProducerConfig};
 
 /// Where payloads come from, one after the other.
-pub(super) enum Payloads {
+pub(crate) enum Payloads {
     Generated { generator: Box<Generator>, encoder: Encoder },
     Replayed(Box<Replay>),
 }
 
 impl Payloads {
-    pub(super) fn open(config: &ProducerConfig) -> Result<Self> {
+    pub(crate) fn open(config: &ProducerConfig) -> Result<Self> {
         Ok(match config.source() {
             EventSource::Generate { seed, start_time } => {
                 let clock = start_time.map_or(Clock::Now, Clock::From);
@@ -27,7 +27,7 @@ impl Payloads {
     }
 
     /// Makes the next event the one in `event`; false at the end.
-    pub(super) fn next(&mut self, event: &mut Record) -> Result<bool> {
+    pub(crate) fn next(&mut self, event: &mut Record) -> Result<bool> {
         match self {
             Self::Generated { generator, encoder } => {
                 let transaction = generator.next_transaction();

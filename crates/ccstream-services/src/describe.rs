@@ -1,0 +1,88 @@
+//! This module describes the events that a producer would send, without a broker.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::produce::payloads::Payloads;
+use ccstream_core::describe::{Describer, Shape};
+use ccstream_core::record::Record;
+use ccstream_core::settings::ProducerConfig;
+use ccstream_core::units::Micros;
+
+/// Number of events that are described if no count is given.
+const DEFAULT_COUNT: u64 = 100_000;
+/// Number of events between two checks for a stop.
+const LOOK_EVERY: u64 = 1024;
+
+/// Describes the events that a run with these settings would send: `count` of them, or the first 100,000, or those
+/// before a stop.
+///
+/// Without a start time, simulated time starts now and advances at the rate.
+///
+/// Errors: a setting is invalid, or the file cannot be read.
+pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Shape> {
+    config.validate()?;
+    let mut config = config.clone();
+    if config.replay.is_none() && config.start_time.is_none() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        config.start_time = Some(Micros(now.as_micros() as i64));
+    }
+    let mut payloads = Payloads::open(&config)?;
+    let (mut describer, mut event) = (Describer::default(), Record::default());
+    for number in 0..config.count.unwrap_or(DEFAULT_COUNT) {
+        let is_stopped = number.is_multiple_of(LOOK_EVERY) && stop.is_cancelled();
+        if is_stopped || !payloads.next(&mut event)? {
+            break;
+        }
+        describer.add(&event);
+    }
+    Ok(describer.shape())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ccstream_core::generate::Pace;
+
+    fn shape(config: &ProducerConfig) -> Shape {
+        describe(config, &CancellationToken::new()).unwrap()
+    }
+
+    #[test]
+    fn generated_events_are_described_up_to_the_count() {
+        let config =
+            ProducerConfig { seed: Some(7), count: Some(3000), rate: Pace::PerSecond(2.0), ..Default::default() };
+        let found = shape(&config);
+        assert_eq!((found.events, found.malformed.len()), (3000, 0));
+        // Simulated time advances at the rate, by about 1,500 s, although this takes only a moment.
+        let span = found.last.unwrap() - found.first.unwrap();
+        assert!((300_000_000..=7_500_000_000).contains(&span), "{span}");
+        let start = Some(Micros(1_795_342_530_000_000));
+        let fixed = ProducerConfig { start_time: start, ..config };
+        assert_eq!(shape(&fixed), shape(&fixed));
+        assert_eq!(shape(&fixed).first, start.map(|start| start.0));
+    }
+
+    #[test]
+    fn a_replayed_file_is_described_to_its_end() {
+        let path = std::env::temp_dir().join(format!("ccstream-{}-described.csv", std::process::id()));
+        let rows = "timestamp,amount,merchant\n2026-01-05,1.50,a\n2026-01-06,-2,a\n2026-01-06,abc,b\n";
+        std::fs::write(&path, rows).unwrap();
+        let config = ProducerConfig { replay: Some(path.clone()), ..Default::default() };
+        let found = shape(&config);
+        assert_eq!((found.events, found.merchants.distinct, found.refunds), (2, 1, Some(0.5)));
+        assert_eq!(found.malformed.get("invalid_amount"), Some(&1));
+        assert_eq!((found.hours[0][0], found.hours[1][0]), (1, 1));
+        assert_eq!(shape(&ProducerConfig { count: Some(1), ..config }).events, 1);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_stop_ends_it() {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        assert_eq!(describe(&ProducerConfig::default(), &stop).unwrap().events, 0);
+    }
+}
