@@ -335,6 +335,10 @@ def test_rights_and_rows_of_its_own(embedded_pipeline: Pipeline, tmp_path: Path)
         pipeline.execute("UPDATE orders SET value = 1 WHERE order_id = 'another'")
         wait_until("it follows", lambda: engine.query().totals["count"] == 101, state=lambda: repr(engine.status))
         wait_until("it is reported", lambda: "latency_minute" in (engine.status.trouble or ""))
+    # An engine that starts without the table shows the same.
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        wait_until("it reads", lambda: engine.query().totals["count"] == 101, state=lambda: repr(engine.status))
+        wait_until("it is reported", lambda: "latency_minute" in (engine.status.trouble or ""))
 
 
 def test_a_refresh_that_cannot_reach_the_database_raises() -> None:

@@ -171,7 +171,8 @@ impl Follower {
         let reading = self.reader.begin(PAGE_LIMIT).await?;
         let definition = definition(&reading.transaction).await?;
         if definition.is_none() || definition != self.checked {
-            reading.check_tables(&Tables::default()).await?;
+            // Figures need no derived table. One that is missing is reported when it is queried.
+            reading.check_tables(&Tables::without_derived()).await?;
             self.checked = definition;
         }
         let transaction = &reading.transaction;
