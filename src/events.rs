@@ -65,6 +65,10 @@ pub(crate) fn tell_of_producer(listener: &mut Listener, event: &ProduceEvent) {
             fields.set_item("topic_created", created)?;
             fields.set_item("unreachable", unreachable)
         }
+        ProduceEvent::Warning(warning) => {
+            fields.set_item("kind", warning.kind.as_str())?;
+            fields.set_item("text", &warning.text)
+        }
         ProduceEvent::Sending { number, payload } => {
             fields.set_item("number", number)?;
             fields.set_item("payload", String::from_utf8_lossy(payload))

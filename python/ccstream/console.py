@@ -103,19 +103,13 @@ class ProducerConsole:
             self._last = fields["summary"]
         if self._quiet:
             return
-        if kind == "connected":
-            if fields["unreachable"]:
-                self._printer.say(f"! {fields['unreachable']}")
-            if fields["topic_created"]:
-                self._printer.say("✓ Created the topic, which did not exist")
-        elif kind == "sending":
-            self._printer.say(f"Sending transaction #{fields['number']} {fields['payload']}")
-        elif kind == "sent":
-            self._printer.say(f"✓ Sent to partition {fields['partition']} at offset {fields['offset']}")
-        elif kind == "not_sent":
-            self._printer.say(f"✗ Not sent: {fields['error']}")
-        elif kind == "progress":
+        if kind == "progress":
             self._progress(fields["summary"])
+        if kind == "sending":
+            # The line or bar that shows the progress of a history ends here.
+            self.close()
+        for line in _producer_lines(kind, fields):
+            self._printer.say(line)
 
     def account(self) -> None:
         """Prints the accounting of a run that an error ended."""
@@ -147,6 +141,7 @@ class ProducerConsole:
         self._line.end()
         if self._bar is not None:
             self._bar.stop()
+            self._bar = None
 
     def finish(self, summary: ProduceSummary) -> None:
         """Prints the accounting of a run."""
@@ -164,6 +159,22 @@ class ProducerConsole:
                 f"! {summary.sent_again:,} events were re-sent, because Kafka no longer knew which ones it had "
                 "received. The topic may contain some of them twice; the consumer stores each id once",
             )
+
+
+def _producer_lines(kind: str, fields: Mapping[str, Any]) -> list[str]:
+    """Returns the lines to print for one event of the producer."""
+    if kind == "connected":
+        lines = [f"! {fields['unreachable']}"] if fields["unreachable"] else []
+        return lines + (["✓ Created the topic, which did not exist"] if fields["topic_created"] else [])
+    if kind == "warning":
+        return [f"! {fields['text']}"]
+    if kind == "sending":
+        return [f"Sending transaction #{fields['number']} {fields['payload']}"]
+    if kind == "sent":
+        return [f"✓ Sent to partition {fields['partition']} at offset {fields['offset']}"]
+    if kind == "not_sent":
+        return [f"✗ Not sent: {fields['error']}"]
+    return []
 
 
 class ConsumerConsole:

@@ -70,6 +70,13 @@ WarningKind: TypeAlias = Literal[
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
 
+ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early"]
+"""What a producer's warning is about.
+
+- ``cards_overused``: the cards make so many payments a day that they show no habits.
+- ``sent_early``: too many refunds and retries waited, and were sent before their time.
+"""
+
 WaitingKind: TypeAlias = Literal[
     "kafka_unavailable", "kafka_refused", "kafka_error", "postgres_unavailable", "postgres_silent"
 ]
@@ -213,6 +220,14 @@ class Connected(TypedDict):
     """A sentence that names the brokers that cannot be reached; None if all can."""
 
 
+class ProducerWarned(TypedDict):
+    """``warning``, of a producer: something a person should know. Nothing is lost."""
+
+    kind: ProducerWarningKind
+    text: str
+    """The same as a sentence."""
+
+
 class Sending(TypedDict):
     """The event ``sending``: a transaction is handed to Kafka.
 
@@ -264,6 +279,7 @@ CONSUMER_EVENTS: dict[str, type] = {
 
 PRODUCER_EVENTS: dict[str, type] = {
     "connected": Connected,
+    "warning": ProducerWarned,
     "sending": Sending,
     "sent": Sent,
     "not_sent": NotSent,

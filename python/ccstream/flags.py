@@ -140,7 +140,7 @@ def pair(form: str) -> Callable[[str], tuple[str, str]]:
 
 
 def rate(text: str) -> float:
-    """Reads a flag's value: events a second, or ``max``, which becomes infinity."""
+    """Reads a flag's value: a number above 0, or ``max``, which becomes infinity."""
     if text == "max":
         return math.inf
     try:
@@ -148,7 +148,7 @@ def rate(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of events a second nor max")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number above 0 nor max")
     return value
 
 

@@ -81,6 +81,7 @@ pub const FIELDS: &[Field] = &[
     Field::new("longitude", Degrees(180.0), "longitude of the city, degrees east"),
     Field::new("risk_flag", Flag, "whether the issuer flagged the transaction as suspicious"),
     Field::new("terminal_id", Text(16), "id of the terminal, ISO 8583 field 41").code(),
+    Field::new("issuer", Text(60), "name of the bank that issued the card"),
 ];
 
 /// The number of fields.
@@ -111,6 +112,8 @@ impl Place {
     pub const LATITUDE: Self = Self::of("latitude");
     pub const LONGITUDE: Self = Self::of("longitude");
     pub const RISK_FLAG: Self = Self::of("risk_flag");
+    pub const TERMINAL_ID: Self = Self::of("terminal_id");
+    pub const ISSUER: Self = Self::of("issuer");
 
     /// Returns the place of a column. A constant with an unknown name does not compile.
     const fn of(column: &str) -> Self {

@@ -6,8 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::produce::payloads::Payloads;
+use crate::produce::source;
 use ccstream_core::describe::{Describer, Shape};
-use ccstream_core::record::Record;
+use ccstream_core::generate::Message;
 use ccstream_core::settings::ProducerConfig;
 use ccstream_core::units::Micros;
 
@@ -23,20 +24,19 @@ const LOOK_EVERY: u64 = 1024;
 ///
 /// Errors: a setting is invalid, or the file cannot be read.
 pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Shape> {
-    config.validate()?;
     let mut config = config.clone();
-    if config.replay.is_none() && config.start_time.is_none() {
+    if config.replay.is_none() && config.start_time.is_none() && config.backfill.is_none() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         config.start_time = Some(Micros(now.as_micros() as i64));
     }
-    let mut payloads = Payloads::open(&config)?;
-    let (mut describer, mut event) = (Describer::default(), Record::default());
+    let mut payloads = Payloads::open(&source(&config)?)?;
+    let (mut describer, mut message) = (Describer::default(), Message::default());
     for number in 0..config.count.unwrap_or(DEFAULT_COUNT) {
         let is_stopped = number.is_multiple_of(LOOK_EVERY) && stop.is_cancelled();
-        if is_stopped || !payloads.next(&mut event)? {
+        if is_stopped || !payloads.next(&mut message)? {
             break;
         }
-        describer.add(&event);
+        describer.add(&message.record);
     }
     Ok(describer.shape())
 }

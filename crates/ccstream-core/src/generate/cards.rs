@@ -1,47 +1,122 @@
-//! The cards of the generator: opaque tokens with a home, a network and a spending level.
+//! Cards: opaque tokens with a network, an issuer, a limit, and an end. All of it follows from seed and number.
 
-use rand::{Rng, RngExt};
-use rand_distr::weighted::WeightedAliasIndex;
-use rand_distr::{Distribution, LogNormal};
+use super::chance::{Chance, Matter};
+use super::cities::Country;
 
-/// How many cards there are.
-pub(super) const CARDS: usize = 5_000;
+/// Payment methods with their shares in percent.
+pub(super) static NETWORKS: [(&str, u8); 6] =
+    [("visa", 48), ("mastercard", 32), ("amex", 9), ("discover", 5), ("unionpay", 3), ("jcb", 3)];
 
-/// Zipf's exponent of cards' activity: a Gini coefficient of about 0.6, as in public purchase-card data.
-const ACTIVITY: f64 = 0.75;
+/// Banks. All are made up.
+pub(super) static ISSUERS: [&str; 24] = [
+    "Alderbank",
+    "Brightwater Bank",
+    "Castlemoor Trust",
+    "Dunmore Savings",
+    "Elmstead Bank",
+    "Fernhill Mutual",
+    "Goldcrest Bank",
+    "Highmoor Credit Union",
+    "Ironbridge Bank",
+    "Junewell Bank",
+    "Kestrel Bank",
+    "Larchmont Trust",
+    "Moorland Savings",
+    "Northmere Bank",
+    "Oakhaven Bank",
+    "Pinecrest Mutual",
+    "Quillford Bank",
+    "Rookwood Bank",
+    "Stonefield Savings",
+    "Thornbury Trust",
+    "Underhill Bank",
+    "Valemont Bank",
+    "Westmarch Bank",
+    "Yarrow Credit Union",
+];
 
-/// Payment methods with their shares.
-pub(super) static NETWORKS: [(&str, f64); 6] =
-    [("visa", 48.0), ("mastercard", 32.0), ("amex", 9.0), ("discover", 5.0), ("unionpay", 3.0), ("jcb", 3.0)];
+/// Issuers of each country, of which the first has half of the cards.
+const ISSUERS_OF_COUNTRY: usize = 3;
 
 /// A card. There is no number behind it: the token is random.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Card {
-    pub(super) token: String,
-    pub(super) last4: String,
-    pub(super) network: usize,
-    pub(super) city: usize,
-    /// What its holder pays, as a multiple of everybody's median.
-    pub(super) level: f64,
+    /// Sixteen letters: a token must never look like a card number.
+    pub(super) token: [u8; 16],
+    pub(super) last4: [u8; 4],
+    /// The place in [`NETWORKS`].
+    pub(super) network: u8,
+    /// The place in [`ISSUERS`].
+    pub(super) issuer: u8,
+    /// The greatest amount, as a multiple of the category's median.
+    pub(super) limit: f64,
+    /// Payments a day, as a multiple of what is usual, above which the issuer declines.
+    pub(super) most_a_day: f64,
+    /// The month of three years, from 0, at whose end it expires.
+    pub(super) expires: u8,
+    /// The day of the following month from which its replacement is used; 0 where that came in time.
+    pub(super) replaced: u8,
 }
 
-/// How often the card at this place is used, relative to the others.
-pub(super) fn activity(place: usize) -> f64 {
-    ((place + 1) as f64).powf(-ACTIVITY)
+impl Card {
+    pub(super) fn new(seed: u64, number: u32, country: &'static Country) -> Self {
+        let mut chance = Chance::of(seed, Matter::Card, u64::from(number));
+        // 64 bits of which no two numbers have the same: two cards with one token do not occur.
+        let letters = chance.bits();
+        let token = std::array::from_fn(|at| b'a' + ((letters >> (4 * at)) & 15) as u8);
+        let digits = chance.below(10_000);
+        let last4 = [1000, 100, 10, 1].map(|unit| b'0' + (digits / unit % 10) as u8);
+        let bits = chance.bits();
+        let percent = |place: u32| ((((bits >> (16 * place)) & 0xffff) * 100) >> 16) as u8;
+        let mut left = percent(0);
+        let network = NETWORKS.iter().position(|network| {
+            let is_it = left < network.1;
+            left = left.saturating_sub(network.1);
+            is_it
+        });
+        let of_country = match percent(1) {
+            0..50 => 0,
+            50..80 => 1,
+            _ => 2,
+        };
+        let late = percent(2);
+        let kind = percent(3);
+        Self {
+            token,
+            last4,
+            network: network.unwrap_or(0) as u8,
+            issuer: ((usize::from(country.number) * ISSUERS_OF_COUNTRY + of_country) % ISSUERS.len()) as u8,
+            limit: 8.0 + f64::from(kind) * 0.4,
+            most_a_day: if kind < 10 { 1.5 } else { 4.0 },
+            expires: (chance.bits() % 36) as u8,
+            replaced: if late < 70 { 0 } else { 1 + (late - 70) * 2 / 3 },
+        }
+    }
+
+    /// Whether the card has expired and the replacement has not come, on a day of the month of a number of months.
+    pub(super) fn is_expired(&self, months: i32, day: u8) -> bool {
+        (months - 1).rem_euclid(36) == i32::from(self.expires) && day < self.replaced
+    }
 }
 
-/// Makes the cards.
-pub(super) fn issue(rng: &mut impl Rng, cities: &WeightedAliasIndex<f64>) -> Vec<Card> {
-    let networks =
-        WeightedAliasIndex::new(NETWORKS.iter().map(|network| network.1).collect()).expect("weights are positive");
-    let level = LogNormal::new(0.0, 0.4).expect("sigma is positive and finite");
-    let card = |_| Card {
-        // Letters alone: a token must never look like a card number.
-        token: "tok_".chars().chain((0..16).map(|_| char::from(rng.random_range(b'a'..=b'z')))).collect(),
-        last4: format!("{:04}", rng.random_range(0..10_000)),
-        network: networks.sample(rng),
-        city: cities.sample(rng),
-        level: level.sample(rng),
-    };
-    (0..CARDS).map(card).collect()
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::generate::cities::CITIES;
+
+    #[test]
+    fn tokens_are_unique_and_shares_as_planned() {
+        const COUNT: u32 = 100_000;
+        let cards: Vec<Card> = (0..COUNT).map(|number| Card::new(9, number, CITIES[0].country)).collect();
+        assert_eq!(cards.iter().map(|card| card.token).collect::<HashSet<_>>().len(), COUNT as usize);
+        for (at, network) in NETWORKS.iter().enumerate() {
+            let share = cards.iter().filter(|card| usize::from(card.network) == at).count() as f64 / f64::from(COUNT);
+            assert!((share * 100.0 - f64::from(network.1)).abs() < 0.7, "{} {share}", network.0);
+        }
+        let expired = cards.iter().filter(|card| card.is_expired(700, 3)).count() as f64 / f64::from(COUNT);
+        assert!((0.005..0.009).contains(&expired), "{expired}");
+        assert_eq!(cards.iter().map(|card| card.issuer).collect::<HashSet<_>>().len(), ISSUERS_OF_COUNTRY);
+    }
 }

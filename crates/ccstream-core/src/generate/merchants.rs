@@ -1,129 +1,200 @@
-//! Merchant categories and the merchants in them. All names are made up.
+//! The shops of the simulated world. All names are made up, and are the same for every seed, so that a dashboard knows
+//! them again from run to run.
+//!
+//! A cell is what somebody chooses from: the shops of one category in one city, or everywhere online. Its first ranks
+//! are chains, which have the same names in every city.
 
+use std::ops::Range;
+
+use super::categories::{CATEGORIES, CATEGORY_COUNT};
+use super::chance::{Alias, Chance, Matter};
 use super::cities::CITIES;
+use super::numbers::power;
 
-/// A merchant category: what is bought, how often and for how much.
+/// Zipf's exponent of the shops of a cell. All cells together have one of about 1.16, as public purchase-card data has.
+const POPULARITY: f64 = 1.24;
+/// Chains of each category.
+const CHAINS: usize = 4;
+/// Shops of each category that sell everywhere without the card being there.
+const ONLINE: usize = 60;
+/// Shops in all cities, about: a cell's number follows what is bought there.
+const SHOPS: f64 = 3_600.0;
+/// The share of everything that a shop with 20 terminals sells.
+const LARGE: f64 = 0.004;
+
+/// A shop: one of a merchant, in one place.
 #[derive(Debug)]
-pub(super) struct Category {
-    pub(super) name: &'static str,
-    /// ISO 18245 merchant category code.
-    pub(super) mcc: &'static str,
-    /// Share of all transactions, relative to the others.
-    pub(super) weight: f64,
-    /// Half of the amounts are below this, in US dollars.
-    pub(super) median: f64,
-    /// Sigma of the log-normal amount: 0.55 to 1.6 in public purchase-card data.
-    pub(super) sigma: f64,
-    /// Share of sales without the card being there.
-    pub(super) online: f64,
-    /// The second half of its merchants' names.
-    nouns: &'static [&'static str],
+pub(super) struct Shop {
+    pub(super) name: String,
+    pub(super) category: u8,
+    pub(super) city: u8,
+    /// 1 to 20, numbered from `first_terminal`.
+    pub(super) terminals: u8,
+    pub(super) first_terminal: u32,
+    /// Where it is in the city, as shares of the city's width: -0.5 to 0.5 east, and north.
+    pub(super) at: (f32, f32),
 }
 
-macro_rules! category {
-    ($name:literal, $mcc:literal, $weight:literal, $median:literal, $sigma:literal, $online:literal, $nouns:expr) => {
-        Category {
-            name: $name,
-            mcc: $mcc,
-            weight: $weight,
-            median: $median,
-            sigma: $sigma,
-            online: $online,
-            nouns: &$nouns,
+/// The width of a city, in degrees.
+const WIDTH: f64 = 0.2;
+
+impl Shop {
+    /// Degrees north and east, to four decimals (ten metres).
+    pub(super) fn coordinates(&self) -> (f64, f64) {
+        let city = &CITIES[usize::from(self.city)];
+        let rounded = |degrees: f64| (degrees * 1e4).round() / 1e4;
+        let (east, north) = (f64::from(self.at.0), f64::from(self.at.1));
+        (rounded(city.latitude + north * WIDTH), rounded(city.longitude + east * WIDTH))
+    }
+
+    /// The id of one of its terminals: the country, and six digits.
+    pub(super) fn terminal(&self, terminal: u8) -> [u8; 8] {
+        let country = CITIES[usize::from(self.city)].country.code.as_bytes();
+        let mut number = self.first_terminal + u32::from(terminal);
+        let mut text = [country[0], country[1], 0, 0, 0, 0, 0, 0];
+        for digit in text[2..].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
         }
-    };
+        text
+    }
+}
+
+/// The shops of one category in one city, or online.
+#[derive(Debug)]
+struct Cell {
+    shops: Range<u32>,
+    choice: Alias,
+}
+
+/// All shops.
+#[derive(Debug)]
+pub(super) struct Shops {
+    pub(super) all: Vec<Shop>,
+    /// By city and category.
+    cells: Vec<Cell>,
+    /// By category.
+    online: Vec<Cell>,
+}
+
+impl Shops {
+    pub(super) fn new() -> Self {
+        let mut made = Self { all: Vec::new(), cells: Vec::new(), online: Vec::new() };
+        let mut names = Names::default();
+        let mut chance = Chance::of(0, Matter::Places, 0);
+        let people: f64 = CITIES.iter().map(|city| city.weight).sum();
+        let weights: f64 = CATEGORIES.iter().map(|category| category.weight).sum();
+        for (city, place) in CITIES.iter().enumerate() {
+            for (at, category) in CATEGORIES.iter().enumerate() {
+                let demand = place.weight / people * category.weight / weights * (1.0 - category.online);
+                let count = if category.online < 1.0 { 4 + (SHOPS * demand).round() as usize } else { 0 };
+                let cell = made.add(&mut chance, at, count, demand, |rank, _| {
+                    let chain = (rank < CHAINS).then(|| Names::chain(at, rank));
+                    (chain.unwrap_or_else(|| names.next(at)), city as u8)
+                });
+                made.cells.push(cell);
+            }
+        }
+        let cities = Alias::new(&CITIES.iter().map(|city| city.weight).collect::<Vec<_>>());
+        for (at, category) in CATEGORIES.iter().enumerate() {
+            let demand = category.weight / weights * category.online;
+            let count = if category.online > 0.0 { ONLINE } else { 0 };
+            let cell =
+                made.add(&mut chance, at, count, demand, |_, chance| (names.next(at), cities.choose(chance) as u8));
+            made.online.push(cell);
+        }
+        made
+    }
+
+    fn add(
+        &mut self,
+        chance: &mut Chance,
+        category: usize,
+        count: usize,
+        demand: f64,
+        mut name: impl FnMut(usize, &mut Chance) -> (String, u8),
+    ) -> Cell {
+        let weights: Vec<f64> = (1..=count).map(|rank| power(rank as f64, -POPULARITY)).collect();
+        let total: f64 = weights.iter().sum();
+        let first = self.all.len() as u32;
+        for (rank, weight) in weights.iter().enumerate() {
+            let (name, city) = name(rank, chance);
+            let terminals = (1.0 + 19.0 * weight / total * demand / LARGE).min(20.0) as u8;
+            let first_terminal = self.all.last().map_or(1_000, |last| last.first_terminal + u32::from(last.terminals));
+            let at = (chance.between(-0.5, 0.5) as f32, chance.between(-0.5, 0.5) as f32);
+            self.all.push(Shop { name, category: category as u8, city, terminals, first_terminal, at });
+        }
+        Cell { shops: first..self.all.len() as u32, choice: Alias::new(&weights) }
+    }
+
+    /// A shop that sells online, by its popularity.
+    pub(super) fn online(&self, category: usize, chance: &mut Chance) -> u32 {
+        self.online[category].choose(chance)
+    }
+
+    /// A shop of a city, by its popularity and its distance from there: gravity.
+    pub(super) fn near(&self, city: usize, category: usize, from: (f32, f32), chance: &mut Chance) -> u32 {
+        /// The distance, as a share of the city's width, at which a shop is chosen half as often.
+        const HALF: f32 = 0.25;
+        let cell = &self.cells[city * CATEGORY_COUNT + category];
+        let mut found = cell.choose(chance);
+        for _ in 0..3 {
+            let at = self.all[found as usize].at;
+            let square = ((at.0 - from.0).powi(2) + (at.1 - from.1).powi(2)) / (HALF * HALF);
+            if chance.unit() < f64::from(1.0 / (1.0 + square)) {
+                break;
+            }
+            found = cell.choose(chance);
+        }
+        found
+    }
+}
+
+impl Cell {
+    fn choose(&self, chance: &mut Chance) -> u32 {
+        self.shops.start + self.choice.choose(chance) as u32
+    }
+}
+
+/// Names, none twice.
+#[derive(Debug, Default)]
+struct Names {
+    /// By category, how many names of single merchants there are.
+    given: [usize; CATEGORY_COUNT],
+}
+
+impl Names {
+    /// The name of a category's chain: two words.
+    fn chain(category: usize, rank: usize) -> String {
+        let nouns = CATEGORIES[category].nouns;
+        // 7 and 40 have no common factor, so no first word comes twice in a category.
+        format!("{} {}", FIRST_WORDS[(rank * 7 + category * 3) % FIRST_WORDS.len()], nouns[rank % nouns.len()])
+    }
+
+    /// The name of a category's next single merchant: three words.
+    fn next(&mut self, category: usize) -> String {
+        let number = self.given[category];
+        self.given[category] += 1;
+        let nouns = CATEGORIES[category].nouns;
+        let (noun, pair) = (number % nouns.len(), number / nouns.len());
+        // Every pair of words comes before one comes again: 31 and 40 have no common factor.
+        let (first, round) = (pair % FIRST_WORDS.len(), pair / FIRST_WORDS.len());
+        let second = SECOND_WORDS[(round + first * 5) % SECOND_WORDS.len()];
+        format!("{} {second} {}", FIRST_WORDS[(first * 31 + category * 3) % FIRST_WORDS.len()], nouns[noun])
+    }
 }
 
 #[rustfmt::skip]
-pub(super) static CATEGORIES: [Category; 16] = [
-    category!("grocery_pos", "5411", 15.0, 38.0, 0.75, 0.0, ["Market", "Foods", "Grocers", "Pantry"]),
-    category!("grocery_net", "5499", 4.0, 62.0, 0.6, 1.0, ["Fresh Box", "Pantry Online", "Basket"]),
-    category!("gas_transport", "5541", 11.0, 42.0, 0.55, 0.0, ["Fuel", "Service Station", "Energy Stop"]),
-    category!("food_dining", "5814", 17.0, 14.5, 0.7, 0.1, ["Coffee", "Bakery", "Noodle Bar", "Kitchen", "Grill"]),
-    category!("restaurants", "5812", 8.0, 46.0, 0.7, 0.05, ["Bistro", "Trattoria", "Dining Room", "Brasserie"]),
-    category!("shopping_pos", "5311", 7.0, 55.0, 1.1, 0.0, ["Department Store", "Outfitters", "Trading Co."]),
-    category!("shopping_net", "5964", 9.0, 44.0, 1.2, 1.0, ["Online", "Direct", "Marketplace"]),
-    category!("electronics", "5732", 2.5, 140.0, 1.2, 0.5, ["Electronics", "Camera & Sound", "Computing"]),
-    category!("entertainment", "7832", 5.0, 26.0, 0.8, 0.4, ["Cinemas", "Games", "Theatre", "Concert Hall"]),
-    category!("subscriptions", "4899", 4.0, 12.99, 0.5, 1.0, ["Stream", "Music", "Cloud", "News Daily"]),
-    category!("health_fitness", "8099", 4.0, 48.0, 1.0, 0.15, ["Pharmacy", "Gym", "Clinic", "Dental Care"]),
-    category!("home", "5200", 4.0, 58.0, 1.2, 0.2, ["Hardware", "Garden Centre", "Furnishings"]),
-    category!("kids_pets", "5995", 3.5, 34.0, 0.85, 0.25, ["Pet Supplies", "Toys", "Children's Wear"]),
-    category!("personal_care", "7230", 3.0, 32.0, 0.7, 0.05, ["Hair Studio", "Barbers", "Spa", "Cosmetics"]),
-    category!("travel", "4722", 2.0, 260.0, 1.3, 0.8, ["Airways", "Hotels", "Travel", "Rail", "Car Rental"]),
-    category!("utilities", "4900", 1.0, 88.0, 0.6, 0.9, ["Power", "Water", "Gas & Light"]),
-];
-
-/// Merchants in each category; with 16 categories, 400 in all.
-pub(super) const MERCHANTS_PER_CATEGORY: usize = 25;
-
-/// Zipf's exponent of merchants' popularity, as in public purchase-card data.
-pub(super) const POPULARITY: f64 = 1.16;
-
 const FIRST_WORDS: [&str; 40] = [
-    "Harbor",
-    "Maple",
-    "Summit",
-    "Golden",
-    "Bluebird",
-    "Riverside",
-    "Northgate",
-    "Cedar",
-    "Union",
-    "Lakeside",
-    "Sunrise",
-    "Velvet",
-    "Copper",
-    "Granite",
-    "Willow",
-    "Orchard",
-    "Beacon",
-    "Juniper",
-    "Atlas",
-    "Meridian",
-    "Pinewood",
-    "Silverline",
-    "Crescent",
-    "Prairie",
-    "Coral",
-    "Lantern",
-    "Foxglove",
-    "Ember",
-    "Cobalt",
-    "Larkspur",
-    "Driftwood",
-    "Evergreen",
-    "Horizon",
-    "Keystone",
-    "Marigold",
-    "Oakmont",
-    "Paragon",
-    "Quayside",
-    "Redwood",
+    "Harbor", "Maple", "Summit", "Golden", "Bluebird", "Riverside", "Northgate", "Cedar", "Union", "Lakeside",
+    "Sunrise", "Velvet", "Copper", "Granite", "Willow", "Orchard", "Beacon", "Juniper", "Atlas", "Meridian",
+    "Pinewood", "Silverline", "Crescent", "Prairie", "Coral", "Lantern", "Foxglove", "Ember", "Cobalt", "Larkspur",
+    "Driftwood", "Evergreen", "Horizon", "Keystone", "Marigold", "Oakmont", "Paragon", "Quayside", "Redwood",
     "Tidewater",
 ];
 
-/// A merchant: one name everywhere, one home.
-#[derive(Debug)]
-pub(super) struct Merchant {
-    pub(super) name: String,
-    pub(super) category: usize,
-    /// Where it is registered: the place of its sales without the card being there.
-    pub(super) city: usize,
-}
-
-/// All merchants, category by category, the most popular first. The same for every seed, so that
-/// a dashboard knows them again from run to run.
-pub(super) fn merchants() -> Vec<Merchant> {
-    let mut all = Vec::with_capacity(CATEGORIES.len() * MERCHANTS_PER_CATEGORY);
-    for (category, kind) in CATEGORIES.iter().enumerate() {
-        for place in 0..MERCHANTS_PER_CATEGORY {
-            // 7 and 40 have no common factor, so no first word comes twice in a category.
-            let first = FIRST_WORDS[(place * 7 + category * 3) % FIRST_WORDS.len()];
-            let noun = kind.nouns[place % kind.nouns.len()];
-            let city = (place * 13 + category * 5) % CITIES.len();
-            all.push(Merchant { name: format!("{first} {noun}"), category, city });
-        }
-    }
-    all
-}
+#[rustfmt::skip]
+const SECOND_WORDS: [&str; 18] = [
+    "Street", "Lane", "Square", "Corner", "Park", "Hill", "Bridge", "Mill", "Court", "Grove", "Yard", "Row", "Wharf",
+    "Field", "Green", "Cross", "Arcade", "Terrace",
+];

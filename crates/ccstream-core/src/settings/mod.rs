@@ -2,6 +2,7 @@
 //! the program takes. A declaration has the type, default, limits, environment variable and meaning of a setting. `make
 //! generate` writes Python's constructors, the flags of the commands, the stub and a table in the docs from it.
 
+pub mod backfill;
 pub mod consumer;
 pub mod database_url;
 pub mod engine;
@@ -12,6 +13,7 @@ pub mod value;
 
 use std::fmt;
 
+pub use self::backfill::{Backfill, Speed};
 pub use self::consumer::{Assignment, ConsumerConfig, MaxRefused};
 pub use self::database_url::DatabaseUrl;
 pub use self::engine::EngineConfig;

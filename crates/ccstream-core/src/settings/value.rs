@@ -26,7 +26,7 @@ pub enum Kind {
     Whole,
     /// A whole number of at least 0, or the text `all`.
     Limit,
-    /// A number of events per second; infinity is as many as possible.
+    /// A number above 0; infinity means as much as possible.
     Rate,
     /// A duration.
     Span,

@@ -46,6 +46,7 @@ pub const ATTRIBUTES: &[Definition] = &[
     Definition::of_kind("currency", "Currency"),
     Definition::of_kind("entry_mode", "Entry mode"),
     Definition::of_kind("response_code", "Response code"),
+    Definition::of_kind("issuer", "Issuer"),
     Definition::of_kind("risk", "Risk flag").flag("risk_flag"),
     Definition::counted("card", "card_token", CodedColumn::Card),
 ];

@@ -12,25 +12,29 @@ pub(crate) mod payloads;
 mod report;
 mod run;
 mod sender;
+mod timeline;
 
 use std::time::Duration;
 
+use ccstream_core::event::Micros;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio_util::sync::CancellationToken;
 
 use self::deliveries::Deliveries;
+use self::pacer::Pacer;
 use self::payloads::Payloads;
-pub use self::report::{ProduceEvent, ProduceSummary};
-use self::run::Run;
+pub use self::report::{ProduceEvent, ProduceSummary, ProducerWarning, ProducerWarningKind};
+use self::run::{Run, Schedule};
 use self::sender::{Sender, client, connect};
+use self::timeline::{Timeline, wall};
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_advertised, check_options, ensure_topic, find_topic, unreachable};
 use crate::report::Observers;
-use ccstream_core::generate::Pace;
+use ccstream_core::generate::{Pace, World};
 use ccstream_core::record::Record;
 use ccstream_core::replay::Replay;
-use ccstream_core::settings::{EventSource, ProducerConfig};
+use ccstream_core::settings::{EventSource, ProducerConfig, Speed};
 
 /// Events a second up to which each is reported; above, only progress is.
 pub const WATCHABLE_RATE: f64 = 10.0;
@@ -39,8 +43,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Checks the settings as a run would, a file's columns and librdkafka's options among them; connects to nothing.
 pub fn check(config: &ProducerConfig) -> Result<()> {
-    config.validate()?;
-    if let EventSource::Replay(replay) = config.source() {
+    if let EventSource::Replay(replay) = source(config)? {
         Replay::check(&replay)?;
     }
     check_options(&client(config)?)
@@ -56,14 +59,12 @@ pub fn produce(
     stop: &CancellationToken,
     observers: &mut Observers<'_, ProduceEvent>,
 ) -> Result<ProduceSummary> {
-    config.validate()?;
-    let payloads = Payloads::open(config)?;
-    let watched = match config.rate {
-        Pace::Human => true,
-        Pace::PerSecond(rate) => rate <= WATCHABLE_RATE,
-        Pace::Max => false,
+    let file = match source(config)? {
+        EventSource::Replay(replay) => Some(Replay::open(&replay)?),
+        EventSource::Generate(_) => None,
     };
-    let producer = connect(config, watched)?;
+    let watchable = is_watchable(config);
+    let producer = connect(config, watchable)?;
     let silent = |source| no_answer(config, &producer, source);
     let unreachable = check_advertised(producer.client(), &config.kafka.bootstrap_servers, silent)?;
     let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
@@ -71,7 +72,51 @@ pub fn produce(
         error => error,
     })?;
     observers.report(&ProduceEvent::Connected { created, unreachable });
-    Run::new(config, stop, watched, Sender::new(config, stop, producer)).send_all(payloads, observers)
+    let run = Run::new(config, stop, watchable, Sender::new(config, stop, producer));
+    match file {
+        Some(file) => {
+            run.send_all(Payloads::Replayed(Box::new(file)), Schedule::File(Pacer::new(config.rate)), observers)
+        }
+        None => {
+            // Only now: what is of now begins once there is a broker.
+            let source = source(config)?;
+            let payloads = Payloads::open(&source)?;
+            let EventSource::Generate(world) = source else { unreachable!("no file is set") };
+            warn_of_overuse(&world, observers);
+            run.send_all(payloads, Schedule::World(Timeline::of(config, &world)), observers)
+        }
+    }
+}
+
+/// Returns the source of the events of a run that begins now. Fails if a setting is invalid, or a history would begin in
+/// the future.
+pub(crate) fn source(config: &ProducerConfig) -> Result<EventSource> {
+    config.validate()?;
+    let now = Micros(wall());
+    let start = config.backfill.map(|backfill| backfill.start(now));
+    if start.is_some_and(|start| !(0..=now.0).contains(&start.0)) {
+        return Err(ccstream_core::Error::config("backfill", "a history begins after 1970 and before now").into());
+    }
+    Ok(config.source(now))
+}
+
+/// Whether events are few enough for each to be reported, once a history is sent.
+fn is_watchable(config: &ProducerConfig) -> bool {
+    let Speed(speed) = config.speed.filter(|_| config.start_time.is_some()).unwrap_or(Speed(1.0));
+    config.rate != Pace::Max && config.rate.per_second() * speed <= WATCHABLE_RATE
+}
+
+/// Payments a card and day above which cards show no habits.
+const MOST_A_DAY: f64 = 8.0;
+
+fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
+    if let Some(payments) = world.payments_a_day().filter(|payments| *payments > MOST_A_DAY) {
+        let text = format!(
+            "{} cards make {payments:.0} payments a day each, so they show no habits; they do at {MOST_A_DAY} or fewer",
+            world.cards()
+        );
+        observers.report(&ProduceEvent::Warning(ProducerWarning { kind: ProducerWarningKind::CardsOverused, text }));
+    }
 }
 
 /// The error of a broker that did not answer.

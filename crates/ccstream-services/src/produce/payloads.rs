@@ -1,44 +1,46 @@
-//! Where payloads come from: the generator or a file.
+//! Where messages come from: a simulated world or a file.
 
 use crate::error::Result;
-use ccstream_core::codec::Encoder;
-use ccstream_core::fields::Place;
-use ccstream_core::generate::{Clock, Generator};
-use ccstream_core::record::Record;
+use ccstream_core::event::Micros;
+use ccstream_core::generate::{Generator, Message};
 use ccstream_core::replay::Replay;
-use ccstream_core::settings::{EventSource, ProducerConfig};
+use ccstream_core::settings::EventSource;
 
-/// Where payloads come from, one after the other.
+/// Supplies messages, one after the other.
 pub(crate) enum Payloads {
-    Generated { generator: Box<Generator>, encoder: Encoder },
+    Generated(Box<Generator>),
     Replayed(Box<Replay>),
 }
 
 impl Payloads {
-    pub(crate) fn open(config: &ProducerConfig) -> Result<Self> {
-        Ok(match config.source() {
-            EventSource::Generate { seed, start_time } => {
-                let clock = start_time.map_or(Clock::Now, Clock::From);
-                let generator = Generator::new(seed.unwrap_or_else(rand::random), clock, config.rate);
-                Self::Generated { generator: Box::new(generator), encoder: Encoder::new() }
-            }
-            EventSource::Replay(replay) => Self::Replayed(Box::new(Replay::open(&replay)?)),
+    /// Opens a source. Fails if the file cannot be used, or the world has no cards.
+    pub(crate) fn open(source: &EventSource) -> Result<Self> {
+        Ok(match source {
+            EventSource::Generate(world) => Self::Generated(Box::new(Generator::new(world)?)),
+            EventSource::Replay(replay) => Self::Replayed(Box::new(Replay::open(replay)?)),
         })
     }
 
-    /// Makes the next event the one in `event`; false at the end.
-    pub(crate) fn next(&mut self, event: &mut Record) -> Result<bool> {
+    /// Puts the next message into `message`; returns false at the end. A file's messages are due at once.
+    pub(crate) fn next(&mut self, message: &mut Message) -> Result<bool> {
         match self {
-            Self::Generated { generator, encoder } => {
-                let transaction = generator.next_transaction();
-                event.payload.clear();
-                encoder.encode(&transaction, &mut event.payload);
-                let key = event.key.get_or_insert_default();
-                key.clear();
-                key.extend_from_slice(transaction.text(Place::CARD_TOKEN).unwrap_or_default().as_bytes());
+            Self::Generated(generator) => {
+                generator.next_message(message);
                 Ok(true)
             }
-            Self::Replayed(replay) => Ok(replay.next_event()?.map(|next| *event = next).is_some()),
+            Self::Replayed(replay) => {
+                let Some(record) = replay.next_event()? else { return Ok(false) };
+                *message = Message { due: Micros::default(), record };
+                Ok(true)
+            }
+        }
+    }
+
+    /// Returns the number of events that were sent before they were due, because too many waited.
+    pub(super) fn early(&self) -> u64 {
+        match self {
+            Self::Generated(generator) => generator.early(),
+            Self::Replayed(_) => 0,
         }
     }
 }

@@ -12,6 +12,8 @@ pub enum ProduceEvent {
         /// Which brokers of several cannot be reached, in words.
         unreachable: Option<String>,
     },
+    /// Something that a person should know. Nothing is lost.
+    Warning(ProducerWarning),
     /// An event is handed to Kafka (at watchable rates only).
     Sending {
         /// Its number, from 0.
@@ -40,10 +42,39 @@ impl ProduceEvent {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Connected { .. } => "connected",
+            Self::Warning(_) => "warning",
             Self::Sending { .. } => "sending",
             Self::Sent { .. } => "sent",
             Self::NotSent { .. } => "not_sent",
             Self::Progress(_) => "progress",
+        }
+    }
+}
+
+/// A warning of the producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerWarning {
+    /// What it is about.
+    pub kind: ProducerWarningKind,
+    /// The same as a sentence.
+    pub text: String,
+}
+
+/// What a warning of the producer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProducerWarningKind {
+    /// Cards are used so often that they show no habits.
+    CardsOverused,
+    /// Too many refunds and retries waited, and were sent before their time.
+    SentEarly,
+}
+
+impl ProducerWarningKind {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CardsOverused => "cards_overused",
+            Self::SentEarly => "sent_early",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One run: payloads to the sender, at their pace, until the end or a stop.
+//! One run: messages to the sender, when they are due, until the end or a stop.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,11 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::pacer::Pacer;
 use super::payloads::Payloads;
+use super::report::{ProducerWarning, ProducerWarningKind};
 use super::sender::{SHORT, Sender};
+use super::timeline::Timeline;
 use super::{ProduceEvent, ProduceSummary, TICK};
 use crate::error::Result;
 use crate::report::Observers;
-use ccstream_core::generate::Pace;
+use ccstream_core::generate::{Message, Pace};
 use ccstream_core::record::Record;
 use ccstream_core::settings::ProducerConfig;
 
@@ -22,11 +24,37 @@ const LOOK_EVERY: u64 = 256;
 /// librdkafka waits for whole milliseconds: for less, not at all.
 const WHOLE: Duration = Duration::from_millis(1);
 
+/// When messages are due.
+pub(super) enum Schedule {
+    /// At their events' times.
+    World(Timeline),
+    /// One after the other.
+    File(Pacer),
+}
+
+impl Schedule {
+    fn wait(&mut self, message: &Message) -> Duration {
+        match self {
+            Self::World(timeline) => timeline.wait(message.due),
+            Self::File(pacer) => pacer.wait(),
+        }
+    }
+
+    fn has_caught_up(&self) -> bool {
+        match self {
+            Self::World(timeline) => timeline.has_caught_up(),
+            Self::File(_) => true,
+        }
+    }
+}
+
 /// What a run has, and how far it is.
 pub(super) struct Run<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
-    /// Each event is reported, and waited for.
+    /// Events are few enough for each to be reported,
+    watchable: bool,
+    /// and each is, and is waited for: a history's are not.
     watched: bool,
     sender: Sender<'r>,
     reported: Instant,
@@ -36,34 +64,36 @@ impl<'r> Run<'r> {
     pub(super) fn new(
         config: &'r ProducerConfig,
         stop: &'r CancellationToken,
-        watched: bool,
+        watchable: bool,
         sender: Sender<'r>,
     ) -> Self {
-        Self { config, stop, watched, sender, reported: Instant::now() }
+        Self { config, stop, watchable, watched: false, sender, reported: Instant::now() }
     }
 
     pub(super) fn send_all(
         mut self,
         mut payloads: Payloads,
+        mut schedule: Schedule,
         observers: &mut Observers<'_, ProduceEvent>,
     ) -> Result<ProduceSummary> {
-        let mut pacer = Pacer::new(self.config.rate);
-        let mut event = Record::default();
+        let mut message = Message::default();
         let result = loop {
             let is_done = self.config.count.is_some_and(|count| self.sender.sent >= count);
             if is_done || (self.is_time_to_look() && self.stop.is_cancelled()) {
                 break Ok(());
             }
-            // First the wait: an event is made, and has its time, when it is due.
-            if !self.wait(pacer.wait()) {
-                break Ok(());
-            }
-            match payloads.next(&mut event) {
+            match payloads.next(&mut message) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            match self.send(&event, observers) {
+            if !self.wait(schedule.wait(&message)) {
+                break Ok(());
+            }
+            if self.watchable && !self.watched && schedule.has_caught_up() {
+                self.watch();
+            }
+            match self.send(&message.record, observers) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
@@ -71,8 +101,21 @@ impl<'r> Run<'r> {
             self.progress(observers);
         };
         let summary = self.sender.drain();
+        if payloads.early() > 0 {
+            let text = format!("{} refunds and retries were sent early: a million were waiting", payloads.early());
+            observers.report(&ProduceEvent::Warning(ProducerWarning { kind: ProducerWarningKind::SentEarly, text }));
+        }
         observers.report(&ProduceEvent::Progress(summary));
         result.map(|()| summary)
+    }
+
+    /// Begins to report each event: those before it are waited for, so that the next answer is the next event's.
+    fn watch(&mut self) {
+        while self.sender.is_waiting() && !self.stop.is_cancelled() {
+            self.sender.poll(SHORT);
+        }
+        self.sender.take_delivered();
+        self.watched = true;
     }
 
     /// Flat out, a look at the clock or at a stop costs more than it is worth with each event.
@@ -117,6 +160,7 @@ impl<'r> Run<'r> {
             self.await_delivery(failed, observers);
         } else if self.sender.sent.is_multiple_of(LOOK_EVERY) {
             self.sender.poll(Duration::ZERO);
+            self.sender.take_delivered();
         }
         Ok(true)
     }

@@ -212,10 +212,15 @@ impl<'r> Sender<'r> {
         self.count();
     }
 
+    /// Whether an answer is awaited.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.producer.in_flight_count() > 0
+    }
+
     /// Waits for what is under way; after a stop at most the drain limit, then gives it up as failed.
     pub(super) fn drain(&mut self) -> ProduceSummary {
         let mut stopped: Option<Instant> = None;
-        while self.producer.in_flight_count() > 0 {
+        while self.is_waiting() {
             self.poll(SHORT);
             if self.stop.is_cancelled() {
                 let since = *stopped.get_or_insert_with(Instant::now);

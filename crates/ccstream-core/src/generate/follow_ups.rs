@@ -1,0 +1,83 @@
+//! What follows a purchase: a refund, or another try after a decline. Both are decided with it.
+
+use super::Generator;
+use super::amounts::part;
+use super::calendar::SECOND;
+use super::cards::Card;
+use super::categories::CATEGORIES;
+use super::declines::{Answer, retry};
+use super::later::{Entry, FollowUp};
+use super::numbers::exp;
+use super::payment::{Kind, Payment};
+use crate::units::Cents;
+
+/// Share of refunds that come within the hour: the cashier's correction.
+const CORRECTIONS: f64 = 0.12;
+/// Share of refunds of a part of the amount.
+const PARTIAL: f64 = 0.15;
+/// The most days until a refund.
+const MOST_DAYS: f64 = 29.0;
+
+impl Generator {
+    /// Decides what follows a payment.
+    pub(super) fn decide_follow_up(&mut self, payment: &Payment) {
+        if payment.answer == Answer::Approved {
+            self.decide_refund(payment);
+        } else if let Some((after, share, answer)) = retry(payment.answer, &mut self.chance) {
+            let due = self.time + (after * SECOND as f64) as i64;
+            let cents = part(payment.value.0, share);
+            self.wait(due, payment, cents, FollowUp::Retry(answer));
+        }
+    }
+
+    fn decide_refund(&mut self, payment: &Payment) {
+        let shop = &self.buyers.shops.all[payment.shop as usize];
+        if !self.chance.is(CATEGORIES[usize::from(shop.category)].refunds) {
+            return;
+        }
+        let chance = &mut self.chance;
+        let due = if chance.is(CORRECTIONS) {
+            // From 20 seconds to an hour, each scale as likely.
+            self.time + (20.0 * exp(5.19 * chance.unit()) * SECOND as f64) as i64
+        } else {
+            // Half of them within six days.
+            let days = (6.0 * exp(0.8 * chance.normal())).clamp(1.0, MOST_DAYS) as i64;
+            self.buyers.opening_time(payment.shop, self.time, days, payment.is_online(), chance)
+        };
+        let share = if chance.is(PARTIAL) { chance.between(0.1, 0.9) } else { 1.0 };
+        let cents = part(payment.value.0, share);
+        self.wait(due, payment, cents, FollowUp::Refund(self.id));
+    }
+
+    fn wait(&mut self, due: i64, payment: &Payment, cents: i64, then: FollowUp) {
+        let Payment { number, shop, city, entry_mode, .. } = *payment;
+        self.later.push(Entry::new(due, number, shop, cents, city, entry_mode, then));
+    }
+
+    /// The payment of an entry that is due.
+    pub(super) fn follow_up(&mut self, entry: &Entry) -> Payment {
+        let block = self.buyers.population.block_of(entry.card);
+        let person = self.buyers.population.person(block, entry.card);
+        let (kind, cents, answer) = match entry.follow_up {
+            FollowUp::Refund(id) => (Kind::Refund(id), -entry.cents, Answer::Approved),
+            FollowUp::Retry(answer) => (Kind::Retry, entry.cents, answer),
+        };
+        let payment = Payment {
+            kind,
+            number: entry.card,
+            card: Card::new(self.seed, entry.card, person.home().country),
+            shop: entry.shop,
+            terminal: self.buyers.terminal(entry.shop, &mut self.chance),
+            value: Cents(cents),
+            city: entry.city,
+            discount: 0,
+            entry_mode: entry.mode,
+            answer,
+            is_risky: kind == Kind::Retry && self.chance.is(0.01),
+        };
+        if kind == Kind::Retry && answer == Answer::Approved {
+            self.decide_refund(&payment);
+        }
+        payment
+    }
+}
