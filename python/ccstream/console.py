@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -169,7 +170,9 @@ def _producer_lines(kind: str, fields: Mapping[str, Any]) -> list[str]:
     if kind == "warning":
         return [f"! {fields['text']}"]
     if kind == "sending":
-        return [f"Sending transaction #{fields['number']} {fields['payload']}"]
+        # A generated payload has blanks before its end, so that all have the same length.
+        payload = re.sub(r" +}$", "}", fields["payload"])
+        return [f"Sending transaction #{fields['number']} {payload}"]
     if kind == "sent":
         return [f"✓ Sent to partition {fields['partition']} at offset {fields['offset']}"]
     if kind == "not_sent":

@@ -181,8 +181,8 @@ def lone_pipeline() -> Iterator[Pipeline]:
 
 @pytest.fixture
 def filled(embedded_pipeline: Pipeline) -> Pipeline:
-    """Returns a pipeline with 2,000 stored transactions from 2026-01-01."""
-    flags = ("--seed", "5", "--start-time", "2026-01-01T10:00:00Z", "--rate", "max", "--count", "2000")
+    """Returns a pipeline with 2,000 stored transactions from 2026-01-01, at an hour when most are in US dollars."""
+    flags = ("--seed", "5", "--start-time", "2026-01-01T18:00:00Z", "--rate", "max", "--count", "2000")
     embedded_pipeline.run("produce", *flags)
     embedded_pipeline.run("consume", "--until-caught-up")
     return embedded_pipeline

@@ -9,15 +9,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from ccstream.events import CONSUMER_EVENTS, PRODUCER_EVENTS, WaitingKind, WarningKind
+from ccstream.events import CONSUMER_EVENTS, PRODUCER_EVENTS, ProducerWarningKind, WaitingKind, WarningKind
 from waiting import LIMIT, pause
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-TYPES = {**CONSUMER_EVENTS, **PRODUCER_EVENTS}
-KINDS = {*get_args(WarningKind), *get_args(WaitingKind)}
+# Of the two events that are called warning, the consumer's has all the fields of the producer's.
+TYPES = {**PRODUCER_EVENTS, **CONSUMER_EVENTS}
+KINDS = {*get_args(WarningKind), *get_args(ProducerWarningKind), *get_args(WaitingKind)}
 
 
 def read_events(path: Path, name: str | None = None, **fields: object) -> list[dict[str, Any]]:

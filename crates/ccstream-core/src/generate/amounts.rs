@@ -6,7 +6,7 @@ use crate::units::Cents;
 
 /// An amount in a country's currency. The endings are those of public purchase-card data: 21 % .00, 5 % .99, 4.5 % .50.
 pub(super) fn price(dollars: f64, country: &Country, chance: &mut Chance) -> Cents {
-    let cents = (dollars * country.per_dollar * 100.0).round().clamp(1.0, Cents::MAX.0 as f64) as i64;
+    let cents = (dollars * country.per_dollar * 100.0 + 0.5).clamp(1.0, Cents::MAX.0 as f64) as i64;
     let ending = chance.below(1000);
     if country.whole {
         return Cents((cents / 100).max(1) * 100);

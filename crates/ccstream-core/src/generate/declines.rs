@@ -15,6 +15,18 @@ pub(super) enum Answer {
     IssuerUnavailable,
 }
 
+/// Every answer, in the order of the enum.
+pub(super) static ANSWERS: [Answer; 8] = [
+    Answer::Approved,
+    Answer::DoNotHonour,
+    Answer::InvalidCard,
+    Answer::InsufficientFunds,
+    Answer::ExpiredCard,
+    Answer::ExceedsAmount,
+    Answer::ExceedsFrequency,
+    Answer::IssuerUnavailable,
+];
+
 impl Answer {
     /// ISO 8583 field 39.
     pub(super) fn code(self) -> &'static str {

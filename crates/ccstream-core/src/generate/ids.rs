@@ -12,17 +12,17 @@ pub(super) fn id(time: i64, chance: &mut Chance) -> [u8; 16] {
     (u128::from(upper) << 64 | u128::from(lower)).to_be_bytes()
 }
 
-/// Writes an id as text in the place of another.
-pub(super) fn write_id(id: &[u8; 16], text: &mut String) {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    text.clear();
-    for (at, byte) in id.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
+/// An id as text.
+pub(super) fn text_of(id: &[u8; 16]) -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// Where the digits of each byte begin.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    let mut text = [b'-'; 36];
+    for (byte, at) in id.iter().zip(PLACES) {
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 15)];
     }
+    text
 }
 
 #[cfg(test)]
@@ -32,10 +32,10 @@ mod tests {
 
     #[test]
     fn an_id_has_version_variant_and_time() {
-        let mut text = String::new();
         for number in 0..1_000 {
             let time = 1_795_342_530_000_000 + number * 7;
-            write_id(&id(time, &mut Chance::of(1, Matter::Stream, number as u64)), &mut text);
+            let text = text_of(&id(time, &mut Chance::of(1, Matter::Stream, number as u64)));
+            let text = std::str::from_utf8(&text).unwrap();
             let digits: Vec<u8> = text.bytes().filter(|&byte| byte != b'-').collect();
             let dashes: Vec<usize> = text.match_indices('-').map(|dash| dash.0).collect();
             assert_eq!((digits.len(), dashes), (32, vec![8, 13, 18, 23]));

@@ -7,6 +7,7 @@ use super::calendar::{MINUTE, SECOND};
 use super::cards::{ISSUERS, NETWORKS};
 use super::categories::CATEGORIES;
 use super::cities::CITIES;
+use super::declines::{ANSWERS, Answer};
 use super::merchants::{Shop, Shops};
 use super::payment::{ENTRY_MODES, Payment};
 use crate::json::{push_hundredths, push_text, push_timestamp};
@@ -22,89 +23,97 @@ pub struct Message {
     pub record: Record,
 }
 
+/// What precedes a shop's part, with room for what differs.
+const HEAD: &[u8] = b"{\"transaction_id\":\"00000000-0000-0000-0000-000000000000\",\
+    \"timestamp\":\"0000-00-00T00:00:00.000000Z\",\"card_token\":\"tok_aaaaaaaaaaaaaaaa\",\"card_last4\":\"0000\"";
+const ID: usize = "{'transaction_id':'".len();
+const TIME: usize = ID + 36 + "','timestamp':'".len();
+const TOKEN: usize = TIME + 27 + "','card_token':'tok_".len();
+const LAST4: usize = TOKEN + 16 + "','card_last4':'".len();
+/// The length of a timestamp up to its seconds.
+const MINUTES: usize = "2026-11-22T10:15:".len();
+
 /// Writes payments.
 #[derive(Debug)]
 pub(super) struct Writer {
+    head: Vec<u8>,
     /// By shop: from the merchant to the key of the amount.
     shops: Vec<Box<[u8]>>,
+    /// By network, entry mode, answer and issuer, from the key on.
+    networks: Vec<String>,
+    entry_modes: Vec<String>,
+    answers: Vec<String>,
+    issuers: Vec<String>,
     length: usize,
-    /// The minute of the last message, and its text up to the seconds.
+    /// The minute that the head has.
     minute: i64,
-    stamp: [u8; 18],
 }
 
 impl Writer {
     pub(super) fn new(shops: &Shops) -> Self {
-        let parts: Vec<Box<[u8]>> = shops.all.iter().map(shop_part).collect();
-        let longest = parts.iter().map(|part| part.len()).max().unwrap_or(0);
-        Self { length: HEAD + longest + longest_rest(), shops: parts, minute: i64::MIN, stamp: [0; 18] }
+        let shops: Vec<Box<[u8]>> = shops.all.iter().map(shop_part).collect();
+        let networks: Vec<String> = NETWORKS.iter().map(|one| format!(",\"payment_method\":\"{}\"", one.0)).collect();
+        let entry_modes: Vec<String> = ENTRY_MODES.iter().map(|mode| format!(",\"entry_mode\":\"{mode}\"")).collect();
+        let answer = |one: &Answer| format!(",\"status\":\"{}\",\"response_code\":\"{}\"", one.status(), one.code());
+        let answers: Vec<String> = ANSWERS.iter().map(answer).collect();
+        let issuers: Vec<String> = ISSUERS.iter().map(|issuer| format!(",\"issuer\":\"{issuer}\"")).collect();
+        let fixed = "-99999999.99,'currency':'EUR','discount':0.30,'risk_flag':false,'terminal_id':'US001000'}".len();
+        let longest = |parts: &[String]| parts.iter().map(String::len).max().unwrap_or(0);
+        let texts = [&networks, &entry_modes, &answers, &issuers].into_iter().map(|parts| longest(parts));
+        let shop = shops.iter().map(|part| part.len()).max().unwrap_or(0);
+        let length = HEAD.len() + shop + fixed + texts.sum::<usize>();
+        Self { head: HEAD.to_vec(), shops, networks, entry_modes, answers, issuers, length, minute: i64::MIN }
     }
 
     /// Writes a payment's key and payload.
-    pub(super) fn write(&mut self, shops: &Shops, payment: &Payment, id: &str, time: Micros, out: &mut Record) {
+    pub(super) fn write(&mut self, shops: &Shops, payment: &Payment, id: &[u8; 36], time: Micros, out: &mut Record) {
         let card = &payment.card;
         let key = out.key.get_or_insert_default();
         key.clear();
         key.extend_from_slice(b"tok_");
         key.extend_from_slice(&card.token);
+        self.head[ID..ID + 36].copy_from_slice(id);
+        self.head[TOKEN..TOKEN + 16].copy_from_slice(&card.token);
+        self.head[LAST4..LAST4 + 4].copy_from_slice(&card.last4);
+        self.set_time(time);
         let payload = &mut out.payload;
         payload.clear();
         payload.reserve(self.length);
-        push(payload, &[b"{\"transaction_id\":\"", id.as_bytes(), b"\",\"timestamp\":"]);
-        self.push_time(time, payload);
-        push(payload, &[b",\"card_token\":\"tok_", &card.token, b"\",\"card_last4\":\"", &card.last4, b"\""]);
+        payload.extend_from_slice(&self.head);
         payload.extend_from_slice(&self.shops[payment.shop as usize]);
         push_hundredths(payment.value.0, payload);
         push(payload, &[b",\"currency\":\"", payment.country().currency.as_bytes(), b"\",\"discount\":"]);
         push_hundredths(payment.discount.into(), payload);
-        let (network, issuer) = (NETWORKS[usize::from(card.network)].0, ISSUERS[usize::from(card.issuer)]);
-        push(payload, &[b",\"payment_method\":\"", network.as_bytes()]);
-        push(payload, &[b"\",\"entry_mode\":\"", ENTRY_MODES[usize::from(payment.entry_mode)].as_bytes()]);
-        push(payload, &[b"\",\"status\":\"", payment.answer.status().as_bytes()]);
-        push(payload, &[b"\",\"response_code\":\"", payment.answer.code().as_bytes(), b"\",\"risk_flag\":"]);
-        payload.extend_from_slice(if payment.is_risky { b"true" } else { b"false" });
+        payload.extend_from_slice(self.networks[usize::from(card.network)].as_bytes());
+        payload.extend_from_slice(self.entry_modes[usize::from(payment.entry_mode)].as_bytes());
+        payload.extend_from_slice(self.answers[payment.answer as usize].as_bytes());
+        payload.extend_from_slice(if payment.is_risky { b",\"risk_flag\":true" } else { b",\"risk_flag\":false" });
         let terminal = shops.all[payment.shop as usize].terminal(payment.terminal);
-        push(payload, &[b",\"terminal_id\":\"", &terminal, b"\",\"issuer\":\"", issuer.as_bytes(), b"\""]);
+        push(payload, &[b",\"terminal_id\":\"", &terminal, b"\""]);
+        payload.extend_from_slice(self.issuers[usize::from(card.issuer)].as_bytes());
         payload.resize(self.length - 1, b' ');
         payload.push(b'}');
     }
 
-    /// Appends a time as JSON; the date is written out once a minute.
-    fn push_time(&mut self, time: Micros, out: &mut Vec<u8>) {
+    /// Writes a time into the head; its date is written once a minute.
+    fn set_time(&mut self, time: Micros) {
         let minute = time.0.div_euclid(MINUTE);
+        let stamp = &mut self.head[TIME..TIME + 26];
         if self.minute != minute {
             let mut text = Vec::with_capacity(32);
             push_timestamp(Micros(minute * MINUTE), &mut text);
-            self.stamp.copy_from_slice(&text[..18]);
+            stamp[..MINUTES].copy_from_slice(&text[1..=MINUTES]);
             self.minute = minute;
         }
         let micros = time.0.rem_euclid(MINUTE);
         let (second, mut fraction) = ((micros / SECOND) as u8, (micros % SECOND) as u32);
-        let mut rest = *b"00.000000Z\"";
-        rest[0] += second / 10;
-        rest[1] += second % 10;
-        for digit in rest[3..9].iter_mut().rev() {
-            *digit += (fraction % 10) as u8;
+        stamp[MINUTES] = b'0' + second / 10;
+        stamp[MINUTES + 1] = b'0' + second % 10;
+        for digit in stamp[MINUTES + 3..].iter_mut().rev() {
+            *digit = b'0' + (fraction % 10) as u8;
             fraction /= 10;
         }
-        push(out, &[&self.stamp, &rest]);
     }
-}
-
-/// The length of what precedes a shop's part.
-const HEAD: usize = "{'transaction_id':'','timestamp':'','card_token':'tok_','card_last4':''".len() + 36 + 27 + 16 + 4;
-
-/// The greatest length of what follows it: the amount, the currency and so on, and the closing brace.
-fn longest_rest() -> usize {
-    let keys = ",'currency':'','discount':,'payment_method':'','entry_mode':'','status':'','response_code':'',\
-                'risk_flag':,'terminal_id':'','issuer':''}";
-    let longest = |texts: &mut dyn Iterator<Item = &str>| texts.map(str::len).max().unwrap_or(0);
-    let fixed = ["-99999999.99", "EUR", "0.30", "declined", "00", "false", "US001000"];
-    keys.len()
-        + fixed.map(str::len).iter().sum::<usize>()
-        + longest(&mut NETWORKS.iter().map(|network| network.0))
-        + longest(&mut ENTRY_MODES.into_iter())
-        + longest(&mut ISSUERS.into_iter())
 }
 
 fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {

@@ -33,7 +33,7 @@ mod world;
 
 use self::arrivals::Arrivals;
 use self::chance::{Chance, Matter};
-use self::ids::{id, write_id};
+use self::ids::{id, text_of};
 use self::later::Later;
 pub use self::message::Message;
 use self::message::Writer;
@@ -78,7 +78,7 @@ pub struct Generator {
     time: i64,
     /// The id of the last event, and its text.
     id: [u8; 16],
-    text: String,
+    text: [u8; 36],
 }
 
 impl Generator {
@@ -109,7 +109,7 @@ impl Generator {
             later: Later::new(),
             time: i64::MIN,
             id: [0; 16],
-            text: String::with_capacity(36),
+            text: [0; 36],
         })
     }
 
@@ -123,7 +123,7 @@ impl Generator {
     /// Makes the next event as a transaction.
     pub fn next_transaction(&mut self) -> Transaction<'_> {
         let payment = self.next_payment();
-        transaction(&self.buyers.shops, &payment, &self.text, Micros(self.time))
+        transaction(&self.buyers.shops, &payment, String::from_utf8_lossy(&self.text), Micros(self.time))
     }
 
     /// How many refunds and retries came before they were due, because too many waited.
@@ -165,7 +165,7 @@ impl Generator {
     fn step_to(&mut self, time: i64) {
         self.time = self.time.max(time);
         self.id = id(self.time, &mut self.chance);
-        write_id(&self.id, &mut self.text);
+        self.text = text_of(&self.id);
     }
 
     fn purchase(&mut self) -> Payment {

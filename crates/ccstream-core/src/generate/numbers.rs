@@ -3,13 +3,14 @@
 
 use std::f64::consts::{LN_2, LOG2_E, SQRT_2};
 
-/// `e` to the power of `x`, to seven digits.
+/// `e` to the power of `x`, to six digits.
 pub(super) fn exp(x: f64) -> f64 {
-    let doublings = (x * LOG2_E).round().clamp(-1000.0, 1000.0);
-    let r = x - doublings * LN_2;
+    let doublings = (x * LOG2_E + 0.5f64.copysign(x)) as i64;
+    let doublings = doublings.clamp(-1000, 1000);
+    let r = x - doublings as f64 * LN_2;
     let series =
         1.0 + r * (1.0 + r * (1.0 / 2.0 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
-    f64::from_bits(((1023 + doublings as i64) as u64) << 52) * series
+    f64::from_bits(((1023 + doublings) as u64) << 52) * series
 }
 
 /// The natural logarithm of a positive number, to eight digits.

@@ -1,5 +1,7 @@
 //! A payment as a transaction, for whoever wants its fields and not its bytes.
 
+use std::borrow::Cow;
+
 use super::cards::{ISSUERS, NETWORKS};
 use super::categories::CATEGORIES;
 use super::cities::CITIES;
@@ -10,7 +12,7 @@ use crate::event::{Micros, Transaction};
 use crate::fields::Place;
 
 /// The transaction of a payment.
-pub(super) fn transaction<'g>(shops: &'g Shops, payment: &Payment, id: &'g str, time: Micros) -> Transaction<'g> {
+pub(super) fn transaction<'g>(shops: &'g Shops, payment: &Payment, id: Cow<'g, str>, time: Micros) -> Transaction<'g> {
     let shop = &shops.all[payment.shop as usize];
     let category = &CATEGORIES[usize::from(shop.category)];
     let city = &CITIES[usize::from(shop.city)];

@@ -13,7 +13,7 @@ use super::timeline::Timeline;
 use super::{ProduceEvent, ProduceSummary, TICK};
 use crate::error::Result;
 use crate::report::Observers;
-use ccstream_core::generate::{Message, Pace};
+use ccstream_core::generate::Message;
 use ccstream_core::record::Record;
 use ccstream_core::settings::ProducerConfig;
 
@@ -56,6 +56,8 @@ pub(super) struct Run<'r> {
     watchable: bool,
     /// and each is, and is waited for: a history's are not.
     watched: bool,
+    /// The last event was late or flat out: there was no wait.
+    is_late: bool,
     sender: Sender<'r>,
     reported: Instant,
 }
@@ -67,7 +69,7 @@ impl<'r> Run<'r> {
         watchable: bool,
         sender: Sender<'r>,
     ) -> Self {
-        Self { config, stop, watchable, watched: false, sender, reported: Instant::now() }
+        Self { config, stop, watchable, watched: false, is_late: false, sender, reported: Instant::now() }
     }
 
     pub(super) fn send_all(
@@ -87,7 +89,9 @@ impl<'r> Run<'r> {
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
-            if !self.wait(schedule.wait(&message)) {
+            let wait = schedule.wait(&message);
+            self.is_late = wait.is_zero();
+            if !self.wait(wait) {
                 break Ok(());
             }
             if self.watchable && !self.watched && schedule.has_caught_up() {
@@ -118,9 +122,9 @@ impl<'r> Run<'r> {
         self.watched = true;
     }
 
-    /// Flat out, a look at the clock or at a stop costs more than it is worth with each event.
+    /// Without a wait, a look at the clock or at a stop costs more than it is worth with each event.
     fn is_time_to_look(&self) -> bool {
-        self.sender.sent.is_multiple_of(LOOK_EVERY) || self.config.rate != Pace::Max
+        self.sender.sent.is_multiple_of(LOOK_EVERY) || !self.is_late
     }
 
     /// Serves delivery reports for so long; false if told to stop.

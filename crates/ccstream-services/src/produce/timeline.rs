@@ -16,6 +16,8 @@ pub(super) struct Timeline {
     speed: Option<f64>,
     /// Where simulated time may not be ahead of real time.
     clock: Option<Clock>,
+    /// A simulated moment that has come: for events up to it, no clock is read.
+    passed: i64,
     /// A history has been sent, or there is none.
     has_caught_up: bool,
 }
@@ -36,19 +38,30 @@ impl Timeline {
             since: Instant::now(),
             speed,
             clock: follows_now.then(Clock::new),
+            passed: i64::MIN,
             has_caught_up: config.backfill.is_none(),
         }
     }
 
     /// How long it is until an event is due. After a stall events are late, and follow each other without a wait.
     pub(super) fn wait(&mut self, due: Micros) -> Duration {
+        if due.0 <= self.passed {
+            return Duration::ZERO;
+        }
         let until = |micros: f64| Duration::from_secs_f64((micros / 1e6).max(0.0));
-        let by_speed = self.speed.map_or(Duration::ZERO, |speed| {
-            until((due.0 - self.start) as f64 / speed).saturating_sub(self.since.elapsed())
-        });
-        let by_clock = self.clock.as_mut().map_or(Duration::ZERO, |clock| until((due.0 - clock.now()) as f64));
-        self.has_caught_up |= !by_clock.is_zero();
-        by_speed.max(by_clock)
+        let (mut passed, mut wait) = (i64::MAX, Duration::ZERO);
+        if let Some(speed) = self.speed {
+            passed = self.start + (self.since.elapsed().as_secs_f64() * speed * 1e6) as i64;
+            wait = until((due.0 - passed) as f64 / speed);
+        }
+        if let Some(clock) = &mut self.clock {
+            let now = clock.now();
+            self.has_caught_up |= due.0 > now;
+            passed = passed.min(now);
+            wait = wait.max(until((due.0 - now) as f64));
+        }
+        self.passed = passed;
+        wait
     }
 
     /// Whether events are of now, or no history is sent.
