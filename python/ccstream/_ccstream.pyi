@@ -92,13 +92,20 @@ class Producer:
         librdkafka_options_file: A file with settings of librdkafka, one ``key=value`` in each line. Only its owner may
             be able to read it. Settings that are also given otherwise override those in the file. Default:
             ``KAFKA_OPTIONS_FILE``, else none.
-        rate: The number of events per second, at least 0.001; ``max`` (in Python ``math.inf``) sends as fast as
-            possible. Default: one event every 0.5 to 2 s, at random.
+        rate: The number of events per simulated second, at least 0.001, on average over a week; ``max`` (in Python
+            ``math.inf``) sends as fast as possible. Default: one event every 0.5 to 2 s, at random.
         count: The number of events after which the producer stops. Default: no limit, or the number of rows in the
             file.
-        seed: The seed of the generator. Equal seeds and start times generate equal bytes. Default: random.
+        seed: The seed of the generator. Equal seeds, start times, rates and numbers of cards generate equal bytes.
+            Default: random.
         start_time: The time of the first event, in the format of RFC 3339 or ISO 8601 (UTC unless it has an offset).
             Default: the current time for each event.
+        backfill: The history to send first: its duration (``7d``, ``12h``), or the date at which it begins. Events of
+            the current time follow it without a gap. Default: none.
+        speed: The number of simulated seconds that pass per real second, beginning at ``start_time`` or ``backfill``;
+            ``max`` (in Python ``math.inf``) for as many as possible. Default: 1, or ``max`` for a history.
+        cards: The number of cards in the simulated world. From 1 to 1,000,000. Default: enough for two payments per
+            card and day, from 5,000 to 1,000,000.
         replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
             too; the consumer rejects them and stores the reason. Default: none, events are generated.
         map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
