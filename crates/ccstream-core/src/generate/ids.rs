@@ -31,6 +31,13 @@ mod tests {
     use crate::generate::chance::Matter;
 
     #[test]
+    fn ids_of_one_millisecond_are_in_the_order_of_time() {
+        let ids: Vec<[u8; 16]> =
+            (0..1_000).map(|time| id(time, &mut Chance::of(1, Matter::Stream, time as u64))).collect();
+        assert!(ids.is_sorted());
+    }
+
+    #[test]
     fn an_id_has_version_variant_and_time() {
         for number in 0..1_000 {
             let time = 1_795_342_530_000_000 + number * 7;
