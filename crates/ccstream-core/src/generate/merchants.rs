@@ -12,7 +12,7 @@ use super::cities::CITIES;
 use super::numbers::power;
 
 /// Zipf's exponent of the shops of a cell. All cells together have one of about 1.16, as public purchase-card data has.
-const POPULARITY: f64 = 1.24;
+const POPULARITY: f64 = 1.26;
 /// Chains of each category.
 const CHAINS: usize = 4;
 /// Shops of each category that sell everywhere without the card being there.

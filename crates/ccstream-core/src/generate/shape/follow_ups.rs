@@ -37,12 +37,13 @@ fn a_refund_is_of_a_purchase_of_the_last_30_days() {
         corrections += f64::from(u8::from(one.time - bought.time < DAY / 20));
         partial += f64::from(u8::from(-one.payment.value.0 < bought.payment.value.0));
     }
-    println!("{refunds} refunds, {:.3} within the hour, {:.3} of a part", corrections / refunds, partial / refunds);
     // Until a month has passed, refunds of what was bought before the start are missing.
     let settled = &seen[seen.len() / 2..];
     let share = share(settled, |one| matches!(one.payment.kind, Kind::Refund(_)));
+    let (early, part) = (corrections / refunds, partial / refunds);
+    println!("{share:.4} are refunds; of these {early:.3} within the hour, and {part:.3} of a part");
     assert!((0.025..0.031).contains(&share), "refunds {share}");
-    assert!((0.08..0.18).contains(&(corrections / refunds)) && (0.1..0.2).contains(&(partial / refunds)));
+    assert!((0.08..0.18).contains(&early) && (0.1..0.2).contains(&part));
 }
 
 #[test]
