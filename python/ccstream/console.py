@@ -168,7 +168,7 @@ def _producer_lines(kind: str, fields: Mapping[str, Any]) -> list[str]:
         lines = [f"! {fields['unreachable']}"] if fields["unreachable"] else []
         return lines + (["✓ Created the topic, which did not exist"] if fields["topic_created"] else [])
     if kind == "warning":
-        return [f"! {fields['text']}"]
+        return [f"! {worded(fields['text'])}"]
     if kind == "sending":
         # A generated payload has blanks before its end, so that all have the same length.
         payload = re.sub(r" +}$", "}", fields["payload"])

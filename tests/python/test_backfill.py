@@ -85,10 +85,8 @@ def test_after_a_stall_events_are_late_and_none_is_dropped(embedded_pipeline: Pi
 
 
 def test_overused_cards_are_warned_of(embedded_pipeline: Pipeline) -> None:
-    pipeline = embedded_pipeline
-    usual = ("produce", "--count", "5", "--rate", "5", "--speed", "max", "--start-time", "2026-03-01")
-    assert "habits" not in pipeline.run(*usual)
-    assert "habits" in pipeline.run(*usual, "--cards", "1000")
-    producer = pipeline.produce(5, 5, "--cards", "1000")
-    assert producer.wait() == 0
-    assert producer.events("warning", kind="cards_overused")
+    usual = embedded_pipeline.produce(5, 5)
+    overused = embedded_pipeline.produce(5, 5, "--cards", "1000")
+    assert (usual.wait(), overused.wait()) == (0, 0)
+    assert not usual.events("warning")
+    assert len(overused.events("warning", kind="cards_overused")) == 1

@@ -5,10 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
+use crate::produce::check_settings;
 use crate::produce::payloads::Payloads;
-use crate::produce::source;
 use ccstream_core::describe::{Describer, Shape};
-use ccstream_core::generate::Message;
+use ccstream_core::generate::{Message, World};
+use ccstream_core::replay::Replay;
 use ccstream_core::settings::ProducerConfig;
 use ccstream_core::units::Micros;
 
@@ -24,12 +25,16 @@ const LOOK_EVERY: u64 = 1024;
 ///
 /// Errors: a setting is invalid, or the file cannot be read.
 pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Shape> {
-    let mut config = config.clone();
-    if config.replay.is_none() && config.start_time.is_none() && config.backfill.is_none() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        config.start_time = Some(Micros(now.as_micros() as i64));
-    }
-    let mut payloads = Payloads::open(&source(&config)?)?;
+    check_settings(config)?;
+    let mut payloads = match config.file() {
+        Some(file) => Payloads::Replayed(Box::new(Replay::open(&file)?)),
+        None => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = Micros(now.as_micros() as i64);
+            let world = config.world(now);
+            Payloads::of(&World { start: world.start.or(Some(now)), ..world })?
+        }
+    };
     let (mut describer, mut message) = (Describer::default(), Message::default());
     for number in 0..config.count.unwrap_or(DEFAULT_COUNT) {
         let is_stopped = number.is_multiple_of(LOOK_EVERY) && stop.is_cancelled();

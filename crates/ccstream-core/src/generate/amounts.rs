@@ -20,7 +20,7 @@ pub(super) fn price(dollars: f64, country: &Country, chance: &mut Chance) -> Cen
     })
 }
 
-/// A part of an amount, in whole units where the amount is.
+/// A part of an amount. It is in whole units if the amount is.
 pub(super) fn part(cents: i64, share: f64) -> i64 {
     if share >= 1.0 {
         return cents;

@@ -1,4 +1,4 @@
-//! When somebody pays, and who: each hour has its own rate, and its own shares of the blocks of cards.
+//! Decides when somebody pays, and who it is. Each hour has its own rate, and its own shares of the blocks of cards.
 
 use super::calendar::{Calendar, FIRST_MONDAY, HOUR, Local, WEEK};
 use super::chance::{Alias, Chance};
@@ -8,19 +8,19 @@ use super::people::Population;
 
 const HOURS: usize = (WEEK / HOUR) as usize;
 
-/// The times of payments that people decide on, one after the other.
+/// The times of purchases, one after the other.
 #[derive(Debug)]
 pub(super) struct Arrivals {
     pace: Pace,
     /// Payments in a week.
     per_week: f64,
-    /// By group, the weights of the hours of its week, local time.
+    /// Weights of the hours of a week, local time, by group.
     weeks: Vec<[f64; HOURS]>,
-    /// The week whose hours are known, by its Monday,
+    /// The Monday of the week that is planned.
     monday: i64,
-    /// and the share of the week's payments in each of its hours.
+    /// The share of that week's payments in each of its hours.
     shares: [f64; HOURS],
-    /// The hour for which blocks can be chosen.
+    /// The hour that `choice` is made for.
     hour: i64,
     choice: Alias,
     next: i64,
@@ -46,13 +46,13 @@ impl Arrivals {
         self.next
     }
 
-    /// Goes on to the payment after the next one.
+    /// Draws the time of the payment after the next one.
     pub(super) fn advance(&mut self, population: &Population, calendar: &mut Calendar, chance: &mut Chance) {
         match self.pace {
             Pace::Human => self.next += 500_000 + i64::from(chance.below(1_500_001)),
             Pace::Max => self.next += 1_000,
             Pace::PerSecond(_) => {
-                // A Poisson process: the time until the next payment, in expected payments, is exponential.
+                // Arrivals are a Poisson process: the number of payments expected before the next one is exponential.
                 let mut expected = chance.exponential();
                 loop {
                     let rate = self.in_hour(population, calendar, self.next) / HOUR as f64;
@@ -79,7 +79,7 @@ impl Arrivals {
         self.shares[(since / HOUR) as usize] * self.per_week
     }
 
-    /// Plans a week: its holidays and its season move payments from one of its hours to another.
+    /// Plans a week. Its mean is fixed: holidays and season only move payments between its hours.
     fn plan(&mut self, population: &Population, calendar: &mut Calendar) {
         for at in 0..HOURS {
             self.shares[at] = self.weights(population, calendar, self.monday + at as i64 * HOUR).iter().sum();
@@ -101,7 +101,7 @@ impl Arrivals {
         population.blocks.iter().map(weight).collect()
     }
 
-    /// The place of the block that pays at this time.
+    /// Draws the block that pays at this time, as its index.
     pub(super) fn block(
         &mut self,
         population: &Population,
@@ -158,7 +158,7 @@ mod tests {
             let mut seen = [0; GROUPS.len()];
             for _ in 0..50_000 {
                 let block = &population.blocks[arrivals.block(&population, &mut calendar, time, &mut chance)];
-                // Those for whom it is the same hour.
+                // Only one time zone counts: in others it is another hour.
                 if population.zones[usize::from(block.zone)].minutes_ahead == 0 {
                     seen[usize::from(block.group)] += 1;
                 }

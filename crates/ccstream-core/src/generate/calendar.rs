@@ -1,4 +1,4 @@
-//! Days, and what kind of day each is.
+//! Dates, holidays and local time.
 
 use crate::units::Micros;
 
@@ -7,19 +7,19 @@ pub(super) const MINUTE: i64 = 60 * SECOND;
 pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
 pub(super) const WEEK: i64 = 7 * DAY;
-/// Monday, 1970-01-05: weeks are counted from it.
+/// The first Monday, 1970-01-05, from which weeks are counted.
 pub(super) const FIRST_MONDAY: i64 = 4 * DAY;
 
 /// A day of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Date {
-    /// From 1.
+    /// The month, from 1.
     pub(super) month: u8,
-    /// From 1.
+    /// The day of the month, from 1.
     pub(super) day: u8,
     /// Months since 1970.
     pub(super) months: i32,
-    /// 0 is Monday.
+    /// The day of the week; 0 is Monday.
     pub(super) weekday: u8,
 }
 
@@ -35,18 +35,18 @@ impl Date {
         }
     }
 
-    /// Christmas, the day after it, and New Year's Day: most shops are closed.
+    /// Whether it is Christmas, the day after it, or New Year's Day.
     pub(super) fn is_holiday(self) -> bool {
         matches!((self.month, self.day), (12, 25 | 26) | (1, 1))
     }
 
-    /// The fourth Friday of November, and the two weeks before Christmas.
+    /// Whether it is the fourth Friday of November, or in the two weeks before Christmas.
     pub(super) fn is_busy(self) -> bool {
         matches!((self.month, self.day, self.weekday), (11, 22..=28, 4) | (12, 10..=23, _))
     }
 }
 
-/// A moment on a clock on the wall.
+/// A moment in local time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Local {
     /// Days since 1970.
@@ -56,7 +56,7 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// The local time, where clocks are this number of minutes before UTC. There is no summer time in this world.
+    /// Converts a time to a zone that is this number of minutes ahead of UTC. There is no summer time in this world.
     pub(super) fn at(time: i64, minutes_ahead: i16) -> Self {
         let local = time + i64::from(minutes_ahead) * MINUTE;
         let days = local.div_euclid(DAY);
@@ -64,7 +64,7 @@ impl Local {
     }
 }
 
-/// Dates by their day, the last ones remembered: local days differ by two at most at any moment.
+/// Remembers the dates of the last four days: at any moment, local days differ by two at most.
 #[derive(Debug)]
 pub(super) struct Calendar {
     known: [(i64, Date); 4],
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn dates_and_weekdays() {
-        // 2026-12-25, a Friday.
+        // Day 20,812 is 2026-12-25, a Friday.
         let mut calendar = Calendar::new();
         let date = calendar.date(20_812);
         assert_eq!((date.month, date.day, date.weekday, date.months), (12, 25, 4, 56 * 12 + 11));

@@ -1,4 +1,4 @@
-//! Cards: opaque tokens with a network, an issuer, a limit, and an end. All of it follows from seed and number.
+//! Cards are opaque tokens with a network, an issuer, limits and an expiry. All of it follows from seed and number.
 
 use super::chance::{Chance, Matter};
 use super::cities::Country;
@@ -7,7 +7,7 @@ use super::cities::Country;
 pub(super) static NETWORKS: [(&str, u8); 6] =
     [("visa", 48), ("mastercard", 32), ("amex", 9), ("discover", 5), ("unionpay", 3), ("jcb", 3)];
 
-/// Banks. All are made up.
+/// The names of banks, all made up.
 pub(super) static ISSUERS: [&str; 24] = [
     "Alderbank",
     "Brightwater Bank",
@@ -35,7 +35,7 @@ pub(super) static ISSUERS: [&str; 24] = [
     "Yarrow Credit Union",
 ];
 
-/// Issuers of each country, of which the first has half of the cards.
+/// The number of issuers in each country. The first one has half of the country's cards.
 const ISSUERS_OF_COUNTRY: usize = 3;
 
 /// A card. There is no number behind it: the token is random.
@@ -44,24 +44,24 @@ pub(super) struct Card {
     /// Sixteen letters: a token must never look like a card number.
     pub(super) token: [u8; 16],
     pub(super) last4: [u8; 4],
-    /// The place in [`NETWORKS`].
+    /// The index in [`NETWORKS`].
     pub(super) network: u8,
-    /// The place in [`ISSUERS`].
+    /// The index in [`ISSUERS`].
     pub(super) issuer: u8,
-    /// The greatest amount, as a multiple of the category's median.
+    /// The greatest amount that the issuer approves, as a multiple of the category's median.
     pub(super) limit: f64,
-    /// Payments a day, as a multiple of what is usual, above which the issuer declines.
+    /// The number of payments a day that the issuer approves, as a multiple of the card's mean.
     pub(super) most_a_day: f64,
-    /// The month of three years, from 0, at whose end it expires.
+    /// The month at whose end the card expires, from 0 to 35: it expires every three years.
     pub(super) expires: u8,
-    /// The day of the following month from which its replacement is used; 0 where that came in time.
+    /// The day of the following month from which its replacement is used; 0 if that came in time.
     pub(super) replaced: u8,
 }
 
 impl Card {
     pub(super) fn new(seed: u64, number: u32, country: &'static Country) -> Self {
         let mut chance = Chance::of(seed, Matter::Card, u64::from(number));
-        // 64 bits of which no two numbers have the same: two cards with one token do not occur.
+        // No two numbers have the same 64 bits, so no two cards have the same token.
         let letters = chance.bits();
         let token = std::array::from_fn(|at| b'a' + ((letters >> (4 * at)) & 15) as u8);
         let digits = chance.below(10_000);
@@ -93,7 +93,7 @@ impl Card {
         }
     }
 
-    /// Whether the card has expired and the replacement has not come, on a day of the month of a number of months.
+    /// Whether the card has expired and its replacement is not used yet. The date is a day and months since 1970.
     pub(super) fn is_expired(&self, months: i32, day: u8) -> bool {
         (months - 1).rem_euclid(36) == i32::from(self.expires) && day < self.replaced
     }

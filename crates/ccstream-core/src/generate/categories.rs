@@ -1,4 +1,4 @@
-//! Merchant categories: what is bought, how often, for how much, and when.
+//! Merchant categories say what is bought, how often, for how much, and when.
 
 /// A merchant category.
 #[derive(Debug)]
@@ -6,19 +6,19 @@ pub(super) struct Category {
     pub(super) name: &'static str,
     /// ISO 18245 merchant category code.
     pub(super) mcc: &'static str,
-    /// Share of all transactions, relative to the others.
+    /// The share of all transactions, relative to other categories.
     pub(super) weight: f64,
-    /// Half of the amounts are below this, in US dollars.
+    /// The median amount, in US dollars.
     pub(super) median: f64,
     /// Sigma of the log-normal amount: 0.55 to 1.6 in public purchase-card data.
     pub(super) sigma: f64,
-    /// Share of sales without the card being there.
+    /// The share of sales online.
     pub(super) online: f64,
-    /// The hours of the day, local time, in which its shops sell: from the first to before the second.
+    /// The opening hours of its shops, local time: from the first hour to before the second.
     pub(super) open: (u8, u8),
-    /// How many places a person usually goes to, in shops or online, where more is sold; 0: each purchase is at another.
+    /// The number of a person's usual places, online if more is sold there than in shops. 0: people have none.
     pub(super) favourites: u8,
-    /// Share of approved purchases of which a refund follows.
+    /// The share of approved purchases that are refunded.
     pub(super) refunds: f64,
     /// The last word of its merchants' names.
     pub(super) nouns: &'static [&'static str],
@@ -46,7 +46,7 @@ macro_rules! category {
 
 /// How many categories there are.
 pub(super) const CATEGORY_COUNT: usize = 16;
-/// The place of `subscriptions`, which are paid on a day of the month.
+/// The index of `subscriptions`, which are paid on a day of the month.
 pub(super) const SUBSCRIPTIONS: usize = 9;
 
 #[rustfmt::skip]
@@ -70,7 +70,7 @@ pub(super) static CATEGORIES: [Category; CATEGORY_COUNT] = [
 ];
 
 impl Category {
-    /// Whether people have usual places for it, online or in shops.
+    /// Whether people have usual places for this category, online or in shops.
     pub(super) fn has_favourites(&self, is_online: bool) -> bool {
         self.favourites > 0 && is_online == (self.online > 0.5)
     }
@@ -81,7 +81,7 @@ impl Category {
     }
 }
 
-/// The place of a category by its name; a name that is none does not compile in a constant.
+/// The index of a category by its name. In a constant, an unknown name does not compile.
 pub(super) const fn category(name: &str) -> usize {
     let mut at = 0;
     while at < CATEGORY_COUNT {

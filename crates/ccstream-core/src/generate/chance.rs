@@ -1,11 +1,11 @@
-//! Chance, from a seed: the same draws on every machine.
+//! Random draws from a seed, the same on every machine.
 
 use super::numbers::{ln, normal_quantile};
 
-/// What a stream of draws decides. Each has its own streams, so that one more draw for one of them changes no other.
+/// What a stream of draws decides. Each matter has its own streams, so a further draw for one changes no other.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Matter {
-    /// The order of the stream itself: gaps, who pays, where, how much.
+    /// The stream of payments itself: gaps, who pays, where, how much.
     Stream = 1,
     Person,
     Card,
@@ -16,7 +16,7 @@ pub(super) enum Matter {
     Blocks,
 }
 
-/// A stream of draws: `SplitMix64` (Steele, Lea, Flood 2014), which is one multiplication chain a draw.
+/// A stream of draws by `SplitMix64` (Steele, Lea, Flood 2014).
 #[derive(Debug, Clone)]
 pub(super) struct Chance(u64);
 
@@ -29,50 +29,50 @@ fn mix(mut bits: u64) -> u64 {
 }
 
 impl Chance {
-    /// The stream that decides one matter for one number: what it gives is a fixed fact of that number.
+    /// The stream that decides one matter for one number. Its draws are fixed facts of that number.
     pub(super) fn of(seed: u64, matter: Matter, number: u64) -> Self {
         let key = mix(seed ^ (matter as u64).wrapping_mul(STEP));
         Self(mix(key.wrapping_add(number.wrapping_mul(STEP))))
     }
 
-    /// 64 random bits.
+    /// Draws 64 random bits.
     pub(super) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
     }
 
-    /// A whole number below `end`, which is at most 2^32.
+    /// Draws a whole number below `end`.
     pub(super) fn below(&mut self, end: u32) -> u32 {
         (((self.bits() >> 32) * u64::from(end)) >> 32) as u32
     }
 
-    /// From 0 to less than 1.
+    /// Draws a number from 0 to less than 1.
     pub(super) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// From `least` to less than `most`.
+    /// Draws a number from `least` to less than `most`.
     pub(super) fn between(&mut self, least: f64, most: f64) -> f64 {
         least + (most - least) * self.unit()
     }
 
-    /// True in this share of draws.
+    /// Draws true with this probability.
     pub(super) fn is(&mut self, share: f64) -> bool {
         self.unit() < share
     }
 
-    /// One of an exponential distribution with mean 1.
+    /// Draws from the exponential distribution with mean 1.
     pub(super) fn exponential(&mut self) -> f64 {
         -ln(1.0 - self.unit())
     }
 
-    /// One of the standard normal distribution.
+    /// Draws from the standard normal distribution.
     pub(super) fn normal(&mut self) -> f64 {
         normal_quantile(self.unit())
     }
 }
 
-/// A choice among weights, in one draw whatever their number (Walker's aliases, as Vose makes them).
+/// Chooses among weights by one draw, however many there are (Walker's alias method, built by Vose's algorithm).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Alias {
     slots: Vec<Slot>,
@@ -80,9 +80,9 @@ pub(super) struct Alias {
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
-    /// A draw below this chooses the slot itself,
+    /// A draw below this threshold chooses the slot itself.
     threshold: u32,
-    /// any other draw this one.
+    /// Any other draw chooses this slot.
     other: u32,
 }
 
@@ -112,7 +112,7 @@ impl Alias {
         }
     }
 
-    /// The place of a weight, chosen by it.
+    /// Draws the index of a weight.
     pub(super) fn choose(&self, chance: &mut Chance) -> usize {
         let bits = chance.bits();
         let at = (((bits >> 32) * self.slots.len() as u64) >> 32) as usize;

@@ -1,4 +1,4 @@
-//! Why an issuer declines, and what becomes of it.
+//! The causes for which an issuer declines, and retries after a decline.
 
 use super::chance::Chance;
 
@@ -28,7 +28,7 @@ pub(super) static ANSWERS: [Answer; 8] = [
 ];
 
 impl Answer {
-    /// ISO 8583 field 39.
+    /// The code of ISO 8583 field 39.
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Approved => "00",
@@ -53,20 +53,20 @@ pub(super) struct Situation {
     pub(super) is_expired: bool,
     /// The amount, as a multiple of the card's limit.
     pub(super) of_limit: f64,
-    /// Payments of the day, as a multiple of the card's most.
+    /// The number of payments on this day, as a multiple of the card's limit.
     pub(super) of_most: f64,
     /// Whether the holder's money may not last until the month's end.
     pub(super) is_tight: bool,
     pub(super) day_of_month: u8,
     pub(super) is_online: bool,
-    /// The card number is typed, not stored and not read.
+    /// Whether the card number was typed.
     pub(super) is_typed: bool,
     pub(super) is_abroad: bool,
 }
 
-/// The issuer's answer to a purchase, by its first cause.
+/// Draws the issuer's answer to a purchase.
 pub(super) fn answer(situation: &Situation, chance: &mut Chance) -> Answer {
-    // One draw decides all that is by chance: the causes are one after the other on its scale.
+    // One draw decides all random causes: each takes its share of the scale, one after the other.
     let mut draw = chance.unit();
     let mut is = |share: f64| {
         draw -= share;
@@ -95,13 +95,14 @@ pub(super) fn answer(situation: &Situation, chance: &mut Chance) -> Answer {
     if is(refused) { Answer::DoNotHonour } else { Answer::Approved }
 }
 
-/// The share of purchases for which the money does not suffice: it rises from the middle of the month on.
+/// The probability of insufficient funds. It rises from the middle of the month on.
 fn empty_share(situation: &Situation) -> f64 {
     let late = f64::from(situation.day_of_month.saturating_sub(12)) / 18.0;
     if situation.is_tight { 0.008 + 0.12 * late * late } else { 0.002 + 0.01 * late * late }
 }
 
-/// Another try after a decline: how long after it, in seconds, what part of the amount, and the answer to it.
+/// Draws whether a declined purchase is tried again: after a number of seconds, for a share of the amount, with an
+/// answer.
 pub(super) fn retry(declined: Answer, chance: &mut Chance) -> Option<(f64, f64, Answer)> {
     let (tried, approved, part) = match declined {
         Answer::Approved => return None,

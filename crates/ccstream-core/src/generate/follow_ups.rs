@@ -1,4 +1,4 @@
-//! What follows a purchase: a refund, or another try after a decline. Both are decided with it.
+//! A refund may follow a purchase, and a retry may follow a decline. Both are decided with the purchase.
 
 use super::Generator;
 use super::amounts::part;
@@ -11,9 +11,9 @@ use super::numbers::exp;
 use super::payment::{Kind, Payment};
 use crate::units::Cents;
 
-/// Share of refunds that come within the hour: the cashier's correction.
+/// The share of refunds within the hour, by which a cashier corrects a mistake.
 const CORRECTIONS: f64 = 0.12;
-/// Share of refunds of a part of the amount.
+/// The share of refunds of a part of the amount.
 const PARTIAL: f64 = 0.15;
 /// The most days until a refund.
 const MOST_DAYS: f64 = 29.0;
@@ -37,10 +37,10 @@ impl Generator {
         }
         let chance = &mut self.chance;
         let due = if chance.is(CORRECTIONS) {
-            // From 20 seconds to an hour, each scale as likely.
+            // It comes after 20 seconds to an hour, log-uniformly.
             self.time + (20.0 * exp(5.19 * chance.unit()) * SECOND as f64) as i64
         } else {
-            // Half of them within six days.
+            // The median is six days.
             let days = (6.0 * exp(0.8 * chance.normal())).clamp(1.0, MOST_DAYS) as i64;
             self.buyers.opening_time(payment.shop, self.time, days, payment.is_online(), chance)
         };
@@ -54,7 +54,7 @@ impl Generator {
         self.later.push(Entry::new(due, number, shop, cents, city, entry_mode, then));
     }
 
-    /// The payment of an entry that is due.
+    /// Makes the payment of an entry that is due.
     pub(super) fn follow_up(&mut self, entry: &Entry) -> Payment {
         let block = self.buyers.population.block_of(entry.card);
         let person = self.buyers.population.person(block, entry.card);

@@ -1,4 +1,4 @@
-//! Groups of people who pay at the same hours, and for the same things.
+//! Groups of people who pay at the same hours and for the same categories.
 
 use super::calendar::Date;
 use super::categories::{CATEGORY_COUNT, category};
@@ -6,29 +6,29 @@ use super::categories::{CATEGORY_COUNT, category};
 /// A group of people. Its hourly weights are relative: each group's week is scaled to its `activity`.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Share of all cards, relative to the others.
+    /// The share of all cards, relative to other groups.
     pub(super) share: f64,
-    /// Payments of its cards, relative to the others.
+    /// The number of payments by a card, relative to other groups.
     pub(super) activity: f64,
-    /// Weights of the hours of a weekday, local time,
+    /// Weights of the hours from Monday to Friday, local time.
     weekday: [u8; 24],
-    /// and of Saturday and Sunday.
+    /// Weights of the hours on Saturday and Sunday, local time.
     weekend: [u8; 24],
     /// Weights of the days, from Monday, in hundredths.
     days: [u8; 7],
     /// Weights of the months, in hundredths.
     months: [u8; 12],
-    /// Weight of a holiday, in hundredths.
+    /// The weight of a holiday, in hundredths.
     holiday: u8,
-    /// What its people pay, as a multiple of everybody's median.
+    /// The median of its people's amounts, as a multiple of everybody's.
     pub(super) level: f64,
-    /// How much more, or less, it buys without the card being there.
+    /// The share of purchases online, as a multiple of a category's.
     pub(super) online: f64,
-    /// Share of periods of 60 days with a trip.
+    /// The share of periods of 60 days in which a person has a trip.
     pub(super) trips: f64,
-    /// The least and the greatest age.
+    /// The least and the greatest age of its people.
     pub(super) ages: (u8, u8),
-    /// Categories that it buys more of, or less.
+    /// Factors of the categories that it buys more or less often than others do.
     likes: &'static [(usize, f64)],
 }
 
@@ -118,7 +118,7 @@ pub(super) static GROUPS: [Group; GROUP_COUNT] = [
 ];
 
 impl Group {
-    /// The weight of an hour of a week without a season: 168 of them, from Monday, have the mean `activity`.
+    /// The weights of the 168 hours of a week without a season, from Monday. Their mean is `activity`.
     pub(super) fn week(&self) -> [f64; 168] {
         let week: [f64; 168] = std::array::from_fn(|at| {
             let (day, hour) = (at / 24, at % 24);
@@ -130,7 +130,7 @@ impl Group {
         week.map(|weight| weight * scale)
     }
 
-    /// How much more, or less, the group pays on a day for its season.
+    /// The factor of a day: its month, and whether it is a holiday or a busy day.
     pub(super) fn season(&self, date: Date) -> f64 {
         let day = match (date.is_holiday(), date.is_busy()) {
             (true, _) => f64::from(self.holiday) / 100.0,
@@ -140,7 +140,7 @@ impl Group {
         day * f64::from(self.months[usize::from(date.month) - 1]) / 100.0
     }
 
-    /// How much more, or less, it buys of a category.
+    /// The factor of a category.
     pub(super) fn liking(&self, category: usize) -> f64 {
         debug_assert!(category < CATEGORY_COUNT);
         self.likes.iter().find(|like| like.0 == category).map_or(1.0, |like| like.1)

@@ -2,8 +2,8 @@
 
 use super::chance::Chance;
 
-/// A UUIDv7 whose 12 bits after the milliseconds are the fraction of one (RFC 9562, 6.2, method 3), so that ids are in
-/// the order of their times.
+/// Draws a UUIDv7. Its 12 bits after the milliseconds are the fraction of a millisecond (RFC 9562, 6.2, method 3), so
+/// that ids are in the order of their times.
 pub(super) fn id(time: i64, chance: &mut Chance) -> [u8; 16] {
     let micros = time.max(0) as u64;
     let fraction = (micros % 1000) * 4096 / 1000;
@@ -12,7 +12,7 @@ pub(super) fn id(time: i64, chance: &mut Chance) -> [u8; 16] {
     (u128::from(upper) << 64 | u128::from(lower)).to_be_bytes()
 }
 
-/// An id as text.
+/// Writes an id as text.
 pub(super) fn text_of(id: &[u8; 16]) -> [u8; 36] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     /// Where the digits of each byte begin.

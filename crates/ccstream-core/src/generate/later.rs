@@ -1,34 +1,34 @@
-//! What was decided with a purchase and comes later: its refund, or another try after a decline.
+//! Refunds and retries that were decided with a purchase and are not due yet.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::declines::Answer;
 
-/// Entries that are kept at most. Beyond, the first one that is due comes at once, and is counted.
+/// The maximum number of entries. Beyond it, the entry that is due first is sent early, and counted.
 const MOST: usize = 1_000_000;
 
-/// What comes later.
+/// A refund or a retry that is not due yet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Entry {
     pub(super) due: i64,
-    /// Which came first, where two are due at the same time.
+    /// The order of entries that are due at the same time.
     number: u32,
     pub(super) card: u32,
     pub(super) shop: u32,
-    /// In the currency of the city.
+    /// The amount, in the currency of the city.
     pub(super) cents: i64,
     pub(super) city: u8,
     pub(super) mode: u8,
     pub(super) follow_up: FollowUp,
 }
 
-/// How it follows from the purchase.
+/// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum FollowUp {
     /// The purchase with this id is refunded.
     Refund([u8; 16]),
-    /// A purchase that was declined is tried again, and gets this answer.
+    /// A declined purchase is tried again, and gets this answer.
     Retry(Answer),
 }
 
@@ -47,13 +47,13 @@ impl PartialOrd for Entry {
 }
 
 impl Ord for Entry {
-    /// The greatest is the one that is due first.
+    /// The greatest entry is the one that is due first, because a heap returns its greatest.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.due, other.number).cmp(&(self.due, self.number))
     }
 }
 
-/// All that comes later, in the order in which it is due.
+/// All refunds and retries that are not due yet.
 #[derive(Debug)]
 pub(super) struct Later {
     waiting: BinaryHeap<Entry>,
@@ -72,7 +72,7 @@ impl Later {
         self.waiting.push(Entry { number: self.number, ..entry });
     }
 
-    /// When the first one is due; before all time where there are too many, and after all time where there is none.
+    /// The time at which the first entry is due: `i64::MIN` if there are too many entries, `i64::MAX` if there is none.
     pub(super) fn due(&self) -> i64 {
         if self.waiting.len() > self.most {
             return i64::MIN;
@@ -80,14 +80,14 @@ impl Later {
         self.waiting.peek().map_or(i64::MAX, |entry| entry.due)
     }
 
-    /// Takes the first one, at this time.
+    /// Removes the first entry, and counts it if it is early.
     pub(super) fn pop(&mut self, now: i64) -> Option<Entry> {
         let entry = self.waiting.pop()?;
         self.early += u64::from(entry.due > now);
         Some(entry)
     }
 
-    /// How many came before they were due.
+    /// The number of entries that were sent early.
     pub(super) fn early(&self) -> u64 {
         self.early
     }

@@ -1,8 +1,8 @@
-//! The shops of the simulated world. All names are made up, and are the same for every seed, so that a dashboard knows
-//! them again from run to run.
+//! The shops of the simulated world. Their names are made up. They are the same for every seed, so that a dashboard
+//! shows the same merchants from run to run.
 //!
-//! A cell is what somebody chooses from: the shops of one category in one city, or everywhere online. Its first ranks
-//! are chains, which have the same names in every city.
+//! Purchases choose a shop from a cell: the shops of one category in one city, or all of a category's shops online.
+//! The first ranks of a city's cell are chains, which have the same names in every city.
 
 use std::ops::Range;
 
@@ -11,27 +11,27 @@ use super::chance::{Alias, Chance, Matter};
 use super::cities::CITIES;
 use super::numbers::power;
 
-/// Zipf's exponent of the shops of a cell. All cells together have one of about 1.16, as public purchase-card data has.
+/// Zipf's exponent within a cell. All merchants together then have about 1.16, as public purchase-card data has.
 const POPULARITY: f64 = 1.26;
-/// Chains of each category.
+/// The number of chains in each category.
 const CHAINS: usize = 4;
-/// Shops of each category that sell everywhere without the card being there.
+/// The number of online shops in each category.
 const ONLINE: usize = 60;
-/// Shops in all cities, about: a cell's number follows what is bought there.
+/// The approximate number of shops in all cities. A cell has its share of them by what is bought there.
 const SHOPS: f64 = 3_600.0;
-/// The share of everything that a shop with 20 terminals sells.
+/// The share of all sales from which on a shop has 20 terminals.
 const LARGE: f64 = 0.004;
 
-/// A shop: one of a merchant, in one place.
+/// A shop of a merchant, in one place.
 #[derive(Debug)]
 pub(super) struct Shop {
     pub(super) name: String,
     pub(super) category: u8,
     pub(super) city: u8,
-    /// 1 to 20, numbered from `first_terminal`.
+    /// The number of terminals, 1 to 20. They are numbered from `first_terminal`.
     pub(super) terminals: u8,
     pub(super) first_terminal: u32,
-    /// Where it is in the city, as shares of the city's width: -0.5 to 0.5 east, and north.
+    /// Its place in the city, east and north of the centre, as shares of the city's width (-0.5 to 0.5).
     pub(super) at: (f32, f32),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Shop {
 const WIDTH: f64 = 0.2;
 
 impl Shop {
-    /// Degrees north and east, to four decimals (ten metres).
+    /// Its latitude and longitude, to four decimals (ten metres).
     pub(super) fn coordinates(&self) -> (f64, f64) {
         let city = &CITIES[usize::from(self.city)];
         let rounded = |degrees: f64| (degrees * 1e4).round() / 1e4;
@@ -47,7 +47,7 @@ impl Shop {
         (rounded(city.latitude + north * WIDTH), rounded(city.longitude + east * WIDTH))
     }
 
-    /// The id of one of its terminals: the country, and six digits.
+    /// The id of a terminal: the country and six digits.
     pub(super) fn terminal(&self, terminal: u8) -> [u8; 8] {
         let country = CITIES[usize::from(self.city)].country.code.as_bytes();
         let mut number = self.first_terminal + u32::from(terminal);
@@ -71,9 +71,9 @@ struct Cell {
 #[derive(Debug)]
 pub(super) struct Shops {
     pub(super) all: Vec<Shop>,
-    /// By city and category.
+    /// The cells of cities, by city and category.
     cells: Vec<Cell>,
-    /// By category.
+    /// The online cells, by category.
     online: Vec<Cell>,
 }
 
@@ -127,12 +127,12 @@ impl Shops {
         Cell { shops: first..self.all.len() as u32, choice: Alias::new(&weights) }
     }
 
-    /// A shop that sells online, by its popularity.
+    /// Draws an online shop by its popularity.
     pub(super) fn online(&self, category: usize, chance: &mut Chance) -> u32 {
         self.online[category].choose(chance)
     }
 
-    /// A shop of a city, by its popularity and its distance from there: gravity.
+    /// Draws a shop of a city by its popularity and its distance from a place (gravity).
     pub(super) fn near(&self, city: usize, category: usize, from: (f32, f32), chance: &mut Chance) -> u32 {
         /// The distance, as a share of the city's width, at which a shop is chosen half as often.
         const HALF: f32 = 0.25;
@@ -156,10 +156,10 @@ impl Cell {
     }
 }
 
-/// Names, none twice.
+/// Gives each merchant its own name.
 #[derive(Debug, Default)]
 struct Names {
-    /// By category, how many names of single merchants there are.
+    /// The number of names given to single merchants, by category.
     given: [usize; CATEGORY_COUNT],
 }
 
@@ -167,7 +167,7 @@ impl Names {
     /// The name of a category's chain: two words.
     fn chain(category: usize, rank: usize) -> String {
         let nouns = CATEGORIES[category].nouns;
-        // 7 and 40 have no common factor, so no first word comes twice in a category.
+        // 7 and 40 have no common factor, so chains of a category differ in the first word.
         format!("{} {}", FIRST_WORDS[(rank * 7 + category * 3) % FIRST_WORDS.len()], nouns[rank % nouns.len()])
     }
 
@@ -177,7 +177,7 @@ impl Names {
         self.given[category] += 1;
         let nouns = CATEGORIES[category].nouns;
         let (noun, pair) = (number % nouns.len(), number / nouns.len());
-        // Every pair of words comes before one comes again: 31 and 40 have no common factor.
+        // 31 and 40 have no common factor, so every pair of words is used before one is used again.
         let (first, round) = (pair % FIRST_WORDS.len(), pair / FIRST_WORDS.len());
         let second = SECOND_WORDS[(round + first * 5) % SECOND_WORDS.len()];
         format!("{} {second} {}", FIRST_WORDS[(first * 31 + category * 3) % FIRST_WORDS.len()], nouns[noun])

@@ -1,7 +1,8 @@
-//! A payment as a message. Most of its JSON is ready: a shop's part is written once, not with each payment.
+//! Writes payments as messages. Most of a message's JSON is ready-made: a shop's part is written once, not with each
+//! payment.
 //!
-//! Every message has the same fields in the same order, and the same length: nothing but the values of fields can tell
-//! one kind of payment from another.
+//! Every message has the same fields in the same order, and the same length. Only the values of its fields can tell one
+//! kind of payment from another.
 
 use super::calendar::{MINUTE, SECOND};
 use super::cards::{ISSUERS, NETWORKS};
@@ -14,7 +15,7 @@ use crate::json::{push_hundredths, push_text, push_timestamp};
 use crate::record::Record;
 use crate::units::Micros;
 
-/// A message, and when it is due.
+/// A message and the time at which it is due.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The time of its event.
@@ -23,29 +24,29 @@ pub struct Message {
     pub record: Record,
 }
 
-/// What precedes a shop's part, with room for what differs.
+/// The JSON before a shop's part, with placeholders for what differs.
 const HEAD: &[u8] = b"{\"transaction_id\":\"00000000-0000-0000-0000-000000000000\",\
     \"timestamp\":\"0000-00-00T00:00:00.000000Z\",\"card_token\":\"tok_aaaaaaaaaaaaaaaa\",\"card_last4\":\"0000\"";
 const ID: usize = "{'transaction_id':'".len();
 const TIME: usize = ID + 36 + "','timestamp':'".len();
 const TOKEN: usize = TIME + 27 + "','card_token':'tok_".len();
 const LAST4: usize = TOKEN + 16 + "','card_last4':'".len();
-/// The length of a timestamp up to its seconds.
+/// The length of a timestamp before its seconds.
 const MINUTES: usize = "2026-11-22T10:15:".len();
 
 /// Writes payments.
 #[derive(Debug)]
 pub(super) struct Writer {
     head: Vec<u8>,
-    /// By shop: from the merchant to the key of the amount.
+    /// The JSON from the merchant to the key of the amount, by shop.
     shops: Vec<Box<[u8]>>,
-    /// By network, entry mode, answer and issuer, from the key on.
+    /// The JSON of the network, by network. The next three fields are alike.
     networks: Vec<String>,
     entry_modes: Vec<String>,
     answers: Vec<String>,
     issuers: Vec<String>,
     length: usize,
-    /// The minute that the head has.
+    /// The minute that is in the head.
     minute: i64,
 }
 
@@ -95,7 +96,7 @@ impl Writer {
         payload.push(b'}');
     }
 
-    /// Writes a time into the head; its date is written once a minute.
+    /// Writes a time into the head. The part before the seconds is written once a minute.
     fn set_time(&mut self, time: Micros) {
         let minute = time.0.div_euclid(MINUTE);
         let stamp = &mut self.head[TIME..TIME + 26];
@@ -122,7 +123,7 @@ fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// `,"merchant":"...", ... ,"longitude":...,"amount":`
+/// The JSON of a shop: `,"merchant":"...", ... ,"longitude":...,"amount":`.
 fn shop_part(shop: &Shop) -> Box<[u8]> {
     let category = &CATEGORIES[usize::from(shop.category)];
     let city = &CITIES[usize::from(shop.city)];

@@ -1,4 +1,4 @@
-//! A seeded stream of card transactions from a simulated world (pure: no clock but the one it is given).
+//! A seeded stream of card transactions from a simulated world.
 //!
 //! ```text
 //! hour -> block of cards (a group in a time zone) -> card -> person: home or trip
@@ -46,7 +46,7 @@ pub use self::world::World;
 use crate::error::{Error, Result};
 use crate::event::{Micros, Transaction};
 
-/// Refunds and retries for each purchase or subscription, on average.
+/// The mean number of refunds and retries after a purchase or a subscription's payment.
 const FOLLOWING: f64 = 0.042;
 /// An endless, seeded source of transactions.
 ///
@@ -64,9 +64,9 @@ const FOLLOWING: f64 = 0.042;
 #[derive(Debug)]
 pub struct Generator {
     seed: u64,
-    /// Events happen when they are made.
+    /// Each event has the time at which it is made.
     is_now: bool,
-    /// Events are only at the times of arrivals: what is due waits for the next one.
+    /// Events happen at the times of arrivals only: a refund that is due waits for the next one.
     is_even: bool,
     chance: Chance,
     buyers: Buyers,
@@ -76,13 +76,13 @@ pub struct Generator {
     writer: Writer,
     /// The time of the last event.
     time: i64,
-    /// The id of the last event, and its text.
+    /// The id of the last event. Its text is the next field.
     id: [u8; 16],
     text: [u8; 36],
 }
 
 impl Generator {
-    /// A generator of a world.
+    /// Makes a generator of a world.
     ///
     /// Errors: [`Error::Config`] of a world without cards.
     pub fn new(world: &World) -> Result<Self> {
@@ -126,7 +126,7 @@ impl Generator {
         transaction(&self.buyers.shops, &payment, String::from_utf8_lossy(&self.text), Micros(self.time))
     }
 
-    /// How many refunds and retries came before they were due, because too many waited.
+    /// The number of refunds and retries that were sent early, because too many waited.
     pub fn early(&self) -> u64 {
         self.later.early()
     }
@@ -161,7 +161,7 @@ impl Generator {
         payment
     }
 
-    /// Goes on to the time of the next event, and makes its id.
+    /// Sets the time of the next event, and draws its id.
     fn step_to(&mut self, time: i64) {
         self.time = self.time.max(time);
         self.id = id(self.time, &mut self.chance);
@@ -185,7 +185,7 @@ impl Generator {
     }
 }
 
-/// The time of now.
+/// The current time.
 fn now() -> i64 {
     jiff::Timestamp::now().as_microsecond()
 }

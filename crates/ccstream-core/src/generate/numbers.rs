@@ -1,5 +1,6 @@
-//! Exponential, logarithm, cosine and the normal quantile in plain arithmetic. The standard library calls the system's
-//! mathematics library, whose last digits differ between machines; a seed must give the same bytes on all of them.
+//! Exponential, logarithm and the normal quantile in plain arithmetic. The standard library's functions call the
+//! system's mathematics library. Their last digits differ between machines, and a seed must give the same bytes on
+//! all of them.
 
 use std::f64::consts::{LN_2, LOG2_E, SQRT_2};
 
@@ -34,7 +35,8 @@ pub(super) fn power(base: f64, exponent: f64) -> f64 {
     exp(exponent * ln(base))
 }
 
-/// The value below which this share of a normal distribution lies, by Acklam's rational approximation (to nine digits).
+/// The value below which this share of a normal distribution lies, by Acklam's rational approximation (to nine
+/// digits).
 pub(super) fn normal_quantile(share: f64) -> f64 {
     const A: [f64; 6] = [
         -39.696_830_286_653_76,
@@ -62,7 +64,7 @@ pub(super) fn normal_quantile(share: f64) -> f64 {
     ];
     const D: [f64; 5] =
         [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416, 1.0];
-    /// Beyond this share, at both ends, the logarithm of the share is what the value follows.
+    /// The share at each end for which the approximation is by the share's logarithm.
     const TAIL: f64 = 0.024_25;
     let tail = |share: f64| {
         let q = (-2.0 * ln(share)).sqrt();

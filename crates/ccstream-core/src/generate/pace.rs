@@ -1,18 +1,18 @@
-//! How far apart events are.
+//! The gaps between events.
 
-/// How far apart events are.
+/// The gaps between events.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// A random 0.5 to 2 seconds, for a person to watch.
+    /// Gaps are random, 0.5 to 2 seconds, for a person to watch.
     Human,
-    /// This number of events a second, as the mean of a week: each hour has its own rate.
+    /// The mean of a week is this number of events a second; each hour has its own rate.
     PerSecond(f64),
-    /// As fast as they can be sent; where time is simulated, a thousand a second, evenly.
+    /// Events are sent as fast as possible. Where time is simulated, they are a millisecond apart.
     Max,
 }
 
 impl Pace {
-    /// Events a second, on average.
+    /// The mean number of events a second.
     pub fn per_second(self) -> f64 {
         match self {
             Self::Human => 0.8,
@@ -23,7 +23,7 @@ impl Pace {
 
     /// The number of cards that make two payments a day at this pace, from 5,000 to a million.
     ///
-    /// At [`Pace::Max`] it is 5,000: a test of load, in which no card has habits.
+    /// At [`Pace::Max`], a test of load in which cards have no habits, it is 5,000.
     pub fn usual_cards(self) -> u32 {
         match self {
             Self::Max => 5_000,

@@ -1,27 +1,27 @@
-//! A payment, as it is drawn.
+//! A payment before it is written as a message.
 
 use super::cards::Card;
 use super::cities::{CITIES, Country};
 use super::declines::Answer;
 use crate::units::Cents;
 
-/// How cards are read.
+/// The ways in which cards are read.
 pub(super) static ENTRY_MODES: [&str; 6] = ["contactless", "chip", "swipe", "manual", "ecommerce", "recurring"];
 pub(super) const ECOMMERCE: u8 = 4;
 pub(super) const RECURRING: u8 = 5;
 
-/// Why there is a payment.
+/// The kinds of payments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Purchase,
     Subscription,
-    /// A purchase that was declined shortly before.
+    /// Another try after a decline.
     Retry,
-    /// Of the purchase with this id.
+    /// A refund of the purchase with this id.
     Refund([u8; 16]),
 }
 
-/// A payment, as it is drawn.
+/// A payment before it is written as a message.
 #[derive(Debug, Clone)]
 pub(super) struct Payment {
     pub(super) kind: Kind,
@@ -29,14 +29,14 @@ pub(super) struct Payment {
     pub(super) number: u32,
     pub(super) card: Card,
     pub(super) shop: u32,
-    /// From 0 to before the shop's number of them.
+    /// The terminal, from 0 to below the shop's number of terminals.
     pub(super) terminal: u8,
     pub(super) value: Cents,
-    /// The city that gives the currency: the shop's, or the holder's where the sale is online.
+    /// The city whose currency is paid: the shop's, or the holder's home for a sale online.
     pub(super) city: u8,
-    /// In hundredths of the price.
+    /// The discount, in hundredths of the price.
     pub(super) discount: u8,
-    /// The place in [`ENTRY_MODES`].
+    /// The index in [`ENTRY_MODES`].
     pub(super) entry_mode: u8,
     pub(super) answer: Answer,
     pub(super) is_risky: bool,

@@ -1,7 +1,7 @@
-//! Who pays: blocks of cards, and the people who hold them.
+//! Cards in blocks, and the people who hold them.
 //!
-//! Cards are numbered. A block is a range of numbers: the cards of one group in one time zone. What a card or a person
-//! is follows from the seed and the number, so nothing of either is kept.
+//! A block is a range of card numbers: the cards of one group in one time zone. All facts of a card or a person follow
+//! from the seed and the number, so they need no memory.
 
 use super::chance::{Alias, Chance, Matter};
 use super::cities::{CITIES, City};
@@ -19,12 +19,13 @@ pub(super) struct Zone {
 /// The cards of one group in one time zone.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// The place of its group in [`GROUPS`], and of its zone.
+    /// The index of its group in [`GROUPS`].
     pub(super) group: u8,
+    /// The index of its time zone.
     pub(super) zone: u8,
     pub(super) first: u32,
     pub(super) cards: u32,
-    /// How far apart the numbers of two cards of adjacent activity are, so that a person's cards differ in it.
+    /// The distance between the numbers of two cards of adjacent ranks. It gives a person's cards different activities.
     stride: u32,
 }
 
@@ -42,11 +43,11 @@ pub(super) struct Population {
     pub(super) blocks: Vec<Block>,
 }
 
-/// A card as it is drawn: its number, and how active it is.
+/// A drawn card: its number and its activity.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Holder {
     pub(super) card: u32,
-    /// Its payments, as a multiple of its block's mean.
+    /// The number of its payments, as a multiple of its block's mean.
     pub(super) activity: f64,
 }
 
@@ -74,11 +75,11 @@ impl Population {
 
     /// Draws a card of a block by its activity.
     ///
-    /// Activity falls with the rank as `(rank + OFFSET) ^ -7/8`: with the differences between groups and by chance, a Gini
-    /// coefficient of about 0.62, where public purchase-card data has 0.64. The inverse of the distribution is an eighth
-    /// power, so that any number of cards costs one draw.
+    /// Activity falls with the rank as `(rank + OFFSET) ^ -7/8`. With the differences between groups, payments by card
+    /// have a Gini coefficient of about 0.6; public purchase-card data has 0.64. The inverse of this distribution is an
+    /// eighth power, so a draw takes the same time for any number of cards.
     pub(super) fn draw(block: &Block, chance: &mut Chance) -> Holder {
-        /// Bounds the most active card, at 53 times the mean.
+        /// It limits the most active card to 53 times the mean.
         const OFFSET: f64 = 0.002;
         const ROOT: f64 = 0.459_863_297_826_770_3; // OFFSET to the power of 1/8
         const SPAN: f64 = 1.000_249_781_523_045 - ROOT; // (1 + OFFSET) to the power of 1/8
@@ -98,7 +99,7 @@ impl Population {
 
     /// The person who holds a card.
     pub(super) fn person(&self, block: &Block, card: u32) -> Person {
-        // Of ten cards in a row, three people have one, two have two, and one has three.
+        // Of ten cards in a row, three people hold one each, two people hold two each, and one person holds three.
         const FIRST_OF: [u32; 10] = [0, 1, 1, 3, 4, 4, 4, 7, 8, 8];
         let place = card - block.first;
         let number = block.first + place / 10 * 10 + FIRST_OF[(place % 10) as usize];
@@ -106,7 +107,7 @@ impl Population {
         let zone = &self.zones[usize::from(block.zone)];
         let city = zone.cities[zone.choice.choose(&mut chance)];
         let bits = chance.bits();
-        // Ten bits each: fine enough for a trait.
+        // Each trait has ten of the bits.
         let trait_of = |place: u32| ((bits >> (10 * place)) & 1023) as f64 / 1024.0;
         let (least, most) = block.group().ages;
         let age = least + (trait_of(0) * f64::from(most - least)) as u8;
@@ -123,20 +124,20 @@ impl Population {
     }
 }
 
-/// What a person is.
+/// A person.
 #[derive(Debug, Clone)]
 pub(super) struct Person {
-    /// The number of the first card.
+    /// The number of the person's first card.
     pub(super) number: u32,
     pub(super) city: u8,
     pub(super) age: u8,
-    /// What the person pays, as a multiple of everybody's median.
+    /// The median of the person's amounts, as a multiple of everybody's.
     pub(super) level: f64,
-    /// How much amounts vary, as a multiple of a category's sigma.
+    /// The spread of amounts, as a multiple of a category's sigma.
     pub(super) spread: f64,
-    /// How much more, or less, is bought online.
+    /// The share of purchases online, as a multiple of a category's.
     pub(super) online: f64,
-    /// Where the person lives in the city, as a shop is.
+    /// The home's place in the city, in a shop's terms.
     pub(super) at: (f32, f32),
     /// Whether the money may not last until the month's end.
     pub(super) is_tight: bool,
@@ -174,7 +175,7 @@ fn blocks(seed: u64, cards: u32, zones: &[Zone]) -> Vec<Block> {
     blocks
 }
 
-/// A number that has no common factor with the number of cards: its multiples visit each.
+/// Draws a number without a common factor with the number of cards: its multiples visit each card.
 fn stride(cards: u32, chance: &mut Chance) -> u32 {
     let divisor = |mut one: u32, mut other: u32| {
         while other != 0 {
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn activity_is_the_share_of_draws() {
         const COUNT: u32 = 400_000;
-        // Many cards: where a rank is a large part of its block, activity is that of a part of the rank.
+        // With few cards a rank is a large part of its block, and activity differs within it.
         let population = Population::new(1, 200_000);
         let block = &population.blocks[0];
         let mut chance = Chance::of(1, Matter::Stream, 0);
@@ -229,7 +230,7 @@ mod tests {
             expected += holder.activity;
         }
         let mean = f64::from(COUNT) / f64::from(block.cards);
-        // Of a Poisson distribution, the square has the mean of the mean's square and the mean.
+        // The expected square of a Poisson count is the mean's square plus the mean.
         let squares: f64 = seen.iter().map(|&count| f64::from(count) * (f64::from(count) - 1.0) / mean).sum();
         assert!((expected / squares - 1.0).abs() < 0.05, "{expected} {squares}");
     }

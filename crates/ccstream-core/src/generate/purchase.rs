@@ -1,4 +1,4 @@
-//! One purchase: who pays, what for, where, how much, and what the issuer answers.
+//! Draws a purchase: who pays, what for, where, how much, and what the issuer answers.
 
 use super::amounts::price;
 use super::calendar::{Calendar, DAY, Local};
@@ -15,30 +15,30 @@ use super::people::{Holder, Person, Population};
 use super::subscriptions::Subscription;
 use super::trips::{Trips, Whereabouts};
 
-/// Share of purchases at one of a person's usual places, at home and in categories that have any: with all others, four
-/// of five.
+/// The share of purchases at a person's usual places, in categories that have any. Of all purchases at home, these are
+/// four out of five.
 const USUAL: f64 = 0.93;
-/// Share of sales with a discount.
+/// The share of sales with a discount.
 const DISCOUNTED: f64 = 0.15;
 const TRAVEL: usize = category("travel");
 
-/// All that purchases are drawn from.
+/// Everything that purchases are drawn from.
 #[derive(Debug)]
 pub(super) struct Buyers {
     seed: u64,
     pub(super) population: Population,
     pub(super) shops: Shops,
     trips: Trips,
-    /// By group and hour: what is bought. A category whose shops are closed is only bought online.
+    /// The categories that are bought, by group and hour. While its shops are closed, a category is only bought online.
     categories: Vec<Alias>,
     pub(super) calendar: Calendar,
-    /// By card, its payments of the last day on which it had any, with the day.
+    /// The number of payments on each card's last day, by card.
     today: Vec<Today>,
-    /// Payments a card and day, on average.
+    /// The mean number of payments a card and day.
     a_day: f64,
 }
 
-/// The day, in days since 1970, and payments on it.
+/// A day, in days since 1970, and the number of payments on it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Today {
     day: u16,
@@ -46,7 +46,7 @@ struct Today {
 }
 
 impl Buyers {
-    /// `subscribed`: subscriptions are paid on their days, and not among purchases.
+    /// With `subscribed`, subscriptions are not drawn among purchases: they are paid on their days.
     pub(super) fn new(seed: u64, cards: u32, per_second: f64, subscribed: bool) -> Self {
         let categories = |group: usize, hour: u8| {
             let weight = |at: usize| {
@@ -72,7 +72,7 @@ impl Buyers {
         }
     }
 
-    /// A purchase by a card of a block.
+    /// Draws a purchase by a card of a block.
     pub(super) fn purchase(&mut self, block: usize, time: i64, chance: &mut Chance) -> Payment {
         let block = &self.population.blocks[block];
         let holder = Population::draw(block, chance);
@@ -103,14 +103,14 @@ impl Buyers {
         self.sale(&payment, chance)
     }
 
-    /// One of a person's usual places for a category. Of two, the first is three times as usual as the second.
+    /// Draws one of a person's usual places for a category. The first of two is drawn three times as often.
     fn usual_place(&self, person: &Person, category: usize, is_online: bool, chance: &mut Chance) -> u32 {
         let count = CATEGORIES[category].favourites;
         let which = if count > 1 && chance.is(0.5) { 0 } else { chance.below(count.into()) as u8 };
         self.favourite(person, category, is_online, which)
     }
 
-    /// One of the places that a person usually goes to, by its number.
+    /// A usual place of a person, by its number.
     fn favourite(&self, person: &Person, category: usize, is_online: bool, which: u8) -> u32 {
         let place = (category as u64) << 8 | u64::from(which) << 1 | u64::from(is_online);
         let number = u64::from(person.number) << 16 | place;
@@ -122,7 +122,7 @@ impl Buyers {
         }
     }
 
-    /// The payment of a subscription.
+    /// Makes the payment of a subscription.
     pub(super) fn subscription(&mut self, subscription: &Subscription, time: i64, chance: &mut Chance) -> Payment {
         let block = self.population.block_of(subscription.card);
         let person = self.population.person(block, subscription.card);
@@ -160,7 +160,7 @@ impl Buyers {
         }
     }
 
-    /// Any terminal of a shop.
+    /// Draws a terminal of a shop.
     pub(super) fn terminal(&self, shop: u32, chance: &mut Chance) -> u8 {
         chance.below(self.shops.all[shop as usize].terminals.into()) as u8
     }
@@ -190,7 +190,7 @@ impl Buyers {
         let answer = answer(&situation, chance);
         let risk = 0.004 + if is_abroad { 0.02 } else { 0.0 } + if is_unusual { 0.2 } else { 0.0 };
         let discount = if chance.is(DISCOUNTED) { 5 * (1 + chance.below(6)) as u8 } else { 0 };
-        // An ECOMMERCE sale of a subscription is one where there are no days for them: at the pace of a test of load.
+        // Subscriptions are among purchases only at the pace of a load test, where they have no days.
         let entry_mode = if at == SUBSCRIPTIONS { RECURRING } else { entry_mode };
         Payment {
             kind: Kind::Purchase,
@@ -217,7 +217,7 @@ impl Buyers {
         today.payments
     }
 
-    /// A time at which a shop sells, a number of days after another.
+    /// Draws a time at which a shop is open, a number of days after another time.
     pub(super) fn opening_time(&self, shop: u32, time: i64, days: i64, is_online: bool, chance: &mut Chance) -> i64 {
         let shop = &self.shops.all[shop as usize];
         let ahead = i64::from(CITIES[usize::from(shop.city)].minutes_ahead) * super::calendar::MINUTE;
@@ -228,11 +228,11 @@ impl Buyers {
     }
 }
 
-/// What is decided before the amount.
+/// The part of a purchase that is decided before its amount.
 struct Sale<'p> {
     holder: Holder,
     person: &'p Person,
-    /// The category.
+    /// The index of the category.
     at: usize,
     shop: u32,
     city: u8,
@@ -241,7 +241,7 @@ struct Sale<'p> {
     local: Local,
 }
 
-/// How the card is read: the younger the holder, the more often without contact.
+/// Draws how a card is read in a shop. Younger people use contactless cards more often.
 fn read_mode(age: u8, chance: &mut Chance) -> u8 {
     let contactless = if age < 35 {
         70
@@ -260,7 +260,7 @@ fn read_mode(age: u8, chance: &mut Chance) -> u8 {
 
 #[cfg(test)]
 impl Buyers {
-    /// All the places that a person usually goes to.
+    /// All usual places of a person.
     pub(super) fn favourites(&self, person: &Person) -> Vec<u32> {
         let of = |at: usize, is_online: bool| {
             (0..CATEGORIES[at].favourites).map(move |which| self.favourite(person, at, is_online, which))

@@ -1,14 +1,14 @@
-//! Subscriptions: the same card pays the same merchant the same amount, on its day of each month.
+//! In a subscription, the same card pays the same merchant the same amount on the same day of each month.
 //!
-//! Subscriptions are numbered, and none is kept: its day, card, merchant and amount follow from its number. Those of a
-//! day are paid one after the other, through the day.
+//! The day, card, merchant and amount of a subscription follow from its number, so that none needs memory. The
+//! subscriptions of a day are paid one after the other, throughout the day.
 
 use super::calendar::{Calendar, DAY};
 use super::chance::{Chance, Matter};
 
-/// Share of all payments.
+/// The share of subscriptions in all payments.
 const SHARE: f64 = 0.035;
-/// The last day of the month on which one is paid: every month has it.
+/// The last day of the month with subscriptions. Every month has this day.
 const LAST_DAY: u8 = 28;
 const DAYS_A_MONTH: f64 = 30.44;
 
@@ -18,7 +18,7 @@ pub(super) struct Subscriptions {
     seed: u64,
     cards: u32,
     per_day: u64,
-    /// The day of the next payment, in days since 1970, and its place in the day.
+    /// The day of the next payment, in days since 1970.
     day: i64,
     place: u64,
     number: u64,
@@ -29,7 +29,7 @@ pub(super) struct Subscriptions {
 #[derive(Debug, Clone)]
 pub(super) struct Subscription {
     pub(super) card: u32,
-    /// What its merchant and its amount are drawn with.
+    /// The stream that decides its merchant and its amount.
     pub(super) chance: Chance,
 }
 
@@ -45,12 +45,12 @@ impl Subscriptions {
         made
     }
 
-    /// Payments a second, on average.
+    /// The mean number of payments a second.
     pub(super) fn per_second(&self) -> f64 {
         self.per_day as f64 * f64::from(LAST_DAY) / DAYS_A_MONTH / 86_400.0
     }
 
-    /// The time of the next payment; at the end of time where there is none.
+    /// The time of the next payment; `i64::MAX` if there are no subscriptions.
     pub(super) fn due(&self) -> i64 {
         self.due
     }
@@ -59,13 +59,13 @@ impl Subscriptions {
     pub(super) fn current(&self) -> Subscription {
         let (number, cards) = (self.number, u64::from(self.cards));
         Subscription {
-            // A large prime scatters the cards of a day.
+            // A large prime scatters the cards that pay on one day.
             card: (number % cards * 982_451_653 % cards) as u32,
             chance: Chance::of(self.seed, Matter::Subscription, number),
         }
     }
 
-    /// Goes on to the payment after the next one.
+    /// Moves on to the payment after the next one.
     pub(super) fn advance(&mut self, calendar: &mut Calendar) {
         self.place += 1;
         self.find(calendar);

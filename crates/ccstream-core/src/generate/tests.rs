@@ -1,4 +1,4 @@
-//! What holds for every message, whatever the world.
+//! Properties of every message in every world.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! A payment as a transaction, for whoever wants its fields and not its bytes.
+//! Makes transactions of payments, for callers that need fields and not bytes.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::datum::Datum;
 use crate::event::{Micros, Transaction};
 use crate::fields::Place;
 
-/// The transaction of a payment.
+/// Makes the transaction of a payment.
 pub(super) fn transaction<'g>(shops: &'g Shops, payment: &Payment, id: Cow<'g, str>, time: Micros) -> Transaction<'g> {
     let shop = &shops.all[payment.shop as usize];
     let category = &CATEGORIES[usize::from(shop.category)];

@@ -1,32 +1,32 @@
-//! Trips: where a person is at a moment. Nothing is kept: a trip follows from the person and the period of 60 days.
+//! Trips decide where a person is. A trip follows from the person and the period of 60 days, so it needs no memory.
 
 use super::calendar::DAY;
 use super::chance::{Alias, Chance, Matter};
 use super::cities::{CITIES, CITY_COUNT};
 use super::people::Person;
 
-/// Each person has one trip in a period at most.
+/// A person has at most one trip in each period.
 const PERIOD: i64 = 60 * DAY;
-/// Trips are from the first to the second.
+/// The least and the greatest length of a trip, in days.
 const DAYS: (f64, f64) = (2.0, 14.0);
-/// The last part of a trip, and the first, are spent on the way.
+/// The time on the way, at the beginning and at the end of a trip.
 const ON_THE_WAY: i64 = DAY / 2;
 
-/// Where a person is.
+/// The place where a person is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whereabouts {
     Home,
-    /// On the way: all that is bought is bought online.
+    /// The person is on the way, and buys online only.
     Travelling,
-    /// In another city.
+    /// The person is in another city.
     Away(u8),
 }
 
-/// Destinations of trips.
+/// Decides trips.
 #[derive(Debug)]
 pub(super) struct Trips {
     seed: u64,
-    /// By city: its own country's cities count four times.
+    /// Destinations by home city. Cities of the same country have four times the weight.
     destinations: Vec<Alias>,
 }
 
@@ -42,7 +42,7 @@ impl Trips {
         Self { seed, destinations: (0..CITY_COUNT).map(destinations).collect() }
     }
 
-    /// Where the person is; `share` of the periods have a trip.
+    /// Decides where the person is. A `share` of the periods have a trip.
     pub(super) fn whereabouts(&self, person: &Person, share: f64, time: i64) -> Whereabouts {
         // People's periods begin on different days.
         let shifted = time + i64::from(person.number % 60) * DAY;
@@ -94,7 +94,7 @@ mod tests {
             }
         }
         assert!(lengths.len() > 400, "{} trips of 200 people in a year", lengths.len());
-        // Two trips may follow each other, one at its period's end and one at the next one's beginning.
+        // A trip at the end of a period and one at the beginning of the next may be counted as one.
         let within = lengths.iter().filter(|&&hours| (47..=14 * 24 + 1).contains(&hours)).count();
         assert!(within as f64 > 0.97 * lengths.len() as f64, "{lengths:?}");
     }

@@ -1,16 +1,17 @@
-//! What a simulated world is made from.
+//! The parameters of a simulated world.
 
 use super::pace::Pace;
 use crate::units::Micros;
 
-/// What a simulated world is made from.
+/// The parameters of a simulated world.
 #[derive(Debug, Clone, PartialEq)]
 pub struct World {
-    /// Another seed gives other people, cards and purchases.
+    /// The seed. Another one gives other people, cards and purchases.
     pub seed: u64,
-    /// When the first event happens. None: each happens when it is made.
+    /// The time of the first event. None: at [`Pace::Max`] each event has the time at which it is made; otherwise the
+    /// first one has.
     pub start: Option<Micros>,
-    /// How far apart events are, in simulated time.
+    /// The gaps between events, in simulated time.
     pub pace: Pace,
     /// The number of cards. None: [`Pace::usual_cards`].
     pub cards: Option<u32>,
@@ -28,7 +29,7 @@ impl World {
         self.cards.unwrap_or_else(|| self.pace.usual_cards())
     }
 
-    /// Payments a card and day, on average; None at [`Pace::Max`].
+    /// The mean number of payments a card and day; None at [`Pace::Max`].
     pub fn payments_a_day(&self) -> Option<f64> {
         let is_paced = self.pace != Pace::Max;
         is_paced.then(|| self.pace.per_second() * 86_400.0 / f64::from(self.cards()))

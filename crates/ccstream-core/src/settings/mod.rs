@@ -18,7 +18,7 @@ pub use self::consumer::{Assignment, ConsumerConfig, MaxRefused};
 pub use self::database_url::DatabaseUrl;
 pub use self::engine::EngineConfig;
 pub use self::kafka::KafkaConfig;
-pub use self::producer::{EventSource, ProducerConfig};
+pub use self::producer::ProducerConfig;
 pub use self::servers::Servers;
 pub use self::value::{Kind, SettingType, Value};
 

@@ -1,4 +1,4 @@
-//! What became of each message, as librdkafka calls back: kept here until the sender takes it.
+//! Delivery reports of librdkafka, kept here until the sender takes them.
 
 use std::mem::take;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ pub(super) struct Delivered {
     pub(super) offset: i64,
 }
 
-/// A message that the broker has not, or of which nobody knows.
+/// A message that the broker does not have, or may not have.
 #[derive(Debug)]
 pub(super) struct Undelivered {
     pub(super) number: usize,
@@ -29,13 +29,13 @@ pub(super) struct Undelivered {
     pub(super) error: KafkaError,
 }
 
-/// What became of messages and was not taken yet.
+/// Deliveries that were not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     pub(super) log: ClientLog,
     acknowledged: AtomicU64,
     undelivered: Mutex<Vec<Undelivered>>,
-    /// Each that was acknowledged, where each is of interest.
+    /// Each acknowledged message, where each is of interest.
     delivered: Option<Mutex<Vec<Delivered>>>,
 }
 
@@ -73,7 +73,7 @@ impl ProducerContext for Deliveries {
 }
 
 impl Deliveries {
-    /// Keeps which messages are acknowledged, if `each`, or only how many.
+    /// With `each`, it keeps which messages are acknowledged; without, only how many.
     pub(super) fn new(each: bool) -> Self {
         Self { delivered: each.then(Mutex::default), ..Self::default() }
     }

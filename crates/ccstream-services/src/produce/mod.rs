@@ -16,7 +16,6 @@ mod timeline;
 
 use std::time::Duration;
 
-use ccstream_core::event::Micros;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio_util::sync::CancellationToken;
@@ -31,38 +30,51 @@ use self::timeline::{Timeline, wall};
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_advertised, check_options, ensure_topic, find_topic, unreachable};
 use crate::report::Observers;
+use ccstream_core::event::Micros;
 use ccstream_core::generate::{Pace, World};
 use ccstream_core::record::Record;
 use ccstream_core::replay::Replay;
-use ccstream_core::settings::{EventSource, ProducerConfig, Speed};
+use ccstream_core::settings::{ProducerConfig, Speed};
 
-/// Events a second up to which each is reported; above, only progress is.
+/// Up to this number of events a second, each event is reported; above it, only progress is.
 pub const WATCHABLE_RATE: f64 = 10.0;
-/// Longest wait without looking whether to stop.
+/// The longest wait without a check whether the run should stop.
 const TICK: Duration = Duration::from_millis(100);
+/// Payments a card and day above which cards show no habits.
+const MOST_A_DAY: f64 = 8.0;
 
-/// Checks the settings as a run would, a file's columns and librdkafka's options among them; connects to nothing.
+/// Checks the settings as a run would, including a file's columns and librdkafka's options. It connects to nothing.
 pub fn check(config: &ProducerConfig) -> Result<()> {
-    if let EventSource::Replay(replay) = source(config)? {
-        Replay::check(&replay)?;
+    check_settings(config)?;
+    if let Some(file) = config.file() {
+        Replay::check(&file)?;
     }
     check_options(&client(config)?)
 }
 
+/// Checks the settings alone.
+pub(crate) fn check_settings(config: &ProducerConfig) -> Result<()> {
+    config.validate()?;
+    let now = wall();
+    let start = config.backfill.map(|backfill| backfill.start(Micros(now)).0);
+    if start.is_some_and(|start| !(0..=now).contains(&start)) {
+        return Err(ccstream_core::Error::config("backfill", "the history does not begin between 1970 and now").into());
+    }
+    Ok(())
+}
+
 /// Sends until the count, the end of the file or a stop, and waits for the delivery reports.
 ///
-/// Every event is counted as acknowledged or failed; failures are no error here, the summary has
-/// them. Errors: settings, an unreachable broker, a topic that is missing and cannot be created,
-/// an unreadable file, a fatal error of the idempotent producer that a new one would have too.
+/// Every event is counted as acknowledged or failed. Failed events are in the summary and are not an error. Errors:
+/// settings, an unreachable broker, a topic that is missing and cannot be created, an unreadable file, a fatal error of
+/// the idempotent producer that a new one would have too.
 pub fn produce(
     config: &ProducerConfig,
     stop: &CancellationToken,
     observers: &mut Observers<'_, ProduceEvent>,
 ) -> Result<ProduceSummary> {
-    let file = match source(config)? {
-        EventSource::Replay(replay) => Some(Replay::open(&replay)?),
-        EventSource::Generate(_) => None,
-    };
+    check_settings(config)?;
+    let file = config.file().map(|file| Replay::open(&file)).transpose()?;
     let watchable = is_watchable(config);
     let producer = connect(config, watchable)?;
     let silent = |source| no_answer(config, &producer, source);
@@ -73,47 +85,27 @@ pub fn produce(
     })?;
     observers.report(&ProduceEvent::Connected { created, unreachable });
     let run = Run::new(config, stop, watchable, Sender::new(config, stop, producer));
-    match file {
-        Some(file) => {
-            run.send_all(Payloads::Replayed(Box::new(file)), Schedule::File(Pacer::new(config.rate)), observers)
-        }
-        None => {
-            // Only now: what is of now begins once there is a broker.
-            let source = source(config)?;
-            let payloads = Payloads::open(&source)?;
-            let EventSource::Generate(world) = source else { unreachable!("no file is set") };
-            warn_of_overuse(&world, observers);
-            run.send_all(payloads, Schedule::World(Timeline::of(config, &world)), observers)
-        }
+    if let Some(file) = file {
+        return run.send_all(Payloads::Replayed(Box::new(file)), Schedule::File(Pacer::new(config.rate)), observers);
     }
+    // A world that begins now begins here: connecting may have taken seconds.
+    let world = config.world(Micros(wall()));
+    warn_of_overuse(&world, observers);
+    run.send_all(Payloads::of(&world)?, Schedule::World(Timeline::of(config, &world)), observers)
 }
 
-/// Returns the source of the events of a run that begins now. Fails if a setting is invalid, or a history would begin in
-/// the future.
-pub(crate) fn source(config: &ProducerConfig) -> Result<EventSource> {
-    config.validate()?;
-    let now = Micros(wall());
-    let start = config.backfill.map(|backfill| backfill.start(now));
-    if start.is_some_and(|start| !(0..=now.0).contains(&start.0)) {
-        return Err(ccstream_core::Error::config("backfill", "a history begins after 1970 and before now").into());
-    }
-    Ok(config.source(now))
-}
-
-/// Whether events are few enough for each to be reported, once a history is sent.
+/// Whether events are few enough for each to be reported, once a history has been sent.
 fn is_watchable(config: &ProducerConfig) -> bool {
     let Speed(speed) = config.speed.filter(|_| config.start_time.is_some()).unwrap_or(Speed(1.0));
     config.rate != Pace::Max && config.rate.per_second() * speed <= WATCHABLE_RATE
 }
 
-/// Payments a card and day above which cards show no habits.
-const MOST_A_DAY: f64 = 8.0;
-
 fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
     if let Some(payments) = world.payments_a_day().filter(|payments| *payments > MOST_A_DAY) {
+        let cards = world.cards();
         let text = format!(
-            "{} cards make {payments:.0} payments a day each, so they show no habits; they do at {MOST_A_DAY} or fewer",
-            world.cards()
+            "{cards} cards make {payments:.0} payments a day each, which is too many for habits; \
+             for {MOST_A_DAY} or fewer, lower `rate` or raise `cards`"
         );
         observers.report(&ProduceEvent::Warning(ProducerWarning { kind: ProducerWarningKind::CardsOverused, text }));
     }
@@ -121,14 +113,14 @@ fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
 
 /// The error of a broker that did not answer.
 fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, source: KafkaError) -> Error {
-    // librdkafka tells why only to a client that polls.
+    // librdkafka reports the cause only to a client that polls.
     producer.poll(TICK);
     unreachable(&config.kafka.bootstrap_servers, &producer.context().log, source)
 }
 
-/// Sends ready-made messages again and waits for their delivery.
+/// Sends ready-made messages, and waits for their delivery.
 ///
-/// Returns the places of those that the broker has, and why another was not delivered, if any was not.
+/// Returns the places of the messages that the broker has, and why another was not delivered, if any was not.
 /// Errors: an unreachable broker, a topic that does not exist.
 pub(crate) fn resend(config: &ProducerConfig, messages: &[Record]) -> Result<(Vec<usize>, Option<String>)> {
     let producer = connect(config, true)?;
@@ -142,7 +134,7 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[Record]) -> Result<(Ve
     let sent = messages.iter().try_for_each(|message| sender.send(message).map(drop));
     let summary = sender.drain();
     let failure = match sent {
-        // What it has is told nevertheless: it must not be sent again.
+        // Messages that were delivered before the error are returned: they must not be re-sent.
         Err(error) => Some(error.chain()),
         Ok(()) => (summary.failed > 0).then(|| sender.failure.clone()),
     };

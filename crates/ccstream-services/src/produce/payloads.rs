@@ -1,10 +1,9 @@
-//! Where messages come from: a simulated world or a file.
+//! This module supplies messages, from a simulated world or from a file.
 
 use crate::error::Result;
 use ccstream_core::event::Micros;
-use ccstream_core::generate::{Generator, Message};
+use ccstream_core::generate::{Generator, Message, World};
 use ccstream_core::replay::Replay;
-use ccstream_core::settings::EventSource;
 
 /// Supplies messages, one after the other.
 pub(crate) enum Payloads {
@@ -13,12 +12,9 @@ pub(crate) enum Payloads {
 }
 
 impl Payloads {
-    /// Opens a source. Fails if the file cannot be used, or the world has no cards.
-    pub(crate) fn open(source: &EventSource) -> Result<Self> {
-        Ok(match source {
-            EventSource::Generate(world) => Self::Generated(Box::new(Generator::new(world)?)),
-            EventSource::Replay(replay) => Self::Replayed(Box::new(Replay::open(replay)?)),
-        })
+    /// Returns the messages of a world. Fails if the world has no cards.
+    pub(crate) fn of(world: &World) -> Result<Self> {
+        Ok(Self::Generated(Box::new(Generator::new(world)?)))
     }
 
     /// Puts the next message into `message`; returns false at the end. A file's messages are due at once.

@@ -1,11 +1,11 @@
-//! What the producer reports while it runs, and what one run came to.
+//! The events that a producer reports while it runs, and the summary of a run.
 
 use std::time::Duration;
 
 /// What the producer reports to whoever watches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProduceEvent {
-    /// The broker answered; the topic exists, `created` by us if it did not.
+    /// The broker answered, and the topic exists.
     Connected {
         /// Whether the topic had to be created.
         created: bool,
@@ -33,7 +33,7 @@ pub enum ProduceEvent {
         /// Why.
         error: String,
     },
-    /// How far it is, four times a second above watchable rates, and at the end.
+    /// The summary so far, four times a second above watchable rates and during a history, and at the end.
     Progress(ProduceSummary),
 }
 
@@ -88,8 +88,8 @@ pub struct ProduceSummary {
     pub acknowledged: u64,
     /// Events that could not be delivered.
     pub failed: u64,
-    /// How often an event was re-sent by a new client, after Kafka had lost track of the one before: at most this number
-    /// of events is in the topic twice. The other counts have each event once.
+    /// The number of events that a new client re-sent, after Kafka had lost the sequence of the client before: at most
+    /// this number of events is in the topic twice. The other counts have each event once.
     pub sent_again: u64,
     /// Since the first event.
     pub elapsed: Duration,

@@ -19,9 +19,9 @@ use ccstream_core::settings::ProducerConfig;
 
 /// How often progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
-/// Events, flat out, after which delivery reports are served and it is looked around.
+/// Without waits, the number of events after which delivery reports are served, and stop and progress are checked.
 const LOOK_EVERY: u64 = 256;
-/// librdkafka waits for whole milliseconds: for less, not at all.
+/// librdkafka waits for whole milliseconds only: a shorter time is no wait.
 const WHOLE: Duration = Duration::from_millis(1);
 
 /// When messages are due.
@@ -48,15 +48,15 @@ impl Schedule {
     }
 }
 
-/// What a run has, and how far it is.
+/// A run: what it sends with, and how far it is.
 pub(super) struct Run<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
-    /// Events are few enough for each to be reported,
+    /// Events are few enough for each to be reported, once a history has been sent.
     watchable: bool,
-    /// and each is, and is waited for: a history's are not.
+    /// Each event is reported, and its delivery is waited for.
     watched: bool,
-    /// The last event was late or flat out: there was no wait.
+    /// There was no wait before the last event: it was late, or the run is as fast as possible.
     is_late: bool,
     sender: Sender<'r>,
     reported: Instant,
@@ -113,7 +113,8 @@ impl<'r> Run<'r> {
         result.map(|()| summary)
     }
 
-    /// Begins to report each event: those before it are waited for, so that the next answer is the next event's.
+    /// Begins to report each event. The deliveries of earlier events are waited for: the next answer is then the next
+    /// event's.
     fn watch(&mut self) {
         while self.sender.is_waiting() && !self.stop.is_cancelled() {
             self.sender.poll(SHORT);
@@ -122,14 +123,14 @@ impl<'r> Run<'r> {
         self.watched = true;
     }
 
-    /// Without a wait, a look at the clock or at a stop costs more than it is worth with each event.
+    /// Whether to read the clock and check for a stop. Without waits, doing so for each event would cost too much.
     fn is_time_to_look(&self) -> bool {
         self.sender.sent.is_multiple_of(LOOK_EVERY) || !self.is_late
     }
 
-    /// Serves delivery reports for so long; false if told to stop.
+    /// Serves delivery reports for this time; false if the run should stop.
     fn wait(&mut self, time: Duration) -> bool {
-        // Flat out, reading the clock for nothing is a twentieth of the time.
+        // As fast as possible, reading the clock would be a twentieth of the time.
         if time.is_zero() {
             return true;
         }
@@ -151,7 +152,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Sends one event; false if told to stop before there was room for it.
+    /// Sends one event; false if the run should stop before there is room for it.
     fn send(&mut self, event: &Record, observers: &mut Observers<'_, ProduceEvent>) -> Result<bool> {
         let failed = self.sender.failed;
         if self.watched {
@@ -169,7 +170,7 @@ impl<'r> Run<'r> {
         Ok(true)
     }
 
-    /// Waits for the one event under way and reports what became of it; `failed`: how many had failed before it.
+    /// Waits for the delivery of the one event in flight, and reports it. `failed` is the number of failures before it.
     fn await_delivery(&mut self, failed: u64, observers: &mut Observers<'_, ProduceEvent>) {
         while !self.stop.is_cancelled() {
             self.sender.poll(SHORT);

@@ -1,9 +1,10 @@
-//! Messages into librdkafka's queue, and their accounts.
+//! Hands messages to librdkafka's queue, and counts their deliveries.
 //!
-//! A broker that has lost the end of a partition (power that went, an unclean election) no longer knows how far an
-//! idempotent producer had come. What comes next is out of sequence, and whether the unacknowledged is there nobody can
-//! say, which librdkafka calls fatal. Kafka's own client goes on under a new epoch (KIP-360); we do with a new client,
-//! which sends again what was not acknowledged: some of it may then be in the topic twice, and the summary says so.
+//! A broker that has lost the end of a partition (by a power failure or an unclean election) no longer knows the
+//! sequence of an idempotent producer. The next message is then out of sequence, and nobody can say whether the
+//! unacknowledged messages are stored. librdkafka calls this fatal. Kafka's own client continues under a new epoch
+//! (KIP-360). We continue with a new client, which re-sends the unacknowledged messages: some of them may then be in
+//! the topic twice, and the summary counts them.
 
 use std::time::{Duration, Instant};
 
@@ -22,17 +23,17 @@ use crate::kafka::options::options;
 use ccstream_core::record::Record;
 use ccstream_core::settings::ProducerConfig;
 
-/// A poll takes all of its time, whatever comes: where an answer is awaited it is short.
+/// A short poll, for waiting for an answer: a poll takes all of its time, even if the answer comes earlier.
 pub(super) const SHORT: Duration = Duration::from_millis(5);
-/// Fatal errors of a client that the broker no longer knows well enough; another can go on.
+/// Fatal errors after which another client can continue: the broker has lost this client's sequence.
 const FORGOTTEN: [RDKafkaErrorCode; 2] =
     [RDKafkaErrorCode::OutOfOrderSequenceNumber, RDKafkaErrorCode::UnknownProducerId];
-/// So many clients in a row that had nothing acknowledged are enough.
+/// After this number of clients in a row without any acknowledgement, the run ends.
 const MOST_IN_VAIN: u32 = 5;
-/// How long what is under way has to be answered before another client sends it again.
+/// The time for answers to messages in flight, before another client re-sends them.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// A client, what it was given, and what became of it.
+/// A client, the messages handed to it, and their deliveries.
 pub(super) struct Sender<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
@@ -43,13 +44,13 @@ pub(super) struct Sender<'r> {
     acknowledged: u64,
     pub(super) failed: u64,
     sent_again: u64,
-    /// Why a message was given up, the last one; empty if none was.
+    /// Why the last failed message failed; empty if none has.
     pub(super) failure: String,
-    /// Each that was acknowledged, where the client's context keeps them.
+    /// Each acknowledged message, where the client's context keeps them.
     delivered: Vec<Delivered>,
-    /// How many messages were acknowledged when this client began,
+    /// The number of messages that were acknowledged when this client began.
     acknowledged_before: u64,
-    /// and how many clients before it had none.
+    /// The number of clients in a row, before this one, without any acknowledgement.
     in_vain: u32,
 }
 
@@ -76,9 +77,9 @@ impl<'r> Sender<'r> {
         }
     }
 
-    /// Takes one message, which is the next number's, waiting while the queue is full; false if told to stop by then.
+    /// Takes the next message, and waits while the queue is full. False if the run should stop before there is room.
     ///
-    /// Errors: a fatal one of the client, of a kind that another would have too.
+    /// Errors: a fatal error of the client that another client would have too.
     pub(super) fn send(&mut self, message: &Record) -> Result<bool> {
         let is_taken = self.hand(self.sent as usize, message)?;
         self.sent += u64::from(is_taken);
@@ -91,7 +92,7 @@ impl<'r> Sender<'r> {
         if let Some(key) = &message.key {
             record = record.key(key.as_slice());
         }
-        // The queue has nothing else: what has no room there never will.
+        // A message that does not fit into the empty queue will never fit.
         let mut is_alone = false;
         loop {
             let (source, returned) = match self.producer.send(record) {
@@ -108,8 +109,8 @@ impl<'r> Sender<'r> {
                     is_alone = self.producer.in_flight_count() == 0;
                 }
                 KafkaError::MessageProduction(code) if code != RDKafkaErrorCode::Fatal => {
-                    // Refused at once, a message above message.max.bytes say: counted, and on to the next.
-                    self.give_up(format!("{code}, {} bytes", message.payload.len()));
+                    // librdkafka refuses some messages at once, such as one above message.max.bytes: it has failed.
+                    self.fail(format!("{code}, {} bytes", message.payload.len()));
                     return Ok(true);
                 }
                 _ => {
@@ -124,40 +125,40 @@ impl<'r> Sender<'r> {
         }
     }
 
-    /// Serves delivery reports for so long, of a client that has brokers.
+    /// Serves delivery reports for this time, and keeps the client's brokers known.
     pub(super) fn poll(&mut self, time: Duration) {
         self.producer.poll(time);
         self.bootstrap.keep(self.producer.client());
         self.settle();
     }
 
-    /// Settles what was reported. What was not delivered is given up, unless the client has to be replaced: then its
-    /// successor sends it again. True if that is so.
+    /// Counts the deliveries that were reported. Undelivered messages have failed, unless the client has to be
+    /// replaced: then its successor re-sends them. True if the client was replaced.
     fn settle(&mut self) -> bool {
         self.count();
         match self.producer.client().fatal_error() {
             Some((code, reason)) if FORGOTTEN.contains(&code) => self.replace(&reason),
             _ => {
-                self.give_up_undelivered();
+                self.fail_undelivered();
                 false
             }
         }
     }
 
-    /// Counts what is acknowledged.
+    /// Counts acknowledged messages.
     fn count(&mut self) {
         let deliveries = self.producer.context();
         self.acknowledged += deliveries.take_acknowledged();
         self.delivered.extend(deliveries.take_delivered());
     }
 
-    fn give_up_undelivered(&mut self) {
+    fn fail_undelivered(&mut self) {
         for undelivered in self.producer.context().take_undelivered() {
-            self.give_up(undelivered.error.to_string());
+            self.fail(undelivered.error.to_string());
         }
     }
 
-    fn give_up(&mut self, error: String) {
+    fn fail(&mut self, error: String) {
         if self.failed == 0 {
             tracing::error!(error, "A message was not delivered; further ones are only counted.");
         }
@@ -165,8 +166,8 @@ impl<'r> Sender<'r> {
         self.failure = error;
     }
 
-    /// Goes on with another client, which sends again what this one's broker has not acknowledged. False if there is none,
-    /// or too many have come to nothing.
+    /// Replaces the client by another one, which re-sends the unacknowledged messages. False if no client can be
+    /// made, or too many in a row had no acknowledgement.
     fn replace(&mut self, reason: &str) -> bool {
         let until = Instant::now() + ANSWER_LIMIT;
         while self.producer.in_flight_count() > 0 && Instant::now() < until {
@@ -177,7 +178,7 @@ impl<'r> Sender<'r> {
         let next = connect(self.config, self.producer.context().keeps_each())
             .inspect_err(|error| tracing::error!(error = error.chain(), "There is no new Kafka client."));
         let (Ok(next), true) = (next, self.in_vain < MOST_IN_VAIN) else {
-            self.give_up_undelivered();
+            self.fail_undelivered();
             return false;
         };
         let mut undelivered = self.producer.context().take_undelivered();
@@ -186,21 +187,21 @@ impl<'r> Sender<'r> {
         tracing::warn!(
             reason,
             messages = undelivered.len(),
-            "Kafka no longer knows how far this producer had come. A new client sends again what was not acknowledged; \
-             some of it may be in the topic twice."
+            "Kafka no longer knows this producer's sequence. A new client re-sends the unacknowledged messages; some of \
+             them may be in the topic twice."
         );
         self.producer = next;
         self.bootstrap = Bootstrap::new(&self.config.kafka.bootstrap_servers);
         self.acknowledged_before = self.acknowledged;
         for again in undelivered {
             if !matches!(self.hand(again.number, &again.message), Ok(true)) {
-                self.give_up(again.error.to_string());
+                self.fail(again.error.to_string());
             }
         }
         true
     }
 
-    /// Takes back all that is under way: undelivered, but for what was acknowledged just before.
+    /// Takes all messages in flight out of the client: undelivered, unless they were acknowledged just before.
     fn take_back(&mut self) {
         self.producer.purge(PurgeConfig::default().queue().inflight());
         for _ in 0..20 {
@@ -212,12 +213,12 @@ impl<'r> Sender<'r> {
         self.count();
     }
 
-    /// Whether an answer is awaited.
+    /// Whether messages are in flight.
     pub(super) fn is_waiting(&self) -> bool {
         self.producer.in_flight_count() > 0
     }
 
-    /// Waits for what is under way; after a stop at most the drain limit, then gives it up as failed.
+    /// Waits for the messages in flight. After a stop, it waits for the drain limit at most; the rest has then failed.
     pub(super) fn drain(&mut self) -> ProduceSummary {
         let mut stopped: Option<Instant> = None;
         while self.is_waiting() {
@@ -226,7 +227,7 @@ impl<'r> Sender<'r> {
                 let since = *stopped.get_or_insert_with(Instant::now);
                 if since.elapsed() > self.config.drain_limit {
                     self.take_back();
-                    self.give_up_undelivered();
+                    self.fail_undelivered();
                     break;
                 }
             }
@@ -239,7 +240,7 @@ impl<'r> Sender<'r> {
         ProduceSummary { sent, acknowledged, failed, sent_again, elapsed: self.started.elapsed() }
     }
 
-    /// Those that the broker has and that were not taken yet, where each is kept.
+    /// Delivered messages that were not taken yet, where each is kept.
     pub(super) fn take_delivered(&mut self) -> Vec<Delivered> {
         std::mem::take(&mut self.delivered)
     }
@@ -252,17 +253,18 @@ pub(super) fn client(config: &ProducerConfig) -> ccstream_core::Result<ClientCon
         &[
             ("enable.idempotence", "true"),
             ("acks", "all"),
-            // What is not sent yet waits in at most 32 MiB: a full queue slows the source.
+            // Unsent messages take at most 32 MiB: a full queue slows the source.
             ("queue.buffering.max.kbytes", "32768"),
-            // Kafka knows a producer's last five batches, but begins, when it was killed, from a snapshot that has the last one
-            // alone (its `ProducerStateManager`): of several under way the first would be out of sequence.
+            // A running broker knows a producer's last five batches. After a kill it starts from a snapshot that has
+            // only the last one (its `ProducerStateManager`), so the first of several batches in flight would be out
+            // of sequence.
             ("max.in.flight", "1"),
             ("statistics.interval.ms", "0"),
         ],
     )
 }
 
-/// An idempotent client; `each`: it keeps which messages are acknowledged.
+/// Makes an idempotent client. With `each`, it keeps which messages are acknowledged.
 pub(super) fn connect(config: &ProducerConfig, each: bool) -> Result<BaseProducer<Deliveries>> {
     BaseProducer::from_config_and_context(&client(config)?, Deliveries::new(each)).map_err(refused)
 }

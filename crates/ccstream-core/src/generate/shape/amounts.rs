@@ -1,4 +1,4 @@
-//! Amounts.
+//! Tests of amounts.
 
 use super::*;
 use crate::generate::categories::{CATEGORIES, SUBSCRIPTIONS};
@@ -18,7 +18,7 @@ fn amounts_are_log_normal_by_category() {
         let count = logs.len() as f64;
         let mean = logs.iter().sum::<f64>() / count;
         let sigma = (logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / count).sqrt();
-        // People differ in what they pay, and groups do: 0.35 and about 0.27 of a logarithm.
+        // People's levels have a standard deviation of 0.35 of a logarithm, and groups' levels about 0.27.
         let people = if at == SUBSCRIPTIONS { 0.0 } else { 0.35f64.hypot(0.27) };
         let planned = category.sigma.hypot(people);
         println!(

@@ -1,4 +1,4 @@
-//! Refunds, retries, subscriptions and the causes of declines.
+//! Tests of refunds, retries, subscriptions and the causes of declines.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ fn a_refund_is_of_a_purchase_of_the_last_30_days() {
         corrections += f64::from(u8::from(one.time - bought.time < DAY / 20));
         partial += f64::from(u8::from(-one.payment.value.0 < bought.payment.value.0));
     }
-    // Until a month has passed, refunds of what was bought before the start are missing.
+    // During the first month, refunds of purchases before the start are missing.
     let settled = &seen[seen.len() / 2..];
     let share = share(settled, |one| matches!(one.payment.kind, Kind::Refund(_)));
     let (early, part) = (corrections / refunds, partial / refunds);

@@ -1,4 +1,4 @@
-//! Hours, weekdays and opening hours.
+//! Tests of hours, weekdays and opening hours.
 
 use super::*;
 use crate::generate::calendar::{DAY, HOUR, Local};

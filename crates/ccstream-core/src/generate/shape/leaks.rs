@@ -1,4 +1,4 @@
-//! What must not tell one kind of payment from another: length, fields, ids and microseconds.
+//! Tests that length, fields, ids and microseconds do not tell one kind of payment from another.
 
 use super::*;
 use crate::generate::message::Message;
@@ -26,7 +26,8 @@ fn every_payload_has_the_same_length_and_fields() {
     println!("{length} bytes");
 }
 
-/// The greatest deviation from equal shares, in standard deviations, of payments by a number from 0 to 15.
+/// Counts payments by a number from 0 to 15, and returns the greatest deviation from equal counts, in standard
+/// deviations.
 fn deviation(of: &[&Seen], number: impl Fn(&Seen) -> usize) -> f64 {
     let mut counts = [0.0; 16];
     for one in of {
@@ -49,7 +50,7 @@ fn ids_and_microseconds_are_alike_for_all_kinds() {
     for kind in 0..4 {
         let all: Vec<&Seen> = seen.iter().filter(|one| is_of(kind, one)).collect();
         assert!(all.len() > 5_000);
-        // Of the 16 shares of each, the greatest deviation is below 4.5 in 9,999 of 10,000 cases.
+        // By chance, the greatest of 16 deviations exceeds 4.5 in one of 10,000 cases.
         let micros = deviation(&all, |one| (one.time % 1_000 * 16 / 1_000) as usize);
         assert!(micros < 4.5, "kind {kind}: microseconds {micros}");
         for byte in 9..16 {

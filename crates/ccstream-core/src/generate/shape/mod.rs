@@ -1,4 +1,4 @@
-//! The figures of the simulated world, measured on streams of it. `-- --nocapture` prints them.
+//! Tests that measure the figures of the simulated world. `-- --nocapture` prints them.
 
 mod amounts;
 mod follow_ups;
@@ -9,7 +9,7 @@ mod places;
 use super::payment::Payment;
 use super::{Generator, Micros, Pace, World};
 
-/// 2026-11-02, a Monday.
+/// The Monday 2026-11-02.
 const MONDAY: i64 = 20_759 * super::calendar::DAY;
 
 /// A payment with its time and its id.

@@ -1,4 +1,4 @@
-//! Merchants, cards, and where people go.
+//! Tests of merchants, cards, and where people go.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,8 +7,8 @@ use crate::generate::categories::CATEGORIES;
 use crate::generate::cities::CITIES;
 use crate::generate::payment::Kind;
 
-/// The slope of counts by rank, both as logarithms, of those with at least five: Zipf's exponent. Public purchase-card
-/// data has 1.16 by the same measure.
+/// Zipf's exponent: the slope of counts by rank, both as logarithms, over merchants with at least five payments. Public
+/// purchase-card data has 1.16 by the same measure.
 fn zipf(counts: &[f64]) -> f64 {
     let frequent = counts.iter().enumerate().filter(|(_, count)| **count >= 5.0);
     let points: Vec<(f64, f64)> = frequent.map(|(rank, count)| (((rank + 1) as f64).ln(), count.ln())).collect();
@@ -91,7 +91,7 @@ fn shops_have_1_to_20_terminals_and_names_of_their_own() {
         assert!((latitude - city.latitude).abs() < 0.11 && (longitude - city.longitude).abs() < 0.11);
     }
     assert!(shops.iter().any(|shop| shop.terminals == 20) && shops.iter().any(|shop| shop.terminals == 1));
-    // A chain has one name in all cities, any other merchant one shop.
+    // A chain has a shop in every city; any other merchant has one shop.
     let mut of_name: HashMap<&str, usize> = HashMap::new();
     for shop in shops {
         *of_name.entry(shop.name.as_str()).or_default() += 1;
