@@ -35,7 +35,7 @@ pub(super) static ISSUERS: [&str; 24] = [
     "Yarrow Credit Union",
 ];
 
-/// The number of issuers in each country. The first one has half of the country's cards.
+/// The number of issuers in each country. The first two issue visa and mastercard, the third all other networks.
 const ISSUERS_OF_COUNTRY: usize = 3;
 
 /// A card. There is no number behind it: the token is random.
@@ -74,9 +74,10 @@ impl Card {
             left = left.saturating_sub(network.1);
             is_it
         });
-        let of_country = match percent(1) {
-            0..50 => 0,
-            50..80 => 1,
+        let network = network.unwrap_or(0);
+        let of_country = match (network, percent(1)) {
+            (0 | 1, 0..62) => 0,
+            (0 | 1, _) => 1,
             _ => 2,
         };
         let late = percent(2);
@@ -84,7 +85,7 @@ impl Card {
         Self {
             token,
             last4,
-            network: network.unwrap_or(0) as u8,
+            network: network as u8,
             issuer: ((usize::from(country.number) * ISSUERS_OF_COUNTRY + of_country) % ISSUERS.len()) as u8,
             limit: 8.0 + f64::from(kind) * 0.4,
             most_a_day: if kind < 10 { 1.5 } else { 4.0 },
@@ -117,6 +118,9 @@ mod tests {
         }
         let expired = cards.iter().filter(|card| card.is_expired(700, 3)).count() as f64 / f64::from(COUNT);
         assert!((0.005..0.009).contains(&expired), "{expired}");
-        assert_eq!(cards.iter().map(|card| card.issuer).collect::<HashSet<_>>().len(), ISSUERS_OF_COUNTRY);
+        for (issuer, planned) in [(0, 0.5), (1, 0.3), (2, 0.2)] {
+            let share = cards.iter().filter(|card| card.issuer == issuer).count() as f64 / f64::from(COUNT);
+            assert!((share - planned).abs() < 0.02, "issuer {issuer} {share}");
+        }
     }
 }
