@@ -12,7 +12,6 @@ use super::merchants::Shops;
 use super::numbers::exp;
 use super::payment::{ECOMMERCE, Kind, Payment, RECURRING};
 use super::people::{Holder, Person, Population};
-use super::subscriptions::Subscription;
 use super::trips::{Trips, Whereabouts};
 
 /// The share of purchases at a person's usual places, in categories that have any. Of all purchases at home, these are
@@ -25,7 +24,7 @@ const TRAVEL: usize = category("travel");
 /// Everything that purchases are drawn from.
 #[derive(Debug)]
 pub(super) struct Buyers {
-    seed: u64,
+    pub(super) seed: u64,
     pub(super) population: Population,
     pub(super) shops: Shops,
     trips: Trips,
@@ -119,44 +118,6 @@ impl Buyers {
             self.shops.online(category, &mut fixed)
         } else {
             self.shops.near(person.city.into(), category, person.at, &mut fixed)
-        }
-    }
-
-    /// Makes the payment of a subscription.
-    pub(super) fn subscription(&mut self, subscription: &Subscription, time: i64, chance: &mut Chance) -> Payment {
-        let block = self.population.block_of(subscription.card);
-        let person = self.population.person(block, subscription.card);
-        let card = Card::new(self.seed, subscription.card, person.home().country);
-        let mut fixed = subscription.chance.clone();
-        let category = &CATEGORIES[SUBSCRIPTIONS];
-        let dollars = category.median * exp(category.sigma * fixed.normal());
-        let country = person.home().country;
-        let value = price(dollars, country, &mut fixed);
-        let shop = self.shops.online(SUBSCRIPTIONS, &mut fixed);
-        let local = Local::at(time, person.home().minutes_ahead);
-        let date = self.calendar.date(local.days);
-        let situation = Situation {
-            is_expired: card.is_expired(date.months, date.day),
-            of_limit: 0.0,
-            of_most: 0.0,
-            is_tight: person.is_tight,
-            day_of_month: date.day,
-            is_online: true,
-            is_typed: false,
-            is_abroad: false,
-        };
-        Payment {
-            kind: Kind::Subscription,
-            number: subscription.card,
-            card,
-            shop,
-            terminal: self.terminal(shop, chance),
-            value,
-            city: person.city,
-            discount: 0,
-            entry_mode: RECURRING,
-            answer: answer(&situation, chance),
-            is_risky: chance.is(0.001),
         }
     }
 

@@ -3,8 +3,15 @@
 //! The day, card, merchant and amount of a subscription follow from its number, so that none needs memory. The
 //! subscriptions of a day are paid one after the other, throughout the day.
 
-use super::calendar::{Calendar, DAY};
+use super::amounts::price;
+use super::calendar::{Calendar, DAY, Local};
+use super::cards::Card;
+use super::categories::{CATEGORIES, SUBSCRIPTIONS};
 use super::chance::{Chance, Matter};
+use super::declines::{Situation, answer};
+use super::numbers::exp;
+use super::payment::{Kind, Payment, RECURRING};
+use super::purchase::Buyers;
 
 /// The share of subscriptions in all payments.
 const SHARE: f64 = 0.035;
@@ -28,9 +35,9 @@ pub(super) struct Subscriptions {
 /// A subscription.
 #[derive(Debug, Clone)]
 pub(super) struct Subscription {
-    pub(super) card: u32,
+    card: u32,
     /// The stream that decides its merchant and its amount.
-    pub(super) chance: Chance,
+    chance: Chance,
 }
 
 impl Subscriptions {
@@ -89,6 +96,46 @@ impl Subscriptions {
         self.number = u64::from(date.day - 1) * self.per_day + self.place;
         let part = (self.place as f64 + self.current().chance.unit()) / self.per_day as f64;
         self.due = self.day * DAY + (part * DAY as f64) as i64;
+    }
+}
+
+impl Buyers {
+    /// Makes the payment of a subscription.
+    pub(super) fn subscription(&mut self, subscription: &Subscription, time: i64, chance: &mut Chance) -> Payment {
+        let block = self.population.block_of(subscription.card);
+        let person = self.population.person(block, subscription.card);
+        let card = Card::new(self.seed, subscription.card, person.home().country);
+        let mut fixed = subscription.chance.clone();
+        let category = &CATEGORIES[SUBSCRIPTIONS];
+        let dollars = category.median * exp(category.sigma * fixed.normal());
+        let country = person.home().country;
+        let value = price(dollars, country, &mut fixed);
+        let shop = self.shops.online(SUBSCRIPTIONS, &mut fixed);
+        let local = Local::at(time, person.home().minutes_ahead);
+        let date = self.calendar.date(local.days);
+        let situation = Situation {
+            is_expired: card.is_expired(date.months, date.day),
+            of_limit: 0.0,
+            of_most: 0.0,
+            is_tight: person.is_tight,
+            day_of_month: date.day,
+            is_online: true,
+            is_typed: false,
+            is_abroad: false,
+        };
+        Payment {
+            kind: Kind::Subscription,
+            number: subscription.card,
+            card,
+            shop,
+            terminal: self.terminal(shop, chance),
+            value,
+            city: person.city,
+            discount: 0,
+            entry_mode: RECURRING,
+            answer: answer(&situation, chance),
+            is_risky: chance.is(0.001),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //!                          ^ by a new client ----------| fatal: the broker no longer knows how far we had come
 //! ```
 
+mod client;
 mod deliveries;
 mod pacer;
 pub(crate) mod payloads;
@@ -20,12 +21,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 use tokio_util::sync::CancellationToken;
 
+use self::client::{client, connect};
 use self::deliveries::Deliveries;
 use self::pacer::Pacer;
 use self::payloads::Payloads;
 pub use self::report::{ProduceEvent, ProduceSummary, ProducerWarning, ProducerWarningKind};
 use self::run::{Run, Schedule};
-use self::sender::{Sender, client, connect};
+use self::sender::Sender;
 use self::timeline::{Timeline, wall};
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_advertised, check_options, ensure_topic, find_topic, unreachable};

@@ -8,18 +8,15 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio_util::sync::CancellationToken;
 
+use super::client::connect;
 use super::deliveries::{Delivered, Deliveries};
 use super::{ProduceSummary, TICK};
 use crate::error::{Error, Result};
-use crate::kafka::client::refused;
 use crate::kafka::ffi::Bootstrap;
-use crate::kafka::options::options;
 use ccstream_core::record::Record;
 use ccstream_core::settings::ProducerConfig;
 
@@ -244,27 +241,4 @@ impl<'r> Sender<'r> {
     pub(super) fn take_delivered(&mut self) -> Vec<Delivered> {
         std::mem::take(&mut self.delivered)
     }
-}
-
-/// The settings of an idempotent client.
-pub(super) fn client(config: &ProducerConfig) -> ccstream_core::Result<ClientConfig> {
-    options(
-        &config.kafka,
-        &[
-            ("enable.idempotence", "true"),
-            ("acks", "all"),
-            // Unsent messages take at most 32 MiB: a full queue slows the source.
-            ("queue.buffering.max.kbytes", "32768"),
-            // A running broker knows a producer's last five batches. After a kill it starts from a snapshot that has
-            // only the last one (its `ProducerStateManager`), so the first of several batches in flight would be out
-            // of sequence.
-            ("max.in.flight", "1"),
-            ("statistics.interval.ms", "0"),
-        ],
-    )
-}
-
-/// Makes an idempotent client. With `each`, it keeps which messages are acknowledged.
-pub(super) fn connect(config: &ProducerConfig, each: bool) -> Result<BaseProducer<Deliveries>> {
-    BaseProducer::from_config_and_context(&client(config)?, Deliveries::new(each)).map_err(refused)
 }
