@@ -15,7 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 const MESSAGES: usize = 1000;
 
 fn generator(pace: Pace, cards: u32) -> Generator {
-    let world = World { seed: 7, start: Some(Micros(1_795_342_530_000_000)), pace, cards: Some(cards) };
+    let world = World { seed: 7, start: Some(Micros(1_795_342_530_000_000)), pace, cards: Some(cards), ..World::default() };
     Generator::new(&world).expect("a world with cards")
 }
 

@@ -72,7 +72,7 @@ use crate::settings::Arguments;
 ///
 /// Example:
 ///     >>> ccstream.Producer(rate=math.inf, count=5000, seed=7).run()
-///     ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=...)
+///     ProduceSummary(sent=5000, acknowledged=5000, failed=0, labels=0, truths=0, lost=0, sent_again=0, elapsed=...)
 #[pyclass(frozen, name = "Producer", module = "ccstream")]
 pub(crate) struct PyProducer {
     config: ProducerConfig,
@@ -86,8 +86,9 @@ impl PyProducer {
     #[pyo3(signature = (*, on_event=None, **settings))]
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, rate=None, count=None, seed=None, start_time=None, \
-            backfill=None, speed=None, cards=None, replay=None, map=None, set=None, tokenize=None, \
-            token_key_file=None, partitions=None, drain_limit=None, on_event=None)")]
+            backfill=None, speed=None, cards=None, fraud=None, label_delay=None, labels_topic=None, \
+            truth_topic=None, replay=None, map=None, set=None, tokenize=None, token_key_file=None, \
+            partitions=None, drain_limit=None, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
@@ -150,7 +151,7 @@ impl PyProducer {
     }
 }
 
-/// Counts the events of one run: ``sent == acknowledged + failed`` once it has ended.
+/// Counts the events of one run: ``sent == acknowledged + failed`` once it has ended. Labels and truths are counted apart.
 #[pyclass(frozen, name = "ProduceSummary", module = "ccstream")]
 #[derive(Clone)]
 pub(crate) struct PyProduceSummary(pub(crate) ProduceSummary);
@@ -172,9 +173,24 @@ impl PyProduceSummary {
     fn failed(&self) -> u64 {
         self.0.failed
     }
-    /// The number of times that a new client re-sent an event, because Kafka had lost the previous client's state.
+    /// The number of labels that the broker has acknowledged.
+    #[getter]
+    fn labels(&self) -> u64 {
+        self.0.labels
+    }
+    /// The number of truths that the broker has acknowledged.
+    #[getter]
+    fn truths(&self) -> u64 {
+        self.0.truths
+    }
+    /// The number of labels and truths that could not be delivered.
+    #[getter]
+    fn lost(&self) -> u64 {
+        self.0.lost
+    }
+    /// The number of times that a new client re-sent a message, because Kafka had lost the previous client's state.
     ///
-    /// The topic may contain up to this number of duplicates. The other counts include each event once.
+    /// Its topic may contain up to this number of duplicates. The other counts include each message once.
     #[getter]
     fn sent_again(&self) -> u64 {
         self.0.sent_again
@@ -185,10 +201,10 @@ impl PyProduceSummary {
         self.0.elapsed
     }
     fn __repr__(&self) -> String {
-        let ProduceSummary { sent, acknowledged, failed, sent_again, elapsed } = self.0;
+        let ProduceSummary { sent, acknowledged, failed, labels, truths, lost, sent_again, elapsed } = self.0;
         format!(
-            "ProduceSummary(sent={sent}, acknowledged={acknowledged}, failed={failed}, sent_again={sent_again}, \
-             elapsed={elapsed:?})"
+            "ProduceSummary(sent={sent}, acknowledged={acknowledged}, failed={failed}, labels={labels}, truths={truths}, \
+             lost={lost}, sent_again={sent_again}, elapsed={elapsed:?})"
         )
     }
 }

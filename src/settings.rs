@@ -120,6 +120,7 @@ fn value(name: &'static str, kind: Kind, given: &Bound<'_, PyAny>) -> PyResult<V
         }
         Kind::Whole | Kind::Limit => Value::Whole(given.extract()?),
         Kind::Rate => Value::Rate(given.extract()?),
+        Kind::Share => Value::Share(given.extract()?),
         Kind::Span => Value::Span(given.extract::<Duration>()?),
         Kind::Switch => Value::Switch(given.extract()?),
         Kind::Pairs => Value::Pairs(pairs(given)?),

@@ -40,6 +40,7 @@ TYPES = {
     "whole": "int | None",
     "limit": 'int | Literal["all"] | None',
     "rate": "float | None",
+    "share": "float | None",
     "span": "timedelta | None",
     "switch": "bool",
     "pairs": "_Pairs | None",
@@ -62,7 +63,7 @@ class Setting:
 
     Attributes:
         name: the keyword in Python.
-        kind: the kind of value: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
+        kind: the kind of value: text, choice, moment, file, whole, limit, rate, share, span, switch or pairs.
         choices: the possible values of a choice.
         doc: the meaning.
         range: the smallest and the largest value; None for an open end.

@@ -70,11 +70,12 @@ WarningKind: TypeAlias = Literal[
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
 
-ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early"]
+ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early", "labels_not_sent"]
 """What a producer's warning is about.
 
 - ``cards_overused``: the cards make so many payments a day that they show no habits.
-- ``sent_early``: too many refunds and retries waited, and were sent before their time.
+- ``sent_early``: too many refunds, retries and labels waited, and were sent before their time.
+- ``labels_not_sent``: the run ended before labels of its events were due, and they are not sent.
 """
 
 WaitingKind: TypeAlias = Literal[

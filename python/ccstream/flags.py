@@ -152,6 +152,17 @@ def rate(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A flag's type: a share, from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
 def span(setting: Setting) -> Callable[[str], timedelta]:
     """Returns a flag's type that reads a duration in the setting's unit, such as ``200`` or ``200ms``."""
     unit = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1)}[setting.unit]
@@ -194,6 +205,7 @@ TYPES: dict[str, Callable[[Setting], Callable[[str], Any]]] = {
     "whole": lambda setting: count if setting.range is not None and setting.range[0] > 0 else whole,
     "limit": lambda _: limit,
     "rate": lambda _: rate,
+    "share": lambda _: share,
     "span": span,
 }
 """For each kind of setting whose value is not text, a function that returns the flag's type."""

@@ -54,12 +54,24 @@ class Pipeline:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
+    def labels_topic(self) -> str:
+        """The topic of labels."""
+        return f"{self.topic}_labels"
+
+    @property
+    def truth_topic(self) -> str:
+        """The topic of the truth."""
+        return f"{self.topic}_truth"
+
+    @property
     def environment(self) -> dict[str, str]:
         """The environment variables that point the commands to this pipeline."""
         return {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": self.broker,
             "KAFKA_TOPIC": self.topic,
+            "KAFKA_LABELS_TOPIC": self.labels_topic,
+            "KAFKA_TRUTH_TOPIC": self.truth_topic,
             # Each test has its own group, so that tests do not disturb each other.
             "KAFKA_GROUP_ID": self.topic,
             "DATABASE_URL": self.database_url,

@@ -16,6 +16,7 @@ fn setting<C: Settings>(setting: &Setting<C>) -> serde_json::Value {
         Kind::Whole => ("whole", [].as_slice()),
         Kind::Limit => ("limit", [].as_slice()),
         Kind::Rate => ("rate", [].as_slice()),
+        Kind::Share => ("share", [].as_slice()),
         Kind::Span => ("span", [].as_slice()),
         Kind::Switch => ("switch", [].as_slice()),
         Kind::Pairs => ("pairs", [].as_slice()),

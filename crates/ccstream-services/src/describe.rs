@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::produce::check_settings;
 use crate::produce::payloads::Payloads;
 use ccstream_core::describe::{Describer, Shape};
-use ccstream_core::generate::{Message, World};
+use ccstream_core::generate::{Message, Topic, World};
 use ccstream_core::replay::Replay;
 use ccstream_core::settings::ProducerConfig;
 use ccstream_core::units::Micros;
@@ -36,12 +36,17 @@ pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Sha
         }
     };
     let (mut describer, mut message) = (Describer::default(), Message::default());
-    for number in 0..config.count.unwrap_or(DEFAULT_COUNT) {
-        let is_stopped = number.is_multiple_of(LOOK_EVERY) && stop.is_cancelled();
+    let (count, mut events) = (config.count.unwrap_or(DEFAULT_COUNT), 0u64);
+    while events < count {
+        let is_stopped = events.is_multiple_of(LOOK_EVERY) && stop.is_cancelled();
         if is_stopped || !payloads.next(&mut message)? {
             break;
         }
-        describer.add(&message.record);
+        // Labels and truths are not events.
+        if message.topic == Topic::Orders {
+            describer.add(&message.record);
+            events += 1;
+        }
     }
     Ok(describer.shape())
 }

@@ -14,6 +14,10 @@ pub(super) enum Matter {
     Subscription,
     Places,
     Blocks,
+    /// When the campaigns of a series begin.
+    Series,
+    /// What a campaign does.
+    Campaign,
 }
 
 /// A stream of draws by `SplitMix64` (Steele, Lea, Flood 2014).

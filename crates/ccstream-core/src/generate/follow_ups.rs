@@ -9,12 +9,16 @@ use super::declines::{Answer, retry};
 use super::later::{Entry, FollowUp};
 use super::numbers::exp;
 use super::payment::{Kind, Payment};
+use super::people::Population;
+use super::plant::Plant;
 use crate::units::Cents;
 
 /// The share of refunds within the hour, by which a cashier corrects a mistake.
 const CORRECTIONS: f64 = 0.12;
 /// The share of refunds of a part of the amount.
 const PARTIAL: f64 = 0.15;
+/// Share of refunds to another card of the same person, who has it at hand.
+const TO_OTHER_CARD: f64 = 0.06;
 /// The most days until a refund.
 const MOST_DAYS: f64 = 29.0;
 
@@ -26,7 +30,7 @@ impl Generator {
         } else if let Some((after, share, answer)) = retry(payment.answer, &mut self.chance) {
             let due = self.time + (after * SECOND as f64) as i64;
             let cents = part(payment.value.0, share);
-            self.wait(due, payment, cents, FollowUp::Retry(answer));
+            self.wait(due, payment, cents, FollowUp::Retry(self.id, answer));
         }
     }
 
@@ -46,7 +50,12 @@ impl Generator {
         };
         let share = if chance.is(PARTIAL) { chance.between(0.1, 0.9) } else { 1.0 };
         let cents = part(payment.value.0, share);
-        self.wait(due, payment, cents, FollowUp::Refund(self.id));
+        let mut number = payment.number;
+        if self.chance.is(TO_OTHER_CARD) {
+            number = Population::other_card(self.buyers.population.block_of(number), number);
+        }
+        let Payment { shop, city, entry_mode, .. } = *payment;
+        self.later.push(Entry::new(due, number, shop, cents, city, entry_mode, FollowUp::Refund(self.id)));
     }
 
     fn wait(&mut self, due: i64, payment: &Payment, cents: i64, then: FollowUp) {
@@ -54,14 +63,41 @@ impl Generator {
         self.later.push(Entry::new(due, number, shop, cents, city, entry_mode, then));
     }
 
-    /// Makes the payment of an entry that is due.
+    /// Makes the payment of an entry that is due. A label is no payment.
     pub(super) fn follow_up(&mut self, entry: &Entry) -> Payment {
+        let approved = Answer::Approved;
+        match entry.follow_up {
+            FollowUp::Refund(id) => self.refund_or_retry(entry, Kind::Refund(id), -entry.cents, approved),
+            FollowUp::Retry(id, answer) => self.refund_or_retry(entry, Kind::Retry(id), entry.cents, answer),
+            FollowUp::Credit { plant, of } => {
+                let kind = of.map_or(Kind::Credit, Kind::Refund);
+                Payment { plant: Some(plant), ..self.refund_or_retry(entry, kind, -entry.cents, approved) }
+            }
+            FollowUp::Planted { plant, terminal, answer } => {
+                let payment = self.buyers.planted(entry, self.time, &mut self.chance);
+                let (terminal, answer) = (terminal.unwrap_or(payment.terminal), answer.unwrap_or(payment.answer));
+                let payment = Payment { terminal, answer, plant, ..payment };
+                if !plant.is_some_and(Plant::is_fraud) {
+                    self.decide_follow_up(&payment);
+                }
+                payment
+            }
+            FollowUp::Recalled { plant, due } => {
+                let payment = self.buyers.planted(entry, self.time, &mut self.chance);
+                if payment.answer == approved {
+                    self.wait(due, &payment, payment.value.0, FollowUp::Credit { plant, of: Some(self.id) });
+                }
+                payment
+            }
+            FollowUp::Label { .. } => unreachable!("a label is no payment"),
+        }
+    }
+
+    /// The payment of a refund or a retry that is due.
+    fn refund_or_retry(&mut self, entry: &Entry, kind: Kind, cents: i64, answer: Answer) -> Payment {
         let block = self.buyers.population.block_of(entry.card);
         let person = self.buyers.population.person(block, entry.card);
-        let (kind, cents, answer) = match entry.follow_up {
-            FollowUp::Refund(id) => (Kind::Refund(id), -entry.cents, Answer::Approved),
-            FollowUp::Retry(answer) => (Kind::Retry, entry.cents, answer),
-        };
+        let is_retry = matches!(kind, Kind::Retry(_));
         let payment = Payment {
             kind,
             number: entry.card,
@@ -73,9 +109,10 @@ impl Generator {
             discount: 0,
             entry_mode: entry.mode,
             answer,
-            is_risky: kind == Kind::Retry && self.chance.is(0.01),
+            is_risky: is_retry && self.chance.is(0.01),
+            plant: None,
         };
-        if kind == Kind::Retry && answer == Answer::Approved {
+        if is_retry && answer == Answer::Approved {
             self.decide_refund(&payment);
         }
         payment

@@ -25,6 +25,11 @@ pub(super) fn text_of(id: &[u8; 16]) -> [u8; 36] {
     text
 }
 
+/// The text of an id as a string.
+pub(super) fn as_str(text: &[u8; 36]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,11 @@
-//! Refunds and retries that were decided with a purchase and are not due yet.
+//! What was decided before and is not due yet: refunds, retries, steps of campaigns, and labels.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::declines::Answer;
+use super::labels::Source;
+use super::plant::Plant;
 
 /// The maximum number of entries. Beyond it, the entry that is due first is sent early, and counted.
 const MOST: usize = 1_000_000;
@@ -16,7 +18,7 @@ pub(super) struct Entry {
     number: u32,
     pub(super) card: u32,
     pub(super) shop: u32,
-    /// The amount, in the currency of the city.
+    /// The amount, in the currency of the city. For a purchase of a campaign it is in US dollars, and 0 for a usual amount.
     pub(super) cents: i64,
     pub(super) city: u8,
     pub(super) mode: u8,
@@ -28,13 +30,25 @@ pub(super) struct Entry {
 pub(super) enum FollowUp {
     /// The purchase with this id is refunded.
     Refund([u8; 16]),
-    /// A declined purchase is tried again, and gets this answer.
-    Retry(Answer),
+    /// The purchase with this id was declined: it is tried again, and gets this answer.
+    Retry([u8; 16], Answer),
+    /// A purchase that belongs to a campaign. Without `plant`, it only prepares one.
+    Planted { plant: Option<Plant>, terminal: Option<u8>, answer: Option<Answer> },
+    /// A purchase that is refunded at the time `due`, in a recall.
+    Recalled { plant: Plant, due: i64 },
+    /// A refund that belongs to a campaign. It is of the purchase with this id, or of none.
+    Credit { plant: Plant, of: Option<[u8; 16]> },
+    /// The transaction with this id is labelled.
+    Label { id: [u8; 16], source: Source },
 }
 
 impl Entry {
     pub(super) fn new(due: i64, card: u32, shop: u32, cents: i64, city: u8, mode: u8, then: FollowUp) -> Self {
         Self { due, number: 0, card, shop, cents, city, mode, follow_up: then }
+    }
+
+    fn is_label(&self) -> bool {
+        matches!(self.follow_up, FollowUp::Label { .. })
     }
 }
 
@@ -85,6 +99,24 @@ impl Later {
         let entry = self.waiting.pop()?;
         self.early += u64::from(entry.due > now);
         Some(entry)
+    }
+
+    /// Takes all labels, in the order in which they are due, and drops all other entries.
+    pub(super) fn take_labels(&mut self) -> Vec<Entry> {
+        let mut labels: Vec<Entry> = self.waiting.drain().filter(Entry::is_label).collect();
+        // The greatest entry is the one that is due first.
+        labels.sort_unstable_by(|one, other| other.cmp(one));
+        labels
+    }
+
+    /// Whether the first entry is a label.
+    pub(super) fn is_label_next(&self) -> bool {
+        self.waiting.peek().is_some_and(Entry::is_label)
+    }
+
+    /// The number of labels.
+    pub(super) fn labels(&self) -> usize {
+        self.waiting.iter().filter(|entry| entry.is_label()).count()
     }
 
     /// The number of entries that were sent early.

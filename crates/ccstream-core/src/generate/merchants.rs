@@ -28,6 +28,9 @@ pub(super) struct Shop {
     pub(super) name: String,
     pub(super) category: u8,
     pub(super) city: u8,
+    pub(super) is_online: bool,
+    /// The shop's share of all purchases, as planned.
+    pub(super) share: f64,
     /// The number of terminals, 1 to 20. They are numbered from `first_terminal`.
     pub(super) terminals: u8,
     pub(super) first_terminal: u32,
@@ -88,7 +91,7 @@ impl Shops {
             for (at, category) in CATEGORIES.iter().enumerate() {
                 let demand = place.weight / people * category.weight / weights * (1.0 - category.online);
                 let count = if category.online < 1.0 { 4 + (SHOPS * demand).round() as usize } else { 0 };
-                let cell = made.add(&mut chance, at, count, demand, |rank, _| {
+                let cell = made.add(&mut chance, at, count, demand, false, |rank, _| {
                     let chain = (rank < CHAINS).then(|| Names::chain(at, rank));
                     (chain.unwrap_or_else(|| names.next(at)), city as u8)
                 });
@@ -99,8 +102,8 @@ impl Shops {
         for (at, category) in CATEGORIES.iter().enumerate() {
             let demand = category.weight / weights * category.online;
             let count = if category.online > 0.0 { ONLINE } else { 0 };
-            let cell =
-                made.add(&mut chance, at, count, demand, |_, chance| (names.next(at), cities.choose(chance) as u8));
+            let cell = made
+                .add(&mut chance, at, count, demand, true, |_, chance| (names.next(at), cities.choose(chance) as u8));
             made.online.push(cell);
         }
         made
@@ -112,6 +115,7 @@ impl Shops {
         category: usize,
         count: usize,
         demand: f64,
+        is_online: bool,
         mut name: impl FnMut(usize, &mut Chance) -> (String, u8),
     ) -> Cell {
         let weights: Vec<f64> = (1..=count).map(|rank| power(rank as f64, -POPULARITY)).collect();
@@ -119,10 +123,20 @@ impl Shops {
         let first = self.all.len() as u32;
         for (rank, weight) in weights.iter().enumerate() {
             let (name, city) = name(rank, chance);
-            let terminals = (1.0 + 19.0 * weight / total * demand / LARGE).min(20.0) as u8;
+            let share = weight / total * demand;
+            let terminals = (1.0 + 19.0 * share / LARGE).min(20.0) as u8;
             let first_terminal = self.all.last().map_or(1_000, |last| last.first_terminal + u32::from(last.terminals));
             let at = (chance.between(-0.5, 0.5) as f32, chance.between(-0.5, 0.5) as f32);
-            self.all.push(Shop { name, category: category as u8, city, terminals, first_terminal, at });
+            self.all.push(Shop {
+                name,
+                category: category as u8,
+                city,
+                is_online,
+                share,
+                terminals,
+                first_terminal,
+                at,
+            });
         }
         Cell { shops: first..self.all.len() as u32, choice: Alias::new(&weights) }
     }
@@ -130,6 +144,12 @@ impl Shops {
     /// Draws an online shop by its popularity.
     pub(super) fn online(&self, category: usize, chance: &mut Chance) -> u32 {
         self.online[category].choose(chance)
+    }
+
+    /// Draws any shop of a city, or without one any that sells online. Each is equally likely.
+    pub(super) fn any(&self, city: Option<usize>, category: usize, chance: &mut Chance) -> u32 {
+        let cell = city.map_or(&self.online[category], |city| &self.cells[city * CATEGORY_COUNT + category]);
+        cell.shops.start + chance.below(cell.shops.end - cell.shops.start)
     }
 
     /// Draws a shop of a city by its popularity and its distance from a place (gravity).

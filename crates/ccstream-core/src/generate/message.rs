@@ -15,12 +15,31 @@ use crate::json::{push_hundredths, push_text, push_timestamp};
 use crate::record::Record;
 use crate::units::Micros;
 
+/// The topic that a message is sent to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// The topic of transactions.
+    #[default]
+    Orders,
+    /// The topic of labels, which say later that a transaction is a fraud.
+    Labels,
+    /// The topic of the truth about what the generator planted.
+    Truth,
+}
+
+impl Topic {
+    /// All topics, each at the place of its number.
+    pub const ALL: [Self; 3] = [Self::Orders, Self::Labels, Self::Truth];
+}
+
 /// A message and the time at which it is due.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Message {
+    /// Where it is sent.
+    pub topic: Topic,
     /// The time of its event.
     pub due: Micros,
-    /// Its key, the card's token, and its payload.
+    /// Its key, which is the card's token for a transaction, and its payload.
     pub record: Record,
 }
 

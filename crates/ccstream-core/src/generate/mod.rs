@@ -10,6 +10,7 @@
 mod amounts;
 mod arrivals;
 mod calendar;
+mod campaigns;
 mod cards;
 mod categories;
 mod chance;
@@ -18,6 +19,7 @@ mod declines;
 mod follow_ups;
 mod groups;
 mod ids;
+mod labels;
 mod later;
 mod merchants;
 mod message;
@@ -25,22 +27,34 @@ mod numbers;
 mod pace;
 mod payment;
 mod people;
+mod plant;
+mod planting;
 mod purchase;
+mod scenarios;
+mod steps;
+mod stream;
 mod subscriptions;
+mod terminals;
 mod transaction;
 mod trips;
+mod truth;
 mod world;
 
+use std::collections::VecDeque;
+
 use self::arrivals::Arrivals;
+use self::campaigns::Campaigns;
 use self::chance::{Chance, Matter};
-use self::ids::{id, text_of};
+pub use self::labels::LabelDelay;
 use self::later::Later;
-pub use self::message::Message;
 use self::message::Writer;
+pub use self::message::{Message, Topic};
 pub use self::pace::Pace;
-use self::payment::{Kind, Payment};
 use self::purchase::Buyers;
+use self::steps::{Habits, Present};
+use self::stream::Event;
 use self::subscriptions::Subscriptions;
+use self::terminals::Terminals;
 use self::transaction::transaction;
 pub use self::world::World;
 use crate::error::{Error, Result};
@@ -48,12 +62,13 @@ use crate::event::{Micros, Transaction};
 
 /// The mean number of refunds and retries after a purchase or a subscription's payment.
 const FOLLOWING: f64 = 0.042;
+
 /// An endless, seeded source of transactions.
 ///
 /// ```
 /// use ccstream_core::event::Micros;
 /// use ccstream_core::generate::{Generator, Message, Pace, World};
-/// let world = World { seed: 7, start: Some(Micros(1_795_342_530_000_000)), pace: Pace::PerSecond(20.0), cards: None };
+/// let world = World { seed: 7, start: Some(Micros(1_795_342_530_000_000)), pace: Pace::PerSecond(20.0), ..World::default() };
 /// let (mut one, mut two) = (Generator::new(&world).unwrap(), Generator::new(&world).unwrap());
 /// let (mut message, mut same) = (Message::default(), Message::default());
 /// one.next_message(&mut message);
@@ -64,6 +79,8 @@ const FOLLOWING: f64 = 0.042;
 #[derive(Debug)]
 pub struct Generator {
     seed: u64,
+    /// Labels and truth are sent beside the transactions.
+    has_truth: bool,
     /// Each event has the time at which it is made.
     is_now: bool,
     /// Events happen at the times of arrivals only: a refund that is due waits for the next one.
@@ -73,7 +90,19 @@ pub struct Generator {
     arrivals: Arrivals,
     subscriptions: Subscriptions,
     later: Later,
+    campaigns: Campaigns,
+    habits: Habits,
+    terminals: Terminals,
+    label_delay: LabelDelay,
+    /// When the stream begins.
+    start: i64,
+    /// Events a second that belong to campaigns.
+    planted: f64,
+    /// The last payment with the card there.
+    present: Option<Present>,
     writer: Writer,
+    /// Messages that follow the last one at once: the truth about an event.
+    pending: VecDeque<Message>,
     /// The time of the last event.
     time: i64,
     /// The id of the last event. Its text is the next field.
@@ -96,31 +125,79 @@ impl Generator {
         let mut buyers = Buyers::new(world.seed, cards, per_second, !is_load);
         let subscribed = if is_load { 0.0 } else { per_second };
         let subscriptions = Subscriptions::new(world.seed, cards, subscribed, start, &mut buyers.calendar);
-        let decided = per_second / (1.0 + FOLLOWING) - subscriptions.per_second();
+        let planted = per_second * world.fraud * Campaigns::added();
+        let decided = (per_second - planted) / (1.0 + FOLLOWING) - subscriptions.per_second();
+        let terminals = Terminals::new(&buyers.shops);
+        let honest = decided / per_second;
+        let campaigns = Campaigns::new(world.seed, world.fraud, per_second, honest, &terminals.choice, start);
         Ok(Self {
             seed: world.seed,
+            has_truth: world.has_truth(),
             is_now: world.start.is_none() && is_load,
             is_even: !matches!(world.pace, Pace::PerSecond(_)),
             chance: Chance::of(world.seed, Matter::Stream, 0),
             writer: Writer::new(&buyers.shops),
             arrivals: Arrivals::new(world.pace, decided, start),
+            habits: Habits::new(&buyers.population),
             buyers,
             subscriptions,
             later: Later::new(),
+            campaigns,
+            terminals,
+            label_delay: world.label_delay,
+            start,
+            planted,
+            present: None,
+            pending: VecDeque::new(),
             time: i64::MIN,
             id: [0; 16],
             text: [0; 36],
         })
     }
 
-    /// Makes the next event's message.
+    /// Makes the next message.
     pub fn next_message(&mut self, message: &mut Message) {
-        let payment = self.next_payment();
-        message.due = Micros(self.time);
-        self.writer.write(&self.buyers.shops, &payment, &self.text, message.due, &mut message.record);
+        if let Some(pending) = self.pending.pop_front() {
+            *message = pending;
+            return;
+        }
+        match self.next_event() {
+            Event::Payment(payment) => {
+                (message.topic, message.due) = (Topic::Orders, Micros(self.time));
+                self.writer.write(&self.buyers.shops, &payment, &self.text, message.due, &mut message.record);
+                self.add_truth(&payment);
+            }
+            Event::Label(entry) => *message = self.label(&entry),
+        }
     }
 
-    /// Makes the next event as a transaction.
+    /// Whether the next message follows the last transaction at once.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// After the last transaction, makes the next label whose time has not come; false if there is none left. No further
+    /// transaction is to be made: refunds that wait are dropped.
+    pub fn next_label(&mut self, message: &mut Message) -> bool {
+        if self.pending.is_empty() {
+            let labels = self.later.take_labels();
+            self.pending = labels.iter().map(|entry| self.label(entry)).collect();
+        }
+        let next = self.pending.pop_front();
+        let is_any = next.is_some();
+        if let Some(next) = next {
+            *message = next;
+        }
+        is_any
+    }
+
+    /// How many labels wait until they are due.
+    pub fn labels_waiting(&self) -> usize {
+        let pending = self.pending.iter().filter(|message| message.topic == Topic::Labels);
+        self.later.labels() + pending.count()
+    }
+
+    /// Makes the next event as a transaction, and nothing of labels and truth.
     pub fn next_transaction(&mut self) -> Transaction<'_> {
         let payment = self.next_payment();
         transaction(&self.buyers.shops, &payment, String::from_utf8_lossy(&self.text), Micros(self.time))
@@ -135,53 +212,7 @@ impl Generator {
     pub fn expected_in_hour(&mut self, time: Micros) -> f64 {
         let Buyers { population, calendar, .. } = &mut self.buyers;
         let decided = self.arrivals.in_hour(population, calendar, time.0);
-        (decided + self.subscriptions.per_second() * 3_600.0) * (1.0 + FOLLOWING)
-    }
-
-    fn next_payment(&mut self) -> Payment {
-        let arrival = if self.is_now { now() } else { self.arrivals.next() };
-        let (later, subscription) = (self.later.due(), self.subscriptions.due());
-        let first = later.min(subscription);
-        let payment = if first > arrival {
-            self.step_to(arrival);
-            self.purchase()
-        } else {
-            self.step_to(if self.is_even { arrival } else { first });
-            let due = if later <= subscription { self.later.pop(self.time) } else { None };
-            match due {
-                Some(entry) => self.follow_up(&entry),
-                None => self.subscription(),
-            }
-        };
-        let is_decided = matches!(payment.kind, Kind::Purchase);
-        if !self.is_now && (self.is_even || is_decided) {
-            let Buyers { population, calendar, .. } = &mut self.buyers;
-            self.arrivals.advance(population, calendar, &mut self.chance);
-        }
-        payment
-    }
-
-    /// Sets the time of the next event, and draws its id.
-    fn step_to(&mut self, time: i64) {
-        self.time = self.time.max(time);
-        self.id = id(self.time, &mut self.chance);
-        self.text = text_of(&self.id);
-    }
-
-    fn purchase(&mut self) -> Payment {
-        let Buyers { population, calendar, .. } = &mut self.buyers;
-        let block = self.arrivals.block(population, calendar, self.time, &mut self.chance);
-        let payment = self.buyers.purchase(block, self.time, &mut self.chance);
-        self.decide_follow_up(&payment);
-        payment
-    }
-
-    fn subscription(&mut self) -> Payment {
-        let subscription = self.subscriptions.current();
-        self.subscriptions.advance(&mut self.buyers.calendar);
-        let payment = self.buyers.subscription(&subscription, self.time, &mut self.chance);
-        self.decide_follow_up(&payment);
-        payment
+        (decided + self.subscriptions.per_second() * 3_600.0) * (1.0 + FOLLOWING) + self.planted * 3_600.0
     }
 }
 

@@ -3,10 +3,14 @@
 use super::cards::Card;
 use super::cities::{CITIES, Country};
 use super::declines::Answer;
+use super::plant::Plant;
 use crate::units::Cents;
 
 /// The ways in which cards are read.
 pub(super) static ENTRY_MODES: [&str; 6] = ["contactless", "chip", "swipe", "manual", "ecommerce", "recurring"];
+pub(super) const CONTACTLESS: u8 = 0;
+pub(super) const SWIPE: u8 = 2;
+pub(super) const MANUAL: u8 = 3;
 pub(super) const ECOMMERCE: u8 = 4;
 pub(super) const RECURRING: u8 = 5;
 
@@ -15,10 +19,12 @@ pub(super) const RECURRING: u8 = 5;
 pub(super) enum Kind {
     Purchase,
     Subscription,
-    /// Another try after a decline.
-    Retry,
+    /// Another try of the purchase with this id, which was declined.
+    Retry([u8; 16]),
     /// A refund of the purchase with this id.
     Refund([u8; 16]),
+    /// A refund without a purchase.
+    Credit,
 }
 
 /// A payment before it is written as a message.
@@ -40,6 +46,8 @@ pub(super) struct Payment {
     pub(super) entry_mode: u8,
     pub(super) answer: Answer,
     pub(super) is_risky: bool,
+    /// The campaign that it belongs to.
+    pub(super) plant: Option<Plant>,
 }
 
 impl Payment {

@@ -27,6 +27,8 @@ pub(super) struct Block {
     pub(super) cards: u32,
     /// The distance between the numbers of two cards of adjacent ranks. It gives a person's cards different activities.
     stride: u32,
+    /// The number that undoes it.
+    inverse: u32,
 }
 
 impl Block {
@@ -50,6 +52,20 @@ pub(super) struct Holder {
     /// The number of its payments, as a multiple of its block's mean.
     pub(super) activity: f64,
 }
+
+/// Bounds the most active card, at 53 times the mean.
+const OFFSET: f64 = 0.002;
+const ROOT: f64 = 0.459_863_297_826_770_3; // OFFSET to the power of 1/8
+const SPAN: f64 = 1.000_249_781_523_045 - ROOT; // (1 + OFFSET) to the power of 1/8
+
+/// The payments of a card, as a multiple of its block's mean, by the eighth root of its rank's share.
+fn activity(root: f64) -> f64 {
+    let cube = root * root * root;
+    0.125 / (SPAN * cube * cube * root)
+}
+
+/// By a card's place among ten, that of its holder's first one: three people have one card, two have two, one has three.
+const FIRST_OF: [u32; 10] = [0, 1, 1, 3, 4, 4, 4, 7, 8, 8];
 
 impl Population {
     pub(super) fn new(seed: u64, cards: u32) -> Self {
@@ -79,16 +95,19 @@ impl Population {
     /// have a Gini coefficient of about 0.6; public purchase-card data has 0.64. The inverse of this distribution is an
     /// eighth power, so a draw takes the same time for any number of cards.
     pub(super) fn draw(block: &Block, chance: &mut Chance) -> Holder {
-        /// It limits the most active card to 53 times the mean.
-        const OFFSET: f64 = 0.002;
-        const ROOT: f64 = 0.459_863_297_826_770_3; // OFFSET to the power of 1/8
-        const SPAN: f64 = 1.000_249_781_523_045 - ROOT; // (1 + OFFSET) to the power of 1/8
         let root = ROOT + SPAN * chance.unit();
         let fourth = (root * root) * (root * root);
         let share = (fourth * fourth - OFFSET).max(0.0);
         let rank = ((share * f64::from(block.cards)) as u32).min(block.cards - 1);
         let place = (u64::from(rank) * u64::from(block.stride) % u64::from(block.cards)) as u32;
-        Holder { card: block.first + place, activity: 0.125 / (SPAN * fourth * root * root * root) }
+        Holder { card: block.first + place, activity: activity(root) }
+    }
+
+    /// How active a card is, as [`draw`](Self::draw) has it.
+    pub(super) fn activity(block: &Block, card: u32) -> f64 {
+        let rank = u64::from(card - block.first) * u64::from(block.inverse) % u64::from(block.cards);
+        let share = (rank as f64 + 0.5) / f64::from(block.cards) + OFFSET;
+        activity(share.sqrt().sqrt().sqrt())
     }
 
     /// The block of a card.
@@ -97,10 +116,17 @@ impl Population {
         &self.blocks[after.saturating_sub(1)]
     }
 
+    /// Another card of the same person, if there is one.
+    pub(super) fn other_card(block: &Block, card: u32) -> u32 {
+        let place = card - block.first;
+        let first = FIRST_OF[(place % 10) as usize];
+        let next = place + 1;
+        let is_same = !next.is_multiple_of(10) && FIRST_OF[(next % 10) as usize] == first && next < block.cards;
+        block.first + if is_same { next } else { place / 10 * 10 + first }
+    }
+
     /// The person who holds a card.
     pub(super) fn person(&self, block: &Block, card: u32) -> Person {
-        // Of ten cards in a row, three people hold one each, two people hold two each, and one person holds three.
-        const FIRST_OF: [u32; 10] = [0, 1, 1, 3, 4, 4, 4, 7, 8, 8];
         let place = card - block.first;
         let number = block.first + place / 10 * 10 + FIRST_OF[(place % 10) as usize];
         let mut chance = Chance::of(self.seed, Matter::Person, u64::from(number));
@@ -120,6 +146,7 @@ impl Population {
             online: block.group().online * (0.4 + 1.2 * trait_of(2)) * if age < 35 { 1.2 } else { 1.0 },
             at: ((trait_of(3) - 0.5) as f32, (trait_of(4) - 0.5) as f32),
             is_tight: trait_of(5) < 0.25,
+            is_shared: bits >> 60 < 3,
         }
     }
 }
@@ -141,6 +168,8 @@ pub(super) struct Person {
     pub(super) at: (f32, f32),
     /// Whether the money may not last until the month's end.
     pub(super) is_tight: bool,
+    /// Whether two people hold cards of the same account.
+    pub(super) is_shared: bool,
 }
 
 impl Person {
@@ -161,12 +190,14 @@ fn blocks(seed: u64, cards: u32, zones: &[Zone]) -> Vec<Block> {
             let end = ((f64::from(cards) * share).round() as u32).clamp(first, cards);
             if end > first {
                 let cards = end - first;
+                let stride = stride(cards, &mut chance);
                 blocks.push(Block {
                     group: at as u8,
                     zone: zone as u8,
                     first,
                     cards,
-                    stride: stride(cards, &mut chance),
+                    stride,
+                    inverse: inverse(stride, cards),
                 });
             }
             first = end;
@@ -185,6 +216,16 @@ fn stride(cards: u32, chance: &mut Chance) -> u32 {
     };
     let from = cards / 3 + chance.below(cards / 3 + 1);
     (from.max(1)..=cards).find(|&stride| divisor(stride, cards) == 1).unwrap_or(1)
+}
+
+/// The number whose product with the stride is 1, but for a multiple of the number of cards (Euclid's algorithm).
+fn inverse(stride: u32, cards: u32) -> u32 {
+    let (mut one, mut other) = ((i64::from(cards), 0), (i64::from(stride), 1));
+    while other.0 != 0 {
+        let times = one.0 / other.0;
+        (one, other) = (other, (one.0 - times * other.0, one.1 - times * other.1));
+    }
+    one.1.rem_euclid(i64::from(cards)) as u32
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use super::chance::{Alias, Chance, Matter};
 use super::cities::CITIES;
 use super::declines::{Situation, answer};
 use super::groups::GROUPS;
+use super::later::Entry;
 use super::merchants::Shops;
-use super::numbers::exp;
+use super::numbers::{exp, ln};
 use super::payment::{ECOMMERCE, Kind, Payment, RECURRING};
 use super::people::{Holder, Person, Population};
 use super::trips::{Trips, Whereabouts};
@@ -27,7 +28,7 @@ pub(super) struct Buyers {
     pub(super) seed: u64,
     pub(super) population: Population,
     pub(super) shops: Shops,
-    trips: Trips,
+    pub(super) trips: Trips,
     /// The categories that are bought, by group and hour. While its shops are closed, a category is only bought online.
     categories: Vec<Alias>,
     pub(super) calendar: Calendar,
@@ -77,7 +78,12 @@ impl Buyers {
         let holder = Population::draw(block, chance);
         let person = self.population.person(block, holder.card);
         let whereabouts = self.trips.whereabouts(&person, block.group().trips, time);
-        let here = if let Whereabouts::Away(city) = whereabouts { city } else { person.city };
+        let here = match whereabouts {
+            // Another of the family, with a card of the same account, has stayed at home.
+            Whereabouts::Away(_) if person.is_shared && chance.is(0.5) => person.city,
+            Whereabouts::Away(city) => city,
+            Whereabouts::Home | Whereabouts::Travelling => person.city,
+        };
         let local = Local::at(time, CITIES[usize::from(here)].minutes_ahead);
         let mut at = self.categories[usize::from(block.group) * 24 + usize::from(local.hour)].choose(chance);
         let is_travelling = whereabouts == Whereabouts::Travelling;
@@ -98,8 +104,9 @@ impl Buyers {
         };
         let entry_mode = if is_online { ECOMMERCE } else { read_mode(person.age, chance) };
         let city = if is_online { person.city } else { here };
-        let payment = Sale { holder, person: &person, at, shop, city, entry_mode, is_usual, local };
-        self.sale(&payment, chance)
+        let deviation = chance.normal() * category.sigma * person.spread;
+        let sale = Sale { holder, person: &person, at, shop, city, entry_mode, is_usual, local, deviation };
+        self.sale(&sale, chance)
     }
 
     /// Draws one of a person's usual places for a category. The first of two is drawn three times as often.
@@ -110,7 +117,7 @@ impl Buyers {
     }
 
     /// A usual place of a person, by its number.
-    fn favourite(&self, person: &Person, category: usize, is_online: bool, which: u8) -> u32 {
+    pub(super) fn favourite(&self, person: &Person, category: usize, is_online: bool, which: u8) -> u32 {
         let place = (category as u64) << 8 | u64::from(which) << 1 | u64::from(is_online);
         let number = u64::from(person.number) << 16 | place;
         let mut fixed = Chance::of(self.seed, Matter::Favourite, number);
@@ -126,12 +133,29 @@ impl Buyers {
         chance.below(self.shops.all[shop as usize].terminals.into()) as u8
     }
 
+    /// A purchase that was decided on before.
+    pub(super) fn planted(&mut self, entry: &Entry, time: i64, chance: &mut Chance) -> Payment {
+        let block = self.population.block_of(entry.card);
+        let person = self.population.person(block, entry.card);
+        let at = usize::from(self.shops.all[entry.shop as usize].category);
+        let category = &CATEGORIES[at];
+        let deviation = if entry.cents == 0 {
+            chance.normal() * category.sigma * person.spread
+        } else {
+            ln(entry.cents as f64 / 100.0 / category.median / person.level)
+        };
+        let holder = Holder { card: entry.card, activity: Population::activity(block, entry.card) };
+        let local = Local::at(time, CITIES[usize::from(entry.city)].minutes_ahead);
+        let (shop, city, entry_mode) = (entry.shop, entry.city, entry.mode);
+        let sale = Sale { holder, person: &person, at, shop, city, entry_mode, is_usual: false, local, deviation };
+        self.sale(&sale, chance)
+    }
+
     fn sale(&mut self, sale: &Sale<'_>, chance: &mut Chance) -> Payment {
-        let &Sale { holder, person, at, shop, city, entry_mode, is_usual, local } = sale;
+        let &Sale { holder, person, at, shop, city, entry_mode, is_usual, local, deviation } = sale;
         let category = &CATEGORIES[at];
         let country = CITIES[usize::from(city)].country;
         let card = Card::new(self.seed, holder.card, person.home().country);
-        let deviation = chance.normal() * category.sigma * person.spread;
         let multiple = person.level * exp(deviation);
         let is_unusual = deviation > 1.8;
         let is_online = entry_mode >= ECOMMERCE;
@@ -165,6 +189,7 @@ impl Buyers {
             entry_mode,
             answer,
             is_risky: chance.is(risk),
+            plant: None,
         }
     }
 
@@ -189,7 +214,7 @@ impl Buyers {
     }
 }
 
-/// The part of a purchase that is decided before its amount.
+/// The part of a purchase that is decided before the issuer's answer.
 struct Sale<'p> {
     holder: Holder,
     person: &'p Person,
@@ -200,10 +225,12 @@ struct Sale<'p> {
     entry_mode: u8,
     is_usual: bool,
     local: Local,
+    /// The logarithm of the amount, as a multiple of what is usual for the person and the category.
+    deviation: f64,
 }
 
 /// Draws how a card is read in a shop. Younger people use contactless cards more often.
-fn read_mode(age: u8, chance: &mut Chance) -> u8 {
+pub(super) fn read_mode(age: u8, chance: &mut Chance) -> u8 {
     let contactless = if age < 35 {
         70
     } else if age < 60 {

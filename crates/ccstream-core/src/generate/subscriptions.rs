@@ -135,6 +135,7 @@ impl Buyers {
             entry_mode: RECURRING,
             answer: answer(&situation, chance),
             is_risky: chance.is(0.001),
+            plant: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::validate::validate;
 const START: Micros = Micros(1_795_342_530_000_000);
 
 fn world(seed: u64, pace: Pace) -> World {
-    World { seed, start: Some(START), pace, cards: None }
+    World { seed, start: Some(START), pace, ..World::default() }
 }
 
 fn messages(world: &World, count: usize) -> Vec<Message> {

@@ -1,5 +1,6 @@
 //! The parameters of a simulated world.
 
+use super::labels::LabelDelay;
 use super::pace::Pace;
 use crate::units::Micros;
 
@@ -15,11 +16,15 @@ pub struct World {
     pub pace: Pace,
     /// The number of cards. None: [`Pace::usual_cards`].
     pub cards: Option<u32>,
+    /// The share of planted frauds among transactions; three times as many look like frauds and are none.
+    pub fraud: f64,
+    /// How long after its transaction a label comes.
+    pub label_delay: LabelDelay,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self { seed: 1, start: None, pace: Pace::Human, cards: None }
+        Self { seed: 1, start: None, pace: Pace::Human, cards: None, fraud: 0.0, label_delay: LabelDelay::default() }
     }
 }
 
@@ -27,6 +32,11 @@ impl World {
     /// The number of cards.
     pub fn cards(&self) -> u32 {
         self.cards.unwrap_or_else(|| self.pace.usual_cards())
+    }
+
+    /// Whether labels and truth are sent beside the transactions.
+    pub fn has_truth(&self) -> bool {
+        self.fraud > 0.0
     }
 
     /// The mean number of payments a card and day; None at [`Pace::Max`].

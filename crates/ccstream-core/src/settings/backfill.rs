@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::value::{Kind, SettingType, Value};
 use crate::error::{Error, Result};
+use crate::generate::LabelDelay;
 use crate::units::Micros;
 use crate::validate::parse_moment;
 
@@ -38,16 +39,43 @@ impl FromStr for Backfill {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
-        let length = units.iter().find_map(|(unit, seconds)| {
-            let number: i64 = text.strip_suffix(unit)?.parse().ok()?;
-            number.checked_mul(seconds * 1_000_000).filter(|micros| *micros > 0)
-        });
-        match (length, parse_moment(text)) {
+        match (length(text), parse_moment(text)) {
             (Some(micros), _) => Ok(Self::Last(micros)),
             (None, Ok(moment)) => Ok(Self::Since(moment)),
             (None, Err(_)) => Err(format!("{text:?} is neither a length of time, such as 7d or 12h, nor a date")),
         }
+    }
+}
+
+/// The microseconds of a length of time, such as `7d`.
+fn length(text: &str) -> Option<i64> {
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
+    units.iter().find_map(|(unit, seconds)| {
+        let number: i64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(seconds * 1_000_000).filter(|micros| *micros > 0)
+    })
+}
+
+impl FromStr for LabelDelay {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let parts = text.split_once(':').and_then(|(kind, time)| Some((kind, length(time)?)));
+        match parts {
+            Some(("fixed", micros)) => Ok(Self::Fixed(micros)),
+            Some(("lognormal", micros)) => Ok(Self::LogNormal(micros)),
+            _ => Err(format!("{text:?} is neither fixed:TIME nor lognormal:TIME, with a time such as 7d or 12h")),
+        }
+    }
+}
+
+impl SettingType for LabelDelay {
+    const KIND: Kind = Kind::Text;
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        String::from_value(name, value)?.parse().map_err(|why: String| Error::config(name, why))
+    }
+    fn to_value(&self) -> Option<Value> {
+        None
     }
 }
 
@@ -81,6 +109,16 @@ impl SettingType for Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn delays_of_labels() {
+        let day = 86_400_000_000;
+        assert_eq!("fixed:7d".parse(), Ok(LabelDelay::Fixed(7 * day)));
+        assert_eq!("lognormal:24h".parse(), Ok(LabelDelay::LogNormal(day)));
+        for wrong in ["7d", "fixed", "fixed:", "normal:7d", "fixed:-1d", ""] {
+            assert!(wrong.parse::<LabelDelay>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn lengths_and_moments() {

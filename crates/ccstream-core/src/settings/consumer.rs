@@ -69,7 +69,7 @@ settings! {
         /// stores it in the table `truth`.
         truth: bool = false;
         /// The topic of truth. It is read only if `truth` is set.
-        @shown("NAME")
+        @variable("KAFKA_TRUTH_TOPIC") @shown("NAME")
         truth_topic: String = "truth_json".into();
         /// Writes every batch through a staging table, even without duplicates, which is slower. It is meant for
         /// comparison.

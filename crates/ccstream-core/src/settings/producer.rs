@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::kafka::check_topic;
 use super::{Backfill, KafkaConfig, Settings, Speed};
 use crate::error::{Error, Result};
-use crate::generate::{Pace, World};
+use crate::generate::{LabelDelay, Pace, Topic, World};
 use crate::replay::ReplayConfig;
 use crate::settings;
 use crate::tokens::TokenConfig;
 use crate::units::Micros;
+
+/// Share of planted frauds among transactions, where none is given.
+const FRAUD: f64 = 0.005;
 
 settings! {
     /// Configures what is sent, and how fast.
@@ -41,6 +45,20 @@ settings! {
         /// The number of cards in the simulated world.
         @range(1, 1_000_000) @unset("enough for two payments per card and day, from 5,000 to 1,000,000")
         cards: Option<u32> = None;
+        /// The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
+        /// transactions resemble frauds and are honest. With 0, no labels and no truth are sent.
+        @shown("SHARE") @unset("0.005, or 0 at the rate `max`")
+        fraud: Option<f64> = None;
+        /// The time from a transaction to its label: `fixed:7d` for seven days, `lognormal:7d` for a median of seven days.
+        @shown("KIND:TIME") @unset("lognormal:7d")
+        label_delay: Option<LabelDelay> = None;
+        /// The topic of labels, which report later whether a generated transaction was a fraud. The producer creates it if
+        /// it does not exist.
+        @variable("KAFKA_LABELS_TOPIC") @shown("NAME")
+        labels_topic: String = "labels_json".into();
+        /// The topic of the truth about what the generator planted. The producer creates it if it does not exist.
+        @variable("KAFKA_TRUTH_TOPIC") @shown("NAME")
+        truth_topic: String = "truth_json".into();
         /// A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent too;
         /// the consumer rejects them and stores the reason.
         @shown("FILE") @unset("none, events are generated")
@@ -85,7 +103,23 @@ impl ProducerConfig {
             start: self.start(now),
             pace: self.world_pace(),
             cards: self.cards,
+            fraud: self.fraud.unwrap_or(if self.rate == Pace::Max { 0.0 } else { FRAUD }),
+            label_delay: self.label_delay.unwrap_or_default(),
         }
+    }
+
+    /// The name of a topic.
+    pub fn topic(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::Orders => &self.kafka.topic,
+            Topic::Labels => &self.labels_topic,
+            Topic::Truth => &self.truth_topic,
+        }
+    }
+
+    /// Whether labels and truth are sent beside the transactions.
+    pub fn has_truth(&self) -> bool {
+        self.replay.is_none() && self.world(Micros::default()).has_truth()
     }
 
     /// When the first generated event happens; None where each happens when it is made.
@@ -105,6 +139,7 @@ impl ProducerConfig {
     /// Fails with [`Error::Config`] if a setting is invalid or does not fit another one. The error names the first one.
     pub fn validate(&self) -> Result<()> {
         self.kafka.validate()?;
+        self.check_topics()?;
         if let Pace::PerSecond(rate) = self.rate
             && !(0.001..=10_000_000.0).contains(&rate)
         {
@@ -113,6 +148,7 @@ impl ProducerConfig {
         if self.replay.is_some() && (self.seed.is_some() || self.start_time.is_some() || self.cards.is_some()) {
             return Err(Error::config("replay", "does not use `seed`, `start_time` and `cards`; leave these out"));
         }
+        self.check_fraud()?;
         self.check_time()?;
         if self.replay.is_none() && !(self.map.is_empty() && self.set.is_empty()) {
             return Err(Error::config("map", "`map` and `set` need a file; name it in `replay`"));
@@ -130,6 +166,34 @@ impl ProducerConfig {
             return Err(Error::config("start_time", Micros::OUT_OF_RANGE));
         }
         self.check_ranges()
+    }
+
+    fn check_topics(&self) -> Result<()> {
+        for (setting, topic, others) in [
+            ("labels_topic", &self.labels_topic, [&self.kafka.topic, &self.truth_topic]),
+            ("truth_topic", &self.truth_topic, [&self.kafka.topic, &self.labels_topic]),
+        ] {
+            check_topic(setting, topic)?;
+            if others.contains(&topic) {
+                return Err(Error::config(setting, format!("{topic:?} is a topic of other messages already")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_fraud(&self) -> Result<()> {
+        let Some(share) = self.fraud else { return Ok(()) };
+        if !(0.0..=0.1).contains(&share) {
+            return Err(Error::config("fraud", format!("{share} is not from 0 to 0.1")));
+        }
+        if self.rate == Pace::Max && share > 0.0 {
+            let why = "at the `rate` max cards have no habits to differ from; give a number as `rate`";
+            return Err(Error::config("fraud", why));
+        }
+        if self.replay.is_some() {
+            return Err(Error::config("fraud", "nothing is planted in a file's rows; leave out `fraud` or `replay`"));
+        }
+        Ok(())
     }
 
     fn check_time(&self) -> Result<()> {
@@ -184,6 +248,19 @@ mod tests {
         assert!(error.starts_with("tokenize: ") && error.contains("`token_key_file`"), "{error}");
         let config = ProducerConfig { start_time: Some(Micros(-1)), ..Default::default() };
         assert!(refused(config).starts_with("start_time: "));
+    }
+
+    #[test]
+    fn each_topic_has_a_name_of_its_own() {
+        let refused = |labels: &str, truth: &str| {
+            let (labels_topic, truth_topic) = (labels.into(), truth.into());
+            ProducerConfig { labels_topic, truth_topic, ..Default::default() }.validate().unwrap_err().to_string()
+        };
+        assert!(refused("a b", "truth").starts_with("labels_topic: \"a b\" is not a topic's name"));
+        assert!(refused("labels", "").starts_with("truth_topic: "));
+        assert!(refused("orders_json", "truth").starts_with("labels_topic: \"orders_json\" is a topic of other"));
+        assert!(refused("labels", "orders_json").starts_with("truth_topic: "));
+        assert!(refused("one", "one").starts_with("labels_topic: "));
     }
 
     #[test]

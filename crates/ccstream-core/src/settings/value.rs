@@ -28,6 +28,8 @@ pub enum Kind {
     Limit,
     /// A number above 0; infinity means as much as possible.
     Rate,
+    /// A share of a whole, from 0 to 1.
+    Share,
     /// A duration.
     Span,
     /// True or false.
@@ -47,6 +49,8 @@ pub enum Value {
     Whole(u64),
     /// A value of [`Kind::Rate`].
     Rate(f64),
+    /// A value of [`Kind::Share`].
+    Share(f64),
     /// A value of [`Kind::Span`].
     Span(Duration),
     /// A value of [`Kind::Switch`].
@@ -72,7 +76,7 @@ impl Value {
             Self::Text(text) => text.clone(),
             Self::File(path) => path.display().to_string(),
             Self::Whole(number) => number.to_string(),
-            Self::Rate(rate) => rate.to_string(),
+            Self::Rate(number) | Self::Share(number) => number.to_string(),
             Self::Span(span) if in_milliseconds => format!("{}", span.as_secs_f64() * 1e3),
             Self::Span(span) => format!("{}", span.as_secs_f64()),
             Self::Switch(is_on) => is_on.to_string(),
@@ -131,6 +135,7 @@ held! {
     String, Kind::Text, Text;
     PathBuf, Kind::File, File;
     u64, Kind::Whole, Whole;
+    f64, Kind::Share, Share;
     Duration, Kind::Span, Span;
     bool, Kind::Switch, Switch;
     Vec<(String, String)>, Kind::Pairs, Pairs;

@@ -209,11 +209,15 @@ const REFUSED: &str = "check security.protocol, sasl.* and ssl.* in `librdkafka_
 const START: &str =
     "start Kafka with 'docker-compose up -d' or 'ccstream up', or set another address in `bootstrap_servers`";
 
-/// Creates the topic if it does not exist. Returns whether it was created.
+/// Creates a topic if it does not exist. Returns whether it was created.
 ///
 /// Errors: the broker does not answer, or refuses to create the topic.
-pub(crate) fn ensure_topic(config: &KafkaConfig, client: &Client<impl ClientContext>, partitions: u16) -> Result<bool> {
-    let topic = &config.topic;
+pub(crate) fn ensure_topic(
+    config: &KafkaConfig,
+    topic: &str,
+    client: &Client<impl ClientContext>,
+    partitions: u16,
+) -> Result<bool> {
     let ask = Error::kafka(format!("asking Kafka at {} for its topics", config.bootstrap_servers));
     if find_topic(client, topic).map_err(ask)?.is_some() {
         return Ok(false);

@@ -11,9 +11,29 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
 use crate::kafka::client::ClientLog;
+use ccstream_core::generate::Topic;
 use ccstream_core::record::Record;
 
-/// A message that the broker has.
+/// Which message it is: its number among all that were handed over, from 0, and its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) number: usize,
+    pub(super) topic: Topic,
+}
+
+impl Tag {
+    /// As librdkafka keeps it with the message.
+    pub(super) fn opaque(self) -> usize {
+        self.number * Topic::ALL.len() + self.topic as usize
+    }
+
+    fn of(opaque: usize) -> Self {
+        let count = Topic::ALL.len();
+        Self { number: opaque / count, topic: Topic::ALL[opaque % count] }
+    }
+}
+
+/// A transaction that the broker has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delivered {
     pub(super) number: usize,
@@ -24,7 +44,7 @@ pub(super) struct Delivered {
 /// A message that the broker does not have, or may not have.
 #[derive(Debug)]
 pub(super) struct Undelivered {
-    pub(super) number: usize,
+    pub(super) tag: Tag,
     pub(super) message: Record,
     pub(super) error: KafkaError,
 }
@@ -33,9 +53,10 @@ pub(super) struct Undelivered {
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     pub(super) log: ClientLog,
-    acknowledged: AtomicU64,
+    /// By topic.
+    acknowledged: [AtomicU64; Topic::ALL.len()],
     undelivered: Mutex<Vec<Undelivered>>,
-    /// Each acknowledged message, where each is of interest.
+    /// Each acknowledged transaction, where each is of interest.
     delivered: Option<Mutex<Vec<Delivered>>>,
 }
 
@@ -49,14 +70,16 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    /// A message's number, from 0.
+    /// A message's [`Tag`].
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
+        let tag = Tag::of(opaque);
         match result {
             Ok(message) => {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
-                if let Some(delivered) = &self.delivered {
+                self.acknowledged[tag.topic as usize].fetch_add(1, Ordering::Relaxed);
+                if let Some(delivered) = self.delivered.as_ref().filter(|_| tag.topic == Topic::Orders) {
+                    let number = tag.number;
                     let (partition, offset) = (message.partition(), message.offset());
                     delivered.lock().expect("no panic while it is held").push(Delivered { number, partition, offset });
                 }
@@ -66,25 +89,26 @@ impl ProducerContext for Deliveries {
                 let payload = message.payload().unwrap_or_default().to_vec();
                 let message = Record { key, payload };
                 let mut undelivered = self.undelivered.lock().expect("no panic while it is held");
-                undelivered.push(Undelivered { number, message, error: error.clone() });
+                undelivered.push(Undelivered { tag, message, error: error.clone() });
             }
         }
     }
 }
 
 impl Deliveries {
-    /// With `each`, it keeps which messages are acknowledged; without, only how many.
+    /// With `each`, it keeps which transactions are acknowledged; without, only how many.
     pub(super) fn new(each: bool) -> Self {
         Self { delivered: each.then(Mutex::default), ..Self::default() }
     }
 
-    /// Whether it keeps which messages are acknowledged.
+    /// Whether it keeps which transactions are acknowledged.
     pub(super) fn keeps_each(&self) -> bool {
         self.delivered.is_some()
     }
 
-    pub(super) fn take_acknowledged(&self) -> u64 {
-        self.acknowledged.swap(0, Ordering::Relaxed)
+    /// By topic.
+    pub(super) fn take_acknowledged(&self) -> [u64; Topic::ALL.len()] {
+        std::array::from_fn(|topic| self.acknowledged[topic].swap(0, Ordering::Relaxed))
     }
 
     pub(super) fn take_delivered(&self) -> Vec<Delivered> {

@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::kafka::client::{check_advertised, check_options, ensure_topic, find_topic, unreachable};
 use crate::report::Observers;
 use ccstream_core::event::Micros;
-use ccstream_core::generate::{Pace, World};
+use ccstream_core::generate::{Pace, Topic, World};
 use ccstream_core::record::Record;
 use ccstream_core::replay::Replay;
 use ccstream_core::settings::{ProducerConfig, Speed};
@@ -81,10 +81,7 @@ pub fn produce(
     let producer = connect(config, watchable)?;
     let silent = |source| no_answer(config, &producer, source);
     let unreachable = check_advertised(producer.client(), &config.kafka.bootstrap_servers, silent)?;
-    let created = ensure_topic(&config.kafka, producer.client(), config.partitions).map_err(|error| match error {
-        Error::Kafka { source, .. } => no_answer(config, &producer, source),
-        error => error,
-    })?;
+    let created = ensure_topics(config, &producer)?;
     observers.report(&ProduceEvent::Connected { created, unreachable });
     let run = Run::new(config, stop, watchable, Sender::new(config, stop, producer));
     if let Some(file) = file {
@@ -94,6 +91,23 @@ pub fn produce(
     let world = config.world(Micros(wall()));
     warn_of_overuse(&world, observers);
     run.send_all(Payloads::of(&world)?, Schedule::World(Timeline::of(config, &world)), observers)
+}
+
+/// Creates the topics that are missing; true if the topic of the transactions was.
+fn ensure_topics(config: &ProducerConfig, producer: &BaseProducer<Deliveries>) -> Result<bool> {
+    let ensure = |topic: Topic| {
+        let made = ensure_topic(&config.kafka, config.topic(topic), producer.client(), config.partitions);
+        made.map_err(|error| match error {
+            Error::Kafka { source, .. } => no_answer(config, producer, source),
+            error => error,
+        })
+    };
+    let created = ensure(Topic::Orders)?;
+    if config.has_truth() {
+        ensure(Topic::Labels)?;
+        ensure(Topic::Truth)?;
+    }
+    Ok(created)
 }
 
 /// Whether events are few enough for each to be reported, once a history has been sent.
@@ -133,7 +147,7 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[Record]) -> Result<(Ve
     }
     let stop = CancellationToken::new();
     let mut sender = Sender::new(config, &stop, producer);
-    let sent = messages.iter().try_for_each(|message| sender.send(message).map(drop));
+    let sent = messages.iter().try_for_each(|message| sender.send(Topic::Orders, message).map(drop));
     let summary = sender.drain();
     let failure = match sent {
         // Messages that were delivered before the error are returned: they must not be re-sent.
@@ -161,7 +175,7 @@ mod tests {
         };
         let config = ProducerConfig { kafka, ..ProducerConfig::default() };
         let producer = connect(&config, true).unwrap();
-        assert!(ensure_topic(&config.kafka, producer.client(), 1).unwrap());
+        assert!(ensure_topic(&config.kafka, &config.kafka.topic, producer.client(), 1).unwrap());
         let of_size = |size| Record { payload: vec![b'x'; size], ..Record::default() };
         let (delivered, failure) = resend(&config, &[of_size(1), of_size(33 << 20), of_size(2)]).unwrap();
         assert_eq!(delivered, [0, 2]);

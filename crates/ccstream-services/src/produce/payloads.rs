@@ -1,7 +1,6 @@
 //! This module supplies messages, from a simulated world or from a file.
 
 use crate::error::Result;
-use ccstream_core::event::Micros;
 use ccstream_core::generate::{Generator, Message, World};
 use ccstream_core::replay::Replay;
 
@@ -26,9 +25,30 @@ impl Payloads {
             }
             Self::Replayed(replay) => {
                 let Some(record) = replay.next_event()? else { return Ok(false) };
-                *message = Message { due: Micros::default(), record };
+                *message = Message { record, ..Message::default() };
                 Ok(true)
             }
+        }
+    }
+
+    /// Returns whether the next message follows the last event at once.
+    pub(super) fn has_pending(&self) -> bool {
+        matches!(self, Self::Generated(generator) if generator.has_pending())
+    }
+
+    /// Puts the next label that is not due yet into `message`, after the last event. Returns false if there is none.
+    pub(super) fn next_label(&mut self, message: &mut Message) -> bool {
+        match self {
+            Self::Generated(generator) => generator.next_label(message),
+            Self::Replayed(_) => false,
+        }
+    }
+
+    /// Returns the number of labels of sent events that wait until they are due.
+    pub(super) fn labels_waiting(&self) -> usize {
+        match self {
+            Self::Generated(generator) => generator.labels_waiting(),
+            Self::Replayed(_) => 0,
         }
     }
 

@@ -65,8 +65,10 @@ pub struct ProducerWarning {
 pub enum ProducerWarningKind {
     /// Cards are used so often that they show no habits.
     CardsOverused,
-    /// Too many refunds and retries waited, and were sent before their time.
+    /// Too many refunds, retries and labels waited, and were sent before their time.
     SentEarly,
+    /// The run ended before labels of its events were due, and they are not sent.
+    LabelsNotSent,
 }
 
 impl ProducerWarningKind {
@@ -75,11 +77,12 @@ impl ProducerWarningKind {
         match self {
             Self::CardsOverused => "cards_overused",
             Self::SentEarly => "sent_early",
+            Self::LabelsNotSent => "labels_not_sent",
         }
     }
 }
 
-/// What was sent and what became of it. `sent = acknowledged + failed` at the end.
+/// What was sent and what became of it. An event is a transaction; labels and truths are counted apart. `sent = acknowledged + failed` at the end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProduceSummary {
     /// Events handed to librdkafka.
@@ -88,8 +91,14 @@ pub struct ProduceSummary {
     pub acknowledged: u64,
     /// Events that could not be delivered.
     pub failed: u64,
-    /// The number of events that a new client re-sent, after Kafka had lost the sequence of the client before: at most
-    /// this number of events is in the topic twice. The other counts have each event once.
+    /// Labels that the broker acknowledged.
+    pub labels: u64,
+    /// Truths that the broker acknowledged.
+    pub truths: u64,
+    /// Labels and truths that could not be delivered.
+    pub lost: u64,
+    /// The number of messages that a new client re-sent, after Kafka had lost the sequence of the client before: at most
+    /// this number of messages is in its topic twice. The other counts have each message once.
     pub sent_again: u64,
     /// Since the first event.
     pub elapsed: Duration,

@@ -13,8 +13,7 @@ use super::timeline::Timeline;
 use super::{ProduceEvent, ProduceSummary, TICK};
 use crate::error::Result;
 use crate::report::Observers;
-use ccstream_core::generate::Message;
-use ccstream_core::record::Record;
+use ccstream_core::generate::{Message, Topic};
 use ccstream_core::settings::ProducerConfig;
 
 /// How often progress is reported.
@@ -80,8 +79,9 @@ impl<'r> Run<'r> {
     ) -> Result<ProduceSummary> {
         let mut message = Message::default();
         let result = loop {
-            let is_done = self.config.count.is_some_and(|count| self.sender.sent >= count);
-            if is_done || (self.is_time_to_look() && self.stop.is_cancelled()) {
+            // What follows the last event at once is part of it.
+            let may_end = !payloads.has_pending();
+            if may_end && (self.is_done() || (self.is_time_to_look() && self.stop.is_cancelled())) {
                 break Ok(());
             }
             match payloads.next(&mut message) {
@@ -97,20 +97,42 @@ impl<'r> Run<'r> {
             if self.watchable && !self.watched && schedule.has_caught_up() {
                 self.watch();
             }
-            match self.send(&message.record, observers) {
+            match self.send(&message, observers) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
             }
             self.progress(observers);
         };
+        let result = if result.is_ok() && self.is_done() { self.send_labels(&mut payloads, observers) } else { result };
         let summary = self.sender.drain();
+        if payloads.labels_waiting() > 0 {
+            let text = format!(
+                "{} labels of transactions that were sent were not due yet, and are not sent",
+                payloads.labels_waiting()
+            );
+            let kind = ProducerWarningKind::LabelsNotSent;
+            observers.report(&ProduceEvent::Warning(ProducerWarning { kind, text }));
+        }
         if payloads.early() > 0 {
-            let text = format!("{} refunds and retries were sent early: a million were waiting", payloads.early());
+            let text =
+                format!("{} refunds, retries and labels were sent early: a million were waiting", payloads.early());
             observers.report(&ProduceEvent::Warning(ProducerWarning { kind: ProducerWarningKind::SentEarly, text }));
         }
         observers.report(&ProduceEvent::Progress(summary));
         result.map(|()| summary)
+    }
+
+    /// Whether all wanted events were sent.
+    fn is_done(&self) -> bool {
+        self.config.count.is_some_and(|count| self.sender.sent >= count)
+    }
+
+    /// Sends the labels that are not due yet, of the events that were sent.
+    fn send_labels(&mut self, payloads: &mut Payloads, observers: &mut Observers<'_, ProduceEvent>) -> Result<()> {
+        let mut message = Message::default();
+        while payloads.next_label(&mut message) && self.send(&message, observers)? {}
+        Ok(())
     }
 
     /// Begins to report each event. The deliveries of earlier events are waited for: the next answer is then the next
@@ -152,16 +174,18 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Sends one event; false if the run should stop before there is room for it.
-    fn send(&mut self, event: &Record, observers: &mut Observers<'_, ProduceEvent>) -> Result<bool> {
+    /// Sends one message; false if the run should stop before there is room for it.
+    fn send(&mut self, message: &Message, observers: &mut Observers<'_, ProduceEvent>) -> Result<bool> {
         let failed = self.sender.failed;
-        if self.watched {
-            observers.report(&ProduceEvent::Sending { number: self.sender.sent, payload: event.payload.clone() });
+        let is_watched = self.watched && message.topic == Topic::Orders;
+        if is_watched {
+            let (number, payload) = (self.sender.sent, message.record.payload.clone());
+            observers.report(&ProduceEvent::Sending { number, payload });
         }
-        if !self.sender.send(event)? {
+        if !self.sender.send(message.topic, &message.record)? {
             return Ok(false);
         }
-        if self.watched {
+        if is_watched {
             self.await_delivery(failed, observers);
         } else if self.sender.sent.is_multiple_of(LOOK_EVERY) {
             self.sender.poll(Duration::ZERO);

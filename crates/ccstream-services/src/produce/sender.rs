@@ -13,10 +13,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::client::connect;
-use super::deliveries::{Delivered, Deliveries};
+use super::deliveries::{Delivered, Deliveries, Tag};
 use super::{ProduceSummary, TICK};
 use crate::error::{Error, Result};
 use crate::kafka::ffi::Bootstrap;
+use ccstream_core::generate::Topic;
 use ccstream_core::record::Record;
 use ccstream_core::settings::ProducerConfig;
 
@@ -37,13 +38,20 @@ pub(super) struct Sender<'r> {
     producer: BaseProducer<Deliveries>,
     bootstrap: Bootstrap,
     started: Instant,
+    /// All messages, whatever their topic.
+    handed: usize,
+    /// Transactions.
     pub(super) sent: u64,
-    acknowledged: u64,
+    /// By topic.
+    acknowledged: [u64; Topic::ALL.len()],
+    /// Transactions.
     pub(super) failed: u64,
+    /// Labels and truths that failed.
+    lost: u64,
     sent_again: u64,
     /// Why the last failed message failed; empty if none has.
     pub(super) failure: String,
-    /// Each acknowledged message, where the client's context keeps them.
+    /// Each acknowledged transaction, where the client's context keeps them.
     delivered: Vec<Delivered>,
     /// The number of messages that were acknowledged when this client began.
     acknowledged_before: u64,
@@ -63,9 +71,11 @@ impl<'r> Sender<'r> {
             producer,
             bootstrap: Bootstrap::new(&config.kafka.bootstrap_servers),
             started: Instant::now(),
+            handed: 0,
             sent: 0,
-            acknowledged: 0,
+            acknowledged: [0; Topic::ALL.len()],
             failed: 0,
+            lost: 0,
             sent_again: 0,
             failure: String::new(),
             delivered: Vec::new(),
@@ -77,15 +87,17 @@ impl<'r> Sender<'r> {
     /// Takes the next message, and waits while the queue is full. False if the run should stop before there is room.
     ///
     /// Errors: a fatal error of the client that another client would have too.
-    pub(super) fn send(&mut self, message: &Record) -> Result<bool> {
-        let is_taken = self.hand(self.sent as usize, message)?;
-        self.sent += u64::from(is_taken);
+    pub(super) fn send(&mut self, topic: Topic, message: &Record) -> Result<bool> {
+        let is_taken = self.hand(Tag { number: self.handed, topic }, message)?;
+        self.handed += usize::from(is_taken);
+        self.sent += u64::from(is_taken && topic == Topic::Orders);
         Ok(is_taken)
     }
 
-    fn hand(&mut self, number: usize, message: &Record) -> Result<bool> {
+    fn hand(&mut self, tag: Tag, message: &Record) -> Result<bool> {
+        let config = self.config;
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(&self.config.kafka.topic, number).payload(message.payload.as_slice());
+            BaseRecord::with_opaque_to(config.topic(tag.topic), tag.opaque()).payload(message.payload.as_slice());
         if let Some(key) = &message.key {
             record = record.key(key.as_slice());
         }
@@ -107,7 +119,7 @@ impl<'r> Sender<'r> {
                 }
                 KafkaError::MessageProduction(code) if code != RDKafkaErrorCode::Fatal => {
                     // librdkafka refuses some messages at once, such as one above message.max.bytes: it has failed.
-                    self.fail(format!("{code}, {} bytes", message.payload.len()));
+                    self.fail(tag.topic, format!("{code}, {} bytes", message.payload.len()));
                     return Ok(true);
                 }
                 _ => {
@@ -145,21 +157,26 @@ impl<'r> Sender<'r> {
     /// Counts acknowledged messages.
     fn count(&mut self) {
         let deliveries = self.producer.context();
-        self.acknowledged += deliveries.take_acknowledged();
+        for (total, new) in self.acknowledged.iter_mut().zip(deliveries.take_acknowledged()) {
+            *total += new;
+        }
         self.delivered.extend(deliveries.take_delivered());
     }
 
     fn fail_undelivered(&mut self) {
         for undelivered in self.producer.context().take_undelivered() {
-            self.fail(undelivered.error.to_string());
+            self.fail(undelivered.tag.topic, undelivered.error.to_string());
         }
     }
 
-    fn fail(&mut self, error: String) {
-        if self.failed == 0 {
+    fn fail(&mut self, topic: Topic, error: String) {
+        if self.failed + self.lost == 0 {
             tracing::error!(error, "A message was not delivered; further ones are only counted.");
         }
-        self.failed += 1;
+        match topic {
+            Topic::Orders => self.failed += 1,
+            Topic::Labels | Topic::Truth => self.lost += 1,
+        }
         self.failure = error;
     }
 
@@ -171,7 +188,8 @@ impl<'r> Sender<'r> {
             self.producer.poll(SHORT);
         }
         self.take_back();
-        self.in_vain = if self.acknowledged > self.acknowledged_before { 0 } else { self.in_vain + 1 };
+        let acknowledged = self.acknowledged.iter().sum();
+        self.in_vain = if acknowledged > self.acknowledged_before { 0 } else { self.in_vain + 1 };
         let next = connect(self.config, self.producer.context().keeps_each())
             .inspect_err(|error| tracing::error!(error = error.chain(), "There is no new Kafka client."));
         let (Ok(next), true) = (next, self.in_vain < MOST_IN_VAIN) else {
@@ -179,7 +197,7 @@ impl<'r> Sender<'r> {
             return false;
         };
         let mut undelivered = self.producer.context().take_undelivered();
-        undelivered.sort_unstable_by_key(|message| message.number);
+        undelivered.sort_unstable_by_key(|message| message.tag.number);
         self.sent_again += undelivered.len() as u64;
         tracing::warn!(
             reason,
@@ -189,10 +207,10 @@ impl<'r> Sender<'r> {
         );
         self.producer = next;
         self.bootstrap = Bootstrap::new(&self.config.kafka.bootstrap_servers);
-        self.acknowledged_before = self.acknowledged;
+        self.acknowledged_before = acknowledged;
         for again in undelivered {
-            if !matches!(self.hand(again.number, &again.message), Ok(true)) {
-                self.fail(again.error.to_string());
+            if !matches!(self.hand(again.tag, &again.message), Ok(true)) {
+                self.fail(again.tag.topic, again.error.to_string());
             }
         }
         true
@@ -233,11 +251,12 @@ impl<'r> Sender<'r> {
     }
 
     pub(super) fn summary(&self) -> ProduceSummary {
-        let &Self { sent, acknowledged, failed, sent_again, .. } = self;
-        ProduceSummary { sent, acknowledged, failed, sent_again, elapsed: self.started.elapsed() }
+        let &Self { sent, failed, lost, sent_again, acknowledged: [acknowledged, labels, truths], .. } = self;
+        let elapsed = self.started.elapsed();
+        ProduceSummary { sent, acknowledged, failed, labels, truths, lost, sent_again, elapsed }
     }
 
-    /// Delivered messages that were not taken yet, where each is kept.
+    /// Delivered transactions that were not taken yet, where each is kept.
     pub(super) fn take_delivered(&mut self) -> Vec<Delivered> {
         std::mem::take(&mut self.delivered)
     }

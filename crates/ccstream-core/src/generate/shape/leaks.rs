@@ -44,8 +44,8 @@ fn ids_and_microseconds_are_alike_for_all_kinds() {
     let is_of = |kind: usize, one: &Seen| match one.payment.kind {
         Kind::Purchase => kind == 0,
         Kind::Subscription => kind == 1,
-        Kind::Retry => kind == 2,
-        Kind::Refund(_) => kind == 3,
+        Kind::Retry(_) => kind == 2,
+        Kind::Refund(_) | Kind::Credit => kind == 3,
     };
     for kind in 0..4 {
         let all: Vec<&Seen> = seen.iter().filter(|one| is_of(kind, one)).collect();

@@ -5,6 +5,7 @@ mod follow_ups;
 mod hours;
 mod leaks;
 mod places;
+mod planted;
 
 use super::payment::Payment;
 use super::{Generator, Micros, Pace, World};
@@ -21,7 +22,7 @@ struct Seen {
 
 fn generator(seed: u64, per_second: f64, cards: u32) -> Generator {
     let pace = Pace::PerSecond(per_second);
-    Generator::new(&World { seed, start: Some(Micros(MONDAY)), pace, cards: Some(cards) }).unwrap()
+    Generator::new(&World { seed, start: Some(Micros(MONDAY)), pace, cards: Some(cards), ..World::default() }).unwrap()
 }
 
 fn stream(generator: &mut Generator, count: usize) -> Vec<Seen> {

@@ -199,7 +199,7 @@ mod tests {
         for topic in &names[..2] {
             let config =
                 KafkaConfig { bootstrap_servers: servers.as_str().into(), topic: topic.clone(), ..Default::default() };
-            assert!(ensure_topic(&config, consumer.client(), 1).unwrap());
+            assert!(ensure_topic(&config, &config.topic, consumer.client(), 1).unwrap());
         }
         let TopicState::There(Some(id)) = wait(&mut one) else { panic!("no id") };
         assert_eq!(wait(&mut one), TopicState::There(Some(id.clone())));

@@ -1,0 +1,94 @@
+//! When campaigns begin. Those of a role are a Poisson process of the seed and the role alone: the stream before them has
+//! no part in it.
+
+use super::calendar::DAY;
+use super::chance::{Chance, Matter};
+use super::plant::{Plant, ROLE_COUNT, Role, TWINS};
+use super::terminals::Choice;
+
+/// Campaigns that began this long before the stream are still under way.
+const LONGEST: i64 = 28 * DAY;
+
+/// Transactions of a campaign, on average: of the fraud and of its twin. [`steps`](super::steps) draws their numbers.
+const LENGTHS: [(f64, f64); 7] =
+    [(1.0, 1.0), (0.0, 0.0), (9.0, 9.0), (15.0, 15.0), (44.1, 4.5), (4.0, 4.0), (18.0, 24.0)];
+/// The places in [`LENGTHS`] and [`SCENARIOS`](super::plant::SCENARIOS) of scenarios that need more than a length.
+const TERMINAL: u8 = 1;
+/// Purchases that prepare a campaign of refund abuse, and of a recall, for each of its refunds.
+const PREPARED: (f64, f64) = (0.25, 1.0);
+
+/// When campaigns begin.
+#[derive(Debug)]
+pub(super) struct Campaigns {
+    series: Vec<Series>,
+    /// The place of the series whose campaign begins next.
+    next: usize,
+}
+
+/// The campaigns of one role, one after the other.
+#[derive(Debug)]
+struct Series {
+    chance: Chance,
+    /// Microseconds from one to the next, on average.
+    gap: f64,
+    begins: i64,
+    count: u32,
+}
+
+impl Series {
+    fn advance(&mut self) {
+        self.begins += (self.gap * self.chance.exponential()) as i64 + 1;
+        self.count += 1;
+    }
+}
+
+impl Campaigns {
+    /// `fraud`: the share of frauds among the transactions, of which there are `per_second`; `honest`: the share of all
+    /// transactions that are purchases as people decide on them.
+    pub(super) fn new(seed: u64, fraud: f64, per_second: f64, honest: f64, choice: &Choice, start: i64) -> Self {
+        let series = |at: usize| {
+            let role = Role::ALL[at];
+            let a_second = fraud * per_second / 7.0 * if role.is_twin { TWINS } else { 1.0 };
+            let (of_fraud, of_twin) = LENGTHS[usize::from(role.scenario)];
+            let length = match role {
+                Role { scenario: TERMINAL, .. } => choice.expected(role.is_twin, per_second * honest),
+                Role { is_twin: true, .. } => of_twin,
+                Role { is_twin: false, .. } => of_fraud,
+            };
+            let chance = Chance::of(seed, Matter::Series, at as u64);
+            let mut series = Series { chance, gap: 1e6 * length / a_second, begins: start - LONGEST, count: 0 };
+            series.advance();
+            series
+        };
+        let series = if fraud > 0.0 { (0..ROLE_COUNT).map(series).collect() } else { Vec::new() };
+        let mut made = Self { series, next: 0 };
+        made.find();
+        made
+    }
+
+    /// Transactions for each planted fraud that are not among those that people decide on: twins but those at broken
+    /// terminals, and what prepares refunds.
+    pub(super) fn added() -> f64 {
+        1.0 + TWINS * 6.0 / 7.0 + (PREPARED.0 + PREPARED.1 * TWINS) / 7.0
+    }
+
+    /// When the next campaign begins; after all time where there is none.
+    pub(super) fn due(&self) -> i64 {
+        self.series.get(self.next).map_or(i64::MAX, |series| series.begins)
+    }
+
+    /// The next campaign and when it begins.
+    pub(super) fn take(&mut self) -> (Plant, i64) {
+        let at = self.next;
+        let series = &mut self.series[at];
+        let campaign = series.count * ROLE_COUNT as u32 + at as u32;
+        let begins = series.begins;
+        series.advance();
+        self.find();
+        (Plant { campaign, role: Role::ALL[at] }, begins)
+    }
+
+    fn find(&mut self) {
+        self.next = (0..self.series.len()).min_by_key(|&at| self.series[at].begins).unwrap_or(0);
+    }
+}

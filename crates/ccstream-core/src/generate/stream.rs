@@ -1,0 +1,80 @@
+//! What comes next: an arrival, what follows from an earlier payment, a subscription, or a label.
+
+use super::ids::{id, text_of};
+use super::later::Entry;
+use super::payment::Payment;
+use super::purchase::Buyers;
+use super::{Generator, now};
+
+/// What comes next.
+pub(super) enum Event {
+    Payment(Payment),
+    Label(Entry),
+}
+
+impl Generator {
+    pub(super) fn next_payment(&mut self) -> Payment {
+        loop {
+            if let Event::Payment(payment) = self.next_event() {
+                return payment;
+            }
+        }
+    }
+
+    /// Makes the next event.
+    pub(super) fn next_event(&mut self) -> Event {
+        let (arrival, first) = loop {
+            let arrival = if self.is_now { now() } else { self.arrivals.next() };
+            let first = self.later.due().min(self.subscriptions.due());
+            if self.campaigns.due() > first.min(arrival) {
+                break (arrival, first);
+            }
+            self.begin_campaign();
+        };
+        let is_decided = first > arrival;
+        let is_later = !is_decided && self.later.due() <= self.subscriptions.due();
+        if is_later && self.later.is_label_next() {
+            self.time = self.time.max(first);
+            if let Some(label) = self.later.pop(self.time) {
+                return Event::Label(label);
+            }
+        }
+        self.step_to(if is_decided || self.is_even { arrival } else { first });
+        let due = if is_later { self.later.pop(self.time) } else { None };
+        let payment = match due {
+            Some(entry) => self.follow_up(&entry),
+            None if is_decided => self.purchase(),
+            None => self.subscription(),
+        };
+        if !self.is_now && (self.is_even || is_decided) {
+            let Buyers { population, calendar, .. } = &mut self.buyers;
+            self.arrivals.advance(population, calendar, &mut self.chance);
+        }
+        self.decide_label(&payment);
+        Event::Payment(payment)
+    }
+
+    /// Goes on to the time of the next event, and makes its id.
+    fn step_to(&mut self, time: i64) {
+        self.time = self.time.max(time);
+        self.id = id(self.time, &mut self.chance);
+        self.text = text_of(&self.id);
+    }
+
+    fn purchase(&mut self) -> Payment {
+        let Buyers { population, calendar, .. } = &mut self.buyers;
+        let block = self.arrivals.block(population, calendar, self.time, &mut self.chance);
+        let mut payment = self.buyers.purchase(block, self.time, &mut self.chance);
+        self.watch(&mut payment);
+        self.decide_follow_up(&payment);
+        payment
+    }
+
+    fn subscription(&mut self) -> Payment {
+        let subscription = self.subscriptions.current();
+        self.subscriptions.advance(&mut self.buyers.calendar);
+        let payment = self.buyers.subscription(&subscription, self.time, &mut self.chance);
+        self.decide_follow_up(&payment);
+        payment
+    }
+}
