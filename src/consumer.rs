@@ -71,7 +71,8 @@ use crate::status::PyConsumeStatus;
 ///         rows of three consecutive batches are refused with the same SQLSTATE.
 ///     truth: Also reads the topic of truth, in which a generator describes what it planted in a simulated world, and
 ///         stores it in the table ``truth``. Default False.
-///     truth_topic: The topic of truth. It is read only if ``truth`` is set. Default ``truth_json``.
+///     truth_topic: The topic of truth. It is read only if ``truth`` is set. Default: ``KAFKA_TRUTH_TOPIC``, else
+///         ``truth_json``.
 ///     always_stage: Writes every batch through a staging table, even without duplicates, which is slower. It is meant
 ///         for comparison. Default False.
 ///     synchronous_commit: Waits at each commit until PostgreSQL has written it to disk, by ``synchronous_commit``. Not

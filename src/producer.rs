@@ -47,6 +47,15 @@ use crate::settings::Arguments;
 ///         ``max`` (in Python ``math.inf``) for as many as possible. Default: 1, or ``max`` for a history.
 ///     cards: The number of cards in the simulated world. From 1 to 1,000,000. Default: enough for two payments per
 ///         card and day, from 5,000 to 1,000,000.
+///     fraud: The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
+///         transactions resemble frauds and are honest. With 0, no labels and no truth are sent. Default: 0.005, or 0
+///         at the rate ``max``.
+///     label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
+///         median of seven days. Default: lognormal:7d.
+///     labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
+///         creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
+///     truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
+///         exist. Default: ``KAFKA_TRUTH_TOPIC``, else ``truth_json``.
 ///     replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
 ///         too; the consumer rejects them and stores the reason. Default: none, events are generated.
 ///     map: The column of the file that fills a field. A column that has the name of the field fills it by default. A

@@ -52,7 +52,7 @@ _Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]
 
 @final
 class ProduceSummary:
-    """Counts the events of one run: ``sent == acknowledged + failed`` once it has ended."""
+    """Counts the events of one run: ``sent == acknowledged + failed`` once it has ended. Labels and truths are counted apart."""
 
     @property
     def sent(self) -> int:
@@ -65,9 +65,9 @@ class ProduceSummary:
         """The number of events that could not be delivered."""
     @property
     def sent_again(self) -> int:
-        """The number of times that a new client re-sent an event, because Kafka had lost the previous client's state.
+        """The number of times that a new client re-sent a message, because Kafka had lost the previous client's state.
 
-        The topic may contain up to this number of duplicates. The other counts include each event once.
+        Its topic may contain up to this number of duplicates. The other counts include each message once.
         """
     @property
     def elapsed(self) -> timedelta:
@@ -106,6 +106,15 @@ class Producer:
             ``max`` (in Python ``math.inf``) for as many as possible. Default: 1, or ``max`` for a history.
         cards: The number of cards in the simulated world. From 1 to 1,000,000. Default: enough for two payments per
             card and day, from 5,000 to 1,000,000.
+        fraud: The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
+            transactions resemble frauds and are honest. With 0, no labels and no truth are sent. Default: 0.005, or 0
+            at the rate ``max``.
+        label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
+            median of seven days. Default: lognormal:7d.
+        labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
+            creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
+        truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
+            exist. Default: ``KAFKA_TRUTH_TOPIC``, else ``truth_json``.
         replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
             too; the consumer rejects them and stores the reason. Default: none, events are generated.
         map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
@@ -130,7 +139,7 @@ class Producer:
 
     Example:
         >>> ccstream.Producer(rate=math.inf, count=5000, seed=7).run()
-        ProduceSummary(sent=5000, acknowledged=5000, failed=0, sent_again=0, elapsed=...)
+        ProduceSummary(sent=5000, acknowledged=5000, failed=0, labels=0, truths=0, lost=0, sent_again=0, elapsed=...)
     """
 
     def __new__(
@@ -349,7 +358,8 @@ class Consumer:
             rows of three consecutive batches are refused with the same SQLSTATE.
         truth: Also reads the topic of truth, in which a generator describes what it planted in a simulated world, and
             stores it in the table ``truth``. Default False.
-        truth_topic: The topic of truth. It is read only if ``truth`` is set. Default ``truth_json``.
+        truth_topic: The topic of truth. It is read only if ``truth`` is set. Default: ``KAFKA_TRUTH_TOPIC``, else
+            ``truth_json``.
         always_stage: Writes every batch through a staging table, even without duplicates, which is slower. It is meant
             for comparison. Default False.
         synchronous_commit: Waits at each commit until PostgreSQL has written it to disk, by ``synchronous_commit``. Not

@@ -11,7 +11,7 @@ class Setting:
 
     Attributes:
         name: the keyword in Python.
-        kind: the kind of value: text, choice, moment, file, whole, limit, rate, span, switch or pairs.
+        kind: the kind of value: text, choice, moment, file, whole, limit, rate, share, span, switch or pairs.
         choices: the possible values of a choice.
         doc: the meaning.
         range: the smallest and the largest value; None for an open end.
@@ -255,7 +255,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             doc="The topic of truth. It is read only if `truth` is set.",
             range=None,
             unit="",
-            variable=None,
+            variable="KAFKA_TRUTH_TOPIC",
             shown="NAME",
             flag="--truth-topic",
             unset="",
@@ -518,13 +518,13 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             name="fraud",
             kind="share",
             choices=(),
-            doc="The share of frauds that are planted among the generated transactions, up to 0.1. Three times as many transactions look like frauds and are honest. With 0, no label and no truth is sent.",
+            doc="The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many transactions resemble frauds and are honest. With 0, no labels and no truth are sent.",
             range=None,
             unit="",
             variable=None,
             shown="SHARE",
             flag="--fraud",
-            unset="0.005, or 0 at the rate max",
+            unset="0.005, or 0 at the rate `max`",
             default=None,
         ),
         Setting(
@@ -544,7 +544,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             name="labels_topic",
             kind="text",
             choices=(),
-            doc="The topic of labels, which say later that a generated transaction is a fraud. The producer creates a missing one.",
+            doc="The topic of labels, which report later whether a generated transaction was a fraud. The producer creates it if it does not exist.",
             range=None,
             unit="",
             variable="KAFKA_LABELS_TOPIC",
@@ -557,7 +557,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             name="truth_topic",
             kind="text",
             choices=(),
-            doc="The topic of the truth about what the generator planted. The producer creates a missing one.",
+            doc="The topic of the truth about what the generator planted. The producer creates it if it does not exist.",
             range=None,
             unit="",
             variable="KAFKA_TRUTH_TOPIC",
