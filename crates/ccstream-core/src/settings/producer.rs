@@ -256,7 +256,7 @@ mod tests {
             let (labels_topic, truth_topic) = (labels.into(), truth.into());
             ProducerConfig { labels_topic, truth_topic, ..Default::default() }.validate().unwrap_err().to_string()
         };
-        assert!(refused("a b", "truth").starts_with("labels_topic: \"a b\" is not a topic's name"));
+        assert!(refused("a b", "truth").starts_with("labels_topic: \"a b\" is not a topic name"));
         assert!(refused("labels", "").starts_with("truth_topic: "));
         assert!(refused("orders_json", "truth").starts_with("labels_topic: \"orders_json\" is a topic of other"));
         assert!(refused("labels", "orders_json").starts_with("truth_topic: "));
