@@ -64,6 +64,15 @@ class ProduceSummary:
     def failed(self) -> int:
         """The number of events that could not be delivered."""
     @property
+    def labels(self) -> int:
+        """Labels that the broker has."""
+    @property
+    def truths(self) -> int:
+        """Truths that the broker has."""
+    @property
+    def lost(self) -> int:
+        """Labels and truths that the broker does not have."""
+    @property
     def sent_again(self) -> int:
         """The number of times that a new client re-sent a message, because Kafka had lost the previous client's state.
 

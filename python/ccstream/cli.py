@@ -132,7 +132,7 @@ def _produce(options: argparse.Namespace) -> int:
         with _stopped_by_signals(producer.stop):
             summary = producer.run()
     console.finish(summary)
-    return 0 if summary.acknowledged == summary.sent else 1
+    return 0 if summary.acknowledged == summary.sent and not summary.lost else 1
 
 
 def _describe(options: argparse.Namespace) -> int:

@@ -155,6 +155,11 @@ class ProducerConsole:
             f"Sent {summary.sent:,}, acknowledged {summary.acknowledged:,}, failed {summary.failed:,} "
             f"in {seconds:.1f} s ({_per_second(summary.acknowledged, seconds)} events/s)",
         )
+        if summary.labels or summary.truths or summary.lost:
+            self._printer.say(
+                f"Acknowledged {summary.labels:,} labels and {summary.truths:,} truths beside them, "
+                f"failed {summary.lost:,}"
+            )
         if summary.sent_again:
             self._printer.say(
                 f"! {summary.sent_again:,} events were re-sent, because Kafka no longer knew which ones it had "

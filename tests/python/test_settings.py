@@ -19,6 +19,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "limit": ("all", "all"),
     "rate": ("max", math.inf),
     "pairs": ("name=a=b", [("name", "a=b")]),
+    "share": ("0.05", 0.05),
     "span": ("12.5", None),
 }
 """For each kind of setting, an example of a text and the value that it is read as. Durations depend on the unit."""
@@ -66,6 +67,7 @@ def test_every_setting_has_a_flag_of_its_kind(part: str) -> None:
         ("consumer", "--drain-limit", "1e300"),
         ("consumer", "--assignment", "lazy"),
         ("producer", "--rate", "0"),
+        ("producer", "--fraud", "1.5"),
         ("producer", "--seed", "-1"),
         ("producer", "--kafka-option", "acks"),
         ("producer", "--map", "=x"),
@@ -87,6 +89,8 @@ def test_a_variable_overrides_the_default(monkeypatch: pytest.MonkeyPatch) -> No
         "CCSTREAM_KPI_MEMORY",
         "CCSTREAM_KAFKA_*",
         "KAFKA_OPTIONS_FILE",
+        "KAFKA_LABELS_TOPIC",
+        "KAFKA_TRUTH_TOPIC",
     }
     for name in ("bootstrap_servers", "topic", "group", "database_url", "max_rows"):
         setting = settings.named(name)

@@ -11,7 +11,7 @@ const LONGEST: i64 = 28 * DAY;
 
 /// Transactions of a campaign, on average: of the fraud and of its twin. [`steps`](super::steps) draws their numbers.
 const LENGTHS: [(f64, f64); 7] =
-    [(1.0, 1.0), (0.0, 0.0), (9.0, 9.0), (15.0, 15.0), (44.1, 4.5), (4.0, 4.0), (18.0, 24.0)];
+    [(1.0, 1.0), (0.0, 0.0), (11.0, 11.0), (15.0, 15.0), (44.1, 4.5), (4.0, 4.0), (18.0, 24.0)];
 /// The places in [`LENGTHS`] and [`SCENARIOS`](super::plant::SCENARIOS) of scenarios that need more than a length.
 const TERMINAL: u8 = 1;
 /// Purchases that prepare a campaign of refund abuse, and of a recall, for each of its refunds.

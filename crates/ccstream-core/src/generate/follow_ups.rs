@@ -18,7 +18,7 @@ const CORRECTIONS: f64 = 0.12;
 /// The share of refunds of a part of the amount.
 const PARTIAL: f64 = 0.15;
 /// Share of refunds to another card of the same person, who has it at hand.
-const TO_OTHER_CARD: f64 = 0.06;
+const TO_OTHER_CARD: f64 = 0.1;
 /// The most days until a refund.
 const MOST_DAYS: f64 = 29.0;
 

@@ -75,8 +75,8 @@ impl Steps<'_> {
         let shop = if is_usual { self.usual(&victim, at, is_online) } else { self.strange(&victim, at, is_online) };
         let due = self.usual_time(&victim, Some(at), victim.person.city, self.begins);
         let mode = if is_online { ECOMMERCE } else { self.read(&victim) };
-        // From 20 to 80 times as much, each scale as likely.
-        let times = 20.0 * exp(1.386 * self.chance.unit());
+        // From 25 to 100 times as much, each scale as likely.
+        let times = 25.0 * exp(1.386 * self.chance.unit());
         self.plant(&victim, Buy { due, shop, mode, dollars: MEDIAN * victim.person.level * times });
     }
 
@@ -87,11 +87,11 @@ impl Steps<'_> {
             (false, _) => (true, false),
             (true, is_usual) => (is_usual, is_usual),
         };
-        for _ in 0..6 + self.chance.below(7) {
+        for _ in 0..8 + self.chance.below(7) {
             let due = if at_night {
-                self.night(&victim, 3)
+                self.night(&victim, 2)
             } else {
-                let from = self.begins + i64::from(self.chance.below(3)) * DAY;
+                let from = self.begins + i64::from(self.chance.below(2)) * DAY;
                 self.usual_time(&victim, None, victim.person.city, from)
             };
             let of: &[usize] = if is_usual {
@@ -123,10 +123,10 @@ impl Steps<'_> {
         let growth = self.chance.between(1.25, 1.4);
         for _ in 0..12 + self.chance.below(7) {
             let at = self.open_of(&PLACES, city, due);
-            let is_usual = self.plant.role.is_twin && CATEGORIES[at].has_favourites(false) && self.chance.is(0.4);
+            let is_usual = self.plant.role.is_twin && CATEGORIES[at].has_favourites(false) && self.chance.is(0.6);
             let shop = if is_usual { self.usual(&victim, at, false) } else { self.strange(&victim, at, false) };
             let mode = self.read(&victim);
-            let price = if self.plant.role.is_twin { 0.0 } else { dollars * self.chance.between(0.6, 1.4) };
+            let price = if self.plant.role.is_twin { 0.0 } else { dollars * self.chance.between(0.8, 1.2) };
             self.plant(&victim, Buy { due, shop, mode, dollars: price });
             dollars *= growth;
             due += MINUTE + (self.chance.exponential() * 7.0 * MINUTE as f64) as i64;
