@@ -96,8 +96,9 @@ impl PyProducer {
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, rate=None, count=None, seed=None, start_time=None, \
             backfill=None, speed=None, cards=None, fraud=None, label_delay=None, labels_topic=None, \
-            truth_topic=None, replay=None, map=None, set=None, tokenize=None, token_key_file=None, \
-            partitions=None, drain_limit=None, on_event=None)")]
+            truth_topic=None, incident=None, incidents=False, malformed=None, replay=None, map=None, \
+            set=None, tokenize=None, token_key_file=None, partitions=None, drain_limit=None, \
+            on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

@@ -123,6 +123,8 @@ fn value(name: &'static str, kind: Kind, given: &Bound<'_, PyAny>) -> PyResult<V
         Kind::Share => Value::Share(given.extract()?),
         Kind::Span => Value::Span(given.extract::<Duration>()?),
         Kind::Switch => Value::Switch(given.extract()?),
+        Kind::Texts if given.is_instance_of::<PyString>() => Value::Texts(vec![given.extract()?]),
+        Kind::Texts => Value::Texts(given.extract()?),
         Kind::Pairs => Value::Pairs(pairs(given)?),
     })
 }

@@ -43,6 +43,7 @@ TYPES = {
     "share": "float | None",
     "span": "timedelta | None",
     "switch": "bool",
+    "texts": "str | Sequence[str] | None",
     "pairs": "_Pairs | None",
 }
 """The Python type of each kind of setting."""
@@ -63,7 +64,7 @@ class Setting:
 
     Attributes:
         name: the keyword in Python.
-        kind: the kind of value: text, choice, moment, file, whole, limit, rate, share, span, switch or pairs.
+        kind: the kind of value: text, choice, moment, file, whole, limit, rate, share, span, switch, texts or pairs.
         choices: the possible values of a choice.
         doc: the meaning.
         range: the smallest and the largest value; None for an open end.
@@ -131,8 +132,8 @@ class Listed(Setting):
         else:
             default = f"Default{':' if self.unset else ''} {default}."
         doc = self.doc.replace("`", "``")
-        pairs = "A mapping, or pairs." if self.kind == "pairs" else ""
-        return " ".join(part for part in (doc, pairs, self.limits(), default) if part)
+        several = {"pairs": "A mapping, or pairs.", "texts": "One, or a sequence."}.get(self.kind, "")
+        return " ".join(part for part in (doc, several, self.limits(), default) if part)
 
     def annotation(self) -> str:
         """Returns the type and the default for the stub."""

@@ -87,7 +87,10 @@ def add(parser: argparse.ArgumentParser | argparse._ArgumentGroup, setting: Sett
         return
     default = setting.fallback("")
     by_default = f"{setting.variable}; default {default}" if setting.variable else f"default {default}"
-    if setting.kind == "pairs":
+    if setting.kind == "texts":
+        known |= {"action": "append"}
+        by_default = "may be repeated"
+    elif setting.kind == "pairs":
         known |= {"action": Pairs, "type": pair(setting.shown)}
         by_default = f"{setting.variable}; may be repeated" if setting.variable else "may be repeated"
     elif setting.choices:

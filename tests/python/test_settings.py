@@ -18,6 +18,8 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "file": ("rows.csv", "rows.csv"),
     "limit": ("all", "all"),
     "rate": ("max", math.inf),
+    "share": ("0.25", 0.25),
+    "texts": ("one", ["one"]),
     "pairs": ("name=a=b", [("name", "a=b")]),
     "share": ("0.05", 0.05),
     "span": ("12.5", None),

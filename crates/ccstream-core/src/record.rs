@@ -7,4 +7,6 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// The JSON text.
     pub payload: Vec<u8>,
+    /// Whether the payload is null, which Kafka takes as a mark of deletion; `payload` is empty then.
+    pub is_tombstone: bool,
 }

@@ -19,6 +19,7 @@ fn setting<C: Settings>(setting: &Setting<C>) -> serde_json::Value {
         Kind::Share => ("share", [].as_slice()),
         Kind::Span => ("span", [].as_slice()),
         Kind::Switch => ("switch", [].as_slice()),
+        Kind::Texts => ("texts", [].as_slice()),
         Kind::Pairs => ("pairs", [].as_slice()),
     };
     let default = (setting.get)(&C::default());

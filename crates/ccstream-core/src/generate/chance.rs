@@ -18,6 +18,12 @@ pub(super) enum Matter {
     Series,
     /// What a campaign does.
     Campaign,
+    /// The incidents of a week.
+    Incident,
+    PlannedIncident,
+    /// What incidents do to events.
+    Effect,
+    Malformed,
 }
 
 /// A stream of draws by `SplitMix64` (Steele, Lea, Flood 2014).

@@ -63,38 +63,39 @@ impl Generator {
         self.later.push(Entry::new(due, number, shop, cents, city, entry_mode, then));
     }
 
-    /// Makes the payment of an entry that is due. A label is no payment.
-    pub(super) fn follow_up(&mut self, entry: &Entry) -> Payment {
+    /// Makes the payment of an entry that is due; None if an incident prevents it. A label is no payment.
+    pub(super) fn follow_up(&mut self, entry: &Entry) -> Option<Payment> {
         let approved = Answer::Approved;
         match entry.follow_up {
             FollowUp::Refund(id) => self.refund_or_retry(entry, Kind::Refund(id), -entry.cents, approved),
             FollowUp::Retry(id, answer) => self.refund_or_retry(entry, Kind::Retry(id), entry.cents, answer),
             FollowUp::Credit { plant, of } => {
                 let kind = of.map_or(Kind::Credit, Kind::Refund);
-                Payment { plant: Some(plant), ..self.refund_or_retry(entry, kind, -entry.cents, approved) }
+                Some(Payment { plant: Some(plant), ..self.refund_or_retry(entry, kind, -entry.cents, approved)? })
             }
             FollowUp::Planted { plant, terminal, answer } => {
                 let payment = self.buyers.planted(entry, self.time, &mut self.chance);
                 let (terminal, answer) = (terminal.unwrap_or(payment.terminal), answer.unwrap_or(payment.answer));
-                let payment = Payment { terminal, answer, plant, ..payment };
+                let payment = self.disturbed(Payment { terminal, answer, plant, ..payment })?;
                 if !plant.is_some_and(Plant::is_fraud) {
                     self.decide_follow_up(&payment);
                 }
-                payment
+                Some(payment)
             }
             FollowUp::Recalled { plant, due } => {
                 let payment = self.buyers.planted(entry, self.time, &mut self.chance);
+                let payment = self.disturbed(payment)?;
                 if payment.answer == approved {
                     self.wait(due, &payment, payment.value.0, FollowUp::Credit { plant, of: Some(self.id) });
                 }
-                payment
+                Some(payment)
             }
             FollowUp::Label { .. } => unreachable!("a label is no payment"),
         }
     }
 
-    /// The payment of a refund or a retry that is due.
-    fn refund_or_retry(&mut self, entry: &Entry, kind: Kind, cents: i64, answer: Answer) -> Payment {
+    /// The payment of a refund or a retry that is due; None if an incident prevents it.
+    fn refund_or_retry(&mut self, entry: &Entry, kind: Kind, cents: i64, answer: Answer) -> Option<Payment> {
         let block = self.buyers.population.block_of(entry.card);
         let person = self.buyers.population.person(block, entry.card);
         let is_retry = matches!(kind, Kind::Retry(_));
@@ -112,9 +113,10 @@ impl Generator {
             is_risky: is_retry && self.chance.is(0.01),
             plant: None,
         };
-        if is_retry && answer == Answer::Approved {
+        let payment = self.disturbed(payment)?;
+        if is_retry && payment.answer == Answer::Approved {
             self.decide_refund(&payment);
         }
-        payment
+        Some(payment)
     }
 }

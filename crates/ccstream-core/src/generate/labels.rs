@@ -80,5 +80,9 @@ pub(super) fn label(id: &str, labelled_at: Micros, source: Source, due: Micros) 
     payload.extend_from_slice(b",\"source\":");
     push_text(source.name(), &mut payload);
     payload.push(b'}');
-    Message { topic: Topic::Labels, due, record: Record { key: Some(id.as_bytes().to_vec()), payload } }
+    Message {
+        topic: Topic::Labels,
+        due,
+        record: Record { key: Some(id.as_bytes().to_vec()), payload, ..Record::default() },
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::categories::{CATEGORIES, CATEGORY_COUNT};
+use super::categories::{CATEGORIES, CATEGORY_COUNT, Category};
 use super::chance::{Alias, Chance, Matter};
 use super::cities::CITIES;
 use super::numbers::power;
@@ -139,6 +139,30 @@ impl Shops {
             });
         }
         Cell { shops: first..self.all.len() as u32, choice: Alias::new(&weights) }
+    }
+
+    /// A merchant's shops, in ascending order.
+    pub(super) fn of_merchant(&self, name: &str) -> Vec<u32> {
+        (0..self.all.len() as u32).filter(|shop| self.all[*shop as usize].name == name).collect()
+    }
+
+    /// A shop of any category in any city, by its popularity; none that is only online.
+    pub(super) fn anywhere(&self, chance: &mut Chance) -> u32 {
+        let cities = Alias::new(&CITIES.iter().map(|city| city.weight).collect::<Vec<_>>());
+        let in_shops = |category: &Category| category.weight * (1.0 - category.online);
+        let categories = Alias::new(&CATEGORIES.iter().map(in_shops).collect::<Vec<_>>());
+        let (city, category) = (cities.choose(chance), categories.choose(chance));
+        self.cells[city * CATEGORY_COUNT + category].choose(chance)
+    }
+
+    /// The shops of a shop's cell, and its share of what is bought there.
+    pub(super) fn rivals(&self, shop: u32) -> (Range<u32>, f64) {
+        let mut cells = self.cells.iter().chain(&self.online);
+        let shops = cells.find(|cell| cell.shops.contains(&shop)).map_or(shop..shop + 1, |cell| cell.shops.clone());
+        let weight = |rank: u32| power(f64::from(rank + 1), -POPULARITY);
+        let total: f64 = (0..shops.len() as u32).map(weight).sum();
+        let share = weight(shop - shops.start) / total;
+        (shops, share)
     }
 
     /// Draws an online shop by its popularity.

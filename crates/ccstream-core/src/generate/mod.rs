@@ -16,17 +16,24 @@ mod categories;
 mod chance;
 mod cities;
 mod declines;
+mod disturbance;
+mod effects;
 mod follow_ups;
 mod groups;
+mod held;
 mod ids;
+mod incident_plan;
+mod incidents;
 mod labels;
 mod later;
+mod malformed;
 mod merchants;
 mod message;
 mod numbers;
 mod pace;
 mod payment;
 mod people;
+mod planned_incident;
 mod plant;
 mod planting;
 mod purchase;
@@ -45,11 +52,17 @@ use std::collections::VecDeque;
 use self::arrivals::Arrivals;
 use self::campaigns::Campaigns;
 use self::chance::{Chance, Matter};
+use self::effects::Effects;
+use self::held::Holding;
+use self::incident_plan::Plan;
+pub use self::incidents::IncidentKind;
 pub use self::labels::LabelDelay;
 use self::later::Later;
+use self::malformed::{Mistake, Mistakes};
 use self::message::Writer;
 pub use self::message::{Message, Topic};
 pub use self::pace::Pace;
+pub use self::planned_incident::PlannedIncident;
 use self::purchase::Buyers;
 use self::steps::{Habits, Present};
 use self::stream::Event;
@@ -79,7 +92,9 @@ const FOLLOWING: f64 = 0.042;
 #[derive(Debug)]
 pub struct Generator {
     seed: u64,
-    /// Labels and truth are sent beside the transactions.
+    /// Frauds are planted, and labels are sent beside the transactions.
+    has_fraud: bool,
+    /// Truth is sent beside the transactions.
     has_truth: bool,
     /// Each event has the time at which it is made.
     is_now: bool,
@@ -100,6 +115,12 @@ pub struct Generator {
     planted: f64,
     /// The last payment with the card there.
     present: Option<Present>,
+    effects: Effects,
+    /// Messages that are sent later than their events.
+    holding: Holding,
+    mistakes: Mistakes,
+    /// The mistake that is made in the last event's message.
+    mistake: Option<&'static Mistake>,
     writer: Writer,
     /// Messages that follow the last one at once: the truth about an event.
     pending: VecDeque<Message>,
@@ -130,8 +151,12 @@ impl Generator {
         let terminals = Terminals::new(&buyers.shops);
         let honest = decided / per_second;
         let campaigns = Campaigns::new(world.seed, world.fraud, per_second, honest, &terminals.choice, start);
+        let plan = Plan::new(world.seed, &world.incidents, world.has_incidents_by_chance, start, &buyers.shops);
+        // Neither what follows a payment nor what is planted is malformed.
+        let spoilable = (per_second - planted) / (1.0 + FOLLOWING) / per_second;
         Ok(Self {
             seed: world.seed,
+            has_fraud: world.fraud > 0.0,
             has_truth: world.has_truth(),
             is_now: world.start.is_none() && is_load,
             is_even: !matches!(world.pace, Pace::PerSecond(_)),
@@ -148,6 +173,10 @@ impl Generator {
             start,
             planted,
             present: None,
+            effects: Effects::new(world.seed, plan),
+            holding: Holding::new(),
+            mistakes: Mistakes::new(world.seed, world.malformed / spoilable),
+            mistake: None,
             pending: VecDeque::new(),
             time: i64::MIN,
             id: [0; 16],
@@ -157,17 +186,35 @@ impl Generator {
 
     /// Makes the next message.
     pub fn next_message(&mut self, message: &mut Message) {
-        if let Some(pending) = self.pending.pop_front() {
-            *message = pending;
-            return;
-        }
-        match self.next_event() {
-            Event::Payment(payment) => {
-                (message.topic, message.due) = (Topic::Orders, Micros(self.time));
-                self.writer.write(&self.buyers.shops, &payment, &self.text, message.due, &mut message.record);
-                self.add_truth(&payment);
+        while !self.next_pending(message) && !self.next_held(message) {
+            match self.next_event() {
+                Some(Event::Payment(payment)) => {
+                    let (time, due) = (self.event_time(&payment), Micros(self.time));
+                    (message.topic, message.due, message.record.is_tombstone) = (Topic::Orders, due, false);
+                    self.writer.write(&self.buyers.shops, &payment, &self.text, time, &mut message.record);
+                    self.add_truth(&payment);
+                    self.spoil(message);
+                    if !self.is_held(&payment, message) {
+                        return;
+                    }
+                }
+                Some(Event::Label(entry)) => {
+                    *message = self.label(&entry);
+                    return;
+                }
+                None => {}
             }
-            Event::Label(entry) => *message = self.label(&entry),
+        }
+    }
+
+    /// Makes the first message that follows the last event at once; false if there is none.
+    fn next_pending(&mut self, message: &mut Message) -> bool {
+        match self.pending.pop_front() {
+            Some(pending) => {
+                *message = pending;
+                true
+            }
+            None => false,
         }
     }
 

@@ -33,7 +33,7 @@ impl Generator {
 
     /// Sees a purchase that somebody decided on: at a terminal of a campaign it is part of it, or a fraud follows.
     pub(super) fn watch(&mut self, payment: &mut Payment) {
-        if !self.has_truth || payment.is_online() {
+        if !self.has_fraud || payment.is_online() {
             return;
         }
         self.present = Some(Present { card: payment.number, city: payment.city, time: self.time });
@@ -56,7 +56,8 @@ impl Generator {
 
     /// Decides whether a payment is labelled, and when.
     pub(super) fn decide_label(&mut self, payment: &Payment) {
-        if !self.has_truth {
+        // A malformed message is no transaction.
+        if !self.has_fraud || self.mistake.is_some() {
             return;
         }
         let is_fraud = payment.plant.is_some_and(Plant::is_fraud);

@@ -15,14 +15,14 @@ pub(super) enum Event {
 impl Generator {
     pub(super) fn next_payment(&mut self) -> Payment {
         loop {
-            if let Event::Payment(payment) = self.next_event() {
+            if let Some(Event::Payment(payment)) = self.next_event() {
                 return payment;
             }
         }
     }
 
-    /// Makes the next event.
-    pub(super) fn next_event(&mut self) -> Event {
+    /// Makes the next event; None if an incident prevents it.
+    pub(super) fn next_event(&mut self) -> Option<Event> {
         let (arrival, first) = loop {
             let arrival = if self.is_now { now() } else { self.arrivals.next() };
             let first = self.later.due().min(self.subscriptions.due());
@@ -36,7 +36,7 @@ impl Generator {
         if is_later && self.later.is_label_next() {
             self.time = self.time.max(first);
             if let Some(label) = self.later.pop(self.time) {
-                return Event::Label(label);
+                return Some(Event::Label(label));
             }
         }
         self.step_to(if is_decided || self.is_even { arrival } else { first });
@@ -50,8 +50,9 @@ impl Generator {
             let Buyers { population, calendar, .. } = &mut self.buyers;
             self.arrivals.advance(population, calendar, &mut self.chance);
         }
+        let payment = payment?;
         self.decide_label(&payment);
-        Event::Payment(payment)
+        Some(Event::Payment(payment))
     }
 
     /// Goes on to the time of the next event, and makes its id.
@@ -59,22 +60,29 @@ impl Generator {
         self.time = self.time.max(time);
         self.id = id(self.time, &mut self.chance);
         self.text = text_of(&self.id);
+        self.mistake = None;
+        if self.effects.is_change(self.time) {
+            self.effects.change(self.time, &self.buyers.shops, &mut self.pending);
+        }
     }
 
-    fn purchase(&mut self) -> Payment {
+    fn purchase(&mut self) -> Option<Payment> {
         let Buyers { population, calendar, .. } = &mut self.buyers;
         let block = self.arrivals.block(population, calendar, self.time, &mut self.chance);
         let mut payment = self.buyers.purchase(block, self.time, &mut self.chance);
+        self.effects.attract(&mut payment, &self.buyers.shops);
+        let mut payment = self.disturbed(payment)?;
         self.watch(&mut payment);
-        self.decide_follow_up(&payment);
-        payment
+        self.decide_what_follows(&payment);
+        Some(payment)
     }
 
-    fn subscription(&mut self) -> Payment {
+    fn subscription(&mut self) -> Option<Payment> {
         let subscription = self.subscriptions.current();
         self.subscriptions.advance(&mut self.buyers.calendar);
         let payment = self.buyers.subscription(&subscription, self.time, &mut self.chance);
-        self.decide_follow_up(&payment);
-        payment
+        let payment = self.disturbed(payment)?;
+        self.decide_what_follows(&payment);
+        Some(payment)
     }
 }

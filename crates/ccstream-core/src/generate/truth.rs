@@ -43,7 +43,7 @@ impl Truth<'_> {
     /// Its message, which is sent at a time. The key is the transaction's id, or else the kind.
     pub(super) fn message(&self, due: Micros) -> Message {
         let key = Some(self.transaction_id.unwrap_or(self.kind).as_bytes().to_vec());
-        Message { topic: Topic::Truth, due, record: Record { key, payload: self.payload() } }
+        Message { topic: Topic::Truth, due, record: Record { key, payload: self.payload(), ..Record::default() } }
     }
 
     fn payload(&self) -> Vec<u8> {

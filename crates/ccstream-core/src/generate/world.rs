@@ -2,6 +2,7 @@
 
 use super::labels::LabelDelay;
 use super::pace::Pace;
+use super::planned_incident::PlannedIncident;
 use crate::units::Micros;
 
 /// The parameters of a simulated world.
@@ -20,11 +21,27 @@ pub struct World {
     pub fraud: f64,
     /// How long after its transaction a label comes.
     pub label_delay: LabelDelay,
+    /// Incidents that are planned.
+    pub incidents: Vec<PlannedIncident>,
+    /// Whether some incidents a week happen by chance.
+    pub has_incidents_by_chance: bool,
+    /// The share of messages that are invalid.
+    pub malformed: f64,
 }
 
 impl Default for World {
     fn default() -> Self {
-        Self { seed: 1, start: None, pace: Pace::Human, cards: None, fraud: 0.0, label_delay: LabelDelay::default() }
+        Self {
+            seed: 1,
+            start: None,
+            pace: Pace::Human,
+            cards: None,
+            fraud: 0.0,
+            label_delay: LabelDelay::default(),
+            incidents: Vec::new(),
+            has_incidents_by_chance: false,
+            malformed: 0.0,
+        }
     }
 }
 
@@ -36,7 +53,7 @@ impl World {
 
     /// Whether labels and truth are sent beside the transactions.
     pub fn has_truth(&self) -> bool {
-        self.fraud > 0.0
+        self.fraud > 0.0 || !self.incidents.is_empty() || self.has_incidents_by_chance || self.malformed > 0.0
     }
 
     /// The mean number of payments a card and day; None at [`Pace::Max`].

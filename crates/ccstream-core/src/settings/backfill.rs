@@ -39,7 +39,7 @@ impl FromStr for Backfill {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match (length(text), parse_moment(text)) {
+        match (length_of_time(text), parse_moment(text)) {
             (Some(micros), _) => Ok(Self::Last(micros)),
             (None, Ok(moment)) => Ok(Self::Since(moment)),
             (None, Err(_)) => Err(format!("{text:?} is neither a length of time, such as 7d or 12h, nor a date")),
@@ -47,8 +47,8 @@ impl FromStr for Backfill {
     }
 }
 
-/// The microseconds of a length of time, such as `7d`.
-fn length(text: &str) -> Option<i64> {
+/// The microseconds of a length of time, such as `7d` or `12h`; None where it is none, or not above 0.
+pub(crate) fn length_of_time(text: &str) -> Option<i64> {
     let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
     units.iter().find_map(|(unit, seconds)| {
         let number: i64 = text.strip_suffix(unit)?.parse().ok()?;
@@ -60,7 +60,7 @@ impl FromStr for LabelDelay {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let parts = text.split_once(':').and_then(|(kind, time)| Some((kind, length(time)?)));
+        let parts = text.split_once(':').and_then(|(kind, time)| Some((kind, length_of_time(time)?)));
         match parts {
             Some(("fixed", micros)) => Ok(Self::Fixed(micros)),
             Some(("lognormal", micros)) => Ok(Self::LogNormal(micros)),

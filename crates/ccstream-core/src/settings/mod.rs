@@ -6,6 +6,7 @@ pub mod backfill;
 pub mod consumer;
 pub mod database_url;
 pub mod engine;
+mod incidents;
 pub mod kafka;
 pub mod producer;
 pub mod servers;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::kafka::check_topic;
 use super::{Backfill, KafkaConfig, Settings, Speed};
 use crate::error::{Error, Result};
-use crate::generate::{LabelDelay, Pace, Topic, World};
+use crate::generate::{LabelDelay, Pace, PlannedIncident, Topic, World};
 use crate::replay::ReplayConfig;
 use crate::settings;
 use crate::tokens::TokenConfig;
@@ -46,7 +46,7 @@ settings! {
         @range(1, 1_000_000) @unset("enough for two payments per card and day, from 5,000 to 1,000,000")
         cards: Option<u32> = None;
         /// The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
-        /// transactions resemble frauds and are honest. With 0, no labels and no truth are sent.
+        /// transactions resemble frauds and are honest. With 0, no labels are sent.
         @shown("SHARE") @unset("0.005, or 0 at the rate `max`")
         fraud: Option<f64> = None;
         /// The time from a transaction to its label: `fixed:7d` for seven days, `lognormal:7d` for a median of seven days.
@@ -59,6 +59,16 @@ settings! {
         /// The topic of the truth about what the generator planted. The producer creates it if it does not exist.
         @variable("KAFKA_TRUTH_TOPIC") @shown("NAME")
         truth_topic: String = "truth_json".into();
+        /// An incident in the generated world, as `KIND@TIME+DURATION` or `KIND@TIME+DURATION:SUBJECT`. TIME is a moment,
+        /// or a duration after the first event. SUBJECT is an issuer, a network or a merchant. The kinds are `issuer_out`,
+        /// `network_out`, `terminal_offline`, `surge`, `slow_processor`, `duplicates` and `wrong_clock`.
+        @shown("INCIDENT") @unset("none")
+        incident: Vec<PlannedIncident> = Vec::new();
+        /// Plants two to five incidents a week by chance in the generated world.
+        incidents: bool = false;
+        /// The share of generated messages that are invalid, from 0 to 0.5. Each has one of 28 mistakes.
+        @shown("SHARE")
+        malformed: f64 = 0.0;
         /// A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent too;
         /// the consumer rejects them and stores the reason.
         @shown("FILE") @unset("none, events are generated")
@@ -105,6 +115,9 @@ impl ProducerConfig {
             cards: self.cards,
             fraud: self.fraud.unwrap_or(if self.rate == Pace::Max { 0.0 } else { FRAUD }),
             label_delay: self.label_delay.unwrap_or_default(),
+            incidents: self.incident.clone(),
+            has_incidents_by_chance: self.incidents,
+            malformed: self.malformed,
         }
     }
 
@@ -149,6 +162,7 @@ impl ProducerConfig {
             return Err(Error::config("replay", "does not use `seed`, `start_time` and `cards`; leave these out"));
         }
         self.check_fraud()?;
+        self.check_disturbances()?;
         self.check_time()?;
         if self.replay.is_none() && !(self.map.is_empty() && self.set.is_empty()) {
             return Err(Error::config("map", "`map` and `set` need a file; name it in `replay`"));
@@ -194,6 +208,20 @@ impl ProducerConfig {
             return Err(Error::config("fraud", "nothing is planted in a file's rows; leave out `fraud` or `replay`"));
         }
         Ok(())
+    }
+
+    fn check_disturbances(&self) -> Result<()> {
+        if !(0.0..=0.5).contains(&self.malformed) {
+            return Err(Error::config("malformed", format!("{} is not from 0 to 0.5", self.malformed)));
+        }
+        let name = match self {
+            _ if self.replay.is_none() => return Ok(()),
+            _ if !self.incident.is_empty() => "incident",
+            _ if self.incidents => "incidents",
+            _ if self.malformed > 0.0 => "malformed",
+            _ => return Ok(()),
+        };
+        Err(Error::config(name, format!("a file's rows are sent as they are; leave out `{name}` or `replay`")))
     }
 
     fn check_time(&self) -> Result<()> {
@@ -261,6 +289,20 @@ mod tests {
         assert!(refused("orders_json", "truth").starts_with("labels_topic: \"orders_json\" is a topic of other"));
         assert!(refused("labels", "orders_json").starts_with("truth_topic: "));
         assert!(refused("one", "one").starts_with("labels_topic: "));
+    }
+
+    #[test]
+    fn only_a_generated_world_is_disturbed() {
+        let refused = |config: ProducerConfig| config.validate().unwrap_err().to_string();
+        for malformed in [-0.1, 0.6, f64::NAN] {
+            assert!(refused(ProducerConfig { malformed, ..Default::default() }).starts_with("malformed: "));
+        }
+        let replay = || ProducerConfig { replay: Some("x.csv".into()), ..Default::default() };
+        replay().validate().unwrap();
+        let incident = vec!["surge@1h+1h".parse().unwrap()];
+        assert!(refused(ProducerConfig { incident, ..replay() }).starts_with("incident: a file's rows"));
+        assert!(refused(ProducerConfig { incidents: true, ..replay() }).starts_with("incidents: "));
+        assert!(refused(ProducerConfig { malformed: 0.1, ..replay() }).starts_with("malformed: "));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub enum Kind {
     Span,
     /// True or false.
     Switch,
+    /// Texts, in their order.
+    Texts,
     /// Pairs of names and values.
     Pairs,
 }
@@ -55,6 +57,8 @@ pub enum Value {
     Span(Duration),
     /// A value of [`Kind::Switch`].
     Switch(bool),
+    /// A value of [`Kind::Texts`].
+    Texts(Vec<String>),
     /// A value of [`Kind::Pairs`].
     Pairs(Vec<(String, String)>),
 }
@@ -80,6 +84,7 @@ impl Value {
             Self::Span(span) if in_milliseconds => format!("{}", span.as_secs_f64() * 1e3),
             Self::Span(span) => format!("{}", span.as_secs_f64()),
             Self::Switch(is_on) => is_on.to_string(),
+            Self::Texts(texts) => texts.join(", "),
             Self::Pairs(pairs) => {
                 pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
             }

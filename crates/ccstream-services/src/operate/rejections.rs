@@ -95,7 +95,7 @@ pub fn replay(
         for (id, topic, key, payload) in page {
             let (ids, events) = by_topic.entry(topic).or_default();
             ids.push(id);
-            events.push(Record { key, payload });
+            events.push(Record { key, payload, ..Record::default() });
         }
         for (topic, (ids, events)) in by_topic {
             let kafka = KafkaConfig { topic, ..kafka.clone() };

@@ -87,7 +87,7 @@ impl ProducerContext for Deliveries {
             Err((error, message)) => {
                 let key = message.key().map(<[u8]>::to_vec);
                 let payload = message.payload().unwrap_or_default().to_vec();
-                let message = Record { key, payload };
+                let message = Record { key, payload, is_tombstone: message.payload().is_none() };
                 let mut undelivered = self.undelivered.lock().expect("no panic while it is held");
                 undelivered.push(Undelivered { tag, message, error: error.clone() });
             }

@@ -97,7 +97,10 @@ impl<'r> Sender<'r> {
     fn hand(&mut self, tag: Tag, message: &Record) -> Result<bool> {
         let config = self.config;
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(config.topic(tag.topic), tag.opaque()).payload(message.payload.as_slice());
+            BaseRecord::with_opaque_to(config.topic(tag.topic), tag.opaque());
+        if !message.is_tombstone {
+            record = record.payload(message.payload.as_slice());
+        }
         if let Some(key) = &message.key {
             record = record.key(key.as_slice());
         }

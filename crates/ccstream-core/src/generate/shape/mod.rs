@@ -3,7 +3,9 @@
 mod amounts;
 mod follow_ups;
 mod hours;
+mod incidents;
 mod leaks;
+mod malformed;
 mod places;
 mod planted;
 

@@ -12,7 +12,8 @@ const COUNT: usize = 1_000_000;
 
 fn planted(seed: u64, fraud: f64, label_delay: LabelDelay) -> Generator {
     let pace = Pace::PerSecond(0.5);
-    let world = World { seed, start: Some(Micros(MONDAY)), pace, cards: Some(20_000), fraud, label_delay };
+    let world =
+        World { seed, start: Some(Micros(MONDAY)), pace, cards: Some(20_000), fraud, label_delay, ..World::default() };
     Generator::new(&world).unwrap()
 }
 
