@@ -118,12 +118,12 @@ fn utf_16(good: &str) -> Vec<u8> {
     std::iter::once(0xfeff).chain(good.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
-/// A merchant's name with an accent in one byte.
+/// A merchant with an umlaut in one byte.
 fn latin_1(good: &str) -> Vec<u8> {
-    let mut payload = with(good, "merchant", "\"Caf\u{1}\"").unwrap_or_default();
+    let mut payload = with(good, "merchant", "\"Z\u{1}rich Market\"").unwrap_or_default();
     for byte in &mut payload {
         if *byte == 1 {
-            *byte = 0xe9;
+            *byte = 0xfc;
         }
     }
     payload

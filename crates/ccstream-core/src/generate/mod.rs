@@ -69,7 +69,7 @@ use self::stream::Event;
 use self::subscriptions::Subscriptions;
 use self::terminals::Terminals;
 use self::transaction::transaction;
-pub use self::world::World;
+pub use self::world::{WORLD_HEADER, World};
 use crate::error::{Error, Result};
 use crate::event::{Micros, Transaction};
 

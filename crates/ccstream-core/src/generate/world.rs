@@ -45,7 +45,16 @@ impl Default for World {
     }
 }
 
+/// The key of the Kafka header that names a simulated world.
+pub const WORLD_HEADER: &str = "ccstream-world";
+
 impl World {
+    /// What the header says: which world it is, and its version, which is raised whenever the same settings give other
+    /// events.
+    pub fn name(&self) -> &'static str {
+        "habits/1"
+    }
+
     /// The number of cards.
     pub fn cards(&self) -> u32 {
         self.cards.unwrap_or_else(|| self.pace.usual_cards())

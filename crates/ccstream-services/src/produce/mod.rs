@@ -83,13 +83,16 @@ pub fn produce(
     let unreachable = check_advertised(producer.client(), &config.kafka.bootstrap_servers, silent)?;
     let created = ensure_topics(config, &producer)?;
     observers.report(&ProduceEvent::Connected { created, unreachable });
-    let run = Run::new(config, stop, watchable, Sender::new(config, stop, producer));
+    let mut sender = Sender::new(config, stop, producer);
     if let Some(file) = file {
+        let run = Run::new(config, stop, watchable, sender);
         return run.send_all(Payloads::Replayed(Box::new(file)), Schedule::File(Pacer::new(config.rate)), observers);
     }
     // A world that begins now begins here: connecting may have taken seconds.
     let world = config.world(Micros(wall()));
     warn_of_overuse(&world, observers);
+    sender.world = Some(world.name());
+    let run = Run::new(config, stop, watchable, sender);
     run.send_all(Payloads::of(&world)?, Schedule::World(Timeline::of(config, &world)), observers)
 }
 

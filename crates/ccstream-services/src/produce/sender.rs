@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ use super::deliveries::{Delivered, Deliveries, Tag};
 use super::{ProduceSummary, TICK};
 use crate::error::{Error, Result};
 use crate::kafka::ffi::Bootstrap;
-use ccstream_core::generate::Topic;
+use ccstream_core::generate::{Topic, WORLD_HEADER};
 use ccstream_core::record::Record;
 use ccstream_core::settings::ProducerConfig;
 
@@ -31,10 +32,19 @@ const MOST_IN_VAIN: u32 = 5;
 /// The time for answers to messages in flight, before another client re-sends them.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
+/// The first of this number of messages, whatever their topics, names the simulated world in a header.
+///
+/// On every message, the header costs a sixth of the producer's processor time: about 200 ns of 1,350, measured with
+/// librdkafka 2.12 and 50,000 cards, because librdkafka allocates a list and a header. On one of 256 that is about 1 ns a
+/// message, which is less than could be measured.
+const MESSAGES_A_HEADER: usize = 256;
+
 /// A client, the messages handed to it, and their deliveries.
 pub(super) struct Sender<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
+    /// The simulated world that the messages are from, if they are.
+    pub(super) world: Option<&'static str>,
     producer: BaseProducer<Deliveries>,
     bootstrap: Bootstrap,
     started: Instant,
@@ -68,6 +78,7 @@ impl<'r> Sender<'r> {
         Self {
             config,
             stop,
+            world: None,
             producer,
             bootstrap: Bootstrap::new(&config.kafka.bootstrap_servers),
             started: Instant::now(),
@@ -103,6 +114,10 @@ impl<'r> Sender<'r> {
         }
         if let Some(key) = &message.key {
             record = record.key(key.as_slice());
+        }
+        if let Some(world) = self.world.filter(|_| tag.number.is_multiple_of(MESSAGES_A_HEADER)) {
+            let header = Header { key: WORLD_HEADER, value: Some(world) };
+            record = record.headers(OwnedHeaders::new_with_capacity(1).insert(header));
         }
         // A message that does not fit into the empty queue will never fit.
         let mut is_alone = false;
