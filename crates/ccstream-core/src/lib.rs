@@ -26,6 +26,8 @@ pub mod card_number;
 pub mod currency;
 pub mod decimal;
 pub mod epoch;
+pub mod record;
+
 pub mod generate;
 pub mod status;
 
@@ -35,8 +37,6 @@ pub mod rejection;
 pub mod validate;
 
 pub mod truth;
-
-pub mod record;
 
 pub mod describe;
 

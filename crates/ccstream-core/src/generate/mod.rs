@@ -20,6 +20,7 @@ mod disturbance;
 mod effects;
 mod follow_ups;
 mod groups;
+pub mod handbook;
 mod held;
 mod ids;
 mod incident_plan;
