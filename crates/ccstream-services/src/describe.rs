@@ -32,7 +32,7 @@ pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Sha
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now = Micros(now.as_micros() as i64);
             let world = config.world(now);
-            Payloads::of(&World { start: world.start.or(Some(now)), ..world })?
+            Payloads::of(config, &World { start: world.start.or(Some(now)), ..world })?
         }
     };
     let (mut describer, mut message) = (Describer::default(), Message::default());

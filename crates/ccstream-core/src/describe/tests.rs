@@ -5,7 +5,7 @@ use super::*;
 fn describe(payloads: &[String]) -> Shape {
     let mut describer = Describer::default();
     for payload in payloads {
-        describer.add(&Record { key: None, payload: payload.clone().into_bytes() });
+        describer.add(&Record { payload: payload.clone().into_bytes(), ..Record::default() });
     }
     describer.shape()
 }

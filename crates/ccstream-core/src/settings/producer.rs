@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::kafka::check_topic;
 use super::{Backfill, KafkaConfig, Settings, Speed};
 use crate::error::{Error, Result};
-use crate::generate::{LabelDelay, Pace, PlannedIncident, Topic, World};
+use crate::generate::{LabelDelay, Pace, PlannedIncident, Topic, World, handbook};
 use crate::replay::ReplayConfig;
 use crate::settings;
 use crate::tokens::TokenConfig;
@@ -69,6 +69,11 @@ settings! {
         /// The share of generated messages that are invalid, from 0 to 0.5. Each has one of 28 mistakes.
         @shown("SHARE")
         malformed: f64 = 0.0;
+        /// The published world to generate: `handbook` is the Fraud Detection Handbook's. It needs a `start_time`, which
+        /// is midnight in UTC. Its constants can follow, as in `handbook,customers=500,days=60`. The world determines the
+        /// times of events; `speed` or the rate `max` determines how fast they are sent.
+        @shown("NAME[,CONSTANT=VALUE,...]") @unset("none, ccstream's own world is generated")
+        preset: Option<handbook::Settings> = None;
         /// A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent too;
         /// the consumer rejects them and stores the reason.
         @shown("FILE") @unset("none, events are generated")
@@ -132,7 +137,7 @@ impl ProducerConfig {
 
     /// Whether labels and truth are sent beside the transactions.
     pub fn has_truth(&self) -> bool {
-        self.replay.is_none() && self.world(Micros::default()).has_truth()
+        self.replay.is_none() && self.preset.is_none() && self.world(Micros::default()).has_truth()
     }
 
     /// When the first generated event happens; None where each happens when it is made.
@@ -158,8 +163,12 @@ impl ProducerConfig {
         {
             return Err(Error::config("rate", format!("{rate} is not from 0.001 to 10000000 events per second")));
         }
-        if self.replay.is_some() && (self.seed.is_some() || self.start_time.is_some() || self.cards.is_some()) {
-            return Err(Error::config("replay", "does not use `seed`, `start_time` and `cards`; leave these out"));
+        let describes_world = self.seed.is_some() || self.start_time.is_some() || self.cards.is_some();
+        if self.replay.is_some() && (describes_world || self.preset.is_some()) {
+            return Err(Error::config(
+                "replay",
+                "does not use `seed`, `start_time`, `cards` and `preset`; leave these out",
+            ));
         }
         self.check_fraud()?;
         self.check_disturbances()?;
@@ -178,6 +187,11 @@ impl ProducerConfig {
         }
         if self.start_time.is_some_and(|start| !(0..Micros::END.0).contains(&start.0)) {
             return Err(Error::config("start_time", Micros::OUT_OF_RANGE));
+        }
+        if let Some(preset) = &self.preset {
+            preset.validate()?;
+            let missing = || Error::config("preset", "needs `start_time`; give the date of the first day");
+            handbook::check_start(self.start_time.ok_or_else(missing)?)?;
         }
         self.check_ranges()
     }
@@ -265,6 +279,15 @@ mod tests {
         assert!(refused(config).starts_with("replay: "));
         let config = ProducerConfig { cards: Some(1_000_001), ..Default::default() };
         assert_eq!(refused(config), "cards: 1000001 is not from 1 to 1000000");
+        let preset = || Some("handbook".parse().unwrap());
+        let config = ProducerConfig { replay: Some("x.csv".into()), preset: preset(), ..Default::default() };
+        assert!(refused(config).starts_with("replay: "));
+        let config = ProducerConfig { preset: preset(), ..Default::default() };
+        assert!(refused(config).starts_with("preset: needs `start_time`"));
+        let config = ProducerConfig { preset: preset(), start_time: Some(Micros(1)), ..Default::default() };
+        assert!(refused(config).starts_with("start_time: 1970-01-01T00:00:00.000001Z is not midnight UTC"));
+        let config = ProducerConfig { preset: preset(), start_time: Some(Micros(0)), ..Default::default() };
+        config.validate().unwrap();
         let config = ProducerConfig { set: vec![("a".into(), "b".into())], ..Default::default() };
         assert!(refused(config).starts_with("map: "));
         let key = Some("key".into());

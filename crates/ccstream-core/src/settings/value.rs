@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::generate::Pace;
+use crate::generate::{Pace, handbook};
 use crate::units::Micros;
 use crate::validate::parse_moment;
 
@@ -238,5 +238,15 @@ impl SettingType for Pace {
             Self::PerSecond(rate) => Some(Value::Rate(*rate)),
             Self::Max => Some(Value::Rate(f64::INFINITY)),
         }
+    }
+}
+
+impl SettingType for handbook::Settings {
+    const KIND: Kind = Kind::Text;
+    fn from_value(name: &'static str, value: Value) -> Result<Self> {
+        String::from_value(name, value)?.parse()
+    }
+    fn to_value(&self) -> Option<Value> {
+        Some(Value::Text(self.to_string()))
     }
 }

@@ -1,9 +1,9 @@
 //! Transactions to Kafka: pacing, delivery reports, back-pressure.
 //!
 //! ```text
-//! Generator | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
-//!                          ^ full: wait                | delivery report -> acknowledged | failed
-//!                          ^ by a new client ----------| fatal: the broker no longer knows how far we had come
+//! Generator | Handbook | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
+//!                                     ^ full: wait                | delivery report -> acknowledged | failed
+//!                                     ^ by a new client ----------| fatal: the broker no longer knows how far we had come
 //! ```
 
 mod client;
@@ -90,10 +90,12 @@ pub fn produce(
     }
     // A world that begins now begins here: connecting may have taken seconds.
     let world = config.world(Micros(wall()));
-    warn_of_overuse(&world, observers);
-    sender.world = Some(world.name());
+    if config.preset.is_none() {
+        warn_of_overuse(&world, observers);
+        sender.world = Some(world.name());
+    }
     let run = Run::new(config, stop, watchable, sender);
-    run.send_all(Payloads::of(&world)?, Schedule::World(Timeline::of(config, &world)), observers)
+    run.send_all(Payloads::of(config, &world)?, Schedule::World(Timeline::of(config, &world)), observers)
 }
 
 /// Creates the topics that are missing; true if the topic of the transactions was.

@@ -1,19 +1,25 @@
 //! This module supplies messages, from a simulated world or from a file.
 
 use crate::error::Result;
-use ccstream_core::generate::{Generator, Message, World};
+use ccstream_core::generate::handbook::{Handbook, Writer};
+use ccstream_core::generate::{Generator, Message, Topic, World};
 use ccstream_core::replay::Replay;
+use ccstream_core::settings::ProducerConfig;
 
 /// Supplies messages, one after the other.
 pub(crate) enum Payloads {
     Generated(Box<Generator>),
+    Handbook { handbook: Box<Handbook>, writer: Box<Writer> },
     Replayed(Box<Replay>),
 }
 
 impl Payloads {
-    /// Returns the messages of a world. Fails if the world has no cards.
-    pub(crate) fn of(world: &World) -> Result<Self> {
-        Ok(Self::Generated(Box::new(Generator::new(world)?)))
+    /// Returns the messages of a world: the preset's if there is one. Fails if the world has no cards, or the preset's
+    /// settings are invalid.
+    pub(crate) fn of(config: &ProducerConfig, world: &World) -> Result<Self> {
+        let Some(settings) = &config.preset else { return Ok(Self::Generated(Box::new(Generator::new(world)?))) };
+        let handbook = Handbook::new(world.seed, world.start.unwrap_or_default(), settings)?;
+        Ok(Self::Handbook { handbook: Box::new(handbook), writer: Box::new(Writer::new(world.seed)) })
     }
 
     /// Puts the next message into `message`; returns false at the end. A file's messages are due at once.
@@ -21,6 +27,12 @@ impl Payloads {
         match self {
             Self::Generated(generator) => {
                 generator.next_message(message);
+                Ok(true)
+            }
+            Self::Handbook { handbook, writer } => {
+                let Some(transaction) = handbook.next() else { return Ok(false) };
+                (message.topic, message.due) = (Topic::Orders, transaction.time);
+                writer.write(&transaction, &mut message.record);
                 Ok(true)
             }
             Self::Replayed(replay) => {
@@ -40,7 +52,7 @@ impl Payloads {
     pub(super) fn next_label(&mut self, message: &mut Message) -> bool {
         match self {
             Self::Generated(generator) => generator.next_label(message),
-            Self::Replayed(_) => false,
+            Self::Handbook { .. } | Self::Replayed(_) => false,
         }
     }
 
@@ -48,7 +60,7 @@ impl Payloads {
     pub(super) fn labels_waiting(&self) -> usize {
         match self {
             Self::Generated(generator) => generator.labels_waiting(),
-            Self::Replayed(_) => 0,
+            Self::Handbook { .. } | Self::Replayed(_) => 0,
         }
     }
 
@@ -56,7 +68,7 @@ impl Payloads {
     pub(super) fn early(&self) -> u64 {
         match self {
             Self::Generated(generator) => generator.early(),
-            Self::Replayed(_) => 0,
+            Self::Handbook { .. } | Self::Replayed(_) => 0,
         }
     }
 }
