@@ -48,14 +48,25 @@ use crate::settings::Arguments;
 ///     cards: The number of cards in the simulated world. From 1 to 1,000,000. Default: enough for two payments per
 ///         card and day, from 5,000 to 1,000,000.
 ///     fraud: The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
-///         transactions resemble frauds and are honest. With 0, no labels and no truth are sent. Default: 0.005, or 0
-///         at the rate ``max``.
+///         transactions resemble frauds and are honest. With 0, no labels are sent. Default: 0.005, or 0 at the rate
+///         ``max``.
 ///     label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
 ///         median of seven days. Default: lognormal:7d.
 ///     labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
 ///         creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
 ///     truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
 ///         exist. Default: ``KAFKA_TRUTH_TOPIC``, else ``truth_json``.
+///     incident: An incident in the generated world, as ``KIND@TIME+DURATION`` or ``KIND@TIME+DURATION:SUBJECT``. TIME
+///         is a moment, or a duration after the first event. SUBJECT is an issuer, a network or a merchant. The kinds
+///         are ``issuer_out``, ``network_out``, ``terminal_offline``, ``surge``, ``slow_processor``, ``duplicates`` and
+///         ``wrong_clock``. One, or a sequence. Default: none.
+///     incidents: Plants two to five incidents a week by chance in the generated world. Default False.
+///     malformed: The share of generated messages that are invalid, from 0 to 0.5. Each has one of 28 mistakes. Default
+///         ``0``.
+///     preset: The published world to generate: ``handbook`` is the Fraud Detection Handbook's. It needs a
+///         ``start_time``, which is midnight in UTC. Its constants can follow, as in
+///         ``handbook,customers=500,days=60``. The world determines the times of events; ``speed`` or the rate ``max``
+///         determines how fast they are sent. Default: none, ccstream's own world is generated.
 ///     replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
 ///         too; the consumer rejects them and stores the reason. Default: none, events are generated.
 ///     map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
@@ -96,9 +107,9 @@ impl PyProducer {
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, rate=None, count=None, seed=None, start_time=None, \
             backfill=None, speed=None, cards=None, fraud=None, label_delay=None, labels_topic=None, \
-            truth_topic=None, incident=None, incidents=False, malformed=None, replay=None, map=None, \
-            set=None, tokenize=None, token_key_file=None, partitions=None, drain_limit=None, \
-            on_event=None)")]
+            truth_topic=None, incident=None, incidents=False, malformed=None, preset=None, \
+            replay=None, map=None, set=None, tokenize=None, token_key_file=None, partitions=None, \
+            drain_limit=None, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

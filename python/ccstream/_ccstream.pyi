@@ -65,13 +65,13 @@ class ProduceSummary:
         """The number of events that could not be delivered."""
     @property
     def labels(self) -> int:
-        """Labels that the broker has."""
+        """The number of labels that the broker has acknowledged."""
     @property
     def truths(self) -> int:
-        """Truths that the broker has."""
+        """The number of truths that the broker has acknowledged."""
     @property
     def lost(self) -> int:
-        """Labels and truths that the broker does not have."""
+        """The number of labels and truths that could not be delivered."""
     @property
     def sent_again(self) -> int:
         """The number of times that a new client re-sent a message, because Kafka had lost the previous client's state.
@@ -116,14 +116,25 @@ class Producer:
         cards: The number of cards in the simulated world. From 1 to 1,000,000. Default: enough for two payments per
             card and day, from 5,000 to 1,000,000.
         fraud: The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
-            transactions resemble frauds and are honest. With 0, no labels and no truth are sent. Default: 0.005, or 0
-            at the rate ``max``.
+            transactions resemble frauds and are honest. With 0, no labels are sent. Default: 0.005, or 0 at the rate
+            ``max``.
         label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
             median of seven days. Default: lognormal:7d.
         labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
             creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
         truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
             exist. Default: ``KAFKA_TRUTH_TOPIC``, else ``truth_json``.
+        incident: An incident in the generated world, as ``KIND@TIME+DURATION`` or ``KIND@TIME+DURATION:SUBJECT``. TIME
+            is a moment, or a duration after the first event. SUBJECT is an issuer, a network or a merchant. The kinds
+            are ``issuer_out``, ``network_out``, ``terminal_offline``, ``surge``, ``slow_processor``, ``duplicates`` and
+            ``wrong_clock``. One, or a sequence. Default: none.
+        incidents: Plants two to five incidents a week by chance in the generated world. Default False.
+        malformed: The share of generated messages that are invalid, from 0 to 0.5. Each has one of 28 mistakes. Default
+            ``0``.
+        preset: The published world to generate: ``handbook`` is the Fraud Detection Handbook's. It needs a
+            ``start_time``, which is midnight in UTC. Its constants can follow, as in
+            ``handbook,customers=500,days=60``. The world determines the times of events; ``speed`` or the rate ``max``
+            determines how fast they are sent. Default: none, ccstream's own world is generated.
         replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
             too; the consumer rejects them and stores the reason. Default: none, events are generated.
         map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
@@ -173,6 +184,7 @@ class Producer:
         incident: str | Sequence[str] | None = None,
         incidents: bool = False,
         malformed: float | None = None,
+        preset: str | None = None,
         replay: str | PathLike[str] | None = None,
         map: _Pairs | None = None,
         set: _Pairs | None = None,

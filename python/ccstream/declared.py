@@ -11,7 +11,7 @@ class Setting:
 
     Attributes:
         name: the keyword in Python.
-        kind: the kind of value: text, choice, moment, file, whole, limit, rate, share, span, switch or pairs.
+        kind: the kind of value: text, choice, moment, file, whole, limit, rate, share, span, switch, texts or pairs.
         choices: the possible values of a choice.
         doc: the meaning.
         range: the smallest and the largest value; None for an open end.
@@ -518,7 +518,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             name="fraud",
             kind="share",
             choices=(),
-            doc="The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many transactions resemble frauds and are honest. With 0, no labels and no truth are sent.",
+            doc="The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many transactions resemble frauds and are honest. With 0, no labels are sent.",
             range=None,
             unit="",
             variable=None,
@@ -570,7 +570,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             name="incident",
             kind="texts",
             choices=(),
-            doc="Plants an incident in the generated world, as `KIND@TIME+DURATION` or `KIND@TIME+DURATION:SUBJECT`. TIME is a moment, or a length of time after the first event; SUBJECT is an issuer, a network or a merchant. Kinds: `issuer_out`, `network_out`, `terminal_offline`, `surge`, `slow_processor`, `duplicates`, `wrong_clock`.",
+            doc="An incident in the generated world, as `KIND@TIME+DURATION` or `KIND@TIME+DURATION:SUBJECT`. TIME is a moment, or a duration after the first event. SUBJECT is an issuer, a network or a merchant. The kinds are `issuer_out`, `network_out`, `terminal_offline`, `surge`, `slow_processor`, `duplicates` and `wrong_clock`.",
             range=None,
             unit="",
             variable=None,
@@ -596,7 +596,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             name="malformed",
             kind="share",
             choices=(),
-            doc="The share of generated messages that are invalid, up to 0.5, each by one of 28 mistakes.",
+            doc="The share of generated messages that are invalid, from 0 to 0.5. Each has one of 28 mistakes.",
             range=None,
             unit="",
             variable=None,
@@ -604,6 +604,19 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             flag="--malformed",
             unset="",
             default="0",
+        ),
+        Setting(
+            name="preset",
+            kind="text",
+            choices=(),
+            doc="The published world to generate: `handbook` is the Fraud Detection Handbook's. It needs a `start_time`, which is midnight in UTC. Its constants can follow, as in `handbook,customers=500,days=60`. The world determines the times of events; `speed` or the rate `max` determines how fast they are sent.",
+            range=None,
+            unit="",
+            variable=None,
+            shown="NAME[,CONSTANT=VALUE,...]",
+            flag="--preset",
+            unset="none, ccstream's own world is generated",
+            default=None,
         ),
         Setting(
             name="replay",
