@@ -6,8 +6,10 @@ use super::chance::{Chance, Matter};
 use super::plant::{Plant, ROLE_COUNT, Role, TWINS};
 use super::terminals::Choice;
 
-/// Campaigns that began this long before the stream are still under way.
+/// Campaigns that began this long before the stream may still be under way.
 const LONGEST: i64 = 28 * DAY;
+/// The most transactions of campaigns that began before the stream: all that is not due yet waits in memory.
+const MOST_BEFORE: f64 = 500_000.0;
 
 /// Transactions of a campaign, on average: of the fraud and of its twin. [`steps`](super::steps) draws their numbers.
 const LENGTHS: [(f64, f64); 7] =
@@ -46,6 +48,7 @@ impl Campaigns {
     /// `fraud`: the share of frauds among the transactions, of which there are `per_second`; `honest`: the share of all
     /// transactions that are purchases as people decide on them.
     pub(super) fn new(seed: u64, fraud: f64, per_second: f64, honest: f64, choice: &Choice, start: i64) -> Self {
+        let before = (MOST_BEFORE / (fraud * per_second * Self::added()) * 1e6).min(LONGEST as f64) as i64;
         let series = |at: usize| {
             let role = Role::ALL[at];
             let a_second = fraud * per_second / 7.0 * if role.is_twin { TWINS } else { 1.0 };
@@ -56,7 +59,7 @@ impl Campaigns {
                 Role { is_twin: false, .. } => of_fraud,
             };
             let chance = Chance::of(seed, Matter::Series, at as u64);
-            let mut series = Series { chance, gap: 1e6 * length / a_second, begins: start - LONGEST, count: 0 };
+            let mut series = Series { chance, gap: 1e6 * length / a_second, begins: start - before, count: 0 };
             series.advance();
             series
         };

@@ -179,7 +179,7 @@ impl Generator {
             mistakes: Mistakes::new(world.seed, world.malformed / spoilable),
             mistake: None,
             pending: VecDeque::new(),
-            time: i64::MIN,
+            time: start,
             id: [0; 16],
             text: [0; 36],
         })

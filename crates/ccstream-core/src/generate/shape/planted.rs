@@ -81,6 +81,15 @@ fn the_stream_keeps_its_rate_whatever_is_planted() {
 }
 
 #[test]
+fn a_fast_stream_does_not_begin_with_what_waits() {
+    let world = World { seed: 1, start: Some(Micros(MONDAY)), pace: Pace::PerSecond(1_000.0), ..World::default() };
+    let mut generator = Generator::new(&World { cards: Some(50_000), fraud: FRAUD, ..world }).unwrap();
+    let seen = stream(&mut generator, 20_000);
+    assert_eq!((seen[0].time >= MONDAY, generator.early()), (true, 0));
+    assert!(share(&seen, |one| one.payment.plant.is_some()) < 0.05);
+}
+
+#[test]
 fn labels_are_of_their_share_and_time() {
     const MEDIAN: i64 = DAY;
     for delay in [LabelDelay::LogNormal(MEDIAN), LabelDelay::Fixed(MEDIAN)] {
