@@ -1,5 +1,5 @@
-//! When campaigns begin. Those of a role are a Poisson process of the seed and the role alone: the stream before them has
-//! no part in it.
+//! When campaigns begin. The campaigns of a role are a Poisson process, drawn from the seed, the role and the start of the
+//! stream: the transactions between them have no influence.
 
 use super::calendar::DAY;
 use super::chance::{Chance, Matter};
@@ -11,15 +11,15 @@ const LONGEST: i64 = 28 * DAY;
 /// The most transactions of campaigns that began before the stream: all that is not due yet waits in memory.
 const MOST_BEFORE: f64 = 500_000.0;
 
-/// Transactions of a campaign, on average: of the fraud and of its twin. [`steps`](super::steps) draws their numbers.
+/// The mean number of transactions of a campaign, of a fraud and of its twin, as the module `scenarios` draws it.
 const LENGTHS: [(f64, f64); 7] =
     [(1.0, 1.0), (0.0, 0.0), (11.0, 11.0), (15.0, 15.0), (44.1, 4.5), (4.0, 4.0), (18.0, 24.0)];
-/// The places in [`LENGTHS`] and [`SCENARIOS`](super::plant::SCENARIOS) of scenarios that need more than a length.
+/// The scenario whose length depends on the terminal's payments.
 const TERMINAL: u8 = 1;
-/// Purchases that prepare a campaign of refund abuse, and of a recall, for each of its refunds.
+/// The number of purchases for each refund, of refund abuse and of a recall.
 const PREPARED: (f64, f64) = (0.25, 1.0);
 
-/// When campaigns begin.
+/// All campaigns, in the order of their beginnings.
 #[derive(Debug)]
 pub(super) struct Campaigns {
     series: Vec<Series>,
@@ -31,7 +31,7 @@ pub(super) struct Campaigns {
 #[derive(Debug)]
 struct Series {
     chance: Chance,
-    /// Microseconds from one to the next, on average.
+    /// The mean time from one campaign to the next, in microseconds.
     gap: f64,
     begins: i64,
     count: u32,
