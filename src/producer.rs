@@ -172,7 +172,9 @@ impl PyProducer {
     }
 }
 
-/// Counts the events of one run: ``sent == acknowledged + failed`` once it has ended. Labels and truths are counted apart.
+/// Counts the events of one run: ``sent == acknowledged + failed`` once it has ended.
+///
+/// Labels and truths are counted separately.
 #[pyclass(frozen, name = "ProduceSummary", module = "ccstream")]
 #[derive(Clone)]
 pub(crate) struct PyProduceSummary(pub(crate) ProduceSummary);

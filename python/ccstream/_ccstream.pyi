@@ -52,7 +52,10 @@ _Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]
 
 @final
 class ProduceSummary:
-    """Counts the events of one run: ``sent == acknowledged + failed`` once it has ended. Labels and truths are counted apart."""
+    """Counts the events of one run: ``sent == acknowledged + failed`` once it has ended.
+
+    Labels and truths are counted separately.
+    """
 
     @property
     def sent(self) -> int:

@@ -71,7 +71,7 @@ def test_events_have_their_fields(embedded_pipeline: Pipeline, tmp_path: Path) -
         seen[name] = set(fields)
 
     producer(embedded_pipeline, rate=math.inf, count=10, on_event=on_event).run()
-    # At a low rate each transaction has events: here one is sent, of a card that is used too often, and one is too large.
+    # At a low rate each transaction has events: one is sent, of a card that is used too often, and one is too large.
     producer(embedded_pipeline, rate=10, cards=1, count=1, on_event=on_event).run()
     file = tmp_path / "large.csv"
     file.write_text(f"timestamp,amount,merchant\n2026-01-02,1.50,{'x' * 2000}\n2026-01-02,1.50,x\n")

@@ -21,7 +21,6 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "share": ("0.25", 0.25),
     "texts": ("one", ["one"]),
     "pairs": ("name=a=b", [("name", "a=b")]),
-    "share": ("0.05", 0.05),
     "span": ("12.5", None),
 }
 """For each kind of setting, an example of a text and the value that it is read as. Durations depend on the unit."""
