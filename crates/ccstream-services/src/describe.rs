@@ -26,14 +26,13 @@ const LOOK_EVERY: u64 = 1024;
 /// Errors: a setting is invalid, or the file cannot be read.
 pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Shape> {
     check_settings(config)?;
-    let mut payloads = match config.file() {
-        Some(file) => Payloads::Replayed(Box::new(Replay::open(&file)?)),
-        None => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let now = Micros(now.as_micros() as i64);
-            let world = config.world(now);
-            Payloads::of(config, &World { start: world.start.or(Some(now)), ..world })?
-        }
+    let mut payloads = if let Some(file) = config.file() {
+        Payloads::Replayed(Box::new(Replay::open(&file)?))
+    } else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Micros(now.as_micros() as i64);
+        let world = config.world(now);
+        Payloads::of(config, &World { start: world.start.or(Some(now)), ..world })?
     };
     let (mut describer, mut message) = (Describer::default(), Message::default());
     let (count, mut events) = (config.count.unwrap_or(DEFAULT_COUNT), 0u64);
