@@ -98,7 +98,9 @@ fn send_observed(
     count: u64,
     observer: impl FnMut(&ProduceEvent),
 ) -> Result<ProduceSummary> {
-    let config = ProducerConfig { kafka: kafka.clone(), rate: pace, count: Some(count), ..ProducerConfig::default() };
+    // The mock cluster cannot create the topics of labels and truth.
+    let fraud = Some(0.0);
+    let config = ProducerConfig { kafka: kafka.clone(), rate: pace, count: Some(count), fraud, ..Default::default() };
     produce(&config, &CancellationToken::new(), &mut Observers::default().with(observer))
 }
 
