@@ -1,4 +1,5 @@
-//! Messages that are sent later than their events: late ones, and those sent for a second time.
+//! Messages that are sent later than their events: late ones, and those sent for a second time. What is held when a run
+//! ends is not sent.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

@@ -187,7 +187,8 @@ impl Generator {
 
     /// Makes the next message.
     pub fn next_message(&mut self, message: &mut Message) {
-        while !self.next_pending(message) && !self.next_held(message) {
+        // In this order: what is held is due before the event that the pending messages follow, or is that event.
+        while !self.next_held(message) && !self.next_pending(message) {
             match self.next_event() {
                 Some(Event::Payment(payment)) => {
                     let (time, due) = (self.event_time(&payment), Micros(self.time));
@@ -201,7 +202,10 @@ impl Generator {
                 }
                 Some(Event::Label(entry)) => {
                     *message = self.label(&entry);
-                    return;
+                    if self.holding.is_empty() {
+                        return;
+                    }
+                    self.holding.push(std::mem::take(message), None);
                 }
                 None => {}
             }

@@ -162,7 +162,7 @@ fn a_slow_processor_sends_events_late_and_changes_none() {
     let name = "Alderbank";
     let sent = messages(&world(&[format!("slow_processor{SPAN}:{name}")]));
     let orders = orders(&sent);
-    assert!(orders.is_sorted_by_key(|(due, _)| *due), "messages are sent in the order in which they are due");
+    assert!(sent.is_sorted_by_key(|message| message.due), "messages are sent in the order in which they are due");
     let (mut most, mut ids) = (0, HashSet::new());
     for (due, order) in &orders {
         let late = due - order.timestamp.0;
