@@ -189,4 +189,4 @@ def test_addresses_may_come_with_quotes_and_blanks(embedded_pipeline: Pipeline) 
         ("localhost:9094;localhost:9095", "separate several addresses by commas"),
     ):
         assert part in pipeline.run("consume", "--bootstrap-servers", servers, status=2)
-    assert "no host is called" in pipeline.run("verify", "--database-url", "postgresql://a:b@my%20host/c", status=2)
+    assert '"my host"' in pipeline.run("verify", "--database-url", "postgresql://a:b@my%20host/c", status=2)

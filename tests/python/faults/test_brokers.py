@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 import calls
 from apache_kafka import SHORT_LIVED, missing_tools, running_kafka
@@ -15,7 +16,7 @@ from faults.proxy import Link
 from pipeline import make_pipeline
 from recount import Recount
 from services import free_port
-from waiting import wait_until
+from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
     import random
@@ -116,6 +117,8 @@ def test_an_advertised_address_that_nobody_reaches_is_named(database: str) -> No
     ):
         # A broker in a container does this if its listeners have the container's name.
         both = {f"localhost:{port}", f"localhost:{line.port}"}
+        # A broker that has just started may take longer for its first answer than the commands wait.
+        AdminClient({"bootstrap.servers": f"localhost:{port}"}).list_topics(timeout=LIMIT)
         line.close()
         for arguments, status in (
             (("produce", "--count", "3"), 3),
@@ -123,7 +126,7 @@ def test_an_advertised_address_that_nobody_reaches_is_named(database: str) -> No
             (("doctor",), 1),
         ):
             output = pipeline.run(*arguments, status=status)
-            assert both <= addresses_in(output)
+            assert both <= addresses_in(output), output
             assert "advertised.listeners" in output
             assert "✓ Connected to Kafka" not in output
             assert "does not exist" not in output
