@@ -28,7 +28,6 @@ pub mod decimal;
 pub mod epoch;
 pub mod record;
 
-pub mod generate;
 pub mod status;
 
 pub mod codec;
@@ -36,6 +35,7 @@ pub mod rejection;
 
 pub mod validate;
 
+pub mod generate;
 pub mod truth;
 
 pub mod describe;

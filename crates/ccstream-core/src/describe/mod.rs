@@ -89,7 +89,7 @@ impl Describer {
     /// use ccstream_core::record::Record;
     /// let mut describer = Describer::default();
     /// let payload = br#"{"transaction_id":"a","amount":12.5,"timestamp":"2026-11-22T10:15:30Z","merchant":"Cafe"}"#;
-    /// describer.add(&Record { key: None, payload: payload.to_vec() });
+    /// describer.add(&Record { payload: payload.to_vec(), ..Record::default() });
     /// let shape = describer.shape();
     /// assert_eq!((shape.events, shape.merchants.distinct), (1, 1));
     /// // 2026-11-22 is a Sunday.

@@ -5,8 +5,7 @@ use std::str::FromStr;
 use super::cards::{ISSUERS, NETWORKS};
 use super::incidents::{About, IncidentKind, issuer, network};
 use super::merchants::Shops;
-use crate::settings::backfill::length_of_time;
-use crate::units::Micros;
+use crate::units::{Micros, length_of_time};
 use crate::validate::parse_moment;
 
 /// When a planned incident begins.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use super::value::{Kind, SettingType, Value};
 use crate::error::{Error, Result};
 use crate::generate::LabelDelay;
-use crate::units::Micros;
+use crate::units::{Micros, length_of_time};
 use crate::validate::parse_moment;
 
 /// The beginning of a history that ends now.
@@ -45,15 +45,6 @@ impl FromStr for Backfill {
             (None, Err(_)) => Err(format!("{text:?} is neither a length of time, such as 7d or 12h, nor a date")),
         }
     }
-}
-
-/// The microseconds of a length of time, such as `7d` or `12h`; None where it is none, or not above 0.
-pub(crate) fn length_of_time(text: &str) -> Option<i64> {
-    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
-    units.iter().find_map(|(unit, seconds)| {
-        let number: i64 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(seconds * 1_000_000).filter(|micros| *micros > 0)
-    })
 }
 
 impl FromStr for LabelDelay {
