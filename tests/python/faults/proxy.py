@@ -56,6 +56,9 @@ class Proxy:
 
     def close(self) -> None:
         """Stops accepting connections."""
+        # While a thread waits in accept(), a closed socket still takes one more connection, unless it is shut down.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     @property

@@ -15,7 +15,7 @@ mod run;
 mod sender;
 mod timeline;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
@@ -42,8 +42,6 @@ use ccstream_core::settings::{ProducerConfig, Speed};
 pub const WATCHABLE_RATE: f64 = 10.0;
 /// The longest wait without a check whether the run should stop.
 const TICK: Duration = Duration::from_millis(100);
-/// The longest wait for librdkafka to report why a broker does not answer.
-const REASON_LIMIT: Duration = Duration::from_secs(2);
 /// Payments a card and day above which cards show no habits.
 const MOST_A_DAY: f64 = 8.0;
 
@@ -136,12 +134,9 @@ fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
 
 /// The error of a broker that did not answer.
 fn no_answer(config: &ProducerConfig, producer: &BaseProducer<Deliveries>, source: KafkaError) -> Error {
-    // librdkafka reports the reason only to a client that polls, and on a busy machine not at once.
-    let (log, until) = (&producer.context().log, Instant::now() + REASON_LIMIT);
-    while log.last_error().is_none() && log.last_refusal().is_none() && Instant::now() < until {
-        producer.poll(TICK);
-    }
-    unreachable(&config.kafka.bootstrap_servers, log, source)
+    // librdkafka reports the cause only to a client that polls.
+    producer.poll(TICK);
+    unreachable(&config.kafka.bootstrap_servers, &producer.context().log, source)
 }
 
 /// Sends ready-made messages, and waits for their delivery.
