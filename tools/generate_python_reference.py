@@ -14,6 +14,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from generated_page import write_or_check
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python" / "ccstream"
 PAGE = ROOT / "docs" / "python-reference.md"
@@ -212,17 +214,5 @@ def page(text: str) -> str:
     return PLACE.sub(lambda place: f"{place[1]}\n{made}{place[2]}", text)
 
 
-def main() -> int:
-    """Writes the page, or checks it; with ``--check``, the exit status is 1 if the page is out of date."""
-    before = PAGE.read_text(encoding="utf-8")
-    after = page(before)
-    if "--check" in sys.argv[1:]:
-        if before != after:
-            print(f"docs/{PAGE.name} is out of date, run make generate", file=sys.stderr)
-        return int(before != after)
-    PAGE.write_text(after, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page))
