@@ -18,6 +18,7 @@
 //! If the settings ask for it, a separate thread stores a second topic at the same time (`truth`). The poll loop
 //! reports what that thread does.
 
+mod assigned;
 mod database;
 mod group;
 mod ledger;

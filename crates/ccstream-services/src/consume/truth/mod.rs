@@ -5,7 +5,6 @@
 //! The offsets in PostgreSQL decide whose transaction counts.
 
 mod database;
-mod positions;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};

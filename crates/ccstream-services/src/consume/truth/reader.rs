@@ -1,53 +1,32 @@
 //! This module has the loop of the thread that reads the topic of truth.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::News;
 use super::database::TruthDatabase;
-use crate::consume::member::Member;
-use crate::consume::report::ConsumeEvent;
+use crate::consume::assigned::{Assigned, Change, Gap};
 use crate::consume::state::TICK;
-use crate::consume::topic::Watch;
-use crate::consume::trouble::{Cause, Trouble, Troubles};
 use crate::consume::warning::Warning;
 use crate::error::Result;
-use crate::postgres::truth::{TruthBatch, Written};
-use ccstream_core::settings::{ConsumerConfig, KafkaConfig};
+use crate::postgres::truth::{TruthBatch, TruthStart, Written};
+use ccstream_core::settings::ConsumerConfig;
 
 /// Reads the topic of truth and writes it to PostgreSQL.
 pub(super) struct Reader {
-    /// The run's settings, with the topic of truth in place of the topic of events.
-    pub(super) config: ConsumerConfig,
-    /// Holds a reference to the member's client, so it must be dropped before the member.
-    pub(super) watch: Watch,
-    pub(super) member: Member,
-    pub(super) troubles: Troubles,
-    pub(super) database: TruthDatabase,
-    pub(super) news: mpsc::Sender<News>,
-    pub(super) stop: CancellationToken,
+    topic: Assigned,
+    database: TruthDatabase,
+    news: mpsc::Sender<News>,
+    stop: CancellationToken,
     /// The batch that is being filled.
-    pub(super) batch: TruthBatch,
+    batch: TruthBatch,
     /// When the batch got its first message.
-    pub(super) opened: Option<Instant>,
-    /// The next offset of each partition; empty while none is assigned.
-    pub(super) next: BTreeMap<i32, i64>,
-    /// The partitions that were read to their end since they were assigned.
-    pub(super) ended: BTreeSet<i32>,
+    opened: Option<Instant>,
     /// Whether the poll loop has been informed that the reader caught up.
-    pub(super) is_caught_up: bool,
-    /// Whether a partition does not have its next offset. The topic's id is then queried before anything is done about
-    /// it.
-    pub(super) in_doubt: bool,
-    /// Whether a partition's log ends before what is stored.
-    pub(super) is_shorter: bool,
-    /// When the number of partitions was last queried.
-    pub(super) counted: Instant,
+    is_caught_up: bool,
 }
 
 impl Reader {
@@ -57,48 +36,70 @@ impl Reader {
         stop: CancellationToken,
         abandon: CancellationToken,
     ) -> Result<Self> {
-        let kafka = KafkaConfig { topic: config.truth_topic.clone(), ..config.kafka.clone() };
-        let config = ConsumerConfig { kafka, ..config.clone() };
-        let member = Member::new(&config)?;
-        let mut watch = Watch::new(member.topic_ids());
-        watch.need();
+        let topic = Assigned::new(config, &config.truth_topic)?;
         Ok(Self {
-            watch,
-            member,
-            troubles: Troubles::new(true),
-            database: TruthDatabase::new(&config, abandon)?,
-            config,
+            database: TruthDatabase::new(&topic.config, abandon)?,
+            topic,
             news,
             stop,
             batch: TruthBatch::default(),
             opened: None,
-            next: BTreeMap::new(),
-            ended: BTreeSet::new(),
             is_caught_up: false,
-            in_doubt: false,
-            is_shorter: false,
-            counted: Instant::now(),
         })
     }
 
     /// Reads until a stop. Returns whether everything that was read is committed.
     pub(super) fn run(&mut self) -> Result<bool> {
         while !self.stop.is_cancelled() {
-            self.watch_topic()?;
-            if self.next.is_empty() && !self.begin()? {
+            let change = self.topic.look()?;
+            // A topic that does not exist has no messages to wait for.
+            if matches!(change, Change::Missing(_)) {
+                self.report_end();
+            }
+            self.take(change);
+            if self.topic.next.is_empty() && !self.begin()? {
                 // Polling serves librdkafka's callbacks, and discards messages of an earlier assignment.
-                let _ = self.member.poll(TICK);
+                let _ = self.topic.poll(TICK);
                 continue;
             }
             self.fill()?;
             if self.is_due() {
                 self.commit()?;
             }
-            if !self.next.is_empty() && self.batch.is_empty() && self.ended.len() == self.next.len() {
+            if self.topic.is_at_end() && self.batch.is_empty() {
                 self.report_end();
             }
         }
         self.commit()
+    }
+
+    /// Assigns all partitions at the offsets in PostgreSQL. Returns false while they are not known.
+    fn begin(&mut self) -> Result<bool> {
+        let Some((partitions, origin, shorter)) = self.topic.origin() else { return Ok(false) };
+        let start = self.database.by(async |store| store.start(&partitions, &origin, shorter).await)?;
+        let Some(TruthStart { offsets, restarted }) = start else { return Ok(false) };
+        if let Some(warning) = self.topic.begin(offsets, &restarted, false)? {
+            self.warn(warning);
+        }
+        Ok(true)
+    }
+
+    /// Acts on a change of the topic.
+    fn take(&mut self, change: Change) {
+        match change {
+            Change::None | Change::Missing(None) => {}
+            Change::Missing(Some(warning)) => self.warn(warning),
+            Change::Reset => self.discard(),
+            Change::Skipped(gaps) => gaps.into_iter().for_each(|gap| self.skip(gap)),
+        }
+    }
+
+    fn skip(&mut self, Gap { partition, from, to, missing, warning }: Gap) {
+        self.opened.get_or_insert_with(Instant::now);
+        self.batch.skip(partition, &mut from.clone(), to, missing);
+        if let Some(warning) = warning {
+            self.warn(warning);
+        }
     }
 
     fn send(&self, news: News) {
@@ -106,26 +107,24 @@ impl Reader {
         let _ = self.news.send(news);
     }
 
-    pub(super) fn warn(&self, warning: Warning) {
+    fn warn(&self, warning: Warning) {
         self.send(News::Warning(warning));
     }
 
     /// Reports once that the reader has caught up.
-    pub(super) fn report_end(&mut self) {
+    fn report_end(&mut self) {
         if !std::mem::replace(&mut self.is_caught_up, true) {
             self.send(News::CaughtUp);
         }
     }
 
-    /// Discards what was read and is not written. Every partition is then assigned again at its offset in PostgreSQL.
-    pub(super) fn forget(&mut self) {
+    /// Discards what was read and is not written.
+    fn discard(&mut self) {
         (self.batch, self.opened) = (TruthBatch::default(), None);
-        self.next.clear();
-        self.ended.clear();
     }
 
     fn is_due(&self) -> bool {
-        self.batch.is_full() || self.opened.is_some_and(|opened| opened.elapsed() >= self.config.linger)
+        self.batch.is_full() || self.opened.is_some_and(|opened| opened.elapsed() >= self.topic.config.linger)
     }
 
     /// Commits the batch. Returns false if the run stopped waiting for that.
@@ -142,7 +141,8 @@ impl Reader {
                 tracing::info!(
                     "Another run has stored what this one has read; continuing at the offsets in PostgreSQL."
                 );
-                self.forget();
+                self.discard();
+                self.topic.forget();
             }
         }
         Ok(true)
@@ -150,52 +150,29 @@ impl Reader {
 
     /// Adds the messages that are ready to the batch, waiting only for the first one.
     fn fill(&mut self) -> Result<()> {
-        let left = |opened: Instant| self.config.linger.saturating_sub(opened.elapsed());
+        let left = |opened: Instant| self.topic.config.linger.saturating_sub(opened.elapsed());
         let mut limit = self.opened.map_or(TICK, left).min(TICK);
         while !self.batch.is_full() {
-            let Some(polled) = self.member.poll(limit) else { break };
+            let Some(polled) = self.topic.member.poll(limit) else { break };
             limit = Duration::ZERO;
             let message = match polled {
                 Ok(message) => message,
-                Err(error) => return self.take_error(error),
+                Err(error) => {
+                    let change = self.topic.take_error(error)?;
+                    self.take(change);
+                    return Ok(());
+                }
             };
             let (partition, offset) = (message.partition(), message.offset());
-            let Some(next) = self.next.get_mut(&partition) else { continue };
+            let Some(next) = self.topic.next.get_mut(&partition) else { continue };
             if offset < *next {
-                self.doubt_offsets();
+                self.topic.doubt_offsets();
                 break;
             }
             self.opened.get_or_insert_with(Instant::now);
             self.batch.push((partition, offset), next, message.payload());
         }
-        self.member.keep_brokers();
+        self.topic.member.keep_brokers();
         Ok(())
-    }
-
-    fn take_error(&mut self, error: KafkaError) -> Result<()> {
-        if let KafkaError::PartitionEOF(partition) = error {
-            self.ended.insert(partition);
-            return Ok(());
-        }
-        let log = &self.member.group().log;
-        let cause = Cause { refusal: log.last_refusal(), last_error: log.last_error(), others_answer: false };
-        match self.troubles.judge(error, cause, &self.config)? {
-            // The client that reads the events reports an outage.
-            Trouble::Passing(_) => {}
-            Trouble::NoTopic(event) => {
-                self.report_missing(event);
-                self.watch.need();
-            }
-            Trouble::NoOffset => self.doubt_offsets(),
-            Trouble::Unreadable => self.skip_unreadable()?,
-        }
-        Ok(())
-    }
-
-    /// Reports that the topic does not exist, unless that was reported before.
-    pub(super) fn report_missing(&mut self, event: Option<ConsumeEvent>) {
-        if let Some(ConsumeEvent::Warning(warning)) = event {
-            self.warn(warning);
-        }
     }
 }
