@@ -38,6 +38,8 @@ pub mod validate;
 pub mod generate;
 pub mod truth;
 
+pub mod label;
+
 pub mod describe;
 
 pub mod tokens;

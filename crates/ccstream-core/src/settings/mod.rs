@@ -2,6 +2,7 @@
 //! the program takes. A declaration has the type, default, limits, environment variable and meaning of a setting. `make
 //! generate` writes Python's constructors, the flags of the commands, the stub and a table in the docs from it.
 
+pub mod analyzer;
 pub mod backfill;
 pub mod consumer;
 pub mod database_url;
@@ -14,6 +15,7 @@ pub mod value;
 
 use std::fmt;
 
+pub use self::analyzer::AnalyzerConfig;
 pub use self::backfill::{Backfill, Speed};
 pub use self::consumer::{Assignment, ConsumerConfig, MaxRefused};
 pub use self::database_url::DatabaseUrl;

@@ -19,7 +19,7 @@ const MAX_REASON_CHARS: usize = 200;
 pub const KINDS: [&str; 8] = ["fraud", "twin", "incident", "refund", "retry", "malformed", "duplicate", "world"];
 
 /// Maximum number of characters of a transaction's id. The other limits also count characters.
-const MAX_ID: usize = 50;
+pub(crate) const MAX_ID: usize = 50;
 const MAX_SCENARIO: usize = 50;
 const MAX_SUBJECT: usize = 200;
 const MAX_DETAIL: usize = 4000;
@@ -70,7 +70,7 @@ impl Truth {
     /// assert!(Truth::read(Some(b"{}")).unwrap_err().contains("missing field `kind`"));
     /// ```
     pub fn read(payload: Option<&[u8]>) -> Result<Self, String> {
-        read(payload).map_err(|reason| shortened(&reason))
+        read(payload).map_err(|reason| refused(&reason))
     }
 
     /// Returns a hash of the content. Two messages with the same fields have the same hash, even if their JSON differs.
@@ -98,12 +98,17 @@ impl Truth {
     }
 }
 
-fn read(payload: Option<&[u8]>) -> Result<Truth, String> {
+/// Reads the JSON object of a message of at most [`MAX_BYTES`].
+pub(crate) fn read_object<'p, T: serde::Deserialize<'p>>(payload: Option<&'p [u8]>) -> Result<T, String> {
     if let Some(bytes) = payload.filter(|bytes| bytes.len() > MAX_BYTES) {
         return Err(format!("it has {} bytes; at most {MAX_BYTES} are accepted", bytes.len()));
     }
     let text = check_envelope(payload).map_err(|rejection| rejection.detail)?;
-    let wire: Wire = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn read(payload: Option<&[u8]>) -> Result<Truth, String> {
+    let wire: Wire = read_object(payload)?;
     let Some(kind) = KINDS.into_iter().find(|kind| *kind == wire.kind) else {
         return Err(format!("kind {:?} is none of {}", wire.kind, KINDS.join(", ")));
     };
@@ -124,7 +129,7 @@ fn read(payload: Option<&[u8]>) -> Result<Truth, String> {
 }
 
 /// Checks that a text can be stored. Only an id may look like a card number, as in `orders`.
-fn checked(name: &str, max_chars: usize, text: Option<String>) -> Result<Option<String>, String> {
+pub(crate) fn checked(name: &str, max_chars: usize, text: Option<String>) -> Result<Option<String>, String> {
     let Some(text) = text else { return Ok(None) };
     let chars = if text.len() > max_chars { text.chars().count() } else { 0 };
     if chars > max_chars {
@@ -138,9 +143,9 @@ fn checked(name: &str, max_chars: usize, text: Option<String>) -> Result<Option<
     }
 }
 
-/// Limits the length of a reason. The reason may quote the message, so card numbers are masked, and masked first: a
-/// number that was cut would not be recognized.
-fn shortened(reason: &str) -> String {
+/// Limits the length of the reason for which a message is refused. The reason may quote the message, so card numbers are
+/// masked, and masked first: a number that was cut would not be recognized.
+pub(crate) fn refused(reason: &str) -> String {
     let masked = card_number::mask(reason.as_bytes());
     let text = String::from_utf8_lossy(&masked).replace(char::is_control, " ");
     match text.char_indices().nth(MAX_REASON_CHARS) {

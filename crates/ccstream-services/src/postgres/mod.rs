@@ -7,6 +7,7 @@
 //!       -> advance the offset rows (offsets) -> COMMIT
 //! ```
 
+pub(crate) mod analysis;
 mod blame;
 mod blockers;
 pub(crate) mod connect;
@@ -35,6 +36,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+pub use self::analysis::AnalysisCounters;
 pub(crate) use self::blame::Blame;
 pub(crate) use self::blockers::MARK;
 use self::blockers::{Claim, HELPER};

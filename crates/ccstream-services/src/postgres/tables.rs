@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::analysis::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
 use super::derived::Derived;
 use super::derived::latency::Latency;
 use super::derived::rejected::Rejected;
@@ -51,6 +52,13 @@ impl Tables {
     pub fn with_truth(mut self) -> Self {
         // The order matters: creating `truth` deletes the rows of `truth_offsets`, which must exist.
         self.further.extend([TRUTH_OFFSETS, TRUTH]);
+        self
+    }
+
+    /// Adds the tables of the analysis.
+    #[must_use]
+    pub fn with_analysis(mut self) -> Self {
+        self.further.extend([ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE]);
         self
     }
 

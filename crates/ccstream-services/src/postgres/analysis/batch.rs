@@ -1,0 +1,143 @@
+//! This module collects what one transaction of the analysis writes. It is pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ccstream_core::event::Micros;
+use ccstream_core::label::Label;
+
+/// Counts what became of messages of a topic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnalysisCounters {
+    /// Number of transactions that were scored, or of labels that were stored.
+    pub accepted: i64,
+    /// Number of messages that were there already.
+    pub duplicate: i64,
+    /// Number of invalid messages.
+    pub rejected: i64,
+    /// Number of offsets that were deleted before they were read, or cannot be read.
+    pub missing: i64,
+}
+
+impl std::ops::AddAssign for AnalysisCounters {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.duplicate += other.duplicate;
+        self.rejected += other.rejected;
+        self.missing += other.missing;
+    }
+}
+
+/// The range of offsets by which a batch advances one partition, and what became of the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Advance {
+    pub(crate) to: i64,
+    pub(crate) counted: AnalysisCounters,
+}
+
+/// What a label needs to know of its transaction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Known {
+    pub(crate) time: Micros,
+    /// The key by which the state knows the terminal, or the merchant without terminals.
+    pub(crate) terminal: Option<i64>,
+    pub(crate) ratio: Option<f32>,
+}
+
+/// The row of a transaction in `scores`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ScoreRow {
+    pub(crate) seq: i64,
+    pub(crate) id: Box<str>,
+    pub(crate) score: Option<f64>,
+    pub(crate) known: Known,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+/// A label that was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReceivedLabel {
+    pub(crate) label: Label,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
+/// A part of the state as of a place in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StatePart {
+    pub(crate) part: i32,
+    pub(crate) seq: i64,
+    pub(crate) data: Vec<u8>,
+}
+
+/// What one transaction writes.
+#[derive(Debug, Default)]
+pub(crate) struct AnalysisBatch {
+    pub(crate) scores: Vec<ScoreRow>,
+    /// The name of the model that made the scores.
+    pub(crate) model: String,
+    pub(crate) received: Vec<ReceivedLabel>,
+    /// Labels that became due, with their places in the order.
+    pub(crate) applied: Vec<(Label, i64)>,
+    /// By topic and partition.
+    pub(crate) advances: BTreeMap<(String, i32), Advance>,
+    pub(crate) state: Vec<StatePart>,
+    /// The last place in the order, and the greatest time of an event.
+    pub(crate) seq: i64,
+    pub(crate) time: Option<Micros>,
+    /// Number of events that came after a later one was scored.
+    pub(crate) late: i64,
+    /// The transactions of the batch, by id.
+    ids: HashMap<Box<str>, Known>,
+    keys: HashSet<Label>,
+}
+
+impl AnalysisBatch {
+    /// Adds the row of a transaction.
+    pub(crate) fn push(&mut self, row: ScoreRow) {
+        self.ids.insert(row.id.clone(), row.known);
+        self.scores.push(row);
+    }
+
+    /// Adds a label, unless the batch has it. Labels of the same transaction, source and time are the same label.
+    pub(crate) fn receive(&mut self, received: ReceivedLabel) -> bool {
+        let key = Label { is_fraud: false, ..received.label.clone() };
+        let is_new = self.keys.insert(key);
+        if is_new {
+            self.received.push(received);
+        }
+        is_new
+    }
+
+    /// Returns what the batch knows of a transaction.
+    pub(crate) fn find(&self, id: &str) -> Option<Known> {
+        self.ids.get(id).copied()
+    }
+
+    /// Advances a partition past an offset, and returns its counters.
+    pub(crate) fn advance(&mut self, topic: &str, partition: i32, to: i64) -> &mut AnalysisCounters {
+        let advance = self.advances.entry((topic.to_owned(), partition));
+        let advance = advance.or_insert(Advance { to, counted: AnalysisCounters::default() });
+        advance.to = to;
+        &mut advance.counted
+    }
+
+    /// Returns whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.advances.is_empty() && self.applied.is_empty() && self.state.is_empty()
+    }
+
+    /// Returns the number of transactions and labels.
+    pub(crate) fn len(&self) -> usize {
+        self.scores.len() + self.received.len() + self.applied.len()
+    }
+
+    /// Returns what became of a topic's messages.
+    pub(crate) fn total(&self, topic: &str) -> AnalysisCounters {
+        let of_topic = self.advances.iter().filter(|((name, _), _)| name == topic);
+        of_topic.fold(AnalysisCounters::default(), |mut total, (_, advance)| {
+            total += advance.counted;
+            total
+        })
+    }
+}

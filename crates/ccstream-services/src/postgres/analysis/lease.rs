@@ -1,0 +1,123 @@
+//! This module leases the analysis to one run at a time. The epoch of the lease fences out a run that has lost it.
+
+use tokio_postgres::Transaction;
+
+use super::AnalysisStore;
+use crate::error::{Error, Result};
+use crate::postgres::begin;
+use ccstream_core::event::Micros;
+
+/// The time without a sign of life after which another run may take the lease.
+const LIFETIME: &str = "10 s";
+
+/// A lease, and how far the analysis had come when it was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) epoch: i64,
+    /// Number of transactions that were committed.
+    pub(crate) batch: i64,
+    /// The last place in the order.
+    pub(crate) seq: i64,
+    /// The greatest time of an event.
+    pub(crate) time: Option<Micros>,
+    pub(crate) late: i64,
+}
+
+/// The fence's verdict on a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fence {
+    /// The batch is the next one.
+    Ready,
+    /// The batch is committed already: only the answer to its COMMIT was lost.
+    Written,
+    /// Another run has the lease, or the position is not where this run left it.
+    Lost,
+}
+
+impl AnalysisStore {
+    /// Takes the lease if no run has it, or if the run that has it is gone. Returns None if another run has it.
+    pub(crate) async fn claim(&mut self) -> Result<Option<Lease>> {
+        let query = format!(
+            "UPDATE analysis SET epoch = epoch + 1, writer = $1, owner_pid = pg_backend_pid(),
+                 owner_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
+                 renewed_at = now()
+             WHERE writer IS NULL OR writer = $1 OR renewed_at < now() - interval '{LIFETIME}'
+                OR NOT EXISTS (SELECT FROM pg_stat_activity
+                               WHERE pid = owner_pid AND backend_start IS NOT DISTINCT FROM owner_start)
+             RETURNING epoch, batch, seq, {}, late",
+            super::micros("event_time")
+        );
+        let row = self.client.query_opt(&query, &[&self.writer]).await;
+        let row = row.map_err(Error::postgres("taking the lease of the analysis"))?;
+        Ok(row.map(|row| Lease {
+            epoch: row.get(0),
+            batch: row.get(1),
+            seq: row.get(2),
+            time: row.get::<_, Option<i64>>(3).map(Micros),
+            late: row.get(4),
+        }))
+    }
+
+    /// Shows that this run is alive. Returns whether it still has the lease.
+    pub(crate) async fn renew(&mut self, epoch: i64) -> Result<bool> {
+        let renewed = self.client.execute("UPDATE analysis SET renewed_at = now() WHERE epoch = $1", &[&epoch]).await;
+        Ok(renewed.map_err(Error::postgres("renewing the lease of the analysis"))? > 0)
+    }
+
+    /// Returns the lease, so that another run can take it at once.
+    pub(crate) async fn release(&mut self, epoch: i64) -> Result<()> {
+        let query = "UPDATE analysis SET writer = NULL, owner_pid = NULL, owner_start = NULL WHERE epoch = $1";
+        let released = self.client.execute(query, &[&epoch]).await;
+        released.map(drop).map_err(Error::postgres("returning the lease of the analysis"))
+    }
+}
+
+/// Locks the position and compares it with a batch.
+pub(super) async fn fence(transaction: &Transaction<'_>, epoch: i64, batch: i64) -> Result<Fence> {
+    let row = transaction.query_opt("SELECT epoch, batch FROM analysis FOR NO KEY UPDATE", &[]).await;
+    let row = row.map_err(Error::postgres("locking the position of the analysis"))?;
+    Ok(row.map_or(Fence::Lost, |row| judge((row.get(0), row.get(1)), (epoch, batch))))
+}
+
+/// Compares the epoch and the number of batches in the table with those that a batch was made from.
+fn judge((epoch, batch): (i64, i64), own: (i64, i64)) -> Fence {
+    match epoch == own.0 {
+        true if batch == own.1 => Fence::Ready,
+        true if batch == own.1 + 1 => Fence::Written,
+        _ => Fence::Lost,
+    }
+}
+
+/// Fails if another run has taken the lease. The row stays locked until the transaction ends.
+pub(super) async fn is_held(transaction: &Transaction<'_>, epoch: i64) -> Result<bool> {
+    let row = transaction.query_opt("SELECT epoch FROM analysis FOR NO KEY UPDATE", &[]).await;
+    let row = row.map_err(Error::postgres("locking the position of the analysis"))?;
+    Ok(row.is_some_and(|row| row.get::<_, i64>(0) == epoch))
+}
+
+impl AnalysisStore {
+    /// Begins a transaction that only the run with this lease may make; None if it has lost the lease.
+    pub(super) async fn begin_fenced(&mut self, epoch: i64) -> Result<Option<Transaction<'_>>> {
+        let transaction = begin(&mut self.client).await?;
+        Ok(is_held(&transaction, epoch).await?.then_some(transaction))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fence() {
+        for (found, own, expected) in [
+            ((3, 7), (3, 7), Fence::Ready),
+            ((3, 8), (3, 7), Fence::Written),
+            ((4, 7), (3, 7), Fence::Lost),
+            // The epoch decides even if the number is the batch's.
+            ((4, 8), (3, 7), Fence::Lost),
+            ((3, 6), (3, 7), Fence::Lost),
+        ] {
+            assert_eq!(judge(found, own), expected, "{found:?} {own:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The tables of the analysis: scores and labels, the state from which scores are made, and the position. One run at a
+//! time writes them, each batch in one transaction:
+//!
+//! ```text
+//! BEGIN -> lock and check the position (the fence)
+//!       -> scores, labels, places of labels that became due, changed parts of the state
+//!       -> advance the offsets and the position -> COMMIT
+//! ```
+//! The offsets are in a table of their own, because everything that compares the counters of `kafka_offsets` with
+//! `orders` would count them too.
+
+mod batch;
+mod lease;
+mod read;
+mod schema;
+mod write;
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+
+pub use self::batch::AnalysisCounters;
+pub(crate) use self::batch::{AnalysisBatch, Known, ReceivedLabel, ScoreRow, StatePart};
+pub(crate) use self::lease::Lease;
+pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
+pub(crate) use self::write::Written;
+use super::WRITING;
+use super::connect::{Service, connect_with, set};
+use super::offsets::{Origin, Restart};
+use super::own_session;
+use super::schema::{SchemaChange, ensure};
+use super::statements::Statements;
+use super::tables::Tables;
+use crate::error::{Error, Result};
+use ccstream_core::settings::DatabaseUrl;
+
+/// The offsets at which a topic's partitions are read.
+#[derive(Debug)]
+pub(crate) struct AnalysisStart {
+    pub(crate) offsets: BTreeMap<i32, i64>,
+    /// The partitions that are read from their beginning again, and why.
+    pub(crate) restarted: Vec<(i32, Restart)>,
+}
+
+/// A session that reads and writes the tables of the analysis.
+#[derive(Debug)]
+pub(crate) struct AnalysisStore {
+    client: Client,
+    service: Service,
+    statements: Statements,
+    /// A random number by which this run recognizes its own lease.
+    writer: i64,
+}
+
+impl AnalysisStore {
+    /// Connects to PostgreSQL. `writer` is the same for all sessions of a run.
+    pub(crate) async fn connect(url: &DatabaseUrl, writer: i64) -> Result<Self> {
+        let (client, service) = connect_with(url, &WRITING).await?;
+        if let Err(error) = set(&client, &WRITING).await {
+            return Err(service.explain(&client, error).await);
+        }
+        Ok(Self { client, service, statements: Statements::default(), writer })
+    }
+
+    /// Closes the session after `error`. If the driver reports only that the connection ended, returns the reason.
+    pub(crate) async fn fail(self, error: Error) -> Error {
+        self.service.explain(&self.client, error).await
+    }
+
+    /// Creates and checks the tables, once it is certain that the session is this run's own.
+    pub(crate) async fn prepare(&mut self, url: &DatabaseUrl) -> Result<SchemaChange> {
+        own_session::check(url).await?;
+        ensure(&mut self.client, &Tables::default().with_analysis(), false).await
+    }
+
+    /// Returns the offsets at which partitions are read; None if the lease is lost. A partition is read from its
+    /// beginning if it is new, if its cluster or topic is a different one, or if its log is `shorter` than what was read.
+    pub(crate) async fn start(
+        &mut self,
+        epoch: i64,
+        topic: &str,
+        partitions: &[i32],
+        origin: &Origin,
+        shorter: bool,
+    ) -> Result<Option<AnalysisStart>> {
+        let step = || Error::postgres("reading analysis_offsets");
+        let Some(transaction) = self.begin_fenced(epoch).await? else { return Ok(None) };
+        transaction
+            .execute(
+                "INSERT INTO analysis_offsets (topic, partition, next_offset, accepted, duplicate, rejected, missing)
+                 SELECT $1, p, 0, 0, 0, 0, 0 FROM unnest($2::int[]) AS p ORDER BY p
+                 ON CONFLICT (topic, partition) DO NOTHING",
+                &[&topic, &partitions],
+            )
+            .await
+            .map_err(step())?;
+        let rows = transaction
+            .query(
+                "SELECT partition, next_offset, cluster_id, topic_id FROM analysis_offsets
+                 WHERE topic = $1 AND partition = ANY($2)",
+                &[&topic, &partitions],
+            )
+            .await
+            .map_err(step())?;
+        let mut start = AnalysisStart { offsets: BTreeMap::new(), restarted: Vec::new() };
+        for row in rows {
+            let (partition, next): (i32, i64) = (row.get(0), row.get(1));
+            let before = Origin { cluster_id: row.get(2), topic_id: row.get(3) };
+            let why = origin.restart(&before, shorter).filter(|_| next > 0);
+            start.restarted.extend(why.map(|why| (partition, why)));
+            start.offsets.insert(partition, if why.is_some() { 0 } else { next });
+        }
+        transaction
+            .execute(
+                "UPDATE analysis_offsets AS o SET next_offset = s.next, cluster_id = coalesce($4, cluster_id),
+                     topic_id = coalesce($5, topic_id)
+                 FROM unnest($2::int[], $3::bigint[]) AS s (partition, next)
+                 WHERE o.topic = $1 AND o.partition = s.partition",
+                &[
+                    &topic,
+                    &start.offsets.keys().copied().collect::<Vec<i32>>(),
+                    &start.offsets.values().copied().collect::<Vec<i64>>(),
+                    &origin.cluster_id,
+                    &origin.topic_id,
+                ],
+            )
+            .await
+            .map_err(step())?;
+        transaction.commit().await.map_err(step())?;
+        Ok(Some(start))
+    }
+}
+
+/// Returns the SQL expression of a timestamp's microseconds since 1970.
+fn micros(column: &str) -> String {
+    format!("(extract(epoch FROM {column}) * 1000000)::bigint")
+}

@@ -1,0 +1,89 @@
+//! This module reads what the analysis has written: transactions by id, labels that are not due, parts of the state.
+
+use std::collections::{HashMap, HashSet};
+
+use super::batch::{Known, StatePart};
+use super::{AnalysisStore, micros};
+use crate::error::{Error, Result};
+use ccstream_core::event::Micros;
+use ccstream_core::label::Label;
+
+/// What the tables have of the transactions that labels are about.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    /// The transactions that are in `scores`, by id.
+    pub(crate) known: HashMap<String, Known>,
+    /// The labels that are in `labels`, with `is_fraud` false.
+    pub(crate) labels: HashSet<Label>,
+}
+
+/// A label that is not due, and its transaction if that has been scored.
+pub(crate) type Waiting = (Label, Option<Known>);
+
+impl AnalysisStore {
+    /// Returns those of the ids that are in `scores`. Ids above the greatest one there are not searched for, which
+    /// spares nearly all searches if ids grow with time, as UUIDv7 do.
+    pub(crate) async fn find_scored(&mut self, ids: &[&str]) -> Result<HashSet<String>> {
+        let query = "SELECT order_id::text FROM scores WHERE order_id = ANY (ARRAY(
+             SELECT id FROM unnest($1::varchar[]) AS id WHERE id COLLATE \"C\" <= (SELECT max(order_id) FROM scores)))";
+        let rows = self.client.query(query, &[&ids]).await.map_err(Error::postgres("looking for ids in scores"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Returns what the tables have of these transactions.
+    pub(crate) async fn context(&mut self, ids: &[&str]) -> Result<Context> {
+        let step = || Error::postgres("looking for labelled transactions");
+        let query = format!(
+            "SELECT order_id::text, {}, terminal, ratio FROM scores WHERE order_id = ANY ($1::varchar[])",
+            micros("event_time")
+        );
+        let rows = self.client.query(&query, &[&ids]).await.map_err(step())?;
+        let known = |row: &tokio_postgres::Row| {
+            (row.get(0), Known { time: Micros(row.get(1)), terminal: row.get(2), ratio: row.get(3) })
+        };
+        let known = rows.iter().map(known).collect();
+        let query = format!(
+            "SELECT {}, transaction_id::text, source FROM labels WHERE transaction_id = ANY ($1::varchar[])",
+            micros("labelled_at")
+        );
+        let rows = self.client.query(&query, &[&ids]).await.map_err(step())?;
+        let label = |row: &tokio_postgres::Row| Label {
+            labelled_at: Micros(row.get(0)),
+            transaction_id: row.get(1),
+            source: row.get(2),
+            is_fraud: false,
+        };
+        Ok(Context { known, labels: rows.iter().map(label).collect() })
+    }
+
+    /// Returns up to `limit` labels that are not due, those that are due first in front.
+    pub(crate) async fn waiting_labels(&mut self, limit: i64) -> Result<Vec<Waiting>> {
+        let query = format!(
+            "SELECT {}, transaction_id::text, source, fraud, {}, terminal, ratio
+             FROM (SELECT * FROM labels WHERE seq IS NULL ORDER BY labelled_at, transaction_id, source LIMIT $1) AS l
+                  LEFT JOIN scores ON order_id = transaction_id",
+            micros("labelled_at"),
+            micros("event_time")
+        );
+        let rows = self.client.query(&query, &[&limit]).await.map_err(Error::postgres("reading labels"))?;
+        let waiting = |row: &tokio_postgres::Row| {
+            let label = Label {
+                labelled_at: Micros(row.get(0)),
+                transaction_id: row.get(1),
+                source: row.get(2),
+                is_fraud: row.get(3),
+            };
+            let time: Option<i64> = row.get(4);
+            let known = time.map(|time| Known { time: Micros(time), terminal: row.get(5), ratio: row.get(6) });
+            (label, known)
+        };
+        Ok(rows.iter().map(waiting).collect())
+    }
+
+    /// Returns the parts of the state.
+    pub(crate) async fn state(&mut self) -> Result<Vec<StatePart>> {
+        let rows = self.client.query("SELECT part, seq, data FROM analysis_state ORDER BY part", &[]).await;
+        let rows = rows.map_err(Error::postgres("reading analysis_state"))?;
+        Ok(rows.iter().map(|row| StatePart { part: row.get(0), seq: row.get(1), data: row.get(2) }).collect())
+    }
+}

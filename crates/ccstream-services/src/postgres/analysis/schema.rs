@@ -1,0 +1,97 @@
+//! This module declares the tables of the analysis.
+
+use super::super::table::{OwnColumn, Table};
+
+/// The table with the lease and the position of the analysis. It has one row.
+pub(in crate::postgres) const ANALYSIS: Table = Table {
+    name: "analysis",
+    comment: "ccstream: who analyses, and how far the analysis has come",
+    columns: &[
+        OwnColumn::new("id", "SMALLINT PRIMARY KEY DEFAULT 1 CHECK (id = 1)"),
+        OwnColumn::new("epoch", "BIGINT NOT NULL").meaning("number of times that the lease was taken"),
+        OwnColumn::new("writer", "BIGINT").meaning("random number of the run that has the lease; NULL if none has it"),
+        OwnColumn::new("owner_pid", "INTEGER").meaning("process id of that run's session in PostgreSQL"),
+        OwnColumn::new("owner_start", "TIMESTAMPTZ"),
+        OwnColumn::new("renewed_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
+        OwnColumn::new("batch", "BIGINT NOT NULL").meaning("number of transactions that were committed"),
+        OwnColumn::new("seq", "BIGINT NOT NULL").meaning("number of transactions and labels in the order so far"),
+        OwnColumn::new("event_time", "TIMESTAMP").meaning("greatest time of an event so far"),
+        OwnColumn::new("late", "BIGINT NOT NULL").meaning("number of events that came after a later one was scored"),
+        OwnColumn::new("features", "TEXT NOT NULL").meaning("version of the features of the rows in analysis_state"),
+    ],
+    fill: Some(|| "INSERT INTO analysis (epoch, batch, seq, late, features) VALUES (0, 0, 0, 0, '');".to_owned()),
+    ..Table::USUAL
+};
+
+/// The table of offsets up to which the topics are analysed.
+pub(in crate::postgres) const ANALYSIS_OFFSETS: Table = Table {
+    name: "analysis_offsets",
+    comment: "ccstream: position of the analysis in each partition, and what became of the messages",
+    columns: &[
+        OwnColumn::new("topic", "TEXT NOT NULL"),
+        OwnColumn::new("partition", "INTEGER NOT NULL"),
+        OwnColumn::new("cluster_id", "TEXT"),
+        OwnColumn::new("topic_id", "TEXT"),
+        OwnColumn::new("next_offset", "BIGINT NOT NULL"),
+        OwnColumn::new("accepted", "BIGINT NOT NULL")
+            .meaning("number of transactions in scores, or of labels in labels"),
+        OwnColumn::new("duplicate", "BIGINT NOT NULL").meaning("number of messages that were there already"),
+        OwnColumn::new("rejected", "BIGINT NOT NULL").meaning("number of invalid messages"),
+        OwnColumn::new("missing", "BIGINT NOT NULL")
+            .meaning("number of offsets that were deleted before they were read, or cannot be read"),
+        OwnColumn::new("updated_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
+    ],
+    constraints: &["PRIMARY KEY (topic, partition)"],
+    ..Table::USUAL
+};
+
+/// The table of scores.
+pub(in crate::postgres) const SCORES: Table = Table {
+    name: "scores",
+    comment: "ccstream: the score of each transaction, in the order in which transactions and labels were taken in",
+    columns: &[
+        OwnColumn::new("seq", "BIGINT PRIMARY KEY").meaning("place in the order, without gaps over scores and labels"),
+        OwnColumn::new("order_id", "VARCHAR(50) COLLATE \"C\" NOT NULL UNIQUE").meaning("as in orders"),
+        OwnColumn::new("event_time", "TIMESTAMP NOT NULL").meaning("the timestamp in orders"),
+        OwnColumn::new("score", "DOUBLE PRECISION").meaning("probability of fraud, from 0 to 1; NULL if not scored"),
+        OwnColumn::new("ratio", "REAL").meaning("the amount as a multiple of the card's usual amount"),
+        OwnColumn::new("model", "TEXT").meaning("name of the model, as in models, or rules"),
+        OwnColumn::new("terminal", "BIGINT")
+            .meaning("hash by which the state knows the terminal, or the merchant if it names none"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
+        OwnColumn::new("kafka_offset", "BIGINT NOT NULL"),
+    ],
+    privileges: &["SELECT", "INSERT"],
+    ..Table::USUAL
+};
+
+/// The table of labels.
+pub(in crate::postgres) const LABELS: Table = Table {
+    name: "labels",
+    comment: "ccstream: what was found out about transactions; timestamps are in the time of the events, UTC",
+    columns: &[
+        OwnColumn::new("transaction_id", "VARCHAR(50) COLLATE \"C\" NOT NULL").meaning("order_id in orders"),
+        OwnColumn::new("source", "TEXT NOT NULL").meaning("who found out; empty if not known"),
+        OwnColumn::new("labelled_at", "TIMESTAMP NOT NULL").meaning("since when it is known"),
+        OwnColumn::new("fraud", "BOOLEAN NOT NULL"),
+        OwnColumn::new("seq", "BIGINT").meaning("place in the order, as in scores; NULL while it is not due"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
+        OwnColumn::new("kafka_offset", "BIGINT NOT NULL"),
+    ],
+    constraints: &["PRIMARY KEY (transaction_id, source, labelled_at)"],
+    indexes: &["seq", "labelled_at"],
+    ..Table::USUAL
+};
+
+/// The table that holds the state of cards and merchants.
+pub(in crate::postgres) const STATE: Table = Table {
+    name: "analysis_state",
+    comment: "ccstream: what the analysis remembers of cards and merchants, in parts",
+    columns: &[
+        OwnColumn::new("part", "INTEGER PRIMARY KEY"),
+        OwnColumn::new("seq", "BIGINT NOT NULL").meaning("place in the order up to which the part is complete"),
+        OwnColumn::new("data", "BYTEA NOT NULL"),
+    ],
+    privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
+    ..Table::USUAL
+};

@@ -1,0 +1,202 @@
+//! This module writes a batch of the analysis in one transaction.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::SinkExt;
+use tokio_postgres::Transaction;
+
+use super::AnalysisStore;
+use super::batch::{AnalysisBatch, ScoreRow};
+use super::lease::{Fence, fence};
+use crate::error::{Error, Result};
+use crate::postgres::begin;
+use crate::postgres::statements::Statements;
+use ccstream_core::binary::{COPY_HEADER, COPY_TRAILER, POSTGRES_EPOCH};
+
+/// The maximum size of one piece of COPY data, unless a single row is larger.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// The number of columns of `scores`.
+const COLUMNS: i16 = 9;
+
+/// Tells what became of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// The batch is committed, now or by an earlier attempt whose answer was lost.
+    Committed,
+    /// Nothing was written, because another run has the lease.
+    Lost,
+}
+
+impl AnalysisStore {
+    /// Writes a batch in one transaction. `number` is how many batches were committed before it.
+    pub(crate) async fn write(&mut self, epoch: i64, number: i64, batch: &AnalysisBatch) -> Result<Written> {
+        let step = || Error::postgres("writing the analysis");
+        let transaction = begin(&mut self.client).await?;
+        match fence(&transaction, epoch, number).await? {
+            Fence::Ready => {}
+            Fence::Written => return Ok(Written::Committed),
+            Fence::Lost => return Ok(Written::Lost),
+        }
+        copy_scores(&transaction, &mut self.statements, batch).await?;
+        write_labels(&transaction, &mut self.statements, batch).await?;
+        advance(&transaction, &mut self.statements, batch).await?;
+        for part in &batch.state {
+            self.statements
+                .execute(
+                    &transaction,
+                    "INSERT INTO analysis_state (part, seq, data) VALUES ($1, $2, $3)
+                     ON CONFLICT (part) DO UPDATE SET seq = excluded.seq, data = excluded.data",
+                    &[&part.part, &part.seq, &part.data],
+                )
+                .await
+                .map_err(step())?;
+        }
+        self.statements
+            .execute(
+                &transaction,
+                "UPDATE analysis SET batch = batch + 1, seq = $1, late = $3, renewed_at = now(),
+                     event_time = timestamp '1970-01-01' + $2::bigint * interval '1 microsecond'",
+                &[&batch.seq, &batch.time.map(|time| time.0), &batch.late],
+            )
+            .await
+            .map_err(step())?;
+        transaction.commit().await.map_err(Error::postgres("committing the analysis"))?;
+        Ok(Written::Committed)
+    }
+}
+
+/// Appends the scores by COPY.
+async fn copy_scores(transaction: &Transaction<'_>, statements: &mut Statements, batch: &AnalysisBatch) -> Result<()> {
+    if batch.scores.is_empty() {
+        return Ok(());
+    }
+    let step = || Error::postgres("copying rows into scores");
+    let statement = "COPY scores (seq, order_id, event_time, score, ratio, model, terminal, kafka_partition, \
+                     kafka_offset) FROM STDIN (FORMAT binary)";
+    let statement = statements.get(transaction, statement).await.map_err(step())?;
+    let sink = transaction.copy_in::<_, Bytes>(&statement).await.map_err(step())?;
+    let mut sink = std::pin::pin!(sink);
+    let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+    chunk.extend_from_slice(COPY_HEADER);
+    for row in &batch.scores {
+        if chunk.len() + 256 > CHUNK_BYTES {
+            sink.send(chunk.split().freeze()).await.map_err(step())?;
+            chunk.reserve(CHUNK_BYTES);
+        }
+        encode(row, &batch.model, &mut chunk);
+    }
+    chunk.extend_from_slice(COPY_TRAILER);
+    sink.send(chunk.freeze()).await.map_err(step())?;
+    let copied = sink.finish().await.map_err(step())?;
+    if copied != batch.scores.len() as u64 {
+        return Err(Error::Schema(
+            "a trigger or rule of the table scores left rows out; remove it, because every score counts".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Appends a row in the format of COPY.
+fn encode(row: &ScoreRow, model: &str, out: &mut BytesMut) {
+    fn field(value: &[u8], out: &mut BytesMut) {
+        out.extend_from_slice(&(value.len() as i32).to_be_bytes());
+        out.extend_from_slice(value);
+    }
+    fn optional(value: Option<&[u8]>, out: &mut BytesMut) {
+        match value {
+            Some(value) => field(value, out),
+            None => out.extend_from_slice(&(-1i32).to_be_bytes()),
+        }
+    }
+    out.extend_from_slice(&COLUMNS.to_be_bytes());
+    field(&row.seq.to_be_bytes(), out);
+    field(row.id.as_bytes(), out);
+    field(&(row.known.time.0 - POSTGRES_EPOCH).to_be_bytes(), out);
+    optional(row.score.map(f64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice), out);
+    optional(row.known.ratio.map(f32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice), out);
+    optional(row.score.is_some().then_some(model.as_bytes()), out);
+    optional(row.known.terminal.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice), out);
+    field(&row.partition.to_be_bytes(), out);
+    field(&row.offset.to_be_bytes(), out);
+}
+
+/// Inserts labels that were received, and writes the places of those that became due.
+async fn write_labels(transaction: &Transaction<'_>, statements: &mut Statements, batch: &AnalysisBatch) -> Result<()> {
+    let step = || Error::postgres("writing labels");
+    if !batch.received.is_empty() {
+        let ids: Vec<&str> = batch.received.iter().map(|one| one.label.transaction_id.as_str()).collect();
+        let sources: Vec<&str> = batch.received.iter().map(|one| one.label.source.as_str()).collect();
+        let times: Vec<i64> = batch.received.iter().map(|one| one.label.labelled_at.0).collect();
+        let frauds: Vec<bool> = batch.received.iter().map(|one| one.label.is_fraud).collect();
+        let partitions: Vec<i32> = batch.received.iter().map(|one| one.partition).collect();
+        let offsets: Vec<i64> = batch.received.iter().map(|one| one.offset).collect();
+        statements
+            .execute(
+                transaction,
+                "INSERT INTO labels (transaction_id, source, labelled_at, fraud, kafka_partition, kafka_offset)
+                 SELECT id, source, timestamp '1970-01-01' + at * interval '1 microsecond', fraud, p, o
+                 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bool[], $5::int[], $6::bigint[])
+                     AS t (id, source, at, fraud, p, o)",
+                &[&ids, &sources, &times, &frauds, &partitions, &offsets],
+            )
+            .await
+            .map_err(step())?;
+    }
+    if !batch.applied.is_empty() {
+        let ids: Vec<&str> = batch.applied.iter().map(|(label, _)| label.transaction_id.as_str()).collect();
+        let sources: Vec<&str> = batch.applied.iter().map(|(label, _)| label.source.as_str()).collect();
+        let times: Vec<i64> = batch.applied.iter().map(|(label, _)| label.labelled_at.0).collect();
+        let places: Vec<i64> = batch.applied.iter().map(|(_, seq)| *seq).collect();
+        let updated = statements
+            .execute(
+                transaction,
+                "UPDATE labels AS l SET seq = t.seq
+                 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS t (id, source, at, seq)
+                 WHERE l.transaction_id = t.id AND l.source = t.source
+                   AND l.labelled_at = timestamp '1970-01-01' + t.at * interval '1 microsecond'",
+                &[&ids, &sources, &times, &places],
+            )
+            .await
+            .map_err(step())?;
+        if updated != batch.applied.len() as u64 {
+            return Err(Error::Schema(
+                "rows of the table labels are missing that the analysis has read; restore the table".into(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Advances the offsets and counters.
+async fn advance(transaction: &Transaction<'_>, statements: &mut Statements, batch: &AnalysisBatch) -> Result<()> {
+    if batch.advances.is_empty() {
+        return Ok(());
+    }
+    let topics: Vec<&str> = batch.advances.keys().map(|(topic, _)| topic.as_str()).collect();
+    let partitions: Vec<i32> = batch.advances.keys().map(|(_, partition)| *partition).collect();
+    let column = |pick: fn(&super::batch::Advance) -> i64| batch.advances.values().map(pick).collect::<Vec<i64>>();
+    let advanced = statements
+        .execute(
+            transaction,
+            "UPDATE analysis_offsets AS o SET next_offset = b.next, accepted = o.accepted + b.accepted,
+                 duplicate = o.duplicate + b.duplicate, rejected = o.rejected + b.rejected,
+                 missing = o.missing + b.missing, updated_at = now()
+             FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+                 AS b (topic, partition, next, accepted, duplicate, rejected, missing)
+             WHERE o.topic = b.topic AND o.partition = b.partition",
+            &[
+                &topics,
+                &partitions,
+                &column(|advance| advance.to),
+                &column(|advance| advance.counted.accepted),
+                &column(|advance| advance.counted.duplicate),
+                &column(|advance| advance.counted.rejected),
+                &column(|advance| advance.counted.missing),
+            ],
+        )
+        .await
+        .map_err(Error::postgres("advancing analysis_offsets"))?;
+    if advanced != batch.advances.len() as u64 {
+        return Err(Error::Schema("rows of the table analysis_offsets are missing; restore the table".into()));
+    }
+    Ok(())
+}
