@@ -20,6 +20,7 @@ mod orders;
 pub(crate) mod own_session;
 mod password;
 pub(crate) mod reading;
+pub(crate) mod reconnecting;
 mod row_refusal;
 pub(crate) mod schema;
 pub(crate) mod shape;

@@ -4,7 +4,6 @@
 //! The client assigns all partitions to itself and joins no group, so each consumer with `truth` reads the whole topic.
 //! The offsets in PostgreSQL decide whose transaction counts.
 
-mod database;
 mod reader;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,18 +7,18 @@ use rdkafka::message::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::News;
-use super::database::TruthDatabase;
 use crate::consume::assigned::{Assigned, Change, Gap};
 use crate::consume::state::TICK;
 use crate::consume::warning::Warning;
 use crate::error::Result;
-use crate::postgres::truth::{TruthBatch, TruthStart, Written};
+use crate::postgres::reconnecting::Reconnecting;
+use crate::postgres::truth::{TruthBatch, TruthStart, TruthStore, Written};
 use ccstream_core::settings::ConsumerConfig;
 
 /// Reads the topic of truth and writes it to PostgreSQL.
 pub(super) struct Reader {
     topic: Assigned,
-    database: TruthDatabase,
+    database: Reconnecting<TruthStore>,
     news: mpsc::Sender<News>,
     stop: CancellationToken,
     /// The batch that is being filled.
@@ -38,7 +38,7 @@ impl Reader {
     ) -> Result<Self> {
         let topic = Assigned::new(config, &config.truth_topic)?;
         Ok(Self {
-            database: TruthDatabase::new(&topic.config, abandon)?,
+            database: Reconnecting::new(&topic.config, abandon)?,
             topic,
             news,
             stop,

@@ -28,6 +28,7 @@ use super::WRITING;
 use super::connect::{Service, connect_with, set};
 use super::offsets::{Origin, Restart};
 use super::own_session;
+use super::reconnecting::Reopened;
 use super::schema::{SchemaChange, ensure};
 use super::statements::Statements;
 use super::tables::Tables;
@@ -52,9 +53,11 @@ pub(crate) struct AnalysisStore {
     writer: i64,
 }
 
-impl AnalysisStore {
-    /// Connects to PostgreSQL. `writer` is the same for all sessions of a run.
-    pub(crate) async fn connect(url: &DatabaseUrl, writer: i64) -> Result<Self> {
+impl Reopened for AnalysisStore {
+    type Settings = DatabaseUrl;
+    const WHAT: &'static str = "The analysis was";
+
+    async fn open(url: &DatabaseUrl, writer: i64) -> Result<Self> {
         let (client, service) = connect_with(url, &WRITING).await?;
         if let Err(error) = set(&client, &WRITING).await {
             return Err(service.explain(&client, error).await);
@@ -62,11 +65,12 @@ impl AnalysisStore {
         Ok(Self { client, service, statements: Statements::default(), writer })
     }
 
-    /// Closes the session after `error`. If the driver reports only that the connection ended, returns the reason.
-    pub(crate) async fn fail(self, error: Error) -> Error {
+    async fn fail(self, error: Error) -> Error {
         self.service.explain(&self.client, error).await
     }
+}
 
+impl AnalysisStore {
     /// Creates and checks the tables, once it is certain that the session is this run's own.
     pub(crate) async fn prepare(&mut self, url: &DatabaseUrl) -> Result<SchemaChange> {
         own_session::check(url).await?;

@@ -2,6 +2,7 @@
 //! fails.
 
 use super::*;
+use crate::postgres::reconnecting::Reopened;
 use crate::postgres::truth::{Skipped, TruthBatch, TruthStore, Written};
 
 const COUNT: &str = "SELECT count(*) FROM truth";
@@ -12,7 +13,7 @@ impl Sandbox {
         let tables = Tables::default().with_truth();
         let mut store = self.runtime.block_on(Store::connect(&self.config(), &tables, &Blame::default())).unwrap();
         self.runtime.block_on(store.ensure_schema()).unwrap();
-        self.runtime.block_on(TruthStore::connect(&self.config(), writer)).unwrap()
+        self.runtime.block_on(TruthStore::open(&self.config(), writer)).unwrap()
     }
 
     fn next_offset(&self, store: &mut TruthStore, topic_id: &str) -> i64 {

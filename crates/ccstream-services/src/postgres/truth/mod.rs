@@ -18,6 +18,7 @@ pub(crate) use self::batch::{Skipped, TruthBatch, TruthOutcome};
 pub(crate) use self::write::Written;
 use super::connect::{Service, connect_with, set};
 use super::offsets::{Origin, Restart};
+use super::reconnecting::Reopened;
 use super::statements::Statements;
 use super::table::{OwnColumn, Table};
 use super::{WRITING, begin};
@@ -93,9 +94,11 @@ pub(crate) struct TruthStore {
     writer: i64,
 }
 
-impl TruthStore {
-    /// Connects to PostgreSQL. `writer` is the same for all sessions of a run.
-    pub(crate) async fn connect(config: &ConsumerConfig, writer: i64) -> Result<Self> {
+impl Reopened for TruthStore {
+    type Settings = ConsumerConfig;
+    const WHAT: &'static str = "Truth was";
+
+    async fn open(config: &ConsumerConfig, writer: i64) -> Result<Self> {
         let mut settings = WRITING.to_vec();
         settings.push(("synchronous_commit", if config.synchronous_commit { "on" } else { "off" }));
         let (client, service) = connect_with(&config.database_url, &settings).await?;
@@ -105,11 +108,12 @@ impl TruthStore {
         Ok(Self { client, service, statements: Statements::default(), topic: config.truth_topic.clone(), writer })
     }
 
-    /// Closes the session after `error`. If the driver reports only that the connection ended, returns the reason.
-    pub(crate) async fn fail(self, error: Error) -> Error {
+    async fn fail(self, error: Error) -> Error {
         self.service.explain(&self.client, error).await
     }
+}
 
+impl TruthStore {
     /// Returns the offsets at which partitions are read. A partition is read from its beginning if it is new, if its
     /// cluster or topic is a different one, or if its log is `shorter` than what is stored.
     pub(crate) async fn start(&mut self, partitions: &[i32], origin: &Origin, shorter: bool) -> Result<TruthStart> {
