@@ -103,6 +103,17 @@ impl<T> Merge<T> {
         self.queued
     }
 
+    /// Returns whether every lane has an event.
+    pub fn has_all(&self) -> bool {
+        self.heads.len() == self.lanes.len()
+    }
+
+    /// Returns the oldest event that is there, without taking it.
+    pub fn first(&self) -> Option<&T> {
+        let Reverse((_, lane)) = self.heads.peek()?;
+        self.lanes[*lane].events.front().map(|(_, event)| event)
+    }
+
     /// Takes the oldest event, unless a lane must be waited for.
     #[expect(clippy::should_implement_trait, reason = "an iterator would have ended for good")]
     pub fn next(&mut self) -> Next<T> {

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 
+use super::group::Group;
 use super::member::Member;
 use super::report::ConsumeEvent;
 use super::topic::{Answer, News, Offsets, Watch, judge_offsets};
@@ -54,6 +56,8 @@ pub(crate) enum Change {
     Reset,
     /// These ranges of offsets were skipped.
     Skipped(Vec<Gap>),
+    /// The broker is not available. The event is reported by the client that reads the events.
+    Outage(ConsumeEvent),
 }
 
 /// A range of offsets of a partition that cannot be read and was skipped.
@@ -190,6 +194,17 @@ impl Assigned {
         self.member.poll(limit)
     }
 
+    /// Splits each assigned partition's messages off the client's queue, in the order of the partitions. The client
+    /// must still be polled, which returns messages that were fetched before.
+    pub(crate) fn split(&self) -> Result<Vec<PartitionQueue<Group>>> {
+        self.next.keys().map(|partition| self.member.split(*partition)).collect()
+    }
+
+    /// Notes that a partition has messages again after its end was reached.
+    pub(crate) fn left_end(&mut self, partition: i32) {
+        self.ended.remove(&partition);
+    }
+
     /// Acts on an error that a poll returned.
     ///
     /// Errors: the error itself, if it is permanent.
@@ -201,8 +216,7 @@ impl Assigned {
         let log = &self.member.group().log;
         let cause = Cause { refusal: log.last_refusal(), last_error: log.last_error(), others_answer: false };
         match self.troubles.judge(error, cause, &self.config)? {
-            // The client that reads the events reports an outage.
-            Trouble::Passing(_) => {}
+            Trouble::Passing(event) => return Ok(event.map_or(Change::None, Change::Outage)),
             Trouble::NoTopic(event) => {
                 self.watch.need();
                 return Ok(Change::Missing(warning(event)));

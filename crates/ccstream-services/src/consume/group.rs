@@ -32,7 +32,7 @@ pub(super) enum Rebalance {
 
 /// Receives librdkafka's callbacks.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub(crate) struct Group {
     pub(super) log: ClientLog,
     rebalances: Mutex<Vec<Rebalance>>,
     /// Each partition's end, from its last fetch response.

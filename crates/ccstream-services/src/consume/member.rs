@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
@@ -218,6 +219,14 @@ impl Member {
         } else {
             self.consumer().assign(&list).map_err(step())
         }
+    }
+
+    /// Splits a partition's messages off the client's queue.
+    ///
+    /// Errors: the client does not know the partition.
+    pub(super) fn split(&self, partition: i32) -> Result<PartitionQueue<Group>> {
+        let queue = self.consumer().split_partition_queue(&self.topic, partition);
+        queue.ok_or_else(|| Error::inconsistent(format!("partition {partition} has no queue")))
     }
 
     /// Pauses every partition. Messages that were fetched ahead are discarded.

@@ -47,13 +47,23 @@ impl<S: Reopened> Reconnecting<S> {
     }
 
     /// Does `work` with a session, and retries it after each temporary error. Returns None if nobody waits any more.
-    pub(crate) fn by<T>(&mut self, mut work: impl AsyncFnMut(&mut S) -> Result<T>) -> Result<Option<T>> {
+    pub(crate) fn by<T>(&mut self, work: impl AsyncFnMut(&mut S) -> Result<T>) -> Result<Option<T>> {
+        self.reporting(|_| {}, work)
+    }
+
+    /// Works like [`by`](Self::by), and calls `failed` with each temporary error.
+    pub(crate) fn reporting<T>(
+        &mut self,
+        mut failed: impl FnMut(&Error),
+        mut work: impl AsyncFnMut(&mut S) -> Result<T>,
+    ) -> Result<Option<T>> {
         let Self { runtime, settings, writer, session, abandon } = self;
         let until_done = async {
             let mut wait = FIRST_WAIT;
             loop {
                 match attempt(session, settings, *writer, &mut work).await {
                     Err(error) if error.is_retriable() => {
+                        failed(&error);
                         tracing::warn!(error = error.chain(), "{} not written; retrying.", S::WHAT);
                         tokio::time::sleep(wait).await;
                         wait = (wait * 2).min(LONGEST_WAIT);

@@ -87,7 +87,8 @@ impl Reader {
     /// Acts on a change of the topic.
     fn take(&mut self, change: Change) {
         match change {
-            Change::None | Change::Missing(None) => {}
+            // The client that reads the events reports an outage.
+            Change::None | Change::Missing(None) | Change::Outage(_) => {}
             Change::Missing(Some(warning)) => self.warn(warning),
             Change::Reset => self.discard(),
             Change::Skipped(gaps) => gaps.into_iter().for_each(|gap| self.skip(gap)),

@@ -1,0 +1,213 @@
+//! This module reads the topic of events, and gives the events of all partitions in one order.
+//!
+//! Each partition has a queue of its own in librdkafka, so a partition whose events are not needed yet is simply not
+//! read, and keeps what was fetched ahead.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+
+use crate::consume::assigned::{Assigned, Change};
+use crate::consume::group::Group;
+use crate::error::Result;
+use ccstream_analysis::event::{Event, Seen};
+use ccstream_analysis::merge::{Merge, Next};
+use ccstream_core::event::Micros;
+use ccstream_core::settings::AnalyzerConfig;
+use ccstream_core::validate::validate_until;
+
+/// Maximum number of events of all partitions together that are read ahead of their turn.
+const AHEAD: usize = 65_536;
+/// Maximum number of events of one partition that are read ahead of their turn.
+const AHEAD_OF_ONE: usize = 2_048;
+
+/// A message, and the time at which it came.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) offset: i64,
+    pub(super) came: Instant,
+    /// The event; None if the message is invalid.
+    pub(super) event: Option<(Box<str>, Seen)>,
+}
+
+/// A message whose turn it is.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) partition: i32,
+    pub(super) time: Micros,
+    pub(super) incoming: Incoming,
+}
+
+/// Reads the partitions of the topic of events.
+pub(super) struct Lanes {
+    /// Hold a reference to the client, so they must be dropped before the topic.
+    queues: Vec<PartitionQueue<Group>>,
+    pub(super) topic: Assigned,
+    partitions: Vec<i32>,
+    merge: Merge<Incoming>,
+    /// The time of the last event of each lane. An invalid message takes its place.
+    times: Vec<Micros>,
+    /// How long an event waits for others; None if every partition is waited for until its end.
+    patience: Option<Duration>,
+    max_ahead: Duration,
+    /// Whether every partition was read to its end since it was assigned.
+    is_live: bool,
+}
+
+impl Lanes {
+    pub(super) fn new(config: &AnalyzerConfig) -> Result<Self> {
+        Ok(Self {
+            queues: Vec::new(),
+            topic: Assigned::new(&config.reading(), &config.kafka.topic)?,
+            partitions: Vec::new(),
+            merge: Merge::new(0),
+            times: Vec::new(),
+            patience: (!config.until_caught_up).then_some(config.patience),
+            max_ahead: config.max_ahead,
+            is_live: false,
+        })
+    }
+
+    /// Notes that the partitions were assigned, and splits their queues.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.discard();
+        self.queues = self.topic.split()?;
+        self.partitions = self.topic.next.keys().copied().collect();
+        self.merge = Merge::new(self.partitions.len());
+        self.times = vec![Micros(i64::MIN); self.partitions.len()];
+        Ok(())
+    }
+
+    /// Discards what was read.
+    pub(super) fn discard(&mut self) {
+        self.queues.clear();
+        self.partitions.clear();
+        self.merge = Merge::new(0);
+        self.is_live = false;
+    }
+
+    /// Reads messages ahead, without waiting. Returns what has become of the topic.
+    pub(super) fn fill(&mut self) -> Result<Change> {
+        // The client's own queue has events of librdkafka, and messages from before the queues were split.
+        while let Some(polled) = self.topic.member.poll(Duration::ZERO) {
+            let polled = polled.map(|message| (message.partition(), decode(&message, self.latest())));
+            match polled {
+                Ok((partition, decoded)) => {
+                    let Ok(lane) = self.partitions.binary_search(&partition) else { continue };
+                    if !self.push(lane, decoded) {
+                        return Ok(Change::None);
+                    }
+                }
+                Err(error) => {
+                    let change = self.take_error(error)?;
+                    if !matches!(change, Change::None) {
+                        return Ok(change);
+                    }
+                }
+            }
+        }
+        let most = AHEAD_OF_ONE.min(AHEAD / self.partitions.len().max(1)).max(16);
+        let latest = self.latest();
+        for lane in 0..self.queues.len() {
+            while self.merge.queued_in(lane) < most {
+                let Some(polled) = self.queues[lane].poll(Duration::ZERO) else { break };
+                match polled.map(|message| decode(&message, latest)) {
+                    Ok(decoded) => {
+                        if !self.push(lane, decoded) {
+                            return Ok(Change::None);
+                        }
+                    }
+                    Err(error) => {
+                        let change = self.take_error(error)?;
+                        if !matches!(change, Change::None) {
+                            return Ok(change);
+                        }
+                    }
+                }
+            }
+        }
+        self.topic.member.keep_brokers();
+        Ok(Change::None)
+    }
+
+    fn latest(&self) -> Micros {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros() as i64);
+        Micros(now.saturating_add(self.max_ahead.as_micros() as i64))
+    }
+
+    /// Adds a message to its lane. Returns false if its offset was read before, which needs to be looked into.
+    fn push(&mut self, lane: usize, (time, incoming): (Option<Micros>, Incoming)) -> bool {
+        let partition = self.partitions[lane];
+        let Some(next) = self.topic.next.get_mut(&partition) else { return true };
+        if incoming.offset < *next {
+            self.topic.doubt_offsets();
+            return false;
+        }
+        *next = incoming.offset + 1;
+        let time = time.unwrap_or(self.times[lane]);
+        self.times[lane] = time;
+        self.topic.left_end(partition);
+        self.merge.set_end(lane, false);
+        self.merge.push(lane, time, incoming);
+        true
+    }
+
+    fn take_error(&mut self, error: KafkaError) -> Result<Change> {
+        if let KafkaError::PartitionEOF(partition) = error
+            && let Ok(lane) = self.partitions.binary_search(&partition)
+        {
+            self.merge.set_end(lane, true);
+        }
+        let change = self.topic.take_error(error)?;
+        self.is_live |= self.topic.is_at_end();
+        Ok(change)
+    }
+
+    /// Returns the message whose turn it is, if there is one.
+    pub(super) fn next(&mut self) -> Option<Turn> {
+        let is_impatient = self.is_live && self.patience.is_some();
+        let next = match self.patience {
+            Some(patience) if is_impatient && self.merge.queued() > 0 => {
+                let is_waited = self.merge.has_all()
+                    || self.merge.first().is_some_and(|incoming| incoming.came.elapsed() >= patience);
+                if !is_waited {
+                    return None;
+                }
+                self.merge.next_now()
+            }
+            _ => self.merge.next(),
+        };
+        let Next::Event { lane, time, event: incoming } = next else { return None };
+        Some(Turn { partition: self.partitions[lane], time, incoming })
+    }
+
+    /// Returns how long it is until an event has waited enough; None if none waits.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let patience = self.patience.filter(|_| self.is_live)?;
+        Some(patience.saturating_sub(self.merge.first()?.came.elapsed()))
+    }
+
+    /// Returns whether everything up to the end of each partition was taken.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.topic.is_at_end() && self.merge.queued() == 0
+    }
+
+    /// Returns the number of messages between what was taken and the ends of the partitions, as of the last fetch.
+    pub(super) fn lag(&self) -> i64 {
+        let behind = |(partition, next): (&i32, &i64)| {
+            self.topic.member.group().end(*partition).map_or(0, |end| (end - next).max(0))
+        };
+        self.topic.next.iter().map(behind).sum::<i64>() + self.merge.queued() as i64
+    }
+}
+
+/// Reads a message. Its time is None if it is invalid.
+fn decode(message: &BorrowedMessage<'_>, latest: Micros) -> (Option<Micros>, Incoming) {
+    let event = validate_until(message.payload(), latest).ok();
+    let time = event.as_ref().map(|transaction| transaction.timestamp);
+    let event =
+        event.map(|transaction| (Box::from(&*transaction.order_id), Seen::from(&Event::from(&transaction))));
+    (time, Incoming { offset: message.offset(), came: Instant::now(), event })
+}
