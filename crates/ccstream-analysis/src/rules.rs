@@ -1,0 +1,1 @@
+//! Scores a transaction without a model, by two rules.

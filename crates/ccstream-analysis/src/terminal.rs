@@ -1,0 +1,260 @@
+//! Keeps what is known of a terminal, or of a merchant without terminals: its transactions and known frauds by day.
+
+use crate::bytes::{Number, Reader, Result, check};
+use crate::event::Seen;
+use crate::features::{Feature, Features};
+use crate::key::Key;
+use crate::numbers::{DAY, days};
+use crate::table::Entry;
+
+/// The number of days that are kept.
+const DAYS: i32 = 64;
+/// A run ends if this number of days pass without a known fraud.
+const RUN_GAP: u32 = 35;
+/// A run ends after this number of days with known genuine transactions and no known fraud.
+const GENUINE_DAYS: u32 = 2;
+/// The number of days of `terminal_known`.
+const KNOWN_DAYS: u32 = 30;
+/// The maximum weight of the past in the share of fallbacks, as a number of transactions.
+const FALLBACKS: u8 = 30;
+
+/// Counts the transactions of one day. The counts stop at their types' maxima.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tile {
+    transactions: u16,
+    /// The known frauds of amounts that are usual for their cards, which count against the terminal.
+    frauds: u8,
+    /// The other known frauds, which count against their cards.
+    others: u8,
+}
+
+impl Tile {
+    /// The transactions that are genuine if all labels are known.
+    fn genuine(self) -> u16 {
+        self.transactions.saturating_sub(u16::from(self.frauds)).saturating_sub(u16::from(self.others))
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Terminal {
+    key: Key,
+    /// The newest day, as the number of days since 1970.
+    day: i32,
+    fallbacks: u8,
+    fallback: f32,
+    /// The days with transactions, with frauds and with genuine transactions. Bit 0 is the newest day, bit 1 the day
+    /// before it.
+    active: u64,
+    fraud: u64,
+    genuine: u64,
+    /// Each day's counts, at the day's number modulo 64.
+    tiles: [Tile; DAYS as usize],
+}
+
+impl Entry for Terminal {
+    fn new(key: Key) -> Self {
+        let tiles = [Tile::default(); DAYS as usize];
+        Self { key, day: i32::MIN, fallbacks: 0, fallback: 0.0, active: 0, fraud: 0, genuine: 0, tiles }
+    }
+
+    fn key(&self) -> Key {
+        self.key
+    }
+}
+
+fn day_of(time: i64) -> i32 {
+    time.div_euclid(DAY) as i32
+}
+
+/// Returns the bits from `from` up, and none if `from` is above 63.
+fn bits_from(from: u32) -> u64 {
+    u64::MAX.checked_shl(from).unwrap_or(0)
+}
+
+/// Returns the bits below `end`.
+fn bits_below(end: u32) -> u64 {
+    !bits_from(end)
+}
+
+/// Holds the run of known frauds, as numbers of days before a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    first: u32,
+    last: u32,
+}
+
+impl Run {
+    /// Finds the run that contains the last day with a fraud.
+    fn find(fraud: u64, genuine: u64) -> Option<Self> {
+        if fraud == 0 {
+            return None;
+        }
+        let last = fraud.trailing_zeros();
+        let mut first = last;
+        loop {
+            let earlier = fraud & bits_from(first + 1);
+            let next = earlier.trailing_zeros();
+            let between = genuine & bits_from(first + 1) & bits_below(next);
+            if earlier == 0 || next - first > RUN_GAP || between.count_ones() >= GENUINE_DAYS {
+                return Some(Self { first, last });
+            }
+            first = next;
+        }
+    }
+}
+
+impl Terminal {
+    /// Makes a day part of the days that are kept.
+    ///
+    /// A day that is too old to be kept restarts the terminal there: its newest day came from a wrong clock.
+    pub(crate) fn advance(&mut self, time: i64) {
+        let day = day_of(time);
+        let ahead = day.saturating_sub(self.day);
+        if !(-DAYS < ahead && ahead < DAYS) {
+            self.tiles = [Tile::default(); DAYS as usize];
+            (self.day, self.active, self.fraud, self.genuine) = (day, 0, 0, 0);
+        } else if ahead > 0 {
+            for new in self.day + 1..=day {
+                self.tiles[Self::tile_of(new)] = Tile::default();
+            }
+            self.active <<= ahead;
+            self.fraud <<= ahead;
+            self.genuine <<= ahead;
+            self.day = day;
+        }
+    }
+
+    fn tile_of(day: i32) -> usize {
+        day.rem_euclid(DAYS) as usize
+    }
+
+    /// Returns the counts of the day that is a number of days before a day.
+    fn tile(&self, day: i32, before: u32) -> Tile {
+        self.tiles[Self::tile_of(day - before as i32)]
+    }
+
+    /// Sets the features as of a time. What is of a later day does not count.
+    pub(crate) fn features(&self, time: i64, maturity: i64, features: &mut Features) {
+        let day = day_of(time);
+        let newer = (self.day - day) as u32;
+        let window = DAYS as u32 - newer;
+        // The last day that is known ended before the maturity of labels.
+        let known_from = (day - (day_of(time - maturity) - 1)) as u32;
+        let known = bits_from(known_from);
+        let (active, fraud) = (self.active >> newer, self.fraud >> newer);
+        let genuine = (self.genuine >> newer) & known & !fraud;
+        let since = |before: u32| days(time - (i64::from(day) - i64::from(before)) * DAY);
+        if active & known != 0 {
+            features.set(Feature::TerminalKnownSince, since((active & known).trailing_zeros()));
+        }
+        let end = window.min(known_from + KNOWN_DAYS);
+        let count: u32 = (known_from..end).map(|before| u32::from(self.tile(day, before).transactions)).sum();
+        features.set(Feature::TerminalKnown, f64::from(count));
+        if self.fallbacks > 0 {
+            features.set(Feature::TerminalFallback, f64::from(self.fallback));
+        }
+        let (mut frauds, mut later_frauds, mut genuine_since, mut transactions) = (0u32, 0u32, 0u32, 0u32);
+        if let Some(run) = Run::find(fraud, genuine) {
+            for before in 0..=run.first {
+                let tile = self.tile(day, before);
+                frauds += u32::from(tile.frauds);
+                if before < known_from {
+                    later_frauds += u32::from(tile.frauds);
+                    continue;
+                }
+                transactions += u32::from(tile.genuine()) + u32::from(tile.frauds);
+                if before < run.last {
+                    genuine_since += u32::from(tile.genuine());
+                }
+            }
+            transactions += later_frauds;
+            features.set(Feature::RunAge, since(run.first));
+            features.set(Feature::RunSince, since(run.last));
+            features.set(Feature::RunGenuine, f64::from(genuine_since));
+            let earlier = genuine & bits_from(run.first + 1);
+            if earlier != 0 {
+                features.set(Feature::RunAgeAtMost, since(earlier.trailing_zeros()));
+            }
+        }
+        features.set(Feature::RunFrauds, f64::from(frauds));
+        features.set(Feature::RunTransactions, f64::from(transactions));
+        features.set(Feature::RunShare, f64::from(frauds) / f64::from(transactions.max(1)));
+    }
+
+    /// Adds a transaction. [`advance`](Self::advance) must have been called for it.
+    pub(crate) fn fold(&mut self, seen: &Seen) {
+        let day = day_of(seen.time);
+        let tile = &mut self.tiles[Self::tile_of(day)];
+        tile.transactions = tile.transactions.saturating_add(1);
+        self.mark(day);
+        if seen.is_present && !seen.is_refund {
+            self.fallbacks = (self.fallbacks + 1).min(FALLBACKS);
+            let step = f32::from(u8::from(seen.is_fallback)) - self.fallback;
+            self.fallback += step / f32::from(self.fallbacks);
+        }
+    }
+
+    /// Sets a day's bits from its counts.
+    fn mark(&mut self, day: i32) {
+        let tile = self.tiles[Self::tile_of(day)];
+        let bit = 1u64 << (self.day - day);
+        for (days, is_set) in [
+            (&mut self.active, tile.transactions > 0),
+            (&mut self.fraud, tile.frauds > 0),
+            (&mut self.genuine, tile.genuine() > 0),
+        ] {
+            *days = if is_set { *days | bit } else { *days & !bit };
+        }
+    }
+
+    /// Counts a known fraud. Returns false if its day is not kept.
+    pub(crate) fn add_fraud(&mut self, time: i64, is_usual: bool) -> bool {
+        let day = day_of(time);
+        if day > self.day || self.day.saturating_sub(day) >= DAYS {
+            return false;
+        }
+        let tile = &mut self.tiles[Self::tile_of(day)];
+        let count = if is_usual { &mut tile.frauds } else { &mut tile.others };
+        *count = count.saturating_add(1);
+        self.mark(day);
+        true
+    }
+
+    /// Forgets all known frauds.
+    pub(crate) fn clear_frauds(&mut self) {
+        for tile in &mut self.tiles {
+            (tile.frauds, tile.others) = (0, 0);
+        }
+        (self.fraud, self.genuine) = (0, self.active);
+    }
+
+    /// Writes the terminal. Only days with a count are written.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        self.key.push(out);
+        self.day.push(out);
+        self.fallbacks.push(out);
+        self.fallback.push(out);
+        let kept = (0..64).filter(|at| self.tiles[*at] != Tile::default()).fold(0u64, |kept, at| kept | 1 << at);
+        kept.push(out);
+        for tile in self.tiles.iter().filter(|tile| **tile != Tile::default()) {
+            tile.transactions.push(out);
+            tile.frauds.push(out);
+            tile.others.push(out);
+        }
+    }
+
+    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self> {
+        let mut read = Self::new(from.u64()?);
+        read.day = check(from.i32()?, |day| (0..1 << 24).contains(&day), "day")?;
+        read.fallbacks = check(from.u8()?, |count| count <= FALLBACKS, "count of fallbacks")?;
+        read.fallback = check(from.positive("share of fallbacks")?, |share| share <= 1.0, "share of fallbacks")?;
+        let kept = from.u64()?;
+        for at in (0..64).filter(|at| kept >> at & 1 == 1) {
+            read.tiles[at] = Tile { transactions: from.u16()?, frauds: from.u8()?, others: from.u8()? };
+        }
+        for before in 0..DAYS {
+            read.mark(read.day - before);
+        }
+        Ok(read)
+    }
+}
