@@ -124,7 +124,10 @@ impl PyConsumer {
 }
 
 /// Adds to a run's exception the summary of what the run did before it.
-fn with_summary(error: PyErr, summary: Option<PyConsumeSummary>) -> PyErr {
+pub(crate) fn with_summary<S>(error: PyErr, summary: Option<S>) -> PyErr
+where
+    S: for<'py> IntoPyObject<'py>,
+{
     if let Some(summary) = summary {
         // An exception that the user's callable raised may not allow new attributes.
         let _ = Python::attach(|py| error.value(py).setattr("summary", summary));

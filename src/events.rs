@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ccstream_services::consume::ConsumeEvent;
-use ccstream_services::postgres::{Counters, TruthCounters};
+use ccstream_services::analyze::AnalyzeEvent;
+use ccstream_services::consume::{ConsumeEvent, Waiting, Warning};
+use ccstream_services::postgres::{AnalysisCounters, Counters, SchemaChange, TruthCounters};
 use ccstream_services::produce::ProduceEvent;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::analyzer::PyAnalyzeSummary;
 use crate::consumer::PyConsumeSummary;
 use crate::producer::PyProduceSummary;
 use crate::run::Listener;
@@ -16,19 +18,11 @@ use crate::run::Listener;
 pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
     listener.tell(event.name(), |fields| match event {
         ConsumeEvent::ConnectedToKafka { topic_found } => fields.set_item("topic_found", topic_found),
-        ConsumeEvent::ConnectedToPostgres(change) => {
-            fields.set_item("created_orders", change.created_orders)?;
-            fields.set_item("added_columns", &change.added_columns)?;
-            fields.set_item("started_over", change.started_over)
-        }
+        ConsumeEvent::ConnectedToPostgres(change) => set_change(fields, change),
         ConsumeEvent::Listening => Ok(()),
         ConsumeEvent::Assigned(offsets) => fields.set_item("offsets", offsets),
         ConsumeEvent::Revoked(partitions) => fields.set_item("partitions", sorted(partitions)),
-        ConsumeEvent::Warning(warning) => {
-            fields.set_item("kind", warning.kind.as_str())?;
-            fields.set_item("partitions", sorted(&warning.partitions))?;
-            fields.set_item("text", &warning.text)
-        }
+        ConsumeEvent::Warning(warning) => set_warning(fields, warning),
         ConsumeEvent::Batch(batch) => {
             set_counters(fields, "", &batch.counted)?;
             set_counters(fields, "total_", &batch.total)?;
@@ -40,11 +34,7 @@ pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
             set_truth_counters(fields, "", &report.counted)?;
             set_truth_counters(fields, "total_", &report.total)
         }
-        ConsumeEvent::Waiting(waiting) => {
-            fields.set_item("kind", waiting.kind.as_str())?;
-            fields.set_item("sqlstate", &waiting.sql_state)?;
-            fields.set_item("reason", &waiting.reason)
-        }
+        ConsumeEvent::Waiting(waiting) => set_waiting(fields, waiting),
         ConsumeEvent::Recovered { service, after } => {
             fields.set_item("service", service.as_str())?;
             fields.set_item("after", after)
@@ -56,6 +46,71 @@ pub(crate) fn tell_of_consumer(listener: &mut Listener, event: &ConsumeEvent) {
             fields.set_item("summary", PyConsumeSummary(summary.clone()))
         }
     });
+}
+
+/// Passes one event of an analyzer to the listener.
+pub(crate) fn tell_of_analyzer(listener: &mut Listener, event: &AnalyzeEvent) {
+    listener.tell(event.name(), |fields| match event {
+        AnalyzeEvent::ConnectedToPostgres(change) => set_change(fields, change),
+        AnalyzeEvent::Standby | AnalyzeEvent::Reading | AnalyzeEvent::LostLease => Ok(()),
+        AnalyzeEvent::Leased { seq, model } => {
+            fields.set_item("seq", seq)?;
+            fields.set_item("model", model)
+        }
+        AnalyzeEvent::Restored { folded, took } => {
+            fields.set_item("folded", folded)?;
+            fields.set_item("took", took)
+        }
+        AnalyzeEvent::Warning(warning) => set_warning(fields, warning),
+        AnalyzeEvent::Batch(batch) => {
+            set_analysis_counters(fields, "", &batch.counted)?;
+            set_analysis_counters(fields, "total_", &batch.summary.events)?;
+            fields.set_item("labelled", batch.labelled)?;
+            fields.set_item("total_labelled", batch.summary.labelled)?;
+            fields.set_item("late", batch.summary.late)?;
+            fields.set_item("greatest_score", batch.greatest.as_ref().map(|(score, _)| *score))?;
+            fields.set_item("greatest_id", batch.greatest.as_ref().map(|(_, id)| id))?;
+            fields.set_item("seq", batch.seq)?;
+            fields.set_item("lag", batch.lag)?;
+            fields.set_item("took", batch.took)
+        }
+        AnalyzeEvent::Waiting(waiting) => set_waiting(fields, waiting),
+        AnalyzeEvent::Recovered { service, after } => {
+            fields.set_item("service", service.as_str())?;
+            fields.set_item("after", after)
+        }
+        AnalyzeEvent::Ended(summary) => fields.set_item("summary", PyAnalyzeSummary(summary.clone())),
+        AnalyzeEvent::Failed { exit_code, error, summary } => {
+            fields.set_item("exit_code", exit_code)?;
+            fields.set_item("error", error)?;
+            fields.set_item("summary", PyAnalyzeSummary(summary.clone()))
+        }
+    });
+}
+
+fn set_change(fields: &Bound<'_, PyDict>, change: &SchemaChange) -> PyResult<()> {
+    fields.set_item("created_orders", change.created_orders)?;
+    fields.set_item("added_columns", &change.added_columns)?;
+    fields.set_item("started_over", change.started_over)
+}
+
+fn set_warning(fields: &Bound<'_, PyDict>, warning: &Warning) -> PyResult<()> {
+    fields.set_item("kind", warning.kind.as_str())?;
+    fields.set_item("partitions", sorted(&warning.partitions))?;
+    fields.set_item("text", &warning.text)
+}
+
+fn set_waiting(fields: &Bound<'_, PyDict>, waiting: &Waiting) -> PyResult<()> {
+    fields.set_item("kind", waiting.kind.as_str())?;
+    fields.set_item("sqlstate", &waiting.sql_state)?;
+    fields.set_item("reason", &waiting.reason)
+}
+
+fn set_analysis_counters(fields: &Bound<'_, PyDict>, prefix: &str, counters: &AnalysisCounters) -> PyResult<()> {
+    fields.set_item(format!("{prefix}scored"), counters.accepted)?;
+    fields.set_item(format!("{prefix}duplicate"), counters.duplicate)?;
+    fields.set_item(format!("{prefix}rejected"), counters.rejected)?;
+    fields.set_item(format!("{prefix}missing"), counters.missing)
 }
 
 /// Passes one event of a producer to the listener.

@@ -10,6 +10,7 @@
 )]
 
 mod aggregate;
+mod analyzer;
 mod answer;
 mod consumer;
 mod doctor;
@@ -35,6 +36,8 @@ use pyo3::prelude::*;
 mod extension {
     #[pymodule_export]
     use super::aggregate::aggregate;
+    #[pymodule_export]
+    use super::analyzer::{PyAnalyzeSummary, PyAnalyzer};
     #[pymodule_export]
     use super::consumer::{PyConsumeSummary, PyConsumer};
     #[pymodule_export]

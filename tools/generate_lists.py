@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 DECLARED = ROOT / "python" / "ccstream" / "declared.py"
 FILES = (
+    "src/analyzer.rs",
     "src/consumer.rs",
     "src/producer.rs",
     "src/kpi.rs",

@@ -24,6 +24,8 @@ from ccstream.errors import (
 
 if TYPE_CHECKING:
     from ccstream._ccstream import (
+        Analyzer,
+        AnalyzeSummary,
         Check,
         Consumer,
         ConsumeStatus,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AnalyzeSummary",
+    "Analyzer",
     "CcstreamError",
     "Check",
     "ConfigError",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import ccstream
 from ccstream import flags, operate
+from ccstream.analyzer_console import AnalyzerConsole
 from ccstream.console import ConsumerConsole, ProducerConsole
 from ccstream.errors import CcstreamError
 from ccstream.event_log import EventLog, print_json
@@ -103,7 +104,7 @@ def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _observed(console: ProducerConsole | ConsumerConsole, path: str | None) -> Iterator[OnEvent]:
+def _observed(console: ProducerConsole | ConsumerConsole | AnalyzerConsole, path: str | None) -> Iterator[OnEvent]:
     """Yields a callback that passes each event of a run to the file of ``--events``, if given, and to the console."""
     log = None if path is None else EventLog(path)
 
@@ -155,6 +156,16 @@ def _consume(options: argparse.Namespace) -> int:
         consumer = ccstream.Consumer(**flags.given(options, "kafka", "consumer"), on_event=on_event)
         with _stopped_by_signals(consumer.stop):
             summary = consumer.run()
+    console.finish(summary)
+    return 0 if summary.drained else 1
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    console = AnalyzerConsole(quiet=options.quiet, json=options.json)
+    with _observed(console, options.events) as on_event:
+        analyzer = ccstream.Analyzer(**flags.given(options, "kafka", "analyzer"), on_event=on_event)
+        with _stopped_by_signals(analyzer.stop):
+            summary = analyzer.run()
     console.finish(summary)
     return 0 if summary.drained else 1
 
@@ -242,6 +253,7 @@ COMMANDS = {
     "dashboard": Command(_dashboard, "serve the dashboard on this machine only; Ctrl-C stops it", flags.add_dashboard),
     "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),
     "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", flags.add_consume),
+    "analyze": Command(_analyze, "score transactions and take labels in, exactly once", flags.add_analyze),
     "verify": Command(
         _ended_by_ctrl_c(operate.verify),
         "recount the rows and compare the counters and totals with them",

@@ -123,7 +123,7 @@ class ProducerConsole:
             return
         self._line.show(
             f"{summary.sent:,} sent, {summary.acknowledged:,} acknowledged, {summary.failed:,} failed, "
-            f"{_per_second(summary.sent, summary.elapsed.total_seconds())} events/s"
+            f"{per_second(summary.sent, summary.elapsed.total_seconds())} events/s"
         )
 
     def _update_bar(self, done: int) -> None:
@@ -153,7 +153,7 @@ class ProducerConsole:
         seconds = summary.elapsed.total_seconds()
         self._printer.say(
             f"Sent {summary.sent:,}, acknowledged {summary.acknowledged:,}, failed {summary.failed:,} "
-            f"in {seconds:.1f} s ({_per_second(summary.acknowledged, seconds)} events/s)",
+            f"in {seconds:.1f} s ({per_second(summary.acknowledged, seconds)} events/s)",
         )
         if summary.labels or summary.truths or summary.lost:
             self._printer.say(
@@ -225,26 +225,12 @@ class ConsumerConsole:
         if kind == "connected_to_kafka":
             found = "" if fields["topic_found"] else "\nWaiting for the topic, which does not exist yet"
             return "✓ Connected to Kafka" + found
-        if kind == "connected_to_postgres":
-            lines = ["✓ Connected to PostgreSQL"]
-            if fields["added_columns"]:
-                lines.append(f"✓ Added to the table orders: {', '.join(fields['added_columns'])}")
-            if fields["started_over"]:
-                lines.append("! The table orders had lost its rows: the topic is read again from its beginning")
-            return "\n".join(lines)
         if kind == "listening":
             return "Listening for messages..."
         if kind == "assigned":
             places = ", ".join(f"{partition} from offset {at}" for partition, at in fields["offsets"].items())
             return f"Reading partition {places}"
-        if kind == "warning":
-            return f"! {worded(fields['text'])}"
-        if kind == "waiting":
-            return f"! Waiting and retrying: {worded(fields['reason'])}"
-        if kind == "recovered":
-            service = "PostgreSQL" if fields["service"] == "postgres" else "Kafka"
-            return f"✓ {service} is back after {fields['after'].total_seconds():.1f} s; reading continues"
-        return ""
+        return shared_line(kind, fields)
 
     def _batch(self, fields: Mapping[str, Any]) -> None:
         now = time.monotonic()
@@ -277,7 +263,7 @@ class ConsumerConsole:
         self._printer.say(
             f"Consumed {summary.consumed:,} = {summary.stored:,} stored + {summary.duplicate:,} duplicate "
             f"+ {summary.rejected:,} rejected in {seconds:.1f} s "
-            f"({_per_second(summary.consumed, seconds)} messages/s)",
+            f"({per_second(summary.consumed, seconds)} messages/s)",
         )
         if summary.missing:
             self._printer.say(
@@ -290,6 +276,25 @@ class ConsumerConsole:
             )
         for reason, count in sorted(summary.rejected_by_reason.items(), key=lambda item: -item[1]):
             self._printer.say(f"  rejected {count:,}: {reason}")
+
+
+def shared_line(kind: str, fields: Mapping[str, Any]) -> str:
+    """Returns what to print for an event that the consumer and the analyzer have in common; empty if nothing."""
+    if kind == "connected_to_postgres":
+        lines = ["✓ Connected to PostgreSQL"]
+        if fields["added_columns"]:
+            lines.append(f"✓ Added to the table orders: {', '.join(fields['added_columns'])}")
+        if fields["started_over"]:
+            lines.append("! The table orders had lost its rows: the topic is read again from its beginning")
+        return "\n".join(lines)
+    if kind == "warning":
+        return f"! {worded(fields['text'])}"
+    if kind == "waiting":
+        return f"! Waiting and retrying: {worded(fields['reason'])}"
+    if kind == "recovered":
+        service = "PostgreSQL" if fields["service"] == "postgres" else "Kafka"
+        return f"✓ {service} is back after {fields['after'].total_seconds():.1f} s; reading continues"
+    return ""
 
 
 class Rate:
@@ -319,5 +324,6 @@ def _batch_line(fields: Mapping[str, Any]) -> str:
     return f"{', '.join(parts)} in {took:.0f} ms (total {fields['total_stored']:,}, lag {fields['lag']:,})"
 
 
-def _per_second(count: int, seconds: float) -> str:
+def per_second(count: int, seconds: float) -> str:
+    """Returns the rate of a whole run."""
     return f"{count / seconds:,.0f}" if seconds > 0 else "0"

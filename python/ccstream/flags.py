@@ -267,6 +267,20 @@ def add_consume(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
 
 
+def add_analyze(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of ``analyze``."""
+    for setting in SETTINGS["analyzer"]:
+        if setting.name != "database_url":
+            add(parser, setting)
+    parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")
+    parser.add_argument(
+        "--json", action="store_true", help="print only the accounting, as JSON; warnings go to standard error"
+    )
+    add_events(parser)
+    add_kafka(parser)
+    add_database(parser)
+
+
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``verify``."""
     parser.add_argument(

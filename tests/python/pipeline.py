@@ -46,6 +46,7 @@ class Pipeline:
     broker: str
     topic: str
     database_url: str
+    labels: str | None = None
     children: list[subprocess.Popen[Any]] = field(default_factory=list)
     folder: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="ccstream-tests-")
@@ -56,7 +57,7 @@ class Pipeline:
     @property
     def labels_topic(self) -> str:
         """The topic of labels."""
-        return f"{self.topic}_labels"
+        return self.labels or f"{self.topic}_labels"
 
     @property
     def truth_topic(self) -> str:
@@ -111,6 +112,10 @@ class Pipeline:
     def consume(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         """Starts ``ccstream consume ARGUMENTS``, which writes its output and its events to files."""
         return self._start("consume", *arguments, environment=environment)
+
+    def analyze(self, *arguments: str) -> Running:
+        """Starts ``ccstream analyze ARGUMENTS``."""
+        return self._start("analyze", *arguments)
 
     def catch_up(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         """Runs ``ccstream consume --until-caught-up ARGUMENTS`` and checks that it ends with status 0."""

@@ -72,13 +72,11 @@ pub fn terminal_key(merchant: Option<&str>, terminal: Option<&str>) -> Option<Ke
 
 /// Holds a label of a transaction that was folded before. The caller has stored what the label needs of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Label<'a> {
+pub struct Label {
     /// The time of the transaction, not of the label.
     pub event_time: Micros,
-    /// The merchant's name.
-    pub merchant: Option<&'a str>,
-    /// The terminal's id within its merchant.
-    pub terminal: Option<&'a str>,
+    /// The [`terminal_key`] of the transaction, which [`Seen::terminal`] has.
+    pub terminal: Option<Key>,
     /// The [`Carried::ratio`](crate::Carried::ratio) of the transaction, which `score_input` returned.
     pub ratio: f32,
     /// Whether the transaction is a fraud.
@@ -86,9 +84,10 @@ pub struct Label<'a> {
 }
 
 /// Holds an event with its names as keys and its codes as flags.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
-    pub(crate) time: i64,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// The time, from 0 to the end of the year 9999, in microseconds.
+    pub time: i64,
     /// The absolute amount in units of the currency.
     pub(crate) amount: f64,
     pub(crate) is_refund: bool,
@@ -100,7 +99,8 @@ pub(crate) struct Seen {
     pub(crate) card: Option<Key>,
     /// The merchant in its currency.
     pub(crate) merchant: Option<Key>,
-    pub(crate) terminal: Option<Key>,
+    /// The terminal, or the merchant if there is no terminal.
+    pub terminal: Option<Key>,
     /// The merchant in any currency, as a short key; 0 if there is none.
     pub(crate) merchant_name: u16,
     /// The country as a short key; 0 if there is none.

@@ -1,7 +1,7 @@
 //! Folds events and labels, in their order, into the state of cards, merchants and terminals.
 
 use crate::card::Card;
-use crate::event::{Event, Label, Seen, terminal_key};
+use crate::event::{Event, Label, Seen};
 use crate::features::{Feature, Features};
 use crate::merchant::Merchant;
 use crate::numbers::{DAY, exp, ln};
@@ -98,7 +98,7 @@ pub struct Counts {
 }
 
 /// Returns whether a known fraud counts against its card, not its terminal.
-fn is_unusual(label: &Label<'_>) -> bool {
+fn is_unusual(label: &Label) -> bool {
     label.ratio > USUAL
 }
 
@@ -148,7 +148,11 @@ impl State {
 
     /// Returns an event's features, then folds the event.
     pub fn score_input(&mut self, event: &Event<'_>) -> Scored {
-        let seen = Seen::from(event);
+        self.score(&Seen::from(event))
+    }
+
+    /// Returns the features of an event whose names are keys already, then folds the event.
+    pub fn score(&mut self, seen: &Seen) -> Scored {
         let log_amount = ln(seen.amount);
         let mut features = Features::default();
         let flag = |is_set: bool| f64::from(u8::from(is_set));
@@ -160,7 +164,7 @@ impl State {
             let terminal = self.terminals.touch(key);
             terminal.advance(seen.time);
             terminal.features(seen.time, self.maturity, &mut features);
-            terminal.fold(&seen);
+            terminal.fold(seen);
         }
         let mut merchant = seen.merchant.map(|key| self.merchants.touch(key));
         let mut carried = Carried { ratio: f32::NAN, level: f32::NAN, tested: 0 };
@@ -181,15 +185,15 @@ impl State {
                 (None, None) if seen.amount > 0.0 => 1.0,
                 _ => f32::NAN,
             };
-            if let Some(merchant) = merchant.as_ref().filter(|_| carried.is_tiny(&seen)) {
+            if let Some(merchant) = merchant.as_ref().filter(|_| carried.is_tiny(seen)) {
                 carried.tested = merchant.tiny();
             }
-            card.features(&seen, carried, gap, log_amount, &mut features);
-            card.fold(&seen, carried, log_amount);
+            card.features(seen, carried, gap, log_amount, &mut features);
+            card.fold(seen, carried, log_amount);
         }
         if let Some(merchant) = merchant {
             merchant.features(carried, &mut features);
-            merchant.fold(&seen, carried, log_amount);
+            merchant.fold(seen, carried, log_amount);
         }
         self.seq += 1;
         Scored { seq: self.seq, features, carried }
@@ -199,47 +203,46 @@ impl State {
     ///
     /// Events and labels must be folded again in the order of their numbers. Once all are, the state is that of a
     /// process that was never stopped, bit for bit.
-    pub fn refold(&mut self, seq: u64, event: &Event<'_>, carried: Carried) {
-        let seen = Seen::from(event);
+    pub fn refold(&mut self, seq: u64, seen: &Seen, carried: Carried) {
         let log_amount = ln(seen.amount);
         if let Some(key) = seen.terminal.filter(|key| !self.terminals.has_folded(*key, seq)) {
             let terminal = self.terminals.touch(key);
             terminal.advance(seen.time);
-            terminal.fold(&seen);
+            terminal.fold(seen);
         }
         if let Some(key) = seen.merchant.filter(|key| !self.merchants.has_folded(*key, seq)) {
             let merchant = self.merchants.touch(key);
             merchant.advance(seen.time);
-            merchant.fold(&seen, carried, log_amount);
+            merchant.fold(seen, carried, log_amount);
         }
         if let Some(key) = seen.card.filter(|key| !self.cards.has_folded(*key, seq)) {
             let card = self.cards.touch(key);
             card.advance(seen.time);
-            card.fold(&seen, carried, log_amount);
+            card.fold(seen, carried, log_amount);
         }
         self.seq = self.seq.max(seq);
     }
 
     /// Applies a label. The caller calls this once the event time reaches the time of the label, never before.
-    pub fn apply_label(&mut self, label: &Label<'_>) -> Effect {
+    pub fn apply_label(&mut self, label: &Label) -> Effect {
         self.seq += 1;
         self.label(label)
     }
 
     /// Applies a label that was applied before, if its bucket was loaded from before it.
-    pub fn reapply_label(&mut self, seq: u64, label: &Label<'_>) {
+    pub fn reapply_label(&mut self, seq: u64, label: &Label) {
         self.seq = self.seq.max(seq);
-        let key = terminal_key(label.merchant, label.terminal);
+        let key = label.terminal;
         if key.is_some_and(|key| !self.terminals.has_folded(key, seq)) {
             self.label(label);
         }
     }
 
-    fn label(&mut self, label: &Label<'_>) -> Effect {
+    fn label(&mut self, label: &Label) -> Effect {
         if !label.fraud {
             return Effect::Genuine;
         }
-        let key = terminal_key(label.merchant, label.terminal);
+        let key = label.terminal;
         let Some(terminal) = key.and_then(|key| self.terminals.find(key)) else { return Effect::Unknown };
         let is_unusual = is_unusual(label);
         match (terminal.add_fraud(label.event_time.0, !is_unusual), is_unusual) {
@@ -252,23 +255,23 @@ impl State {
     /// Applies a label that corrects an earlier one of the same transaction. `known` has the terminal's labels of the
     /// last 64 days as they are known now, with this one and without those that were corrected. All of the terminal's
     /// known frauds are counted again from them.
-    pub fn apply_correction<'a>(&mut self, label: &Label<'_>, known: impl IntoIterator<Item = Label<'a>>) -> Effect {
+    pub fn apply_correction(&mut self, label: &Label, known: impl IntoIterator<Item = Label>) -> Effect {
         self.seq += 1;
         self.correction(label, known)
     }
 
     /// Applies a correction that was applied before, if its bucket was loaded from before it. `known` has the labels as
     /// they were known then.
-    pub fn reapply_correction<'a>(&mut self, seq: u64, label: &Label<'_>, known: impl IntoIterator<Item = Label<'a>>) {
+    pub fn reapply_correction(&mut self, seq: u64, label: &Label, known: impl IntoIterator<Item = Label>) {
         self.seq = self.seq.max(seq);
-        let key = terminal_key(label.merchant, label.terminal);
+        let key = label.terminal;
         if key.is_some_and(|key| !self.terminals.has_folded(key, seq)) {
             self.correction(label, known);
         }
     }
 
-    fn correction<'a>(&mut self, label: &Label<'_>, known: impl IntoIterator<Item = Label<'a>>) -> Effect {
-        let key = terminal_key(label.merchant, label.terminal);
+    fn correction(&mut self, label: &Label, known: impl IntoIterator<Item = Label>) -> Effect {
+        let key = label.terminal;
         let Some(terminal) = key.and_then(|key| self.terminals.find(key)) else { return Effect::Unknown };
         terminal.clear_frauds();
         for one in known.into_iter().filter(|one| one.fraud) {

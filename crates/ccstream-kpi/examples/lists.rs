@@ -2,7 +2,7 @@
 
 use ccstream_core::fields::{FIELDS, Field};
 use ccstream_core::settings::{
-    ConsumerConfig, EngineConfig, KafkaConfig, Kind, ProducerConfig, Setting, Settings, Value,
+    AnalyzerConfig, ConsumerConfig, EngineConfig, KafkaConfig, Kind, ProducerConfig, Setting, Settings, Value,
 };
 use ccstream_kpi::rows::attribute::ATTRIBUTES;
 use serde_json::json;
@@ -67,6 +67,7 @@ fn main() {
             "consumer": settings::<ConsumerConfig>(),
             "producer": settings::<ProducerConfig>(),
             "engine": settings::<EngineConfig>(),
+            "analyzer": settings::<AnalyzerConfig>(),
         },
     });
     println!("{lists:#}");

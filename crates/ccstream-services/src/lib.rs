@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! produce ─> Kafka ─> consume ─> postgres ─> PostgreSQL ─> live: the engine that a page asks
+//!                 └─> analyze ─────┘              │
 //!                                                 └─────> operate: doctor, verify, rejections
 //! ```
 //! The modules below are ordered: each uses only those above it, which `tests/structure.rs` checks.
@@ -20,6 +21,9 @@ pub mod describe;
 pub mod postgres;
 
 pub mod consume;
+
+pub mod analyze;
+
 pub mod live;
 pub mod operate;
 

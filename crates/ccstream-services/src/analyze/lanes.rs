@@ -3,6 +3,7 @@
 //! Each partition has a queue of its own in librdkafka, so a partition whose events are not needed yet is simply not
 //! read, and keeps what was fetched ahead.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -74,6 +75,10 @@ impl Lanes {
     pub(super) fn begin(&mut self) -> Result<()> {
         self.discard();
         self.queues = self.topic.split()?;
+        for queue in &mut self.queues {
+            let reader = thread::current();
+            queue.set_nonempty_callback(move || reader.unpark());
+        }
         self.partitions = self.topic.next.keys().copied().collect();
         self.merge = Merge::new(self.partitions.len());
         self.times = vec![Micros(i64::MIN); self.partitions.len()];
@@ -207,7 +212,6 @@ impl Lanes {
 fn decode(message: &BorrowedMessage<'_>, latest: Micros) -> (Option<Micros>, Incoming) {
     let event = validate_until(message.payload(), latest).ok();
     let time = event.as_ref().map(|transaction| transaction.timestamp);
-    let event =
-        event.map(|transaction| (Box::from(&*transaction.order_id), Seen::from(&Event::from(&transaction))));
+    let event = event.map(|transaction| (Box::from(&*transaction.order_id), Seen::from(&Event::from(&transaction))));
     (time, Incoming { offset: message.offset(), came: Instant::now(), event })
 }

@@ -53,7 +53,7 @@ impl Group {
 
     /// Returns the end of a partition, from its last fetch response; None before the first. A watermark query is not
     /// used, because the embedded broker answers it wrongly.
-    pub(super) fn end(&self, partition: i32) -> Option<i64> {
+    pub(crate) fn end(&self, partition: i32) -> Option<i64> {
         self.ends.lock().expect("no thread panics while it holds the lock").get(&partition).copied()
     }
 

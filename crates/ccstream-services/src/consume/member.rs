@@ -83,7 +83,7 @@ pub(super) fn client(config: &ConsumerConfig) -> ccstream_core::Result<ClientCon
 
 /// Makes this consumer a member of its group, which it leaves when this is dropped. Whatever shares its client must be
 /// dropped before.
-pub(super) struct Member {
+pub(crate) struct Member {
     /// The client. None once the member has left.
     consumer: Option<Arc<BaseConsumer<Group>>>,
     topic: String,
@@ -114,7 +114,7 @@ impl Member {
     }
 
     /// Returns the context that receives librdkafka's callbacks.
-    pub(super) fn group(&self) -> &Group {
+    pub(crate) fn group(&self) -> &Group {
         self.consumer().context()
     }
 
@@ -166,12 +166,12 @@ impl Member {
     }
 
     /// Returns the next message or error, waiting up to `limit` for it.
-    pub(super) fn poll(&self, limit: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
+    pub(crate) fn poll(&self, limit: Duration) -> Option<KafkaResult<BorrowedMessage<'_>>> {
         self.consumer().poll(limit)
     }
 
     /// Adds the bootstrap servers again if the client has lost all brokers. Must be called regularly.
-    pub(super) fn keep_brokers(&mut self) {
+    pub(crate) fn keep_brokers(&mut self) {
         if let Some(consumer) = &self.consumer {
             self.bootstrap.keep(consumer.client());
         }

@@ -18,9 +18,9 @@
 //! If the settings ask for it, a separate thread stores a second topic at the same time (`truth`). The poll loop
 //! reports what that thread does.
 
-mod assigned;
+pub(crate) mod assigned;
 mod database;
-mod group;
+pub(crate) mod group;
 mod ledger;
 mod member;
 #[cfg(test)]

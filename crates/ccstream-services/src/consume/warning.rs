@@ -126,12 +126,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(kind: WaitingKind, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: WaitingKind, reason: impl Into<String>) -> Self {
         Self { kind, sql_state: None, reason: reason.into() }
     }
 
     /// Creates a wait from a temporary error of PostgreSQL.
-    pub(super) fn for_postgres(error: &Error) -> Self {
+    pub(crate) fn for_postgres(error: &Error) -> Self {
         let sql_state = error.sql_state().map(|state| state.code().to_owned());
         Self { sql_state, ..Self::new(WaitingKind::PostgresUnavailable, error.chain()) }
     }

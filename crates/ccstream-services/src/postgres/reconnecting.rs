@@ -1,6 +1,6 @@
 //! Keeps one PostgreSQL session for a thread. It reconnects after an error, and retries while PostgreSQL is unavailable.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,8 @@ pub(crate) struct Reconnecting<S: Reopened> {
     session: Option<S>,
     /// Cancelled when nobody waits for the result any more.
     abandon: CancellationToken,
+    /// How long work may take after that.
+    grace: Duration,
 }
 
 impl<S: Reopened> Reconnecting<S> {
@@ -43,7 +45,13 @@ impl<S: Reopened> Reconnecting<S> {
             writer: rand::random(),
             session: None,
             abandon,
+            grace: Duration::ZERO,
         })
+    }
+
+    /// Lets all further work take this long in total, even if nobody waits for it.
+    pub(crate) fn wait_at_most(&mut self, grace: Duration) {
+        self.grace = grace;
     }
 
     /// Does `work` with a session, and retries it after each temporary error. Returns None if nobody waits any more.
@@ -57,7 +65,8 @@ impl<S: Reopened> Reconnecting<S> {
         mut failed: impl FnMut(&Error),
         mut work: impl AsyncFnMut(&mut S) -> Result<T>,
     ) -> Result<Option<T>> {
-        let Self { runtime, settings, writer, session, abandon } = self;
+        let Self { runtime, settings, writer, session, abandon, grace } = self;
+        let began = Instant::now();
         let until_done = async {
             let mut wait = FIRST_WAIT;
             loop {
@@ -72,12 +81,18 @@ impl<S: Reopened> Reconnecting<S> {
                 }
             }
         };
-        runtime.block_on(async {
+        let done = runtime.block_on(async {
+            let abandoned = async {
+                abandon.cancelled().await;
+                tokio::time::sleep(*grace).await;
+            };
             tokio::select! {
-                () = abandon.cancelled() => Ok(None),
+                () = abandoned => Ok(None),
                 done = until_done => done,
             }
-        })
+        });
+        *grace = grace.saturating_sub(began.elapsed());
+        done
     }
 }
 

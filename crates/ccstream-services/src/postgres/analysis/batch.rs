@@ -34,6 +34,27 @@ pub(crate) struct Advance {
     pub(crate) counted: AnalysisCounters,
 }
 
+/// How far the partitions of a topic advance.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Advances(pub(crate) BTreeMap<i32, Advance>);
+
+impl Advances {
+    /// Advances a partition to an offset, and returns its counters.
+    pub(crate) fn to(&mut self, partition: i32, to: i64) -> &mut AnalysisCounters {
+        let advance = self.0.entry(partition).or_insert(Advance { to, counted: AnalysisCounters::default() });
+        advance.to = to;
+        &mut advance.counted
+    }
+
+    /// Returns what became of the topic's messages.
+    pub(crate) fn total(&self) -> AnalysisCounters {
+        self.0.values().fold(AnalysisCounters::default(), |mut total, advance| {
+            total += advance.counted;
+            total
+        })
+    }
+}
+
 /// What a label needs to know of its transaction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Known {
@@ -50,6 +71,9 @@ pub(crate) struct ScoreRow {
     pub(crate) id: Box<str>,
     pub(crate) score: Option<f64>,
     pub(crate) known: Known,
+    /// What a recovery needs to fold the transaction again, beside the transaction itself.
+    pub(crate) level: Option<f32>,
+    pub(crate) tested: i16,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
 }
@@ -60,6 +84,16 @@ pub(crate) struct ReceivedLabel {
     pub(crate) label: Label,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+}
+
+/// A label that became due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AppliedLabel {
+    pub(crate) label: Label,
+    /// Its place in the order.
+    pub(crate) seq: i64,
+    /// The terminal of its transaction.
+    pub(crate) terminal: Option<i64>,
 }
 
 /// A part of the state as of a place in the order.
@@ -77,10 +111,12 @@ pub(crate) struct AnalysisBatch {
     /// The name of the model that made the scores.
     pub(crate) model: String,
     pub(crate) received: Vec<ReceivedLabel>,
-    /// Labels that became due, with their places in the order.
-    pub(crate) applied: Vec<(Label, i64)>,
-    /// By topic and partition.
-    pub(crate) advances: BTreeMap<(String, i32), Advance>,
+    /// Labels that became due.
+    pub(crate) applied: Vec<AppliedLabel>,
+    /// How far the partitions of the topic of events advance.
+    pub(crate) events: Advances,
+    /// How far the partitions of the topic of labels advance.
+    pub(crate) labels: Advances,
     pub(crate) state: Vec<StatePart>,
     /// The last place in the order, and the greatest time of an event.
     pub(crate) seq: i64,
@@ -89,10 +125,17 @@ pub(crate) struct AnalysisBatch {
     pub(crate) late: i64,
     /// The transactions of the batch, by id.
     ids: HashMap<Box<str>, Known>,
+    /// The labels of the batch, with `is_fraud` false, and their number by transaction.
     keys: HashSet<Label>,
+    labelled: HashMap<String, usize>,
 }
 
 impl AnalysisBatch {
+    /// Creates an empty batch.
+    pub(crate) fn new(model: &str) -> Self {
+        Self { model: model.to_owned(), ..Self::default() }
+    }
+
     /// Adds the row of a transaction.
     pub(crate) fn push(&mut self, row: ScoreRow) {
         self.ids.insert(row.id.clone(), row.known);
@@ -104,9 +147,15 @@ impl AnalysisBatch {
         let key = Label { is_fraud: false, ..received.label.clone() };
         let is_new = self.keys.insert(key);
         if is_new {
+            *self.labelled.entry(received.label.transaction_id.clone()).or_default() += 1;
             self.received.push(received);
         }
         is_new
+    }
+
+    /// Returns the number of the batch's labels of a transaction.
+    pub(crate) fn labels_of(&self, id: &str) -> usize {
+        self.labelled.get(id).copied().unwrap_or_default()
     }
 
     /// Returns what the batch knows of a transaction.
@@ -114,30 +163,13 @@ impl AnalysisBatch {
         self.ids.get(id).copied()
     }
 
-    /// Advances a partition past an offset, and returns its counters.
-    pub(crate) fn advance(&mut self, topic: &str, partition: i32, to: i64) -> &mut AnalysisCounters {
-        let advance = self.advances.entry((topic.to_owned(), partition));
-        let advance = advance.or_insert(Advance { to, counted: AnalysisCounters::default() });
-        advance.to = to;
-        &mut advance.counted
-    }
-
     /// Returns whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.advances.is_empty() && self.applied.is_empty() && self.state.is_empty()
+        self.events.0.is_empty() && self.labels.0.is_empty() && self.applied.is_empty() && self.state.is_empty()
     }
 
     /// Returns the number of transactions and labels.
     pub(crate) fn len(&self) -> usize {
         self.scores.len() + self.received.len() + self.applied.len()
-    }
-
-    /// Returns what became of a topic's messages.
-    pub(crate) fn total(&self, topic: &str) -> AnalysisCounters {
-        let of_topic = self.advances.iter().filter(|((name, _), _)| name == topic);
-        of_topic.fold(AnalysisCounters::default(), |mut total, (_, advance)| {
-            total += advance.counted;
-            total
-        })
     }
 }

@@ -10,6 +10,7 @@
 //! `orders` would count them too.
 
 mod batch;
+mod history;
 mod lease;
 mod read;
 mod schema;
@@ -20,8 +21,10 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 pub use self::batch::AnalysisCounters;
-pub(crate) use self::batch::{AnalysisBatch, Known, ReceivedLabel, ScoreRow, StatePart};
+pub(crate) use self::batch::{Advances, AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow, StatePart};
+pub(crate) use self::history::PastLabel;
 pub(crate) use self::lease::Lease;
+pub(crate) use self::read::{Context, Waiting};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
 pub(crate) use self::write::Written;
 use super::WRITING;

@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
+/// How long a terminal's labels count, in microseconds.
+const LABEL_LIFE: i64 = 64 * 86_400_000_000;
+
 /// What the tables have of the transactions that labels are about.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
@@ -59,8 +62,8 @@ impl AnalysisStore {
     /// Returns up to `limit` labels that are not due, those that are due first in front.
     pub(crate) async fn waiting_labels(&mut self, limit: i64) -> Result<Vec<Waiting>> {
         let query = format!(
-            "SELECT {}, transaction_id::text, source, fraud, {}, terminal, ratio
-             FROM (SELECT * FROM labels WHERE seq IS NULL ORDER BY labelled_at, transaction_id, source LIMIT $1) AS l
+            "SELECT {}, transaction_id::text, source, fraud, {}, scores.terminal, ratio
+             FROM (SELECT labelled_at, transaction_id, source, fraud FROM labels WHERE seq IS NULL ORDER BY labelled_at, transaction_id, source LIMIT $1) AS l
                   LEFT JOIN scores ON order_id = transaction_id",
             micros("labelled_at"),
             micros("event_time")
@@ -78,6 +81,47 @@ impl AnalysisStore {
             (label, known)
         };
         Ok(rows.iter().map(waiting).collect())
+    }
+
+    /// Returns the ids of transactions that have several labels.
+    pub(crate) async fn relabelled(&mut self) -> Result<HashSet<String>> {
+        let query = "SELECT transaction_id::text FROM labels GROUP BY transaction_id HAVING count(*) > 1";
+        let rows = self.client.query(query, &[]).await.map_err(Error::postgres("reading labels"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Returns the last label of each labelled transaction of a terminal, of the labels before a place in the order. Only
+    /// transactions of the [`LABEL_LIFE`] before `now` count.
+    pub(crate) async fn labels_of(&mut self, terminal: i64, before: i64, now: Micros) -> Result<Vec<(Label, Known)>> {
+        let since = now.0.saturating_sub(LABEL_LIFE);
+        let query = format!(
+            "SELECT {}, l.transaction_id::text, l.fraud, {}, s.ratio
+             FROM (SELECT DISTINCT ON (transaction_id) transaction_id, labelled_at, fraud FROM labels
+                   WHERE terminal = $1 AND seq < $2
+                   ORDER BY transaction_id, labelled_at DESC, seq DESC) AS l
+                  JOIN scores AS s ON s.order_id = l.transaction_id
+             WHERE s.event_time >= timestamp '1970-01-01' + $3::bigint * interval '1 microsecond'
+             ORDER BY s.seq",
+            micros("l.labelled_at"),
+            micros("s.event_time")
+        );
+        let rows = self.client.query(&query, &[&terminal, &before, &since]).await;
+        let rows = rows.map_err(Error::postgres("reading the labels of a terminal"))?;
+        let label = |row: &tokio_postgres::Row| Label {
+            labelled_at: Micros(row.get(0)),
+            transaction_id: row.get(1),
+            source: String::new(),
+            is_fraud: row.get(2),
+        };
+        let known =
+            |row: &tokio_postgres::Row| Known { time: Micros(row.get(3)), terminal: Some(terminal), ratio: row.get(4) };
+        Ok(rows.iter().map(|row| (label(row), known(row))).collect())
+    }
+
+    /// Returns the greatest id in `scores`; empty if there is none.
+    pub(crate) async fn greatest_id(&mut self) -> Result<String> {
+        let row = self.client.query_one("SELECT coalesce(max(order_id), '')::text FROM scores", &[]).await;
+        Ok(row.map_err(Error::postgres("looking for the greatest id in scores"))?.get(0))
     }
 
     /// Returns the parts of the state.

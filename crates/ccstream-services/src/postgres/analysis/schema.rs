@@ -55,6 +55,11 @@ pub(in crate::postgres) const SCORES: Table = Table {
         OwnColumn::new("event_time", "TIMESTAMP NOT NULL").meaning("the timestamp in orders"),
         OwnColumn::new("score", "DOUBLE PRECISION").meaning("probability of fraud, from 0 to 1; NULL if not scored"),
         OwnColumn::new("ratio", "REAL").meaning("the amount as a multiple of the card's usual amount"),
+        OwnColumn::new("level", "REAL").meaning(
+            "logarithm of the amount as a multiple of the merchant's usual amount; the state is restored by it",
+        ),
+        OwnColumn::new("tested", "SMALLINT NOT NULL")
+            .meaning("number of tiny amounts at the merchant shortly before; the state is restored by it"),
         OwnColumn::new("model", "TEXT").meaning("name of the model, as in models, or rules"),
         OwnColumn::new("terminal", "BIGINT")
             .meaning("hash by which the state knows the terminal, or the merchant if it names none"),
@@ -75,11 +80,12 @@ pub(in crate::postgres) const LABELS: Table = Table {
         OwnColumn::new("labelled_at", "TIMESTAMP NOT NULL").meaning("since when it is known"),
         OwnColumn::new("fraud", "BOOLEAN NOT NULL"),
         OwnColumn::new("seq", "BIGINT").meaning("place in the order, as in scores; NULL while it is not due"),
+        OwnColumn::new("terminal", "BIGINT").meaning("terminal of the transaction, as in scores, once it is due"),
         OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
         OwnColumn::new("kafka_offset", "BIGINT NOT NULL"),
     ],
     constraints: &["PRIMARY KEY (transaction_id, source, labelled_at)"],
-    indexes: &["seq", "labelled_at"],
+    indexes: &["seq", "labelled_at", "terminal"],
     ..Table::USUAL
 };
 

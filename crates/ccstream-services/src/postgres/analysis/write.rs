@@ -5,7 +5,7 @@ use futures_util::SinkExt;
 use tokio_postgres::Transaction;
 
 use super::AnalysisStore;
-use super::batch::{AnalysisBatch, ScoreRow};
+use super::batch::{Advance, Advances, AnalysisBatch, ScoreRow};
 use super::lease::{Fence, fence};
 use crate::error::{Error, Result};
 use crate::postgres::begin;
@@ -15,7 +15,7 @@ use ccstream_core::binary::{COPY_HEADER, COPY_TRAILER, POSTGRES_EPOCH};
 /// The maximum size of one piece of COPY data, unless a single row is larger.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// The number of columns of `scores`.
-const COLUMNS: i16 = 9;
+const COLUMNS: i16 = 11;
 
 /// Tells what became of a batch.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,8 +27,15 @@ pub(crate) enum Written {
 }
 
 impl AnalysisStore {
-    /// Writes a batch in one transaction. `number` is how many batches were committed before it.
-    pub(crate) async fn write(&mut self, epoch: i64, number: i64, batch: &AnalysisBatch) -> Result<Written> {
+    /// Writes a batch in one transaction. `number` is how many batches were committed before it;
+    /// `events` and `labels` are the names of the topics.
+    pub(crate) async fn write(
+        &mut self,
+        epoch: i64,
+        number: i64,
+        (events, labels): (&str, &str),
+        batch: &AnalysisBatch,
+    ) -> Result<Written> {
         let step = || Error::postgres("writing the analysis");
         let transaction = begin(&mut self.client).await?;
         match fence(&transaction, epoch, number).await? {
@@ -38,7 +45,8 @@ impl AnalysisStore {
         }
         copy_scores(&transaction, &mut self.statements, batch).await?;
         write_labels(&transaction, &mut self.statements, batch).await?;
-        advance(&transaction, &mut self.statements, batch).await?;
+        advance(&transaction, &mut self.statements, events, &batch.events).await?;
+        advance(&transaction, &mut self.statements, labels, &batch.labels).await?;
         for part in &batch.state {
             self.statements
                 .execute(
@@ -70,7 +78,7 @@ async fn copy_scores(transaction: &Transaction<'_>, statements: &mut Statements,
         return Ok(());
     }
     let step = || Error::postgres("copying rows into scores");
-    let statement = "COPY scores (seq, order_id, event_time, score, ratio, model, terminal, kafka_partition, \
+    let statement = "COPY scores (seq, order_id, event_time, score, ratio, level, tested, model, terminal, kafka_partition, \
                      kafka_offset) FROM STDIN (FORMAT binary)";
     let statement = statements.get(transaction, statement).await.map_err(step())?;
     let sink = transaction.copy_in::<_, Bytes>(&statement).await.map_err(step())?;
@@ -113,6 +121,8 @@ fn encode(row: &ScoreRow, model: &str, out: &mut BytesMut) {
     field(&(row.known.time.0 - POSTGRES_EPOCH).to_be_bytes(), out);
     optional(row.score.map(f64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice), out);
     optional(row.known.ratio.map(f32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice), out);
+    optional(row.level.map(f32::to_be_bytes).as_ref().map(<[u8; 4]>::as_slice), out);
+    field(&row.tested.to_be_bytes(), out);
     optional(row.score.is_some().then_some(model.as_bytes()), out);
     optional(row.known.terminal.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice), out);
     field(&row.partition.to_be_bytes(), out);
@@ -142,18 +152,20 @@ async fn write_labels(transaction: &Transaction<'_>, statements: &mut Statements
             .map_err(step())?;
     }
     if !batch.applied.is_empty() {
-        let ids: Vec<&str> = batch.applied.iter().map(|(label, _)| label.transaction_id.as_str()).collect();
-        let sources: Vec<&str> = batch.applied.iter().map(|(label, _)| label.source.as_str()).collect();
-        let times: Vec<i64> = batch.applied.iter().map(|(label, _)| label.labelled_at.0).collect();
-        let places: Vec<i64> = batch.applied.iter().map(|(_, seq)| *seq).collect();
+        let ids: Vec<&str> = batch.applied.iter().map(|one| one.label.transaction_id.as_str()).collect();
+        let sources: Vec<&str> = batch.applied.iter().map(|one| one.label.source.as_str()).collect();
+        let times: Vec<i64> = batch.applied.iter().map(|one| one.label.labelled_at.0).collect();
+        let places: Vec<i64> = batch.applied.iter().map(|one| one.seq).collect();
+        let terminals: Vec<Option<i64>> = batch.applied.iter().map(|one| one.terminal).collect();
         let updated = statements
             .execute(
                 transaction,
-                "UPDATE labels AS l SET seq = t.seq
-                 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS t (id, source, at, seq)
+                "UPDATE labels AS l SET seq = t.seq, terminal = t.terminal
+                 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+                     AS t (id, source, at, seq, terminal)
                  WHERE l.transaction_id = t.id AND l.source = t.source
                    AND l.labelled_at = timestamp '1970-01-01' + t.at * interval '1 microsecond'",
-                &[&ids, &sources, &times, &places],
+                &[&ids, &sources, &times, &places, &terminals],
             )
             .await
             .map_err(step())?;
@@ -166,25 +178,29 @@ async fn write_labels(transaction: &Transaction<'_>, statements: &mut Statements
     Ok(())
 }
 
-/// Advances the offsets and counters.
-async fn advance(transaction: &Transaction<'_>, statements: &mut Statements, batch: &AnalysisBatch) -> Result<()> {
-    if batch.advances.is_empty() {
+/// Advances the offsets and counters of a topic.
+async fn advance(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    topic: &str,
+    Advances(advances): &Advances,
+) -> Result<()> {
+    if advances.is_empty() {
         return Ok(());
     }
-    let topics: Vec<&str> = batch.advances.keys().map(|(topic, _)| topic.as_str()).collect();
-    let partitions: Vec<i32> = batch.advances.keys().map(|(_, partition)| *partition).collect();
-    let column = |pick: fn(&super::batch::Advance) -> i64| batch.advances.values().map(pick).collect::<Vec<i64>>();
+    let partitions: Vec<i32> = advances.keys().copied().collect();
+    let column = |pick: fn(&Advance) -> i64| advances.values().map(pick).collect::<Vec<i64>>();
     let advanced = statements
         .execute(
             transaction,
             "UPDATE analysis_offsets AS o SET next_offset = b.next, accepted = o.accepted + b.accepted,
                  duplicate = o.duplicate + b.duplicate, rejected = o.rejected + b.rejected,
                  missing = o.missing + b.missing, updated_at = now()
-             FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-                 AS b (topic, partition, next, accepted, duplicate, rejected, missing)
-             WHERE o.topic = b.topic AND o.partition = b.partition",
+             FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+                 AS b (partition, next, accepted, duplicate, rejected, missing)
+             WHERE o.topic = $1 AND o.partition = b.partition",
             &[
-                &topics,
+                &topic,
                 &partitions,
                 &column(|advance| advance.to),
                 &column(|advance| advance.counted.accepted),
@@ -195,7 +211,7 @@ async fn advance(transaction: &Transaction<'_>, statements: &mut Statements, bat
         )
         .await
         .map_err(Error::postgres("advancing analysis_offsets"))?;
-    if advanced != batch.advances.len() as u64 {
+    if advanced != advances.len() as u64 {
         return Err(Error::Schema("rows of the table analysis_offsets are missing; restore the table".into()));
     }
     Ok(())

@@ -1,0 +1,185 @@
+//! This module takes events and labels in, in their order: it numbers them, updates the state and computes scores. It
+//! performs no I/O.
+
+use std::collections::HashSet;
+
+use super::lanes::Turn;
+use crate::postgres::analysis::{AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, Waiting};
+use ccstream_analysis::event::{Label as FoldedLabel, Seen};
+use ccstream_analysis::features::Features;
+use ccstream_analysis::pending::Pending;
+use ccstream_analysis::state::State;
+use ccstream_core::event::Micros;
+use ccstream_core::label::Label;
+
+/// Computes scores from features.
+pub(super) trait Scorer {
+    /// Returns the name of the model.
+    fn name(&self) -> &str;
+    /// Returns the probability of fraud, from 0 to 1.
+    fn score(&self, features: &Features) -> f64;
+}
+
+/// Takes events and labels in.
+pub(super) struct Fold {
+    pub(super) state: State,
+    pending: Pending<Known>,
+    /// Transactions that have several labels.
+    relabelled: HashSet<String>,
+    scorer: Box<dyn Scorer>,
+    /// The greatest time of an event.
+    time: Option<Micros>,
+    late: i64,
+    /// What was taken in since the last commit.
+    pub(super) batch: AnalysisBatch,
+    greatest: Option<(f64, usize)>,
+}
+
+/// A label that is due.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) label: Label,
+    pub(super) known: Known,
+    /// Whether the transaction has other labels, of which some may have been applied.
+    pub(super) has_others: bool,
+}
+
+impl Fold {
+    pub(super) fn new(
+        state: State,
+        lease: &Lease,
+        waiting: Vec<Waiting>,
+        relabelled: HashSet<String>,
+        scorer: Box<dyn Scorer>,
+    ) -> Self {
+        let mut pending = Pending::default();
+        for (label, known) in waiting {
+            pending.add(label, known);
+        }
+        Self {
+            state,
+            pending,
+            relabelled,
+            time: lease.time,
+            late: lease.late,
+            batch: AnalysisBatch::new(scorer.name()),
+            greatest: None,
+            scorer,
+        }
+    }
+
+    /// Takes the batch out, with the places that were reached, and begins the next one.
+    pub(super) fn take_batch(&mut self) -> AnalysisBatch {
+        let mut batch = std::mem::replace(&mut self.batch, AnalysisBatch::new(self.scorer.name()));
+        (batch.seq, batch.time, batch.late) = (self.state.seq() as i64, self.time, self.late);
+        self.greatest = None;
+        batch
+    }
+
+    /// Returns the greatest score of the batch, and the id of its transaction.
+    pub(super) fn greatest(&self) -> Option<(f64, String)> {
+        self.greatest.map(|(score, at)| (score, self.batch.scores[at].id.to_string()))
+    }
+
+    /// Takes labels in that were received. `context` is what the tables have of their transactions.
+    pub(super) fn receive(&mut self, labels: Vec<ReceivedLabel>, context: &Context) {
+        for received in labels {
+            let (partition, to) = (received.partition, received.offset + 1);
+            let label = received.label.clone();
+            let key = Label { is_fraud: false, ..label.clone() };
+            let is_new = !context.labels.contains(&key) && self.batch.receive(received);
+            let counted = self.batch.labels.to(partition, to);
+            if is_new {
+                counted.accepted += 1;
+            } else {
+                counted.duplicate += 1;
+                continue;
+            }
+            let id = label.transaction_id.as_str();
+            if context.labels.iter().any(|other| other.transaction_id == id) || self.batch.labels_of(id) > 1 {
+                self.relabelled.insert(id.to_owned());
+            }
+            let known = self.batch.find(id).or_else(|| context.known.get(id).copied());
+            self.pending.add(label, known);
+        }
+    }
+
+    /// Returns the next label that is due before an event of this time.
+    pub(super) fn due(&mut self, time: Micros) -> Option<Due> {
+        let now = self.time.map_or(time, |reached| reached.max(time));
+        let (label, known) = self.pending.next(now)?;
+        Some(self.of(label, known))
+    }
+
+    fn of(&self, label: Label, known: Known) -> Due {
+        let has_others = self.relabelled.contains(&label.transaction_id);
+        Due { label, known, has_others }
+    }
+
+    /// Takes an event in. Returns its labels that were due before.
+    pub(super) fn event(&mut self, id: Box<str>, seen: &Seen, turn: &Turn) -> Vec<Due> {
+        self.late += i64::from(self.time.is_some_and(|reached| turn.time < reached));
+        self.time = self.time.max(Some(turn.time));
+        let scored = self.state.score(seen);
+        let score = self.scorer.score(&scored.features);
+        let carried = scored.carried;
+        let some = |value: f32| (!value.is_nan()).then_some(value);
+        let known =
+            Known { time: turn.time, terminal: seen.terminal.map(|key| key as i64), ratio: some(carried.ratio) };
+        if self.greatest.is_none_or(|(greatest, _)| score > greatest) {
+            self.greatest = Some((score, self.batch.scores.len()));
+        }
+        let overdue = if self.pending.is_empty() { Vec::new() } else { self.pending.saw(&id, known) };
+        self.batch.push(ScoreRow {
+            seq: scored.seq as i64,
+            id,
+            score: Some(score),
+            known,
+            level: some(carried.level),
+            tested: i16::from(carried.tested),
+            partition: turn.partition,
+            offset: turn.incoming.offset,
+        });
+        overdue.into_iter().map(|label| self.of(label, known)).collect()
+    }
+
+    /// Applies the first label of a transaction.
+    pub(super) fn apply(&mut self, due: Due) {
+        self.state.apply_label(&folded(due.known, due.label.is_fraud));
+        self.note(due);
+    }
+
+    /// Applies a further label of a transaction. `labels` are the last ones of the terminal's transactions, from before
+    /// this label.
+    pub(super) fn correct(&mut self, due: Due, labels: Vec<(Label, Known)>) {
+        let label = folded(due.known, due.label.is_fraud);
+        self.state.apply_correction(&label, frauds(&due.label, due.known, labels));
+        self.note(due);
+    }
+
+    fn note(&mut self, due: Due) {
+        let seq = self.state.seq() as i64;
+        self.batch.applied.push(AppliedLabel { label: due.label, seq, terminal: due.known.terminal });
+    }
+}
+
+/// Returns a label as the state takes it.
+pub(super) fn folded(known: Known, fraud: bool) -> FoldedLabel {
+    let terminal = known.terminal.map(|key| key as u64);
+    FoldedLabel { event_time: known.time, terminal, ratio: known.ratio.unwrap_or(f32::NAN), fraud }
+}
+
+/// Returns the frauds of a terminal that are known with a label, in the order of their labels' transactions. Of several
+/// labels of a transaction, the one with the latest time counts.
+pub(super) fn frauds(
+    label: &Label,
+    known: Known,
+    mut labels: Vec<(Label, Known)>,
+) -> impl Iterator<Item = FoldedLabel> {
+    match labels.iter_mut().find(|(other, _)| other.transaction_id == label.transaction_id) {
+        Some((other, _)) if other.labelled_at <= label.labelled_at => *other = label.clone(),
+        Some(_) => {}
+        None => labels.push((label.clone(), known)),
+    }
+    labels.into_iter().filter(|(label, _)| label.is_fraud).map(|(_, known)| folded(known, true))
+}

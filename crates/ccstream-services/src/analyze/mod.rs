@@ -1,0 +1,77 @@
+//! The analyzer scores each transaction and takes labels in, in one order, each exactly once.
+//!
+//! ```text
+//! events: a queue for each partition ─> merged by event time ─┐
+//! labels: wait until the events reach their time ─────────────┴─> fold: seq, state, score ─> PostgreSQL
+//! ```
+//! One run at a time works, under a lease in PostgreSQL; others stand by. Everything that it writes is committed with
+//! the offsets of both topics. The consumer is not involved: it is neither slowed nor stopped by an analyzer.
+
+mod fold;
+mod labels;
+mod lanes;
+mod report;
+mod restore;
+mod run;
+
+use tokio_util::sync::CancellationToken;
+
+use self::fold::Scorer;
+pub use self::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
+use self::run::Run;
+use crate::error::Result;
+use crate::postgres;
+use crate::report::Observers;
+use ccstream_analysis::features::Features;
+use ccstream_core::settings::AnalyzerConfig;
+
+/// Maximum number of labels that are not due and are held in memory.
+const MAX_LABELS: i64 = 1_000_000;
+
+/// Checks the settings as a run would. Opens no connection.
+///
+/// Errors: [`Error::Core`](crate::Error::Core), if a setting is not usable.
+pub fn check(config: &AnalyzerConfig) -> Result<()> {
+    config.validate()?;
+    crate::consume::check(&config.reading())?;
+    postgres::check_url(&config.database_url)
+}
+
+/// Scores the topic's transactions until `stop` is cancelled or, with `until_caught_up`, until the end of both topics.
+///
+/// Every observer receives each event of the run; the last is [`AnalyzeEvent::Ended`] or [`AnalyzeEvent::Failed`]. A
+/// broker or database that is unavailable is retried until it is back.
+///
+/// Errors: a setting that is not usable, tables that cannot be used, an error of Kafka that is not temporary, or an
+/// SQLSTATE that retrying cannot fix. Nothing is lost then: the next run reads everything again that was not committed.
+pub fn analyze(
+    config: &AnalyzerConfig,
+    stop: &CancellationToken,
+    observers: &mut Observers<'_, AnalyzeEvent>,
+) -> Result<AnalyzeSummary> {
+    let mut summary = AnalyzeSummary::default();
+    let scorer = || -> Box<dyn Scorer> { Box::new(Rules) };
+    let ended = check(config)
+        .and_then(|()| Run::new(config, stop, observers, Box::new(scorer), &mut summary))
+        .and_then(Run::run);
+    observers.report(&match &ended {
+        Ok(()) => AnalyzeEvent::Ended(summary.clone()),
+        Err(error) => {
+            AnalyzeEvent::Failed { exit_code: error.exit_code(), error: error.chain(), summary: summary.clone() }
+        }
+    });
+    ended.map(|()| summary)
+}
+
+/// Scores by rules, without a model.
+struct Rules;
+
+impl Scorer for Rules {
+    fn name(&self) -> &str {
+        "rules"
+    }
+
+    fn score(&self, features: &Features) -> f64 {
+        ccstream_analysis::rules::score(features)
+    }
+}

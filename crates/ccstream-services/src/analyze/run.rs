@@ -1,0 +1,529 @@
+//! This module has the loop of the analyzer: take the lease, read both topics, take events and labels in, commit.
+
+use std::collections::HashSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::fold::{Due, Fold, Scorer};
+use super::labels::{Labels, Received};
+use super::lanes::{Lanes, Turn};
+use super::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
+use crate::consume::assigned::{Assigned, Change, Gap};
+use crate::consume::{ConsumeEvent, Waiting};
+use crate::error::{Error, Result};
+use crate::postgres::analysis::{Advances, AnalysisStart, AnalysisStore, Context, Lease, Written};
+use crate::postgres::reconnecting::Reconnecting;
+use crate::report::Observers;
+use ccstream_core::settings::AnalyzerConfig;
+
+/// Longest wait before the loop checks everything again.
+const TICK: Duration = Duration::from_millis(50);
+/// Interval at which the lease is renewed while nothing is committed.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// Interval at which a standby tries to take the lease.
+const CLAIM_EVERY: Duration = Duration::from_millis(500);
+/// Maximum number of events between two searches for duplicates.
+const CHUNK: usize = 8_192;
+
+/// What a run has while it has the lease.
+struct Held {
+    epoch: i64,
+    /// Number of batches that were committed.
+    number: i64,
+    fold: Fold,
+    /// The greatest id of a transaction that was scored.
+    greatest_id: String,
+    /// Whether the labels were read to their end, so that events can be taken in.
+    has_labels: bool,
+    /// When the batch got its first message.
+    opened: Option<Instant>,
+    /// When the lease was last renewed.
+    renewed: Instant,
+}
+
+/// The loop, and what it works with.
+pub(super) struct Run<'r, 'o> {
+    config: &'r AnalyzerConfig,
+    stop: &'r CancellationToken,
+    observers: &'r mut Observers<'o, AnalyzeEvent>,
+    database: Reconnecting<AnalysisStore>,
+    lanes: Lanes,
+    labels: Labels,
+    held: Option<Held>,
+    /// Makes the scorer of each lease.
+    scorer: Box<dyn Fn() -> Box<dyn Scorer> + 'r>,
+    is_standby: bool,
+    since: Option<Instant>,
+    summary: &'r mut AnalyzeSummary,
+}
+
+impl<'r, 'o> Run<'r, 'o> {
+    pub(super) fn new(
+        config: &'r AnalyzerConfig,
+        stop: &'r CancellationToken,
+        observers: &'r mut Observers<'o, AnalyzeEvent>,
+        scorer: Box<dyn Fn() -> Box<dyn Scorer> + 'r>,
+        summary: &'r mut AnalyzeSummary,
+    ) -> Result<Self> {
+        Ok(Self {
+            database: Reconnecting::new(&config.database_url, stop.clone())?,
+            lanes: Lanes::new(config)?,
+            labels: Labels::new(config)?,
+            config,
+            stop,
+            observers,
+            held: None,
+            scorer,
+            is_standby: false,
+            since: None,
+            summary,
+        })
+    }
+
+    /// Runs until a stop, or until the end of both topics.
+    pub(super) fn run(mut self) -> Result<()> {
+        let url = self.config.database_url.clone();
+        let Some(schema) = self.ask(async |store| store.prepare(&url).await)? else { return Ok(()) };
+        self.observers.report(&AnalyzeEvent::ConnectedToPostgres(schema));
+        let ended = self.turn_by_turn();
+        // What was taken in is committed even if the run ends with an error of Kafka.
+        let committed = if ended.as_ref().is_ok_and(|()| true) { self.finish() } else { Ok(false) };
+        if let Some(since) = self.since {
+            self.summary.elapsed = since.elapsed();
+        }
+        self.summary.drained = *committed.as_ref().unwrap_or(&false);
+        ended.and(committed.map(drop))
+    }
+
+    fn turn_by_turn(&mut self) -> Result<()> {
+        while !self.stop.is_cancelled() {
+            if self.held.is_none() && !self.claim()? {
+                thread::park_timeout(CLAIM_EVERY);
+                continue;
+            }
+            self.look()?;
+            if !self.begin()? {
+                thread::park_timeout(TICK);
+                continue;
+            }
+            let has_read = self.read_labels()? | self.read_events()?;
+            if self.is_due() {
+                self.commit()?;
+            }
+            if self.has_caught_up() {
+                return Ok(());
+            }
+            if !has_read {
+                self.renew()?;
+                thread::park_timeout(self.wait());
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what was taken in, and returns the lease. Returns whether everything that was taken in is committed.
+    fn finish(&mut self) -> Result<bool> {
+        // The run has been asked to stop, so a session that waits for PostgreSQL would be abandoned at once.
+        self.database.wait_at_most(self.config.drain_limit);
+        self.commit()?;
+        let Some(held) = self.held.take() else { return Ok(true) };
+        let is_committed = held.fold.batch.is_empty();
+        self.ask(async |store| store.release(held.epoch).await)?;
+        Ok(is_committed)
+    }
+
+    /// Works with the database, and reports when it is not available. Returns None after a stop.
+    fn ask<T>(&mut self, work: impl AsyncFnMut(&mut AnalysisStore) -> Result<T>) -> Result<Option<T>> {
+        let Self { database, observers, .. } = self;
+        let mut last = String::new();
+        let failed = |error: &Error| {
+            let text = error.causes();
+            if last != text {
+                observers.report(&AnalyzeEvent::Waiting(Waiting::for_postgres(error)));
+                last = text;
+            }
+        };
+        database.reporting(failed, work)
+    }
+
+    /// Takes the lease and restores the state. Returns false if another run has the lease, or after a stop.
+    fn claim(&mut self) -> Result<bool> {
+        let Some(claimed) = self.ask(async |store| store.claim().await)? else { return Ok(false) };
+        let Some(lease) = claimed else {
+            if !std::mem::replace(&mut self.is_standby, true) {
+                self.observers.report(&AnalyzeEvent::Standby);
+            }
+            return Ok(false);
+        };
+        self.is_standby = false;
+        self.since.get_or_insert_with(Instant::now);
+        let scorer = (self.scorer)();
+        self.observers.report(&AnalyzeEvent::Leased { seq: lease.seq, model: scorer.name().to_owned() });
+        let Some(held) = self.restore(&lease, scorer)? else { return Ok(false) };
+        self.held = Some(held);
+        Ok(true)
+    }
+
+    fn restore(&mut self, lease: &Lease, scorer: Box<dyn Scorer>) -> Result<Option<Held>> {
+        let began = Instant::now();
+        let config = self.config;
+        let Some(state) = self.ask(async |store| super::restore::restore(store, config, lease).await)? else {
+            return Ok(None);
+        };
+        let Some(waiting) = self.ask(async |store| store.waiting_labels(super::MAX_LABELS).await)? else {
+            return Ok(None);
+        };
+        let Some(relabelled) = self.ask(async |store| store.relabelled().await)? else { return Ok(None) };
+        let Some(greatest_id) = self.ask(async |store| store.greatest_id().await)? else { return Ok(None) };
+        if lease.seq > 0 {
+            self.observers.report(&AnalyzeEvent::Restored { folded: state.folded, took: began.elapsed() });
+        }
+        Ok(Some(Held {
+            epoch: lease.epoch,
+            number: lease.batch,
+            fold: Fold::new(state.state, lease, waiting, relabelled, scorer),
+            greatest_id,
+            has_labels: false,
+            opened: None,
+            renewed: Instant::now(),
+        }))
+    }
+
+    /// Forgets everything that was read and not committed, because another run has the lease.
+    fn lose(&mut self) {
+        self.held = None;
+        self.lanes.discard();
+        self.lanes.topic.forget();
+        self.labels.topic.forget();
+        self.observers.report(&AnalyzeEvent::LostLease);
+    }
+
+    /// Checks whether the topics are still those that are read.
+    fn look(&mut self) -> Result<()> {
+        let change = self.lanes.topic.look()?;
+        self.take_change(change, Topic::Events);
+        let change = self.labels.topic.look()?;
+        self.take_change(change, Topic::Labels);
+        Ok(())
+    }
+
+    /// Acts on a change of a topic.
+    fn take_change(&mut self, change: Change, topic: Topic) {
+        match change {
+            Change::None => {}
+            Change::Missing(warning) => {
+                self.labels.is_missing |= topic == Topic::Labels;
+                // Without labels there are scores; without events there is nothing to do.
+                if let Some(warning) = warning.filter(|_| topic == Topic::Events) {
+                    self.observers.report(&AnalyzeEvent::Warning(warning));
+                }
+            }
+            // What is in the batch was taken in and will be committed: it is not lost with the topic.
+            Change::Reset if topic == Topic::Events => self.lanes.discard(),
+            Change::Reset => self.labels.is_missing = false,
+            Change::Skipped(gaps) => gaps.into_iter().for_each(|gap| self.skip(gap, topic)),
+            Change::Outage(ConsumeEvent::Waiting(waiting)) => {
+                self.observers.report(&AnalyzeEvent::Waiting(waiting));
+            }
+            Change::Outage(ConsumeEvent::Warning(warning)) => {
+                self.observers.report(&AnalyzeEvent::Warning(warning));
+            }
+            Change::Outage(_) => {}
+        }
+    }
+
+    fn skip(&mut self, Gap { partition, to, missing, warning, .. }: Gap, topic: Topic) {
+        if let Some(held) = &mut self.held {
+            held.opened.get_or_insert_with(Instant::now);
+            topic.of(held).to(partition, to).missing += missing;
+        }
+        if let Some(warning) = warning {
+            self.observers.report(&AnalyzeEvent::Warning(warning));
+        }
+    }
+
+    /// Assigns the partitions of both topics, where they are not assigned. Returns whether those of the events are.
+    fn begin(&mut self) -> Result<bool> {
+        let Some(held) = &self.held else { return Ok(false) };
+        let epoch = held.epoch;
+        if self.labels.topic.next.is_empty() {
+            match begin(&mut self.database, &mut self.labels.topic, epoch)? {
+                Begun::Yes(warning) => self.warn(warning),
+                Begun::NotYet if self.labels.is_missing => {}
+                Begun::NotYet => return Ok(false),
+                Begun::Lost => {
+                    self.lose();
+                    return Ok(false);
+                }
+            }
+        }
+        if self.lanes.topic.next.is_empty() {
+            match begin(&mut self.database, &mut self.lanes.topic, epoch)? {
+                Begun::Yes(warning) => {
+                    self.lanes.begin()?;
+                    self.warn(warning);
+                    self.observers.report(&AnalyzeEvent::Reading);
+                }
+                Begun::NotYet => return Ok(false),
+                Begun::Lost => {
+                    self.lose();
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn warn(&mut self, warning: Option<crate::consume::Warning>) {
+        if let Some(warning) = warning {
+            self.observers.report(&AnalyzeEvent::Warning(warning));
+        }
+    }
+
+    /// Takes in the labels that are there. Returns whether there were any.
+    fn read_labels(&mut self) -> Result<bool> {
+        let mut messages = Vec::new();
+        if !self.labels.topic.next.is_empty() {
+            let change = self.labels.fill(&mut messages)?;
+            self.take_change(change, Topic::Labels);
+        }
+        let is_at_end = self.labels.is_at_end();
+        let ids: Vec<String> = messages
+            .iter()
+            .filter_map(|message| match message {
+                Received::Label(received) => Some(received.label.transaction_id.clone()),
+                Received::Invalid { .. } => None,
+            })
+            .collect();
+        let mut context = Context::default();
+        if !ids.is_empty() {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let Some(found) = self.ask(async |store| store.context(&ids).await)? else { return Ok(false) };
+            context = found;
+        }
+        let Some(held) = &mut self.held else { return Ok(false) };
+        held.has_labels |= is_at_end;
+        if messages.is_empty() {
+            return Ok(false);
+        }
+        held.opened.get_or_insert_with(Instant::now);
+        let mut labels = Vec::new();
+        for message in messages {
+            match message {
+                Received::Label(received) => labels.push(received),
+                Received::Invalid { partition, offset, why } => {
+                    tracing::debug!(partition, offset, why, "A label is invalid.");
+                    held.fold.batch.labels.to(partition, offset + 1).rejected += 1;
+                }
+            }
+        }
+        held.fold.receive(labels, &context);
+        Ok(true)
+    }
+
+    /// Takes in the events whose turn it is. Returns whether there were any.
+    fn read_events(&mut self) -> Result<bool> {
+        if !self.held.as_ref().is_some_and(|held| held.has_labels) {
+            return Ok(false);
+        }
+        let change = self.lanes.fill()?;
+        self.take_change(change, Topic::Events);
+        let mut turns = Vec::new();
+        while turns.len() < CHUNK.min(self.config.batch_rows) {
+            let Some(turn) = self.lanes.next() else { break };
+            turns.push(turn);
+        }
+        if turns.is_empty() {
+            return Ok(false);
+        }
+        let Some(scored) = self.find_scored(&turns)? else { return Ok(false) };
+        for turn in turns {
+            self.take(turn, &scored)?;
+            if self.held.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the ids of events that were scored in an earlier batch.
+    fn find_scored(&mut self, turns: &[Turn]) -> Result<Option<HashSet<String>>> {
+        let Some(held) = &self.held else { return Ok(None) };
+        let id = |turn: &Turn| turn.incoming.event.as_ref().map(|(id, _)| id.to_string());
+        // A greater id than any before is new.
+        let may_be_there = |id: &String| *id <= held.greatest_id;
+        let ids: Vec<String> = turns.iter().filter_map(id).filter(may_be_there).collect();
+        if ids.is_empty() {
+            return Ok(Some(HashSet::new()));
+        }
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        self.ask(async |store| store.find_scored(&ids).await)
+    }
+
+    /// Takes one message in, after the labels that are due before it.
+    fn take(&mut self, mut turn: Turn, scored: &HashSet<String>) -> Result<()> {
+        let Some(held) = &mut self.held else { return Ok(()) };
+        held.opened.get_or_insert_with(Instant::now);
+        let (partition, to) = (turn.partition, turn.incoming.offset + 1);
+        let Some((id, seen)) = turn.incoming.event.take() else {
+            held.fold.batch.events.to(partition, to).rejected += 1;
+            return Ok(());
+        };
+        if scored.contains(&*id) || held.fold.batch.find(&id).is_some() {
+            held.fold.batch.events.to(partition, to).duplicate += 1;
+            return Ok(());
+        }
+        while let Some(due) = self.held.as_mut().and_then(|held| held.fold.due(turn.time)) {
+            self.apply(due)?;
+        }
+        let Some(held) = &mut self.held else { return Ok(()) };
+        if *id > *held.greatest_id {
+            held.greatest_id = id.to_string();
+        }
+        let overdue = held.fold.event(id, &seen, &turn);
+        held.fold.batch.events.to(partition, to).accepted += 1;
+        for due in overdue {
+            self.apply(due)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, due: Due) -> Result<()> {
+        let Some(held) = &mut self.held else { return Ok(()) };
+        let terminal = match due.known.terminal {
+            Some(terminal) if due.has_others => terminal,
+            _ => {
+                held.fold.apply(due);
+                return Ok(());
+            }
+        };
+        // The labels before this one are read from the table, so they have to be there.
+        self.commit()?;
+        let Some(held) = &self.held else { return Ok(()) };
+        let (before, now) = (held.fold.state.seq() as i64 + 1, due.label.labelled_at);
+        let Some(labels) = self.ask(async |store| store.labels_of(terminal, before, now).await)? else {
+            // The run is stopping, and this label must keep its place: what follows it must not be taken in.
+            self.held = None;
+            return Ok(());
+        };
+        if let Some(held) = &mut self.held {
+            match labels.iter().any(|(other, _)| other.transaction_id == due.label.transaction_id) {
+                true => held.fold.correct(due, labels),
+                false => held.fold.apply(due),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| {
+            held.fold.batch.len() >= self.config.batch_rows
+                || held.opened.is_some_and(|opened| opened.elapsed() >= self.config.linger)
+        })
+    }
+
+    fn has_caught_up(&self) -> bool {
+        self.config.until_caught_up
+            && self.lanes.is_at_end()
+            && self.labels.is_at_end()
+            && self.held.as_ref().is_some_and(|held| held.has_labels)
+    }
+
+    /// Commits the batch. If that is not possible before the run stops waiting, the lease is lost.
+    fn commit(&mut self) -> Result<()> {
+        let Some(held) = &mut self.held else { return Ok(()) };
+        held.opened = None;
+        if held.fold.batch.is_empty() {
+            return Ok(());
+        }
+        let greatest = held.fold.greatest();
+        let batch = held.fold.take_batch();
+        let (epoch, number) = (held.epoch, held.number);
+        let topics = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
+        let began = Instant::now();
+        let written = self.ask(async |store| store.write(epoch, number, (&topics.0, &topics.1), &batch).await)?;
+        if written != Some(Written::Committed) {
+            self.lose();
+            return Ok(());
+        }
+        let Some(held) = &mut self.held else { return Ok(()) };
+        (held.number, held.renewed) = (number + 1, Instant::now());
+        let (events, labels) = (batch.events.total(), batch.labels.total());
+        self.summary.events += events;
+        self.summary.labels += labels;
+        self.summary.labelled += batch.applied.len() as i64;
+        self.summary.late = batch.late;
+        let report = AnalyzeReport {
+            counted: events,
+            labelled: batch.applied.len() as i64,
+            greatest,
+            summary: self.summary.clone(),
+            seq: batch.seq,
+            lag: self.lanes.lag(),
+            took: began.elapsed(),
+        };
+        self.observers.report(&AnalyzeEvent::Batch(report));
+        Ok(())
+    }
+
+    /// Renews the lease if nothing was committed for a while.
+    fn renew(&mut self) -> Result<()> {
+        let Some(held) = self.held.as_mut().filter(|held| held.renewed.elapsed() >= RENEW_EVERY) else {
+            return Ok(());
+        };
+        held.renewed = Instant::now();
+        let epoch = held.epoch;
+        if self.ask(async |store| store.renew(epoch).await)? == Some(false) {
+            self.lose();
+        }
+        Ok(())
+    }
+
+    /// Returns how long the loop may sleep, unless a message wakes it.
+    fn wait(&self) -> Duration {
+        let opened = self.held.as_ref().and_then(|held| held.opened);
+        let linger = opened.map(|opened| self.config.linger.saturating_sub(opened.elapsed()));
+        [linger, self.lanes.wait()].into_iter().flatten().fold(TICK, Duration::min)
+    }
+}
+
+/// Names the topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Topic {
+    Events,
+    Labels,
+}
+
+impl Topic {
+    fn of(self, held: &mut Held) -> &mut Advances {
+        match self {
+            Self::Events => &mut held.fold.batch.events,
+            Self::Labels => &mut held.fold.batch.labels,
+        }
+    }
+}
+
+/// Tells whether partitions were assigned.
+enum Begun {
+    Yes(Option<crate::consume::Warning>),
+    NotYet,
+    Lost,
+}
+
+/// Assigns a topic's partitions at the offsets in PostgreSQL.
+fn begin(database: &mut Reconnecting<AnalysisStore>, topic: &mut Assigned, epoch: i64) -> Result<Begun> {
+    let Some((partitions, origin, shorter)) = topic.origin() else {
+        // Polling serves librdkafka's callbacks, and discards messages of an earlier assignment.
+        let _ = topic.poll(Duration::ZERO);
+        return Ok(Begun::NotYet);
+    };
+    let name = topic.config.kafka.topic.clone();
+    let start = database.by(async |store| store.start(epoch, &name, &partitions, &origin, shorter).await)?;
+    match start {
+        None => Ok(Begun::NotYet),
+        Some(None) => Ok(Begun::Lost),
+        Some(Some(AnalysisStart { offsets, restarted })) => Ok(Begun::Yes(topic.begin(offsets, &restarted, false)?)),
+    }
+}

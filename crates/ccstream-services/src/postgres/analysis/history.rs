@@ -1,0 +1,126 @@
+//! This module reads what was scored, in its order, together with the transactions' rows in `orders`.
+
+use futures_util::TryStreamExt;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::batch::Known;
+use super::{AnalysisStore, micros};
+use crate::error::{Error, Result};
+use ccstream_analysis::event::{Event, Seen};
+use ccstream_analysis::state::Carried;
+use ccstream_core::datum::Datum;
+use ccstream_core::event::{Cents, Micros, Transaction};
+use ccstream_core::fields::Place;
+use ccstream_core::label::Label;
+
+/// The fields of a transaction that are texts and that features use, in the order of the query's columns.
+const TEXTS: [(Place, &str); 8] = [
+    (Place::CURRENCY, "currency"),
+    (Place::CARD_TOKEN, "card_token"),
+    (Place::MERCHANT, "merchant"),
+    (Place::TERMINAL_ID, "terminal_id"),
+    (Place::COUNTRY, "country"),
+    (Place::ENTRY_MODE, "entry_mode"),
+    (Place::RESPONSE_CODE, "response_code"),
+    (Place::STATUS, "status"),
+];
+
+/// A transaction that was scored before.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pub(crate) seq: i64,
+    pub(crate) event: Seen,
+    pub(crate) carried: Carried,
+}
+
+/// A label that was applied before, with its transaction.
+#[derive(Debug)]
+pub(crate) struct PastLabel {
+    pub(crate) seq: i64,
+    pub(crate) label: Label,
+    pub(crate) known: Known,
+    /// The last labels of the terminal's other transactions and of this one, from before this label; None if it is the
+    /// first label of its transaction.
+    pub(crate) corrects: Option<Vec<(Label, Known)>>,
+}
+
+impl AnalysisStore {
+    /// Returns the number of transactions after a place in the order that are in `scores` and not in `orders`, because
+    /// the consumer has not stored them yet.
+    pub(crate) async fn not_stored(&mut self, after: i64) -> Result<i64> {
+        let query = "SELECT count(*) FROM scores AS s
+                     WHERE s.seq > $1 AND NOT EXISTS (SELECT FROM orders AS o WHERE o.order_id = s.order_id)";
+        let row = self.client.query_one(query, &[&after]).await;
+        Ok(row.map_err(Error::postgres("comparing scores with orders"))?.get(0))
+    }
+
+    /// Calls `each` with every transaction after a place in the order.
+    pub(crate) async fn past(&mut self, after: i64, mut each: impl FnMut(Past) -> Result<()>) -> Result<()> {
+        let step = || Error::postgres("reading scores and orders");
+        let texts: Vec<String> = TEXTS.iter().map(|(_, column)| format!("o.{column}::text")).collect();
+        let query = format!(
+            "SELECT s.seq, s.ratio, s.level, s.tested, {}, (o.value * 100)::bigint, o.latitude::float8,
+                    o.longitude::float8, {}
+             FROM scores AS s JOIN orders AS o ON o.order_id = s.order_id WHERE s.seq > $1 ORDER BY s.seq",
+            micros("o.timestamp"),
+            texts.join(", ")
+        );
+        let parameters: [&(dyn ToSql + Sync); 1] = [&after];
+        let rows = self.client.query_raw(&query, parameters).await.map_err(step())?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(step())? {
+            each(past(&row))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the labels that were applied after a place in the order.
+    pub(crate) async fn past_labels(&mut self, after: i64) -> Result<Vec<PastLabel>> {
+        let query = format!(
+            "SELECT l.seq, {}, l.transaction_id::text, l.source, l.fraud, {}, s.terminal, s.ratio,
+                    EXISTS (SELECT FROM labels AS p WHERE p.transaction_id = l.transaction_id AND p.seq < l.seq)
+             FROM labels AS l JOIN scores AS s ON s.order_id = l.transaction_id WHERE l.seq > $1 ORDER BY l.seq",
+            micros("l.labelled_at"),
+            micros("s.event_time")
+        );
+        let rows = self.client.query(&query, &[&after]).await.map_err(Error::postgres("reading labels"))?;
+        let mut past = Vec::with_capacity(rows.len());
+        for row in rows {
+            let label = Label {
+                labelled_at: Micros(row.get(1)),
+                transaction_id: row.get(2),
+                source: row.get(3),
+                is_fraud: row.get(4),
+            };
+            let (seq, known) =
+                (row.get(0), Known { time: Micros(row.get(5)), terminal: row.get(6), ratio: row.get(7) });
+            let corrects = match known.terminal {
+                Some(terminal) if row.get(8) => Some(self.labels_of(terminal, seq, label.labelled_at).await?),
+                _ => None,
+            };
+            past.push(PastLabel { seq, label, known, corrects });
+        }
+        Ok(past)
+    }
+}
+
+fn past(row: &Row) -> Past {
+    let mut transaction = Transaction::new("", Micros(row.get(4)), Cents(row.get(5)));
+    for (at, place) in [(6, Place::LATITUDE), (7, Place::LONGITUDE)] {
+        if let Some(degrees) = row.get::<_, Option<f64>>(at) {
+            transaction.set(place, Datum::Real(degrees));
+        }
+    }
+    for (at, (place, _)) in TEXTS.iter().enumerate() {
+        if let Some(text) = row.get::<_, Option<&str>>(8 + at) {
+            transaction.set(*place, Datum::Text(text.into()));
+        }
+    }
+    let real = |at: usize| row.get::<_, Option<f32>>(at).unwrap_or(f32::NAN);
+    Past {
+        seq: row.get(0),
+        event: Seen::from(&Event::from(&transaction)),
+        carried: Carried { ratio: real(1), level: real(2), tested: row.get::<_, i16>(3) as u8 },
+    }
+}

@@ -1,0 +1,201 @@
+"""Tests that each transaction is scored exactly once, in an order that the topics alone determine, despite faults."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Producer
+
+from waiting import LIMIT, wait_until
+
+if TYPE_CHECKING:
+    import random
+
+    from pipeline import Pipeline
+    from running import Running
+
+WORLD = ("--rate", "2", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5", "--fraud", "0.02")
+"""Events of a simulated world, whose labels come within days."""
+SLOW_INSERTS = """
+CREATE FUNCTION wait_a_while() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
+CREATE TRIGGER wait_a_while AFTER INSERT ON scores FOR EACH STATEMENT EXECUTE FUNCTION wait_a_while()
+"""
+"""Makes each statement that inserts into ``scores`` take a tenth of a second."""
+TABLES = "scores, labels, analysis_offsets, analysis_state"
+
+Score = tuple[str, float, float | None]
+
+
+def scores(pipeline: Pipeline) -> list[Score]:
+    """Returns the id, score and ratio of each transaction, in the order of their places."""
+    return [
+        (identity, score, ratio)
+        for identity, score, ratio in pipeline.query("SELECT order_id, score, ratio FROM scores ORDER BY seq")
+    ]
+
+
+def places(pipeline: Pipeline) -> list[tuple[str, str]]:
+    """Returns the transactions and labels in the order in which they were taken in, and checks that no place is free."""
+    rows = pipeline.query(
+        "SELECT seq, 'score', order_id FROM scores UNION ALL"
+        " SELECT seq, source, transaction_id FROM labels WHERE seq IS NOT NULL ORDER BY seq"
+    )
+    assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
+    return [(kind, identity) for _, kind, identity in rows]
+
+
+def forget(pipeline: Pipeline) -> None:
+    """Empties the tables of the analysis."""
+    pipeline.execute(
+        f"TRUNCATE {TABLES}; UPDATE analysis SET batch = 0, seq = 0, late = 0, event_time = NULL, writer = NULL"
+    )
+
+
+def analyze(pipeline: Pipeline, *arguments: str) -> Running:
+    """Runs ``ccstream analyze --until-caught-up`` and checks that it ends with status 0."""
+    analyzer = pipeline.analyze("--until-caught-up", *arguments)
+    assert analyzer.wait() == 0, analyzer.output()
+    return analyzer
+
+
+@pytest.fixture
+def world(embedded_pipeline: Pipeline) -> Pipeline:
+    """Sends 30,000 transactions with their labels to four partitions."""
+    embedded_pipeline.run(
+        "produce", *WORLD, "--count", "30000", "--partitions", "4", "--label-delay", "lognormal:2h", "--quiet"
+    )
+    return embedded_pipeline
+
+
+def test_the_order_does_not_depend_on_partitions_and_batches(world: Pipeline) -> None:
+    analyze(world)
+    expected, order = scores(world), places(world)
+    assert len(expected) == 30_000
+    labelled = sum(kind != "score" for kind, _ in order)
+    assert labelled > 200
+    forget(world)
+    analyze(world, "--batch-rows", "500")
+    assert (scores(world), places(world)) == (expected, order)
+    # The same events in one partition, in another topic.
+    world.topic += "_one"
+    world.run("produce", *WORLD, "--count", "30000", "--label-delay", "lognormal:2h", "--quiet")
+    forget(world)
+    analyze(world)
+    assert scores(world) == expected
+
+
+def test_labels_count_from_their_time_on(world: Pipeline) -> None:
+    analyze(world)
+    early = world.query(
+        "SELECT count(*) FROM labels l WHERE seq < (SELECT min(seq) FROM scores WHERE event_time >= l.labelled_at)"
+        " AND seq < (SELECT max(seq) FROM scores s WHERE s.event_time < l.labelled_at)"
+    )
+    assert early == [(0,)]
+    [(due, later)] = world.query(
+        "SELECT count(seq), count(*) FILTER (WHERE seq IS NULL AND labelled_at <= (SELECT max(event_time) FROM scores))"
+        " FROM labels"
+    )
+    assert due > 200
+    assert later == 0
+    with_labels = scores(world)
+    forget(world)
+    # Without labels, some scores differ: the comparisons above would not notice labels that have no effect.
+    world.labels = f"{world.topic}_none"
+    analyze(world)
+    without = scores(world)
+    assert [score[0] for score in without] == [score[0] for score in with_labels]
+    assert without != with_labels
+
+
+@pytest.mark.timeout(1200)
+def test_kills_change_no_score(world: Pipeline, chance: random.Random) -> None:
+    world.catch_up()
+    analyze(world)
+    expected, order = scores(world), places(world)
+    forget(world)
+    # Each transaction takes a while, so that a kill comes before all of them are committed.
+    world.execute(SLOW_INSERTS)
+    on_the_way = 0
+    for _ in range(12):
+        analyzer = world.analyze("--batch-rows", "400")
+        before = len(scores(world))
+        wait_until("more is scored, or all", lambda: len(scores(world)) > before or len(scores(world)) == 30_000)  # noqa: B023
+        time.sleep(chance.uniform(0, 0.3))
+        analyzer.signal(signal.SIGKILL)
+        analyzer.wait()
+        on_the_way += len(scores(world)) < len(expected)
+    assert on_the_way >= 2, f"only {on_the_way} kills came before the end"
+    analyze(world)
+    assert scores(world) == expected
+    assert places(world) == order
+
+
+def test_a_standby_takes_over(world: Pipeline) -> None:
+    first = world.analyze("--batch-rows", "200")
+    first.wait_for_event("batch")
+    second = world.analyze()
+    second.wait_for_event("standby")
+    first.signal(signal.SIGSTOP)
+    try:
+        # The suspended one still has its session, so its lease must expire.
+        second.wait_for_event("leased")
+        wait_until("all is scored", lambda: len(scores(world)) == 30_000)
+    finally:
+        first.signal(signal.SIGCONT)
+    first.wait_for_event("lost_lease")
+    first.wait_for_event("standby")
+    assert (first.stop(), second.stop()) == (0, 0)
+    places(world)
+    assert world.query("SELECT count(DISTINCT order_id) FROM scores") == [(30_000,)]
+
+
+def test_duplicates_and_invalid_messages_are_counted(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    event = {"order_id": "a", "value": "1.00", "timestamp": "2026-01-05T00:00:00Z", "card_token": "c"}
+    later = {**event, "order_id": "b", "timestamp": "2026-01-05T00:01:00Z"}
+    late = {**event, "order_id": "c", "timestamp": "2026-01-05T00:00:30Z"}
+    pipeline.send([json.dumps(one).encode() for one in (event, event, later, late, event)] + [b"[]", None])
+    analyzer = analyze(pipeline)
+    ended = analyzer.events("ended")[0]["summary"]
+    assert (ended["scored"], ended["duplicate"], ended["rejected"], ended["late"]) == (3, 2, 2, 1)
+    again = analyze(pipeline).events("ended")[0]["summary"]
+    assert (again["scored"], again["duplicate"]) == (0, 0)
+    # A transaction that was scored before is not scored again, whatever its id.
+    pipeline.send([json.dumps(one).encode() for one in (later, event)])
+    again = analyze(pipeline).events("ended")[0]["summary"]
+    assert (again["scored"], again["duplicate"]) == (0, 2)
+
+
+def test_odd_labels_are_counted_and_kept(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    event = {"order_id": "a", "value": "1.00", "timestamp": "2026-01-05T00:00:00Z", "merchant": "m"}
+    later = {**event, "order_id": "b", "timestamp": "2026-01-09T00:00:00Z"}
+    label = {"transaction_id": "a", "fraud": True, "labelled_at": "2026-01-06T00:00:00Z", "source": "claim"}
+    producer = Producer({"bootstrap.servers": pipeline.broker})
+    labels = [
+        label,
+        label,
+        {**label, "transaction_id": "unknown"},
+        {**label, "fraud": False, "labelled_at": "2026-01-07T00:00:00Z"},
+        {**label, "labelled_at": "2027-01-01T00:00:00Z"},
+        {**label, "source": "analyst"},
+        {**label, "fraud": "perhaps"},
+    ]
+    for one in labels:
+        producer.produce(pipeline.labels_topic, json.dumps(one).encode())
+    assert producer.flush(LIMIT) == 0
+    pipeline.send([json.dumps(one).encode() for one in (event, later)])
+    ended = analyze(pipeline).events("ended")[0]["summary"]
+    counted = (ended["labels"], ended["labels_duplicate"], ended["labels_rejected"], ended["labelled"])
+    assert counted == (5, 1, 1, 3)
+    order = pipeline.query("SELECT seq, order_id FROM scores UNION SELECT seq, source || labelled_at FROM labels"
+                           " WHERE seq IS NOT NULL ORDER BY 1")
+    assert [what for _, what in order] == [
+        "a", "analyst2026-01-06 00:00:00", "claim2026-01-06 00:00:00", "claim2026-01-07 00:00:00", "b",
+    ]
