@@ -40,7 +40,7 @@ class AnalyzerConsole:
         """Shows one event of the analyzer."""
         if kind == "failed":
             self._failed = fields["summary"]
-        if kind == "batch":
+        if kind == "scored":
             if not self._quiet:
                 self._batch(fields)
             return

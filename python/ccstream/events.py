@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from ccstream import ConsumeSummary, ProduceSummary
+    from ccstream import AnalyzeSummary, ConsumeSummary, ProduceSummary
 
 WarningKind: TypeAlias = Literal[
     "brokers_unreachable",
@@ -38,6 +38,7 @@ WarningKind: TypeAlias = Literal[
     "session_ended",
     "revoked_uncommitted",
     "connection_refused",
+    "orders_behind",
     "truth_skipped",
     "drain_limit",
     "leave_unanswered",
@@ -64,6 +65,8 @@ WarningKind: TypeAlias = Literal[
 - ``revoked_uncommitted``: partitions were revoked before everything that was read was committed; their next owner reads
   the rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
+- ``orders_behind``: transactions that the analyzer has scored are not in ``orders`` yet; it waits for the consumer to
+  store them, because it restores its state from them.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.
 - ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.
@@ -262,6 +265,80 @@ class Progress(TypedDict):
     summary: ProduceSummary
 
 
+class Standby(TypedDict):
+    """The event ``standby``: another analyzer is working, and this one waits to take over."""
+
+
+class Leased(TypedDict):
+    """The event ``leased``: this analyzer works from now on."""
+
+    seq: int
+    """The number of transactions and labels that were taken in before."""
+    model: str
+    """The name of the model that scores, or ``rules``."""
+
+
+class Restored(TypedDict):
+    """The event ``restored``: the state of cards and merchants is that of the last commit."""
+
+    folded: int
+    """The number of transactions and labels that were taken in again."""
+    took: timedelta
+
+
+class Reading(TypedDict):
+    """The event ``reading``: the analyzer reads the topic of the events."""
+
+
+class LostLease(TypedDict):
+    """The event ``lost_lease``: another analyzer has taken over."""
+
+
+class Scored(TypedDict):
+    """The event ``scored``: a batch of transactions and labels is committed."""
+
+    scored: int
+    duplicate: int
+    """The number of messages whose transaction had been scored before."""
+    rejected: int
+    missing: int
+    total_scored: int
+    """Each of the totals counts from the start of the run."""
+    total_duplicate: int
+    total_rejected: int
+    total_missing: int
+    labelled: int
+    """The number of labels that became due."""
+    total_labelled: int
+    late: int
+    """The number of transactions so far that came after a later one had been scored."""
+    greatest_score: float | None
+    """The greatest score of the batch; None if it has no transaction."""
+    greatest_id: str | None
+    """The ``order_id`` of that transaction."""
+    seq: int
+    """The number of transactions and labels that have been taken in since the first run."""
+    lag: int
+    """The number of messages that are not scored yet, as of the last fetch."""
+    took: timedelta
+    """The duration of the transaction."""
+
+
+class AnalyzerEnded(TypedDict):
+    """The event ``ended`` of an analyzer: the run ended without an error."""
+
+    summary: AnalyzeSummary
+
+
+class AnalyzerFailed(TypedDict):
+    """The event ``failed`` of an analyzer: the run ended with an error, which ``run()`` raises."""
+
+    exit_code: int
+    error: str
+    summary: AnalyzeSummary
+    """What was committed before the error."""
+
+
 CONSUMER_EVENTS: dict[str, type] = {
     "connected_to_kafka": ConnectedToKafka,
     "connected_to_postgres": ConnectedToPostgres,
@@ -287,3 +364,19 @@ PRODUCER_EVENTS: dict[str, type] = {
     "progress": Progress,
 }
 """The type of each producer event, by the event's name."""
+
+ANALYZER_EVENTS: dict[str, type] = {
+    "connected_to_postgres": ConnectedToPostgres,
+    "standby": Standby,
+    "leased": Leased,
+    "restored": Restored,
+    "reading": Reading,
+    "warning": Warned,
+    "scored": Scored,
+    "waiting": Waiting,
+    "recovered": Recovered,
+    "lost_lease": LostLease,
+    "ended": AnalyzerEnded,
+    "failed": AnalyzerFailed,
+}
+"""The type of each analyzer event, by the event's name."""

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from ccstream.events import CONSUMER_EVENTS, PRODUCER_EVENTS, ProducerWarningKind, WaitingKind, WarningKind
+from ccstream.events import ANALYZER_EVENTS, CONSUMER_EVENTS, PRODUCER_EVENTS, ProducerWarningKind, WaitingKind, WarningKind
 from waiting import LIMIT, pause
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Of the two events that are called warning, the consumer's has all the fields of the producer's.
-TYPES = {**PRODUCER_EVENTS, **CONSUMER_EVENTS}
+TYPES = {**PRODUCER_EVENTS, **ANALYZER_EVENTS, **CONSUMER_EVENTS}
 KINDS = {*get_args(WarningKind), *get_args(ProducerWarningKind), *get_args(WaitingKind)}
 
 

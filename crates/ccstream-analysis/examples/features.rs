@@ -6,13 +6,14 @@
 //! `labelled_at` and `fraud`. A label is applied before the first event at or after its time. OUT gets one row of
 //! features a transaction, as raw 32-bit floats with the lowest byte first. The names of the columns are printed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::env;
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write, stdout};
 use std::time::Instant;
 
+use ccstream_analysis::event::terminal_key;
 use ccstream_analysis::features::DEFINITIONS;
 use ccstream_analysis::{Event, Label, Settings, State, version};
 use ccstream_core::event::{Cents, Micros};
@@ -47,8 +48,18 @@ struct Waiting<'a> {
 }
 
 const EVENTS: [&str; 12] = [
-    "transaction_id", "timestamp", "amount", "currency", "card_token", "merchant", "terminal_id", "country", "entry_mode",
-    "response_code", "latitude", "longitude",
+    "transaction_id",
+    "timestamp",
+    "amount",
+    "currency",
+    "card_token",
+    "merchant",
+    "terminal_id",
+    "country",
+    "entry_mode",
+    "response_code",
+    "latitude",
+    "longitude",
 ];
 const LABELS: [&str; 3] = ["transaction_id", "labelled_at", "fraud"];
 
@@ -88,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             place: degrees(10).zip(degrees(11)),
         });
     }
-    let labelled: HashMap<&str, ()> = waiting.iter().map(|label| (label.id, ())).collect();
+    let labelled: HashSet<&str> = waiting.iter().map(|label| label.id).collect();
     let mut seen = HashMap::with_capacity(waiting.len());
     let (mut state, mut due) = (State::new(&settings), 0);
     let mut file = BufWriter::new(File::create(out)?);
@@ -98,12 +109,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             due += 1;
             if let Some((earlier, ratio)) = seen.get(label.id).copied() {
                 let Event { time, merchant, terminal, .. } = earlier;
-                state.apply_label(&Label { event_time: time, merchant, terminal, ratio, fraud: label.fraud });
+                let terminal = terminal_key(merchant, terminal);
+                state.apply_label(&Label { event_time: time, terminal, ratio, fraud: label.fraud });
             }
         }
         let scored = state.score_input(event);
         let id = row.get(0).ok_or("an event has no transaction_id")?;
-        if labelled.contains_key(id) {
+        if labelled.contains(id) {
             seen.insert(id, (*event, scored.carried.ratio));
         }
         for value in scored.features.0 {
@@ -115,6 +127,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let names: Vec<&str> = DEFINITIONS.iter().map(|one| one.name).collect();
     writeln!(print, "{}", names.join(","))?;
     let nanos = began.elapsed().as_nanos() / events.len().max(1) as u128;
-    writeln!(print, "version {}, {} events, {nanos} ns an event with writing, {:?}", version(), events.len(), state.counts())?;
+    writeln!(
+        print,
+        "version {}, {} events, {nanos} ns an event with writing, {:?}",
+        version(),
+        events.len(),
+        state.counts()
+    )?;
     Ok(())
 }

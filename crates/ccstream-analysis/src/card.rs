@@ -8,7 +8,7 @@ use crate::bytes::{Number, Reader, Result, check};
 use crate::event::Seen;
 use crate::features::{Feature, Features};
 use crate::key::Key;
-use crate::numbers::{DAY, cos, days, decay};
+use crate::numbers::{DAY, cos, days, decay, second_of};
 use crate::state::Carried;
 use crate::table::Entry;
 
@@ -95,10 +95,6 @@ fn bring_to_front<T>(list: &mut [T], at: usize) {
     list[..=at].rotate_right(1);
 }
 
-pub(crate) fn second_of(time: i64) -> u32 {
-    u32::try_from(time.div_euclid(1_000_000)).unwrap_or(u32::MAX)
-}
-
 impl Card {
     /// Decays the counts until a time, and returns the days since the newest transaction; NaN for the first.
     ///
@@ -150,7 +146,9 @@ impl Card {
         if self.outlier > 0 {
             features.set(F::CardSinceOutlier, f64::from(now.saturating_sub(self.outlier)) / 86_400.0);
         }
-        for (feature, value) in [F::CardOutliers1d, F::CardOutliers7d, F::CardOutliers14d].into_iter().zip(self.outliers) {
+        for (feature, value) in
+            [F::CardOutliers1d, F::CardOutliers7d, F::CardOutliers14d].into_iter().zip(self.outliers)
+        {
             features.set(feature, f64::from(value));
         }
         features.set(F::CardGreatestRatio, f64::from(self.greatest));
@@ -191,7 +189,7 @@ impl Card {
         if east.abs() > 180.0 {
             east -= 360f64.copysign(east);
         }
-        let between = (f64::from(latitude) + f64::from(self.place.0)) / 2.0;
+        let between = f64::midpoint(f64::from(latitude), f64::from(self.place.0));
         let east = east * cos(between.to_radians());
         Some(DEGREE * (north * north + east * east).sqrt())
     }

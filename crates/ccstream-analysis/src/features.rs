@@ -19,6 +19,8 @@ pub enum Source {
     Merchant,
     /// The past of the terminal, or of the merchant if there is no terminal, and its labels.
     Terminal,
+    /// Other features, by the rules of [`rules`](crate::rules).
+    Rules,
 }
 
 /// Documents a feature.
@@ -161,7 +163,19 @@ features! {
         "Time since the beginning of the last day with a known transaction of the terminal; missing if there is none in 64 \
          days.";
     TerminalKnown "terminal_known", Terminal, "count",
-        "The terminal's transactions of the last 30 days that are known.";
+        "The terminal's transactions that are known, of the 30 days before the last day that is not completely known, and \
+         of that day.";
+    RuleCard "rule_card", Rules, "probability",
+        "0.95 times the logistic function of 8 (ln card_ratio - 1.08) + 2 ln(1 + card_outliers_14d, at most 3). A missing \
+         ratio is 1.";
+    RuleMerchant "rule_merchant", Rules, "probability",
+        "0.3 times the logistic function of 8 (merchant_ratio - 1.6). A missing ratio is 0.";
+    RuleTerminal "rule_terminal", Rules, "probability",
+        "0.95 run_frauds / (run_transactions + 0.3) exp(-1.2 run_genuine) / (1 + (run_age / 35)^4); 0 if there is no run.";
+    Rules "rules", Rules, "probability",
+        "One minus the product, over all rules, of one minus the rule's probability.";
+    RulesLogOdds "rules_log_odds", Rules, "log odds",
+        "The natural logarithm of the odds of rules.";
 }
 
 /// The number of features.

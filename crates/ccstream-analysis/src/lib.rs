@@ -16,6 +16,7 @@ pub(crate) mod numbers;
 
 pub mod event;
 pub mod features;
+pub mod rules;
 
 pub(crate) mod bytes;
 pub(crate) mod table;
@@ -28,8 +29,8 @@ pub mod state;
 
 pub mod snapshot;
 
-pub mod rules;
-
 pub use self::event::{Event, Label};
 pub use self::features::{Feature, Features, version};
+pub use self::rules::Verdict;
+pub use self::snapshot::{BucketId, Snapshot, SnapshotError};
 pub use self::state::{Carried, Effect, Scored, Settings, State};

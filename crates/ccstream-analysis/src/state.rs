@@ -5,6 +5,7 @@ use crate::event::{Event, Label, Seen};
 use crate::features::{Feature, Features};
 use crate::merchant::Merchant;
 use crate::numbers::{DAY, exp, ln};
+use crate::rules::{self, Verdict};
 use crate::table::Table;
 use crate::terminal::Terminal;
 
@@ -60,6 +61,8 @@ pub struct Scored {
     pub seq: u64,
     /// The features, from what was known before the event.
     pub features: Features,
+    /// The score by the rules, which need no model.
+    pub verdict: Verdict,
     /// What has to be stored with the event.
     pub carried: Carried,
 }
@@ -195,8 +198,10 @@ impl State {
             merchant.features(carried, &mut features);
             merchant.fold(seen, carried, log_amount);
         }
+        let verdict = rules::score(&features);
+        verdict.fill(&mut features);
         self.seq += 1;
-        Scored { seq: self.seq, features, carried }
+        Scored { seq: self.seq, features, verdict, carried }
     }
 
     /// Folds an event that was scored before into the buckets that were loaded from before it.

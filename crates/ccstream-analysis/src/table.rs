@@ -58,6 +58,11 @@ impl<T> Default for Bucket<T> {
 }
 
 impl<T: Entry> Bucket<T> {
+    /// Creates a bucket that is to be filled with what was written as of `seq`.
+    pub(crate) fn written_at(seq: u64) -> Self {
+        Self { seq, written: Some(seq), ..Self::default() }
+    }
+
     fn find(&self, key: Key) -> Option<u16> {
         self.places.find(key, |place| self.slots[usize::from(*place)].entry.key() == key).copied()
     }
@@ -175,11 +180,6 @@ impl<T: Entry> Table<T> {
         let place = bucket.find(key)?;
         bucket.is_changed = true;
         Some(&mut bucket.slots[usize::from(place)].entry)
-    }
-
-    pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        let bucket = &self.buckets[self.bucket_of(key)];
-        bucket.find(key).map(|place| &bucket.slots[usize::from(place)].entry)
     }
 
     /// Returns whether what has this number is in a key's bucket, because the bucket was loaded with it.

@@ -4,7 +4,7 @@ use crate::bytes::{Number, Reader, Result, check};
 use crate::event::Seen;
 use crate::features::{Feature, Features};
 use crate::key::Key;
-use crate::numbers::{DAY, days};
+use crate::numbers::{DAY, days, second_of};
 use crate::table::Entry;
 
 /// The number of days that are kept.
@@ -15,6 +15,9 @@ const RUN_GAP: u32 = 35;
 const GENUINE_DAYS: u32 = 2;
 /// The number of days of `terminal_known`.
 const KNOWN_DAYS: u32 = 30;
+/// The number of the last transactions whose times are kept. They say which of a day's transactions are known while
+/// others of the same day are not. For a busy terminal that changes little.
+const TIMES: usize = 16;
 /// The maximum weight of the past in the share of fallbacks, as a number of transactions.
 const FALLBACKS: u8 = 30;
 
@@ -47,14 +50,27 @@ pub(crate) struct Terminal {
     active: u64,
     fraud: u64,
     genuine: u64,
+    /// The seconds of the last transactions, at the place `next` and before it; 0 for none.
+    times: [u32; TIMES],
+    next: u8,
     /// Each day's counts, at the day's number modulo 64.
     tiles: [Tile; DAYS as usize],
 }
 
 impl Entry for Terminal {
     fn new(key: Key) -> Self {
-        let tiles = [Tile::default(); DAYS as usize];
-        Self { key, day: i32::MIN, fallbacks: 0, fallback: 0.0, active: 0, fraud: 0, genuine: 0, tiles }
+        Self {
+            key,
+            day: i32::MIN,
+            fallbacks: 0,
+            fallback: 0.0,
+            active: 0,
+            fraud: 0,
+            genuine: 0,
+            times: [0; TIMES],
+            next: 0,
+            tiles: [Tile::default(); DAYS as usize],
+        }
     }
 
     fn key(&self) -> Key {
@@ -113,6 +129,7 @@ impl Terminal {
         if !(-DAYS < ahead && ahead < DAYS) {
             self.tiles = [Tile::default(); DAYS as usize];
             (self.day, self.active, self.fraud, self.genuine) = (day, 0, 0, 0);
+            self.times = [0; TIMES];
         } else if ahead > 0 {
             for new in self.day + 1..=day {
                 self.tiles[Self::tile_of(new)] = Tile::default();
@@ -133,41 +150,62 @@ impl Terminal {
         self.tiles[Self::tile_of(day - before as i32)]
     }
 
-    /// Sets the features as of a time. What is of a later day does not count.
-    pub(crate) fn features(&self, time: i64, maturity: i64, features: &mut Features) {
-        let day = day_of(time);
+    /// Returns the counts of a day as far as they are known: its transactions until a time, and all labels.
+    fn known_part(&self, day: i32, until: i64) -> Tile {
+        let tile = self.tile(day, 0);
+        let (begin, until) = (second_of(i64::from(day) * DAY), second_of(until));
+        let end = begin.saturating_add(86_400);
+        let (mut kept, mut later) = (0, 0);
+        for second in self.times {
+            kept += u16::from((begin.max(1)..end).contains(&second));
+            later += u16::from((until + 1..end).contains(&second));
+        }
+        // What is not kept came before what is. If all that is kept came later, the rest is in doubt.
+        let known = if later < kept || kept == tile.transactions {
+            tile.transactions - later.min(tile.transactions)
+        } else {
+            0
+        };
+        Tile { transactions: known.max(u16::from(tile.frauds) + u16::from(tile.others)), ..tile }
+    }
+
+    /// Sets the features as of a moment. What is of a later day does not count.
+    pub(crate) fn features(&self, now: i64, maturity: i64, features: &mut Features) {
+        let day = day_of(now);
         let newer = (self.day - day) as u32;
         let window = DAYS as u32 - newer;
-        // The last day that is known ended before the maturity of labels.
-        let known_from = (day - (day_of(time - maturity) - 1)) as u32;
-        let known = bits_from(known_from);
-        let (active, fraud) = (self.active >> newer, self.fraud >> newer);
-        let genuine = (self.genuine >> newer) & known & !fraud;
-        let since = |before: u32| days(time - (i64::from(day) - i64::from(before)) * DAY);
-        if active & known != 0 {
-            features.set(Feature::TerminalKnownSince, since((active & known).trailing_zeros()));
+        // The last day that is known ended before the maturity of labels. Of the next day, a part is known.
+        let limit = now - maturity;
+        let known_from = (day - (day_of(limit) - 1)) as u32;
+        let part_at = known_from - 1;
+        let part = if part_at < window { self.known_part(day - part_at as i32, limit) } else { Tile::default() };
+        let bit = |is_set: bool| u64::from(is_set).checked_shl(part_at).unwrap_or(0);
+        let whole = bits_from(known_from);
+        let (active, fraud) = ((self.active >> newer) & whole | bit(part.transactions > 0), self.fraud >> newer);
+        let genuine = ((self.genuine >> newer) & whole | bit(part.genuine() > 0)) & !fraud;
+        let since = |before: u32| days(now - (i64::from(day) - i64::from(before)) * DAY);
+        if active != 0 {
+            features.set(Feature::TerminalKnownSince, since(active.trailing_zeros()));
         }
         let end = window.min(known_from + KNOWN_DAYS);
         let count: u32 = (known_from..end).map(|before| u32::from(self.tile(day, before).transactions)).sum();
-        features.set(Feature::TerminalKnown, f64::from(count));
+        features.set(Feature::TerminalKnown, f64::from(count + u32::from(part.transactions)));
         if self.fallbacks > 0 {
             features.set(Feature::TerminalFallback, f64::from(self.fallback));
         }
-        let (mut frauds, mut later_frauds, mut genuine_since, mut transactions) = (0u32, 0u32, 0u32, 0u32);
+        let (mut frauds, mut transactions) = (0u32, 0u32);
         if let Some(run) = Run::find(fraud, genuine) {
+            let mut genuine_since = 0u32;
             for before in 0..=run.first {
-                let tile = self.tile(day, before);
+                let tile = match before {
+                    before if before > part_at => self.tile(day, before),
+                    before if before == part_at => part,
+                    before => Tile { transactions: 0, ..self.tile(day, before) },
+                };
                 frauds += u32::from(tile.frauds);
-                if before < known_from {
-                    later_frauds += u32::from(tile.frauds);
-                    continue;
-                }
                 transactions += u32::from(tile.genuine()) + u32::from(tile.frauds);
-                if before < run.last {
-                    genuine_since += u32::from(tile.genuine());
-                }
+                genuine_since += if before < run.last { u32::from(tile.genuine()) } else { 0 };
             }
-            transactions += later_frauds;
             features.set(Feature::RunAge, since(run.first));
             features.set(Feature::RunSince, since(run.last));
             features.set(Feature::RunGenuine, f64::from(genuine_since));
@@ -187,6 +225,8 @@ impl Terminal {
         let tile = &mut self.tiles[Self::tile_of(day)];
         tile.transactions = tile.transactions.saturating_add(1);
         self.mark(day);
+        self.times[usize::from(self.next)] = second_of(seen.time);
+        self.next = (self.next + 1) % TIMES as u8;
         if seen.is_present && !seen.is_refund {
             self.fallbacks = (self.fallbacks + 1).min(FALLBACKS);
             let step = f32::from(u8::from(seen.is_fallback)) - self.fallback;
@@ -208,8 +248,8 @@ impl Terminal {
     }
 
     /// Counts a known fraud. Returns false if its day is not kept.
-    pub(crate) fn add_fraud(&mut self, time: i64, is_usual: bool) -> bool {
-        let day = day_of(time);
+    pub(crate) fn add_fraud(&mut self, moment: i64, is_usual: bool) -> bool {
+        let day = day_of(moment);
         if day > self.day || self.day.saturating_sub(day) >= DAYS {
             return false;
         }
@@ -234,6 +274,8 @@ impl Terminal {
         self.day.push(out);
         self.fallbacks.push(out);
         self.fallback.push(out);
+        self.next.push(out);
+        self.times.iter().for_each(|second| second.push(out));
         let kept = (0..64).filter(|at| self.tiles[*at] != Tile::default()).fold(0u64, |kept, at| kept | 1 << at);
         kept.push(out);
         for tile in self.tiles.iter().filter(|tile| **tile != Tile::default()) {
@@ -248,6 +290,10 @@ impl Terminal {
         read.day = check(from.i32()?, |day| (0..1 << 24).contains(&day), "day")?;
         read.fallbacks = check(from.u8()?, |count| count <= FALLBACKS, "count of fallbacks")?;
         read.fallback = check(from.positive("share of fallbacks")?, |share| share <= 1.0, "share of fallbacks")?;
+        read.next = check(from.u8()?, |next| usize::from(next) < TIMES, "place of a time")?;
+        for second in &mut read.times {
+            *second = from.u32()?;
+        }
         let kept = from.u64()?;
         for at in (0..64).filter(|at| kept >> at & 1 == 1) {
             read.tiles[at] = Tile { transactions: from.u16()?, frauds: from.u8()?, others: from.u8()? };

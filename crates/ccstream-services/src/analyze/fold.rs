@@ -4,20 +4,22 @@
 use std::collections::HashSet;
 
 use super::lanes::Turn;
-use crate::postgres::analysis::{AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, Waiting};
+use crate::postgres::analysis::{
+    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, Waiting,
+};
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
-use ccstream_analysis::features::Features;
 use ccstream_analysis::pending::Pending;
-use ccstream_analysis::state::State;
+use ccstream_analysis::snapshot::BucketId;
+use ccstream_analysis::state::{Scored, State};
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
-/// Computes scores from features.
+/// Computes scores.
 pub(super) trait Scorer {
     /// Returns the name of the model.
     fn name(&self) -> &str;
-    /// Returns the probability of fraud, from 0 to 1.
-    fn score(&self, features: &Features) -> f64;
+    /// Returns the probability that a transaction is a fraud, from 0 to 1.
+    fn score(&self, scored: &Scored) -> f64;
 }
 
 /// Takes events and labels in.
@@ -68,11 +70,18 @@ impl Fold {
         }
     }
 
-    /// Takes the batch out, with the places that were reached, and begins the next one.
-    pub(super) fn take_batch(&mut self) -> AnalysisBatch {
+    /// Takes the batch out, with the places that were reached and with up to `most` bytes of the state, and begins the
+    /// next one.
+    pub(super) fn take_batch(&mut self, most: usize) -> AnalysisBatch {
         let mut batch = std::mem::replace(&mut self.batch, AnalysisBatch::new(self.scorer.name()));
         (batch.seq, batch.time, batch.late) = (self.state.seq() as i64, self.time, self.late);
         self.greatest = None;
+        if most > 0 {
+            let snapshot = self.state.snapshot(most);
+            let part = |(id, data): (BucketId, _)| StatePart { part: id.place(), seq: batch.seq, data };
+            batch.state = snapshot.written.into_iter().map(part).collect();
+            batch.unchanged = snapshot.unchanged.into_iter().map(BucketId::place).collect();
+        }
         batch
     }
 
@@ -121,7 +130,7 @@ impl Fold {
         self.late += i64::from(self.time.is_some_and(|reached| turn.time < reached));
         self.time = self.time.max(Some(turn.time));
         let scored = self.state.score(seen);
-        let score = self.scorer.score(&scored.features);
+        let score = self.scorer.score(&scored);
         let carried = scored.carried;
         let some = |value: f32| (!value.is_nan()).then_some(value);
         let known =

@@ -22,7 +22,7 @@ use self::run::Run;
 use crate::error::Result;
 use crate::postgres;
 use crate::report::Observers;
-use ccstream_analysis::features::Features;
+use ccstream_analysis::state::Scored;
 use ccstream_core::settings::AnalyzerConfig;
 
 /// Maximum number of labels that are not due and are held in memory.
@@ -71,7 +71,7 @@ impl Scorer for Rules {
         "rules"
     }
 
-    fn score(&self, features: &Features) -> f64 {
-        ccstream_analysis::rules::score(features)
+    fn score(&self, scored: &Scored) -> f64 {
+        scored.verdict.probability
     }
 }

@@ -57,7 +57,7 @@ pub enum AnalyzeEvent {
 }
 
 impl AnalyzeEvent {
-    /// Returns the event's stable name, as in `"batch"`.
+    /// Returns the event's stable name, as in `"scored"`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::ConnectedToPostgres(_) => "connected_to_postgres",
@@ -66,7 +66,7 @@ impl AnalyzeEvent {
             Self::Restored { .. } => "restored",
             Self::Reading => "reading",
             Self::Warning(_) => "warning",
-            Self::Batch(_) => "batch",
+            Self::Batch(_) => "scored",
             Self::Waiting(_) => "waiting",
             Self::Recovered { .. } => "recovered",
             Self::LostLease => "lost_lease",

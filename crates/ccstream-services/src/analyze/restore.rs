@@ -2,40 +2,52 @@
 
 use super::fold::{folded, frauds};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{AnalysisStore, Lease, PastLabel};
+use crate::postgres::analysis::{AnalysisStore, Lease, PastLabel, StatePart};
+use ccstream_analysis::snapshot::BucketId;
 use ccstream_analysis::state::{Settings, State};
 use ccstream_core::settings::AnalyzerConfig;
 
-/// A state as of the lease's place in the order.
-pub(super) struct Restored {
-    pub(super) state: State,
-    /// The number of transactions and labels that were taken in again.
-    pub(super) folded: i64,
-}
-
-/// Restores the state from the tables.
-pub(super) async fn restore(store: &mut AnalysisStore, config: &AnalyzerConfig, lease: &Lease) -> Result<Restored> {
+/// Returns the state as far as it was written. Parts that cannot be used are left out, which takes longer but changes
+/// nothing.
+pub(super) fn written(config: &AnalyzerConfig, parts: &[StatePart]) -> State {
     let settings = Settings { cards: config.cards, merchants: config.merchants, ..Settings::default() };
     let mut state = State::new(&settings);
-    let after = 0;
+    for StatePart { part, seq, data } in parts {
+        let loaded = BucketId::of(*part).map(|id| state.load(id, *seq as u64, data));
+        match loaded {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::info!(part, %error, "A part of the state cannot be used, and all of it is computed again.");
+                return State::new(&settings);
+            }
+            None => tracing::info!(part, "The state has a part that this version does not know."),
+        }
+    }
+    state
+}
+
+/// Takes in again what comes after the parts that were loaded, so that the state is that of a run that was never stopped.
+/// Returns the number of transactions and labels.
+pub(super) async fn refold(store: &mut AnalysisStore, state: &mut State, lease: &Lease) -> Result<i64> {
+    let after = state.resumes_after() as i64;
     if lease.seq > after {
-        let labels = store.past_labels(after).await?;
-        let mut labels = labels.into_iter().peekable();
+        let mut labels = store.past_labels(after).await?.into_iter().peekable();
         store
             .past(after, |past| {
                 while let Some(label) = labels.next_if(|label| label.seq < past.seq) {
-                    reapply(&mut state, label);
+                    reapply(state, label);
                 }
                 state.refold(past.seq as u64, &past.event, past.carried);
                 Ok(())
             })
             .await?;
-        labels.for_each(|label| reapply(&mut state, label));
+        labels.for_each(|label| reapply(state, label));
     }
-    if state.seq() as i64 != lease.seq {
-        return Err(Error::inconsistent(format!("the state was restored up to {} of {}", state.seq(), lease.seq)));
+    let reached = state.seq() as i64;
+    if reached == lease.seq {
+        return Ok(lease.seq - after);
     }
-    Ok(Restored { state, folded: lease.seq - after })
+    Err(Error::inconsistent(format!("the state was restored up to place {reached} of {}", lease.seq)))
 }
 
 fn reapply(state: &mut State, past: PastLabel) {

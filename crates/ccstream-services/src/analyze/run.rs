@@ -10,10 +10,11 @@ use super::fold::{Due, Fold, Scorer};
 use super::labels::{Labels, Received};
 use super::lanes::{Lanes, Turn};
 use super::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
+use super::restore;
 use crate::consume::assigned::{Assigned, Change, Gap};
-use crate::consume::{ConsumeEvent, Waiting};
+use crate::consume::{ConsumeEvent, Waiting, Warning, WarningKind};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{Advances, AnalysisStart, AnalysisStore, Context, Lease, Written};
+use crate::postgres::analysis::{Advances, AnalysisBatch, AnalysisStart, AnalysisStore, Context, Lease, Written};
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
 use ccstream_core::settings::AnalyzerConfig;
@@ -24,6 +25,9 @@ const TICK: Duration = Duration::from_millis(50);
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// Interval at which a standby tries to take the lease.
 const CLAIM_EVERY: Duration = Duration::from_millis(500);
+/// Minimum time between two transactions that write parts of the state, and the maximum size of those parts.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
+const SNAPSHOT_BYTES: usize = 1 << 20;
 /// Maximum number of events between two searches for duplicates.
 const CHUNK: usize = 8_192;
 
@@ -41,6 +45,8 @@ struct Held {
     opened: Option<Instant>,
     /// When the lease was last renewed.
     renewed: Instant,
+    /// When parts of the state are written next.
+    snapshot_due: Instant,
 }
 
 /// The loop, and what it works with.
@@ -128,10 +134,24 @@ impl<'r, 'o> Run<'r, 'o> {
         // The run has been asked to stop, so a session that waits for PostgreSQL would be abandoned at once.
         self.database.wait_at_most(self.config.drain_limit);
         self.commit()?;
+        self.write_state()?;
         let Some(held) = self.held.take() else { return Ok(true) };
         let is_committed = held.fold.batch.is_empty();
         self.ask(async |store| store.release(held.epoch).await)?;
         Ok(is_committed)
+    }
+
+    /// Writes all parts of the state that have changed, so that the next run can begin at once.
+    fn write_state(&mut self) -> Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < self.config.drain_limit {
+            let Some(held) = &mut self.held else { break };
+            let batch = held.fold.take_batch(SNAPSHOT_BYTES);
+            if batch.state.is_empty() || !self.write(&batch)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Works with the database, and reports when it is not available. Returns None after a stop.
@@ -168,27 +188,61 @@ impl<'r, 'o> Run<'r, 'o> {
 
     fn restore(&mut self, lease: &Lease, scorer: Box<dyn Scorer>) -> Result<Option<Held>> {
         let began = Instant::now();
+        let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
         let config = self.config;
-        let Some(state) = self.ask(async |store| super::restore::restore(store, config, lease).await)? else {
+        let after = restore::written(config, &parts).resumes_after() as i64;
+        if !self.await_orders(lease, after)? {
             return Ok(None);
-        };
+        }
+        let restored = self.ask(async |store| {
+            // After a lost connection this begins again, with a state that nothing was taken into.
+            let mut state = restore::written(config, &parts);
+            let folded = restore::refold(store, &mut state, lease).await?;
+            Ok((state, folded))
+        })?;
+        let Some((state, folded)) = restored else { return Ok(None) };
         let Some(waiting) = self.ask(async |store| store.waiting_labels(super::MAX_LABELS).await)? else {
             return Ok(None);
         };
         let Some(relabelled) = self.ask(async |store| store.relabelled().await)? else { return Ok(None) };
         let Some(greatest_id) = self.ask(async |store| store.greatest_id().await)? else { return Ok(None) };
         if lease.seq > 0 {
-            self.observers.report(&AnalyzeEvent::Restored { folded: state.folded, took: began.elapsed() });
+            self.observers.report(&AnalyzeEvent::Restored { folded, took: began.elapsed() });
         }
         Ok(Some(Held {
             epoch: lease.epoch,
             number: lease.batch,
-            fold: Fold::new(state.state, lease, waiting, relabelled, scorer),
+            fold: Fold::new(state, lease, waiting, relabelled, scorer),
             greatest_id,
             has_labels: false,
             opened: None,
             renewed: Instant::now(),
+            snapshot_due: Instant::now(),
         }))
+    }
+
+    /// Waits until the consumer has stored the transactions that must be taken in again. Returns false after a stop, or if
+    /// another run has taken the lease.
+    fn await_orders(&mut self, lease: &Lease, after: i64) -> Result<bool> {
+        let mut has_warned = false;
+        loop {
+            let Some(missing) = self.ask(async |store| store.not_stored(after).await)? else { return Ok(false) };
+            if missing == 0 {
+                return Ok(true);
+            }
+            if !std::mem::replace(&mut has_warned, true) {
+                let text = format!(
+                    "{missing} transactions that were scored are not in the table orders yet; waiting until the \
+                     consumer has stored them, because the state is restored from them. Start the consumer if it does \
+                     not run"
+                );
+                self.warn(Some(Warning::new(WarningKind::OrdersBehind, text)));
+            }
+            if self.ask(async |store| store.renew(lease.epoch).await)? != Some(true) {
+                return Ok(false);
+            }
+            thread::park_timeout(CLAIM_EVERY);
+        }
     }
 
     /// Forgets everything that was read and not committed, because another run has the lease.
@@ -276,7 +330,7 @@ impl<'r, 'o> Run<'r, 'o> {
         Ok(true)
     }
 
-    fn warn(&mut self, warning: Option<crate::consume::Warning>) {
+    fn warn(&mut self, warning: Option<Warning>) {
         if let Some(warning) = warning {
             self.observers.report(&AnalyzeEvent::Warning(warning));
         }
@@ -438,18 +492,16 @@ impl<'r, 'o> Run<'r, 'o> {
         if held.fold.batch.is_empty() {
             return Ok(());
         }
-        let greatest = held.fold.greatest();
-        let batch = held.fold.take_batch();
-        let (epoch, number) = (held.epoch, held.number);
-        let topics = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
         let began = Instant::now();
-        let written = self.ask(async |store| store.write(epoch, number, (&topics.0, &topics.1), &batch).await)?;
-        if written != Some(Written::Committed) {
-            self.lose();
+        let greatest = held.fold.greatest();
+        let writes_state = held.snapshot_due <= began;
+        let batch = held.fold.take_batch(if writes_state { SNAPSHOT_BYTES } else { 0 });
+        if !self.write(&batch)? {
             return Ok(());
         }
-        let Some(held) = &mut self.held else { return Ok(()) };
-        (held.number, held.renewed) = (number + 1, Instant::now());
+        if let Some(held) = self.held.as_mut().filter(|_| writes_state) {
+            held.snapshot_due = Instant::now() + SNAPSHOT_EVERY;
+        }
         let (events, labels) = (batch.events.total(), batch.labels.total());
         self.summary.events += events;
         self.summary.labels += labels;
@@ -466,6 +518,22 @@ impl<'r, 'o> Run<'r, 'o> {
         };
         self.observers.report(&AnalyzeEvent::Batch(report));
         Ok(())
+    }
+
+    /// Writes a batch. Returns false if the lease is lost, or if the run stops waiting.
+    fn write(&mut self, batch: &AnalysisBatch) -> Result<bool> {
+        let Some(held) = &self.held else { return Ok(false) };
+        let (epoch, number) = (held.epoch, held.number);
+        let topics = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
+        let written = self.ask(async |store| store.write(epoch, number, (&topics.0, &topics.1), batch).await)?;
+        if written != Some(Written::Committed) {
+            self.lose();
+            return Ok(false);
+        }
+        if let Some(held) = &mut self.held {
+            (held.number, held.renewed) = (number + 1, Instant::now());
+        }
+        Ok(true)
     }
 
     /// Renews the lease if nothing was committed for a while.
@@ -507,7 +575,7 @@ impl Topic {
 
 /// Tells whether partitions were assigned.
 enum Begun {
-    Yes(Option<crate::consume::Warning>),
+    Yes(Option<Warning>),
     NotYet,
     Lost,
 }

@@ -17,7 +17,7 @@ pub struct Warning {
 }
 
 impl Warning {
-    pub(super) fn new(kind: WarningKind, text: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: WarningKind, text: impl Into<String>) -> Self {
         Self { kind, partitions: BTreeSet::new(), text: text.into() }
     }
 
@@ -61,6 +61,9 @@ pub enum WarningKind {
     RevokedUncommitted,
     /// PostgreSQL refused an additional connection.
     ConnectionRefused,
+    /// Transactions that the analyzer has scored are not in `orders` yet. It waits for them, because it restores its
+    /// state from them.
+    OrdersBehind,
     /// Messages of the topic of truth were skipped. They are counted, and are not in the table `truth`.
     TruthSkipped,
     /// The run ended before everything that was read was committed. The next run reads the rest again.
@@ -88,6 +91,7 @@ impl WarningKind {
             Self::SessionEnded => "session_ended",
             Self::RevokedUncommitted => "revoked_uncommitted",
             Self::ConnectionRefused => "connection_refused",
+            Self::OrdersBehind => "orders_behind",
             Self::TruthSkipped => "truth_skipped",
             Self::DrainLimit => "drain_limit",
             Self::LeaveUnanswered => "leave_unanswered",

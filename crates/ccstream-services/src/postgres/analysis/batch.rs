@@ -99,6 +99,7 @@ pub(crate) struct AppliedLabel {
 /// A part of the state as of a place in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StatePart {
+    /// The place among all parts.
     pub(crate) part: i32,
     pub(crate) seq: i64,
     pub(crate) data: Vec<u8>,
@@ -117,7 +118,9 @@ pub(crate) struct AnalysisBatch {
     pub(crate) events: Advances,
     /// How far the partitions of the topic of labels advance.
     pub(crate) labels: Advances,
+    /// The parts of the state that have changed, and those that have not and are true as of `seq`, too.
     pub(crate) state: Vec<StatePart>,
+    pub(crate) unchanged: Vec<i32>,
     /// The last place in the order, and the greatest time of an event.
     pub(crate) seq: i64,
     pub(crate) time: Option<Micros>,

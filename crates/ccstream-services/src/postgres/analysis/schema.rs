@@ -17,9 +17,8 @@ pub(in crate::postgres) const ANALYSIS: Table = Table {
         OwnColumn::new("seq", "BIGINT NOT NULL").meaning("number of transactions and labels in the order so far"),
         OwnColumn::new("event_time", "TIMESTAMP").meaning("greatest time of an event so far"),
         OwnColumn::new("late", "BIGINT NOT NULL").meaning("number of events that came after a later one was scored"),
-        OwnColumn::new("features", "TEXT NOT NULL").meaning("version of the features of the rows in analysis_state"),
     ],
-    fill: Some(|| "INSERT INTO analysis (epoch, batch, seq, late, features) VALUES (0, 0, 0, 0, '');".to_owned()),
+    fill: Some(|| "INSERT INTO analysis (epoch, batch, seq, late) VALUES (0, 0, 0, 0);".to_owned()),
     ..Table::USUAL
 };
 
