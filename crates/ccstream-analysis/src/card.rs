@@ -91,8 +91,10 @@ impl Entry for Card {
 }
 
 /// Moves what is at a place of a list to its front.
-fn bring_to_front<T>(list: &mut [T], at: usize) {
-    list[..=at].rotate_right(1);
+fn bring_to_front<T: Copy>(list: &mut [T], at: usize) {
+    let moved = list[at];
+    list.copy_within(..at, 1);
+    list[0] = moved;
 }
 
 impl Card {
@@ -198,8 +200,9 @@ impl Card {
     fn is_night(&self, seen: &Seen) -> bool {
         let longitude = if self.placed > 0 { Some(self.place.1) } else { seen.place.map(|place| place.1) };
         let Some(longitude) = longitude else { return false };
-        let hour = (seen.time.rem_euclid(DAY) as f64 / 3.6e9 + f64::from(longitude) / 15.0 + 24.0) % 24.0;
-        !(6.5..22.5).contains(&hour)
+        // From 12 hours before midnight UTC to 36 hours after it.
+        let hour = seen.time.rem_euclid(DAY) as f64 / 3.6e9 + f64::from(longitude) / 15.0;
+        !((6.5 - 24.0..22.5 - 24.0).contains(&hour) || (6.5..22.5).contains(&hour) || (30.5..46.5).contains(&hour))
     }
 
     /// Adds a transaction. [`advance`](Self::advance) must have been called.

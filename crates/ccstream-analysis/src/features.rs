@@ -166,7 +166,7 @@ features! {
         "The terminal's transactions that are known, of the 30 days before the last day that is not completely known, and \
          of that day.";
     RuleCard "rule_card", Rules, "probability",
-        "0.95 times the logistic function of 8 (ln card_ratio - 1.08) + 2 ln(1 + card_outliers_14d, at most 3). A missing \
+        "0.95 times the logistic function of 8 (ln card_ratio - 1.08) plus card_outliers_14d, at most 3. A missing \
          ratio is 1.";
     RuleMerchant "rule_merchant", Rules, "probability",
         "0.3 times the logistic function of 8 (merchant_ratio - 1.6). A missing ratio is 0.";

@@ -8,8 +8,7 @@ use crate::numbers::{DAY, days, decay};
 use crate::state::Carried;
 use crate::table::Entry;
 
-/// The time constants of tiny amounts and of refunds, in days.
-const TINY: f64 = 1.0 / 12.0;
+/// The time constant of refunds, in days. That of tiny amounts is 2 hours.
 const REFUNDS: f64 = 4.0;
 /// The maximum weight of the past, as a number of amounts.
 const MOST: u16 = 1_000;
@@ -42,11 +41,13 @@ impl Merchant {
     /// it: then the newest one came from a wrong clock.
     pub(crate) fn advance(&mut self, time: i64) {
         if self.last != i64::MIN && time > self.last {
-            let gap = days(time - self.last);
-            self.tiny *= decay(gap, TINY) as f32;
-            let slow = decay(gap, REFUNDS) as f32;
-            self.refunds *= slow;
-            self.transactions *= slow;
+            // One exponential serves both: 4 days are 48 times 2 hours.
+            let slow = decay(days(time - self.last), REFUNDS);
+            let to_16 = [(); 4].iter().fold(slow, |power, ()| power * power);
+            let to_32 = to_16 * to_16;
+            self.tiny *= (to_32 * to_16) as f32;
+            self.refunds *= slow as f32;
+            self.transactions *= slow as f32;
         }
         if time > self.last || time < self.last - DAY {
             self.last = time;

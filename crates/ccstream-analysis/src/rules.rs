@@ -55,8 +55,8 @@ fn logistic(x: f64) -> f64 {
 fn card(features: &Features) -> f64 {
     let ratio = value_or(features, Feature::CardRatio, 1.0).max(1e-3);
     let outliers = value_or(features, Feature::CardOutliers14d, 0.0).min(3.0);
-    // Three times the usual amount is as likely fraud as not, or less if the card had outliers of late.
-    0.95 * logistic(8.0 * (ln(ratio) - 1.08) + 2.0 * ln(1.0 + outliers))
+    // Three times the usual amount is as likely fraud as not, or a little less if the card had outliers of late.
+    0.95 * logistic(8.0 * (ln(ratio) - 1.08) + outliers)
 }
 
 fn merchant(features: &Features) -> f64 {

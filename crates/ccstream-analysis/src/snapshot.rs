@@ -116,7 +116,7 @@ fn write_bucket<T: Stored>(bucket: &mut Bucket<T>, number: u16, seq: u64) -> Vec
     kind_byte(T::KIND).push(&mut out);
     number.push(&mut out);
     (bucket.len() as u16).push(&mut out);
-    bucket.iter().for_each(|entry| entry.write(&mut out));
+    bucket.by_use().for_each(|entry| entry.write(&mut out));
     (bucket.written, bucket.is_changed) = (Some(seq), false);
     out
 }

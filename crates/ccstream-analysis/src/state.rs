@@ -163,13 +163,17 @@ impl State {
         features.set(Feature::Refund, flag(seen.is_refund));
         features.set(Feature::Declined, flag(seen.is_declined));
         features.set(Feature::Fallback, flag(seen.is_fallback));
-        if let Some(key) = seen.terminal {
-            let terminal = self.terminals.touch(key);
+        // All three are found before any is read, so that the processor waits for their memory only once.
+        let terminal = seen.terminal.map(|key| self.terminals.touch(key));
+        let merchant = seen.merchant.map(|key| self.merchants.touch(key));
+        let card = seen.card.map(|key| self.cards.touch(key));
+        if let Some(at) = terminal {
+            let terminal = self.terminals.at(at);
             terminal.advance(seen.time);
             terminal.features(seen.time, self.maturity, &mut features);
             terminal.fold(seen);
         }
-        let mut merchant = seen.merchant.map(|key| self.merchants.touch(key));
+        let mut merchant = merchant.map(|at| self.merchants.at(at));
         let mut carried = Carried { ratio: f32::NAN, level: f32::NAN, tested: 0 };
         let mut usual = None;
         if let Some(merchant) = &mut merchant {
@@ -179,8 +183,8 @@ impl State {
                 carried.level = (log_amount - log_mean) as f32;
             }
         }
-        if let Some(key) = seen.card {
-            let card = self.cards.touch(key);
+        if let Some(at) = card {
+            let card = self.cards.at(at);
             let gap = card.advance(seen.time);
             carried.ratio = match (card.mean(), usual) {
                 (Some(mean), _) => (seen.amount / mean) as f32,
@@ -211,17 +215,20 @@ impl State {
     pub fn refold(&mut self, seq: u64, seen: &Seen, carried: Carried) {
         let log_amount = ln(seen.amount);
         if let Some(key) = seen.terminal.filter(|key| !self.terminals.has_folded(*key, seq)) {
-            let terminal = self.terminals.touch(key);
+            let at = self.terminals.touch(key);
+            let terminal = self.terminals.at(at);
             terminal.advance(seen.time);
             terminal.fold(seen);
         }
         if let Some(key) = seen.merchant.filter(|key| !self.merchants.has_folded(*key, seq)) {
-            let merchant = self.merchants.touch(key);
+            let at = self.merchants.touch(key);
+            let merchant = self.merchants.at(at);
             merchant.advance(seen.time);
             merchant.fold(seen, carried, log_amount);
         }
         if let Some(key) = seen.card.filter(|key| !self.cards.has_folded(*key, seq)) {
-            let card = self.cards.touch(key);
+            let at = self.cards.touch(key);
+            let card = self.cards.at(at);
             card.advance(seen.time);
             card.fold(seen, carried, log_amount);
         }

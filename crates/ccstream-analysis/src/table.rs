@@ -4,12 +4,9 @@
 //! different events and bring each up to date by itself, and evicts what was evicted before.
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Found;
 
 use crate::key::Key;
 
-/// Marks the end of the list of entries by last use.
-const NONE: u16 = u16::MAX;
 /// The maximum number of entries of a bucket, whose places are numbers of 16 bits.
 const MOST: usize = 60_000;
 
@@ -19,22 +16,15 @@ pub(crate) trait Entry {
     fn key(&self) -> Key;
 }
 
-#[derive(Debug)]
-struct Slot<T> {
-    entry: T,
-    /// The place of the entry that was used before this one; NONE for the least recently used.
-    older: u16,
-    newer: u16,
-}
-
 /// Holds the entries whose keys belong to one bucket.
 #[derive(Debug)]
 pub(crate) struct Bucket<T> {
-    /// The places of the entries in `slots`, by key.
+    /// The places of the entries in `entries`, by key.
     places: HashTable<u16>,
-    slots: Vec<Slot<T>>,
-    oldest: u16,
-    newest: u16,
+    entries: Vec<T>,
+    /// When each entry was used last, by the bucket's own clock. Only an eviction reads this.
+    used: Vec<u64>,
+    clock: u64,
     /// The number of the last event or label that the bucket was loaded with; 0 for a bucket that was not loaded.
     pub(crate) seq: u64,
     /// The number as of which the bucket was written last; None if it was never written.
@@ -47,9 +37,9 @@ impl<T> Default for Bucket<T> {
     fn default() -> Self {
         Self {
             places: HashTable::new(),
-            slots: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
+            entries: Vec::new(),
+            used: Vec::new(),
+            clock: 0,
             seq: 0,
             written: None,
             is_changed: false,
@@ -63,80 +53,58 @@ impl<T: Entry> Bucket<T> {
         Self { seq, written: Some(seq), ..Self::default() }
     }
 
-    fn find(&self, key: Key) -> Option<u16> {
-        self.places.find(key, |place| self.slots[usize::from(*place)].entry.key() == key).copied()
+    fn find(&self, key: Key) -> Option<usize> {
+        let found = self.places.find(key, |place| self.entries[usize::from(*place)].key() == key);
+        found.map(|place| usize::from(*place))
     }
 
-    fn detach(&mut self, place: u16) {
-        let Slot { older, newer, .. } = self.slots[usize::from(place)];
-        match newer {
-            NONE => self.newest = older,
-            newer => self.slots[usize::from(newer)].older = older,
-        }
-        match older {
-            NONE => self.oldest = newer,
-            older => self.slots[usize::from(older)].newer = newer,
-        }
-    }
-
-    fn attach(&mut self, place: u16) {
-        let newest = std::mem::replace(&mut self.newest, place);
-        let slot = &mut self.slots[usize::from(place)];
-        (slot.older, slot.newer) = (newest, NONE);
-        match newest {
-            NONE => self.oldest = place,
-            newest => self.slots[usize::from(newest)].newer = place,
-        }
-    }
-
-    /// Returns the entry of a key as the most recently used, and whether another one was evicted for it.
-    fn touch(&mut self, key: Key, capacity: usize) -> (&mut T, bool) {
-        if let Some(place) = self.find(key) {
-            if self.newest != place {
-                self.detach(place);
-                self.attach(place);
-            }
-            return (&mut self.slots[usize::from(place)].entry, false);
-        }
-        self.insert(T::new(key), capacity)
-    }
-
-    /// Adds an entry, whose key must be new, as the most recently used.
-    fn insert(&mut self, entry: T, capacity: usize) -> (&mut T, bool) {
+    /// Adds an entry, whose key must be new, as the most recently used. Returns its place, and whether another entry was
+    /// evicted for it.
+    fn insert(&mut self, entry: T, capacity: usize) -> (usize, bool) {
+        self.clock += 1;
         let key = entry.key();
-        let is_full = self.slots.len() >= capacity;
+        let is_full = self.entries.len() >= capacity;
         let place = if is_full {
-            let place = self.oldest;
-            self.detach(place);
-            let evicted = self.slots[usize::from(place)].entry.key();
-            if let Ok(found) = self.places.find_entry(evicted, |other| *other == place) {
+            let oldest = self.used.iter().enumerate().min_by_key(|(_, used)| **used).map_or(0, |(place, _)| place);
+            let evicted = self.entries[oldest].key();
+            if let Ok(found) = self.places.find_entry(evicted, |place| usize::from(*place) == oldest) {
                 found.remove();
             }
-            self.slots[usize::from(place)].entry = entry;
-            place
+            self.entries[oldest] = entry;
+            self.used[oldest] = self.clock;
+            oldest
         } else {
-            self.slots.push(Slot { entry, older: NONE, newer: NONE });
-            (self.slots.len() - 1) as u16
+            self.entries.push(entry);
+            self.used.push(self.clock);
+            self.entries.len() - 1
         };
-        self.attach(place);
-        let slots = &self.slots;
-        self.places.insert_unique(key, place, |place| slots[usize::from(*place)].entry.key());
-        (&mut self.slots[usize::from(place)].entry, is_full)
+        let entries = &self.entries;
+        self.places.insert_unique(key, place as u16, |place| entries[usize::from(*place)].key());
+        (place, is_full)
     }
 
     /// Returns the entries, the least recently used first.
+    pub(crate) fn by_use(&self) -> impl Iterator<Item = &T> {
+        let mut order: Vec<usize> = (0..self.entries.len()).collect();
+        order.sort_unstable_by_key(|place| self.used[*place]);
+        order.into_iter().map(|place| &self.entries[place])
+    }
+
+    /// Returns the entries in any order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let mut next = self.oldest;
-        std::iter::from_fn(move || {
-            let slot = self.slots.get(usize::from(next))?;
-            next = slot.newer;
-            Some(&slot.entry)
-        })
+        self.entries.iter()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.entries.len()
     }
+}
+
+/// Says where an entry is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At {
+    number: usize,
+    place: usize,
 }
 
 /// Holds all buckets of one kind of entry.
@@ -163,23 +131,33 @@ impl<T: Entry> Table<T> {
         (key >> 40) as usize & (self.buckets.len() - 1)
     }
 
-    /// Returns the entry of a key, which becomes the most recently used. A new one may evict another one.
-    pub(crate) fn touch(&mut self, key: Key) -> &mut T {
-        let at = self.bucket_of(key);
-        let bucket = &mut self.buckets[at];
+    /// Returns where the entry of a key is. It becomes the most recently used. A new one may evict another one.
+    pub(crate) fn touch(&mut self, key: Key) -> At {
+        let number = self.bucket_of(key);
+        let bucket = &mut self.buckets[number];
         bucket.is_changed = true;
-        let (entry, has_evicted) = bucket.touch(key, self.capacity);
+        if let Some(place) = bucket.find(key) {
+            bucket.clock += 1;
+            bucket.used[place] = bucket.clock;
+            return At { number, place };
+        }
+        let (place, has_evicted) = bucket.insert(T::new(key), self.capacity);
         self.evicted += u64::from(has_evicted);
-        entry
+        At { number, place }
+    }
+
+    /// Returns the entry at a place that `touch` has returned. Until it is called again, the place is valid.
+    pub(crate) fn at(&mut self, at: At) -> &mut T {
+        &mut self.buckets[at.number].entries[at.place]
     }
 
     /// Returns the entry of a key, if there is one, to be changed without being used.
     pub(crate) fn find(&mut self, key: Key) -> Option<&mut T> {
-        let at = self.bucket_of(key);
-        let bucket = &mut self.buckets[at];
+        let number = self.bucket_of(key);
+        let bucket = &mut self.buckets[number];
         let place = bucket.find(key)?;
         bucket.is_changed = true;
-        Some(&mut bucket.slots[usize::from(place)].entry)
+        Some(&mut bucket.entries[place])
     }
 
     /// Returns whether what has this number is in a key's bucket, because the bucket was loaded with it.
@@ -187,17 +165,13 @@ impl<T: Entry> Table<T> {
         self.buckets[self.bucket_of(key)].seq >= seq
     }
 
-    /// Adds an entry that was read, as the most recently used of a new bucket. Returns false if its key is not new.
+    /// Adds an entry that was read to a new bucket, as the most recently used. Returns false if its key is not new.
     pub(crate) fn load(&self, bucket: &mut Bucket<T>, entry: T) -> bool {
-        if let Found::Occupied(_) = bucket.places.entry(
-            entry.key(),
-            |place| bucket.slots[usize::from(*place)].entry.key() == entry.key(),
-            |place| bucket.slots[usize::from(*place)].entry.key(),
-        ) {
-            return false;
+        let is_new = bucket.find(entry.key()).is_none();
+        if is_new {
+            bucket.insert(entry, self.capacity);
         }
-        bucket.insert(entry, self.capacity);
-        true
+        is_new
     }
 
     pub(crate) fn len(&self) -> usize {

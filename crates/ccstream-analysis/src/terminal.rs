@@ -45,16 +45,20 @@ pub(crate) struct Terminal {
     day: i32,
     fallbacks: u8,
     fallback: f32,
-    /// The days with transactions, with frauds and with genuine transactions. Bit 0 is the newest day, bit 1 the day
-    /// before it.
+    /// The days with transactions, with known frauds of either kind, and with genuine transactions. Bit 0 is the newest
+    /// day, bit 1 the day before it.
     active: u64,
     fraud: u64,
+    other: u64,
     genuine: u64,
     /// The seconds of the last transactions, at the place `next` and before it; 0 for none.
     times: [u32; TIMES],
     next: u8,
-    /// Each day's counts, at the day's number modulo 64.
-    tiles: [Tile; DAYS as usize],
+    /// Each day's counts as in a [`Tile`], at the day's number modulo 64. Separate arrays let most transactions read the
+    /// first one only.
+    transactions: [u16; DAYS as usize],
+    frauds: [u8; DAYS as usize],
+    others: [u8; DAYS as usize],
 }
 
 impl Entry for Terminal {
@@ -66,10 +70,13 @@ impl Entry for Terminal {
             fallback: 0.0,
             active: 0,
             fraud: 0,
+            other: 0,
             genuine: 0,
             times: [0; TIMES],
             next: 0,
-            tiles: [Tile::default(); DAYS as usize],
+            transactions: [0; DAYS as usize],
+            frauds: [0; DAYS as usize],
+            others: [0; DAYS as usize],
         }
     }
 
@@ -127,15 +134,18 @@ impl Terminal {
         let day = day_of(time);
         let ahead = day.saturating_sub(self.day);
         if !(-DAYS < ahead && ahead < DAYS) {
-            self.tiles = [Tile::default(); DAYS as usize];
-            (self.day, self.active, self.fraud, self.genuine) = (day, 0, 0, 0);
-            self.times = [0; TIMES];
+            *self = Self { day, fallbacks: self.fallbacks, fallback: self.fallback, ..Self::new(self.key) };
         } else if ahead > 0 {
             for new in self.day + 1..=day {
-                self.tiles[Self::tile_of(new)] = Tile::default();
+                let at = Self::tile_of(new);
+                self.transactions[at] = 0;
+                if self.fraud | self.other != 0 {
+                    (self.frauds[at], self.others[at]) = (0, 0);
+                }
             }
             self.active <<= ahead;
             self.fraud <<= ahead;
+            self.other <<= ahead;
             self.genuine <<= ahead;
             self.day = day;
         }
@@ -145,9 +155,29 @@ impl Terminal {
         day.rem_euclid(DAYS) as usize
     }
 
-    /// Returns the counts of the day that is a number of days before a day.
+    /// Returns the counts of a day that is kept and is a number of days before another one.
     fn tile(&self, day: i32, before: u32) -> Tile {
-        self.tiles[Self::tile_of(day - before as i32)]
+        let day = day - before as i32;
+        let at = Self::tile_of(day);
+        let transactions = self.transactions[at];
+        if (self.fraud | self.other) >> (self.day - day) & 1 == 0 {
+            return Tile { transactions, ..Tile::default() };
+        }
+        Tile { transactions, frauds: self.frauds[at], others: self.others[at] }
+    }
+
+    /// Adds the transactions of the days from `from` until before `end`, as numbers of days before a day.
+    fn transactions(&self, day: i32, from: u32, end: u32) -> u32 {
+        if from >= end {
+            return 0;
+        }
+        let sum = |counts: &[u16]| counts.iter().map(|count| u32::from(*count)).sum::<u32>();
+        let (first, last) = (Self::tile_of(day - end as i32 + 1), Self::tile_of(day - from as i32));
+        if first <= last {
+            sum(&self.transactions[first..=last])
+        } else {
+            sum(&self.transactions[first..]) + sum(&self.transactions[..=last])
+        }
     }
 
     /// Returns the counts of a day as far as they are known: its transactions until a time, and all labels.
@@ -188,7 +218,7 @@ impl Terminal {
             features.set(Feature::TerminalKnownSince, since(active.trailing_zeros()));
         }
         let end = window.min(known_from + KNOWN_DAYS);
-        let count: u32 = (known_from..end).map(|before| u32::from(self.tile(day, before).transactions)).sum();
+        let count = self.transactions(day, known_from, end);
         features.set(Feature::TerminalKnown, f64::from(count + u32::from(part.transactions)));
         if self.fallbacks > 0 {
             features.set(Feature::TerminalFallback, f64::from(self.fallback));
@@ -222,8 +252,8 @@ impl Terminal {
     /// Adds a transaction. [`advance`](Self::advance) must have been called for it.
     pub(crate) fn fold(&mut self, seen: &Seen) {
         let day = day_of(seen.time);
-        let tile = &mut self.tiles[Self::tile_of(day)];
-        tile.transactions = tile.transactions.saturating_add(1);
+        let count = &mut self.transactions[Self::tile_of(day)];
+        *count = count.saturating_add(1);
         self.mark(day);
         self.times[usize::from(self.next)] = second_of(seen.time);
         self.next = (self.next + 1) % TIMES as u8;
@@ -236,13 +266,9 @@ impl Terminal {
 
     /// Sets a day's bits from its counts.
     fn mark(&mut self, day: i32) {
-        let tile = self.tiles[Self::tile_of(day)];
         let bit = 1u64 << (self.day - day);
-        for (days, is_set) in [
-            (&mut self.active, tile.transactions > 0),
-            (&mut self.fraud, tile.frauds > 0),
-            (&mut self.genuine, tile.genuine() > 0),
-        ] {
+        let tile = self.tile(day, 0);
+        for (days, is_set) in [(&mut self.active, tile.transactions > 0), (&mut self.genuine, tile.genuine() > 0)] {
             *days = if is_set { *days | bit } else { *days & !bit };
         }
     }
@@ -253,8 +279,10 @@ impl Terminal {
         if day > self.day || self.day.saturating_sub(day) >= DAYS {
             return false;
         }
-        let tile = &mut self.tiles[Self::tile_of(day)];
-        let count = if is_usual { &mut tile.frauds } else { &mut tile.others };
+        let at = Self::tile_of(day);
+        let (days, count) =
+            if is_usual { (&mut self.fraud, &mut self.frauds[at]) } else { (&mut self.other, &mut self.others[at]) };
+        *days |= 1 << (self.day - day);
         *count = count.saturating_add(1);
         self.mark(day);
         true
@@ -262,10 +290,8 @@ impl Terminal {
 
     /// Forgets all known frauds.
     pub(crate) fn clear_frauds(&mut self) {
-        for tile in &mut self.tiles {
-            (tile.frauds, tile.others) = (0, 0);
-        }
-        (self.fraud, self.genuine) = (0, self.active);
+        (self.frauds, self.others) = ([0; DAYS as usize], [0; DAYS as usize]);
+        (self.fraud, self.other, self.genuine) = (0, 0, self.active);
     }
 
     /// Writes the terminal. Only days with a count are written.
@@ -276,9 +302,10 @@ impl Terminal {
         self.fallback.push(out);
         self.next.push(out);
         self.times.iter().for_each(|second| second.push(out));
-        let kept = (0..64).filter(|at| self.tiles[*at] != Tile::default()).fold(0u64, |kept, at| kept | 1 << at);
+        let kept = self.active | self.fraud | self.other;
         kept.push(out);
-        for tile in self.tiles.iter().filter(|tile| **tile != Tile::default()) {
+        for before in (0..u64::BITS).filter(|before| kept >> before & 1 == 1) {
+            let tile = self.tile(self.day, before);
             tile.transactions.push(out);
             tile.frauds.push(out);
             tile.others.push(out);
@@ -295,11 +322,13 @@ impl Terminal {
             *second = from.u32()?;
         }
         let kept = from.u64()?;
-        for at in (0..64).filter(|at| kept >> at & 1 == 1) {
-            read.tiles[at] = Tile { transactions: from.u16()?, frauds: from.u8()?, others: from.u8()? };
-        }
-        for before in 0..DAYS {
-            read.mark(read.day - before);
+        for before in (0..u64::BITS).filter(|before| kept >> before & 1 == 1) {
+            let day = read.day - before as i32;
+            let at = Self::tile_of(day);
+            (read.transactions[at], read.frauds[at], read.others[at]) = (from.u16()?, from.u8()?, from.u8()?);
+            read.fraud |= u64::from(read.frauds[at] > 0) << before;
+            read.other |= u64::from(read.others[at] > 0) << before;
+            read.mark(day);
         }
         Ok(read)
     }

@@ -48,26 +48,22 @@ impl One {
     }
 }
 
-/// Holds the last transactions, in a ring.
+/// Holds the last transactions, the newest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recent {
-    ring: [One; KEPT],
-    /// The place of the next transaction.
-    next: u8,
+    last: [One; KEPT],
     count: u8,
 }
 
 impl Recent {
     pub(super) fn push(&mut self, one: One) {
-        self.ring[usize::from(self.next)] = one;
-        self.next = (self.next + 1) % KEPT as u8;
+        self.last.copy_within(..KEPT - 1, 1);
+        self.last[0] = one;
         self.count = (self.count + 1).min(KEPT as u8);
     }
 
-    /// Returns the transactions, the newest first.
-    fn iter(&self) -> impl Iterator<Item = One> + '_ {
-        let (later, earlier) = self.ring.split_at(usize::from(self.next));
-        later.iter().rev().chain(earlier.iter().rev()).take(usize::from(self.count)).copied()
+    fn iter(&self) -> impl DoubleEndedIterator<Item = One> + '_ {
+        self.last[..usize::from(self.count)].iter().copied()
     }
 
     pub(super) fn features(&self, now: u32, seen: &Seen, log_amount: f64, features: &mut Features) {
@@ -105,8 +101,8 @@ impl Recent {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         self.count.push(out);
-        // The oldest first, so that adding them in this order restores the ring.
-        for one in self.iter().collect::<Vec<_>>().into_iter().rev() {
+        // The oldest first, so that adding them in this order restores the list.
+        for one in self.iter().rev() {
             one.second.push(out);
             one.log_amount.push(out);
             one.flags.push(out);
