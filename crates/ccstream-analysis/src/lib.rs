@@ -29,6 +29,8 @@ pub mod state;
 
 pub mod snapshot;
 
+pub mod models;
+
 pub use self::event::{Event, Label};
 pub use self::features::{Feature, Features, version};
 pub use self::rules::Verdict;
