@@ -57,6 +57,7 @@ pub(crate) fn tell_of_analyzer(listener: &mut Listener, event: &AnalyzeEvent) {
             fields.set_item("seq", seq)?;
             fields.set_item("model", model)
         }
+        AnalyzeEvent::Model { name } => fields.set_item("name", name),
         AnalyzeEvent::Restored { folded, took } => {
             fields.set_item("folded", folded)?;
             fields.set_item("took", took)

@@ -17,6 +17,7 @@ mod doctor;
 mod ends;
 mod errors;
 mod events;
+mod history;
 mod kpi;
 mod kpi_status;
 mod logging;
@@ -42,6 +43,8 @@ mod extension {
     use super::consumer::{PyConsumeSummary, PyConsumer};
     #[pymodule_export]
     use super::ends::topic_ends;
+    #[pymodule_export]
+    use super::history::{PyBacktest, PyFeatureHistory, backtest, feature_history};
     #[pymodule_export]
     use super::kpi::PyKpiEngine;
     #[pymodule_export]

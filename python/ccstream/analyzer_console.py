@@ -94,6 +94,8 @@ def _text(kind: str, fields: Mapping[str, Any]) -> str:
         return f"✓ Scoring with {fields['model']}, after {fields['seq']:,} transactions and labels"
     if kind == "restored":
         return f"✓ Restored the state from {fields['folded']:,} of them in {fields['took'].total_seconds():.1f} s"
+    if kind == "model":
+        return f"✓ Scoring with {fields['name']} from now on"
     if kind == "reading":
         return "Reading transactions..."
     if kind == "lost_lease":

@@ -170,6 +170,18 @@ def _analyze(options: argparse.Namespace) -> int:
     return 0 if summary.drained else 1
 
 
+def _train(options: argparse.Namespace) -> int:
+    from ccstream import learn  # noqa: PLC0415
+
+    return learn.train(options)
+
+
+def _backtest(options: argparse.Namespace) -> int:
+    from ccstream import learn  # noqa: PLC0415
+
+    return learn.backtest(options)
+
+
 def _ended_by_ctrl_c(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     """Makes Ctrl-C end the process without a traceback. Such a command has nothing to clean up."""
 
@@ -254,6 +266,8 @@ COMMANDS = {
     "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),
     "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", flags.add_consume),
     "analyze": Command(_analyze, "score transactions and take labels in, exactly once", flags.add_analyze),
+    "train": Command(_train, "train a model from scored transactions and their labels", flags.add_train),
+    "backtest": Command(_backtest, "score transactions of the past by a model", flags.add_backtest),
     "verify": Command(
         _ended_by_ctrl_c(operate.verify),
         "recount the rows and compare the counters and totals with them",

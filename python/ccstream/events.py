@@ -39,6 +39,7 @@ WarningKind: TypeAlias = Literal[
     "revoked_uncommitted",
     "connection_refused",
     "orders_behind",
+    "model_unusable",
     "truth_skipped",
     "drain_limit",
     "leave_unanswered",
@@ -67,6 +68,7 @@ WarningKind: TypeAlias = Literal[
 - ``connection_refused``: PostgreSQL refused an additional connection.
 - ``orders_behind``: transactions that the analyzer has scored are not in ``orders`` yet; it waits for the consumer to
   store them, because it restores its state from them.
+- ``model_unusable``: the active model cannot be used, so the rules score.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.
 - ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.
@@ -286,6 +288,13 @@ class Restored(TypedDict):
     took: timedelta
 
 
+class ModelChanged(TypedDict):
+    """The event ``model``: another model scores from now on."""
+
+    name: str
+    """The name of the model, or ``rules``."""
+
+
 class Reading(TypedDict):
     """The event ``reading``: the analyzer reads the topic of the events."""
 
@@ -370,6 +379,7 @@ ANALYZER_EVENTS: dict[str, type] = {
     "standby": Standby,
     "leased": Leased,
     "restored": Restored,
+    "model": ModelChanged,
     "reading": Reading,
     "warning": Warned,
     "scored": Scored,

@@ -281,6 +281,35 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
 
 
+def add_train(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of ``train``."""
+    parser.add_argument(
+        "--as-of", action=Once, metavar="T", required=True, help="use labels and transactions from before this time"
+    )
+    parser.add_argument("--out", action=Once, metavar="FILE", required=True, help="the model file to write")
+    parser.add_argument(
+        "--kind",
+        action=Once,
+        choices=("trees", "logistic"),
+        help="the kind of model (default trees from 500 known frauds on, logistic from 300 on)",
+    )
+    parser.add_argument("--seed", action=Once, type=whole, metavar="S", default=1, help="the seed (default 1)")
+    add_database(parser)
+
+
+def add_backtest(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of ``backtest``."""
+    parser.add_argument(
+        "--model", action=Once, metavar="FILE", default="rules", help="the model file (default rules, without a model)"
+    )
+    parser.add_argument("--from", action=Once, dest="start", metavar="T", help="the time of the first transaction")
+    parser.add_argument("--to", action=Once, dest="end", metavar="T", help="the time before which the last one is")
+    parser.add_argument(
+        "--out", action=Once, metavar="FILE", help="write a CSV file with the columns transaction_id and score"
+    )
+    add_database(parser)
+
+
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``verify``."""
     parser.add_argument(

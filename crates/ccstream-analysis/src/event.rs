@@ -110,6 +110,13 @@ pub struct Seen {
     pub(crate) place: Option<(f32, f32)>,
 }
 
+impl Seen {
+    /// Returns a number for the card in its currency; None without a card.
+    pub fn card(&self) -> Option<Key> {
+        self.card
+    }
+}
+
 impl From<&Event<'_>> for Seen {
     fn from(event: &Event<'_>) -> Self {
         let is_of = |words: &[&str]| {

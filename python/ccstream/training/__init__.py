@@ -13,7 +13,8 @@ from ccstream.training.libraries import check
 
 check()
 
+from ccstream.training import quality  # noqa: E402
 from ccstream.training.recipe import train  # noqa: E402
 from ccstream.training.rows import DAY, Rows  # noqa: E402
 
-__all__ = ["DAY", "Rows", "train"]
+__all__ = ["DAY", "Rows", "quality", "train"]

@@ -4,23 +4,16 @@
 use std::collections::HashSet;
 
 use super::lanes::Turn;
+use super::scorer::Scorer;
 use crate::postgres::analysis::{
     AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, Waiting,
 };
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
 use ccstream_analysis::snapshot::BucketId;
-use ccstream_analysis::state::{Scored, State};
+use ccstream_analysis::state::{Settings, State};
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
-
-/// Computes scores.
-pub(super) trait Scorer {
-    /// Returns the name of the model.
-    fn name(&self) -> &str;
-    /// Returns the probability that a transaction is a fraud, from 0 to 1.
-    fn score(&self, scored: &Scored) -> f64;
-}
 
 /// Takes events and labels in.
 pub(super) struct Fold {
@@ -28,7 +21,7 @@ pub(super) struct Fold {
     pending: Pending<Known>,
     /// Transactions that have several labels.
     relabelled: HashSet<String>,
-    scorer: Box<dyn Scorer>,
+    scorer: Scorer,
     /// The greatest time of an event.
     time: Option<Micros>,
     late: i64,
@@ -52,22 +45,24 @@ impl Fold {
         lease: &Lease,
         waiting: Vec<Waiting>,
         relabelled: HashSet<String>,
-        scorer: Box<dyn Scorer>,
+        scorer: Scorer,
     ) -> Self {
         let mut pending = Pending::default();
         for (label, known) in waiting {
             pending.add(label, known);
         }
-        Self {
+        let mut fold = Self {
             state,
             pending,
             relabelled,
             time: lease.time,
             late: lease.late,
-            batch: AnalysisBatch::new(scorer.name()),
+            batch: AnalysisBatch::default(),
             greatest: None,
-            scorer,
-        }
+            scorer: Scorer::Rules,
+        };
+        fold.set_scorer(scorer);
+        fold
     }
 
     /// Takes the batch out, with the places that were reached and with up to `most` bytes of the state, and begins the
@@ -83,6 +78,18 @@ impl Fold {
             batch.unchanged = snapshot.unchanged.into_iter().map(BucketId::place).collect();
         }
         batch
+    }
+
+    /// Returns the name of the model that scores.
+    pub(super) fn model(&self) -> &str {
+        self.scorer.name()
+    }
+
+    /// Lets another model score from the next event on. The batch must be empty.
+    pub(super) fn set_scorer(&mut self, scorer: Scorer) {
+        self.state.set_maturity(scorer.maturity().unwrap_or(Settings::default().maturity));
+        self.batch = AnalysisBatch::new(scorer.name());
+        self.scorer = scorer;
     }
 
     /// Returns the greatest score of the batch, and the id of its transaction.

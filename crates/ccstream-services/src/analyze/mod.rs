@@ -10,19 +10,21 @@
 mod fold;
 mod labels;
 mod lanes;
+mod replay;
 mod report;
 mod restore;
 mod run;
+mod scorer;
 
 use tokio_util::sync::CancellationToken;
 
-use self::fold::Scorer;
+pub use self::replay::{Known, Replay, Replayed, known, replay};
 pub use self::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
 use self::run::Run;
+use self::scorer::read_file;
 use crate::error::Result;
 use crate::postgres;
 use crate::report::Observers;
-use ccstream_analysis::state::Scored;
 use ccstream_core::settings::AnalyzerConfig;
 
 /// Maximum number of labels that are not due and are held in memory.
@@ -33,6 +35,7 @@ const MAX_LABELS: i64 = 1_000_000;
 /// Errors: [`Error::Core`](crate::Error::Core), if a setting is not usable.
 pub fn check(config: &AnalyzerConfig) -> Result<()> {
     config.validate()?;
+    config.model.as_deref().map(read_file).transpose()?;
     crate::consume::check(&config.reading())?;
     postgres::check_url(&config.database_url)
 }
@@ -50,9 +53,9 @@ pub fn analyze(
     observers: &mut Observers<'_, AnalyzeEvent>,
 ) -> Result<AnalyzeSummary> {
     let mut summary = AnalyzeSummary::default();
-    let scorer = || -> Box<dyn Scorer> { Box::new(Rules) };
     let ended = check(config)
-        .and_then(|()| Run::new(config, stop, observers, Box::new(scorer), &mut summary))
+        .and_then(|()| config.model.as_deref().map(read_file).transpose())
+        .and_then(|model| Run::new(config, stop, observers, model, &mut summary))
         .and_then(Run::run);
     observers.report(&match &ended {
         Ok(()) => AnalyzeEvent::Ended(summary.clone()),
@@ -61,17 +64,4 @@ pub fn analyze(
         }
     });
     ended.map(|()| summary)
-}
-
-/// Scores by rules, without a model.
-struct Rules;
-
-impl Scorer for Rules {
-    fn name(&self) -> &str {
-        "rules"
-    }
-
-    fn score(&self, scored: &Scored) -> f64 {
-        scored.verdict.probability
-    }
 }

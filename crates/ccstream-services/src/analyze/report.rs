@@ -26,6 +26,11 @@ pub enum AnalyzeEvent {
         /// How long it took.
         took: Duration,
     },
+    /// Another model scores from now on.
+    Model {
+        /// The name of the model, or `rules`.
+        name: String,
+    },
     /// The analyzer reads the topic of the events.
     Reading,
     /// The analyzer warns of something that the user should know, and continues.
@@ -64,6 +69,7 @@ impl AnalyzeEvent {
             Self::Standby => "standby",
             Self::Leased { .. } => "leased",
             Self::Restored { .. } => "restored",
+            Self::Model { .. } => "model",
             Self::Reading => "reading",
             Self::Warning(_) => "warning",
             Self::Batch(_) => "scored",

@@ -6,15 +6,18 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::fold::{Due, Fold, Scorer};
+use super::fold::{Due, Fold};
 use super::labels::{Labels, Received};
 use super::lanes::{Lanes, Turn};
 use super::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
 use super::restore;
+use super::scorer::{RULES, Scorer, unusable};
 use crate::consume::assigned::{Assigned, Change, Gap};
 use crate::consume::{ConsumeEvent, Waiting, Warning, WarningKind};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{Advances, AnalysisBatch, AnalysisStart, AnalysisStore, Context, Lease, Written};
+use crate::postgres::analysis::{
+    Advances, AnalysisBatch, AnalysisStart, AnalysisStore, Context, Lease, ModelFile, Written,
+};
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
 use ccstream_core::settings::AnalyzerConfig;
@@ -37,6 +40,8 @@ struct Held {
     /// Number of batches that were committed.
     number: i64,
     fold: Fold,
+    /// The name of the model that was active at the last commit.
+    active: String,
     /// The greatest id of a transaction that was scored.
     greatest_id: String,
     /// Whether the labels were read to their end, so that events can be taken in.
@@ -58,8 +63,8 @@ pub(super) struct Run<'r, 'o> {
     lanes: Lanes,
     labels: Labels,
     held: Option<Held>,
-    /// Makes the scorer of each lease.
-    scorer: Box<dyn Fn() -> Box<dyn Scorer> + 'r>,
+    /// The model of the settings, which becomes active with the first lease.
+    model: Option<ModelFile>,
     is_standby: bool,
     since: Option<Instant>,
     summary: &'r mut AnalyzeSummary,
@@ -70,7 +75,7 @@ impl<'r, 'o> Run<'r, 'o> {
         config: &'r AnalyzerConfig,
         stop: &'r CancellationToken,
         observers: &'r mut Observers<'o, AnalyzeEvent>,
-        scorer: Box<dyn Fn() -> Box<dyn Scorer> + 'r>,
+        model: Option<ModelFile>,
         summary: &'r mut AnalyzeSummary,
     ) -> Result<Self> {
         Ok(Self {
@@ -81,7 +86,7 @@ impl<'r, 'o> Run<'r, 'o> {
             stop,
             observers,
             held: None,
-            scorer,
+            model,
             is_standby: false,
             since: None,
             summary,
@@ -179,14 +184,30 @@ impl<'r, 'o> Run<'r, 'o> {
         };
         self.is_standby = false;
         self.since.get_or_insert_with(Instant::now);
-        let scorer = (self.scorer)();
+        if let Some(model) = self.model.take() {
+            let Some(Some(_)) = self.ask(async |store| store.activate(lease.epoch, &model).await)? else {
+                self.model = Some(model);
+                return Ok(false);
+            };
+        }
+        let Some(scorer) = self.active_scorer()? else { return Ok(false) };
         self.observers.report(&AnalyzeEvent::Leased { seq: lease.seq, model: scorer.name().to_owned() });
         let Some(held) = self.restore(&lease, scorer)? else { return Ok(false) };
         self.held = Some(held);
         Ok(true)
     }
 
-    fn restore(&mut self, lease: &Lease, scorer: Box<dyn Scorer>) -> Result<Option<Held>> {
+    /// Returns the active model, or the rules if there is none or it cannot be used. Returns None after a stop.
+    fn active_scorer(&mut self) -> Result<Option<Scorer>> {
+        let Some(active) = self.ask(async |store| store.active_model().await)? else { return Ok(None) };
+        let Some((name, text)) = active else { return Ok(Some(Scorer::Rules)) };
+        Ok(Some(Scorer::of(name.clone(), &text).unwrap_or_else(|error| {
+            self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(&name, &error))));
+            Scorer::Rules
+        })))
+    }
+
+    fn restore(&mut self, lease: &Lease, scorer: Scorer) -> Result<Option<Held>> {
         let began = Instant::now();
         let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
         let config = self.config;
@@ -212,6 +233,7 @@ impl<'r, 'o> Run<'r, 'o> {
         Ok(Some(Held {
             epoch: lease.epoch,
             number: lease.batch,
+            active: scorer.name().to_owned(),
             fold: Fold::new(state, lease, waiting, relabelled, scorer),
             greatest_id,
             has_labels: false,
@@ -526,12 +548,22 @@ impl<'r, 'o> Run<'r, 'o> {
         let (epoch, number) = (held.epoch, held.number);
         let topics = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
         let written = self.ask(async |store| store.write(epoch, number, (&topics.0, &topics.1), batch).await)?;
-        if written != Some(Written::Committed) {
+        let Some(Written::Committed { active_model }) = written else {
             self.lose();
             return Ok(false);
-        }
-        if let Some(held) = &mut self.held {
-            (held.number, held.renewed) = (number + 1, Instant::now());
+        };
+        let Some(held) = &mut self.held else { return Ok(false) };
+        (held.number, held.renewed) = (number + 1, Instant::now());
+        let active = active_model.as_deref().unwrap_or(RULES);
+        if active != held.active {
+            active.clone_into(&mut held.active);
+            if let Some(scorer) = self.active_scorer()?
+                && let Some(held) = &mut self.held
+            {
+                held.fold.set_scorer(scorer);
+                let model = held.fold.model().to_owned();
+                self.observers.report(&AnalyzeEvent::Model { name: model });
+            }
         }
         Ok(true)
     }

@@ -64,6 +64,8 @@ pub enum WarningKind {
     /// Transactions that the analyzer has scored are not in `orders` yet. It waits for them, because it restores its
     /// state from them.
     OrdersBehind,
+    /// The active model cannot be used, so the rules score.
+    ModelUnusable,
     /// Messages of the topic of truth were skipped. They are counted, and are not in the table `truth`.
     TruthSkipped,
     /// The run ended before everything that was read was committed. The next run reads the rest again.
@@ -92,6 +94,7 @@ impl WarningKind {
             Self::RevokedUncommitted => "revoked_uncommitted",
             Self::ConnectionRefused => "connection_refused",
             Self::OrdersBehind => "orders_behind",
+            Self::ModelUnusable => "model_unusable",
             Self::TruthSkipped => "truth_skipped",
             Self::DrainLimit => "drain_limit",
             Self::LeaveUnanswered => "leave_unanswered",

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::analysis::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
+use super::analysis::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, MODELS, SCORES, STATE};
 use super::derived::Derived;
 use super::derived::latency::Latency;
 use super::derived::rejected::Rejected;
@@ -58,7 +58,7 @@ impl Tables {
     /// Adds the tables of the analysis.
     #[must_use]
     pub fn with_analysis(mut self) -> Self {
-        self.further.extend([ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE]);
+        self.further.extend([ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE, MODELS]);
         self
     }
 

@@ -1,5 +1,7 @@
 //! This module reads what was scored, in its order, together with the transactions' rows in `orders`.
 
+use std::collections::HashSet;
+
 use futures_util::TryStreamExt;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -30,6 +32,7 @@ const TEXTS: [(Place, &str); 8] = [
 #[derive(Debug)]
 pub(crate) struct Past {
     pub(crate) seq: i64,
+    pub(crate) id: String,
     pub(crate) event: Seen,
     pub(crate) carried: Carried,
 }
@@ -61,7 +64,7 @@ impl AnalysisStore {
         let texts: Vec<String> = TEXTS.iter().map(|(_, column)| format!("o.{column}::text")).collect();
         let query = format!(
             "SELECT s.seq, s.ratio, s.level, s.tested, {}, (o.value * 100)::bigint, o.latitude::float8,
-                    o.longitude::float8, {}
+                    o.longitude::float8, s.order_id::text, {}
              FROM scores AS s JOIN orders AS o ON o.order_id = s.order_id WHERE s.seq > $1 ORDER BY s.seq",
             micros("o.timestamp"),
             texts.join(", ")
@@ -105,6 +108,33 @@ impl AnalysisStore {
     }
 }
 
+impl AnalysisStore {
+    /// Returns the ids of transactions that are known to be frauds at a time: those whose last label before it says so.
+    pub(crate) async fn frauds(&mut self, as_of: Micros) -> Result<HashSet<String>> {
+        let query = "SELECT transaction_id::text
+             FROM (SELECT DISTINCT ON (transaction_id) transaction_id, fraud FROM labels
+                   WHERE labelled_at < timestamp '1970-01-01' + $1::bigint * interval '1 microsecond'
+                   ORDER BY transaction_id, labelled_at DESC, source DESC) AS l
+             WHERE fraud";
+        let rows = self.client.query(query, &[&as_of.0]).await.map_err(Error::postgres("reading labels"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Returns the delay in microseconds after which nine of ten frauds are labelled, of the labels before a time; None
+    /// if there are none.
+    pub(crate) async fn label_delay(&mut self, as_of: Micros) -> Result<Option<i64>> {
+        let query = format!(
+            "SELECT percentile_disc(0.9) WITHIN GROUP (ORDER BY {} - {})
+             FROM labels AS l JOIN scores AS s ON s.order_id = l.transaction_id
+             WHERE l.fraud AND l.labelled_at < timestamp '1970-01-01' + $1::bigint * interval '1 microsecond'",
+            micros("l.labelled_at"),
+            micros("s.event_time")
+        );
+        let row = self.client.query_one(&query, &[&as_of.0]).await;
+        Ok(row.map_err(Error::postgres("measuring the delay of labels"))?.get(0))
+    }
+}
+
 fn past(row: &Row) -> Past {
     let mut transaction = Transaction::new("", Micros(row.get(4)), Cents(row.get(5)));
     for (at, place) in [(6, Place::LATITUDE), (7, Place::LONGITUDE)] {
@@ -113,13 +143,14 @@ fn past(row: &Row) -> Past {
         }
     }
     for (at, (place, _)) in TEXTS.iter().enumerate() {
-        if let Some(text) = row.get::<_, Option<&str>>(8 + at) {
+        if let Some(text) = row.get::<_, Option<&str>>(9 + at) {
             transaction.set(*place, Datum::Text(text.into()));
         }
     }
     let real = |at: usize| row.get::<_, Option<f32>>(at).unwrap_or(f32::NAN);
     Past {
         seq: row.get(0),
+        id: row.get(8),
         event: Seen::from(&Event::from(&transaction)),
         carried: Carried { ratio: real(1), level: real(2), tested: row.get::<_, i16>(3) as u8 },
     }

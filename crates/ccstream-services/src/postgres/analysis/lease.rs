@@ -5,6 +5,7 @@ use tokio_postgres::Transaction;
 use super::AnalysisStore;
 use crate::error::{Error, Result};
 use crate::postgres::begin;
+use crate::postgres::statements::Statements;
 use ccstream_core::event::Micros;
 
 /// The time without a sign of life after which another run may take the lease.
@@ -72,11 +73,18 @@ impl AnalysisStore {
     }
 }
 
-/// Locks the position and compares it with a batch.
-pub(super) async fn fence(transaction: &Transaction<'_>, epoch: i64, batch: i64) -> Result<Fence> {
-    let row = transaction.query_opt("SELECT epoch, batch FROM analysis FOR NO KEY UPDATE", &[]).await;
-    let row = row.map_err(Error::postgres("locking the position of the analysis"))?;
-    Ok(row.map_or(Fence::Lost, |row| judge((row.get(0), row.get(1)), (epoch, batch))))
+/// Locks the position and compares it with a batch. Also returns the name of the active model.
+pub(super) async fn fence(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    epoch: i64,
+    batch: i64,
+) -> Result<(Fence, Option<String>)> {
+    let query = "SELECT epoch, batch, (SELECT name FROM models WHERE is_active) FROM analysis FOR NO KEY UPDATE";
+    let rows = statements.query(transaction, query, &[]).await;
+    let rows = rows.map_err(Error::postgres("locking the position of the analysis"))?;
+    let Some(row) = rows.first() else { return Ok((Fence::Lost, None)) };
+    Ok((judge((row.get(0), row.get(1)), (epoch, batch)), row.get(2)))
 }
 
 /// Compares the epoch and the number of batches in the table with those that a batch was made from.

@@ -12,6 +12,7 @@
 mod batch;
 mod history;
 mod lease;
+mod models;
 mod read;
 mod schema;
 mod write;
@@ -22,8 +23,10 @@ use tokio_postgres::Client;
 
 pub use self::batch::AnalysisCounters;
 pub(crate) use self::batch::{Advances, AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow, StatePart};
-pub(crate) use self::history::PastLabel;
+pub(crate) use self::history::{Past, PastLabel};
 pub(crate) use self::lease::Lease;
+pub(super) use self::models::MODELS;
+pub(crate) use self::models::ModelFile;
 pub(crate) use self::read::{Context, Waiting};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
 pub(crate) use self::write::Written;

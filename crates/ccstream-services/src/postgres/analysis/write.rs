@@ -21,7 +21,10 @@ const COLUMNS: i16 = 11;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     /// The batch is committed, now or by an earlier attempt whose answer was lost.
-    Committed,
+    Committed {
+        /// The name of the model that is active now.
+        active_model: Option<String>,
+    },
     /// Nothing was written, because another run has the lease.
     Lost,
 }
@@ -38,9 +41,10 @@ impl AnalysisStore {
     ) -> Result<Written> {
         let step = || Error::postgres("writing the analysis");
         let transaction = begin(&mut self.client).await?;
-        match fence(&transaction, epoch, number).await? {
+        let (fence, active_model) = fence(&transaction, &mut self.statements, epoch, number).await?;
+        match fence {
             Fence::Ready => {}
-            Fence::Written => return Ok(Written::Committed),
+            Fence::Written => return Ok(Written::Committed { active_model }),
             Fence::Lost => return Ok(Written::Lost),
         }
         copy_scores(&transaction, &mut self.statements, batch).await?;
@@ -58,7 +62,7 @@ impl AnalysisStore {
             .await
             .map_err(step())?;
         transaction.commit().await.map_err(Error::postgres("committing the analysis"))?;
-        Ok(Written::Committed)
+        Ok(Written::Committed { active_model })
     }
 }
 

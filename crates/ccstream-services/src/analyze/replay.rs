@@ -1,0 +1,133 @@
+//! This module computes features and scores of transactions that were scored before, in the same order and from the same
+//! labels: for training, and to try a model out.
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+use super::fold::{folded, frauds};
+use super::scorer::{Scorer, read_file};
+use crate::error::{Error, Result};
+use crate::postgres::analysis::{AnalysisStore, Past, PastLabel};
+use crate::postgres::reconnecting::Reopened;
+use ccstream_analysis::features::Features;
+use ccstream_analysis::state::{Settings, State};
+use ccstream_core::event::Micros;
+use ccstream_core::settings::DatabaseUrl;
+
+/// The shortest and the longest age from which a transaction without a label counts as genuine, in microseconds.
+const MATURITY: (i64, i64) = (86_400_000_000, 20 * 86_400_000_000);
+
+/// What is computed again, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct Replay {
+    /// The database.
+    pub database_url: DatabaseUrl,
+    /// The file of the model that scores. None: the rules.
+    pub model: Option<PathBuf>,
+    /// The maximum numbers of cards and of merchants of which anything is remembered, as for the analyzer.
+    pub cards: usize,
+    /// See [`cards`](Self::cards).
+    pub merchants: usize,
+    /// The age in microseconds from which a transaction without a label counts as genuine. None: that of the model, or
+    /// else seven days.
+    pub maturity: Option<i64>,
+}
+
+/// A transaction that was computed again.
+#[derive(Debug)]
+pub struct Replayed {
+    /// Its id, as in `orders`.
+    pub id: String,
+    /// Its time.
+    pub time: Micros,
+    /// A number for its card; None without a card.
+    pub card: Option<u64>,
+    /// Its features.
+    pub features: Features,
+    /// The probability that it is a fraud.
+    pub score: f64,
+}
+
+/// What is known of frauds at a time.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The ids of the transactions that are known to be frauds.
+    pub frauds: std::collections::HashSet<String>,
+    /// The age in microseconds after which nine of ten frauds are labelled, from 1 to 20 days; 7 days without labels.
+    pub maturity: i64,
+}
+
+/// Reads what is known of frauds at a time.
+///
+/// Errors: PostgreSQL cannot be reached, or the tables of the analysis do not exist.
+pub fn known(url: &DatabaseUrl, as_of: Micros) -> Result<Known> {
+    crate::runtime()?.block_on(async {
+        let mut store = AnalysisStore::open(url, 0).await?;
+        let delay = store.label_delay(as_of).await?;
+        let frauds = store.frauds(as_of).await?;
+        let maturity = delay.map_or(Settings::default().maturity, |delay| delay.clamp(MATURITY.0, MATURITY.1));
+        Ok(Known { frauds, maturity })
+    })
+}
+
+/// Calls `each` with every transaction that was scored, in the order in which it was. Ends early after `stop`.
+///
+/// Errors: PostgreSQL cannot be reached, a transaction is not in `orders`, or the model cannot be used.
+pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Replayed) + Send) -> Result<()> {
+    let scorer = match &replay.model {
+        Some(path) => {
+            let file = read_file(path)?;
+            Scorer::of(file.name, &file.text).map_err(|error| Error::config("model", error.to_string()))?
+        }
+        None => Scorer::Rules,
+    };
+    let maturity = replay.maturity.or_else(|| scorer.maturity()).unwrap_or(Settings::default().maturity);
+    let settings = Settings { cards: replay.cards, merchants: replay.merchants, maturity };
+    let mut state = State::new(&settings);
+    let work = async {
+        let mut store = AnalysisStore::open(&replay.database_url, 0).await?;
+        let missing = store.not_stored(0).await?;
+        if missing > 0 {
+            return Err(Error::Schema(format!(
+                "{missing} transactions that were scored are not in the table orders; start the consumer, which stores \
+                 them"
+            )));
+        }
+        let mut labels = store.past_labels(0).await?.into_iter().peekable();
+        store
+            .past(0, |past| {
+                while let Some(label) = labels.next_if(|label| label.seq < past.seq) {
+                    apply(&mut state, label);
+                }
+                each(of(&mut state, &scorer, past));
+                Ok(())
+            })
+            .await
+    };
+    crate::runtime()?.block_on(async {
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            done = work => done,
+        }
+    })
+}
+
+fn apply(state: &mut State, past: PastLabel) {
+    let fold = folded(past.known, past.label.is_fraud);
+    match past.corrects {
+        Some(labels) => state.apply_correction(&fold, frauds(&past.label, past.known, labels)),
+        None => state.apply_label(&fold),
+    };
+}
+
+fn of(state: &mut State, scorer: &Scorer, past: Past) -> Replayed {
+    let scored = state.score(&past.event);
+    Replayed {
+        id: past.id,
+        time: Micros(past.event.time),
+        card: past.event.card(),
+        features: scored.features,
+        score: scorer.score(&scored),
+    }
+}

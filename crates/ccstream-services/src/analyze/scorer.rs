@@ -1,0 +1,88 @@
+//! This module computes scores, by a model or by the rules.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::postgres::analysis::ModelFile;
+use ccstream_analysis::features::DEFINITIONS;
+use ccstream_analysis::models::{MAX_BYTES, Model, ModelError};
+use ccstream_analysis::state::Scored;
+use ccstream_analysis::version;
+use ccstream_core::Error as CoreError;
+
+/// The name under which the rules score.
+pub(super) const RULES: &str = "rules";
+/// The maximum number of characters of a model's name.
+const MAX_NAME: usize = 60;
+
+/// Scores transactions.
+#[derive(Debug)]
+pub(super) enum Scorer {
+    /// Rules, which need no model.
+    Rules,
+    /// A model, by its name.
+    Model(String, Box<Model>),
+}
+
+impl Scorer {
+    /// Reads an active model.
+    pub(super) fn of(name: String, text: &str) -> Result<Self, ModelError> {
+        Ok(Self::Model(name, Box::new(read(text)?)))
+    }
+
+    /// Returns the name of the model, or [`RULES`].
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Rules => RULES,
+            Self::Model(name, _) => name,
+        }
+    }
+
+    /// Returns the probability that a transaction is a fraud, from 0 to 1.
+    pub(super) fn score(&self, scored: &Scored) -> f64 {
+        match self {
+            Self::Rules => scored.verdict.probability,
+            Self::Model(_, model) => model.score(&scored.features.0).probability,
+        }
+    }
+
+    /// Returns the age in microseconds from which a transaction without a label counts as genuine, if the model was
+    /// trained for one.
+    pub(super) fn maturity(&self) -> Option<i64> {
+        match self {
+            Self::Rules => None,
+            Self::Model(_, model) => model.card().maturity_days.map(|days| (days * 86_400e6) as i64),
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Model, ModelError> {
+    let names: Vec<&str> = DEFINITIONS.iter().map(|definition| definition.name).collect();
+    Model::read(text, version(), &names)
+}
+
+/// Reads a model file and checks it. Its name is that of the file, without the ending.
+///
+/// Errors: [`CoreError::Config`] of the setting `model`.
+pub(super) fn read_file(path: &Path) -> Result<ModelFile> {
+    let refuse = |why: String| CoreError::config("model", format!("{}: {why}", path.display()));
+    let size = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if size > MAX_BYTES as u64 {
+        return Err(refuse(format!("it has {size} bytes; at most {MAX_BYTES} are supported")).into());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let model = read(&text).map_err(|error| refuse(error.to_string()))?;
+    let name: String = path.file_stem().unwrap_or_default().to_string_lossy().chars().take(MAX_NAME).collect();
+    if name.is_empty() || name == RULES || name.chars().any(char::is_control) {
+        return Err(refuse(format!("a model cannot have the name {name:?}; rename the file")).into());
+    }
+    let digest = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(ModelFile { name, kind: model.kind().to_owned(), digest, text })
+}
+
+/// Returns the error for a model in the table `models` that cannot be used, for a warning.
+pub(super) fn unusable(name: &str, error: &ModelError) -> String {
+    format!("the active model {name:?} cannot be used, so the rules score: {error}")
+}

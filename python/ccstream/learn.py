@@ -1,0 +1,93 @@
+"""Implements the commands ``train`` and ``backtest``."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ccstream
+from ccstream.errors import ConfigError
+from ccstream.terminal import paint
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def _say(text: str) -> None:
+    print(paint(text, sys.stdout), flush=True)
+
+
+def train(options: argparse.Namespace) -> int:
+    """Trains a model and writes its file."""
+    from ccstream import training  # noqa: PLC0415
+
+    _say(f"Computing features of all transactions before {options.as_of}")
+    history = ccstream.feature_history(options.as_of, database_url=options.database_url)
+    rows = training.Rows(
+        history.features, history.labels, history.times, history.names, history.version, cards=history.cards
+    )
+    _say(
+        f"{len(rows):,} transactions, {rows.frauds:,} known frauds; nine of ten were labelled within "
+        f"{history.maturity / training.DAY:.1f} days"
+    )
+    text = training.train(
+        rows,
+        as_of=history.as_of,
+        maturity=history.maturity,
+        kind=options.kind,
+        seed=options.seed,
+        command=shlex.join(["ccstream", *sys.argv[1:]]),
+        progress=_say,
+    )
+    path = Path(options.out)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"out: {path}: {error.strerror}", 2) from error
+    _say(f"✓ Wrote {path}")
+    return 0
+
+
+def backtest(options: argparse.Namespace) -> int:
+    """Scores transactions of the past, and writes the scores to a file."""
+    found = ccstream.backtest(
+        None if options.model == "rules" else options.model,
+        start=options.start,
+        end=options.end,
+        database_url=options.database_url,
+    )
+    scores = found.scores.tolist()
+    if options.out is not None:
+        try:
+            with Path(options.out).open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(["transaction_id", "score"])
+                # The text of a float is the shortest one that gives the same float again.
+                writer.writerows(zip(found.ids, map(repr, scores), strict=True))
+        except OSError as error:
+            raise ConfigError(f"out: {options.out}: {error.strerror}", 2) from error
+        _say(f"✓ Wrote {len(scores):,} scores to {options.out}")
+    frauds = int(found.labels.sum())
+    _say(f"{len(scores):,} transactions, {frauds:,} known frauds")
+    if frauds not in {0, len(scores)}:
+        _print_quality(found)
+    return 0
+
+
+def _print_quality(found: ccstream.Backtest) -> None:
+    """Prints how well the scores find the known frauds."""
+    try:
+        import numpy as np  # noqa: PLC0415
+
+        from ccstream import training  # noqa: PLC0415
+    except (ImportError, ConfigError):
+        _say("  for the quality of the scores: pip install 'ccstream[train]'")
+        return
+    none = np.empty((len(found.times), 0), dtype=np.float32)
+    rows = training.Rows(none, found.labels, found.times, [], "", cards=found.cards)
+    _say(f"  area under the ROC curve: {training.quality.area_under_roc(rows.labels, found.scores):.3f}")
+    _say(f"  average precision: {training.quality.average_precision(rows.labels, found.scores):.3f}")
+    _say(f"  card precision at 100 a day: {training.quality.card_precision(rows, found.scores):.3f}")
