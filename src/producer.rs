@@ -50,6 +50,9 @@ use crate::settings::Arguments;
 ///     fraud: The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
 ///         transactions resemble frauds and are honest. With 0, no labels are sent. Default: 0.005, or 0 at the rate
 ///         ``max``.
+///     campaign: A campaign of fraud that begins at a given time, as ``SCENARIO@TIME``, in addition to the share
+///         ``fraud``. TIME is a moment, or a duration after the first event. The scenarios are S1 to S7. One, or a
+///         sequence. Default: none.
 ///     label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
 ///         median of seven days. Default: lognormal:7d.
 ///     labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
@@ -106,10 +109,10 @@ impl PyProducer {
     #[pyo3(signature = (*, on_event=None, **settings))]
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, rate=None, count=None, seed=None, start_time=None, \
-            backfill=None, speed=None, cards=None, fraud=None, label_delay=None, labels_topic=None, \
-            truth_topic=None, incident=None, incidents=False, malformed=None, preset=None, \
-            replay=None, map=None, set=None, tokenize=None, token_key_file=None, partitions=None, \
-            drain_limit=None, on_event=None)")]
+            backfill=None, speed=None, cards=None, fraud=None, campaign=None, label_delay=None, \
+            labels_topic=None, truth_topic=None, incident=None, incidents=False, malformed=None, \
+            preset=None, replay=None, map=None, set=None, tokenize=None, token_key_file=None, \
+            partitions=None, drain_limit=None, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

@@ -181,6 +181,7 @@ class Producer:
         speed: float | None = None,
         cards: int | None = None,
         fraud: float | None = None,
+        campaign: str | Sequence[str] | None = None,
         label_delay: str | None = None,
         labels_topic: str | None = None,
         truth_topic: str | None = None,

@@ -1,8 +1,9 @@
 //! When campaigns begin. The campaigns of a role are a Poisson process, drawn from the seed, the role and the start of the
-//! stream: the transactions between them have no influence.
+//! stream: the transactions between them have no influence. Campaigns that are planned come in addition.
 
 use super::calendar::DAY;
 use super::chance::{Chance, Matter};
+use super::planned_campaign::PlannedCampaign;
 use super::plant::{Plant, ROLE_COUNT, Role, TWINS};
 use super::terminals::Choice;
 
@@ -25,6 +26,8 @@ pub(super) struct Campaigns {
     series: Vec<Series>,
     /// The place of the series whose campaign begins next.
     next: usize,
+    /// The planned campaigns that are still to begin: when, and the place of the series. The first one is the last.
+    planned: Vec<(i64, usize)>,
 }
 
 /// The campaigns of one role, one after the other.
@@ -64,9 +67,19 @@ impl Campaigns {
             series
         };
         let series = if fraud > 0.0 { (0..ROLE_COUNT).map(series).collect() } else { Vec::new() };
-        let mut made = Self { series, next: 0 };
+        let mut made = Self { series, next: 0, planned: Vec::new() };
         made.find();
         made
+    }
+
+    /// Adds the campaigns that are planned, unless nothing is planted.
+    pub(super) fn plan(&mut self, planned: &[PlannedCampaign], start: i64) {
+        if self.series.is_empty() {
+            return;
+        }
+        let place = |role| Role::ALL.iter().position(|&other| other == role).unwrap_or(0);
+        self.planned = planned.iter().map(|one| (one.begin.in_stream(start), place(one.role))).collect();
+        self.planned.sort_by_key(|&(begins, _)| std::cmp::Reverse(begins));
     }
 
     /// Transactions for each planted fraud that are not among those that people decide on: twins but those at broken
@@ -77,18 +90,29 @@ impl Campaigns {
 
     /// When the next campaign begins; after all time where there is none.
     pub(super) fn due(&self) -> i64 {
-        self.series.get(self.next).map_or(i64::MAX, |series| series.begins)
+        let planned = self.planned.last().map_or(i64::MAX, |&(begins, _)| begins);
+        self.series.get(self.next).map_or(i64::MAX, |series| series.begins.min(planned))
     }
 
     /// The next campaign and when it begins.
     pub(super) fn take(&mut self) -> (Plant, i64) {
+        let next = self.series[self.next].begins;
+        if let Some((begins, at)) = self.planned.pop_if(|(begins, _)| *begins <= next) {
+            let plant = self.numbered(at);
+            // The series goes on with the following number.
+            self.series[at].count += 1;
+            return (plant, begins);
+        }
         let at = self.next;
-        let series = &mut self.series[at];
-        let campaign = series.count * ROLE_COUNT as u32 + at as u32;
-        let begins = series.begins;
-        series.advance();
+        let plant = self.numbered(at);
+        self.series[at].advance();
         self.find();
-        (Plant { campaign, role: Role::ALL[at] }, begins)
+        (plant, next)
+    }
+
+    /// The next campaign of a series.
+    fn numbered(&self, at: usize) -> Plant {
+        Plant { campaign: self.series[at].count * ROLE_COUNT as u32 + at as u32, role: Role::ALL[at] }
     }
 
     fn find(&mut self) {

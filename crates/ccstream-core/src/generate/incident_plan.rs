@@ -8,7 +8,7 @@ use super::chance::{Chance, Matter};
 use super::incidents::{About, Incident, IncidentKind, Subject, issuer, network};
 use super::merchants::Shops;
 use super::numbers::{exp, ln};
-use super::planned_incident::{Begin, PlannedIncident};
+use super::planned_incident::PlannedIncident;
 
 /// The incidents that are still to begin.
 #[derive(Debug)]
@@ -26,10 +26,7 @@ impl Plan {
         let mut plan = Self { seed, upcoming: Vec::new(), next_week: i64::MAX };
         for (number, one) in planned.iter().enumerate() {
             let mut chance = Chance::of(seed, Matter::PlannedIncident, number as u64);
-            let begin = match one.begin {
-                Begin::At(moment) => moment.0,
-                Begin::After(micros) => start.saturating_add(micros),
-            };
+            let begin = one.begin.in_stream(start);
             let subject = subject(one.kind, one.subject.as_deref(), shops, &mut chance);
             plan.upcoming.push(Incident::new(one.kind, (begin, one.duration), subject, shops, &mut chance));
         }

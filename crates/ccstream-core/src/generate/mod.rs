@@ -34,6 +34,7 @@ mod numbers;
 mod pace;
 mod payment;
 mod people;
+mod planned_campaign;
 mod planned_incident;
 mod plant;
 mod planting;
@@ -63,6 +64,7 @@ use self::malformed::{Mistake, Mistakes};
 use self::message::Writer;
 pub use self::message::{Message, Topic};
 pub use self::pace::Pace;
+pub use self::planned_campaign::PlannedCampaign;
 pub use self::planned_incident::PlannedIncident;
 use self::purchase::Buyers;
 use self::steps::{Habits, Present};
@@ -151,7 +153,8 @@ impl Generator {
         let decided = (per_second - planted) / (1.0 + FOLLOWING) - subscriptions.per_second();
         let terminals = Terminals::new(&buyers.shops);
         let honest = decided / per_second;
-        let campaigns = Campaigns::new(world.seed, world.fraud, per_second, honest, &terminals.choice, start);
+        let mut campaigns = Campaigns::new(world.seed, world.fraud, per_second, honest, &terminals.choice, start);
+        campaigns.plan(&world.campaigns, start);
         let plan = Plan::new(world.seed, &world.incidents, world.has_incidents_by_chance, start, &buyers.shops);
         // Neither what follows a payment nor what is planted is malformed.
         let spoilable = (per_second - planted) / (1.0 + FOLLOWING) / per_second;

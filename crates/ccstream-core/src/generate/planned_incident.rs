@@ -8,12 +8,36 @@ use super::merchants::Shops;
 use crate::units::{Micros, length_of_time};
 use crate::validate::parse_moment;
 
-/// When a planned incident begins.
+/// When what is planned begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begin {
     At(Micros),
     /// This number of microseconds after the first event's time.
     After(i64),
+}
+
+impl Begin {
+    /// The time in a stream whose first event is at `start`.
+    pub(super) fn in_stream(self, start: i64) -> i64 {
+        match self {
+            Self::At(moment) => moment.0,
+            Self::After(micros) => start.saturating_add(micros),
+        }
+    }
+}
+
+impl FromStr for Begin {
+    type Err = String;
+
+    fn from_str(time: &str) -> Result<Self, String> {
+        match (length_of_time(time), parse_moment(time)) {
+            (Some(micros), _) => Ok(Self::After(micros)),
+            (None, Ok(moment)) => Ok(Self::At(moment)),
+            (None, Err(_)) => {
+                Err(format!("{time:?} is neither a moment nor a length of time after the first event, such as 2h"))
+            }
+        }
+    }
 }
 
 /// An incident as `--incident` plans it: `KIND@TIME+DURATION`, and `:SUBJECT` after it.
@@ -57,15 +81,7 @@ impl FromStr for PlannedIncident {
             )
         })?;
         let (time, duration, subject) = parts(rest).ok_or_else(form)?;
-        let begin = match (length_of_time(time), parse_moment(time)) {
-            (Some(micros), _) => Begin::After(micros),
-            (None, Ok(moment)) => Begin::At(moment),
-            (None, Err(_)) => {
-                return Err(format!(
-                    "{time:?} is neither a moment nor a length of time after the first event, such as 2h"
-                ));
-            }
-        };
+        let begin = time.parse()?;
         let planned = Self { text: text.into(), kind, begin, duration, subject: subject.map(str::to_owned) };
         planned.check_subject()?;
         Ok(planned)

@@ -2,6 +2,7 @@
 
 use super::labels::LabelDelay;
 use super::pace::Pace;
+use super::planned_campaign::PlannedCampaign;
 use super::planned_incident::PlannedIncident;
 use crate::units::Micros;
 
@@ -19,6 +20,8 @@ pub struct World {
     pub cards: Option<u32>,
     /// The share of planted frauds among transactions; three times as many look like frauds and are none.
     pub fraud: f64,
+    /// Campaigns of fraud that are planned, in addition to the share of planted frauds, which is above 0.
+    pub campaigns: Vec<PlannedCampaign>,
     /// How long after its transaction a label comes.
     pub label_delay: LabelDelay,
     /// Incidents that are planned.
@@ -37,6 +40,7 @@ impl Default for World {
             pace: Pace::Human,
             cards: None,
             fraud: 0.0,
+            campaigns: Vec::new(),
             label_delay: LabelDelay::default(),
             incidents: Vec::new(),
             has_incidents_by_chance: false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::kafka::check_topic;
 use super::{Backfill, KafkaConfig, Settings, Speed};
 use crate::error::{Error, Result};
-use crate::generate::{LabelDelay, Pace, PlannedIncident, Topic, World, handbook};
+use crate::generate::{LabelDelay, Pace, PlannedCampaign, PlannedIncident, Topic, World, handbook};
 use crate::replay::ReplayConfig;
 use crate::settings;
 use crate::tokens::TokenConfig;
@@ -49,6 +49,10 @@ settings! {
         /// transactions resemble frauds and are honest. With 0, no labels are sent.
         @shown("SHARE") @unset("0.005, or 0 at the rate `max`")
         fraud: Option<f64> = None;
+        /// A campaign of fraud that begins at a given time, as `SCENARIO@TIME`, in addition to the share `fraud`. TIME is a
+        /// moment, or a duration after the first event. The scenarios are S1 to S7.
+        @shown("CAMPAIGN") @unset("none")
+        campaign: Vec<PlannedCampaign> = Vec::new();
         /// The time from a transaction to its label: `fixed:7d` for seven days, `lognormal:7d` for a median of seven days.
         @shown("KIND:TIME") @unset("lognormal:7d")
         label_delay: Option<LabelDelay> = None;
@@ -119,6 +123,7 @@ impl ProducerConfig {
             pace: self.world_pace(),
             cards: self.cards,
             fraud: self.fraud.unwrap_or(if self.rate == Pace::Max { 0.0 } else { FRAUD }),
+            campaigns: self.campaign.clone(),
             label_delay: self.label_delay.unwrap_or_default(),
             incidents: self.incident.clone(),
             has_incidents_by_chance: self.incidents,
@@ -210,6 +215,11 @@ impl ProducerConfig {
     }
 
     fn check_fraud(&self) -> Result<()> {
+        let has_none = self.fraud == Some(0.0) || self.rate == Pace::Max || self.replay.is_some();
+        if !self.campaign.is_empty() && (has_none || self.preset.is_some()) {
+            let why = "it needs the generated world with a share of `fraud` above 0, and a number as `rate`";
+            return Err(Error::config("campaign", why));
+        }
         let Some(share) = self.fraud else { return Ok(()) };
         if !(0.0..=0.1).contains(&share) {
             return Err(Error::config("fraud", format!("{share} is not from 0 to 0.1")));
@@ -326,6 +336,28 @@ mod tests {
         assert!(refused(ProducerConfig { incident, ..replay() }).starts_with("incident: a file's rows"));
         assert!(refused(ProducerConfig { incidents: true, ..replay() }).starts_with("incidents: "));
         assert!(refused(ProducerConfig { malformed: 0.1, ..replay() }).starts_with("malformed: "));
+    }
+
+    #[test]
+    fn a_campaign_needs_a_world_with_fraud() {
+        let of = |config: ProducerConfig| {
+            ProducerConfig { campaign: vec!["S5@1h".parse().unwrap()], ..config }
+                .validate()
+                .map_err(|why| why.to_string())
+        };
+        assert_eq!(of(ProducerConfig::default()), Ok(()));
+        for config in [
+            ProducerConfig { fraud: Some(0.0), ..Default::default() },
+            ProducerConfig { rate: Pace::Max, ..Default::default() },
+            ProducerConfig { replay: Some("x.csv".into()), ..Default::default() },
+            ProducerConfig {
+                preset: Some("handbook".parse().unwrap()),
+                start_time: Some(Micros(0)),
+                ..Default::default()
+            },
+        ] {
+            assert!(of(config).unwrap_err().starts_with("campaign: "));
+        }
     }
 
     #[test]

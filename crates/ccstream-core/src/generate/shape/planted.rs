@@ -158,3 +158,39 @@ fn each_planted_transaction_is_followed_by_its_truth() {
     println!("{kinds:?}");
     assert!(["fraud", "twin", "refund", "retry"].iter().all(|kind| kinds[*kind] > 300));
 }
+
+#[test]
+fn a_planned_campaign_comes_in_addition_at_its_time() {
+    const AT: i64 = 5 * 3_600_000_000;
+    let world = World {
+        seed: 4,
+        start: Some(Micros(MONDAY)),
+        pace: Pace::PerSecond(1.0),
+        fraud: 1e-6,
+        campaigns: vec!["S5@5h".parse().unwrap(), "S5@5h".parse().unwrap()],
+        ..World::default()
+    };
+    let mut generator = Generator::new(&world).unwrap();
+    let found: Vec<_> = stream(&mut generator, 50_000)
+        .into_iter()
+        .filter_map(|seen| {
+            seen.payment
+                .plant
+                .filter(|plant| plant.role.name() == "S5" && plant.is_fraud())
+                .map(|plant| (plant.campaign, seen.time))
+        })
+        .collect();
+    let campaigns: HashSet<u32> = found.iter().map(|(campaign, _)| *campaign).collect();
+    assert_eq!(campaigns.len(), 2, "{found:?}");
+    for campaign in campaigns {
+        let times: Vec<i64> = found.iter().filter(|one| one.0 == campaign).map(|one| one.1 - MONDAY).collect();
+        assert!(times.len() > 10 && times.iter().all(|&time| time >= AT), "{times:?}");
+        assert!(times.iter().filter(|&&time| time < AT + 2 * 3_600_000_000).count() > 8, "{times:?}");
+    }
+    // Nothing is planted without a share of fraud, and nothing else changes.
+    let without = |campaigns: Vec<_>| {
+        let mut generator = Generator::new(&World { fraud: 0.0, campaigns, ..world.clone() }).unwrap();
+        stream(&mut generator, 30_000).iter().map(|seen| seen.time).collect::<Vec<_>>()
+    };
+    assert_eq!(without(Vec::new()), without(world.campaigns.clone()));
+}
