@@ -54,8 +54,8 @@ fn read(payload: Option<&[u8]>) -> Result<Label, String> {
     let moment = parse_moment(&wire.labelled_at);
     Ok(Label {
         labelled_at: moment.map_err(|why| format!("labelled_at {:?} {why}", wire.labelled_at))?,
-        transaction_id: checked("transaction_id", MAX_ID, Some(wire.transaction_id))?.unwrap_or_default(),
-        source: checked("source", MAX_SOURCE, wire.source)?.unwrap_or_default(),
+        transaction_id: checked("transaction_id", MAX_ID, true, Some(wire.transaction_id))?.unwrap_or_default(),
+        source: checked("source", MAX_SOURCE, false, wire.source)?.unwrap_or_default(),
         is_fraud: wire.fraud,
     })
 }

@@ -116,27 +116,29 @@ fn read(payload: Option<&[u8]>) -> Result<Truth, String> {
         return Err("transaction_id is empty; leave it out if there is none".into());
     }
     let moment = |name: &str, text: &str| parse_moment(text).map_err(|why| format!("{name} {text:?} {why}"));
+    // The subject of a refund or a retry is the id of its purchase.
+    let is_id = matches!(kind, "refund" | "retry");
     Ok(Truth {
         kind,
-        transaction_id: checked("transaction_id", MAX_ID, wire.transaction_id)?,
-        scenario: checked("scenario", MAX_SCENARIO, wire.scenario)?,
+        transaction_id: checked("transaction_id", MAX_ID, true, wire.transaction_id)?,
+        scenario: checked("scenario", MAX_SCENARIO, false, wire.scenario)?,
         campaign: wire.campaign,
         timestamp: moment("timestamp", &wire.timestamp)?,
         until: wire.until.map(|text| moment("until", &text)).transpose()?,
-        subject: checked("subject", MAX_SUBJECT, wire.subject)?,
-        detail: checked("detail", MAX_DETAIL, wire.detail)?,
+        subject: checked("subject", MAX_SUBJECT, is_id, wire.subject)?,
+        detail: checked("detail", MAX_DETAIL, false, wire.detail)?,
     })
 }
 
 /// Checks that a text can be stored. Only an id may look like a card number, as in `orders`.
-pub(crate) fn checked(name: &str, max_chars: usize, text: Option<String>) -> Result<Option<String>, String> {
+pub(crate) fn checked(name: &str, max_chars: usize, is_id: bool, text: Option<String>) -> Result<Option<String>, String> {
     let Some(text) = text else { return Ok(None) };
     let chars = if text.len() > max_chars { text.chars().count() } else { 0 };
     if chars > max_chars {
         Err(format!("{name} has {chars} characters; at most {max_chars} are stored"))
     } else if text.contains('\0') {
         Err(format!("{name} has a NUL character"))
-    } else if name != "transaction_id" && card_number::is_in(text.as_bytes()) {
+    } else if !is_id && card_number::is_in(text.as_bytes()) {
         Err(format!("{name} has a card number"))
     } else {
         Ok(Some(text))
