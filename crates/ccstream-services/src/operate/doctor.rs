@@ -1,5 +1,6 @@
 //! Implements `ccstream doctor`, which checks broker, topic, database, sessions, tables and privileges, and says how to
-//! fix what is wrong. It changes nothing.
+//! fix what is wrong. It changes nothing. It includes the tables of truth where one of them exists, because only a
+//! consumer that was asked for the truth creates them.
 
 use std::time::Duration;
 
@@ -169,6 +170,7 @@ async fn check_connected(client: &Client, url: &DatabaseUrl, tables: &Tables) ->
     } else {
         Check::good("database", found)
     };
+    let tables = &with_existing_truth(client, tables).await?;
     let names = tables.names();
     let wanted: Vec<String> = tables.all().iter().map(|table| table.privileges.join(",")).collect();
     let found = client
@@ -207,6 +209,14 @@ async fn check_connected(client: &Client, url: &DatabaseUrl, tables: &Tables) ->
         Check::bad("privileges", format!("{user} lacks {}", lacking.join("; ")), grants.join(" "))
     };
     Ok(vec![database, check_session(url).await?, tables_check, privileges])
+}
+
+/// Returns the tables, with those of truth if one of them exists.
+async fn with_existing_truth(client: &Client, tables: &Tables) -> Result<Tables> {
+    let exists = "SELECT to_regclass('truth') IS NOT NULL OR to_regclass('truth_offsets') IS NOT NULL";
+    let row = client.query_typed_one(exists, &[]).await.map_err(Error::postgres("checking the database"))?;
+    let tables = tables.clone();
+    Ok(if row.get(0) { tables.with_truth() } else { tables })
 }
 
 /// Checks whether each of the consumer's connections would have its own session.

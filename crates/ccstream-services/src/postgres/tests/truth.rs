@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::postgres::reconnecting::Reopened;
+use crate::operate::doctor::{Check, doctor};
 use crate::postgres::truth::{Skipped, TruthBatch, TruthStore, Written};
 
 const COUNT: &str = "SELECT count(*) FROM truth";
@@ -14,6 +15,14 @@ impl Sandbox {
         let mut store = self.runtime.block_on(Store::connect(&self.config(), &tables, &Blame::default())).unwrap();
         self.runtime.block_on(store.ensure_schema()).unwrap();
         self.runtime.block_on(TruthStore::open(&self.config(), writer)).unwrap()
+    }
+
+    /// Returns the doctor's check of this name.
+    fn check(&self, name: &str) -> Check {
+        let kafka =
+            ccstream_core::settings::KafkaConfig { bootstrap_servers: "127.0.0.1:1".into(), ..Default::default() };
+        let checks = doctor(&kafka, &self.url, &Tables::default()).unwrap();
+        checks.into_iter().find(|check| check.name == name).unwrap()
     }
 
     fn next_offset(&self, store: &mut TruthStore, topic_id: &str) -> i64 {
@@ -167,4 +176,24 @@ fn a_new_table_is_filled_from_the_beginning() {
     assert_eq!(sandbox.next_offset(&mut store, "a"), 0);
     sandbox.write_truth(&mut store, &mut messages(0, &["a", "b"]));
     assert_eq!((sandbox.number(COUNT), counters_of(&sandbox)), (2, vec![2, 2, 0, 0, 0]));
+}
+
+#[test]
+fn the_doctor_checks_the_tables_that_exist() {
+    let Some(sandbox) = Sandbox::new() else { return };
+    sandbox.ready();
+    let tables = sandbox.check("tables");
+    assert!(tables.ok && !tables.found.contains("truth"), "{tables:?}");
+    sandbox.truth_store(1);
+    let tables = sandbox.check("tables");
+    assert!(tables.ok && tables.found.ends_with("truth_offsets and truth exist"), "{tables:?}");
+    sandbox.execute("REVOKE INSERT ON truth FROM CURRENT_USER");
+    let privileges = sandbox.check("privileges");
+    assert!(!privileges.ok && privileges.found.ends_with("lacks INSERT on truth"), "{privileges:?}");
+    sandbox.execute("ALTER TABLE truth RENAME COLUMN kind TO sort");
+    let tables = sandbox.check("tables");
+    assert!(!tables.ok && tables.found.contains("the table truth lacks its column kind"), "{tables:?}");
+    sandbox.execute("DROP TABLE truth");
+    let tables = sandbox.check("tables");
+    assert_eq!((tables.ok, tables.found.as_str()), (true, "the consumer will create truth"));
 }
