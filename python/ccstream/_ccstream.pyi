@@ -121,6 +121,9 @@ class Producer:
         fraud: The share of frauds that are planted among generated transactions, from 0 to 0.1. Three times as many
             transactions resemble frauds and are honest. With 0, no labels are sent. Default: 0.005, or 0 at the rate
             ``max``.
+        campaign: A campaign of fraud that begins at a given time, as ``SCENARIO@TIME``, in addition to the share
+            ``fraud``. TIME is a moment, or a duration after the first event. The scenarios are S1 to S7. One, or a
+            sequence. Default: none.
         label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
             median of seven days. Default: lognormal:7d.
         labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer

@@ -225,7 +225,7 @@ def _down(_options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from ccstream import demo  # noqa: PLC0415
 
-    return demo.run(rate=options.rate, dashboard_port=options.dashboard_port)
+    return demo.run(rate=options.rate, history=options.history, dashboard_port=options.dashboard_port)
 
 
 def _dashboard(options: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_SPAN = 1e9
 """Durations in flags must be below this number, so that they fit into a ``timedelta``."""
+DEMO_EVENTS = 730_000
+"""The most events in the history of the demo, unless its length is given. At 1.2 a second they are a week."""
 
 
 class Once(argparse.Action):
@@ -183,6 +185,15 @@ def span(setting: Setting) -> Callable[[str], timedelta]:
     return parse
 
 
+def length(text: str) -> timedelta:
+    """Reads a flag's value: a number of days, hours or minutes, such as ``7d``, ``12h`` or ``30m``."""
+    units = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+    found = re.fullmatch(r"(\d{1,4})([dhm])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, hours or minutes, such as 7d")
+    return int(found[1]) * units[found[2]]
+
+
 def count(text: str) -> int:
     """Reads a flag's value: a whole number of at least 1, with or without thousands separators."""
     return whole(text, 1)
@@ -346,8 +357,14 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=rate,
         metavar="N",
-        default=20.0,
-        help="events a second, or max for as fast as possible (default 20)",
+        default=1.2,
+        help="events a second, or max for as fast as possible and without history (default %(default)s)",
+    )
+    parser.add_argument(
+        "--history",
+        type=length,
+        metavar="LENGTH",
+        help=f"the history to send first, such as 12h, or 0d for none (default 7d, at most {DEMO_EVENTS:,} events)",
     )
     parser.add_argument(
         "--dashboard-port",

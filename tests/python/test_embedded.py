@@ -18,6 +18,7 @@ import psutil
 import psycopg
 import pytest
 
+import ccstream
 from ccstream.embedded.postgres import SUPERUSER
 from ccstream.embedded.service import package_folder
 from ccstream.embedded.user import as_user, barrier, give, make_home
@@ -141,14 +142,9 @@ def test_another_machine_is_refused(environment: dict[str, str]) -> None:
     assert "kafka.example" in output
 
 
-@pytest.mark.parametrize("up_before", [False, True])
-def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, str], up_before: bool) -> None:
-    if up_before:
-        assert run("up", environment)[0] == 0
-    page = free_port()
-    command = [sys.executable, "-m", "ccstream", "demo", "--dashboard-port", str(page), "--rate", "50"]
-    demo = subprocess.Popen(
-        command,
+def start_demo(environment: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ccstream", "demo", *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -156,9 +152,17 @@ def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, st
         start_new_session=True,
         text=True,
     )
+
+
+@pytest.mark.parametrize("up_before", [False, True])
+def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, str], up_before: bool) -> None:
+    if up_before:
+        assert run("up", environment)[0] == 0
+    page = free_port()
+    demo = start_demo(environment, "--dashboard-port", str(page), "--rate", "50", "--history", "10m")
     assert demo.stdout is not None
     with demo, demo.stdout:
-        wait_for_line(demo, f"http://localhost:{page}")
+        wait_for_line(demo, f"The dashboard is at http://localhost:{page}/?range=7d")
         with urllib.request.urlopen(f"http://localhost:{page}/_stcore/health") as answer:
             assert answer.status == 200
         lines = wait_for_line(demo, "new a second")
@@ -169,12 +173,55 @@ def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, st
         # The whole process group gets the signal, as from a terminal.
         os.killpg(demo.pid, signal.SIGINT)
         ended = wait_for_line(demo, "Stopped:")[-1]
+        wait_for_line(demo, "stays in PostgreSQL")
         assert demo.wait(LIMIT) == 0
     assert ("PostgreSQL" in ended) != up_before
     assert not [child for child in children if child.is_running() and child.status() != "zombie"]
     assert not listens(page)
     broker, postgres = ports(environment)
     assert listens(broker) == listens(postgres) == up_before
+
+
+def test_demo_sends_a_history_with_labels_truth_and_an_outage_and_continues_it(environment: dict[str, str]) -> None:
+    assert run("up", environment)[0] == 0
+    url, flags = environment["DATABASE_URL"], ("--rate", "0.2", "--history", "3d", "--dashboard-port")
+    counts = []
+    for start in ("first", "second"):
+        demo = start_demo(environment, *flags, str(free_port()))
+        assert demo.stdout is not None
+        with demo, demo.stdout:
+            lines = wait_for_line(demo, "new a second")
+            os.killpg(demo.pid, signal.SIGINT)
+            wait_for_line(demo, "Stopped:")
+        assert any("The stream continues there" in line for line in lines) == (start == "second")
+        assert any("Brightwater Bank was out" in line for line in lines) == (start == "first")
+        with psycopg.connect(url, autocommit=True) as connection:
+            counts.append(one(connection, "SELECT count(*) FROM orders"))
+    # 0.2 a second are 51,840 in three days. The hours of the week differ by less than a half from the mean.
+    assert 26_000 < counts[0] < 78_000
+    assert counts[0] <= counts[1] < counts[0] + 500, "no history is sent twice"
+    with psycopg.connect(url, autocommit=True) as connection:
+        of_issuer = "SELECT avg((response_code = '91')::int)::float8 FROM orders WHERE issuer = 'Brightwater Bank'"
+        during = "(SELECT timestamp, until FROM truth WHERE kind = 'incident' AND subject = 'Brightwater Bank') AS t"
+        [begins, ends] = connection.execute(f"SELECT * FROM {during}").fetchone() or (None, None)
+        assert (ends - begins).total_seconds() == 3 * 3600
+        inside = f"{of_issuer} AND timestamp >= '{begins}' AND timestamp < '{ends}'"
+        # A refund needs no answer of the issuer.
+        assert one(connection, inside) > 0.9
+        assert one(connection, f"{of_issuer} AND (timestamp < '{begins}' OR timestamp >= '{ends}')") < 0.05
+        kinds = {kind for (kind,) in connection.execute("SELECT DISTINCT kind FROM truth").fetchall()}
+    assert kinds == {"fraud", "twin", "refund", "retry", "incident"}
+    labels = ccstream.topic_ends(bootstrap_servers=environment["KAFKA_BOOTSTRAP_SERVERS"], topic="labels_json")
+    # With a median delay of a day, most labels of 0.5 % of frauds have come within three days.
+    assert sum(labels.values()) > 50
+    assert "truth_offsets and truth exist" in run("doctor", environment)[1]
+
+
+def one(connection: psycopg.Connection, query: str) -> Any:  # noqa: ANN401
+    """Returns the only value of a query."""
+    found = connection.execute(query.encode()).fetchone()
+    assert found is not None
+    return found[0]
 
 
 def test_demo_names_a_taken_dashboard_port(environment: dict[str, str]) -> None:

@@ -116,12 +116,14 @@ def bars(column: str) -> Spec:
 def week() -> Spec:
     """Returns a heat map of transactions. Its data has the columns ``weekday``, ``hour`` and ``transactions``."""
     hours = alt.Axis(values=[0, 6, 12, 18], labelAngle=0, labelExpr="datum.value + ':00'", labelAlign="left")
+    # Flush labels would move Monday away from the middle of its row.
+    days = alt.Axis(labelOverlap=False, labelFlush=False)
     chart = (
         alt.Chart(_empty("weekday", "hour", "transactions"))
         .mark_rect()
         .encode(
             x=alt.X("hour:O", title=None, scale=alt.Scale(domain=[*range(24)]), axis=hours),
-            y=alt.Y("weekday:O", title=None, scale=alt.Scale(domain=WEEKDAYS), axis=alt.Axis(labelOverlap=False)),
+            y=alt.Y("weekday:O", title=None, scale=alt.Scale(domain=WEEKDAYS), axis=days),
             color=alt.Color(
                 "transactions:Q",
                 scale=alt.Scale(range=["#cfe3f1", TRANSACTIONS], domainMin=0),

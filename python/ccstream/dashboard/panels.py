@@ -24,7 +24,8 @@ COLOURS = {1: "normal", 0: "off", -1: "inverse"}
 STYLE = """<style>
 .st-key-header [data-testid="stMetric"] { container-type: inline-size }
 .st-key-header [data-testid="stMetricValue"] { font-size: clamp(1.05rem, 13cqi, 2.25rem) }
-@media (max-width: 640px) { .st-key-header [data-testid="stMetric"] { padding: .5rem .7rem } }
+.st-key-header [data-testid="stMetricChart"] { margin-bottom: 0 }
+[data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
 [data-testid="stMetric"] g[role="graphics-symbol"]:empty { display: none }
 </style>"""

@@ -104,7 +104,7 @@ def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) 
         _verdict(status, ours, topic, group),
         f"lag {_lag(status, broker, topic, group)}",
         f"last commit {_last_commit(status, ours)}",
-        f"95 % stored within {_milliseconds(status.latency_ms[1])}" if status.latency_ms else "no events in 5 min",
+        _within(95, status.latency_ms[1]) if status.latency_ms else "no events in 5 min",
         f"{rejected:,} rejected",
     ]
     st.markdown(" · ".join(parts))
@@ -188,12 +188,21 @@ def _last_commit(status: KpiStatus, partitions: list[PartitionState]) -> str:
 def _latency(status: KpiStatus) -> str:
     if not status.latency_ms:
         return "no events"
-    half, most, nearly_all = (_milliseconds(ms) for ms in status.latency_ms)
-    return f"half within {half}, 95 % within {most}, 99 % within {nearly_all}"
+    parts = []
+    for share, ms in zip((50, 95, 99), status.latency_ms, strict=True):
+        parts.append(_within(share, ms))
+        if ms >= LONGEST_MS:
+            break
+    return ", ".join(parts)
+
+
+def _within(share: int, ms: int) -> str:
+    """Says within what time a share of events, in percent, was stored."""
+    if ms >= LONGEST_MS:
+        return f"at least {100 - share} % stored over a day late"
+    return f"{share} % stored within {_milliseconds(ms)}"
 
 
 def _milliseconds(ms: int) -> str:
-    """Formats a latency. Latencies of more than a day are counted as one day, so a day is shown as "over a day"."""
-    if ms >= LONGEST_MS:
-        return "over a day"
+    """Formats a latency of less than a day. Latencies of more than a day are counted as one day."""
     return f"{ms:,} ms" if ms < 10**4 else span(ms * 1000)
