@@ -48,7 +48,7 @@ def test_an_outage_and_a_ring_come_soon() -> None:
         "--incident",
         "issuer_out@2026-11-29T15:00:00+00:00+180m:Brightwater Bank",
         "--incident",
-        "issuer_out@2026-12-01T15:20:00+00:00+10m:Alderbank",
+        "network_out@2026-12-01T15:20:00+00:00+10m:visa",
         "--campaign",
         "S5@2026-12-01T15:18:00+00:00",
     ]
@@ -80,6 +80,8 @@ def test_rows_of_an_earlier_start_are_continued() -> None:
         since = stored.newest + timedelta(minutes=1) if continues and stored.newest else NOW - WEEK
         assert plan.since == since
         assert (plan.earlier is not None) == (since < datetime(2026, 11, 29, 15, tzinfo=timezone.utc))
+    assert [planned(Stored(newest, hours, 0)).span for hours in (168, 25, 24, 2, 1)] == ["7d", "7d", "24h", "24h", "1h"]
+    assert [planned(history=timedelta(hours=hours)).span for hours in (168, 24, 1, 0)] == ["7d", "24h", "1h", "1h"]
     # A history never begins now or later.
     assert planned(Stored(NOW, 168, 0)).since == NOW - timedelta(seconds=1)
 
@@ -90,11 +92,11 @@ def test_what_is_said_is_true_at_every_moment() -> None:
         minutes: " ".join(" ".join(texts.planted(plan, ADDRESS, NOW + timedelta(minutes=minutes))).split())
         for minutes in (0, 5, 15)
     }
-    assert "15:20 to 15:30: Alderbank, the issuer of a quarter of all payments, goes out" in said[0]
+    assert "15:20 to 15:30: the network visa, with nearly half of all payments, goes out" in said[0]
     assert "From 15:18: a ring begins to test" in said[0]
-    assert "Alderbank, the issuer of a quarter of all payments, is out" in said[5]
+    assert "the network visa, with nearly half of all payments, is out" in said[5]
     assert "From 15:18: a ring has begun to test" in said[5]
-    assert "Alderbank, the issuer of a quarter of all payments, was out" in said[15]
+    assert "the network visa, with nearly half of all payments, was out" in said[15]
     assert "29 Nov 15:00 to 18:00: Brightwater Bank was out" in said[0]
     ring = Ring("Copper & Co.", 12, 5)
     at = [texts.next_event(plan, ring, NOW + timedelta(minutes=minutes)) for minutes in (0, 5, 15)]

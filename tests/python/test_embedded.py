@@ -162,7 +162,7 @@ def test_demo_shows_rows_and_ends_only_what_it_started(environment: dict[str, st
     demo = start_demo(environment, "--dashboard-port", str(page), "--rate", "50", "--history", "10m")
     assert demo.stdout is not None
     with demo, demo.stdout:
-        wait_for_line(demo, f"The dashboard is at http://localhost:{page}/?range=7d")
+        wait_for_line(demo, f"The dashboard is at http://localhost:{page}/?range=1h")
         with urllib.request.urlopen(f"http://localhost:{page}/_stcore/health") as answer:
             assert answer.status == 200
         lines = wait_for_line(demo, "new a second")

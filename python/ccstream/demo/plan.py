@@ -19,16 +19,25 @@ SEED = 1
 """The seed of the world. It is fixed, so that a second start has the same people."""
 RING = timedelta(minutes=90)
 """The time within which a ring tests its cards."""
-ISSUER = "Alderbank"
-"""The issuer of one payment in four, so that its outage shows in the approval rate of all payments."""
-EARLIER_ISSUER = "Brightwater Bank"
+NETWORK = "visa"
+"""The network that goes out. It has nearly half of all payments at every hour, so everybody sees its outage."""
+ISSUER = "Brightwater Bank"
+"""The issuer that was out within the history."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """Holds the outage of an issuer, whose cards are then declined with response code 91."""
+    """Holds the outage of a network or an issuer, whose cards are then declined with response code 91.
 
-    issuer: str
+    Attributes:
+        kind: the kind of incident, as ``--incident`` has it.
+        subject: the name of the network or the issuer.
+        begins: when it begins.
+        ends: when it ends.
+    """
+
+    kind: str
+    subject: str
     begins: datetime
     ends: datetime
 
@@ -36,7 +45,7 @@ class Outage:
     def flag(self) -> str:
         """The outage as ``--incident`` takes it."""
         minutes = round((self.ends - self.begins) / timedelta(minutes=1))
-        return f"issuer_out@{self.begins.isoformat()}+{minutes}m:{self.issuer}"
+        return f"{self.kind}@{self.begins.isoformat()}+{minutes}m:{self.subject}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Plan:
         earlier: an outage within the history, if the history is long enough.
         outage: the outage soon after the start.
         ring: when a ring begins to test stolen cards.
+        span: the time range with which the page opens, as its address has it.
     """
 
     now: datetime
@@ -60,6 +70,7 @@ class Plan:
     earlier: Outage | None = None
     outage: Outage | None = None
     ring: datetime | None = None
+    span: str = "1h"
 
     @property
     def expected(self) -> int:
@@ -117,6 +128,7 @@ def make(now: datetime, rate: float, history: timedelta, stored: Stored) -> Plan
     if continues and stored.newest is not None:
         # The minute of the newest row has its rows. A history begins in the past.
         since = min(max(since, stored.newest + timedelta(minutes=1)), now - timedelta(seconds=1))
+    covered = timedelta(hours=stored.hours) if continues else history
     outage = _full_minute(now + timedelta(minutes=3))
     # Three hours of this time of day are one bar of the charts of a week.
     earlier = (now - timedelta(days=2)).replace(hour=15, minute=0, second=0, microsecond=0)
@@ -125,9 +137,10 @@ def make(now: datetime, rate: float, history: timedelta, stored: Stored) -> Plan
         rate=rate,
         since=since if history else None,
         continues=continues and bool(history),
-        earlier=Outage(EARLIER_ISSUER, earlier, earlier + timedelta(hours=3)) if earlier > since else None,
-        outage=Outage(ISSUER, outage, outage + timedelta(minutes=10)),
+        earlier=Outage("issuer_out", ISSUER, earlier, earlier + timedelta(hours=3)) if earlier > since else None,
+        outage=Outage("network_out", NETWORK, outage, outage + timedelta(minutes=10)),
         ring=_full_minute(now + timedelta(minutes=1)),
+        span="7d" if covered > timedelta(days=1) else "24h" if covered > timedelta(hours=1) else "1h",
     )
 
 

@@ -114,9 +114,9 @@ class Show:
         if one is None:
             return []
         if before < one.begins <= now:
-            return [f"! {one.issuer} is out until {texts.clock(one.ends)}: its payments are declined (code 91)"]
+            return [f"! {one.subject} is out until {texts.clock(one.ends)}: its payments are declined (code 91)"]
         if before < one.ends <= now:
-            return [f"✓ {one.issuer} answers again"]
+            return [f"✓ {one.subject} answers again"]
         return []
 
     def _store_backlog(self) -> None:
@@ -172,8 +172,7 @@ class Show:
             self._say(f"✓ The history is stored: {stored_rows:,} rows in {seconds:.0f} s")
         elif stored_rows is None and self._plan.is_history_long:
             self._say("  The history is still being stored; the page shows what there is.")
-        address = f"{self._address}/?range=7d" if self._plan.since is not None else self._address
-        self._say(f"✓ The dashboard is at {address}", "")
+        self._say(f"✓ The dashboard is at {self._address}/?range={self._plan.span}", "")
         if planted := texts.planted(self._plan, self._address, utc_now()):
             self._say(*planted, "", *texts.sql(), "")
         self._say(*texts.ending())

@@ -73,7 +73,7 @@ def planted(plan: Plan, address: str, now: datetime) -> list[str]:
     lines: list[str] = []
     if plan.earlier is not None:
         when = f"{day(plan.earlier.begins)} to {clock(plan.earlier.ends)}"
-        lines += _item(f"{when}: {plan.earlier.issuer} was out. The week's approval rate has a dip.")
+        lines += _item(f"{when}: {plan.earlier.subject} was out. The week's approval rate has a dip.")
     if plan.ring is not None:
         verb = "begins to test" if now < plan.ring else "has begun to test"
         lines += _item(
@@ -89,11 +89,8 @@ def planted(plan: Plan, address: str, now: datetime) -> list[str]:
 def outage(one: Outage, now: datetime) -> str:
     """Says what happens in an outage, in words that are true at a moment."""
     times = f"{clock(one.begins)} to {clock(one.ends)}"
-    if now < one.begins:
-        return f"{times}: {one.issuer}, the issuer of a quarter of all payments, goes out"
-    if now < one.ends:
-        return f"{times}: {one.issuer}, the issuer of a quarter of all payments, is out"
-    return f"{times}: {one.issuer}, the issuer of a quarter of all payments, was out"
+    verb = "goes" if now < one.begins else "is" if now < one.ends else "was"
+    return f"{times}: the network {one.subject}, with nearly half of all payments, {verb} out"
 
 
 def ring_found(ring: Ring, address: str) -> list[str]:
