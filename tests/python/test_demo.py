@@ -98,6 +98,9 @@ def test_what_is_said_is_true_at_every_moment() -> None:
     assert "From 15:18: a ring has begun to test" in said[5]
     assert "the network visa, with nearly half of all payments, was out" in said[15]
     assert "29 Nov 15:00 to 18:00: Brightwater Bank was out" in said[0]
+    assert texts.history(planned()) == ["  A history of 7 days comes first: about 725,760 events."]
+    [line] = texts.history(planned(history=timedelta(minutes=30), rate=100))
+    assert line == "  A history of 30 minutes comes first: 180,000 events at the mean rate."
     ring = Ring("Copper & Co.", 12, 5)
     at = [texts.next_event(plan, ring, NOW + timedelta(minutes=minutes)) for minutes in (0, 5, 15)]
     assert at == ["outage in 3 min 40 s", "outage for 8 min 40 s more", "the ring: 12 payments, 5 cards"]

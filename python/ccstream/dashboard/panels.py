@@ -177,7 +177,7 @@ def latest(frame: pd.DataFrame, zone: str | None) -> None:
                 "status": "Status",
                 "category": "Category",
                 "payment_method": "Method",
-                "city": "City",
+                "city": st.column_config.TextColumn("City", width=110),
                 "country": "Country",
             },
         )

@@ -17,6 +17,8 @@ HISTORY = timedelta(days=7)
 """The length of the history, unless it has too many events or another length is chosen."""
 SEED = 1
 """The seed of the world. It is fixed, so that a second start has the same people."""
+MALFORMED = 0.0001
+"""The share of malformed messages, so that there are some dead letters."""
 RING = timedelta(minutes=90)
 """The time within which a ring tests its cards."""
 NETWORK = "visa"
@@ -92,6 +94,7 @@ class Plan:
         if math.isinf(self.rate):
             return ["--rate", "max"]
         flags = ["--rate", str(self.rate), "--seed", str(SEED), "--label-delay", "lognormal:1d"]
+        flags += ["--malformed", str(MALFORMED)]
         flags += [] if self.since is None else ["--backfill", self.since.isoformat()]
         flags += [part for one in self.outages for part in ("--incident", one.flag)]
         return flags if self.ring is None else [*flags, "--campaign", f"S5@{self.ring.isoformat()}"]

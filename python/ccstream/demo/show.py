@@ -152,7 +152,8 @@ class Show:
             if time.monotonic() - progress > STALL_LIMIT + self._gap():
                 raise ServiceError(f"no new rows or no page for {STALL_LIMIT:.0f} s; see the logs in {embedded.home()}")
             if self._plan.is_history_long and rows > before:
-                self._line.show(f"history: {rows - before:,} of about {self._plan.expected:,} rows")
+                of = f" of about {self._plan.expected:,}" if rows - before < self._plan.expected else ""
+                self._line.show(f"history: {rows - before:,}{of} rows")
             time.sleep(0.2)
 
     def _is_current(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from ccstream import embedded, settings
-from ccstream.demo.plan import RING
+from ccstream.demo.plan import MALFORMED, RING
 from ccstream.embedded.service import package_folder
 from ccstream.errors import ServiceError
 
@@ -45,16 +45,16 @@ def day(moment: datetime) -> str:
 
 
 def span(length: timedelta) -> str:
-    """Formats a duration in its largest unit, or in minutes and seconds.
+    """Formats a duration in a unit of which it is a whole number, or in minutes and seconds.
 
     Example:
-        >>> span(timedelta(days=7)), span(timedelta(hours=5)), span(timedelta(seconds=151))
-        ('7 days', '5 hours', '2 min 31 s')
+        >>> span(timedelta(days=7)), span(timedelta(hours=36)), span(timedelta(seconds=151))
+        ('7 days', '36 hours', '2 min 31 s')
     """
     seconds = round(length.total_seconds())
-    for unit, size in (("days", 86_400), ("hours", 3_600)):
-        if seconds >= 2 * size:
-            return f"{round(seconds / size)} {unit}"
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds // size:,} {unit}"
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"  # noqa: PLR2004
 
 
@@ -65,7 +65,9 @@ def history(plan: Plan) -> list[str]:
     if plan.continues:
         more = f":\n  about {plan.expected:,} events until now." if plan.is_history_long else "."
         return f"  Rows up to {day(plan.since)} UTC exist. The stream continues there{more}".splitlines()
-    return [f"  A history of {span(plan.now - plan.since)} comes first: about {plan.expected:,} events."]
+    # Hours differ: only over days is the number that of the mean rate.
+    number = f"about {plan.expected:,} events" if plan.span == "7d" else f"{plan.expected:,} events at the mean rate"
+    return [f"  A history of {span(plan.now - plan.since)} comes first: {number}."]
 
 
 def planted(plan: Plan, address: str, now: datetime) -> list[str]:
@@ -83,6 +85,9 @@ def planted(plan: Plan, address: str, now: datetime) -> list[str]:
     if plan.outage is not None:
         lines += _item(f"{outage(plan.outage, now)}: watch the approval rate at")
         lines.append(f"    {address}/?range=1h")
+    if lines:
+        share = f"one message in {round(1 / MALFORMED):,}"
+        lines += _item(f"At random: {share} is malformed. The page's last panel counts the dead letters.")
     return [f"  Planted (all times are UTC; it is {clock(now)}):", *lines] if lines else []
 
 
