@@ -104,6 +104,10 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     [(count, approved)] = filled.query("SELECT count(*), count(*) FILTER (WHERE status = 'approved') FROM orders")
     assert page.metric[0].value == f"{count:,}" == "2,000"
     assert page.metric[4].value == f"{approved / count:.1%}"
+    # The events are months old.
+    facts = " ".join(one.value for one in page.markdown)
+    assert "at least 5 % stored over a day late" in facts
+    assert "From event to stored, in the last 5 min: **at least 50 % stored over a day late**" in facts
     page.multiselect(key="only_category").select("food_dining").run()
     [(count, value)] = filled.query(
         "SELECT count(*), sum(value) FILTER (WHERE currency = 'USD') FROM orders WHERE category = 'food_dining'"

@@ -50,6 +50,21 @@ def test_labels_and_truth_are_of_transactions_that_were_sent(embedded_pipeline: 
     assert 0.75 < len(found) / len(of_kind["fraud"]) < 0.95, "85 of 100 frauds are labelled"
 
 
+def test_a_planned_campaign_begins_at_its_time(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    flags = ("--seed", "3", "--start-time", "2026-03-02", "--speed", "max", "--fraud", "0.0001")
+    pipeline.run(
+        "produce", "--rate", "2", "--count", "30000", "--quiet", *flags, "--campaign", "S5@2026-03-02T01:00:00Z"
+    )
+    frauds = [
+        one for one in read(pipeline, pipeline.truth_topic) if (one["kind"], one.get("scenario")) == ("fraud", "S5")
+    ]
+    campaigns = {one["campaign"] for one in frauds if one["timestamp"] < "2026-03-02T02:30:00Z"}
+    assert len(campaigns) == 1, frauds
+    assert min(one["timestamp"] for one in frauds if one["campaign"] in campaigns) >= "2026-03-02T01:00:00Z"
+    assert "campaign: " in pipeline.run("produce", "--fraud", "0", "--campaign", "S5@1h", status=2)
+
+
 def test_all_topics_have_the_same_bytes_again(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     names = {"--topic": pipeline.topic, "--labels-topic": pipeline.labels_topic, "--truth-topic": pipeline.truth_topic}
