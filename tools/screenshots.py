@@ -1,133 +1,164 @@
-"""Takes the pictures of the documents from a real run: ``make screenshots``.
+"""Takes the pictures of the documents from a real run: ``make screenshots``, about twelve minutes.
 
-It starts separate services, a producer and a consumer at the runbook's rate, and then sends more rows for the page.
+It starts separate services, then the producer and the consumer as the runbook does, and then the demo. The pictures of
+the page are taken while a network is out, and when the events of the last five minutes are those of the live stream.
 """
 
 from __future__ import annotations
 
+import contextlib
 import html
-import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from playwright.sync_api import Browser, FloatRect, sync_playwright
+from small_png import small
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from services import embedded_services, free_port  # noqa: E402
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DOCS = ROOT / "docs"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 TERMINAL = """<body style="margin:0;background:#1e1e2e"><pre style="margin:0;padding:18px 22px;color:#cdd6f4;
 font:14px/1.5 'DejaVu Sans Mono',monospace;white-space:pre-wrap;word-break:break-all;width:940px">{}</pre>"""
+LIVE = 540.0
+"""The time, in seconds, after which the network has been out for minutes, and the history is not recent."""
+
+
+def save(browser: Browser, name: str, picture: bytes) -> None:
+    """Stores a picture of the documents."""
+    page = browser.new_page()
+    (DOCS / name).write_bytes(small(page, picture))
+    page.close()
 
 
 def draw(browser: Browser, name: str, command: str, lines: list[str]) -> None:
     """Draws lines of output as a terminal shows them."""
     shown = "\n".join([f"$ {command}", *lines])
     coloured = html.escape(shown).replace("✓", '<span style="color:#a6e3a1">✓</span>')
-    page = browser.new_page(viewport={"width": 984, "height": 100}, device_scale_factor=2)
+    page = browser.new_page(viewport={"width": 984, "height": 100}, device_scale_factor=1.5)
     page.set_content(TERMINAL.format(coloured))
-    page.screenshot(path=DOCS / name, full_page=True)
+    save(browser, name, page.screenshot(full_page=True))
     page.close()
 
 
-def run(*arguments: str) -> None:
-    """Runs a command of ccstream to its end."""
-    subprocess.run([sys.executable, "-m", "ccstream", *arguments], check=True, stdout=subprocess.DEVNULL)
+@dataclass(frozen=True)
+class Shot:
+    """Describes a picture of the page.
+
+    Attributes:
+        name: the picture's file.
+        span: the time range.
+        last: the heading of the last panel that it shows.
+        width: the width of the browser's window.
+        scheme: the colours.
+        is_alone: whether it shows only that panel, and not what is above it.
+    """
+
+    name: str
+    span: str
+    last: str
+    width: int = 1440
+    scheme: Literal["light", "dark"] = "light"
+    is_alone: bool = False
+
+    def take(self, browser: Browser, port: int) -> None:
+        """Takes the picture from the page on a port."""
+        page = browser.new_page(viewport={"width": self.width, "height": 5000}, color_scheme=self.scheme)
+        page.goto(f"http://localhost:{port}/?range={self.span}")
+        page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=60_000)
+        page.wait_for_timeout(6000)
+        heading = page.get_by_role("heading", name=self.last)
+        box = page.locator('[data-testid="stVerticalBlock"]').filter(has=heading).last.bounding_box()
+        if box is None:
+            raise SystemExit(f"{self.name}: the page has no panel {self.last!r}")
+        # The gap between two panels is 16 pixels.
+        clip: FloatRect = {"x": 0, "y": 0, "width": self.width, "height": box["y"] + box["height"] + 14}
+        if self.is_alone:
+            clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
+        save(browser, self.name, page.screenshot(clip=clip))
+        page.close()
 
 
-def produce(start: datetime, count: int, seed: int) -> None:
-    """Sends a number of events, the first of which happens at a moment."""
-    run(
-        *("produce", "--quiet", "--rate", "max", "--count", str(count)),
-        *("--seed", str(seed), "--start-time", start.isoformat()),
+SHOTS = [
+    Shot("dark.png", "1h", "Categories", scheme="dark"),
+    Shot("dashboard.png", "7d", "Latest transactions"),
+    Shot("trust.png", "7d", "Can these figures be trusted?", is_alone=True),
+    Shot("phone.png", "7d", "Busiest merchants", width=390),
+]
+
+
+@contextlib.contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Runs a program of Python until the end of the block."""
+    child = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        if child.stdout is not None and not child.stdout.closed:
+            child.communicate()
 
 
-def history(end: datetime) -> None:
-    """Sends two hours of events up to a moment, at a rate that rises and falls, so that figures can be compared."""
-    for minute in range(125):
-        count = 360 + 0.6 * minute + 60 * math.sin(minute / 9)
-        produce(end - timedelta(minutes=125 - minute), int(count), minute)
+def runbook(browser: Browser, servers: str) -> None:
+    """Takes the pictures of the runbook's producer and consumer."""
+    # The client must live until the topic is created.
+    admin = AdminClient({"bootstrap.servers": servers})
+    admin.create_topics([NewTopic("orders_json", 1, 1)])["orders_json"].result()
+    outputs = []
+    with running("consumer.py") as consumer:
+        time.sleep(5)
+        with running("producer.py") as producer:
+            time.sleep(9)
+            for child in (producer, consumer):
+                child.terminate()
+                outputs.append(child.communicate()[0].splitlines())
+    draw(browser, "producer.png", "python producer.py", outputs[0][:4])
+    draw(browser, "consumer.png", "python consumer.py", outputs[1][:12])
 
 
-def shoot(
-    browser: Browser, url: str, names: list[str], size: tuple[int, int], scheme: Literal["light", "dark"]
-) -> None:
-    """Takes a picture of the page, and another one of its trust panel."""
-    page = browser.new_page(viewport={"width": size[0], "height": 3600}, color_scheme=scheme)
-    page.goto(url)
-    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=60_000)
-    page.wait_for_timeout(6000)
-    clips: list[FloatRect] = [{"x": 0, "y": 0, "width": size[0], "height": size[1]}]
-    if len(names) > 1:
-        box = page.get_by_text("Can these figures be trusted?").bounding_box() or {"x": 0, "y": size[1]}
-        clips.append({"x": box["x"] - 24, "y": box["y"] - 24, "width": size[0] - box["x"], "height": 470})
-    for name, clip in zip(names, clips, strict=True):
-        page.screenshot(path=DOCS / name, clip=clip)
-    page.close()
+def pages(browser: Browser) -> None:
+    """Takes the pictures of the page from the demo."""
+    port = free_port()
+    with running("-m", "ccstream", "demo", "--dashboard-port", str(port)) as demo:
+        for line in demo.stdout or ():
+            if "The dashboard is at" in line:
+                break
+        time.sleep(LIVE)
+        for shot in SHOTS:
+            shot.take(browser, port)
 
 
 def main() -> None:
     """Takes all pictures."""
-    DOCS.mkdir(exist_ok=True)
-    port = free_port()
     os.environ["CCSTREAM_KPI_FILE"] = str(Path(tempfile.mkdtemp()) / "columns")
-    children: list[subprocess.Popen[str]] = []
-
-    def spawn(*arguments: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        children.append(child)
-        return child
-
     with embedded_services() as places, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         try:
-            servers = places["KAFKA_BOOTSTRAP_SERVERS"]
-            AdminClient({"bootstrap.servers": servers}).create_topics([NewTopic("orders_json", 1, 1)])
-            time.sleep(2)
-            consumer = spawn("consumer.py")
-            time.sleep(5)
-            producer = spawn("producer.py")
-            time.sleep(9)
-            outputs = []
-            for child in (producer, consumer):
-                child.terminate()
-                outputs.append((child.communicate()[0]).splitlines())
-            draw(browser, "producer.png", "python producer.py", outputs[0][:8])
-            draw(browser, "consumer.png", "python consumer.py", outputs[1][:12])
-            spawn("consumer.py", "--quiet")
-            spawn("producer.py", "--rate", "8", "--quiet")
-            history(datetime.now(timezone.utc) + timedelta(seconds=25))
-            spawn("-m", "streamlit", "run", "dashboard.py", f"--server.port={port}", "--server.headless=true")
-            time.sleep(20)
-            url = f"http://localhost:{port}/?range=1h"
-            shoot(browser, url, ["dashboard.png", "trust.png"], (1440, 2080), "light")
-            shoot(browser, f"{url}&status=declined", ["dark.png"], (1440, 2080), "dark")
-            shoot(browser, url, ["phone.png"], (390, 2000), "light")
+            runbook(browser, places["KAFKA_BOOTSTRAP_SERVERS"])
+            pages(browser)
         finally:
             browser.close()
-            for child in children:
-                if child.poll() is None:
-                    child.terminate()
-                    child.wait(30)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     # The events are months old.
     facts = " ".join(one.value for one in page.markdown)
     assert "at least 5 % stored over a day late" in facts
-    assert "From event to stored, in the last 5 min: **at least 50 % stored over a day late**" in facts
+    assert "From event to stored, in the last 5 min: **at least 50 % over a day late**" in facts
     page.multiselect(key="only_category").select("food_dining").run()
     [(count, value)] = filled.query(
         "SELECT count(*), sum(value) FILTER (WHERE currency = 'USD') FROM orders WHERE category = 'food_dining'"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 AHEAD = 5 * 60 * 10**6
 """The page warns if the newest row is ahead of the database's clock by more than this number of microseconds."""
+MOST_REASONS = 8
+"""The number of reasons above which their list is split in two."""
 LONGEST_MS = 86_400_000
 """The largest latency, in milliseconds. Longer ones are counted as this one."""
 
@@ -104,7 +106,7 @@ def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) 
         _verdict(status, ours, topic, group),
         f"lag {_lag(status, broker, topic, group)}",
         f"last commit {_last_commit(status, ours)}",
-        _within(95, status.latency_ms[1]) if status.latency_ms else "no events in 5 min",
+        _within(95, "stored ", status.latency_ms[1]) if status.latency_ms else "no events in 5 min",
         f"{rejected:,} rejected",
     ]
     st.markdown(" · ".join(parts))
@@ -157,8 +159,11 @@ def panel(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> Non
                     st.markdown(f"- group {plain(name)}, topic {plain(topic_of)}: {_equation(theirs)}")
     with right:
         st.markdown(f"**Rejected messages: {sum(count for _, count in status.rejected):,}**")
-        if status.rejected:
-            st.markdown("\n".join(f"- {plain(name)}: **{count:,}**" for name, count in status.rejected))
+        halves = st.columns(2) if len(status.rejected) > MOST_REASONS else [st.container()]
+        most = -(-len(status.rejected) // len(halves))
+        for at, half in enumerate(halves if status.rejected else []):
+            reasons = status.rejected[at * most : (at + 1) * most]
+            half.markdown("\n".join(f"- {plain(name)}: **{count:,}**" for name, count in reasons))
 
 
 def _equation(partitions: list[PartitionState]) -> str:
@@ -190,17 +195,17 @@ def _latency(status: KpiStatus) -> str:
         return "no events"
     parts = []
     for share, ms in zip((50, 95, 99), status.latency_ms, strict=True):
-        parts.append(_within(share, ms))
+        parts.append(_within(share, "", ms))
         if ms >= LONGEST_MS:
             break
     return ", ".join(parts)
 
 
-def _within(share: int, ms: int) -> str:
+def _within(share: int, stored: str, ms: int) -> str:
     """Says within what time a share of events, in percent, was stored."""
     if ms >= LONGEST_MS:
-        return f"at least {100 - share} % stored over a day late"
-    return f"{share} % stored within {_milliseconds(ms)}"
+        return f"at least {100 - share} % {stored}over a day late"
+    return f"{share} % {stored}within {_milliseconds(ms)}"
 
 
 def _milliseconds(ms: int) -> str:
