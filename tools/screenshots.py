@@ -86,7 +86,7 @@ class Shot:
         if box is None:
             raise SystemExit(f"{self.name}: the page has no panel {self.last!r}")
         # The gap between two panels is 16 pixels.
-        clip: FloatRect = {"x": 0, "y": 0, "width": self.width, "height": box["y"] + box["height"] + 14}
+        clip: FloatRect = {"x": 0, "y": 0, "width": self.width, "height": box["y"] + box["height"] + 8}
         if self.is_alone:
             clip = {"x": box["x"], "y": box["y"], "width": box["width"], "height": box["height"]}
         save(browser, self.name, page.screenshot(clip=clip))

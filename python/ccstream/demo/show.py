@@ -80,7 +80,7 @@ class Show:
         counts: list[tuple[float, int]] = []
         ring: Ring | None = None
         ring_asked = 0.0
-        told = utc_now()
+        seen = utc_now()
         while True:
             self._check()
             counts = [*counts[-RATE_OVER:], (time.monotonic(), stored.rows(self._connection))]
@@ -90,9 +90,9 @@ class Show:
                 before, ring = ring, self._ring(self._plan.ring)
                 if ring is not None and before is None:
                     self._say(*texts.ring_found(ring, self._address))
-            for text in self._outage_changed(told, now):
+            for text in self._outage_changed(seen, now):
                 self._say(text)
-            told = now
+            seen = now
             if len(counts) > 1:
                 self._show(counts, texts.next_event(self._plan, ring, now))
             time.sleep(1)
