@@ -1,5 +1,7 @@
 //! Writes and reads the numbers of a snapshot, lowest byte first.
 
+use ccstream_core::event::Micros;
+
 /// Says why bytes are no snapshot of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -56,6 +58,11 @@ pub(crate) trait Number {
 numbers!(u8: u8, i8: i8, u16: u16, i16: i16, u32: u32, i32: i32, u64: u64, i64: i64, f32: f32, f64: f64);
 
 impl Reader<'_> {
+    /// Reads the time of the newest transaction: a valid timestamp, or `i64::MIN` for none.
+    pub(crate) fn time(&mut self) -> Result<i64> {
+        check(self.i64()?, |time| time == i64::MIN || (0..=Micros::END.0).contains(&time), "time")
+    }
+
     /// Reads a number that must be finite.
     pub(crate) fn finite(&mut self, name: &'static str) -> Result<f64> {
         check(self.f64()?, f64::is_finite, name)

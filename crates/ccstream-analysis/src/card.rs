@@ -27,6 +27,10 @@ const OUTLIER_WEIGHT: f64 = 0.1;
 const LEAST_DEVIATION: f64 = 0.15;
 /// The standard deviation of a new card, as a share of the mean.
 const FIRST_DEVIATION: f64 = 0.5;
+/// The mean is at least this amount, so that a card of many amounts of 0 has finite ratios.
+const LEAST_MEAN: f64 = 0.01;
+/// No amount in units of the currency is greater than this, as amounts are whole hundredths in 64 bits.
+const MOST_MEAN: f64 = 1e17;
 /// The number of merchants that are remembered.
 const MERCHANTS: usize = 16;
 /// The length of a degree of latitude, in km.
@@ -208,11 +212,11 @@ impl Card {
     /// Adds a transaction. [`advance`](Self::advance) must have been called.
     pub(crate) fn fold(&mut self, seen: &Seen, carried: Carried, log_amount: f64) {
         let now = second_of(seen.time);
-        let is_new = self.merchant_at(seen).is_none();
+        let is_new = seen.merchant_name != 0 && self.merchant_at(seen).is_none();
         let is = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
         self.recent.push(One {
             second: now,
-            log_amount: (log_amount.clamp(-100.0, 100.0) * 256.0) as i16,
+            log_amount: One::step_of(log_amount),
             flags: is(seen.is_online, One::ONLINE)
                 | is(seen.is_present, One::PRESENT)
                 | is(seen.is_refund, One::REFUND)
@@ -240,7 +244,7 @@ impl Card {
             if !(seen.amount > 0.0 && ratio > 0.0) {
                 return;
             }
-            self.mean = seen.amount / ratio;
+            self.mean = (seen.amount / ratio).max(LEAST_MEAN);
             let deviation = FIRST_DEVIATION * self.mean;
             self.variance = deviation * deviation;
         }
@@ -261,7 +265,7 @@ impl Card {
         self.amounts = (self.amounts + 1).min(MOST);
         let step = seen.amount - self.mean;
         let weight = 1.0 / (f64::from(self.amounts) + START);
-        self.mean += step * weight;
+        self.mean = (self.mean + step * weight).max(LEAST_MEAN);
         self.variance += (step * (seen.amount - self.mean) - self.variance) * weight;
         if carried.level.is_finite() {
             self.levels = (self.levels + 1).min(MOST);
@@ -311,15 +315,16 @@ impl Card {
 
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self> {
         let mut card = Self::new(from.u64()?);
-        card.last = from.i64()?;
-        card.mean = check(from.finite("mean of a card")?, |mean| mean >= 0.0, "mean of a card")?;
-        card.variance = check(from.finite("variance of a card")?, |variance| variance >= 0.0, "variance of a card")?;
+        card.last = from.time()?;
+        card.mean = check(from.finite("mean of a card")?, |mean| (0.0..=MOST_MEAN).contains(&mean), "mean of a card")?;
+        card.variance = from.finite("variance of a card")?;
+        check(card.variance, |variance| (0.0..=MOST_MEAN * MOST_MEAN).contains(&variance), "variance of a card")?;
         card.outlier = from.u32()?;
         for count in &mut card.outliers {
             *count = from.positive("count of outliers")?;
         }
         card.greatest = from.positive("greatest ratio")?;
-        card.level = check(from.f32()?, f32::is_finite, "level of a card")?;
+        card.level = check(from.f32()?, |level| level.abs() <= 100.0, "level of a card")?;
         card.place.0 = check(from.f32()?, |latitude| latitude.abs() <= 90.0, "latitude")?;
         card.place.1 = check(from.f32()?, |longitude| longitude.abs() <= 180.0, "longitude")?;
         card.placed = from.u32()?;

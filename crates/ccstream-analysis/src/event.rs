@@ -7,10 +7,27 @@ use ccstream_core::status::is_approved;
 
 use crate::key::{self, Key};
 
-/// The entry modes in which no card is present.
-const ONLINE: [&str; 7] = ["ecommerce", "recurring", "online", "moto", "card_not_present", "internet", "stored"];
-/// The entry modes in which a card is present, and its chip is not read.
-const FALLBACK: [&str; 6] = ["swipe", "manual", "magstripe", "magnetic_stripe", "keyed", "fallback"];
+/// The entry modes that are told apart; all others count as one. In the first [`ONLINE`] no card is present. In the next
+/// [`FALLBACK`] a card is present, and its chip is not read.
+const MODES: [&str; 15] = [
+    "ecommerce",
+    "recurring",
+    "online",
+    "internet",
+    "moto",
+    "card_not_present",
+    "stored",
+    "swipe",
+    "manual",
+    "magstripe",
+    "magnetic_stripe",
+    "keyed",
+    "fallback",
+    "chip",
+    "contactless",
+];
+const ONLINE: usize = 7;
+const FALLBACK: usize = 6;
 
 /// Holds what the features need of a transaction. Its texts are borrowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -105,7 +122,7 @@ pub struct Seen {
     pub(crate) merchant_name: u16,
     /// The country as a short key; 0 if there is none.
     pub(crate) country: u16,
-    /// A bit of the entry mode's name; 0 if there is none.
+    /// The entry mode's bit, by its place in [`MODES`]; 0 if there is none.
     pub(crate) mode: u16,
     pub(crate) place: Option<(f32, f32)>,
 }
@@ -119,12 +136,11 @@ impl Seen {
 
 impl From<&Event<'_>> for Seen {
     fn from(event: &Event<'_>) -> Self {
-        let is_of = |words: &[&str]| {
-            event.entry_mode.is_some_and(|mode| words.iter().any(|word| word.eq_ignore_ascii_case(mode)))
-        };
+        let is_mode = |mode: &str| MODES.iter().position(|one| one.eq_ignore_ascii_case(mode)).unwrap_or(MODES.len());
+        let mode = event.entry_mode.map(is_mode);
         let currency = event.currency.map_or(0, key::of);
         let merchant = event.merchant.map(key::of);
-        let is_online = is_of(&ONLINE);
+        let is_online = mode.is_some_and(|mode| mode < ONLINE);
         let terminal = match (merchant, event.terminal.map(key::of)) {
             (Some(merchant), Some(terminal)) => Some(key::pair(merchant, terminal)),
             (one, other) => one.or(other),
@@ -136,14 +152,14 @@ impl From<&Event<'_>> for Seen {
             is_refund: event.amount.0 < 0,
             is_declined: event.is_declined,
             is_online,
-            is_present: !is_online && event.entry_mode.is_some(),
-            is_fallback: is_of(&FALLBACK),
+            is_present: !is_online && mode.is_some(),
+            is_fallback: mode.is_some_and(|mode| (ONLINE..ONLINE + FALLBACK).contains(&mode)),
             card: event.card.map(|card| key::pair(key::of(card), currency)),
             merchant: merchant.map(|merchant| key::pair(merchant, currency)),
             terminal,
             merchant_name: merchant.map_or(0, key::short),
             country: event.country.map_or(0, |country| key::short(key::of(country))),
-            mode: event.entry_mode.map_or(0, |mode| 1 << (key::of(mode) >> 60)),
+            mode: mode.map_or(0, |mode| 1 << mode),
             place: event.place.filter(is_valid).map(|(latitude, longitude)| (latitude as f32, longitude as f32)),
         }
     }

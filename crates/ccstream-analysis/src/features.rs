@@ -70,7 +70,7 @@ features! {
         "The amount divided by the card's mean before it. The mean begins as the merchant's geometric mean, with a weight \
          of two amounts, or as the first amount if the merchant has none. An amount above 2.5 times the mean, once the card \
          has three, is an outlier and counts as 2.5 times the mean with a tenth of the weight. The weight of the past is at \
-         most that of 200 amounts. Refunds and declined amounts do not count.";
+         most that of 200 amounts. Refunds and declined amounts do not count. The mean is at least 0.01.";
     CardZ "card_z", Card, "standard deviations",
         "The amount minus the card's mean, divided by the standard deviation of the card's amounts, which is at least 0.15 \
          of the mean.";
@@ -145,8 +145,9 @@ features! {
     RunAge "run_age", Terminal, "days",
         "Time since the beginning of the first day of the terminal's current run of known frauds. A fraud counts if its \
          card_ratio was at most 2.2. A run ends if 35 days pass without a known fraud, or two days that have known genuine \
-         transactions and no known fraud. A transaction is known to be genuine if its day ended before the maturity of \
-         labels and it has no label. Missing if no fraud is known of the last 64 days.";
+         transactions and no known fraud. A transaction is known if it is older than the maturity of labels, and is genuine \
+         if it has no label then. If only a part of a day is that old, what is not among the terminal's last 16 transactions \
+         is known only if one of those of that day is. Missing if no fraud is known of the last 64 days.";
     RunAgeAtMost "run_age_at_most", Terminal, "days",
         "Time since the beginning of the last day with known genuine transactions before the run; missing if there is none.";
     RunSince "run_since", Terminal, "days",

@@ -100,8 +100,8 @@ impl Merchant {
     pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self> {
         Ok(Self {
             key: from.u64()?,
-            last: from.i64()?,
-            log_mean: from.finite("mean of a merchant")?,
+            last: from.time()?,
+            log_mean: check(from.f64()?, |mean| mean.abs() <= 100.0, "mean of a merchant")?,
             amounts: check(from.u16()?, |count| count <= MOST, "count of amounts")?,
             tiny: from.positive("count of tiny amounts")?,
             refunds: from.positive("count of refunds")?,

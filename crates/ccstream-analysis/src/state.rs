@@ -1,5 +1,7 @@
 //! Folds events and labels, in their order, into the state of cards, merchants and terminals.
 
+use ccstream_core::event::Micros;
+
 use crate::card::Card;
 use crate::event::{Event, Label, Seen};
 use crate::features::{Feature, Features};
@@ -103,6 +105,11 @@ pub struct Counts {
 /// Returns whether a known fraud counts against its card, not its terminal.
 fn is_unusual(label: &Label) -> bool {
     label.ratio > USUAL
+}
+
+/// Returns the time of a label's transaction, limited as that of the event.
+fn time_of(label: &Label<'_>) -> i64 {
+    label.event_time.0.clamp(0, Micros::END.0)
 }
 
 /// Holds the state of all cards, merchants and terminals.
@@ -257,7 +264,7 @@ impl State {
         let key = label.terminal;
         let Some(terminal) = key.and_then(|key| self.terminals.find(key)) else { return Effect::Unknown };
         let is_unusual = is_unusual(label);
-        match (terminal.add_fraud(label.event_time.0, !is_unusual), is_unusual) {
+        match (terminal.add_fraud(time_of(label), !is_unusual), is_unusual) {
             (false, _) => Effect::TooOld,
             (true, true) => Effect::Card,
             (true, false) => Effect::Terminal,
@@ -287,7 +294,7 @@ impl State {
         let Some(terminal) = key.and_then(|key| self.terminals.find(key)) else { return Effect::Unknown };
         terminal.clear_frauds();
         for one in known.into_iter().filter(|one| one.fraud) {
-            terminal.add_fraud(one.event_time.0, !is_unusual(&one));
+            terminal.add_fraud(time_of(&one), !is_unusual(&one));
         }
         match (label.fraud, is_unusual(label)) {
             (false, _) => Effect::Genuine,

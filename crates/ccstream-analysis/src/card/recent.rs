@@ -26,7 +26,7 @@ pub(super) struct Times {
 pub(super) struct One {
     /// The time, in seconds since 1970.
     pub(super) second: u32,
-    /// The natural logarithm of the amount, in steps of 1/256.
+    /// The natural logarithm of the amount, in steps of 1/256; `i16::MIN` for an amount of 0.
     pub(super) log_amount: i16,
     pub(super) flags: u8,
     /// The merchant's tiny amounts before this, if this is one.
@@ -41,6 +41,16 @@ impl One {
     pub(super) const TINY: u8 = 16;
     pub(super) const NEW: u8 = 32;
     pub(super) const NIGHT: u8 = 64;
+
+    /// Returns a logarithm in steps.
+    pub(super) fn step_of(log_amount: f64) -> i16 {
+        if log_amount.is_finite() { (log_amount * 256.0) as i16 } else { i16::MIN }
+    }
+
+    /// Returns the logarithm of the amount; infinite for an amount of 0.
+    fn log_amount(self) -> f64 {
+        if self.log_amount == i16::MIN { f64::NEG_INFINITY } else { f64::from(self.log_amount) / 256.0 }
+    }
 
     /// Returns 1 if all of the flags are set, otherwise 0.
     fn has(self, flags: u8) -> u32 {
@@ -78,7 +88,7 @@ impl Recent {
             let Some(age) = now.checked_sub(one.second) else { continue };
             counts.add(one, age);
             if rises && age < TIMES.present && one.flags & (One::PRESENT | One::REFUND) == One::PRESENT {
-                rise.add(f64::from(one.log_amount) / 256.0);
+                rise.add(one.log_amount());
             }
         }
         for (feature, count) in [
