@@ -29,7 +29,7 @@ ALL := --workspace --features ccstream/vendored
 PYO3 = PYO3_PYTHON=$(abspath $(BIN)/python) PYO3_BUILD_EXTENSION_MODULE=1 \
     PYO3_ENVIRONMENT_SIGNATURE=$$($(BIN)/python -c 'import sys; print("cpython-%d.%d-64bit" % sys.version_info[:2])') \
     $(addprefix PYO3_CONFIG_FILE=,$(firstword $(wildcard $(abspath $(TARGET))/maturin/pyo3-config-*.txt)))
-PURE := -p ccstream-core -p ccstream-kpi
+PURE := -p ccstream-core -p ccstream-kpi -p ccstream-analysis
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint advisories test test-parts test-rust test-fuzz test-python wheel-test \

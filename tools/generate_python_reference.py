@@ -22,6 +22,14 @@ PAGE = ROOT / "docs" / "python-reference.md"
 PLACE = re.compile(r"(<!-- generated: reference -->\n).*?(<!-- generated, to here -->)", re.DOTALL)
 SECTIONS = {
     "Producer and consumer": ("Producer", "ProduceSummary", "Consumer", "ConsumeSummary", "ConsumeStatus"),
+    "Fraud detection": (
+        "Analyzer",
+        "AnalyzeSummary",
+        "feature_history",
+        "FeatureHistory",
+        "backtest",
+        "Backtest",
+    ),
     "Verification and diagnosis": ("verify", "VerifyReport", "PartitionReport", "diagnose", "Check", "topic_ends"),
     "Dead letters": ("count_rejected", "ReasonCount", "select_rejected", "KeptMessage", "replay_rejected", "Resent"),
     "KPI engine": ("KpiEngine", "KpiAnswer", "KpiStatus", "PartitionState"),

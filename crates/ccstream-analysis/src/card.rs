@@ -5,11 +5,10 @@ mod recent;
 
 use self::recent::{One, Recent, Times};
 use crate::bytes::{Number, Reader, Result, check};
-use crate::event::Seen;
+use crate::event::{Carried, Seen};
 use crate::features::{Feature, Features};
 use crate::key::Key;
 use crate::numbers::{DAY, cos, days, decay, second_of};
-use crate::state::Carried;
 use crate::table::Entry;
 
 /// The maximum weight of the past in the mean, as a number of amounts.

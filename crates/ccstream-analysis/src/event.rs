@@ -28,6 +28,8 @@ const MODES: [&str; 15] = [
 ];
 const ONLINE: usize = 7;
 const FALLBACK: usize = 6;
+/// An amount is tiny below this multiple of the card's mean.
+const TINY: f32 = 0.08;
 
 /// Holds what the features need of a transaction. Its texts are borrowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -81,7 +83,11 @@ impl<'a> From<&'a Transaction<'_>> for Event<'a> {
 
 /// Returns the key of a terminal, by which labels are counted. It is the merchant's if there is no terminal.
 pub fn terminal_key(merchant: Option<&str>, terminal: Option<&str>) -> Option<Key> {
-    match (merchant.map(key::of), terminal.map(key::of)) {
+    terminal_of(merchant.map(key::of), terminal)
+}
+
+fn terminal_of(merchant: Option<Key>, terminal: Option<&str>) -> Option<Key> {
+    match (merchant, terminal.map(key::of)) {
         (Some(merchant), Some(terminal)) => Some(key::pair(merchant, terminal)),
         (one, other) => one.or(other),
     }
@@ -98,6 +104,26 @@ pub struct Label {
     pub ratio: f32,
     /// Whether the transaction is a fraud.
     pub fraud: bool,
+}
+
+/// Holds what has to be stored with an event, because the state cannot give it again later.
+///
+/// A label needs the ratio. A recovery needs all of it: when it folds an event into a card, the merchant may already be
+/// past it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Carried {
+    /// The feature `card_ratio`; NaN if the card or its mean is unknown.
+    pub ratio: f32,
+    /// The feature `merchant_ratio`; NaN if the merchant or its mean is unknown, or if the amount is 0.
+    pub level: f32,
+    /// The feature `merchant_tiny`, rounded, if the amount is tiny; otherwise 0.
+    pub tested: u8,
+}
+
+impl Carried {
+    pub(crate) fn is_tiny(self, seen: &Seen) -> bool {
+        self.ratio < TINY && !seen.is_refund
+    }
 }
 
 /// Holds an event with its names as keys and its codes as flags.
@@ -141,10 +167,6 @@ impl From<&Event<'_>> for Seen {
         let currency = event.currency.map_or(0, key::of);
         let merchant = event.merchant.map(key::of);
         let is_online = mode.is_some_and(|mode| mode < ONLINE);
-        let terminal = match (merchant, event.terminal.map(key::of)) {
-            (Some(merchant), Some(terminal)) => Some(key::pair(merchant, terminal)),
-            (one, other) => one.or(other),
-        };
         let is_valid = |(latitude, longitude): &(f64, f64)| latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
         Self {
             time: event.time.0.clamp(0, Micros::END.0),
@@ -156,7 +178,7 @@ impl From<&Event<'_>> for Seen {
             is_fallback: mode.is_some_and(|mode| (ONLINE..ONLINE + FALLBACK).contains(&mode)),
             card: event.card.map(|card| key::pair(key::of(card), currency)),
             merchant: merchant.map(|merchant| key::pair(merchant, currency)),
-            terminal,
+            terminal: terminal_of(merchant, event.terminal),
             merchant_name: merchant.map_or(0, key::short),
             country: event.country.map_or(0, |country| key::short(key::of(country))),
             mode: mode.map_or(0, |mode| 1 << mode),

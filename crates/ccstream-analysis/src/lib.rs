@@ -31,8 +31,8 @@ pub mod snapshot;
 
 pub mod models;
 
-pub use self::event::{Event, Label};
+pub use self::event::{Carried, Event, Label};
 pub use self::features::{Feature, Features, version};
 pub use self::rules::Verdict;
 pub use self::snapshot::{BucketId, Snapshot, SnapshotError};
-pub use self::state::{Carried, Effect, Scored, Settings, State};
+pub use self::state::{Counts, Effect, Scored, Settings, State};

@@ -1,11 +1,10 @@
 //! Keeps what is known of a merchant in one currency: its usual amount, tiny amounts and refunds.
 
 use crate::bytes::{Number, Reader, Result, check};
-use crate::event::Seen;
+use crate::event::{Carried, Seen};
 use crate::features::{Feature, Features};
 use crate::key::Key;
 use crate::numbers::{DAY, days, decay};
-use crate::state::Carried;
 use crate::table::Entry;
 
 /// The time constant of refunds, in days. That of tiny amounts is 2 hours.

@@ -1,8 +1,8 @@
 //! Writes and reads the state bucket by bucket, and as text.
 //!
 //! Writing the whole state at once would take too long. A snapshot therefore writes a limited number of bytes: those
-//! buckets that have changed, the longest unwritten first. Each bucket is true as of its own number of the last event or
-//! label. A recovery loads all buckets and folds again what comes after [`State::resumes_after`].
+//! buckets that have changed, the longest unwritten first. Each bucket is stored with the number of the last event or label
+//! that was folded when it was written. A recovery loads all buckets and folds again what comes after [`State::resumes_after`].
 
 use std::fmt::{self, Write};
 

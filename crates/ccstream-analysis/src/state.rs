@@ -3,7 +3,7 @@
 use ccstream_core::event::Micros;
 
 use crate::card::Card;
-use crate::event::{Event, Label, Seen};
+use crate::event::{Carried, Event, Label, Seen};
 use crate::features::{Feature, Features};
 use crate::merchant::Merchant;
 use crate::numbers::{DAY, exp, ln};
@@ -14,8 +14,6 @@ use crate::terminal::Terminal;
 /// A known fraud counts against its terminal if the amount was at most this multiple of the card's mean. Above, the
 /// card's credentials leaked.
 const USUAL: f32 = 2.2;
-/// An amount is tiny below this multiple of the card's mean.
-const TINY: f32 = 0.08;
 /// The number of buckets of cards, and of merchants and terminals.
 pub(crate) const BUCKETS: (usize, usize) = (1024, 256);
 
@@ -33,26 +31,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { cards: 1_000_000, merchants: 100_000, maturity: 7 * DAY }
-    }
-}
-
-/// Holds what has to be stored with an event, because the state cannot give it again later.
-///
-/// A label needs the ratio. A recovery needs all of it: when it folds an event into a card, the merchant may already be
-/// past it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Carried {
-    /// The feature `card_ratio`; NaN if the card or its mean is unknown.
-    pub ratio: f32,
-    /// The feature `merchant_ratio`; NaN if the merchant or its mean is unknown, or if the amount is 0.
-    pub level: f32,
-    /// The feature `merchant_tiny`, rounded, if the amount is tiny; otherwise 0.
-    pub tested: u8,
-}
-
-impl Carried {
-    pub(crate) fn is_tiny(self, seen: &Seen) -> bool {
-        self.ratio < TINY && !seen.is_refund
     }
 }
 
@@ -108,7 +86,7 @@ fn is_unusual(label: &Label) -> bool {
 }
 
 /// Returns the time of a label's transaction, limited as that of the event.
-fn time_of(label: &Label<'_>) -> i64 {
+fn time_of(label: &Label) -> i64 {
     label.event_time.0.clamp(0, Micros::END.0)
 }
 

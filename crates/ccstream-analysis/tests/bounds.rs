@@ -1,9 +1,10 @@
 //! Tests what has no usual value: missing fields, wrong clocks, floods, evictions, and labels of any kind.
 
+#![allow(clippy::float_cmp, reason = "counts are exact")]
+
 mod common;
 
-use ccstream_analysis::state::Counts;
-use ccstream_analysis::{Carried, Effect, Event, Feature, Label, Scored, Settings, State};
+use ccstream_analysis::{Carried, Counts, Effect, Event, Feature, Label, Scored, Settings, State};
 use ccstream_core::event::{Cents, Micros};
 use common::{BEGIN, DAY, bits, label};
 

@@ -55,7 +55,7 @@ struct Amounts {
     ratios: Vec<(i64, f64)>,
 }
 
-impl<'a> Past<'a> {
+impl Past<'_> {
     fn now(&self) -> usize {
         self.ratios.len()
     }
@@ -224,7 +224,8 @@ impl<'a> Past<'a> {
             if degrees > 180.0 {
                 degrees = 360.0 - degrees;
             }
-            let km = 111.195 * (north - from_north).hypot(degrees * ((north + from_north) / 2.0).to_radians().cos());
+            let km =
+                111.195 * (north - from_north).hypot(degrees * f64::midpoint(north, from_north).to_radians().cos());
             set(F::CardDistance, km);
             let hours = (event.time.0 / SECOND - last.time.0 / SECOND) as f64 / 3_600.0;
             set(F::CardSpeed, km / hours.max(0.1));

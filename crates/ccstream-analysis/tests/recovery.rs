@@ -7,6 +7,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use ccstream_analysis::event::Seen;
 use ccstream_analysis::{BucketId, Event, Settings, Snapshot, SnapshotError, State, snapshot};
 use common::{Folded, Random, bits, events, fold, label, labels};
 
@@ -48,7 +49,7 @@ fn refold(state: &mut State, log: &[(u64, Folded)], events: &[Event<'_>]) {
             Folded::Event(index, one) => {
                 carried.insert(index, one);
                 if *seq > after {
-                    state.refold(*seq, &events[index], one);
+                    state.refold(*seq, &Seen::from(&events[index]), one);
                 }
             }
             Folded::Label(index) if *seq > after => state.reapply_label(*seq, &label(&events[index], carried[&index])),
@@ -61,7 +62,7 @@ fn refold(state: &mut State, log: &[(u64, Folded)], events: &[Event<'_>]) {
 fn check(settings: &Settings, stop: usize, most: usize, seed: u64) {
     let events = events(900, seed);
     let due = labels(&events, seed);
-    let (mut stored, mut log, mut later, mut at_stop) = (Stored::default(), Vec::new(), Vec::new(), String::new());
+    let (mut database, mut log, mut later, mut at_stop) = (Stored::default(), Vec::new(), Vec::new(), String::new());
     let (mut random, mut is_stopped) = (Random(seed), false);
     let mut whole = State::new(settings);
     fold(&mut whole, &events, &due, |state, folded, scored| {
@@ -70,7 +71,7 @@ fn check(settings: &Settings, stop: usize, most: usize, seed: u64) {
         }
         log.push((state.seq(), folded));
         if !is_stopped && random.below(20) == 0 {
-            stored.store(state.snapshot(most));
+            database.store(state.snapshot(most));
         }
         if let Folded::Event(index, _) = folded
             && index + 1 == stop
@@ -81,7 +82,7 @@ fn check(settings: &Settings, stop: usize, most: usize, seed: u64) {
     });
     let until =
         log.iter().position(|(_, folded)| matches!(folded, Folded::Event(index, _) if index + 1 == stop)).unwrap();
-    let mut state = stored.load(settings);
+    let mut state = database.load(settings);
     refold(&mut state, &log[..=until], &events);
     assert_eq!(text(&state), at_stop);
     let mut carried: BTreeMap<usize, _> = BTreeMap::new();
@@ -123,7 +124,7 @@ fn a_restored_state_evicts_what_would_have_been_evicted() {
     let events: Vec<Event<'_>> = events(20_000, 5);
     let events = events.iter().zip(&names).map(|(event, name)| Event { card: Some(name), ..*event });
     let events: Vec<Event<'_>> = events.collect();
-    let (mut stored, mut log) = (Stored::default(), Vec::new());
+    let (mut database, mut log) = (Stored::default(), Vec::new());
     for (index, event) in events.iter().enumerate() {
         // Every third event uses a card that was used 700 events before, so that use and age differ.
         let again = index
@@ -133,14 +134,14 @@ fn a_restored_state_evicts_what_would_have_been_evicted() {
         let scored = state.score_input(&again);
         log.push((scored.seq, again, scored.carried));
         if index % 1_000 == 0 {
-            stored.store(state.snapshot(30_000));
+            database.store(state.snapshot(30_000));
         }
     }
     assert!(state.counts().evicted_cards > 5_000, "{:?}", state.counts());
-    let mut restored = stored.load(&settings);
+    let mut restored = database.load(&settings);
     for (seq, event, carried) in &log {
         if *seq > restored.resumes_after() {
-            restored.refold(*seq, event, *carried);
+            restored.refold(*seq, &Seen::from(event), *carried);
         }
     }
     assert_eq!(text(&restored), text(&state));

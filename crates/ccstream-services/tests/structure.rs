@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates whose modules are checked, relative to this crate's folder.
-const CRATES: [&str; 3] = ["../ccstream-core", "../ccstream-kpi", "."];
+const CRATES: [&str; 4] = ["../ccstream-core", "../ccstream-kpi", "../ccstream-analysis", "."];
 
 /// Returns a crate's modules in the order of its `src/lib.rs`.
 fn order(source: &Path) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+use ccstream_analysis::event::terminal_key;
 use ccstream_analysis::{Carried, Event, Label, Scored, State};
 use ccstream_core::event::{Cents, Micros};
 
@@ -94,9 +95,9 @@ pub(crate) enum Folded {
     Label(usize),
 }
 
-pub(crate) fn label<'a>(event: &Event<'a>, carried: Carried) -> Label<'a> {
+pub(crate) fn label(event: &Event<'_>, carried: Carried) -> Label {
     let Event { time, merchant, terminal, .. } = *event;
-    Label { event_time: time, merchant, terminal, ratio: carried.ratio, fraud: true }
+    Label { event_time: time, terminal: terminal_key(merchant, terminal), ratio: carried.ratio, fraud: true }
 }
 
 /// Folds events and labels in the order of time, and calls `after` with the state, what was folded, and what an event

@@ -131,7 +131,12 @@ fn read(payload: Option<&[u8]>) -> Result<Truth, String> {
 }
 
 /// Checks that a text can be stored. Only an id may look like a card number, as in `orders`.
-pub(crate) fn checked(name: &str, max_chars: usize, is_id: bool, text: Option<String>) -> Result<Option<String>, String> {
+pub(crate) fn checked(
+    name: &str,
+    max_chars: usize,
+    is_id: bool,
+    text: Option<String>,
+) -> Result<Option<String>, String> {
     let Some(text) = text else { return Ok(None) };
     let chars = if text.len() > max_chars { text.chars().count() } else { 0 };
     if chars > max_chars {

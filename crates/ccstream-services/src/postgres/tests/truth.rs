@@ -2,8 +2,8 @@
 //! fails.
 
 use super::*;
-use crate::postgres::reconnecting::Reopened;
 use crate::operate::doctor::{Check, doctor};
+use crate::postgres::reconnecting::Reopened;
 use crate::postgres::truth::{Skipped, TruthBatch, TruthStore, Written};
 
 const COUNT: &str = "SELECT count(*) FROM truth";
