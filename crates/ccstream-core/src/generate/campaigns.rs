@@ -14,11 +14,11 @@ const MOST_BEFORE: f64 = 500_000.0;
 
 /// The mean number of transactions of a campaign, of a fraud and of its twin, as the module `scenarios` draws it.
 const LENGTHS: [(f64, f64); 7] =
-    [(1.0, 1.0), (0.0, 0.0), (11.0, 11.0), (15.0, 15.0), (44.1, 4.5), (4.0, 4.0), (18.0, 24.0)];
+    [(1.0, 1.0), (0.0, 0.0), (15.0, 15.0), (20.0, 20.0), (44.1, 4.5), (4.0, 4.0), (24.0, 22.8)];
 /// The scenario whose length depends on the terminal's payments.
 const TERMINAL: u8 = 1;
-/// The number of purchases for each refund, of refund abuse and of a recall.
-const PREPARED: (f64, f64) = (0.25, 1.0);
+/// The number of purchases for each refund, in refund abuse and in honest returns.
+const PREPARED: (f64, f64) = (0.125, 1.05);
 
 /// All campaigns, in the order of their beginnings.
 #[derive(Debug)]

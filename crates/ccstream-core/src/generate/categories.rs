@@ -46,8 +46,6 @@ macro_rules! category {
 
 /// How many categories there are.
 pub(super) const CATEGORY_COUNT: usize = 16;
-/// The index of `subscriptions`, which are paid on a day of the month.
-pub(super) const SUBSCRIPTIONS: usize = 9;
 
 #[rustfmt::skip]
 pub(super) static CATEGORIES: [Category; CATEGORY_COUNT] = [
@@ -82,7 +80,7 @@ impl Category {
 }
 
 /// The index of a category by its name. In a constant, an unknown name does not compile.
-pub(super) const fn category(name: &str) -> usize {
+const fn category(name: &str) -> usize {
     let mut at = 0;
     while at < CATEGORY_COUNT {
         if crate::fields::is_same(CATEGORIES[at].name, name) {
@@ -93,4 +91,19 @@ pub(super) const fn category(name: &str) -> usize {
     panic!("there is no such category")
 }
 
-const _: () = assert!(category("subscriptions") == SUBSCRIPTIONS);
+// The indices of the categories that other modules name. Subscriptions are paid on a day of the month.
+pub(super) const GROCERY: usize = category("grocery_pos");
+pub(super) const GROCERY_NET: usize = category("grocery_net");
+pub(super) const GAS: usize = category("gas_transport");
+pub(super) const FOOD: usize = category("food_dining");
+pub(super) const RESTAURANTS: usize = category("restaurants");
+pub(super) const SHOPPING_POS: usize = category("shopping_pos");
+pub(super) const SHOPPING_NET: usize = category("shopping_net");
+pub(super) const ELECTRONICS: usize = category("electronics");
+pub(super) const ENTERTAINMENT: usize = category("entertainment");
+pub(super) const SUBSCRIPTIONS: usize = category("subscriptions");
+pub(super) const HEALTH: usize = category("health_fitness");
+pub(super) const HOME: usize = category("home");
+pub(super) const KIDS: usize = category("kids_pets");
+pub(super) const CARE: usize = category("personal_care");
+pub(super) const TRAVEL: usize = category("travel");

@@ -82,11 +82,12 @@ impl Generator {
                 }
                 Some(payment)
             }
-            FollowUp::Recalled { plant, due } => {
+            FollowUp::Returned { plant, due, to } => {
                 let payment = self.buyers.planted(entry, self.time, &mut self.chance);
                 let payment = self.disturbed(payment)?;
                 if payment.answer == approved {
-                    self.wait(due, &payment, payment.value.0, FollowUp::Credit { plant, of: Some(self.id) });
+                    let refunded = Payment { number: to, ..payment.clone() };
+                    self.wait(due, &refunded, payment.value.0, FollowUp::Credit { plant, of: Some(self.id) });
                 }
                 Some(payment)
             }

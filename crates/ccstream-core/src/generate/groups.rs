@@ -1,7 +1,10 @@
 //! Groups of people who pay at the same hours and for the same categories.
 
 use super::calendar::Date;
-use super::categories::{CATEGORY_COUNT, category};
+use super::categories::{
+    CATEGORY_COUNT, ELECTRONICS, ENTERTAINMENT, FOOD, GAS, GROCERY, HEALTH, HOME, KIDS, RESTAURANTS, SHOPPING_NET,
+    TRAVEL,
+};
 
 /// A group of people. Its hourly weights are relative: each group's week is scaled to its `activity`.
 #[derive(Debug)]
@@ -33,18 +36,6 @@ pub(super) struct Group {
 }
 
 pub(super) const GROUP_COUNT: usize = 8;
-
-const GAS: usize = category("gas_transport");
-const GROCERY: usize = category("grocery_pos");
-const FOOD: usize = category("food_dining");
-const RESTAURANTS: usize = category("restaurants");
-const SHOPPING_NET: usize = category("shopping_net");
-const ELECTRONICS: usize = category("electronics");
-const ENTERTAINMENT: usize = category("entertainment");
-const HEALTH: usize = category("health_fitness");
-const HOME: usize = category("home");
-const KIDS: usize = category("kids_pets");
-const TRAVEL: usize = category("travel");
 
 #[rustfmt::skip]
 const EVEN_YEAR: [u8; 12] = [97, 97, 99, 100, 101, 100, 98, 97, 100, 101, 104, 106];

@@ -34,8 +34,8 @@ pub(super) enum FollowUp {
     Retry([u8; 16], Answer),
     /// A purchase that belongs to a campaign. Without `plant`, it only prepares one.
     Planted { plant: Option<Plant>, terminal: Option<u8>, answer: Option<Answer> },
-    /// A purchase that is refunded at the time `due`, in a recall.
-    Recalled { plant: Plant, due: i64 },
+    /// A purchase of a campaign of honest returns. It is refunded at the time `due`, to the card `to`.
+    Returned { plant: Plant, due: i64, to: u32 },
     /// A refund that belongs to a campaign. It is of the purchase with this id, or of none.
     Credit { plant: Plant, of: Option<[u8; 16]> },
     /// The transaction with this id is labelled.

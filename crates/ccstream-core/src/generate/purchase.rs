@@ -3,7 +3,7 @@
 use super::amounts::price;
 use super::calendar::{Calendar, DAY, Local};
 use super::cards::Card;
-use super::categories::{CATEGORIES, CATEGORY_COUNT, SUBSCRIPTIONS, category};
+use super::categories::{CATEGORIES, CATEGORY_COUNT, SUBSCRIPTIONS, TRAVEL};
 use super::chance::{Alias, Chance, Matter};
 use super::cities::CITIES;
 use super::declines::{Situation, answer};
@@ -20,7 +20,6 @@ use super::trips::{Trips, Whereabouts};
 const USUAL: f64 = 0.93;
 /// The share of sales with a discount.
 const DISCOUNTED: f64 = 0.15;
-const TRAVEL: usize = category("travel");
 
 /// Everything that purchases are drawn from.
 #[derive(Debug)]

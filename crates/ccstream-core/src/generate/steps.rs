@@ -98,6 +98,15 @@ impl Steps<'_> {
         Victim { card, person: self.buyers.population.person(block, card), group: block.group }
     }
 
+    /// The card of somebody else in the same country.
+    pub(super) fn compatriot(&mut self, victim: &Victim) -> Option<u32> {
+        let country = victim.person.home().country.number;
+        (0..TRIES).map(|_| self.victim()).find_map(|other| {
+            let is_other = other.person.number != victim.person.number;
+            (is_other && other.person.home().country.number == country).then_some(other.card)
+        })
+    }
+
     /// Where the person is.
     pub(super) fn whereabouts(&self, victim: &Victim, time: i64) -> Whereabouts {
         let trips = GROUPS[usize::from(victim.group)].trips;

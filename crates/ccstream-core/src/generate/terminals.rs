@@ -1,7 +1,7 @@
 //! Terminals that are compromised, and those whose chip reader is broken.
 
 use super::calendar::DAY;
-use super::categories::{CATEGORIES, category};
+use super::categories::{CATEGORIES, FOOD, GAS, GROCERY, RESTAURANTS};
 use super::chance::{Alias, Chance};
 use super::merchants::Shops;
 use super::payment::{MANUAL, SWIPE};
@@ -9,8 +9,7 @@ use super::plant::Plant;
 use super::purchase::Buyers;
 
 /// Shops of which a terminal may be chosen: many people pay there, and about the same.
-const CATEGORIES_CHOSEN: [usize; 4] =
-    [category("grocery_pos"), category("gas_transport"), category("food_dining"), category("restaurants")];
+const CATEGORIES_CHOSEN: [usize; 4] = [GROCERY, GAS, FOOD, RESTAURANTS];
 /// The share of a compromised terminal's purchases that a fraud follows.
 pub(super) const FOLLOWED: f64 = 0.4;
 /// Days for which a terminal is compromised, and for which one is broken.

@@ -56,7 +56,7 @@ impl World {
     /// What the header says: which world it is, and its version, which is raised whenever the same settings give other
     /// events.
     pub fn name(&self) -> &'static str {
-        "habits/1"
+        "habits/2"
     }
 
     /// The number of cards.

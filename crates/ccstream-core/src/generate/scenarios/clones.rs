@@ -1,8 +1,7 @@
 //! S6: a card's magnetic stripe is read far from where the card was shortly before. Its twin: a traveller who swipes.
 
-use super::{ELECTRONICS, FOOD, GAS, SHOPPING_POS};
 use crate::generate::calendar::HOUR;
-use crate::generate::categories::CATEGORIES;
+use crate::generate::categories::{CATEGORIES, ELECTRONICS, FOOD, GAS, SHOPPING_POS};
 use crate::generate::payment::SWIPE;
 use crate::generate::steps::{Buy, Steps, Victim, is_far};
 use crate::generate::trips::Whereabouts;

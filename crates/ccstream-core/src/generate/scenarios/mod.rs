@@ -7,35 +7,24 @@
 //! | S1 | many times the card's usual amount | a place that is new to the card, no durable goods |
 //! | S2 | a terminal that reads no chips | amounts above the usual, for some of its cards |
 //! | S3 | many purchases online within days | new merchants, and at night |
-//! | S4 | many places within two hours | each amount above the one before |
+//! | S4 | many places within two hours | new places, and each amount above the one before |
 //! | S5 | tiny amounts, declines, another try | one merchant and many cards, then large amounts |
 //! | S6 | the magnetic stripe, far from home | at home shortly before |
-//! | S7 | many refunds of one merchant | without purchases |
+//! | S7 | many refunds of one merchant | without purchases, and several for a card |
 
 mod clones;
 mod refunds;
 mod testing;
 
 use super::calendar::{DAY, MINUTE};
-use super::categories::{CATEGORIES, category};
+use super::categories::{
+    CARE, CATEGORIES, ELECTRONICS, ENTERTAINMENT, FOOD, GAS, GROCERY, GROCERY_NET, HEALTH, HOME, SHOPPING_NET,
+    SHOPPING_POS,
+};
 use super::numbers::exp;
 use super::payment::ECOMMERCE;
 use super::purchase::read_mode;
 use super::steps::{Buy, Steps, Victim, local};
-
-const SHOPPING_NET: usize = category("shopping_net");
-const SHOPPING_POS: usize = category("shopping_pos");
-const ELECTRONICS: usize = category("electronics");
-const ENTERTAINMENT: usize = category("entertainment");
-const HEALTH: usize = category("health_fitness");
-const HOME: usize = category("home");
-const KIDS: usize = category("kids_pets");
-const TRAVEL: usize = category("travel");
-const GAS: usize = category("gas_transport");
-const FOOD: usize = category("food_dining");
-const GROCERY: usize = category("grocery_pos");
-const GROCERY_NET: usize = category("grocery_net");
-const CARE: usize = category("personal_care");
 
 /// Half of all amounts are below this, in US dollars.
 const MEDIAN: f64 = 35.0;
@@ -53,7 +42,7 @@ impl Steps<'_> {
             5 if self.plant.is_fraud() => self.clone_far_away(),
             5 => self.traveller(),
             _ if self.plant.is_fraud() => self.refund_abuse(),
-            _ => self.recall(),
+            _ => self.returns(),
         }
     }
 
@@ -75,8 +64,8 @@ impl Steps<'_> {
         let shop = if is_usual { self.usual(&victim, at, is_online) } else { self.strange(&victim, at, is_online) };
         let due = self.usual_time(&victim, Some(at), victim.person.city, self.begins);
         let mode = if is_online { ECOMMERCE } else { self.read(&victim) };
-        // From 25 to 100 times as much, each scale as likely.
-        let times = 25.0 * exp(1.386 * self.chance.unit());
+        // From 30 to 100 times as much, each scale as likely.
+        let times = 30.0 * exp(1.204 * self.chance.unit());
         self.plant(&victim, Buy { due, shop, mode, dollars: MEDIAN * victim.person.level * times });
     }
 
@@ -87,7 +76,7 @@ impl Steps<'_> {
             (false, _) => (true, false),
             (true, is_usual) => (is_usual, is_usual),
         };
-        for _ in 0..8 + self.chance.below(7) {
+        for _ in 0..12 + self.chance.below(7) {
             let due = if at_night {
                 self.night(&victim, 2)
             } else {
@@ -109,7 +98,8 @@ impl Steps<'_> {
     }
 
     fn stolen_card(&mut self) {
-        const PLACES: [usize; 7] = [SHOPPING_POS, ELECTRONICS, GROCERY, FOOD, CARE, HOME, GAS];
+        // Nobody has usual places for the last two.
+        const PLACES: [usize; 7] = [SHOPPING_POS, GROCERY, FOOD, CARE, GAS, ELECTRONICS, HOME];
         let victim = self.victim();
         let city = victim.person.city;
         let mut due = self.begins;
@@ -119,14 +109,17 @@ impl Steps<'_> {
                 break;
             }
         }
-        let mut dollars = MEDIAN * victim.person.level * self.chance.between(0.25, 0.5);
-        let growth = self.chance.between(1.25, 1.4);
-        for _ in 0..12 + self.chance.below(7) {
-            let at = self.open_of(&PLACES, city, due);
-            let is_usual = self.plant.role.is_twin && CATEGORIES[at].has_favourites(false) && self.chance.is(0.6);
+        // A shopping day has usual places and rising amounts, or new places and usual amounts.
+        let is_twin = self.plant.role.is_twin;
+        let is_usual = is_twin && self.chance.is(0.5);
+        let places = if is_usual { &PLACES[..5] } else { &PLACES };
+        let mut dollars = MEDIAN * victim.person.level * self.chance.between(0.2, 0.4);
+        let growth = self.chance.between(1.2, 1.3);
+        for _ in 0..16 + self.chance.below(9) {
+            let at = self.open_of(places, city, due);
             let shop = if is_usual { self.usual(&victim, at, false) } else { self.strange(&victim, at, false) };
             let mode = self.read(&victim);
-            let price = if self.plant.role.is_twin { 0.0 } else { dollars * self.chance.between(0.8, 1.2) };
+            let price = if is_twin && !is_usual { 0.0 } else { dollars * self.chance.between(0.85, 1.15) };
             self.plant(&victim, Buy { due, shop, mode, dollars: price });
             dollars *= growth;
             due += MINUTE + (self.chance.exponential() * 7.0 * MINUTE as f64) as i64;

@@ -1,7 +1,8 @@
 //! S5: cards are tested with tiny amounts at one merchant, and those that work pay large ones. Its twin: small payments.
 
-use super::{ELECTRONICS, ENTERTAINMENT, GAS, HEALTH, KIDS, MEDIAN, SHOPPING_NET, TRAVEL};
+use super::MEDIAN;
 use crate::generate::calendar::SECOND;
+use crate::generate::categories::{ELECTRONICS, ENTERTAINMENT, GAS, HEALTH, KIDS, SHOPPING_NET, TRAVEL};
 use crate::generate::declines::Answer;
 use crate::generate::later::FollowUp;
 use crate::generate::payment::{CONTACTLESS, ECOMMERCE};
