@@ -181,8 +181,9 @@ bench-engine: release ## compare the engine with pandas, polars and DuckDB on th
 	$(BIN)/python -m pip install -q polars duckdb pyarrow
 	$(BIN)/python bench/engine.py
 
-bench-detect: build ## measure the Handbook's fraud detector on the preset handbook: a minute
+bench-detect: build ## measure fraud detectors on the preset handbook and on the default world: ten minutes
 	$(BIN)/python bench/handbook.py
+	$(BIN)/python bench/detect.py
 
 kafka: build ## run Apache Kafka on port 9094, as docker-compose.yml configures it; Ctrl-C stops it
 	@$(BIN)/python tests/apache_kafka.py

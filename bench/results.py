@@ -24,7 +24,7 @@ from apache_kafka import VERSION as KAFKA_VERSION  # noqa: E402
 from compared import comparison  # noqa: E402
 
 FILE = ROOT / "bench" / "results.json"
-PLACES = {"attack": "docs/proof.md", "comparison": "README.md"}
+PLACES = {"attack": "docs/proof.md", "comparison": "README.md", "detect": "docs/world.md"}
 """The document that has a table, by the table's name; docs/speed.md has the others."""
 GOOD = 1000
 """The number of good messages in the poison test."""
@@ -176,6 +176,19 @@ def _attack(measured: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{said}."])
 
 
+def _detect(measured: dict[str, Any]) -> str:
+    lines = [
+        "| scenario | the best rule: a threshold on | its precision | average precision of the detector |",
+        "|---|---|--:|--:|",
+    ]
+    for line in measured["table"]:
+        spans = [f"{min(line[name]):.3f} to {max(line[name]):.3f}" for name in ("precision", "detector")]
+        lines.append(f"| {line['scenario']} | {line['rule']} | {spans[0]} | {spans[1]} |")
+    frauds, twins = (sum(sum(line[name]) for line in measured["table"]) for name in ("frauds", "twins"))
+    counts = f"The least and the greatest of {len(measured['seeds'])} seeds, with {frauds:,} frauds and {twins:,} twins"
+    return "\n".join([*lines, "", f"{counts}."])
+
+
 TABLES = {
     "ingest": _ingest,
     "producers": _producers,
@@ -183,6 +196,7 @@ TABLES = {
     "poison": _poison,
     "startup": _startup,
     "attack": _attack,
+    "detect": _detect,
 }
 
 
