@@ -71,7 +71,7 @@ impl PyFeatureHistory {
     fn as_of(&self) -> i64 {
         self.as_of
     }
-    /// The age after which nine of ten frauds are labelled, in microseconds, from 1 to 20 days; seven days without labels.
+    /// The age after which nine of ten frauds are labelled, in microseconds: 1 to 20 days, or seven days without labels.
     ///
     /// Features that depend on it were computed with it.
     #[getter]
@@ -98,7 +98,8 @@ impl PyFeatureHistory {
 /// Features use what was known at the time of each transaction. The function releases the GIL.
 ///
 /// Args:
-///     as_of: The time up to which labels are known, in the format of RFC 3339 or ISO 8601 (UTC unless it has an offset).
+///     as_of: The time up to which labels are known, in the format of RFC 3339 or ISO 8601 (UTC unless it has an
+///         offset).
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 ///
 /// Returns:

@@ -19,10 +19,14 @@ from ccstream.events import WaitingKind
 __version__: str
 
 __all__ = [
+    "AnalyzeSummary",
+    "Analyzer",
+    "Backtest",
     "Check",
     "ConsumeStatus",
     "ConsumeSummary",
     "Consumer",
+    "FeatureHistory",
     "KeptMessage",
     "KpiAnswer",
     "KpiEngine",
@@ -36,8 +40,10 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "aggregate",
+    "backtest",
     "count_rejected",
     "diagnose",
+    "feature_history",
     "ping",
     "replay_rejected",
     "select_rejected",
@@ -49,6 +55,199 @@ _OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], object]
 _Filters: TypeAlias = Mapping[str, str | Iterable[str | None] | None]
 _Moment: TypeAlias = datetime | np.datetime64 | SupportsIndex
 _Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]]
+
+@final
+class AnalyzeSummary:
+    """Counts the messages of one run by outcome."""
+
+    @property
+    def scored(self) -> int:
+        """The number of transactions that were scored."""
+    @property
+    def duplicate(self) -> int:
+        """The number of messages whose transaction had been scored before."""
+    @property
+    def rejected(self) -> int:
+        """The number of messages that are not valid transactions."""
+    @property
+    def missing(self) -> int:
+        """The number of offsets that could not be read: deleted by the topic's retention, or unreadable."""
+    @property
+    def late(self) -> int:
+        """The number of transactions that came after a later one had been scored."""
+    @property
+    def labels(self) -> int:
+        """The number of labels that were received and stored."""
+    @property
+    def labels_duplicate(self) -> int:
+        """The number of labels that had been received before."""
+    @property
+    def labels_rejected(self) -> int:
+        """The number of messages that are not valid labels."""
+    @property
+    def labelled(self) -> int:
+        """The number of labels that became due, so that scores use them."""
+    @property
+    def elapsed(self) -> timedelta:
+        """The time since this run took the lease."""
+    @property
+    def drained(self) -> bool:
+        """Whether everything that was scored is committed. If not, the next run scores the rest again."""
+
+@final
+class Analyzer:
+    """Scores the transactions of a topic and takes labels in, in one order, each exactly once.
+
+    Scores, labels, the state from which scores are computed and the offsets of both topics are committed in one
+    transaction. Several analyzers may run at the same time: one works, the others wait to take over. Nothing is
+    connected before :meth:`run`.
+
+    Args:
+        bootstrap_servers: The brokers as ``host:port``, separated by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
+            ``localhost:9094``.
+        topic: The name of the topic. If it does not exist, the producer creates it, provided that the broker allows
+            that, and the consumer waits for it. Default: ``KAFKA_TOPIC``, else ``orders_json``.
+        librdkafka_options: Settings of librdkafka (TLS, SASL, buffers), such as ``security.protocol=sasl_ssl``. Those
+            that ccstream sets itself are refused. Set passwords by variables, such as ``sasl.password`` by
+            ``CCSTREAM_KAFKA_SASL_PASSWORD``, because other users can read a command line. A mapping, or pairs. Default:
+            ``CCSTREAM_KAFKA_*``, else none.
+        librdkafka_options_file: A file with settings of librdkafka, one ``key=value`` in each line. Only its owner may
+            be able to read it. Settings that are also given otherwise override those in the file. Default:
+            ``KAFKA_OPTIONS_FILE``, else none.
+        labels_topic: The topic of labels, which say whether a transaction was a fraud. Without this topic, scores are
+            computed without labels. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
+        database_url: The URL of the database, as ``postgresql://user:password@host:port/database``. ``sslmode`` has the
+            meaning that it has for libpq. Default: ``DATABASE_URL``, else ``kafka_db`` on ``localhost:5434``, as in
+            ``docker-compose.yml``.
+        model: The file of the model that scores transactions. It is added to the table ``models`` and becomes active.
+            Default: the active model, or the rules if there is none.
+        cards: The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
+            for the longest time are forgotten. From 1 to 100,000,000. Default 1,000,000.
+        merchants: The maximum number of merchants of which the analyzer remembers anything. Beyond it, those that were
+            not used for the longest time are forgotten. From 1 to 10,000,000. Default 100,000.
+        batch_rows: The maximum number of transactions and labels that are written at once. From 1 to 1,000,000. Default
+            20,000.
+        linger: The maximum time until a score is visible, while the database keeps up. From 0 to 60,000 ms. Default 50
+            ms.
+        patience: The maximum time that an event waits for older events of partitions without news. Events that come
+            later than this are scored out of order, and counted as late. From 0 to 60,000 ms. Default 100 ms.
+        until_caught_up: Exits once every partition has been read to its end. Default False.
+        max_ahead: The maximum time by which an event may be ahead of this machine's clock; later events are rejected,
+            as the consumer rejects them. From 0 to 4,102,444,800 s. Default 172,800 s.
+        drain_limit: The maximum time that a stop waits until the events that were read are scored and committed. The
+            others are read again by the next run. From 0 to 240 s. Default 30 s.
+        on_event: A callable that gets an event's name (a str) and its fields (a dict), which ``ccstream.events``
+            describes. It is called during :meth:`run`, on another thread. If it raises, the run stops and raises that
+            exception. Default: none.
+
+    Raises:
+        ConfigError: A setting cannot be used; the message names it.
+        TypeError: A setting has the wrong type, or there is no such setting.
+
+    Example:
+        >>> analyzer = ccstream.Analyzer(until_caught_up=True)
+        >>> analyzer.run()
+        AnalyzeSummary(scored=5000, duplicate=0, rejected=0, late=0)
+    """
+
+    def __new__(
+        cls,
+        *,
+        # generated: parameters of kafka, analyzer
+        bootstrap_servers: str | None = None,
+        topic: str | None = None,
+        librdkafka_options: _Pairs | None = None,
+        librdkafka_options_file: str | PathLike[str] | None = None,
+        labels_topic: str | None = None,
+        database_url: str | None = None,
+        model: str | PathLike[str] | None = None,
+        cards: int | None = None,
+        merchants: int | None = None,
+        batch_rows: int | None = None,
+        linger: timedelta | None = None,
+        patience: timedelta | None = None,
+        until_caught_up: bool = False,
+        max_ahead: timedelta | None = None,
+        drain_limit: timedelta | None = None,
+        # generated, to here
+        on_event: _OnEvent | None = None,
+    ) -> Self: ...
+    def run(self) -> AnalyzeSummary:
+        """Scores transactions until :meth:`stop`, or with ``until_caught_up`` until the end of both topics.
+
+        The method releases the GIL, so other threads continue. It waits for a broker or database that is unavailable,
+        and while another analyzer works. Ctrl-C stops the run, commits what was scored, and raises
+        ``KeyboardInterrupt``.
+
+        Returns:
+            The counts of messages by outcome. An exception of ccstream has the counts until then in its ``summary``.
+
+        Raises:
+            ConfigError: A pooler shares PostgreSQL's sessions between its clients.
+            KafkaError: The user may not read a topic, or librdkafka reports a fatal error.
+            PostgresError: PostgreSQL reports an error that waiting does not resolve. Nothing of the batch is stored,
+                and the next run reads it again.
+            SchemaError: The tables cannot be used.
+        """
+    def stop(self) -> None:
+        """Stops the run after committing what was scored, and returns at once.
+
+        Any thread or signal handler may call it. A later :meth:`run` of this analyzer ends at once.
+        """
+
+@final
+class FeatureHistory:
+    """Holds the features of transactions, and which of them are known to be frauds. ``ccstream.training`` trains models
+    from it.
+    """
+
+    @property
+    def features(self) -> npt.NDArray[np.float32]:
+        """The features, a row for each transaction and a column for each feature; NaN is a missing value."""
+    @property
+    def labels(self) -> npt.NDArray[np.bool_]:
+        """Whether each transaction is known to be a fraud."""
+    @property
+    def times(self) -> npt.NDArray[np.int64]:
+        """The times of the transactions, in microseconds since 1970 UTC."""
+    @property
+    def cards(self) -> npt.NDArray[np.int64]:
+        """A number for the card of each transaction; 0 without a card."""
+    @property
+    def as_of(self) -> int:
+        """The time up to which labels are known, in microseconds since 1970 UTC."""
+    @property
+    def maturity(self) -> int:
+        """The age after which nine of ten frauds are labelled, in microseconds, from 1 to 20 days; seven days without labels.
+
+        Features that depend on it were computed with it.
+        """
+    @property
+    def names(self) -> list[str]:
+        """The names of the features, in the order of the columns."""
+    @property
+    def version(self) -> str:
+        """The version of the features, which models of another version do not fit."""
+
+@final
+class Backtest:
+    """Holds the scores that a model gives to transactions of the past."""
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the transactions, as in ``orders``."""
+    @property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """The score of each transaction: the probability that it is a fraud."""
+    @property
+    def labels(self) -> npt.NDArray[np.bool_]:
+        """Whether each transaction is known to be a fraud, by all labels."""
+    @property
+    def times(self) -> npt.NDArray[np.int64]:
+        """The times of the transactions, in microseconds since 1970 UTC."""
+    @property
+    def cards(self) -> npt.NDArray[np.int64]:
+        """A number for the card of each transaction; 0 without a card."""
 
 @final
 class ProduceSummary:
@@ -672,6 +871,58 @@ class Resent:
     @property
     def replayed(self) -> int:
         """The number of messages left out because they were replayed before."""
+
+def feature_history(as_of: str, *, database_url: str | None = None) -> FeatureHistory:
+    """Computes the features of all transactions that were scored, in the order in which they were.
+
+    Features use what was known at the time of each transaction. The function releases the GIL.
+
+    Args:
+        as_of: The time up to which labels are known, in the format of RFC 3339 or ISO 8601 (UTC unless it has an offset).
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+
+    Returns:
+        One row for each transaction before ``as_of``.
+
+    Raises:
+        ConfigError: The URL or the time cannot be used.
+        PostgresError: The database cannot be reached or read.
+        SchemaError: Transactions that were scored are not in ``orders``.
+
+    Example:
+        >>> ccstream.feature_history("2026-12-01").features.shape  # doctest: +SKIP
+        (1754155, 50)
+    """
+
+def backtest(
+    model: str | PathLike[str] | None,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+    database_url: str | None = None,
+) -> Backtest:
+    """Scores transactions of the past by a model, each with the labels that were known at its time.
+
+    The scores are those that the analyzer would have given, bit for bit. The function releases the GIL.
+
+    Args:
+        model: The model file; None for the rules.
+        start: The time of the first transaction, in the format of RFC 3339 or ISO 8601. Default: the first one.
+        end: The time before which the last transaction is. Default: the last one.
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ConfigError: The model, the URL or a time cannot be used.
+        PostgresError: The database cannot be reached or read.
+        SchemaError: Transactions that were scored are not in ``orders``.
+
+    Example:
+        >>> ccstream.backtest(None, start="2026-11-01").scores.mean()  # doctest: +SKIP
+        0.0213
+    """
 
 def verify(*, database_url: str | None = None, counters_only: bool = False) -> VerifyReport:
     """Compares the counters and totals with a recount of the rows, in one snapshot. Consumers may run meanwhile.

@@ -9,7 +9,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from ccstream.events import ANALYZER_EVENTS, CONSUMER_EVENTS, PRODUCER_EVENTS, ProducerWarningKind, WaitingKind, WarningKind
+from ccstream.events import (
+    ANALYZER_EVENTS,
+    CONSUMER_EVENTS,
+    PRODUCER_EVENTS,
+    ProducerWarningKind,
+    WaitingKind,
+    WarningKind,
+)
 from waiting import LIMIT, pause
 
 if TYPE_CHECKING:

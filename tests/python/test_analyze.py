@@ -41,7 +41,7 @@ def scores(pipeline: Pipeline) -> list[Score]:
 
 
 def places(pipeline: Pipeline) -> list[tuple[str, str]]:
-    """Returns the transactions and labels in the order in which they were taken in, and checks that no place is free."""
+    """Returns the transactions and labels in their order, and checks that no place is free."""
     rows = pipeline.query(
         "SELECT seq, 'score', order_id FROM scores UNION ALL"
         " SELECT seq, source, transaction_id FROM labels WHERE seq IS NOT NULL ORDER BY seq"
@@ -213,8 +213,14 @@ def test_odd_labels_are_counted_and_kept(embedded_pipeline: Pipeline) -> None:
     ended = analyze(pipeline).events("ended")[0]["summary"]
     counted = (ended["labels"], ended["labels_duplicate"], ended["labels_rejected"], ended["labelled"])
     assert counted == (5, 1, 1, 3)
-    order = pipeline.query("SELECT seq, order_id FROM scores UNION SELECT seq, source || labelled_at FROM labels"
-                           " WHERE seq IS NOT NULL ORDER BY 1")
+    order = pipeline.query(
+        "SELECT seq, order_id FROM scores UNION SELECT seq, source || labelled_at FROM labels"
+        " WHERE seq IS NOT NULL ORDER BY 1"
+    )
     assert [what for _, what in order] == [
-        "a", "analyst2026-01-06 00:00:00", "claim2026-01-06 00:00:00", "claim2026-01-07 00:00:00", "b",
+        "a",
+        "analyst2026-01-06 00:00:00",
+        "claim2026-01-06 00:00:00",
+        "claim2026-01-07 00:00:00",
+        "b",
     ]

@@ -84,6 +84,37 @@ def test_a_merchant_is_silent_while_its_terminals_are_offline(embedded_pipeline:
     pipeline.verify()
 
 
+def test_a_surge_multiplies_a_merchants_rows_while_it_lasts(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    # A merchant that is neither so small that chance decides, nor so large that its category has no room for a sale.
+    middling = (
+        "SELECT merchant FROM orders WHERE entry_mode = 'ecommerce' GROUP BY 1 ORDER BY abs(count(*) - 100), 1 LIMIT 1"
+    )
+    assert pipeline.produce(4, 30_000, *WORLD).wait() == 0
+    pipeline.catch_up()
+    [(merchant,)] = pipeline.query(middling)
+    # A week later, the same hours have the same rates.
+    later = START + timedelta(days=7)
+    world = (*WORLD[:2], "--start-time", f"{later.isoformat()}Z", *WORLD[4:])
+    assert pipeline.produce(4, 50_000, *world, "--incident", f"surge@1h+1h:{merchant}").wait() == 0
+    pipeline.catch_up()
+    by_hour = """
+        SELECT extract(hour FROM timestamp)::int, count(*) FILTER (WHERE merchant = %s), count(*)
+        FROM orders WHERE timestamp >= %s GROUP BY 1
+    """
+    counts = {number: (of_merchant, of_all) for number, of_merchant, of_all in pipeline.query(by_hour, merchant, later)}
+    before, during, after = (counts[number] for number in (8, 9, 10))
+    print(merchant, counts)
+    assert min(before[0], after[0]) > 20
+    assert 2.5 < during[0] / ((before[0] + after[0]) / 2) < 6
+    # What the merchant wins, others lose.
+    assert 0.9 < during[1] / ((before[1] + after[1]) / 2) < 1.1
+    [truth] = truths(pipeline, "incident")
+    assert (truth["scenario"], truth["subject"]) == ("surge", merchant)
+    assert (truth["timestamp"], truth["until"]) == ("2026-03-09T09:00:00.000000Z", "2026-03-09T10:00:00.000000Z")
+    pipeline.verify()
+
+
 def test_duplicates_are_counted_and_stored_once(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     producer = pipeline.produce(4, 40_000, *WORLD, *incident("duplicates", 0))
