@@ -48,13 +48,13 @@ build: $(VENV)/.built ## build ccstream into .venv, with everything that the dem
 
 $(VENV)/.built: $(VENV)/.made $(SOURCES)
 	@[ -f $@ ] || echo "Building ccstream: 3 to 7 minutes on 2 cores, once"
-	@. $(BIN)/activate && PIP_QUIET=1 maturin develop $(CARGO_FLAGS) --extras embedded,dashboard,dev
+	@. $(BIN)/activate && PIP_QUIET=1 maturin develop $(CARGO_FLAGS) --extras embedded,dashboard,train,dev
 	@rm -f $(VENV)/.release; touch $@
 
 release: $(VENV)/.release ## build ccstream into .venv with all optimisations, as the benches need it
 
 $(VENV)/.release: $(VENV)/.made $(SOURCES)
-	@. $(BIN)/activate && PIP_QUIET=1 maturin develop --release --locked --extras embedded,dashboard,dev
+	@. $(BIN)/activate && PIP_QUIET=1 maturin develop --release --locked --extras embedded,dashboard,train,dev
 	@rm -f $(VENV)/.built; touch $@
 
 demo: build ## run the services, a producer, a consumer and the dashboard; Ctrl-C stops them

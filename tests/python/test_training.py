@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import xgboost
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ccstream.errors import ConfigError
+from ccstream.training import DAY, Rows, calibrate, quality, train
+from ccstream.training import recipe as recipes
+from ccstream.training import trees as boosted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-np = pytest.importorskip("numpy")
-pytest.importorskip("sklearn")
-xgboost = pytest.importorskip("xgboost")
-
-from sklearn.metrics import average_precision_score, roc_auc_score  # noqa: E402
-
-from ccstream.training import DAY, Rows, calibrate, quality, train  # noqa: E402
-from ccstream.training import recipe as recipes  # noqa: E402
-from ccstream.training import trees as boosted  # noqa: E402
 
 DAYS = 70
 MATURITY = 7 * DAY
@@ -131,7 +126,7 @@ def test_a_period_without_frauds_is_refused() -> None:
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:
-    features, labels, times = np.zeros((3, 2)), np.array([True] * 3), np.array([1, 2, 3])
+    features, labels, times = np.zeros((3, 2), np.float32), np.array([True] * 3), np.array([1, 2, 3])
     with pytest.raises(ConfigError, match="labels: its shape"):
         Rows(features, labels[:1], times, ["a", "b"], "v")
     with pytest.raises(ConfigError, match="features: its shape"):
@@ -184,7 +179,7 @@ def test_card_precision_leaves_out_cards_that_were_found(monkeypatch: pytest.Mon
         (1, 3, 0.4, 1),
     ]
     days, cards, scores, labels = (np.array(column) for column in zip(*table, strict=True))
-    some = Rows(np.zeros((len(table), 1)), labels == 1, days * DAY, ["a"], "v", cards)
+    some = Rows(np.zeros((len(table), 1), np.float32), labels == 1, days * DAY, ["a"], "v", cards)
     assert quality.card_precision(some, scores) == 0.5
 
 
@@ -198,4 +193,3 @@ def test_without_the_extra_an_error_names_it() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout == "training needs XGBoost: pip install 'ccstream[train]'\n"
-    assert importlib.util.find_spec("xgboost") is not None

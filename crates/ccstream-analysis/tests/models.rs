@@ -212,8 +212,21 @@ fn hostile_text_is_refused_without_a_panic() {
         let text = sound.replacen(&format!("\"{field}\":"), &format!("\"{field}\":{deep},\"x\":"), 1);
         assert!(Model::read(&text, "v", &NAMES).is_err(), "{field}");
     }
+    let text = sound.replacen("\"default_left\":[", &format!("\"default_left\":[{deep}"), 1);
+    assert!(Model::read(&text, "v", &NAMES).is_err());
+    let long = "x".repeat(1_000_000);
+    for field in ["format", "kind", "version", "base_score", "num_target", "sum_hessian", "a"] {
+        let text = sound.replacen(&format!("\"{field}\":"), &format!("\"{field}\":\"{long}\",\"x\":"), 1);
+        assert!(Model::read(&text, "v", &NAMES).unwrap_err().to_string().len() < 1000, "{field}");
+    }
     let nan = sound.replacen("\"split_conditions\":[", "\"split_conditions\":[NaN,", 1);
     assert!(Model::read(&nan, "v", &NAMES).unwrap_err().to_string().contains("the model file cannot be read"));
+    let names = sound.replacen("\"names\":[", &format!("\"names\":[{}", "\"\",".repeat(1_000_000)), 1);
+    assert!(Model::read(&names, "v", &NAMES).unwrap_err().to_string().contains("at most 128 elements"));
+    let trees = sound.replacen("\"trees\":[", &format!("\"trees\":[{}", "0,".repeat(1_000_000)), 1);
+    assert!(Model::read(&trees, "v", &NAMES).unwrap_err().to_string().contains("at most 10000 elements"));
+    let nodes = sound.replacen("\"left_children\":[", &format!("\"left_children\":[{}", "0,".repeat(2_000_000)), 1);
+    assert!(Model::read(&nodes, "v", &NAMES).unwrap_err().to_string().contains("at most 1048576 elements"));
     let large = " ".repeat(ccstream_analysis::models::MAX_BYTES + 1);
     assert!(Model::read(&large, "v", &NAMES).unwrap_err().to_string().contains("67108865 bytes"));
 }

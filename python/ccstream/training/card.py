@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 QUALITY_NOTE = (
     "measured on the tested period, with a model that was trained by the same settings before the calibrated period of "
-    "that time; the model in this file was trained later, up to its own calibrated period"
+    "that time; the model in this file was trained later, up to its own calibrated period; cards that are known to be "
+    "defrauded are not left out"
 )
 
 

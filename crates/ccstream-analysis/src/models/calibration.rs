@@ -3,10 +3,10 @@
 use serde::Deserialize;
 
 use super::error::ModelError;
+use super::limits::{MAX_KNOTS, check_size};
+use super::list::List;
 use super::number::{Exact, plain};
 
-/// The greatest number of knots.
-pub const MAX_KNOTS: usize = 1000;
 /// Slopes outside these bounds would make different margins equal, or a probability 0 or 1, by rounding.
 const SLOPES: [f64; 2] = [1e-3, 1e3];
 
@@ -20,8 +20,8 @@ struct Document {
     a: Option<Exact<f64>>,
     b: Option<Exact<f64>>,
     c: Option<Exact<f64>>,
-    margins: Option<Vec<Exact<f64>>>,
-    log_odds: Option<Vec<Exact<f64>>>,
+    margins: Option<List<Exact<f64>, MAX_KNOTS>>,
+    log_odds: Option<List<Exact<f64>, MAX_KNOTS>>,
 }
 
 /// Maps a margin to calibrated log odds by a strictly increasing function.
@@ -74,6 +74,7 @@ impl Calibration {
     /// # Errors
     /// The text is no such JSON, or the function does not increase everywhere with a slope of 0.001 to 1000.
     pub fn read(json: &str) -> Result<Self, ModelError> {
+        check_size(json)?;
         let document: Document = serde_json::from_str(json).map_err(|error| ModelError::json("calibration", &error))?;
         let Document { kind, slope, intercept, a, b, c, margins, log_odds } = document;
         match (kind.as_str(), (slope, intercept), (a, b, c), (margins, log_odds)) {
@@ -87,7 +88,7 @@ impl Calibration {
                 Ok(Self::Beta { a: a.0, b: b.0, c: c.0 })
             }
             ("knots", (None, None), (None, None, None), (Some(margins), Some(log_odds))) => {
-                check_knots(plain(&margins), plain(&log_odds))
+                check_knots(plain(&margins.0), plain(&log_odds.0))
             }
             ("platt" | "beta" | "knots", ..) => Err(ModelError::invalid(
                 "calibration",
@@ -129,7 +130,7 @@ fn check_slope(name: &str, slope: f64) -> Result<(), ModelError> {
 
 fn check_knots(margins: Vec<f64>, log_odds: Vec<f64>) -> Result<Calibration, ModelError> {
     let (knots, values) = (margins.len(), log_odds.len());
-    if knots != values || !(2..=MAX_KNOTS).contains(&knots) {
+    if knots != values || knots < 2 {
         let reason = format!("it has {knots} margins and {values} log odds; supported: 2 to {MAX_KNOTS} of each");
         return Err(ModelError::invalid("calibration", reason));
     }

@@ -49,21 +49,25 @@ pub enum ModelError {
 impl ModelError {
     /// Creates a [`ModelError::Json`].
     pub(super) fn json(part: &'static str, error: &serde_json::Error) -> Self {
-        Self::Json { part, reason: error.to_string() }
+        Self::Json { part, reason: short(&error.to_string(), 300) }
     }
 
     /// Creates a [`ModelError::Invalid`].
-    pub(super) fn invalid(place: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Invalid { place: place.into(), reason: reason.into() }
+    pub(super) fn invalid(place: impl Into<String>, reason: impl AsRef<str>) -> Self {
+        Self::Invalid { place: place.into(), reason: short(reason.as_ref(), 300) }
     }
 
-    /// Creates a [`ModelError::Unsupported`]. A long value is cut, so that the message fits on a line.
+    /// Creates a [`ModelError::Unsupported`].
     pub(super) fn unsupported(what: &'static str, found: &str, supported: impl Into<String>) -> Self {
-        let found = match found.char_indices().nth(60) {
-            Some((end, _)) => format!("{}...", &found[..end]),
-            None if found.is_empty() => "empty".to_owned(),
-            None => found.to_owned(),
-        };
+        let found = if found.is_empty() { "empty".to_owned() } else { short(found, 60) };
         Self::Unsupported { what, found, supported: supported.into() }
+    }
+}
+
+/// Cuts a text that repeats a part of the file, which may be long.
+fn short(text: &str, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }

@@ -7,14 +7,14 @@ use serde_json::value::RawValue;
 
 use super::calibration::{Calibration, probability};
 use super::error::ModelError;
+use super::limits::{MAX_FEATURES, check_size};
+use super::list::List;
 use super::logistic::Logistic;
 use super::reasons::{Reason, greatest};
-use super::trees::{MAX_FEATURES, Trees};
+use super::trees::Trees;
 
 /// The value of `format` in a model file.
 pub const FORMAT: &str = "ccstream-model-1";
-/// The greatest size of a model file, in bytes. A model takes at most a small multiple of its file in memory.
-pub const MAX_BYTES: usize = 64 << 20;
 /// The greatest size of a card, in bytes: it is stored and shown with the model.
 const MAX_CARD_BYTES: usize = 256 << 10;
 
@@ -39,7 +39,7 @@ struct Document<'a> {
 #[derive(Deserialize)]
 struct Features {
     version: String,
-    names: Vec<String>,
+    names: List<String, MAX_FEATURES>,
 }
 
 /// Holds what a model file says about the model. Only the fields that a program needs are read.
@@ -138,7 +138,7 @@ impl Model {
             serde_json::from_str(document.features.get()).map_err(|error| ModelError::json("features", &error))?;
         check_features(&features, version, names)?;
         let kind = read_kind(&document)?;
-        let (count, names) = (kind.features(), features.names);
+        let (count, names) = (kind.features(), features.names.0);
         if count != names.len() {
             let reason = format!("it has {count} features, but the file names {}", names.len());
             return Err(ModelError::invalid("model", reason));
@@ -244,21 +244,13 @@ fn check_features(found: &Features, version: &str, names: &[&str]) -> Result<(),
         let found: String = found.version.chars().take(80).collect();
         return differ(format!("the model has version {found}, the program version {version}"));
     }
-    if found.names.len() != names.len() {
-        return differ(format!("the model has {} names, the program {}", found.names.len(), names.len()));
+    if found.names.0.len() != names.len() {
+        return differ(format!("the model has {} names, the program {}", found.names.0.len(), names.len()));
     }
-    match found.names.iter().zip(names).enumerate().find(|(_, (found, name))| found != *name) {
+    match found.names.0.iter().zip(names).enumerate().find(|(_, (found, name))| found != *name) {
         Some((at, (found, name))) => differ(format!("feature {at} is {found:.80} in the model, {name} in the program")),
         None => Ok(()),
     }
-}
-
-/// Refuses a text that is too large before anything of it is read.
-pub(super) fn check_size(json: &str) -> Result<(), ModelError> {
-    if json.len() > MAX_BYTES {
-        return Err(ModelError::TooLarge { bytes: json.len(), limit: MAX_BYTES });
-    }
-    Ok(())
 }
 
 /// Widens a row to double precision.

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 
 use super::error::ModelError;
-use super::file::check_size;
+use super::limits::{MAX_FEATURES, check_size};
+use super::list::List;
 use super::number::{Exact, plain};
-use super::trees::MAX_FEATURES;
 
 /// Names the function that is applied to a feature before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -29,11 +29,11 @@ impl Shape {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    coefficients: Vec<Exact<f64>>,
+    coefficients: List<Exact<f64>, MAX_FEATURES>,
     intercept: Exact<f64>,
-    means: Vec<Exact<f64>>,
-    scales: Option<Vec<Exact<f64>>>,
-    shapes: Option<Vec<Shape>>,
+    means: List<Exact<f64>, MAX_FEATURES>,
+    scales: Option<List<Exact<f64>, MAX_FEATURES>>,
+    shapes: Option<List<Shape, MAX_FEATURES>>,
 }
 
 /// Holds a logistic regression.
@@ -76,15 +76,14 @@ impl Logistic {
         check_size(json)?;
         let document: Document =
             serde_json::from_str(json).map_err(|error| ModelError::json("logistic regression", &error))?;
-        let features = document.coefficients.len();
-        if !(1..=MAX_FEATURES).contains(&features) {
-            let (found, supported) = (features.to_string(), format!("1 to {MAX_FEATURES}"));
-            return Err(ModelError::unsupported("the number of coefficients", &found, supported));
+        let features = document.coefficients.0.len();
+        if features == 0 {
+            return Err(ModelError::unsupported("the number of coefficients", "0", format!("1 to {MAX_FEATURES}")));
         }
-        let scales = document.scales.map(|scales| plain(&scales));
-        let shapes = document.shapes.unwrap_or_else(|| vec![Shape::Identity; features]);
+        let scales = document.scales.map(|scales| plain(&scales.0));
+        let shapes = document.shapes.map_or_else(|| vec![Shape::Identity; features], |shapes| shapes.0);
         let lengths = [
-            ("means", document.means.len()),
+            ("means", document.means.0.len()),
             ("scales", scales.as_ref().map_or(features, Vec::len)),
             ("shapes", shapes.len()),
         ];
@@ -98,9 +97,9 @@ impl Logistic {
             return Err(ModelError::invalid("scales", format!("element {at} is not above zero")));
         }
         Ok(Self {
-            coefficients: plain(&document.coefficients),
+            coefficients: plain(&document.coefficients.0),
             intercept: document.intercept.0,
-            means: plain(&document.means),
+            means: plain(&document.means.0),
             scales,
             shapes,
         })

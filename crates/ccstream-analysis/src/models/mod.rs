@@ -11,21 +11,26 @@
 //! computed by the crate `libm`, because the last digits of the system's functions differ between machines. The one
 //! exception is described at [`Trees`].
 
-mod calibration;
 mod error;
-mod file;
-mod logistic;
+mod limits;
+mod list;
 mod number;
+
 mod packed;
-mod reasons;
 mod tree;
 mod trees;
 mod xgboost;
 
-pub use self::calibration::{Calibration, MAX_KNOTS};
+mod calibration;
+mod logistic;
+mod reasons;
+
+mod file;
+
+pub use self::calibration::Calibration;
 pub use self::error::ModelError;
-pub use self::file::{Card, FORMAT, MAX_BYTES, Model, Score};
+pub use self::file::{Card, FORMAT, Model, Score};
+pub use self::limits::{MAX_BYTES, MAX_DEPTH, MAX_FEATURES, MAX_KNOTS, MAX_NODES, MAX_TREES};
 pub use self::logistic::{Logistic, Shape};
 pub use self::reasons::{MAX_REASONS, Reason};
-pub use self::tree::{MAX_DEPTH, MAX_NODES};
-pub use self::trees::{MAX_FEATURES, MAX_TREES, Trees};
+pub use self::trees::Trees;

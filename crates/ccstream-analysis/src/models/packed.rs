@@ -13,8 +13,8 @@
 //! value needs no additional comparison: a row is stored twice, once for the splits that send a missing value to the
 //! left, where it becomes less than all thresholds, and once for the others, where it becomes the greatest integer.
 
+use super::limits::MAX_FEATURES;
 use super::tree::Tree;
-use super::trees::MAX_FEATURES;
 
 /// The number of trees that are evaluated at a time.
 const BLOCK: usize = 8;

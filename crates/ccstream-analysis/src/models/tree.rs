@@ -1,11 +1,7 @@
 //! A regression tree, checked: every node is reached once from the root, and every number is finite.
 
 use super::error::ModelError;
-
-/// The greatest depth of a tree.
-pub const MAX_DEPTH: usize = 32;
-/// The greatest number of nodes in all trees of a model.
-pub const MAX_NODES: usize = 1 << 20;
+use super::limits::MAX_DEPTH;
 
 /// Marks a leaf, in XGBoost's JSON too.
 const NONE: i64 = -1;

@@ -5,11 +5,6 @@ use super::packed::Packed;
 use super::tree::Tree;
 use super::xgboost;
 
-/// The greatest number of features.
-pub const MAX_FEATURES: usize = 128;
-/// The greatest number of trees.
-pub const MAX_TREES: usize = 10_000;
-
 /// Holds boosted trees as `Booster.save_model("model.json")` of XGBoost writes them (tested with 3.2.0).
 ///
 /// The objective is `binary:logistic` and the booster `gbtree`, without categorical splits. The margin equals

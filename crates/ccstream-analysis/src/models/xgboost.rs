@@ -7,10 +7,10 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::error::ModelError;
-use super::file::check_size;
+use super::limits::{MAX_FEATURES, MAX_NODES, MAX_TREES, check_size};
+use super::list::List;
 use super::number::{Exact, plain};
-use super::tree::{Columns, MAX_NODES, Tree};
-use super::trees::{MAX_FEATURES, MAX_TREES};
+use super::tree::{Columns, Tree};
 
 const PART: &str = "XGBoost model";
 
@@ -33,9 +33,9 @@ struct Document<'a> {
 #[derive(Deserialize)]
 struct Learner<'a> {
     #[serde(default)]
-    feature_names: Vec<String>,
+    feature_names: List<String, MAX_FEATURES>,
     #[serde(default, borrow)]
-    feature_types: Vec<Cow<'a, str>>,
+    feature_types: List<Cow<'a, str>, MAX_FEATURES>,
     #[serde(borrow)]
     gradient_booster: Named<'a>,
     #[serde(rename = "learner_model_param")]
@@ -68,22 +68,25 @@ struct Parameters<'a> {
 #[derive(Deserialize)]
 struct Forest<'a> {
     #[serde(borrow)]
-    trees: Vec<&'a RawValue>,
-    tree_info: Vec<u32>,
+    trees: List<&'a RawValue, MAX_TREES>,
+    tree_info: List<u32, MAX_TREES>,
 }
+
+/// Holds one element for each node of a tree.
+type Nodes<T> = List<T, MAX_NODES>;
 
 #[derive(Deserialize)]
 struct RawTree {
-    left_children: Vec<i64>,
-    right_children: Vec<i64>,
-    split_indices: Vec<u32>,
-    split_conditions: Vec<Exact<f32>>,
-    default_left: Vec<Flag>,
-    sum_hessian: Vec<Exact<f32>>,
+    left_children: Nodes<i64>,
+    right_children: Nodes<i64>,
+    split_indices: Nodes<u32>,
+    split_conditions: Nodes<Exact<f32>>,
+    default_left: Nodes<Flag>,
+    sum_hessian: Nodes<Exact<f32>>,
     #[serde(default)]
-    split_type: Vec<u8>,
+    split_type: Nodes<u8>,
     #[serde(default)]
-    categories: Vec<IgnoredAny>,
+    categories: Nodes<IgnoredAny>,
 }
 
 /// Reads a flag, which is a number since XGBoost 1.6 and was a boolean before.
@@ -116,19 +119,19 @@ pub(super) fn read(json: &str) -> Result<Booster, ModelError> {
             return Err(ModelError::unsupported(what, found, "0 or 1"));
         }
     }
-    if let Some(found) = learner.feature_types.iter().find(|kind| *kind == "c") {
+    if let Some(found) = learner.feature_types.0.iter().find(|kind| *kind == "c") {
         return Err(ModelError::unsupported("the type of a feature", &format!("{found} (categorical)"), "numbers"));
     }
     let (features, base_score) = (feature_count(&parameters.num_feature)?, base_score(&parameters.base_score)?);
-    if !learner.feature_names.is_empty() && learner.feature_names.len() != features {
-        let reason = format!("it has {} elements, but num_feature is {features}", learner.feature_names.len());
+    if !learner.feature_names.0.is_empty() && learner.feature_names.0.len() != features {
+        let reason = format!("it has {} elements, but num_feature is {features}", learner.feature_names.0.len());
         return Err(ModelError::invalid("feature_names", reason));
     }
     let Some(model) = learner.gradient_booster.model else {
         return Err(ModelError::invalid("gradient_booster", "it has no field `model`"));
     };
     let trees = read_trees(model.get(), features)?;
-    Ok(Booster { trees, features, names: learner.feature_names, base_score })
+    Ok(Booster { trees, features, names: learner.feature_names.0, base_score })
 }
 
 fn feature_count(text: &str) -> Result<usize, ModelError> {
@@ -149,16 +152,13 @@ fn base_score(text: &str) -> Result<f32, ModelError> {
 
 fn read_trees(json: &str, features: usize) -> Result<Vec<Tree>, ModelError> {
     let forest: Forest<'_> = serde_json::from_str(json).map_err(|error| ModelError::json("model", &error))?;
-    if forest.trees.len() > MAX_TREES {
-        let (found, limit) = (forest.trees.len().to_string(), format!("at most {MAX_TREES}"));
-        return Err(ModelError::unsupported("the number of trees", &found, limit));
-    }
-    if forest.tree_info.len() != forest.trees.len() || forest.tree_info.iter().any(|class| *class != 0) {
-        let reason = format!("it must hold {} zeros, one for each tree of a binary model", forest.trees.len());
+    let Forest { trees: List(texts), tree_info: List(classes) } = forest;
+    if classes.len() != texts.len() || classes.iter().any(|class| *class != 0) {
+        let reason = format!("it must hold {} zeros, one for each tree of a binary model", texts.len());
         return Err(ModelError::invalid("tree_info", reason));
     }
     let (mut trees, mut nodes) = (Vec::new(), 0);
-    for (at, tree) in forest.trees.iter().enumerate() {
+    for (at, tree) in texts.iter().enumerate() {
         let tree = read_tree(tree.get(), &format!("tree {at}"), features)?;
         nodes += tree.nodes.len();
         if nodes > MAX_NODES {
@@ -172,16 +172,16 @@ fn read_trees(json: &str, features: usize) -> Result<Vec<Tree>, ModelError> {
 
 fn read_tree(json: &str, place: &str, features: usize) -> Result<Tree, ModelError> {
     let tree: RawTree = serde_json::from_str(json).map_err(|error| ModelError::invalid(place, error.to_string()))?;
-    if !tree.categories.is_empty() || tree.split_type.iter().any(|kind| *kind != 0) {
+    if !tree.categories.0.is_empty() || tree.split_type.0.iter().any(|kind| *kind != 0) {
         return Err(ModelError::invalid(place, "it has categorical splits; supported: splits of numbers"));
     }
     let columns = Columns {
-        left: tree.left_children,
-        right: tree.right_children,
-        feature: tree.split_indices,
-        condition: plain(&tree.split_conditions),
-        default_left: tree.default_left.iter().map(Flag::is_set).collect(),
-        hessian: plain(&tree.sum_hessian),
+        left: tree.left_children.0,
+        right: tree.right_children.0,
+        feature: tree.split_indices.0,
+        condition: plain(&tree.split_conditions.0),
+        default_left: tree.default_left.0.iter().map(Flag::is_set).collect(),
+        hessian: plain(&tree.sum_hessian.0),
     };
     Tree::new(&columns, place, features)
 }
