@@ -130,6 +130,54 @@ fn amounts_of_different_currencies_are_not_compared() {
     assert_eq!(state.counts().cards, 2);
 }
 
+/// Returns a state with events on these days at one hour after midnight, all of which are known frauds.
+fn frauds_on(days: &[i64]) -> State {
+    let mut state = state();
+    for day in days {
+        let one = event(BEGIN + day * DAY + HOUR);
+        let carried = state.score_input(&one).carried;
+        state.apply_label(&label(&one, Carried { ratio: 1.0, ..carried }));
+    }
+    state
+}
+
+#[test]
+fn a_run_ends_after_35_days_without_a_known_fraud() {
+    for (days, frauds, age) in [([0, 35], 2.0, 55.0), ([0, 36], 1.0, 19.0)] {
+        let scored = frauds_on(&days).score_input(&event(BEGIN + 55 * DAY));
+        let found = [Feature::RunFrauds, Feature::RunAge, Feature::RunSince].map(|feature| get(&scored, feature));
+        assert_eq!(found, [frauds, age, (55 - days[1]) as f32]);
+    }
+}
+
+#[test]
+fn a_run_ends_after_two_days_with_known_genuine_transactions() {
+    for (genuine, frauds) in [(vec![3, 3], 2.0), (vec![3, 5], 1.0)] {
+        let mut state = frauds_on(&[0]);
+        for day in genuine {
+            state.score_input(&event(BEGIN + day * DAY + HOUR));
+        }
+        let one = event(BEGIN + 8 * DAY + HOUR);
+        let carried = state.score_input(&one).carried;
+        state.apply_label(&label(&one, carried));
+        let scored = state.score_input(&event(BEGIN + 20 * DAY));
+        assert_eq!(get(&scored, Feature::RunFrauds), frauds);
+    }
+}
+
+#[test]
+fn transactions_of_thirty_days_and_a_part_are_known() {
+    let mut state = state();
+    for day in 0..50 {
+        state.score_input(&event(BEGIN + day * DAY + HOUR));
+    }
+    // The last transaction that is known was 7 days and an hour ago, or is just not known.
+    for (hour, known) in [(2, 31.0), (0, 30.0)] {
+        let scored = state.score_input(&event(BEGIN + 50 * DAY + hour * HOUR));
+        assert_eq!(get(&scored, Feature::TerminalKnown), known);
+    }
+}
+
 #[test]
 fn a_label_says_what_it_did() {
     let mut state = state();

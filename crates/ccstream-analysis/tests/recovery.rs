@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use ccstream_analysis::event::Seen;
-use ccstream_analysis::{BucketId, Event, Settings, Snapshot, SnapshotError, State, snapshot};
+use ccstream_analysis::{BucketId, Carried, Event, Settings, Snapshot, SnapshotError, State, snapshot};
 use common::{Folded, Random, bits, events, fold, label, labels};
 
 /// Holds the buckets as a database would: their bytes, and as of which event or label they are true.
@@ -126,25 +126,29 @@ fn a_restored_state_evicts_what_would_have_been_evicted() {
     let events: Vec<Event<'_>> = events.collect();
     let (mut database, mut log) = (Stored::default(), Vec::new());
     for (index, event) in events.iter().enumerate() {
-        // Every third event uses a card that was used 700 events before, so that use and age differ.
-        let again = index
-            .checked_sub(700)
-            .filter(|_| index % 3 == 0)
-            .map_or(*event, |earlier| Event { card: events[earlier].card, ..*event });
-        let scored = state.score_input(&again);
-        log.push((scored.seq, again, scored.carried));
-        if index % 1_000 == 0 {
-            database.store(state.snapshot(30_000));
+        // Every third event uses a card that was used 3,000 events before, so that the last use differs from the first.
+        let earlier = index.checked_sub(3_000).filter(|_| index % 3 == 0);
+        let again = earlier.map_or(*event, |earlier| Event { card: events[earlier].card, ..*event });
+        let (seq, carried) = fold_one(&mut state, &again);
+        log.push((seq, again, carried));
+        match index {
+            18_000 => database.store(state.snapshot(usize::MAX)),
+            19_000 => database.store(state.snapshot(100_000)),
+            _ => {}
         }
     }
     assert!(state.counts().evicted_cards > 5_000, "{:?}", state.counts());
     let mut restored = database.load(&settings);
-    for (seq, event, carried) in &log {
-        if *seq > restored.resumes_after() {
-            restored.refold(*seq, &Seen::from(event), *carried);
-        }
+    assert_eq!(restored.resumes_after(), 18_001);
+    for (seq, event, carried) in &log[18_001..] {
+        restored.refold(*seq, &Seen::from(event), *carried);
     }
     assert_eq!(text(&restored), text(&state));
+}
+
+fn fold_one(state: &mut State, event: &Event<'_>) -> (u64, Carried) {
+    let scored = state.score_input(event);
+    (scored.seq, scored.carried)
 }
 
 #[test]
