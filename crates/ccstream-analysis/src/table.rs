@@ -10,6 +10,11 @@ use crate::key::Key;
 /// The maximum number of entries of a bucket, whose places are numbers of 16 bits.
 const MOST: usize = 60_000;
 
+/// The number of entries for which a bucket has room at first.
+const SMALL: usize = 32;
+/// A bucket of at most this capacity grows to it at once.
+const LARGE: usize = 4_096;
+
 /// Something that is kept by key.
 pub(crate) trait Entry {
     fn new(key: Key) -> Self;
@@ -22,9 +27,9 @@ pub(crate) struct Bucket<T> {
     /// The places of the entries in `entries`, by key.
     places: HashTable<u16>,
     entries: Vec<T>,
-    /// When each entry was used last, by the bucket's own clock. Only an eviction reads this.
-    used: Vec<u64>,
-    clock: u64,
+    /// When each entry was used last, by the bucket's own clock. Only an eviction and a snapshot read this.
+    used: Vec<u32>,
+    clock: u32,
     /// The number of the last event or label that the bucket was loaded with; 0 for a bucket that was not loaded.
     pub(crate) seq: u64,
     /// The number as of which the bucket was written last; None if it was never written.
@@ -61,7 +66,7 @@ impl<T: Entry> Bucket<T> {
     /// Adds an entry, whose key must be new, as the most recently used. Returns its place, and whether another entry was
     /// evicted for it.
     fn insert(&mut self, entry: T, capacity: usize) -> (usize, bool) {
-        self.clock += 1;
+        self.tick();
         let key = entry.key();
         let is_full = self.entries.len() >= capacity;
         let place = if is_full {
@@ -74,6 +79,7 @@ impl<T: Entry> Bucket<T> {
             self.used[oldest] = self.clock;
             oldest
         } else {
+            self.reserve(capacity);
             self.entries.push(entry);
             self.used.push(self.clock);
             self.entries.len() - 1
@@ -83,11 +89,44 @@ impl<T: Entry> Bucket<T> {
         (place, is_full)
     }
 
-    /// Returns the entries, the least recently used first.
-    pub(crate) fn by_use(&self) -> impl Iterator<Item = &T> {
+    /// Advances the bucket's clock. Before it overflows, all uses are numbered from 1 again, in their order.
+    fn tick(&mut self) {
+        if self.clock == u32::MAX {
+            for (use_number, place) in (1..).zip(self.order()) {
+                self.used[place] = use_number;
+            }
+            self.clock = self.used.len() as u32;
+        }
+        self.clock += 1;
+    }
+
+    /// Returns the places of the entries, the least recently used first.
+    fn order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.entries.len()).collect();
         order.sort_unstable_by_key(|place| self.used[*place]);
-        order.into_iter().map(|place| &self.entries[place])
+        order
+    }
+
+    /// Makes room for an entry. Buckets grow at the same time, so what a bucket leaves when it grows is of no use to the
+    /// others: with a million cards, doubling would waste a sixth of the memory. A bucket therefore grows only once,
+    /// unless it is very large. Memory that was never written is not resident.
+    fn reserve(&mut self, capacity: usize) {
+        let len = self.entries.len();
+        if len < self.entries.capacity() {
+            return;
+        }
+        let room = match len {
+            ..SMALL => SMALL,
+            _ if capacity <= LARGE => capacity,
+            _ => capacity.min(2 * len),
+        };
+        self.entries.reserve_exact(room - len);
+        self.used.reserve_exact(room - len);
+    }
+
+    /// Returns the entries, the least recently used first.
+    pub(crate) fn by_use(&self) -> impl Iterator<Item = &T> {
+        self.order().into_iter().map(|place| &self.entries[place])
     }
 
     /// Returns the entries in any order.
@@ -137,7 +176,7 @@ impl<T: Entry> Table<T> {
         let bucket = &mut self.buckets[number];
         bucket.is_changed = true;
         if let Some(place) = bucket.find(key) {
-            bucket.clock += 1;
+            bucket.tick();
             bucket.used[place] = bucket.clock;
             return At { number, place };
         }
@@ -176,5 +215,48 @@ impl<T: Entry> Table<T> {
 
     pub(crate) fn len(&self) -> usize {
         self.buckets.iter().map(Bucket::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct One(Key);
+
+    impl Entry for One {
+        fn new(key: Key) -> Self {
+            Self(key)
+        }
+
+        fn key(&self) -> Key {
+            self.0
+        }
+    }
+
+    #[test]
+    fn the_order_of_use_outlives_the_clock() {
+        let mut table: Table<One> = Table::new(1, 100);
+        for key in [5, 3, 9, 3] {
+            table.touch(key);
+        }
+        table.buckets[0].clock = u32::MAX;
+        for key in [4, 9, 4] {
+            table.touch(key);
+        }
+        let keys: Vec<Key> = table.buckets[0].by_use().map(Entry::key).collect();
+        assert_eq!(keys, [5, 3, 9, 4]);
+        assert!(table.buckets[0].clock < 10);
+    }
+
+    #[test]
+    fn a_large_bucket_grows_in_steps() {
+        let mut table: Table<One> = Table::new(1, 20_000);
+        for key in 0..20_000 {
+            table.touch(key);
+        }
+        assert_eq!((table.len(), table.evicted), (20_000, 0));
+        assert!(table.buckets[0].entries.capacity() <= table.capacity);
     }
 }
