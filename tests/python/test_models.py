@@ -22,8 +22,6 @@ WORLD = (
 )
 """Five days of a simulated world, whose labels come soon."""
 
-pytest.importorskip("xgboost", reason="the extra ccstream[train] is not installed")
-
 
 def written(path: Path) -> dict[str, float]:
     """Reads the scores that a backtest wrote."""

@@ -110,6 +110,15 @@ def test_rows_whose_labels_are_not_mature_change_nothing(texts: dict[str, str], 
     assert train(changed, as_of=AS_OF, maturity=MATURITY, kind=kind) == texts[kind]
 
 
+def test_the_order_of_rows_does_not_choose_them() -> None:
+    ordered = rows(1000)
+    shuffled = ordered.take(np.random.default_rng(5).permutation(1000))
+    for begin, end in ((0, AS_OF), (9 * DAY, 30 * DAY), (AS_OF, 2 * AS_OF)):
+        expected = sorted(time for time in ordered.times.tolist() if begin <= time < end)
+        assert sorted(shuffled.between(begin, end).times.tolist()) == expected
+        assert ordered.between(begin, end).times.tolist() == expected
+
+
 def test_the_kind_is_chosen_by_the_number_of_frauds() -> None:
     assert [recipes.choose(frauds) for frauds in (300, 499, 500)] == ["logistic", "logistic", "trees"]
     with pytest.raises(ConfigError, match="299 frauds are known"):

@@ -198,8 +198,9 @@ impl Features {
         self.0[feature as usize]
     }
 
+    /// Sets the value of a feature. There is one NaN, as processors differ in the bits of those that they compute.
     pub(crate) fn set(&mut self, feature: Feature, value: f64) {
-        self.0[feature as usize] = value as f32;
+        self.0[feature as usize] = if value.is_nan() { f32::NAN } else { value as f32 };
     }
 }
 

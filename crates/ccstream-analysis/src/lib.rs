@@ -14,6 +14,8 @@ pub mod pending;
 pub mod key;
 pub(crate) mod numbers;
 
+pub mod maturity;
+
 pub mod event;
 pub mod features;
 pub mod rules;

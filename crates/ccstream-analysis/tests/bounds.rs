@@ -4,7 +4,7 @@
 
 mod common;
 
-use ccstream_analysis::{Carried, Counts, Effect, Event, Feature, Label, Scored, Settings, State};
+use ccstream_analysis::{Carried, Counts, Effect, Event, Feature, Label, Scored, Settings, State, key, version};
 use ccstream_core::event::{Cents, Micros};
 use common::{BEGIN, DAY, bits, label};
 
@@ -247,4 +247,19 @@ fn as_many_cards_as_the_bound_are_kept() {
         state.score_input(&Event { card: Some(&card), merchant: Some(&merchant), ..event(BEGIN) });
     }
     assert_eq!(state.counts(), Counts { cards: 50_000, merchants: 5_000, terminals: 5_000, ..Counts::default() });
+}
+
+#[test]
+fn the_same_stream_gives_the_same_bits_everywhere() {
+    let events = common::events(2_000, 42);
+    let mut state = state();
+    let mut hash = 0;
+    common::fold(&mut state, &events, &common::labels(&events, 42), |_, _, scored| {
+        for bits in scored.map(bits).unwrap_or_default() {
+            hash = key::pair(hash, u64::from(bits));
+        }
+    });
+    // If the features change, models and snapshots are invalid. A change of a definition changes the version; a change of
+    // the code alone must raise `REVISION` in features.rs. Then both values below are replaced.
+    assert_eq!((version(), hash), ("95dad28969738589", 0x9c2e_c3b4_2c41_8188), "{hash:#x}");
 }

@@ -76,11 +76,11 @@ def train(
         ConfigError: there are too few rows or frauds.
     """
     end = as_of - maturity
-    known = rows.take(rows.times < end)
+    begin = int(rows.times.min()) if len(rows) else end
+    known = rows.between(begin, end)
     kind = kind or choose(known.frauds)
     if not len(known):
         raise ConfigError(f"no row is from before {instant(end)}, so no label is known", 2)
-    begin = int(known.times.min())
     length = min(WEEK, (end - begin) // PARTS)
 
     tested = known.between(end - length, end)

@@ -5,7 +5,7 @@ use super::packed::Packed;
 use super::tree::Tree;
 use super::xgboost;
 
-/// Holds boosted trees as `Booster.save_model("model.json")` of XGBoost writes them (tested with 3.2.0).
+/// Holds boosted trees as `Booster.save_model("model.json")` of XGBoost writes them (tested with 3.0.5 and 3.2.0).
 ///
 /// The objective is `binary:logistic` and the booster `gbtree`, without categorical splits. The margin equals
 /// `predict(output_margin=True)` to the last bit, and contributions equal

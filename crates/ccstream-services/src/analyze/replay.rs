@@ -11,12 +11,16 @@ use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisStore, Past, PastLabel};
 use crate::postgres::reconnecting::Reopened;
 use ccstream_analysis::features::Features;
+use ccstream_analysis::maturity;
 use ccstream_analysis::state::{Settings, State};
 use ccstream_core::event::Micros;
 use ccstream_core::settings::DatabaseUrl;
 
-/// The shortest and the longest age from which a transaction without a label counts as genuine, in microseconds.
-const MATURITY: (i64, i64) = (86_400_000_000, 20 * 86_400_000_000);
+/// The age in microseconds after which nearly all labels of a transaction have come. Of younger ones, only those with
+/// short delays have.
+const SETTLED: i64 = 20 * 86_400_000_000;
+/// The number of labels of settled transactions from which these alone are used.
+const ENOUGH: usize = 100;
 
 /// What is computed again, and for whom.
 #[derive(Debug, Clone, Default)]
@@ -64,9 +68,12 @@ pub struct Known {
 pub fn known(url: &DatabaseUrl, as_of: Micros) -> Result<Known> {
     crate::runtime()?.block_on(async {
         let mut store = AnalysisStore::open(url, 0).await?;
-        let delay = store.label_delay(as_of).await?;
+        let mut delays = store.label_delays(as_of, Micros(as_of.0.saturating_sub(SETTLED))).await?;
+        if delays.len() < ENOUGH {
+            delays = store.label_delays(as_of, as_of).await?;
+        }
+        let maturity = maturity::learn(delays);
         let frauds = store.frauds(as_of).await?;
-        let maturity = delay.map_or(Settings::default().maturity, |delay| delay.clamp(MATURITY.0, MATURITY.1));
         Ok(Known { frauds, maturity })
     })
 }

@@ -119,18 +119,19 @@ impl AnalysisStore {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Returns the delay in microseconds after which nine of ten frauds are labelled, of the labels before a time; None
-    /// if there are none.
-    pub(crate) async fn label_delay(&mut self, as_of: Micros) -> Result<Option<i64>> {
+    /// Returns the delays of frauds' labels in microseconds, of the labels before a time and of the transactions before
+    /// another.
+    pub(crate) async fn label_delays(&mut self, as_of: Micros, before: Micros) -> Result<Vec<i64>> {
         let query = format!(
-            "SELECT percentile_disc(0.9) WITHIN GROUP (ORDER BY {} - {})
-             FROM labels AS l JOIN scores AS s ON s.order_id = l.transaction_id
-             WHERE l.fraud AND l.labelled_at < timestamp '1970-01-01' + $1::bigint * interval '1 microsecond'",
+            "SELECT {} - {} FROM labels AS l JOIN scores AS s ON s.order_id = l.transaction_id
+             WHERE l.fraud AND l.labelled_at < timestamp '1970-01-01' + $1::bigint * interval '1 microsecond'
+               AND s.event_time < timestamp '1970-01-01' + $2::bigint * interval '1 microsecond'",
             micros("l.labelled_at"),
             micros("s.event_time")
         );
-        let row = self.client.query_one(&query, &[&as_of.0]).await;
-        Ok(row.map_err(Error::postgres("measuring the delay of labels"))?.get(0))
+        let rows = self.client.query(&query, &[&as_of.0, &before.0]).await;
+        let rows = rows.map_err(Error::postgres("measuring the delays of labels"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 
