@@ -125,6 +125,14 @@ pub(crate) fn tell_of_producer(listener: &mut Listener, event: &ProduceEvent) {
             fields.set_item("kind", warning.kind.as_str())?;
             fields.set_item("text", &warning.text)
         }
+        ProduceEvent::Resumed { labels, others } | ProduceEvent::Saved { labels, others } => {
+            fields.set_item("labels", labels)?;
+            fields.set_item("others", others)
+        }
+        ProduceEvent::Applied { after, command } => {
+            fields.set_item("after", after)?;
+            fields.set_item("command", command)
+        }
         ProduceEvent::Sending { number, payload } => {
             fields.set_item("number", number)?;
             fields.set_item("payload", String::from_utf8_lossy(payload))

@@ -324,7 +324,10 @@ class Producer:
             ``fraud``. TIME is a moment, or a duration after the first event. The scenarios are S1 to S7. One, or a
             sequence. Default: none.
         label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
-            median of seven days. Default: lognormal:7d.
+            median of seven days. Default: lognormal:7d, or fixed:7d for the preset.
+        resume: The file in which a run saves at its end what it has not sent: labels that are not due yet, and late and
+            second messages. The next run with this file sends them when they are due. Without it, a run that reaches
+            its ``count`` sends them at once, and a run that is stopped does not send them. Default: none.
         labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
             creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
         truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
@@ -336,10 +339,17 @@ class Producer:
         incidents: Plants two to five incidents a week by chance in the generated world. Default False.
         malformed: The share of generated messages that are invalid, from 0 to 0.5. Each has one of 28 mistakes. Default
             ``0``.
+        control: The text file whose new lines change the generated world during the run: ``rate N``, ``incident
+            KIND+DURATION`` or ``incident KIND@TIME+DURATION:SUBJECT``. A line takes effect after the next event. It is
+            recorded in a second file, whose name has ``.applied`` at its end, for use as ``script``. Default: none.
+        script: The file with commands, each as ``after N events: COMMAND``, that change the generated world during the
+            run. The file that ``control`` wrote gives equal bytes again, if the seed, the start time and all other
+            settings are equal. Default: none.
         preset: The published world to generate: ``handbook`` is the Fraud Detection Handbook's. It needs a
             ``start_time``, which is midnight in UTC. Its constants can follow, as in
-            ``handbook,customers=500,days=60``. The world determines the times of events; ``speed`` or the rate ``max``
-            determines how fast they are sent. Default: none, ccstream's own world is generated.
+            ``handbook,customers=500,days=60``; they replace ``cards``, ``fraud`` and other settings of the generated
+            world. The world determines the times of events; ``speed`` or the rate ``max`` determines how fast they are
+            sent. Default: none, ccstream's own world is generated.
         replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
             too; the consumer rejects them and stores the reason. Default: none, events are generated.
         map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
@@ -385,11 +395,14 @@ class Producer:
         fraud: float | None = None,
         campaign: str | Sequence[str] | None = None,
         label_delay: str | None = None,
+        resume: str | PathLike[str] | None = None,
         labels_topic: str | None = None,
         truth_topic: str | None = None,
         incident: str | Sequence[str] | None = None,
         incidents: bool = False,
         malformed: float | None = None,
+        control: str | PathLike[str] | None = None,
+        script: str | PathLike[str] | None = None,
         preset: str | None = None,
         replay: str | PathLike[str] | None = None,
         map: _Pairs | None = None,

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::produce::check_settings;
 use crate::produce::payloads::Payloads;
 use ccstream_core::describe::{Describer, Shape};
@@ -26,6 +26,18 @@ const LOOK_EVERY: u64 = 1024;
 /// Errors: a setting is invalid, or the file cannot be read.
 pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Shape> {
     check_settings(config)?;
+    for (name, is_given) in [
+        ("resume", config.resume.is_some()),
+        ("control", config.control.is_some()),
+        ("script", config.script.is_some()),
+    ] {
+        if is_given {
+            return Err(Error::config(
+                name,
+                format!("a description sends nothing and takes no commands; leave out `{name}`"),
+            ));
+        }
+    }
     let mut payloads = if let Some(file) = config.file() {
         Payloads::Replayed(Box::new(Replay::open(&file)?))
     } else {

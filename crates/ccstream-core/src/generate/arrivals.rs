@@ -46,6 +46,13 @@ impl Arrivals {
         self.next
     }
 
+    /// Changes the pace from a time on. The next payment is then to be drawn again, by [`Self::advance`].
+    pub(super) fn change_rate(&mut self, pace: Pace, per_second: f64, time: i64) {
+        self.pace = pace;
+        self.per_week = per_second * (WEEK / 1_000_000) as f64;
+        self.next = time;
+    }
+
     /// Draws the time of the payment after the next one.
     pub(super) fn advance(&mut self, population: &Population, calendar: &mut Calendar, chance: &mut Chance) {
         match self.pace {

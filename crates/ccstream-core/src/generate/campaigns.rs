@@ -115,6 +115,19 @@ impl Campaigns {
         Plant { campaign: self.series[at].count * ROLE_COUNT as u32 + at as u32, role: Role::ALL[at] }
     }
 
+    /// Changes how often campaigns begin from now on: the times between them are multiplied. A terminal's campaign has as
+    /// many more payments as there are, so as many campaigns begin as before.
+    pub(super) fn change_rate(&mut self, factor: f64, now: i64) {
+        for (at, series) in self.series.iter_mut().enumerate() {
+            if Role::ALL[at].scenario != TERMINAL {
+                series.gap *= factor;
+                // The time that is left is exponential too, so it is scaled and not drawn again.
+                series.begins = now + ((series.begins - now) as f64 * factor) as i64;
+            }
+        }
+        self.find();
+    }
+
     fn find(&mut self) {
         self.next = (0..self.series.len()).min_by_key(|&at| self.series[at].begins).unwrap_or(0);
     }

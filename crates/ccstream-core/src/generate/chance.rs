@@ -24,6 +24,8 @@ pub(super) enum Matter {
     /// What incidents do to events.
     Effect,
     Malformed,
+    /// Which frauds of a preset are labelled, and when.
+    PresetLabel,
 }
 
 /// A stream of draws by `SplitMix64` (Steele, Lea, Flood 2014).

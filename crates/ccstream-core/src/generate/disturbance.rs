@@ -1,6 +1,7 @@
 //! How incidents and mistakes come into the stream of messages.
 
 use super::Generator;
+use super::held::Held;
 use super::ids::as_str;
 use super::message::Message;
 use super::payment::Payment;
@@ -61,11 +62,17 @@ impl Generator {
     /// Makes the first message of those that are held the one in `message`; false if none is due.
     pub(super) fn next_held(&mut self, message: &mut Message) -> bool {
         let Some(held) = self.holding.take(self.time) else { return false };
+        self.pending.extend(held.truth());
         *message = held.message;
-        if let Some(id) = held.copy_of {
-            let truth = Truth { transaction_id: Some(&id), ..Truth::new("duplicate", message.due) };
-            self.pending.push_back(truth.message(message.due));
-        }
         true
+    }
+}
+
+impl Held {
+    /// The truth that follows a second message.
+    pub(super) fn truth(&self) -> Option<Message> {
+        let id = self.copy_of.as_deref()?;
+        let due = self.message.due;
+        Some(Truth { transaction_id: Some(id), ..Truth::new("duplicate", due) }.message(due))
     }
 }

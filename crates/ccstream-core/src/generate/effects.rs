@@ -13,6 +13,7 @@ use super::incidents::{Incident, IncidentKind, Subject};
 use super::merchants::Shops;
 use super::message::Message;
 use super::payment::Payment;
+use super::planned_incident::PlannedIncident;
 use super::truth::Truth;
 use crate::units::Micros;
 
@@ -41,6 +42,13 @@ impl Effects {
     pub(super) fn new(seed: u64, plan: Plan) -> Self {
         let next_change = plan.next();
         Self { plan, active: Vec::new(), next_change, chance: Chance::of(seed, Matter::Effect, 0) }
+    }
+
+    /// Plans an incident while the stream goes on. The error says why that is impossible.
+    pub(super) fn plan(&mut self, planned: &PlannedIncident, now: i64, shops: &Shops) -> Result<(), String> {
+        self.plan.add(planned, now, shops)?;
+        self.next_change = self.next_change.min(self.plan.next());
+        Ok(())
     }
 
     /// Whether an incident begins or ends at this time, or has since the last one.

@@ -1,5 +1,4 @@
-//! Messages that are sent later than their events: late ones, and those sent for a second time. What is held when a run
-//! ends is not sent.
+//! Messages that are sent later than their events: late ones, and those sent for a second time.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -54,6 +53,15 @@ impl Holding {
         self.waiting.push(Held { number: self.number, message, copy_of });
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Takes all of them, in the order in which they are due.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Held> {
+        std::mem::take(&mut self.waiting).into_sorted_vec().into_iter().rev()
+    }
+
     /// Takes the first one, if it is due at this time or too many wait.
     pub(super) fn take(&mut self, time: i64) -> Option<Held> {
         let first = self.waiting.peek()?;
@@ -83,6 +91,13 @@ mod tests {
         assert_eq!([4, 4, 4].map(|time| taken(&mut holding, time)), [Some((3, 2)), Some((3, 4)), None]);
         assert_eq!([9, 9, 9].map(|time| taken(&mut holding, time)), [Some((5, 1)), Some((9, 3)), None]);
         assert!(holding.is_empty());
+    }
+
+    #[test]
+    fn all_are_taken_in_the_order_in_which_they_are_due() {
+        let mut holding = of(&[5, 3, 9, 3], 10);
+        let all: Vec<_> = holding.drain().map(|held| (held.message.due.0, held.number)).collect();
+        assert_eq!((all, holding.len()), (vec![(3, 2), (3, 4), (5, 1), (9, 3)], 0));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::planned_incident::PlannedIncident;
 #[derive(Debug)]
 pub(super) struct Plan {
     seed: u64,
+    /// The number of incidents that were planned by a person.
+    planned: u64,
     /// The first one is the last.
     upcoming: Vec<Incident>,
     /// The Monday of the first week whose incidents by chance are not known yet; the end of time where there are none.
@@ -23,12 +25,10 @@ pub(super) struct Plan {
 impl Plan {
     /// Incidents that end before the first event are left out.
     pub(super) fn new(seed: u64, planned: &[PlannedIncident], by_chance: bool, start: i64, shops: &Shops) -> Self {
-        let mut plan = Self { seed, upcoming: Vec::new(), next_week: i64::MAX };
-        for (number, one) in planned.iter().enumerate() {
-            let mut chance = Chance::of(seed, Matter::PlannedIncident, number as u64);
-            let begin = one.begin.in_stream(start);
-            let subject = subject(one.kind, one.subject.as_deref(), shops, &mut chance);
-            plan.upcoming.push(Incident::new(one.kind, (begin, one.duration), subject, shops, &mut chance));
+        let mut plan = Self { seed, planned: 0, upcoming: Vec::new(), next_week: i64::MAX };
+        for one in planned {
+            let incident = plan.incident(one, start, shops);
+            plan.upcoming.push(incident);
         }
         if by_chance {
             // One of the week before may still last.
@@ -40,6 +40,27 @@ impl Plan {
         plan.upcoming.retain(|incident| incident.end > start);
         plan.sort();
         plan
+    }
+
+    /// Adds an incident while the stream goes on: times are after `now`. The error says that it is over.
+    pub(super) fn add(&mut self, planned: &PlannedIncident, now: i64, shops: &Shops) -> Result<(), String> {
+        let incident = self.incident(planned, now, shops);
+        if incident.end <= now {
+            self.planned -= 1;
+            return Err(format!("{planned} would end before the next event; give a later time"));
+        }
+        self.upcoming.push(incident);
+        self.sort();
+        Ok(())
+    }
+
+    /// Makes a planned incident, whose time may be a length of time after a moment.
+    fn incident(&mut self, planned: &PlannedIncident, after: i64, shops: &Shops) -> Incident {
+        let mut chance = Chance::of(self.seed, Matter::PlannedIncident, self.planned);
+        self.planned += 1;
+        let begin = planned.begin.in_stream(after);
+        let subject = subject(planned.kind, planned.subject.as_deref(), shops, &mut chance);
+        Incident::new(planned.kind, (begin, planned.duration), subject, shops, &mut chance)
     }
 
     fn sort(&mut self) {

@@ -52,6 +52,8 @@ pub(super) enum Source {
 }
 
 impl Source {
+    pub(super) const ALL: [Self; 3] = [Self::Chargeback, Self::Issuer, Self::Analyst];
+
     /// Of a label. What was declined was never charged.
     pub(super) fn draw(is_approved: bool, chance: &mut Chance) -> Self {
         match chance.below(10) {
@@ -61,7 +63,7 @@ impl Source {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Chargeback => "chargeback",
             Self::Issuer => "issuer",

@@ -1,10 +1,9 @@
-//! What was decided before and is not due yet: refunds, retries, steps of campaigns, and labels.
+//! What was decided before and is not due yet: refunds, retries and steps of campaigns.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::declines::Answer;
-use super::labels::Source;
 use super::plant::Plant;
 
 /// The maximum number of entries. Beyond it, the entry that is due first is sent early, and counted.
@@ -38,17 +37,11 @@ pub(super) enum FollowUp {
     Returned { plant: Plant, due: i64, to: u32 },
     /// A refund that belongs to a campaign. It is of the purchase with this id, or of none.
     Credit { plant: Plant, of: Option<[u8; 16]> },
-    /// The transaction with this id is labelled.
-    Label { id: [u8; 16], source: Source },
 }
 
 impl Entry {
     pub(super) fn new(due: i64, card: u32, shop: u32, cents: i64, city: u8, mode: u8, then: FollowUp) -> Self {
         Self { due, number: 0, card, shop, cents, city, mode, follow_up: then }
-    }
-
-    fn is_label(&self) -> bool {
-        matches!(self.follow_up, FollowUp::Label { .. })
     }
 }
 
@@ -99,24 +92,6 @@ impl Later {
         let entry = self.waiting.pop()?;
         self.early += u64::from(entry.due > now);
         Some(entry)
-    }
-
-    /// Takes all labels, in the order in which they are due, and drops all other entries.
-    pub(super) fn take_labels(&mut self) -> Vec<Entry> {
-        let mut labels: Vec<Entry> = self.waiting.drain().filter(Entry::is_label).collect();
-        // The greatest entry is the one that is due first.
-        labels.sort_unstable_by(|one, other| other.cmp(one));
-        labels
-    }
-
-    /// Whether the first entry is a label.
-    pub(super) fn is_label_next(&self) -> bool {
-        self.waiting.peek().is_some_and(Entry::is_label)
-    }
-
-    /// The number of labels.
-    pub(super) fn labels(&self) -> usize {
-        self.waiting.iter().filter(|entry| entry.is_label()).count()
     }
 
     /// The number of entries that were sent early.

@@ -15,6 +15,7 @@ mod cards;
 mod categories;
 mod chance;
 mod cities;
+mod command;
 mod declines;
 mod disturbance;
 mod effects;
@@ -25,6 +26,7 @@ mod held;
 mod ids;
 mod incident_plan;
 mod incidents;
+mod label_queue;
 mod labels;
 mod later;
 mod malformed;
@@ -39,6 +41,7 @@ mod planned_incident;
 mod plant;
 mod planting;
 mod purchase;
+mod rates;
 mod scenarios;
 mod steps;
 mod stream;
@@ -47,6 +50,7 @@ mod terminals;
 mod transaction;
 mod trips;
 mod truth;
+mod unsent;
 mod world;
 
 use std::collections::VecDeque;
@@ -54,10 +58,13 @@ use std::collections::VecDeque;
 use self::arrivals::Arrivals;
 use self::campaigns::Campaigns;
 use self::chance::{Chance, Matter};
+pub use self::command::{Command, RATES};
 use self::effects::Effects;
 use self::held::Holding;
 use self::incident_plan::Plan;
 pub use self::incidents::IncidentKind;
+use self::label_queue::LabelQueue;
+pub use self::label_queue::WaitingLabel;
 pub use self::labels::LabelDelay;
 use self::later::Later;
 use self::malformed::{Mistake, Mistakes};
@@ -67,11 +74,13 @@ pub use self::pace::Pace;
 pub use self::planned_campaign::PlannedCampaign;
 pub use self::planned_incident::PlannedIncident;
 use self::purchase::Buyers;
+use self::rates::Rates;
 use self::steps::{Habits, Present};
 use self::stream::Event;
 use self::subscriptions::Subscriptions;
 use self::terminals::Terminals;
 use self::transaction::transaction;
+pub use self::unsent::Unsent;
 pub use self::world::{WORLD_HEADER, World};
 use crate::error::{Error, Result};
 use crate::event::{Micros, Transaction};
@@ -95,6 +104,8 @@ const FOLLOWING: f64 = 0.042;
 #[derive(Debug)]
 pub struct Generator {
     seed: u64,
+    /// The share of planted frauds.
+    fraud: f64,
     /// Frauds are planted, and labels are sent beside the transactions.
     has_fraud: bool,
     /// Truth is sent beside the transactions.
@@ -108,14 +119,14 @@ pub struct Generator {
     arrivals: Arrivals,
     subscriptions: Subscriptions,
     later: Later,
+    labels: LabelQueue,
     campaigns: Campaigns,
     habits: Habits,
     terminals: Terminals,
     label_delay: LabelDelay,
     /// When the stream begins.
     start: i64,
-    /// Events a second that belong to campaigns.
-    planted: f64,
+    rates: Rates,
     /// The last payment with the card there.
     present: Option<Present>,
     effects: Effects,
@@ -149,37 +160,36 @@ impl Generator {
         let mut buyers = Buyers::new(world.seed, cards, per_second, !is_load);
         let subscribed = if is_load { 0.0 } else { per_second };
         let subscriptions = Subscriptions::new(world.seed, cards, subscribed, start, &mut buyers.calendar);
-        let planted = per_second * world.fraud * Campaigns::added();
-        let decided = (per_second - planted) / (1.0 + FOLLOWING) - subscriptions.per_second();
+        let rates = Rates::new(per_second, world.fraud, subscriptions.per_second());
         let terminals = Terminals::new(&buyers.shops);
-        let honest = decided / per_second;
+        let honest = rates.decided / per_second;
         let mut campaigns = Campaigns::new(world.seed, world.fraud, per_second, honest, &terminals.choice, start);
         campaigns.plan(&world.campaigns, start);
         let plan = Plan::new(world.seed, &world.incidents, world.has_incidents_by_chance, start, &buyers.shops);
-        // Neither what follows a payment nor what is planted is malformed.
-        let spoilable = (per_second - planted) / (1.0 + FOLLOWING) / per_second;
         Ok(Self {
             seed: world.seed,
+            fraud: world.fraud,
             has_fraud: world.fraud > 0.0,
             has_truth: world.has_truth(),
             is_now: world.start.is_none() && is_load,
             is_even: !matches!(world.pace, Pace::PerSecond(_)),
             chance: Chance::of(world.seed, Matter::Stream, 0),
             writer: Writer::new(&buyers.shops),
-            arrivals: Arrivals::new(world.pace, decided, start),
+            arrivals: Arrivals::new(world.pace, rates.decided, start),
             habits: Habits::new(&buyers.population),
             buyers,
             subscriptions,
             later: Later::new(),
+            labels: LabelQueue::new(),
             campaigns,
             terminals,
             label_delay: world.label_delay,
             start,
-            planted,
+            rates,
             present: None,
             effects: Effects::new(world.seed, plan),
             holding: Holding::new(),
-            mistakes: Mistakes::new(world.seed, world.malformed / spoilable),
+            mistakes: Mistakes::new(world.seed, world.malformed / rates.spoilable()),
             mistake: None,
             pending: VecDeque::new(),
             time: start,
@@ -203,8 +213,8 @@ impl Generator {
                         return;
                     }
                 }
-                Some(Event::Label(entry)) => {
-                    *message = self.label(&entry);
+                Some(Event::Label(label)) => {
+                    *message = label.message(Micros(self.time));
                     if self.holding.is_empty() {
                         return;
                     }
@@ -231,25 +241,26 @@ impl Generator {
         !self.pending.is_empty()
     }
 
-    /// After the last transaction, makes the next label whose time has not come; false if there is none left. No further
-    /// transaction is to be made: refunds that wait are dropped.
-    pub fn next_label(&mut self, message: &mut Message) -> bool {
-        if self.pending.is_empty() {
-            let labels = self.later.take_labels();
-            self.pending = labels.iter().map(|entry| self.label(entry)).collect();
-        }
-        let next = self.pending.pop_front();
-        let is_any = next.is_some();
-        if let Some(next) = next {
-            *message = next;
-        }
-        is_any
+    /// Adds a label that an earlier run did not send.
+    pub fn add_label(&mut self, label: WaitingLabel) {
+        self.labels.push(label);
     }
 
-    /// How many labels wait until they are due.
-    pub fn labels_waiting(&self) -> usize {
-        let pending = self.pending.iter().filter(|message| message.topic == Topic::Labels);
-        self.later.labels() + pending.count()
+    /// After the last event, takes what is not due yet: late and second messages, and labels. Their order is that in which
+    /// they are due. Refunds and retries are no messages yet, and are dropped with the generator.
+    pub fn take_unsent(&mut self) -> Vec<Unsent> {
+        let held = self.holding.drain().flat_map(|held| [held.truth(), Some(held.message)].into_iter().rev().flatten());
+        let messages = self.pending.drain(..).chain(held).map(|message| Unsent::Message(Box::new(message)));
+        let mut all: Vec<Unsent> = messages.collect();
+        all.extend(self.labels.drain().into_iter().map(Unsent::Label));
+        // The sort is stable, so the truth about a message stays behind it.
+        all.sort_by_key(Unsent::due);
+        all
+    }
+
+    /// The numbers of labels, and of late and second messages, that wait until they are due.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.labels.len(), self.holding.len())
     }
 
     /// Makes the next event as a transaction, and nothing of labels and truth.
@@ -258,16 +269,16 @@ impl Generator {
         transaction(&self.buyers.shops, &payment, String::from_utf8_lossy(&self.text), Micros(self.time))
     }
 
-    /// The number of refunds and retries that were sent early, because too many waited.
-    pub fn early(&self) -> u64 {
-        self.later.early()
+    /// The numbers of labels, and of refunds, retries and steps of campaigns, that were sent early because too many waited.
+    pub fn early(&self) -> (u64, u64) {
+        (self.labels.early(), self.later.early())
     }
 
     /// The number of events expected in the hour of this time.
     pub fn expected_in_hour(&mut self, time: Micros) -> f64 {
         let Buyers { population, calendar, .. } = &mut self.buyers;
         let decided = self.arrivals.in_hour(population, calendar, time.0);
-        (decided + self.subscriptions.per_second() * 3_600.0) * (1.0 + FOLLOWING) + self.planted * 3_600.0
+        (decided + self.subscriptions.per_second() * 3_600.0) * (1.0 + FOLLOWING) + self.rates.planted * 3_600.0
     }
 }
 

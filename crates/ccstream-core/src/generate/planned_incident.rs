@@ -74,12 +74,7 @@ impl FromStr for PlannedIncident {
             )
         };
         let (name, rest) = text.split_once('@').ok_or_else(form)?;
-        let kind = IncidentKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            format!(
-                "{name:?} is no kind of incident; it is one of {}",
-                IncidentKind::ALL.map(IncidentKind::name).join(", ")
-            )
-        })?;
+        let kind = kind(name)?;
         let (time, duration, subject) = parts(rest).ok_or_else(form)?;
         let begin = time.parse()?;
         let planned = Self { text: text.into(), kind, begin, duration, subject: subject.map(str::to_owned) };
@@ -88,19 +83,47 @@ impl FromStr for PlannedIncident {
     }
 }
 
+fn kind(name: &str) -> Result<IncidentKind, String> {
+    IncidentKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+        let all = IncidentKind::ALL.map(IncidentKind::name).join(", ");
+        format!("{name:?} is no kind of incident; it is one of {all}")
+    })
+}
+
+/// The duration, and the subject if there is one.
+fn duration(text: &str) -> Option<(i64, Option<&str>)> {
+    let (duration, subject) = match text.split_once(':') {
+        Some((duration, subject)) => (duration, Some(subject)),
+        None => (text, None),
+    };
+    Some((length_of_time(duration)?, subject))
+}
+
 /// The time, the duration, and the subject if there is one. A plus before an offset from UTC does not begin a duration.
 fn parts(rest: &str) -> Option<(&str, i64, Option<&str>)> {
     rest.match_indices('+').find_map(|(at, _)| {
-        let (time, after) = (&rest[..at], &rest[at + 1..]);
-        let (duration, subject) = match after.split_once(':') {
-            Some((duration, subject)) => (duration, Some(subject)),
-            None => (after, None),
-        };
-        Some((time, length_of_time(duration)?, subject))
+        let (duration, subject) = duration(&rest[at + 1..])?;
+        Some((&rest[..at], duration, subject))
     })
 }
 
 impl PlannedIncident {
+    /// Reads an incident of a command, which may leave out the time: it then begins at once. A length of time is after the
+    /// command.
+    pub(super) fn from_command(text: &str) -> Result<Self, String> {
+        if text.find('@').is_some_and(|at| !text[..at].contains('+')) {
+            return text.parse();
+        }
+        let form = || format!("{text:?} is not KIND+DURATION, or KIND+DURATION:SUBJECT, as surge+2h");
+        let (name, rest) = text.split_once('+').ok_or_else(form)?;
+        let kind = kind(name)?;
+        let (duration, subject) = duration(rest).ok_or_else(form)?;
+        let subject = subject.map(str::to_owned);
+        let planned = Self { text: text.into(), kind, begin: Begin::After(0), duration, subject };
+        planned.check_subject()?;
+        Ok(planned)
+    }
+
     fn check_subject(&self) -> Result<(), String> {
         let Some(subject) = &self.subject else { return Ok(()) };
         let name = self.kind.name();

@@ -3,9 +3,9 @@
 use super::chance::{Chance, Matter};
 use super::declines::Answer;
 use super::ids::{as_str, text_of};
-use super::labels::{CLAIMED, FOUND, Source, label};
+use super::label_queue::WaitingLabel;
+use super::labels::{CLAIMED, FOUND, Source};
 use super::later::{Entry, FollowUp};
-use super::message::Message;
 use super::payment::{Kind, Payment};
 use super::plant::Plant;
 use super::steps::{Present, Steps};
@@ -66,14 +66,7 @@ impl Generator {
         }
         let due = self.time + self.label_delay.draw(&mut self.chance);
         let source = Source::draw(payment.answer == Answer::Approved, &mut self.chance);
-        let then = FollowUp::Label { id: self.id, source };
-        self.later.push(Entry::new(due, payment.number, payment.shop, 0, payment.city, payment.entry_mode, then));
-    }
-
-    /// The message of a label. It is dated as it was planned, though it be sent before.
-    pub(super) fn label(&self, entry: &Entry) -> Message {
-        let FollowUp::Label { id, source } = entry.follow_up else { return Message::default() };
-        label(as_str(&text_of(&id)), Micros(entry.due), source, Micros(self.time))
+        self.labels.push(WaitingLabel::new(due, source, self.id));
     }
 
     /// Adds the truth about a payment to the messages that follow it.

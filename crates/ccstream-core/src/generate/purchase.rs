@@ -71,6 +71,11 @@ impl Buyers {
         }
     }
 
+    /// Changes the number of events a second, by which a card's limit of payments a day is set.
+    pub(super) fn change_rate(&mut self, per_second: f64) {
+        self.a_day = per_second * 86_400.0 / self.today.len() as f64;
+    }
+
     /// Draws a purchase by a card of a block.
     pub(super) fn purchase(&mut self, block: usize, time: i64, chance: &mut Chance) -> Payment {
         let block = &self.population.blocks[block];

@@ -1,7 +1,7 @@
 //! What comes next: an arrival, what follows from an earlier payment, a subscription, or a label.
 
 use super::ids::{id, text_of};
-use super::later::Entry;
+use super::label_queue::WaitingLabel;
 use super::payment::Payment;
 use super::purchase::Buyers;
 use super::{Generator, now};
@@ -9,7 +9,7 @@ use super::{Generator, now};
 /// What comes next.
 pub(super) enum Event {
     Payment(Payment),
-    Label(Entry),
+    Label(WaitingLabel),
 }
 
 impl Generator {
@@ -26,19 +26,18 @@ impl Generator {
         let (arrival, first) = loop {
             let arrival = if self.is_now { now() } else { self.arrivals.next() };
             let first = self.later.due().min(self.subscriptions.due());
-            if self.campaigns.due() > first.min(arrival) {
+            let label = self.labels.due();
+            if self.campaigns.due() > first.min(arrival).min(label) {
+                if label <= first.min(arrival) {
+                    self.time = self.time.max(label);
+                    return self.labels.pop(self.time).map(Event::Label);
+                }
                 break (arrival, first);
             }
             self.begin_campaign();
         };
         let is_decided = first > arrival;
         let is_later = !is_decided && self.later.due() <= self.subscriptions.due();
-        if is_later && self.later.is_label_next() {
-            self.time = self.time.max(first);
-            if let Some(label) = self.later.pop(self.time) {
-                return Some(Event::Label(label));
-            }
-        }
         self.step_to(if is_decided || self.is_even { arrival } else { first });
         let due = if is_later { self.later.pop(self.time) } else { None };
         let payment = match due {

@@ -25,6 +25,8 @@ pub(super) struct Subscriptions {
     seed: u64,
     cards: u32,
     per_day: u64,
+    /// The number a day at the beginning. It numbers the subscriptions, so a change of the rate does not change them.
+    first_per_day: u64,
     /// The day of the next payment, in days since 1970.
     day: i64,
     place: u64,
@@ -42,14 +44,27 @@ pub(super) struct Subscription {
 
 impl Subscriptions {
     pub(super) fn new(seed: u64, cards: u32, per_second: f64, start: i64, calendar: &mut Calendar) -> Self {
-        let per_day = per_second * 86_400.0 * SHARE * DAYS_A_MONTH / f64::from(LAST_DAY);
-        let day = start.div_euclid(DAY);
-        let mut made = Self { seed, cards, per_day: per_day.round() as u64, day, place: 0, number: 0, due: 0 };
+        let (day, per_day) = (start.div_euclid(DAY), a_day(per_second));
+        let mut made = Self { seed, cards, per_day, first_per_day: per_day, day, place: 0, number: 0, due: 0 };
         made.find(calendar);
         while made.due < start {
             made.advance(calendar);
         }
         made
+    }
+
+    /// Changes the number of subscriptions from a time on, to suit a number of events a second.
+    ///
+    /// Those that were paid before go on, unless there are fewer now. On the day of the change, some are paid twice or not
+    /// at all, because the new number of payments is spread over the whole day.
+    pub(super) fn change_rate(&mut self, per_second: f64, time: i64, calendar: &mut Calendar) {
+        self.per_day = a_day(per_second);
+        self.day = time.div_euclid(DAY);
+        self.place = (time.rem_euclid(DAY) as f64 / DAY as f64 * self.per_day as f64) as u64;
+        self.find(calendar);
+        while self.due < time {
+            self.advance(calendar);
+        }
     }
 
     /// The mean number of payments a second.
@@ -93,10 +108,19 @@ impl Subscriptions {
             self.place = 0;
             date = calendar.date(self.day);
         }
-        self.number = u64::from(date.day - 1) * self.per_day + self.place;
+        let (day, days) = (u64::from(date.day - 1), u64::from(LAST_DAY));
+        self.number = match self.place.checked_sub(self.first_per_day) {
+            None => day * self.first_per_day + self.place,
+            Some(beyond) => days * self.first_per_day + beyond * days + day,
+        };
         let part = (self.place as f64 + self.current().chance.unit()) / self.per_day as f64;
         self.due = self.day * DAY + (part * DAY as f64) as i64;
     }
+}
+
+/// The number of subscriptions that are paid on each day that has any.
+fn a_day(per_second: f64) -> u64 {
+    (per_second * 86_400.0 * SHARE * DAYS_A_MONTH / f64::from(LAST_DAY)).round() as u64
 }
 
 impl Buyers {
@@ -166,6 +190,35 @@ mod tests {
             let dates: Vec<_> = times.iter().map(|time| calendar.date(time.div_euclid(DAY))).collect();
             assert!(dates.windows(2).all(|two| two[0].day == two[1].day && two[0].months + 1 == two[1].months));
         }
+    }
+
+    #[test]
+    fn a_change_of_the_rate_keeps_those_that_fit() {
+        let mut calendar = Calendar::new();
+        // The first of June 2026, and noon of its tenth.
+        let (start, change) = (20_605 * DAY, 20_614 * DAY + DAY / 2);
+        let mut paid: HashMap<&str, HashMap<u64, u32>> = HashMap::new();
+        for (name, rate) in [("same", 0.1), ("more", 0.3), ("fewer", 0.04)] {
+            let mut subscriptions = Subscriptions::new(1, 5_000, 0.1, start, &mut calendar);
+            while subscriptions.due() < change {
+                subscriptions.advance(&mut calendar);
+            }
+            subscriptions.change_rate(rate, change, &mut calendar);
+            assert!(subscriptions.due() >= change && subscriptions.due() < change + DAY / 100);
+            let per_second = subscriptions.per_second() / SHARE;
+            assert!((per_second / rate - 1.0).abs() < 0.01, "{per_second} of {rate}");
+            // From the eleventh on, for a month.
+            while subscriptions.due() < change + 31 * DAY {
+                if subscriptions.due() > change + DAY {
+                    *paid.entry(name).or_default().entry(subscriptions.number).or_default() += 1;
+                }
+                subscriptions.advance(&mut calendar);
+            }
+        }
+        assert!(paid.values().flat_map(HashMap::values).all(|&times| times == 1));
+        assert!(paid["same"].keys().all(|number| paid["more"].contains_key(number)));
+        assert!(paid["fewer"].keys().all(|number| paid["same"].contains_key(number)));
+        assert!(paid["more"].len() > 2 * paid["same"].len() && paid["same"].len() > 2 * paid["fewer"].len());
     }
 
     #[test]

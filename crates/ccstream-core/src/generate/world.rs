@@ -30,6 +30,8 @@ pub struct World {
     pub has_incidents_by_chance: bool,
     /// The share of messages that are invalid.
     pub malformed: f64,
+    /// Whether commands may change the world, so that incidents may come.
+    pub is_controlled: bool,
 }
 
 impl Default for World {
@@ -45,6 +47,7 @@ impl Default for World {
             incidents: Vec::new(),
             has_incidents_by_chance: false,
             malformed: 0.0,
+            is_controlled: false,
         }
     }
 }
@@ -66,7 +69,8 @@ impl World {
 
     /// Whether labels and truth are sent beside the transactions.
     pub fn has_truth(&self) -> bool {
-        self.fraud > 0.0 || !self.incidents.is_empty() || self.has_incidents_by_chance || self.malformed > 0.0
+        let has_incidents = !self.incidents.is_empty() || self.has_incidents_by_chance || self.is_controlled;
+        self.fraud > 0.0 || has_incidents || self.malformed > 0.0
     }
 
     /// The mean number of payments a card and day; None at [`Pace::Max`].

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod kafka;
 mod planned;
 pub mod producer;
+mod producer_checks;
 pub mod servers;
 pub mod value;
 

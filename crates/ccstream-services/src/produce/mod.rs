@@ -7,6 +7,8 @@
 //! ```
 
 mod client;
+mod commands;
+mod control;
 mod deliveries;
 mod pacer;
 pub(crate) mod payloads;
@@ -14,6 +16,8 @@ mod report;
 mod run;
 mod sender;
 mod timeline;
+mod unsent;
+mod unsent_file;
 
 use std::time::Duration;
 
@@ -22,6 +26,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use tokio_util::sync::CancellationToken;
 
 use self::client::{client, connect};
+use self::commands::Commands;
 use self::deliveries::Deliveries;
 use self::pacer::Pacer;
 use self::payloads::Payloads;
@@ -29,6 +34,7 @@ pub use self::report::{ProduceEvent, ProduceSummary, ProducerWarning, ProducerWa
 use self::run::{Run, Schedule};
 use self::sender::Sender;
 use self::timeline::{Timeline, wall};
+use self::unsent::Leftover;
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_advertised, check_options, ensure_topic, find_topic, unreachable};
 use crate::report::Observers;
@@ -77,11 +83,13 @@ pub fn produce(
 ) -> Result<ProduceSummary> {
     check_settings(config)?;
     let file = config.file().map(|file| Replay::open(&file)).transpose()?;
-    let watchable = is_watchable(config);
-    let producer = connect(config, watchable)?;
+    let leftover = Leftover::read(config.resume.clone())?;
+    let watchable = is_watchable(config, config.rate);
+    // A command may make the rate watchable.
+    let producer = connect(config, watchable || config.control.is_some() || config.script.is_some())?;
     let silent = |source| no_answer(config, &producer, source);
     let unreachable = check_advertised(producer.client(), &config.kafka.bootstrap_servers, silent)?;
-    let created = ensure_topics(config, &producer)?;
+    let created = ensure_topics(config, &leftover, &producer)?;
     observers.report(&ProduceEvent::Connected { created, unreachable });
     let mut sender = Sender::new(config, stop, producer);
     if let Some(file) = file {
@@ -94,31 +102,57 @@ pub fn produce(
         warn_of_overuse(&world, observers);
         sender.world = Some(world.name());
     }
-    let run = Run::new(config, stop, watchable, sender);
+    let commands = Commands::of(config, &world)?;
+    let run = Run::new(config, stop, watchable, sender).of_world(world.clone(), commands, leftover);
     run.send_all(Payloads::of(config, &world)?, Schedule::World(Timeline::of(config, &world)), observers)
 }
 
 /// Creates the topics that are missing; true if the topic of the transactions was.
-fn ensure_topics(config: &ProducerConfig, producer: &BaseProducer<Deliveries>) -> Result<bool> {
+fn ensure_topics(config: &ProducerConfig, leftover: &Leftover, producer: &BaseProducer<Deliveries>) -> Result<bool> {
     let ensure = |topic: Topic| {
         let made = ensure_topic(&config.kafka, config.topic(topic), producer.client(), config.partitions);
         made.map_err(|error| match error {
             Error::Kafka { source, .. } => no_answer(config, producer, source),
+            Error::Broker(why) => Error::Broker(why + &without(config, topic)),
             error => error,
         })
     };
     let created = ensure(Topic::Orders)?;
-    if config.has_truth() {
+    if config.has_labels() || leftover.has(Topic::Labels) {
         ensure(Topic::Labels)?;
+    }
+    if config.has_truth() || leftover.has(Topic::Truth) {
         ensure(Topic::Truth)?;
     }
     Ok(created)
 }
 
+/// Says how a run can do without a topic that cannot be created.
+fn without(config: &ProducerConfig, topic: Topic) -> String {
+    let of_preset = config.preset.is_some();
+    let text = match topic {
+        Topic::Orders => return String::new(),
+        Topic::Labels if of_preset => {
+            "name one that exists in `labels_topic`, or give the `preset` its constant labelled=0"
+        }
+        Topic::Labels => "name one that exists in `labels_topic`, or send no labels by `fraud` 0",
+        Topic::Truth if of_preset => "name one that exists in `truth_topic`",
+        Topic::Truth => {
+            "name one that exists in `truth_topic`, or send no truth by `fraud` 0, without incidents, `malformed`, \
+             `control` and `script`"
+        }
+    };
+    format!("; or {text}")
+}
+
 /// Whether events are few enough for each to be reported, once a history has been sent.
-fn is_watchable(config: &ProducerConfig) -> bool {
+fn is_watchable(config: &ProducerConfig, pace: Pace) -> bool {
     let Speed(speed) = config.speed.filter(|_| config.start_time.is_some()).unwrap_or(Speed(1.0));
-    config.rate != Pace::Max && config.rate.per_second() * speed <= WATCHABLE_RATE
+    pace != Pace::Max && pace.per_second() * speed <= WATCHABLE_RATE
+}
+
+fn warn(observers: &mut Observers<'_, ProduceEvent>, kind: ProducerWarningKind, text: String) {
+    observers.report(&ProduceEvent::Warning(ProducerWarning { kind, text }));
 }
 
 fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
@@ -128,7 +162,7 @@ fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
             "{cards} cards make {payments:.0} payments a day each, which is too many for habits; \
              for {MOST_A_DAY} or fewer, lower `rate` or raise `cards`"
         );
-        observers.report(&ProduceEvent::Warning(ProducerWarning { kind: ProducerWarningKind::CardsOverused, text }));
+        warn(observers, ProducerWarningKind::CardsOverused, text);
     }
 }
 
@@ -168,6 +202,39 @@ mod tests {
     use crate::kafka::client::test_broker;
     use ccstream_core::settings::KafkaConfig;
     use ccstream_core::settings::kafka::Options;
+    use rdkafka::mocking::MockCluster;
+
+    #[test]
+    fn a_topic_that_cannot_be_created_is_named_with_what_avoids_it() {
+        // The mock cluster creates no topic when it is asked to.
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders_json", 1, 1).unwrap();
+        let kafka = KafkaConfig { bootstrap_servers: cluster.bootstrap_servers().into(), ..KafkaConfig::default() };
+        let refused = |config: ProducerConfig| {
+            let stop = CancellationToken::new();
+            let why = produce(&config, &stop, &mut Observers::default()).unwrap_err().chain();
+            assert!(why.contains(" does not exist and could not be created"), "{why}");
+            why
+        };
+        let (kafka, count) = (|| kafka.clone(), Some(5));
+        let why = refused(ProducerConfig { kafka: kafka(), count, ..Default::default() });
+        assert!(why.starts_with("topic \"labels_json\"") && why.ends_with("send no labels by `fraud` 0"), "{why}");
+        let fraud = Some(0.0);
+        let why = refused(ProducerConfig { kafka: kafka(), count, fraud, incidents: true, ..Default::default() });
+        assert!(why.starts_with("topic \"truth_json\"") && why.contains("by `fraud` 0, without incidents"), "{why}");
+        let of_preset = |preset: &str| {
+            let (preset, start_time) = (Some(preset.parse().unwrap()), Some(Micros(0)));
+            refused(ProducerConfig { kafka: kafka(), count, preset, start_time, ..Default::default() })
+        };
+        let why = of_preset("handbook");
+        assert!(why.starts_with("topic \"labels_json\"") && why.ends_with("constant labelled=0"), "{why}");
+        let why = of_preset("handbook,labelled=0");
+        assert!(why.starts_with("topic \"truth_json\"") && why.ends_with("in `truth_topic`"), "{why}");
+        let config =
+            ProducerConfig { kafka: kafka(), count, fraud, rate: Pace::PerSecond(1_000.0), ..Default::default() };
+        let sent = produce(&config, &CancellationToken::new(), &mut Observers::default()).unwrap();
+        assert_eq!((sent.acknowledged, sent.labels, sent.truths), (5, 0, 0));
+    }
 
     #[test]
     fn a_message_larger_than_the_queue_fails_and_the_others_are_sent() {

@@ -1,15 +1,15 @@
 //! This module supplies messages, from a simulated world or from a file.
 
 use crate::error::Result;
-use ccstream_core::generate::handbook::{Handbook, Writer};
-use ccstream_core::generate::{Generator, Message, Topic, World};
+use ccstream_core::generate::handbook::Feed;
+use ccstream_core::generate::{Command, Generator, Message, Unsent, WaitingLabel, World};
 use ccstream_core::replay::Replay;
 use ccstream_core::settings::ProducerConfig;
 
 /// Supplies messages, one after the other.
 pub(crate) enum Payloads {
     Generated(Box<Generator>),
-    Handbook { handbook: Box<Handbook>, writer: Box<Writer> },
+    Handbook(Box<Feed>),
     Replayed(Box<Replay>),
 }
 
@@ -18,8 +18,8 @@ impl Payloads {
     /// settings are invalid.
     pub(crate) fn of(config: &ProducerConfig, world: &World) -> Result<Self> {
         let Some(settings) = &config.preset else { return Ok(Self::Generated(Box::new(Generator::new(world)?))) };
-        let handbook = Handbook::new(world.seed, world.start.unwrap_or_default(), settings)?;
-        Ok(Self::Handbook { handbook: Box::new(handbook), writer: Box::new(Writer::new(world.seed)) })
+        let feed = Feed::new(world.seed, world.start.unwrap_or_default(), settings, world.label_delay)?;
+        Ok(Self::Handbook(Box::new(feed)))
     }
 
     /// Puts the next message into `message`; returns false at the end. A file's messages are due at once.
@@ -29,12 +29,7 @@ impl Payloads {
                 generator.next_message(message);
                 Ok(true)
             }
-            Self::Handbook { handbook, writer } => {
-                let Some(transaction) = handbook.next() else { return Ok(false) };
-                (message.topic, message.due) = (Topic::Orders, transaction.time);
-                writer.write(&transaction, &mut message.record);
-                Ok(true)
-            }
+            Self::Handbook(feed) => Ok(feed.next_message(message)),
             Self::Replayed(replay) => {
                 let Some(record) = replay.next_event()? else { return Ok(false) };
                 *message = Message { record, ..Message::default() };
@@ -45,30 +40,55 @@ impl Payloads {
 
     /// Returns whether the next message follows the last event at once.
     pub(super) fn has_pending(&self) -> bool {
-        matches!(self, Self::Generated(generator) if generator.has_pending())
-    }
-
-    /// Puts the next label that is not due yet into `message`, after the last event. Returns false if there is none.
-    pub(super) fn next_label(&mut self, message: &mut Message) -> bool {
         match self {
-            Self::Generated(generator) => generator.next_label(message),
-            Self::Handbook { .. } | Self::Replayed(_) => false,
+            Self::Generated(generator) => generator.has_pending(),
+            Self::Handbook(feed) => feed.has_pending(),
+            Self::Replayed(_) => false,
         }
     }
 
-    /// Returns the number of labels of sent events that wait until they are due.
-    pub(super) fn labels_waiting(&self) -> usize {
+    /// Changes the generated world from the next event on. The error says why that is impossible.
+    pub(super) fn apply(&mut self, command: &Command) -> Result<(), String> {
         match self {
-            Self::Generated(generator) => generator.labels_waiting(),
-            Self::Handbook { .. } | Self::Replayed(_) => 0,
+            Self::Generated(generator) => generator.apply(command),
+            Self::Handbook(_) | Self::Replayed(_) => Err("only a generated world takes commands".into()),
         }
     }
 
-    /// Returns the number of events that were sent before they were due, because too many waited.
-    pub(super) fn early(&self) -> u64 {
+    /// Adds a label that an earlier run did not send.
+    pub(super) fn add_label(&mut self, label: WaitingLabel) {
+        match self {
+            Self::Generated(generator) => generator.add_label(label),
+            Self::Handbook(feed) => feed.add_label(label),
+            Self::Replayed(_) => {}
+        }
+    }
+
+    /// After the last event, takes the messages that are not due yet, in the order in which they are due.
+    pub(super) fn take_unsent(&mut self) -> Vec<Unsent> {
+        match self {
+            Self::Generated(generator) => generator.take_unsent(),
+            Self::Handbook(feed) => feed.take_unsent(),
+            Self::Replayed(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the numbers of labels, and of late and second messages, that wait until they are due.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        match self {
+            Self::Generated(generator) => generator.waiting(),
+            Self::Handbook(feed) => (feed.labels_waiting(), 0),
+            Self::Replayed(_) => (0, 0),
+        }
+    }
+
+    /// Returns the numbers of labels, and of refunds, retries and steps of campaigns, that were sent before they were due,
+    /// because too many waited.
+    pub(super) fn early(&self) -> (u64, u64) {
         match self {
             Self::Generated(generator) => generator.early(),
-            Self::Handbook { .. } | Self::Replayed(_) => 0,
+            Self::Handbook(feed) => (feed.early(), 0),
+            Self::Replayed(_) => (0, 0),
         }
     }
 }

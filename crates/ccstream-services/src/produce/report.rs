@@ -14,6 +14,27 @@ pub enum ProduceEvent {
     },
     /// Something that a person should know. Nothing is lost.
     Warning(ProducerWarning),
+    /// The file of `resume` had messages that an earlier run did not send. This run sends them when they are due.
+    Resumed {
+        /// The number of labels.
+        labels: u64,
+        /// The number of other messages.
+        others: u64,
+    },
+    /// The run ended, and the file of `resume` has the messages that it did not send.
+    Saved {
+        /// The number of labels.
+        labels: u64,
+        /// The number of other messages.
+        others: u64,
+    },
+    /// A command changed the generated world.
+    Applied {
+        /// The number of events before it.
+        after: u64,
+        /// The command.
+        command: String,
+    },
     /// An event is handed to Kafka (at watchable rates only).
     Sending {
         /// Its number, from 0.
@@ -43,6 +64,9 @@ impl ProduceEvent {
         match self {
             Self::Connected { .. } => "connected",
             Self::Warning(_) => "warning",
+            Self::Resumed { .. } => "resumed",
+            Self::Saved { .. } => "saved",
+            Self::Applied { .. } => "applied",
             Self::Sending { .. } => "sending",
             Self::Sent { .. } => "sent",
             Self::NotSent { .. } => "not_sent",
@@ -65,10 +89,12 @@ pub struct ProducerWarning {
 pub enum ProducerWarningKind {
     /// Cards are used so often that they show no habits.
     CardsOverused,
-    /// Too many refunds, retries and labels waited, and were sent before their time.
+    /// Too many refunds, retries or labels wait, and are sent before their time.
     SentEarly,
-    /// The run ended before labels of its events were due, and they are not sent.
+    /// The run ended before labels, or late and second messages, were due, and they are not sent.
     LabelsNotSent,
+    /// A line of `control` is no command, or a command could not be applied or recorded.
+    CommandSkipped,
 }
 
 impl ProducerWarningKind {
@@ -78,6 +104,7 @@ impl ProducerWarningKind {
             Self::CardsOverused => "cards_overused",
             Self::SentEarly => "sent_early",
             Self::LabelsNotSent => "labels_not_sent",
+            Self::CommandSkipped => "command_skipped",
         }
     }
 }

@@ -16,12 +16,14 @@
 //! leaked customer's amount is multiplied before it is rounded to cents, because multiplied cents would be multiples of
 //! five and betray scenario 3. It is multiplied only once even if several leaks take it.
 
+mod feed;
 mod frauds;
 mod people;
 mod settings;
 mod terminals;
 mod wire;
 
+pub use self::feed::Feed;
 use self::frauds::Frauds;
 use self::people::{People, Purchase};
 pub use self::settings::Settings;
@@ -44,6 +46,17 @@ pub enum Scenario {
     Terminal = 2,
     /// The customer's credentials leaked.
     Credentials = 3,
+}
+
+impl Scenario {
+    /// Returns its name in the truth.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Amount => "S1",
+            Self::Terminal => "S2",
+            Self::Credentials => "S3",
+        }
+    }
 }
 
 /// Holds a transaction of the Handbook's world, and whether it is fraud.

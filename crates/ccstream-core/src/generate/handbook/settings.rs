@@ -112,6 +112,8 @@ constants! {
     s3_share: f64 = 1.0 / 3.0, 0.0..=1.0;
     /// Scenario 3: the factor by which the fraud's amounts are multiplied.
     s3_factor: f64 = 5.0, 0.01..=1_000.0;
+    /// The share of frauds that are labelled.
+    labelled: f64 = 1.0, 0.0..=1.0;
 }
 
 /// The name of the preset.

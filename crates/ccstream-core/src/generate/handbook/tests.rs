@@ -3,6 +3,7 @@ use std::collections::{HashMap, HashSet};
 use super::*;
 use crate::codec::Encoder;
 use crate::fields::Place;
+use crate::generate::{LabelDelay, Message, Topic, Unsent};
 use crate::record::Record;
 use crate::validate::validate;
 
@@ -234,4 +235,65 @@ fn bad_settings_are_named() {
     assert!(refused(Micros::END.0, "handbook").starts_with("start_time: "));
     let error = refused(START.0, "handbook,customers=3,terminals=2,radius=0.01");
     assert!(error.starts_with("preset: no customer has a terminal within the radius of 0.01"), "{error}");
+}
+
+/// Returns all messages of a world, with what is not due at its end.
+fn messages(preset: &str, delay: LabelDelay) -> Vec<Message> {
+    let mut feed = Feed::new(9, START, &preset.parse().unwrap(), delay).unwrap();
+    let (mut all, mut message) = (Vec::new(), Message::default());
+    while feed.next_message(&mut message) {
+        all.push(message.clone());
+    }
+    assert!(all.is_sorted_by_key(|message| message.due));
+    let (unsent, last) = (feed.take_unsent(), all[all.len() - 1].due);
+    assert!(unsent.iter().all(|one| one.due() > last), "what was due has been sent");
+    all.extend(unsent.into_iter().map(Unsent::into_message));
+    assert_eq!((feed.labels_waiting(), feed.early()), (0, 0));
+    all
+}
+
+fn fields(message: &Message) -> serde_json::Value {
+    serde_json::from_slice(&message.record.payload).unwrap()
+}
+
+#[test]
+fn every_fraud_has_its_truth_and_its_label_after_seven_days() {
+    let preset = "handbook,customers=300,days=30,s1_above=150";
+    let delay = LabelDelay::Fixed(7 * DAY_MICROS);
+    let all = messages(preset, delay);
+    assert_eq!(all, messages(preset, delay));
+    let of = |topic| all.iter().filter(move |message| message.topic == topic);
+    let ids: Vec<String> = of(Topic::Orders).map(|one| fields(one)["transaction_id"].to_string()).collect();
+    let frauds: HashMap<&String, HandbookTransaction> =
+        ids.iter().zip(generate(9, preset)).filter(|(_, one)| one.scenario.is_some()).collect();
+    assert!(frauds.len() > 300);
+    let mut names = HashSet::new();
+    for (place, truth) in all.iter().enumerate().filter(|(_, message)| message.topic == Topic::Truth) {
+        let told = fields(truth);
+        let fraud = frauds[&told["transaction_id"].to_string()];
+        assert_eq!(fields(&all[place - 1])["transaction_id"], told["transaction_id"], "the truth follows at once");
+        assert_eq!((&told["kind"], &told["timestamp"]), (&"fraud".into(), &fields(&all[place - 1])["timestamp"]));
+        assert_eq!(told["scenario"], format!("S{}", fraud.scenario.unwrap() as u8));
+        assert_eq!(told.get("campaign").and_then(serde_json::Value::as_u64), fraud.campaign.map(u64::from));
+        names.insert(told["scenario"].to_string());
+    }
+    assert_eq!((of(Topic::Truth).count(), names.len()), (frauds.len(), 3));
+    assert_eq!(of(Topic::Labels).count(), frauds.len());
+    for label in of(Topic::Labels) {
+        let told = fields(label);
+        let fraud = frauds[&told["transaction_id"].to_string()];
+        assert_eq!(label.due.0, fraud.time.0 + 7 * DAY_MICROS);
+        assert_eq!(told["labelled_at"], serde_json::to_value(format!("{:.6}Z", label.due.to_utc())).unwrap());
+        assert_eq!((&told["fraud"], &told["source"]), (&true.into(), &"chargeback".into()));
+    }
+}
+
+#[test]
+fn a_share_of_frauds_is_labelled() {
+    let count = |preset: &str, topic| {
+        messages(preset, LabelDelay::default()).iter().filter(|message| message.topic == topic).count()
+    };
+    let preset = "handbook,customers=500,days=20,s1_above=100,labelled=0.6";
+    assert_near(count(preset, Topic::Labels) as f64 / count(preset, Topic::Truth) as f64, 0.6, 0.05);
+    assert_eq!(count("handbook,customers=500,days=3,s1_above=100,labelled=0", Topic::Labels), 0);
 }

@@ -1,0 +1,86 @@
+//! What happens in a run beside its messages: commands, and warnings.
+
+use super::Run;
+use crate::produce::payloads::Payloads;
+use crate::produce::report::ProducerWarningKind as Kind;
+use crate::produce::{ProduceEvent, is_watchable, warn, warn_of_overuse};
+use crate::report::Observers;
+use ccstream_core::generate::{Command, Pace};
+
+impl Run<'_> {
+    /// Applies the commands that are due after the last event.
+    pub(super) fn obey(&mut self, payloads: &mut Payloads, observers: &mut Observers<'_, ProduceEvent>) {
+        if !self.is_after_event || !self.commands.may_come(self.is_time_to_look()) {
+            return;
+        }
+        while let Some(command) = self.commands.next(self.events) {
+            let applied = command.and_then(|command| payloads.apply(&command).map(|()| command));
+            let command = match applied {
+                Ok(command) => command,
+                Err(why) => {
+                    warn(observers, Kind::CommandSkipped, why);
+                    continue;
+                }
+            };
+            observers.report(&ProduceEvent::Applied { after: self.events, command: command.to_string() });
+            if let Err(why) = self.commands.record(self.events, &command) {
+                warn(observers, Kind::CommandSkipped, why);
+            }
+            if let Command::Rate(rate) = command {
+                self.follow_rate(Pace::PerSecond(rate), observers);
+            }
+        }
+    }
+
+    /// Adapts what is reported to another rate.
+    fn follow_rate(&mut self, pace: Pace, observers: &mut Observers<'_, ProduceEvent>) {
+        self.watchable = is_watchable(self.config, pace);
+        self.watched &= self.watchable;
+        if let Some(world) = &mut self.world {
+            // The cards stay the same.
+            world.cards = Some(world.cards());
+            world.pace = pace;
+            warn_of_overuse(world, observers);
+        }
+    }
+
+    /// Warns once that too much waits, when that begins.
+    pub(super) fn warn_of_early(&mut self, payloads: &Payloads, observers: &mut Observers<'_, ProduceEvent>) {
+        if self.has_warned || payloads.early() == (0, 0) {
+            return;
+        }
+        self.has_warned = true;
+        let (labels, _) = payloads.early();
+        let text = match labels {
+            0 => "a million refunds, retries and steps of campaigns wait; from now on some are early; lower `rate`",
+            _ => {
+                "500,000 labels wait; from now on some are sent early, with their own dates; lower `rate` or `label_delay`"
+            }
+        };
+        warn(observers, Kind::SentEarly, text.into());
+    }
+
+    /// Warns of what was sent early, was not sent, or was not applied.
+    pub(super) fn warn_at_end(&self, payloads: &Payloads, observers: &mut Observers<'_, ProduceEvent>) {
+        let (mut labels, mut others) = payloads.waiting();
+        labels += self.not_sent.0;
+        others += self.not_sent.1;
+        if labels + others > 0 {
+            let others = if others > 0 { format!(", and {others} late or second messages,") } else { String::new() };
+            let text =
+                format!("{labels} labels that were not due yet{others} are not sent; with `resume`, they are saved");
+            warn(observers, Kind::LabelsNotSent, text);
+        }
+        let (labels, others) = payloads.early();
+        if labels + others > 0 {
+            let text = format!(
+                "{others} refunds, retries and steps of campaigns, and {labels} labels were early, because too many waited"
+            );
+            warn(observers, Kind::SentEarly, text);
+        }
+        if self.commands.left() > 0 {
+            let text = format!("{} commands of the script were not reached", self.commands.left());
+            warn(observers, Kind::CommandSkipped, text);
+        }
+    }
+}

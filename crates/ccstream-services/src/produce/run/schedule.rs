@@ -1,0 +1,31 @@
+//! When the messages of a run are due.
+
+use std::time::Duration;
+
+use crate::produce::pacer::Pacer;
+use crate::produce::timeline::Timeline;
+use ccstream_core::generate::Message;
+
+/// When messages are due.
+pub(in crate::produce) enum Schedule {
+    /// At their events' times.
+    World(Timeline),
+    /// One after the other.
+    File(Pacer),
+}
+
+impl Schedule {
+    pub(super) fn wait(&mut self, message: &Message) -> Duration {
+        match self {
+            Self::World(timeline) => timeline.wait(message.due),
+            Self::File(pacer) => pacer.wait(),
+        }
+    }
+
+    pub(super) fn has_caught_up(&self) -> bool {
+        match self {
+            Self::World(timeline) => timeline.has_caught_up(),
+            Self::File(_) => true,
+        }
+    }
+}
