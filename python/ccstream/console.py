@@ -174,6 +174,13 @@ def _producer_lines(kind: str, fields: Mapping[str, Any]) -> list[str]:
         return lines + (["✓ Created the topic, which did not exist"] if fields["topic_created"] else [])
     if kind == "warning":
         return [f"! {worded(fields['text'])}"]
+    if kind in {"resumed", "saved"}:
+        counted = f"{fields['labels']:,} labels and {fields['others']:,} other messages"
+        if kind == "saved":
+            return [f"✓ Saved {counted} that are not due yet"]
+        return [f"✓ Took {counted} that an earlier run did not send"]
+    if kind == "applied":
+        return [f"✓ After {fields['after']:,} events: {fields['command']}"]
     if kind == "sending":
         # A generated payload has blanks before its end, so that all have the same length.
         payload = re.sub(r" +}$", "}", fields["payload"])

@@ -75,12 +75,13 @@ WarningKind: TypeAlias = Literal[
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
 
-ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early", "labels_not_sent"]
+ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early", "labels_not_sent", "command_skipped"]
 """What a producer's warning is about.
 
 - ``cards_overused``: the cards make so many payments a day that they show no habits.
-- ``sent_early``: too many refunds, retries and labels waited, and were sent before their time.
-- ``labels_not_sent``: the run ended before labels of its events were due, and they are not sent.
+- ``sent_early``: too many refunds, retries or labels wait, and are sent before their time.
+- ``labels_not_sent``: the run ended before labels, or late and second messages, were due, and they are not sent.
+- ``command_skipped``: a line of ``control`` is no command, or a command could not be applied or recorded.
 """
 
 WaitingKind: TypeAlias = Literal[
@@ -234,6 +235,35 @@ class ProducerWarned(TypedDict):
     """The same as a sentence."""
 
 
+class Resumed(TypedDict):
+    """The event ``resumed``: the file of ``resume`` had messages that an earlier run did not send.
+
+    This run sends them when they are due.
+    """
+
+    labels: int
+    """The number of labels."""
+    others: int
+    """The number of other messages."""
+
+
+class Saved(TypedDict):
+    """The event ``saved``: the run ended, and the file of ``resume`` has the messages that it did not send."""
+
+    labels: int
+    """The number of labels."""
+    others: int
+    """The number of other messages."""
+
+
+class Applied(TypedDict):
+    """The event ``applied``: a command of ``control`` or ``script`` changed the generated world."""
+
+    after: int
+    """The number of generated events that were sent before the command."""
+    command: str
+
+
 class Sending(TypedDict):
     """The event ``sending``: a transaction is handed to Kafka.
 
@@ -367,6 +397,9 @@ CONSUMER_EVENTS: dict[str, type] = {
 PRODUCER_EVENTS: dict[str, type] = {
     "connected": Connected,
     "warning": ProducerWarned,
+    "resumed": Resumed,
+    "saved": Saved,
+    "applied": Applied,
     "sending": Sending,
     "sent": Sent,
     "not_sent": NotSent,

@@ -77,6 +77,12 @@ def test_events_have_their_fields(embedded_pipeline: Pipeline, tmp_path: Path) -
     file.write_text(f"timestamp,amount,merchant\n2026-01-02,1.50,{'x' * 2000}\n2026-01-02,1.50,x\n")
     least = {"message.max.bytes": 1000}
     producer(embedded_pipeline, rate=10, replay=file, librdkafka_options=least, on_event=on_event).run()
+    # The first of these runs saves labels, and the second one takes them.
+    script = tmp_path / "script"
+    script.write_text("after 10 events: rate 50\n")
+    world = {"rate": 100, "count": 2000, "seed": 1, "start_time": "2026-03-02", "speed": math.inf, "fraud": 0.05}
+    for _ in range(2):
+        producer(embedded_pipeline, **world, resume=tmp_path / "unsent", script=script, on_event=on_event).run()
     assert seen == {name: set(kind.__annotations__) for name, kind in events.PRODUCER_EVENTS.items()}
     seen.clear()
     consumer(embedded_pipeline, until_caught_up=True, on_event=on_event).run()

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,6 +98,14 @@ def test_produce_sends_the_preset(embedded_pipeline: Pipeline) -> None:
     flags = ("--seed", "3", "--start-time", "2018-04-01", "--rate", "max", "--partitions", "1")
     embedded_pipeline.run("produce", "--preset", preset, *flags)
     messages = list(read_whole(embedded_pipeline.broker, embedded_pipeline.topic))
+    frauds = [
+        json.loads(message.value() or b"")
+        for message in read_whole(embedded_pipeline.broker, embedded_pipeline.truth_topic)
+    ]
+    labels = [
+        json.loads(message.value() or b"")
+        for message in read_whole(embedded_pipeline.broker, embedded_pipeline.labels_topic)
+    ]
     sent = [json.loads(message.value() or b"") for message in messages]
     transactions = handbook.generate(3, 3, "handbook,customers=200")
     assert len(sent) > 500
@@ -106,3 +115,11 @@ def test_produce_sends_the_preset(embedded_pipeline: Pipeline) -> None:
     assert [(message.key() or b"").decode() for message in messages] == tokens
     assert [one["card_token"] for one in sent] == tokens
     assert len({len(message.value() or b"") for message in messages}) == 1
+    ids = {one["transaction_id"]: one["timestamp"] for one in sent}
+    of_fraud = [key for key, is_fraud in zip(ids, transactions.fraud, strict=True) if is_fraud]
+    assert [(fraud["kind"], fraud["transaction_id"]) for fraud in frauds] == [("fraud", key) for key in of_fraud]
+    assert len(of_fraud) > 3
+    for label in labels:
+        happened = datetime.fromisoformat(ids[label["transaction_id"]].replace("Z", "+00:00"))
+        assert datetime.fromisoformat(label["labelled_at"].replace("Z", "+00:00")) - happened == timedelta(days=7)
+    assert [label["transaction_id"] for label in labels] == of_fraud
