@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 
+use ccstream_analysis::event::terminal_key;
 use ccstream_analysis::{Event, Label, Settings, State};
 use ccstream_core::event::{Cents, Micros};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -45,7 +46,7 @@ impl Names {
             terminal: Some("T0000001"),
             country: Some("DE"),
             entry_mode: Some(modes[random(seed) as usize % modes.len()]),
-            is_declined: random(seed) % 25 == 0,
+            is_declined: random(seed).is_multiple_of(25),
             place: Some(((random(seed) % 90) as f64 * 0.1 + 45.0, (random(seed) % 90) as f64 * 0.1)),
         };
         (0..EVENTS).map(event).collect()
@@ -65,10 +66,15 @@ fn features(criterion: &mut Criterion) {
         for _ in 0..(3 * cards).div_ceil(EVENTS) {
             for event in names.events(folded, &mut seed) {
                 let scored = state.score_input(&event);
-                if random(&mut seed) % 500 == 0 {
+                if random(&mut seed).is_multiple_of(500) {
                     let (ratio, fraud) = (scored.carried.ratio, true);
                     let Event { merchant, terminal, time, .. } = event;
-                    state.apply_label(&Label { event_time: time, merchant, terminal, ratio, fraud });
+                    state.apply_label(&Label {
+                        event_time: time,
+                        terminal: terminal_key(merchant, terminal),
+                        ratio,
+                        fraud,
+                    });
                 }
             }
             folded += EVENTS;

@@ -32,8 +32,9 @@ struct Columns {
     scores: Vec<f64>,
 }
 
-/// Holds the features of transactions, and which of them are known to be frauds. ``ccstream.training`` trains models
-/// from it.
+/// Holds the features of transactions, and which of them are known to be frauds.
+///
+/// ``ccstream.training`` trains models from it.
 #[pyclass(frozen, name = "FeatureHistory", module = "ccstream")]
 pub(crate) struct PyFeatureHistory {
     features: Py<PyArray2<f32>>,
@@ -42,6 +43,8 @@ pub(crate) struct PyFeatureHistory {
     cards: Py<PyArray1<i64>>,
     as_of: i64,
     maturity: i64,
+    names: Vec<&'static str>,
+    version: &'static str,
 }
 
 #[pymethods]
@@ -71,7 +74,7 @@ impl PyFeatureHistory {
     fn as_of(&self) -> i64 {
         self.as_of
     }
-    /// The age after which nine of ten frauds are labelled, in microseconds: 1 to 20 days, or seven days without labels.
+    /// The age after which nine of ten frauds are labelled, in microseconds. It is 7 days without labels.
     ///
     /// Features that depend on it were computed with it.
     #[getter]
@@ -81,12 +84,12 @@ impl PyFeatureHistory {
     /// The names of the features, in the order of the columns.
     #[getter]
     fn names(&self) -> Vec<&'static str> {
-        DEFINITIONS.iter().map(|definition| definition.name).collect()
+        self.names.clone()
     }
     /// The version of the features, which models of another version do not fit.
     #[getter]
     fn version(&self) -> &'static str {
-        version()
+        self.version
     }
     fn __repr__(&self, py: Python<'_>) -> String {
         format!("FeatureHistory({} transactions, {COUNT} features)", self.times.bind(py).len().unwrap_or_default())
@@ -149,6 +152,8 @@ pub(crate) fn feature_history(py: Python<'_>, as_of: &str, database_url: Option<
         cards: columns.cards.into_pyarray(py).unbind(),
         as_of: until.0,
         maturity,
+        names: DEFINITIONS.iter().map(|definition| definition.name).collect(),
+        version: version(),
     })
 }
 

@@ -54,7 +54,10 @@ use crate::settings::Arguments;
 ///         ``fraud``. TIME is a moment, or a duration after the first event. The scenarios are S1 to S7. One, or a
 ///         sequence. Default: none.
 ///     label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
-///         median of seven days. Default: lognormal:7d.
+///         median of seven days. Default: lognormal:7d, or fixed:7d for the preset.
+///     resume: The file in which a run saves at its end what it has not sent: labels that are not due yet, and late and
+///         second messages. The next run with this file sends them when they are due. Without it, a run that reaches
+///         its ``count`` sends them at once, and a run that is stopped does not send them. Default: none.
 ///     labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
 ///         creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
 ///     truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
@@ -66,10 +69,17 @@ use crate::settings::Arguments;
 ///     incidents: Plants two to five incidents a week by chance in the generated world. Default False.
 ///     malformed: The share of generated messages that are invalid, from 0 to 0.5. Each has one of 28 mistakes. Default
 ///         ``0``.
+///     control: The text file whose new lines change the generated world during the run: ``rate N``, ``incident
+///         KIND+DURATION`` or ``incident KIND@TIME+DURATION:SUBJECT``. A line takes effect after the next event. It is
+///         recorded in a second file, whose name has ``.applied`` at its end, for use as ``script``. Default: none.
+///     script: The file with commands, each as ``after N events: COMMAND``, that change the generated world during the
+///         run. The file that ``control`` wrote gives equal bytes again, if the seed, the start time and all other
+///         settings are equal. Default: none.
 ///     preset: The published world to generate: ``handbook`` is the Fraud Detection Handbook's. It needs a
 ///         ``start_time``, which is midnight in UTC. Its constants can follow, as in
-///         ``handbook,customers=500,days=60``. The world determines the times of events; ``speed`` or the rate ``max``
-///         determines how fast they are sent. Default: none, ccstream's own world is generated.
+///         ``handbook,customers=500,days=60``; they replace ``cards``, ``fraud`` and other settings of the generated
+///         world. The world determines the times of events; ``speed`` or the rate ``max`` determines how fast they are
+///         sent. Default: none, ccstream's own world is generated.
 ///     replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
 ///         too; the consumer rejects them and stores the reason. Default: none, events are generated.
 ///     map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
@@ -110,9 +120,9 @@ impl PyProducer {
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, rate=None, count=None, seed=None, start_time=None, \
             backfill=None, speed=None, cards=None, fraud=None, campaign=None, label_delay=None, \
-            labels_topic=None, truth_topic=None, incident=None, incidents=False, malformed=None, \
-            preset=None, replay=None, map=None, set=None, tokenize=None, token_key_file=None, \
-            partitions=None, drain_limit=None, on_event=None)")]
+            resume=None, labels_topic=None, truth_topic=None, incident=None, incidents=False, \
+            malformed=None, control=None, script=None, preset=None, replay=None, map=None, set=None, \
+            tokenize=None, token_key_file=None, partitions=None, drain_limit=None, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

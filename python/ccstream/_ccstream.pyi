@@ -197,8 +197,9 @@ class Analyzer:
 
 @final
 class FeatureHistory:
-    """Holds the features of transactions, and which of them are known to be frauds. ``ccstream.training`` trains models
-    from it.
+    """Holds the features of transactions, and which of them are known to be frauds.
+
+    ``ccstream.training`` trains models from it.
     """
 
     @property
@@ -218,7 +219,7 @@ class FeatureHistory:
         """The time up to which labels are known, in microseconds since 1970 UTC."""
     @property
     def maturity(self) -> int:
-        """The age after which nine of ten frauds are labelled, in microseconds, from 1 to 20 days; seven days without labels.
+        """The age after which nine of ten frauds are labelled, in microseconds. It is 7 days without labels.
 
         Features that depend on it were computed with it.
         """
@@ -891,7 +892,8 @@ def feature_history(as_of: str, *, database_url: str | None = None) -> FeatureHi
     Features use what was known at the time of each transaction. The function releases the GIL.
 
     Args:
-        as_of: The time up to which labels are known, in the format of RFC 3339 or ISO 8601 (UTC unless it has an offset).
+        as_of: The time up to which labels are known, in the format of RFC 3339 or ISO 8601 (UTC unless it has an
+            offset).
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 
     Returns:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 START = "2026-03-02T08:00:00.000000Z"
 WORLD = ("--seed", "9", "--start-time", START, "--fraud", "0.05", "--label-delay", "fixed:10m", "--resume", "unsent")
-COUNT = 12_000
+COUNT = 25_000
 
 
 def test_a_controlled_run_is_repeated_by_its_script(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline, file = embedded_pipeline, tmp_path / "commands"
     file.write_text("rate 1000\n")
     producer = pipeline.produce(10, COUNT, *WORLD, "--speed", "100", "--control", str(file))
-    producer.wait_for_event("connected")
+    producer.wait_for_event("progress")
     commands = ("rate 20", "incident issuer_out+10m:Alderbank", "incident slow_processor+20m", "rate 15")
     for command in commands:
         with file.open("a") as out:

@@ -1,10 +1,10 @@
-"""Tests that a model that was trained scores the stream and the past alike, and that models that do not fit are refused."""
+"""Tests that a trained model scores the stream and the past alike, and that models that do not fit are refused."""
 
 from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -77,15 +77,16 @@ def test_models_that_do_not_fit_are_refused_by_name(trained: tuple[Pipeline, Pat
     pipeline, path = trained
     model = json.loads(path.read_text(encoding="utf-8"))
     bad = tmp_path / "bad.json"
-    for change, why in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"features": {**model["features"], "version": "0" * 16}}, "version"),
         ({"kind": "oracle"}, "oracle"),
         ({"model": {"coefficients": [1]}}, "model"),
         ({"format": "other"}, "format"),
-    ]:
+    ]
+    for change, why in changes:
         bad.write_text(json.dumps({**model, **change}), encoding="utf-8")
-        for command in (["analyze"], ["backtest"]):
-            refused = pipeline.run(*command, "--model", str(bad), status=2)
+        for command in ("analyze", "backtest"):
+            refused = pipeline.run(command, "--model", str(bad), status=2)
             assert "bad.json" in refused
             assert why in refused
     bad.write_text("[" * 100_000, encoding="utf-8")

@@ -1,6 +1,6 @@
 //! This module reads the topic of events, and gives the events of all partitions in one order.
 //!
-//! Each partition has a queue of its own in librdkafka, so a partition whose events are not needed yet is simply not
+//! Each partition has a separate queue in librdkafka, so a partition whose events are not needed yet is simply not
 //! read, and keeps what was fetched ahead.
 
 use std::thread;

@@ -4,7 +4,7 @@
 //! events: a queue for each partition ─> merged by event time ─┐
 //! labels: wait until the events reach their time ─────────────┴─> fold: seq, state, score ─> PostgreSQL
 //! ```
-//! One run at a time works, under a lease in PostgreSQL; others stand by. Everything that it writes is committed with
+//! One run at a time works, under a lease in PostgreSQL; others wait to take over. Everything that it writes is committed with
 //! the offsets of both topics. The consumer is not involved: it is neither slowed nor stopped by an analyzer.
 
 mod fold;

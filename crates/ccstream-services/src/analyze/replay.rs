@@ -129,12 +129,12 @@ fn apply(state: &mut State, past: PastLabel) {
 }
 
 fn of(state: &mut State, scorer: &Scorer, past: Past) -> Replayed {
-    let scored = state.score(&past.event);
+    let result = state.score(&past.event);
     Replayed {
         id: past.id,
         time: Micros(past.event.time),
         card: past.event.card(),
-        features: scored.features,
-        score: scorer.score(&scored),
+        features: result.features,
+        score: scorer.score(&result),
     }
 }

@@ -288,7 +288,6 @@ impl<'r, 'o> Run<'r, 'o> {
     /// Acts on a change of a topic.
     fn take_change(&mut self, change: Change, topic: Topic) {
         match change {
-            Change::None => {}
             Change::Missing(warning) => {
                 self.labels.is_missing |= topic == Topic::Labels;
                 // Without labels there are scores; without events there is nothing to do.
@@ -306,7 +305,7 @@ impl<'r, 'o> Run<'r, 'o> {
             Change::Outage(ConsumeEvent::Warning(warning)) => {
                 self.observers.report(&AnalyzeEvent::Warning(warning));
             }
-            Change::Outage(_) => {}
+            Change::None | Change::Outage(_) => {}
         }
     }
 
@@ -485,9 +484,10 @@ impl<'r, 'o> Run<'r, 'o> {
             return Ok(());
         };
         if let Some(held) = &mut self.held {
-            match labels.iter().any(|(other, _)| other.transaction_id == due.label.transaction_id) {
-                true => held.fold.correct(due, labels),
-                false => held.fold.apply(due),
+            if labels.iter().any(|(other, _)| other.transaction_id == due.label.transaction_id) {
+                held.fold.correct(due, labels);
+            } else {
+                held.fold.apply(due);
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! This module computes scores, by a model or by the rules.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -78,7 +79,10 @@ pub(super) fn read_file(path: &Path) -> Result<ModelFile> {
     if name.is_empty() || name == RULES || name.chars().any(char::is_control) {
         return Err(refuse(format!("a model cannot have the name {name:?}; rename the file")).into());
     }
-    let digest = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut digest = String::new();
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(digest, "{byte:02x}");
+    }
     Ok(ModelFile { name, kind: model.kind().to_owned(), digest, text })
 }
 

@@ -142,8 +142,8 @@ impl Assigned {
         Ok(Change::None)
     }
 
-    /// Returns what PostgreSQL must know to tell the next offsets: the partitions, where they come from, and whether a
-    /// partition's log is shorter than what is stored. None while the broker has not told.
+    /// Returns what PostgreSQL needs in order to return the next offsets: the partitions, where they come from, and whether
+    /// a partition's log is shorter than what is stored. None while the broker has not answered.
     pub(crate) fn origin(&mut self) -> Option<(Vec<i32>, Origin, bool)> {
         if self.watch.is_needed() {
             return None;

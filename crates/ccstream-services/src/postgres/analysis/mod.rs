@@ -6,7 +6,7 @@
 //!       -> scores, labels, places of labels that became due, changed parts of the state
 //!       -> advance the offsets and the position -> COMMIT
 //! ```
-//! The offsets are in a table of their own, because everything that compares the counters of `kafka_offsets` with
+//! The offsets are in a separate table, because everything that compares the counters of `kafka_offsets` with
 //! `orders` would count them too.
 
 mod batch;

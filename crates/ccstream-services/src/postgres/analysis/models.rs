@@ -42,21 +42,20 @@ impl AnalysisStore {
             return Ok(None);
         }
         let found = transaction.query_opt("SELECT name FROM models WHERE digest = $1", &[digest]).await;
-        let name = match found.map_err(step())? {
-            Some(row) => row.get(0),
-            None => {
-                let taken = transaction.query_opt("SELECT FROM models WHERE name = $1", &[name]).await;
-                let is_taken = taken.map_err(step())?.is_some();
-                let name = if is_taken { format!("{name}-{}", &digest[..8]) } else { name.clone() };
-                transaction
-                    .execute(
-                        "INSERT INTO models (name, kind, digest, file) VALUES ($1, $2, $3, $4)",
-                        &[&name, kind, digest, text],
-                    )
-                    .await
-                    .map_err(step())?;
-                name
-            }
+        let name = if let Some(row) = found.map_err(step())? {
+            row.get(0)
+        } else {
+            let taken = transaction.query_opt("SELECT FROM models WHERE name = $1", &[name]).await;
+            let is_taken = taken.map_err(step())?.is_some();
+            let name = if is_taken { format!("{name}-{}", &digest[..8]) } else { name.clone() };
+            transaction
+                .execute(
+                    "INSERT INTO models (name, kind, digest, file) VALUES ($1, $2, $3, $4)",
+                    &[&name, kind, digest, text],
+                )
+                .await
+                .map_err(step())?;
+            name
         };
         let activate = "UPDATE models SET is_active = (name = $1) WHERE is_active <> (name = $1)";
         transaction.execute(activate, &[&name]).await.map_err(step())?;

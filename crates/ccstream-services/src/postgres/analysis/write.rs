@@ -206,13 +206,13 @@ async fn advance(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
     topic: &str,
-    Advances(advances): &Advances,
+    Advances(partitions): &Advances,
 ) -> Result<()> {
-    if advances.is_empty() {
+    if partitions.is_empty() {
         return Ok(());
     }
-    let partitions: Vec<i32> = advances.keys().copied().collect();
-    let column = |pick: fn(&Advance) -> i64| advances.values().map(pick).collect::<Vec<i64>>();
+    let numbers: Vec<i32> = partitions.keys().copied().collect();
+    let column = |pick: fn(&Advance) -> i64| partitions.values().map(pick).collect::<Vec<i64>>();
     let advanced = statements
         .execute(
             transaction,
@@ -224,7 +224,7 @@ async fn advance(
              WHERE o.topic = $1 AND o.partition = b.partition",
             &[
                 &topic,
-                &partitions,
+                &numbers,
                 &column(|advance| advance.to),
                 &column(|advance| advance.counted.accepted),
                 &column(|advance| advance.counted.duplicate),
@@ -234,7 +234,7 @@ async fn advance(
         )
         .await
         .map_err(Error::postgres("advancing analysis_offsets"))?;
-    if advanced != advances.len() as u64 {
+    if advanced != partitions.len() as u64 {
         return Err(Error::Schema("rows of the table analysis_offsets are missing; restore the table".into()));
     }
     Ok(())
