@@ -129,7 +129,7 @@ impl Carried {
 /// Holds an event with its names as keys and its codes as flags.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Seen {
-    /// The time, from 0 to the end of the year 9999, in microseconds.
+    /// The time in microseconds, from 1970 to 2100.
     pub time: i64,
     /// The absolute amount in units of the currency.
     pub(crate) amount: f64,

@@ -220,7 +220,8 @@ impl State {
         self.seq = self.seq.max(seq);
     }
 
-    /// Applies a label. The caller calls this once the event time reaches the time of the label, never before.
+    /// Applies the first label of a transaction. The caller calls this once the event time reaches the time of the label,
+    /// never before. A later label of the same transaction is a [correction](Self::apply_correction).
     pub fn apply_label(&mut self, label: &Label) -> Effect {
         self.seq += 1;
         self.label(label)

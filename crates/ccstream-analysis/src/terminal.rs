@@ -1,6 +1,9 @@
 //! Keeps what is known of a terminal, or of a merchant without terminals: its transactions and known frauds by day.
 
-use crate::bytes::{Number, Reader, Result, check};
+mod run;
+mod stored;
+
+use self::run::{Run, bits_from};
 use crate::event::Seen;
 use crate::features::{Feature, Features};
 use crate::key::Key;
@@ -9,10 +12,6 @@ use crate::table::Entry;
 
 /// The number of days that are kept.
 const DAYS: i32 = 64;
-/// A run ends if this number of days pass without a known fraud.
-const RUN_GAP: u32 = 35;
-/// A run ends after this number of days with known genuine transactions and no known fraud.
-const GENUINE_DAYS: u32 = 2;
 /// The number of days of `terminal_known`.
 const KNOWN_DAYS: u32 = 30;
 /// The number of the last transactions whose times are kept. They say which of a day's transactions are known while
@@ -87,43 +86,6 @@ impl Entry for Terminal {
 
 fn day_of(time: i64) -> i32 {
     time.div_euclid(DAY) as i32
-}
-
-/// Returns the bits from `from` up, and none if `from` is above 63.
-fn bits_from(from: u32) -> u64 {
-    u64::MAX.checked_shl(from).unwrap_or(0)
-}
-
-/// Returns the bits below `end`.
-fn bits_below(end: u32) -> u64 {
-    !bits_from(end)
-}
-
-/// Holds the run of known frauds, as numbers of days before a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    first: u32,
-    last: u32,
-}
-
-impl Run {
-    /// Finds the run that contains the last day with a fraud.
-    fn find(fraud: u64, genuine: u64) -> Option<Self> {
-        if fraud == 0 {
-            return None;
-        }
-        let last = fraud.trailing_zeros();
-        let mut first = last;
-        loop {
-            let earlier = fraud & bits_from(first + 1);
-            let next = earlier.trailing_zeros();
-            let between = genuine & bits_from(first + 1) & bits_below(next);
-            if earlier == 0 || next - first > RUN_GAP || between.count_ones() >= GENUINE_DAYS {
-                return Some(Self { first, last });
-            }
-            first = next;
-        }
-    }
 }
 
 impl Terminal {
@@ -292,44 +254,5 @@ impl Terminal {
     pub(crate) fn clear_frauds(&mut self) {
         (self.frauds, self.others) = ([0; DAYS as usize], [0; DAYS as usize]);
         (self.fraud, self.other, self.genuine) = (0, 0, self.active);
-    }
-
-    /// Writes the terminal. Only days with a count are written.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        self.key.push(out);
-        self.day.push(out);
-        self.fallbacks.push(out);
-        self.fallback.push(out);
-        self.next.push(out);
-        self.times.iter().for_each(|second| second.push(out));
-        let kept = self.active | self.fraud | self.other;
-        kept.push(out);
-        for before in (0..u64::BITS).filter(|before| kept >> before & 1 == 1) {
-            let tile = self.tile(self.day, before);
-            tile.transactions.push(out);
-            tile.frauds.push(out);
-            tile.others.push(out);
-        }
-    }
-
-    pub(crate) fn read(from: &mut Reader<'_>) -> Result<Self> {
-        let mut read = Self::new(from.u64()?);
-        read.day = check(from.i32()?, |day| (0..1 << 24).contains(&day), "day")?;
-        read.fallbacks = check(from.u8()?, |count| count <= FALLBACKS, "count of fallbacks")?;
-        read.fallback = check(from.positive("share of fallbacks")?, |share| share <= 1.0, "share of fallbacks")?;
-        read.next = check(from.u8()?, |next| usize::from(next) < TIMES, "place of a time")?;
-        for second in &mut read.times {
-            *second = from.u32()?;
-        }
-        let kept = from.u64()?;
-        for before in (0..u64::BITS).filter(|before| kept >> before & 1 == 1) {
-            let day = read.day - before as i32;
-            let at = Self::tile_of(day);
-            (read.transactions[at], read.frauds[at], read.others[at]) = (from.u16()?, from.u8()?, from.u8()?);
-            read.fraud |= u64::from(read.frauds[at] > 0) << before;
-            read.other |= u64::from(read.others[at] > 0) << before;
-            read.mark(day);
-        }
-        Ok(read)
     }
 }

@@ -180,6 +180,21 @@ fn a_snapshot_keeps_its_size_and_reaches_every_bucket() {
 }
 
 #[test]
+fn the_bucket_whose_stored_bytes_are_oldest_is_written_first() {
+    let mut state = State::new(&Settings::default());
+    let event = |card| Event { card: Some(card), merchant: Some("m1"), ..Event::default() };
+    state.score_input(&event("c1"));
+    state.snapshot(usize::MAX);
+    let mut next = |card| {
+        state.score_input(&event(card));
+        state.snapshot(1).written.first().map(|(id, _)| id.kind)
+    };
+    assert_eq!(next("c1"), Some(snapshot::Kind::Cards));
+    // What is stored of the second card's bucket was still true after the first one's event. The merchant's was not.
+    assert_eq!(next("c2"), Some(snapshot::Kind::Merchants));
+}
+
+#[test]
 fn hostile_bytes_are_an_error_or_a_state_that_works() {
     let mut state = State::new(&Settings::default());
     let events = events(300, 3);
