@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
     "max_depth": 4,
     "eta": 0.1,
     "min_child_weight": 5,
-    "max_bin": 256,
+    "max_bin": 4096,
 }
 """Histograms of XGBoost give the same trees for any number of threads, so that number is not a setting."""
 
