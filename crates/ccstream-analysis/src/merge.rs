@@ -108,6 +108,11 @@ impl<T> Merge<T> {
         self.heads.len() == self.lanes.len()
     }
 
+    /// Returns whether a lane is empty and not at its end.
+    pub fn is_open(&self) -> bool {
+        self.open > 0
+    }
+
     /// Returns the oldest event that is there, without taking it.
     pub fn first(&self) -> Option<&T> {
         let Reverse((_, lane)) = self.heads.peek()?;
@@ -159,9 +164,9 @@ mod tests {
         assert_eq!(merge.next(), Next::Wait(0));
         merge.set_end(0, true);
         assert_eq!(merge.next(), Next::Event { lane: 1, time: Micros(5), event: 1 });
-        assert_eq!(merge.next(), Next::Wait(1));
+        assert_eq!((merge.next(), merge.is_open()), (Next::Wait(1), true));
         merge.set_end(1, true);
-        assert_eq!(merge.next(), Next::Nothing);
+        assert_eq!((merge.next(), merge.is_open()), (Next::Nothing, false));
         merge.set_end(1, false);
         merge.push(0, Micros(9), 2);
         assert_eq!(merge.next(), Next::Wait(1));

@@ -3,10 +3,9 @@
 
 use std::collections::HashSet;
 
-use super::lanes::Turn;
 use super::scorer::Scorer;
 use crate::postgres::analysis::{
-    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, Waiting,
+    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, WaitingLabels,
 };
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
@@ -19,6 +18,8 @@ use ccstream_core::label::Label;
 pub(super) struct Fold {
     pub(super) state: State,
     pending: Pending<Known>,
+    /// The time of the last label that is held; None if all labels that are not due are held.
+    held_until: Option<Micros>,
     /// Transactions that have several labels.
     relabelled: HashSet<String>,
     scorer: Scorer,
@@ -43,17 +44,14 @@ impl Fold {
     pub(super) fn new(
         state: State,
         lease: &Lease,
-        waiting: Vec<Waiting>,
+        waiting: WaitingLabels,
         relabelled: HashSet<String>,
         scorer: Scorer,
     ) -> Self {
-        let mut pending = Pending::default();
-        for (label, known) in waiting {
-            pending.add(label, known);
-        }
         let mut fold = Self {
             state,
-            pending,
+            pending: Pending::default(),
+            held_until: None,
             relabelled,
             time: lease.time,
             late: lease.late,
@@ -62,6 +60,7 @@ impl Fold {
             scorer: Scorer::Rules,
         };
         fold.set_scorer(scorer);
+        fold.hold(None, waiting);
         fold
     }
 
@@ -116,14 +115,41 @@ impl Fold {
                 self.relabelled.insert(id.to_owned());
             }
             let known = self.batch.find(id).or_else(|| context.known.get(id).copied());
+            if self.held_until.is_none_or(|until| label.labelled_at <= until) {
+                self.pending.add(label, known);
+            }
+        }
+    }
+
+    /// Holds labels that are not due, which the table has, after those up to a time that are held; None replaces all.
+    pub(super) fn hold(&mut self, after: Option<Micros>, WaitingLabels { labels, until }: WaitingLabels) {
+        if after.is_none() {
+            self.pending = Pending::default();
+        }
+        self.held_until = until;
+        for (label, known) in labels {
             self.pending.add(label, known);
         }
     }
 
+    /// Returns whether more labels are held than memory allows.
+    pub(super) fn has_too_many_labels(&self) -> bool {
+        self.pending.len() as i64 > 2 * super::MAX_LABELS
+    }
+
+    /// Returns the time after which labels are not held although they may be due before an event of this time.
+    pub(super) fn lacks_labels(&self, time: Micros) -> Option<Micros> {
+        self.held_until.filter(|until| self.now(time) > *until)
+    }
+
+    /// Returns the time that is reached with an event.
+    fn now(&self, time: Micros) -> Micros {
+        self.time.map_or(time, |reached| reached.max(time))
+    }
+
     /// Returns the next label that is due before an event of this time.
     pub(super) fn due(&mut self, time: Micros) -> Option<Due> {
-        let now = self.time.map_or(time, |reached| reached.max(time));
-        let (label, known) = self.pending.next(now)?;
+        let (label, known) = self.pending.next(self.now(time))?;
         Some(self.of(label, known))
     }
 
@@ -133,15 +159,14 @@ impl Fold {
     }
 
     /// Takes an event in. Returns its labels that were due before.
-    pub(super) fn event(&mut self, id: Box<str>, seen: &Seen, turn: &Turn) -> Vec<Due> {
-        self.late += i64::from(self.time.is_some_and(|reached| turn.time < reached));
-        self.time = self.time.max(Some(turn.time));
+    pub(super) fn event(&mut self, id: Box<str>, seen: &Seen, time: Micros, place: (i32, i64)) -> Vec<Due> {
+        self.late += i64::from(self.time.is_some_and(|reached| time < reached));
+        self.time = self.time.max(Some(time));
         let scored = self.state.score(seen);
         let score = self.scorer.score(&scored);
         let carried = scored.carried;
         let some = |value: f32| (!value.is_nan()).then_some(value);
-        let known =
-            Known { time: turn.time, terminal: seen.terminal.map(|key| key as i64), ratio: some(carried.ratio) };
+        let known = Known { time, terminal: seen.terminal.map(|key| key as i64), ratio: some(carried.ratio) };
         if self.greatest.is_none_or(|(greatest, _)| score > greatest) {
             self.greatest = Some((score, self.batch.scores.len()));
         }
@@ -153,8 +178,8 @@ impl Fold {
             known,
             level: some(carried.level),
             tested: i16::from(carried.tested),
-            partition: turn.partition,
-            offset: turn.incoming.offset,
+            partition: place.0,
+            offset: place.1,
         });
         overdue.into_iter().map(|label| self.of(label, known)).collect()
     }
@@ -198,4 +223,30 @@ pub(super) fn frauds(
         None => labels.push((label.clone(), known)),
     }
     labels.into_iter().filter(|(label, _)| label.is_fraud).map(|(_, known)| folded(known, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(id: &str, at: i64) -> Label {
+        Label { labelled_at: Micros(at), transaction_id: id.into(), source: String::new(), is_fraud: true }
+    }
+
+    #[test]
+    fn labels_after_those_that_are_held_stay_in_the_table() {
+        let lease = Lease { epoch: 1, batch: 0, seq: 0, time: Some(Micros(4)), late: 0 };
+        let waiting = WaitingLabels { labels: vec![(label("a", 10), None)], until: Some(Micros(10)) };
+        let state = State::new(&Settings::default());
+        let mut fold = Fold::new(state, &lease, waiting, HashSet::new(), Scorer::Rules);
+        let received =
+            [("b", 5), ("c", 15)].map(|(id, at)| ReceivedLabel { label: label(id, at), partition: 0, offset: at });
+        fold.receive(received.into(), &Context::default());
+        assert_eq!((fold.batch.received.len(), fold.pending.len()), (2, 2));
+        assert_eq!((fold.lacks_labels(Micros(10)), fold.lacks_labels(Micros(11))), (None, Some(Micros(10))));
+        fold.hold(Some(Micros(10)), WaitingLabels { labels: vec![(label("c", 15), None)], until: None });
+        assert_eq!((fold.pending.len(), fold.lacks_labels(Micros(99))), (3, None));
+        fold.hold(None, WaitingLabels { labels: vec![(label("a", 10), None)], until: Some(Micros(10)) });
+        assert_eq!((fold.pending.len(), fold.lacks_labels(Micros(99))), (1, Some(Micros(10))));
+    }
 }

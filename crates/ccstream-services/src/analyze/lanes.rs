@@ -3,6 +3,7 @@
 //! Each partition has a separate queue in librdkafka, so a partition whose events are not needed yet is simply not
 //! read, and keeps what was fetched ahead.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 
-use crate::consume::assigned::{Assigned, Change};
+use crate::consume::assigned::{Assigned, Change, Gap};
 use crate::consume::group::Group;
 use crate::error::Result;
 use ccstream_analysis::event::{Event, Seen};
@@ -29,8 +30,31 @@ const AHEAD_OF_ONE: usize = 2_048;
 pub(super) struct Incoming {
     pub(super) offset: i64,
     pub(super) came: Instant,
-    /// The event; None if the message is invalid.
-    pub(super) event: Option<(Box<str>, Seen)>,
+    pub(super) what: What,
+}
+
+/// What is at an offset.
+#[derive(Debug)]
+pub(super) enum What {
+    /// An event, with its id.
+    Event(Box<str>, Seen),
+    /// An invalid message.
+    Invalid,
+    /// The end of a range of offsets that were skipped.
+    Gap {
+        /// How many of them count as missing.
+        missing: i64,
+    },
+}
+
+impl Incoming {
+    /// Returns the id of the event, if it is one.
+    pub(super) fn event(&self) -> Option<&str> {
+        match &self.what {
+            What::Event(id, _) => Some(id),
+            What::Invalid | What::Gap { .. } => None,
+        }
+    }
 }
 
 /// A message whose turn it is.
@@ -53,8 +77,10 @@ pub(super) struct Lanes {
     /// How long an event waits for others; None if every partition is waited for until its end.
     patience: Option<Duration>,
     max_ahead: Duration,
-    /// Whether every partition was read to its end since it was assigned.
-    is_live: bool,
+    /// The lanes that were read to their end since they were assigned.
+    ended: BTreeSet<usize>,
+    /// When a lane was last emptied.
+    emptied: Instant,
 }
 
 impl Lanes {
@@ -67,7 +93,8 @@ impl Lanes {
             times: Vec::new(),
             patience: (!config.until_caught_up).then_some(config.patience),
             max_ahead: config.max_ahead,
-            is_live: false,
+            ended: BTreeSet::new(),
+            emptied: Instant::now(),
         })
     }
 
@@ -90,7 +117,7 @@ impl Lanes {
         self.queues.clear();
         self.partitions.clear();
         self.merge = Merge::new(0);
-        self.is_live = false;
+        self.ended.clear();
     }
 
     /// Reads messages ahead, without waiting. Returns what has become of the topic.
@@ -159,39 +186,56 @@ impl Lanes {
         true
     }
 
+    /// Notes that a range of offsets was skipped. It is counted once the messages before it were taken.
+    pub(super) fn skip(&mut self, gap: &Gap) {
+        let Ok(lane) = self.partitions.binary_search(&gap.partition) else { return };
+        self.topic.left_end(gap.partition);
+        self.merge.set_end(lane, false);
+        let what = What::Gap { missing: gap.missing };
+        self.merge.push(lane, self.times[lane], Incoming { offset: gap.to - 1, came: Instant::now(), what });
+    }
+
     fn take_error(&mut self, error: KafkaError) -> Result<Change> {
         if let KafkaError::PartitionEOF(partition) = error
             && let Ok(lane) = self.partitions.binary_search(&partition)
         {
             self.merge.set_end(lane, true);
+            self.ended.insert(lane);
         }
-        let change = self.topic.take_error(error)?;
-        self.is_live |= self.topic.is_at_end();
-        Ok(change)
+        self.topic.take_error(error)
+    }
+
+    /// Returns how long an event waits for others. None: partitions are waited for until their end, as in a replay and
+    /// until each of them was read to its end once.
+    fn patience(&self) -> Option<Duration> {
+        self.patience.filter(|_| self.ended.len() == self.partitions.len())
     }
 
     /// Returns the message whose turn it is, if there is one.
     pub(super) fn next(&mut self) -> Option<Turn> {
-        let is_impatient = self.is_live && self.patience.is_some();
-        let next = match self.patience {
-            Some(patience) if is_impatient && self.merge.queued() > 0 => {
-                let is_waited = self.merge.has_all()
-                    || self.merge.first().is_some_and(|incoming| incoming.came.elapsed() >= patience);
-                if !is_waited {
-                    return None;
-                }
-                self.merge.next_now()
-            }
-            _ => self.merge.next(),
+        let next = match self.patience() {
+            Some(_) if self.wait().is_some_and(|wait| !wait.is_zero()) => return None,
+            Some(_) => self.merge.next_now(),
+            None => self.merge.next(),
         };
         let Next::Event { lane, time, event: incoming } = next else { return None };
+        if self.merge.queued_in(lane) == 0 {
+            self.emptied = Instant::now();
+        }
         Some(Turn { partition: self.partitions[lane], time, incoming })
     }
 
     /// Returns how long it is until an event has waited enough; None if none waits.
     pub(super) fn wait(&self) -> Option<Duration> {
-        let patience = self.patience.filter(|_| self.is_live)?;
-        Some(patience.saturating_sub(self.merge.first()?.came.elapsed()))
+        let patience = self.patience()?;
+        let came = self.merge.first()?.came;
+        if self.merge.has_all() {
+            return Some(Duration::ZERO);
+        }
+        // The events may have come long ago, because PostgreSQL was unavailable. A lane that was emptied since and has
+        // more messages is about to get them.
+        let since = if self.merge.is_open() { came.max(self.emptied) } else { came };
+        Some(patience.saturating_sub(since.elapsed()))
     }
 
     /// Returns whether everything up to the end of each partition was taken.
@@ -212,6 +256,8 @@ impl Lanes {
 fn decode(message: &BorrowedMessage<'_>, latest: Micros) -> (Option<Micros>, Incoming) {
     let event = validate_until(message.payload(), latest).ok();
     let time = event.as_ref().map(|transaction| transaction.timestamp);
-    let event = event.map(|transaction| (Box::from(&*transaction.order_id), Seen::from(&Event::from(&transaction))));
-    (time, Incoming { offset: message.offset(), came: Instant::now(), event })
+    let what = event.map_or(What::Invalid, |transaction| {
+        What::Event(Box::from(&*transaction.order_id), Seen::from(&Event::from(&transaction)))
+    });
+    (time, Incoming { offset: message.offset(), came: Instant::now(), what })
 }

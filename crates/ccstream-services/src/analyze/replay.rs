@@ -101,9 +101,9 @@ pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Re
                  them"
             )));
         }
-        let mut labels = store.past_labels(0).await?.into_iter().peekable();
+        let mut labels = store.past_labels(0, i64::MAX).await?.into_iter().peekable();
         store
-            .past(0, |past| {
+            .past(0, i64::MAX, |past| {
                 while let Some(label) = labels.next_if(|label| label.seq < past.seq) {
                     apply(&mut state, label);
                 }
@@ -120,7 +120,7 @@ pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Re
     })
 }
 
-fn apply(state: &mut State, past: PastLabel) {
+pub(super) fn apply(state: &mut State, past: PastLabel) {
     let fold = folded(past.known, past.label.is_fraud);
     match past.corrects {
         Some(labels) => state.apply_correction(&fold, frauds(&past.label, past.known, labels)),

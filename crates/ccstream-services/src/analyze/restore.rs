@@ -2,10 +2,13 @@
 
 use super::fold::{folded, frauds};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{AnalysisStore, Lease, PastLabel, StatePart};
+use crate::postgres::analysis::{AnalysisStore, Past, PastLabel, StatePart};
 use ccstream_analysis::snapshot::BucketId;
 use ccstream_analysis::state::{Settings, State};
 use ccstream_core::settings::AnalyzerConfig;
+
+/// Maximum number of transactions and labels that are read at once.
+const AT_ONCE: i64 = 50_000;
 
 /// Returns the state as far as it was written. Parts that cannot be used are left out, which takes longer but changes
 /// nothing.
@@ -26,31 +29,52 @@ pub(super) fn written(config: &AnalyzerConfig, parts: &[StatePart]) -> State {
     state
 }
 
-/// Takes in again what comes after the parts that were loaded, so that the state is that of a run that was never stopped.
-/// Returns the number of transactions and labels.
-pub(super) async fn refold(store: &mut AnalysisStore, state: &mut State, lease: &Lease) -> Result<i64> {
-    let after = state.resumes_after() as i64;
-    if lease.seq > after {
-        let mut labels = store.past_labels(after).await?.into_iter().peekable();
-        store
-            .past(after, |past| {
-                while let Some(label) = labels.next_if(|label| label.seq < past.seq) {
-                    reapply(state, label);
-                }
-                state.refold(past.seq as u64, &past.event, past.carried);
-                Ok(())
-            })
-            .await?;
-        labels.for_each(|label| reapply(state, label));
-    }
-    let reached = state.seq() as i64;
-    if reached == lease.seq {
-        return Ok(lease.seq - after);
-    }
-    Err(Error::inconsistent(format!("the state was restored up to place {reached} of {}", lease.seq)))
+/// Splits the places after one, up to another, into parts that are read at once.
+pub(super) fn parts(after: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
+    (after..to).step_by(AT_ONCE as usize).map(move |after| (after, to.min(after + AT_ONCE)))
 }
 
-fn reapply(state: &mut State, past: PastLabel) {
+/// Transactions and labels of a range of places, which are taken in again.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    events: Vec<Past>,
+    labels: Vec<PastLabel>,
+}
+
+/// Reads the transactions and labels after one place, up to another, and renews the lease. Returns None if the lease is
+/// lost.
+pub(super) async fn read(store: &mut AnalysisStore, epoch: i64, after: i64, to: i64) -> Result<Option<Read>> {
+    if !store.renew(epoch).await? {
+        return Ok(None);
+    }
+    let mut read = Read { labels: store.past_labels(after, to).await?, events: Vec::new() };
+    let keep = |past| {
+        read.events.push(past);
+        Ok(())
+    };
+    store.past(after, to, keep).await?;
+    let found = (read.events.len() + read.labels.len()) as i64;
+    if found == to - after {
+        return Ok(Some(read));
+    }
+    Err(Error::inconsistent(format!("scores, labels and orders have {found} of the places {} to {to}", after + 1)))
+}
+
+impl Read {
+    /// Takes everything in again, in order. What a part of the state has already is left out.
+    pub(super) fn fold(self, state: &mut State) {
+        let mut labels = self.labels.into_iter().peekable();
+        for past in self.events {
+            while let Some(label) = labels.next_if(|label| label.seq < past.seq) {
+                reapply(state, label);
+            }
+            state.refold(past.seq as u64, &past.event, past.carried);
+        }
+        labels.for_each(|label| reapply(state, label));
+    }
+}
+
+pub(super) fn reapply(state: &mut State, past: PastLabel) {
     let PastLabel { seq, label, known, corrects } = past;
     let fold = folded(known, label.is_fraud);
     match corrects {

@@ -1,6 +1,6 @@
 //! This module has the loop of the analyzer: take the lease, read both topics, take events and labels in, commit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fold::{Due, Fold};
 use super::labels::{Labels, Received};
-use super::lanes::{Lanes, Turn};
+use super::lanes::{Lanes, Turn, What};
 use super::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
 use super::restore;
 use super::scorer::{RULES, Scorer, unusable};
@@ -16,10 +16,11 @@ use crate::consume::assigned::{Assigned, Change, Gap};
 use crate::consume::{ConsumeEvent, Waiting, Warning, WarningKind};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{
-    Advances, AnalysisBatch, AnalysisStart, AnalysisStore, Context, Lease, ModelFile, Written,
+    AnalysisBatch, AnalysisStart, AnalysisStore, Context, Known, Lease, ModelFile, Written,
 };
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
+use ccstream_core::event::Micros;
 use ccstream_core::settings::AnalyzerConfig;
 
 /// Longest wait before the loop checks everything again.
@@ -44,6 +45,8 @@ struct Held {
     active: String,
     /// The greatest id of a transaction that was scored.
     greatest_id: String,
+    /// The ids of transactions that were committed since duplicates were last searched for.
+    committed: Vec<HashMap<Box<str>, Known>>,
     /// Whether the labels were read to their end, so that events can be taken in.
     has_labels: bool,
     /// When the batch got its first message.
@@ -66,6 +69,8 @@ pub(super) struct Run<'r, 'o> {
     /// The model of the settings, which becomes active with the first lease.
     model: Option<ModelFile>,
     is_standby: bool,
+    /// Whether a batch was abandoned, because the run was stopped while PostgreSQL was unavailable.
+    is_abandoned: bool,
     since: Option<Instant>,
     summary: &'r mut AnalyzeSummary,
 }
@@ -88,6 +93,7 @@ impl<'r, 'o> Run<'r, 'o> {
             held: None,
             model,
             is_standby: false,
+            is_abandoned: false,
             since: None,
             summary,
         })
@@ -99,12 +105,13 @@ impl<'r, 'o> Run<'r, 'o> {
         let Some(schema) = self.ask(async |store| store.prepare(&url).await)? else { return Ok(()) };
         self.observers.report(&AnalyzeEvent::ConnectedToPostgres(schema));
         let ended = self.turn_by_turn();
-        // What was taken in is committed even if the run ends with an error of Kafka.
-        let committed = if ended.as_ref().is_ok_and(|()| true) { self.finish() } else { Ok(false) };
+        // What was taken in is committed even if the run ends with an error of Kafka. After one of PostgreSQL, `ask` has
+        // discarded it.
+        let committed = self.finish();
         if let Some(since) = self.since {
             self.summary.elapsed = since.elapsed();
         }
-        self.summary.drained = *committed.as_ref().unwrap_or(&false);
+        self.summary.drained = ended.is_ok() && *committed.as_ref().unwrap_or(&false);
         ended.and(committed.map(drop))
     }
 
@@ -136,14 +143,15 @@ impl<'r, 'o> Run<'r, 'o> {
 
     /// Commits what was taken in, and returns the lease. Returns whether everything that was taken in is committed.
     fn finish(&mut self) -> Result<bool> {
-        // The run has been asked to stop, so a session that waits for PostgreSQL would be abandoned at once.
-        self.database.wait_at_most(self.config.drain_limit);
         self.commit()?;
+        if self.is_abandoned {
+            return Ok(false);
+        }
         self.write_state()?;
         let Some(held) = self.held.take() else { return Ok(true) };
-        let is_committed = held.fold.batch.is_empty();
+        self.database.wait_at_most(self.config.drain_limit);
         self.ask(async |store| store.release(held.epoch).await)?;
-        Ok(is_committed)
+        Ok(true)
     }
 
     /// Writes all parts of the state that have changed, so that the next run can begin at once.
@@ -160,8 +168,11 @@ impl<'r, 'o> Run<'r, 'o> {
     }
 
     /// Works with the database, and reports when it is not available. Returns None after a stop.
+    ///
+    /// Errors: PostgreSQL refuses the work. What was taken in and is not committed is then discarded, because places in
+    /// the order may be missing from it.
     fn ask<T>(&mut self, work: impl AsyncFnMut(&mut AnalysisStore) -> Result<T>) -> Result<Option<T>> {
-        let Self { database, observers, .. } = self;
+        let Self { database, observers, held, .. } = self;
         let mut last = String::new();
         let failed = |error: &Error| {
             let text = error.causes();
@@ -170,7 +181,7 @@ impl<'r, 'o> Run<'r, 'o> {
                 last = text;
             }
         };
-        database.reporting(failed, work)
+        database.reporting(failed, work).inspect_err(|_| *held = None)
     }
 
     /// Takes the lease and restores the state. Returns false if another run has the lease, or after a stop.
@@ -211,18 +222,25 @@ impl<'r, 'o> Run<'r, 'o> {
         let began = Instant::now();
         let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
         let config = self.config;
-        let after = restore::written(config, &parts).resumes_after() as i64;
+        let mut state = restore::written(config, &parts);
+        let after = state.resumes_after() as i64;
         if !self.await_orders(lease, after)? {
             return Ok(None);
         }
-        let restored = self.ask(async |store| {
-            // After a lost connection this begins again, with a state that nothing was taken into.
-            let mut state = restore::written(config, &parts);
-            let folded = restore::refold(store, &mut state, lease).await?;
-            Ok((state, folded))
-        })?;
-        let Some((state, folded)) = restored else { return Ok(None) };
-        let Some(waiting) = self.ask(async |store| store.waiting_labels(super::MAX_LABELS).await)? else {
+        // A part at a time, and the lease is renewed with each: it would expire while a large state is restored, and two
+        // runs would take it from each other forever.
+        for (after, to) in restore::parts(after, lease.seq) {
+            match self.ask(async |store| restore::read(store, lease.epoch, after, to).await)? {
+                Some(Some(read)) => read.fold(&mut state),
+                Some(None) => {
+                    self.lose();
+                    return Ok(None);
+                }
+                None => return Ok(None),
+            }
+        }
+        let folded = lease.seq - after;
+        let Some(waiting) = self.ask(async |store| store.waiting_labels(None, super::MAX_LABELS).await)? else {
             return Ok(None);
         };
         let Some(relabelled) = self.ask(async |store| store.relabelled().await)? else { return Ok(None) };
@@ -236,6 +254,7 @@ impl<'r, 'o> Run<'r, 'o> {
             active: scorer.name().to_owned(),
             fold: Fold::new(state, lease, waiting, relabelled, scorer),
             greatest_id,
+            committed: Vec::new(),
             has_labels: false,
             opened: None,
             renewed: Instant::now(),
@@ -297,7 +316,13 @@ impl<'r, 'o> Run<'r, 'o> {
             }
             // What is in the batch was taken in and will be committed: it is not lost with the topic.
             Change::Reset if topic == Topic::Events => self.lanes.discard(),
-            Change::Reset => self.labels.is_missing = false,
+            Change::Reset => {
+                self.labels.is_missing = false;
+                // Events wait for the labels of the new topic or partitions, as at the start.
+                if let Some(held) = &mut self.held {
+                    held.has_labels = false;
+                }
+            }
             Change::Skipped(gaps) => gaps.into_iter().for_each(|gap| self.skip(gap, topic)),
             Change::Outage(ConsumeEvent::Waiting(waiting)) => {
                 self.observers.report(&AnalyzeEvent::Waiting(waiting));
@@ -309,23 +334,31 @@ impl<'r, 'o> Run<'r, 'o> {
         }
     }
 
-    fn skip(&mut self, Gap { partition, to, missing, warning, .. }: Gap, topic: Topic) {
-        if let Some(held) = &mut self.held {
-            held.opened.get_or_insert_with(Instant::now);
-            topic.of(held).to(partition, to).missing += missing;
+    fn skip(&mut self, gap: Gap, topic: Topic) {
+        match (topic, &mut self.held) {
+            // Events of the partition may have been read ahead. The position must not pass them.
+            (Topic::Events, _) => self.lanes.skip(&gap),
+            (Topic::Labels, Some(held)) => held.fold.batch.labels.to(gap.partition, gap.to).missing += gap.missing,
+            (Topic::Labels, None) => {}
         }
-        if let Some(warning) = warning {
-            self.observers.report(&AnalyzeEvent::Warning(warning));
-        }
+        self.warn(gap.warning);
     }
 
     /// Assigns the partitions of both topics, where they are not assigned. Returns whether those of the events are.
     fn begin(&mut self) -> Result<bool> {
+        if self.labels.topic.next.is_empty() || self.lanes.topic.next.is_empty() {
+            // The batch has offsets of the partitions as they were. Written later, they would be taken for those of a
+            // topic that was recreated, and its messages before them would be lost.
+            self.commit()?;
+        }
         let Some(held) = &self.held else { return Ok(false) };
         let epoch = held.epoch;
         if self.labels.topic.next.is_empty() {
             match begin(&mut self.database, &mut self.labels.topic, epoch)? {
-                Begun::Yes(warning) => self.warn(warning),
+                Begun::Yes(warning) => {
+                    self.labels.is_missing = false;
+                    self.warn(warning);
+                }
                 Begun::NotYet if self.labels.is_missing => {}
                 Begun::NotYet => return Ok(false),
                 Begun::Lost => {
@@ -360,10 +393,17 @@ impl<'r, 'o> Run<'r, 'o> {
     /// Takes in the labels that are there. Returns whether there were any.
     fn read_labels(&mut self) -> Result<bool> {
         let mut messages = Vec::new();
+        let mut change = Change::None;
         if !self.labels.topic.next.is_empty() {
-            let change = self.labels.fill(&mut messages)?;
-            self.take_change(change, Topic::Labels);
+            change = self.labels.fill(&mut messages)?;
         }
+        let has_read = self.take_labels(messages)?;
+        // The messages came before the change.
+        self.take_change(change, Topic::Labels);
+        Ok(has_read)
+    }
+
+    fn take_labels(&mut self, messages: Vec<Received>) -> Result<bool> {
         let is_at_end = self.labels.is_at_end();
         let ids: Vec<String> = messages
             .iter()
@@ -383,7 +423,6 @@ impl<'r, 'o> Run<'r, 'o> {
         if messages.is_empty() {
             return Ok(false);
         }
-        held.opened.get_or_insert_with(Instant::now);
         let mut labels = Vec::new();
         for message in messages {
             match message {
@@ -395,6 +434,9 @@ impl<'r, 'o> Run<'r, 'o> {
             }
         }
         held.fold.receive(labels, &context);
+        if held.fold.has_too_many_labels() {
+            self.hold_labels(None)?;
+        }
         Ok(true)
     }
 
@@ -425,8 +467,9 @@ impl<'r, 'o> Run<'r, 'o> {
 
     /// Returns the ids of events that were scored in an earlier batch.
     fn find_scored(&mut self, turns: &[Turn]) -> Result<Option<HashSet<String>>> {
-        let Some(held) = &self.held else { return Ok(None) };
-        let id = |turn: &Turn| turn.incoming.event.as_ref().map(|(id, _)| id.to_string());
+        let Some(held) = &mut self.held else { return Ok(None) };
+        held.committed.clear();
+        let id = |turn: &Turn| turn.incoming.event().map(ToOwned::to_owned);
         // A greater id than any before is new.
         let may_be_there = |id: &String| *id <= held.greatest_id;
         let ids: Vec<String> = turns.iter().filter_map(id).filter(may_be_there).collect();
@@ -438,29 +481,62 @@ impl<'r, 'o> Run<'r, 'o> {
     }
 
     /// Takes one message in, after the labels that are due before it.
-    fn take(&mut self, mut turn: Turn, scored: &HashSet<String>) -> Result<()> {
+    fn take(&mut self, turn: Turn, scored: &HashSet<String>) -> Result<()> {
         let Some(held) = &mut self.held else { return Ok(()) };
-        held.opened.get_or_insert_with(Instant::now);
-        let (partition, to) = (turn.partition, turn.incoming.offset + 1);
-        let Some((id, seen)) = turn.incoming.event.take() else {
-            held.fold.batch.events.to(partition, to).rejected += 1;
-            return Ok(());
+        let Turn { partition, time, incoming } = turn;
+        let to = incoming.offset + 1;
+        let (id, seen) = match incoming.what {
+            What::Event(id, seen) => (id, seen),
+            What::Invalid => {
+                held.fold.batch.events.to(partition, to).rejected += 1;
+                return Ok(());
+            }
+            What::Gap { missing } => {
+                held.fold.batch.events.to(partition, to).missing += missing;
+                return Ok(());
+            }
         };
-        if scored.contains(&*id) || held.fold.batch.find(&id).is_some() {
+        let is_committed = || held.committed.iter().any(|ids| ids.contains_key(&id));
+        if scored.contains(&*id) || held.fold.batch.find(&id).is_some() || is_committed() {
             held.fold.batch.events.to(partition, to).duplicate += 1;
             return Ok(());
         }
-        while let Some(due) = self.held.as_mut().and_then(|held| held.fold.due(turn.time)) {
+        while let Some(after) = self.held.as_ref().and_then(|held| held.fold.lacks_labels(time)) {
+            self.hold_labels(Some(after))?;
+        }
+        while let Some(due) = self.held.as_mut().and_then(|held| held.fold.due(time)) {
             self.apply(due)?;
+            // Any number of labels may be due before one event.
+            if self.is_full() {
+                self.commit()?;
+            }
         }
         let Some(held) = &mut self.held else { return Ok(()) };
         if *id > *held.greatest_id {
             held.greatest_id = id.to_string();
         }
-        let overdue = held.fold.event(id, &seen, &turn);
+        let overdue = held.fold.event(id, &seen, time, (partition, incoming.offset));
         held.fold.batch.events.to(partition, to).accepted += 1;
         for due in overdue {
             self.apply(due)?;
+        }
+        Ok(())
+    }
+
+    /// Holds the first labels in memory of those that are not due, or of those after a time. The others stay in the table
+    /// until the events come near their time.
+    fn hold_labels(&mut self, after: Option<Micros>) -> Result<()> {
+        // Labels of the batch are read from the table, too.
+        self.commit()?;
+        if self.held.is_none() {
+            return Ok(());
+        }
+        let found = self.ask(async |store| store.waiting_labels(after, super::MAX_LABELS).await)?;
+        match (found, &mut self.held) {
+            (Some(waiting), Some(held)) => held.fold.hold(after, waiting),
+            // The run is stopping, and a label that is due must keep its place.
+            (None, held) => *held = None,
+            (Some(_), None) => {}
         }
         Ok(())
     }
@@ -493,11 +569,15 @@ impl<'r, 'o> Run<'r, 'o> {
         Ok(())
     }
 
-    fn is_due(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| {
-            held.fold.batch.len() >= self.config.batch_rows
-                || held.opened.is_some_and(|opened| opened.elapsed() >= self.config.linger)
-        })
+    fn is_full(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.fold.batch.len() >= self.config.batch_rows)
+    }
+
+    /// Returns whether the batch has to be committed: if it is full, or if it got its first message long enough ago.
+    fn is_due(&mut self) -> bool {
+        let is_full = self.is_full();
+        let Some(held) = self.held.as_mut().filter(|held| !held.fold.batch.is_empty()) else { return false };
+        is_full || held.opened.get_or_insert_with(Instant::now).elapsed() >= self.config.linger
     }
 
     fn has_caught_up(&self) -> bool {
@@ -517,12 +597,15 @@ impl<'r, 'o> Run<'r, 'o> {
         let began = Instant::now();
         let greatest = held.fold.greatest();
         let writes_state = held.snapshot_due <= began;
-        let batch = held.fold.take_batch(if writes_state { SNAPSHOT_BYTES } else { 0 });
+        let mut batch = held.fold.take_batch(if writes_state { SNAPSHOT_BYTES } else { 0 });
         if !self.write(&batch)? {
             return Ok(());
         }
-        if let Some(held) = self.held.as_mut().filter(|_| writes_state) {
-            held.snapshot_due = Instant::now() + SNAPSHOT_EVERY;
+        if let Some(held) = &mut self.held {
+            held.committed.push(batch.take_ids());
+            if writes_state {
+                held.snapshot_due = Instant::now() + SNAPSHOT_EVERY;
+            }
         }
         let (events, labels) = (batch.events.total(), batch.labels.total());
         self.summary.events += events;
@@ -547,10 +630,21 @@ impl<'r, 'o> Run<'r, 'o> {
         let Some(held) = &self.held else { return Ok(false) };
         let (epoch, number) = (held.epoch, held.number);
         let topics = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
+        // After a stop, a session that waits for PostgreSQL would be abandoned at once, even while it commits.
+        self.database.wait_at_most(self.config.drain_limit);
         let written = self.ask(async |store| store.write(epoch, number, (&topics.0, &topics.1), batch).await)?;
-        let Some(Written::Committed { active_model }) = written else {
-            self.lose();
-            return Ok(false);
+        self.database.wait_at_most(Duration::ZERO);
+        let active_model = match written {
+            Some(Written::Committed { active_model }) => active_model,
+            Some(Written::Lost) => {
+                self.lose();
+                return Ok(false);
+            }
+            None => {
+                self.held = None;
+                self.is_abandoned = true;
+                return Ok(false);
+            }
         };
         let Some(held) = &mut self.held else { return Ok(false) };
         (held.number, held.renewed) = (number + 1, Instant::now());
@@ -594,15 +688,6 @@ impl<'r, 'o> Run<'r, 'o> {
 enum Topic {
     Events,
     Labels,
-}
-
-impl Topic {
-    fn of(self, held: &mut Held) -> &mut Advances {
-        match self {
-            Self::Events => &mut held.fold.batch.events,
-            Self::Labels => &mut held.fold.batch.labels,
-        }
-    }
 }
 
 /// Tells whether partitions were assigned.

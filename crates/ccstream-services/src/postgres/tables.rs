@@ -16,6 +16,9 @@ use super::table::Table;
 use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
+/// The tables of the analysis, in the order in which they are created.
+pub(super) const ANALYZED: [Table; 6] = [ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE, MODELS];
+
 /// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones
 /// that only some runs need.
 #[derive(Debug, Clone)]
@@ -55,10 +58,10 @@ impl Tables {
         self
     }
 
-    /// Adds the tables of the analysis.
+    /// Adds the tables of the analysis, for an analyzer. It only reads the other tables.
     #[must_use]
     pub fn with_analysis(mut self) -> Self {
-        self.further.extend([ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE, MODELS]);
+        self.further.extend(ANALYZED);
         self
     }
 
@@ -83,11 +86,16 @@ impl Tables {
         self.all().iter().filter(|table| table.reader).map(|table| table.name).collect()
     }
 
-    /// Returns the GRANT statements that a role needs to run the consumer. Both names must be quoted if SQL requires
-    /// it.
+    /// Returns the GRANT statements that a role needs to run the consumer, or with the tables of the analysis, the
+    /// analyzer. Both names must be quoted if SQL requires it.
     pub fn grants(&self, role: &str, database: &str) -> Vec<String> {
-        let on = |table: &Table| format!("GRANT {} ON {} TO {role};", table.privileges.join(", "), table.name);
-        let temporary = format!("GRANT TEMPORARY ON DATABASE {database} TO {role};");
-        self.all().iter().map(on).chain([temporary]).collect()
+        let is_analyzed = |table: &Table| ANALYZED.iter().any(|one| one.name == table.name);
+        let for_analyzer = self.further.iter().any(is_analyzed);
+        let on = |table: &Table| {
+            let privileges = if for_analyzer && !is_analyzed(table) { &["SELECT"] } else { table.privileges };
+            format!("GRANT {} ON {} TO {role};", privileges.join(", "), table.name)
+        };
+        let temporary = (!for_analyzer).then(|| format!("GRANT TEMPORARY ON DATABASE {database} TO {role};"));
+        self.all().iter().map(on).chain(temporary).collect()
     }
 }

@@ -166,6 +166,11 @@ impl AnalysisBatch {
         self.ids.get(id).copied()
     }
 
+    /// Takes the ids of the transactions out.
+    pub(crate) fn take_ids(&mut self) -> HashMap<Box<str>, Known> {
+        std::mem::take(&mut self.ids)
+    }
+
     /// Returns whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.events.0.is_empty() && self.labels.0.is_empty() && self.applied.is_empty() && self.state.is_empty()

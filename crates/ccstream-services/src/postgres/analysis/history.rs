@@ -34,10 +34,26 @@ pub(crate) struct Past {
     pub(crate) id: String,
     pub(crate) event: Seen,
     pub(crate) carried: Carried,
+    /// The score, and the name of the model that made it; None if it was not scored.
+    pub(crate) score: Option<(f64, String)>,
+}
+
+/// What the tables say of the whole analysis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Account {
+    /// The last place in the order.
+    pub(crate) seq: i64,
+    /// The sum of the counters of accepted messages, of both topics.
+    pub(crate) accepted: i64,
+    /// The number of rows in `scores`, and in `labels`.
+    pub(crate) scores: i64,
+    pub(crate) labels: i64,
+    /// Number of labels that have a place in the order.
+    pub(crate) applied: i64,
 }
 
 /// A label that was applied before, with its transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PastLabel {
     pub(crate) seq: i64,
     pub(crate) label: Label,
@@ -57,18 +73,37 @@ impl AnalysisStore {
         Ok(row.map_err(Error::postgres("comparing scores with orders"))?.get(0))
     }
 
-    /// Calls `each` with every transaction after a place in the order.
-    pub(crate) async fn past(&mut self, after: i64, mut each: impl FnMut(Past) -> Result<()>) -> Result<()> {
+    /// Returns the first place in the order whose transaction is not in `orders`; None if all are there.
+    pub(crate) async fn first_not_stored(&mut self) -> Result<Option<i64>> {
+        let query = "SELECT min(s.seq) FROM scores AS s
+                     WHERE NOT EXISTS (SELECT FROM orders AS o WHERE o.order_id = s.order_id)";
+        let row = self.client.query_one(query, &[]).await;
+        Ok(row.map_err(Error::postgres("comparing scores with orders"))?.get(0))
+    }
+
+    /// Returns what the tables say of the whole analysis.
+    pub(crate) async fn account(&mut self) -> Result<Account> {
+        let query = "SELECT seq, (SELECT coalesce(sum(accepted), 0)::bigint FROM analysis_offsets),
+                            (SELECT count(*) FROM scores), l.labels, l.applied
+                     FROM analysis, (SELECT count(*) AS labels, count(seq) AS applied FROM labels) AS l";
+        let row = self.client.query_one(query, &[]).await.map_err(Error::postgres("counting scores and labels"))?;
+        let [seq, accepted, scores, labels, applied] = [0, 1, 2, 3, 4].map(|at| row.get(at));
+        Ok(Account { seq, accepted, scores, labels, applied })
+    }
+
+    /// Calls `each` with every transaction after one place in the order, up to another.
+    pub(crate) async fn past(&mut self, after: i64, to: i64, mut each: impl FnMut(Past) -> Result<()>) -> Result<()> {
         let step = || Error::postgres("reading scores and orders");
         let texts: Vec<String> = TEXTS.iter().map(|(_, column)| format!("o.{column}::text")).collect();
         let query = format!(
             "SELECT s.seq, s.ratio, s.level, s.tested, {}, (o.value * 100)::bigint, o.latitude::float8,
-                    o.longitude::float8, s.order_id::text, {}
-             FROM scores AS s JOIN orders AS o ON o.order_id = s.order_id WHERE s.seq > $1 ORDER BY s.seq",
+                    o.longitude::float8, s.order_id::text, {}, s.score, s.model
+             FROM scores AS s JOIN orders AS o ON o.order_id = s.order_id
+             WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq",
             micros("o.timestamp"),
             texts.join(", ")
         );
-        let parameters: [&(dyn ToSql + Sync); 1] = [&after];
+        let parameters: [&(dyn ToSql + Sync); 2] = [&after, &to];
         let rows = self.client.query_raw(&query, parameters).await.map_err(step())?;
         let mut rows = std::pin::pin!(rows);
         while let Some(row) = rows.try_next().await.map_err(step())? {
@@ -77,16 +112,17 @@ impl AnalysisStore {
         Ok(())
     }
 
-    /// Returns the labels that were applied after a place in the order.
-    pub(crate) async fn past_labels(&mut self, after: i64) -> Result<Vec<PastLabel>> {
+    /// Returns the labels that were applied after one place in the order, up to another.
+    pub(crate) async fn past_labels(&mut self, after: i64, to: i64) -> Result<Vec<PastLabel>> {
         let query = format!(
             "SELECT l.seq, {}, l.transaction_id::text, l.source, l.fraud, {}, s.terminal, s.ratio,
                     EXISTS (SELECT FROM labels AS p WHERE p.transaction_id = l.transaction_id AND p.seq < l.seq)
-             FROM labels AS l JOIN scores AS s ON s.order_id = l.transaction_id WHERE l.seq > $1 ORDER BY l.seq",
+             FROM labels AS l JOIN scores AS s ON s.order_id = l.transaction_id
+             WHERE l.seq > $1 AND l.seq <= $2 ORDER BY l.seq",
             micros("l.labelled_at"),
             micros("s.event_time")
         );
-        let rows = self.client.query(&query, &[&after]).await.map_err(Error::postgres("reading labels"))?;
+        let rows = self.client.query(&query, &[&after, &to]).await.map_err(Error::postgres("reading labels"))?;
         let mut past = Vec::with_capacity(rows.len());
         for row in rows {
             let label = Label {
@@ -97,10 +133,13 @@ impl AnalysisStore {
             };
             let (seq, known) =
                 (row.get(0), Known { time: Micros(row.get(5)), terminal: row.get(6), ratio: row.get(7) });
-            let corrects = match known.terminal {
-                Some(terminal) if row.get(8) => Some(self.labels_of(terminal, seq, label.labelled_at).await?),
-                _ => None,
-            };
+            let mut corrects = None;
+            if let Some(terminal) = known.terminal.filter(|_| row.get(8)) {
+                let labels = self.labels_of(terminal, seq, label.labelled_at).await?;
+                // The transaction may be too old, by the time of this label, for its earlier labels to count.
+                let is_corrected = labels.iter().any(|(other, _)| other.transaction_id == label.transaction_id);
+                corrects = is_corrected.then_some(labels);
+            }
             past.push(PastLabel { seq, label, known, corrects });
         }
         Ok(past)
@@ -153,5 +192,6 @@ fn past(row: &Row) -> Past {
         id: row.get(8),
         event: Seen::from(&Event::from(&transaction)),
         carried: Carried { ratio: real(1), level: real(2), tested: row.get::<_, i16>(3) as u8 },
+        score: row.get::<_, Option<f64>>(9 + TEXTS.len()).zip(row.get(10 + TEXTS.len())),
     }
 }

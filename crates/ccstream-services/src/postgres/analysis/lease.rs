@@ -9,7 +9,7 @@ use crate::postgres::statements::Statements;
 use ccstream_core::event::Micros;
 
 /// The time without a sign of life after which another run may take the lease.
-const LIFETIME: &str = "10 s";
+pub(crate) const LIFETIME: &str = "10 s";
 
 /// A lease, and how far the analysis had come when it was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) enum Fence {
 
 impl AnalysisStore {
     /// Takes the lease if no run has it, or if the run that has it is gone. Returns None if another run has it.
+    ///
+    /// PostgreSQL hides the start of another role's session. Its process id alone then tells whether it is there.
     pub(crate) async fn claim(&mut self) -> Result<Option<Lease>> {
         let query = format!(
             "UPDATE analysis SET epoch = epoch + 1, writer = $1, owner_pid = pg_backend_pid(),
@@ -44,7 +46,7 @@ impl AnalysisStore {
                  renewed_at = now()
              WHERE writer IS NULL OR writer = $1 OR renewed_at < now() - interval '{LIFETIME}'
                 OR NOT EXISTS (SELECT FROM pg_stat_activity
-                               WHERE pid = owner_pid AND backend_start IS NOT DISTINCT FROM owner_start)
+                               WHERE pid = owner_pid AND coalesce(backend_start = owner_start, true))
              RETURNING epoch, batch, seq, {}, late",
             super::micros("event_time")
         );

@@ -22,12 +22,12 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 pub use self::batch::AnalysisCounters;
-pub(crate) use self::batch::{Advances, AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow, StatePart};
-pub(crate) use self::history::{Past, PastLabel};
-pub(crate) use self::lease::Lease;
+pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow, StatePart};
+pub(crate) use self::history::{Account, Past, PastLabel};
+pub(crate) use self::lease::{LIFETIME, Lease};
 pub(super) use self::models::MODELS;
 pub(crate) use self::models::ModelFile;
-pub(crate) use self::read::{Context, Waiting};
+pub(crate) use self::read::{Context, WaitingLabels};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
 pub(crate) use self::write::Written;
 use super::WRITING;
@@ -37,7 +37,7 @@ use super::own_session;
 use super::reconnecting::Reopened;
 use super::schema::{SchemaChange, ensure};
 use super::statements::Statements;
-use super::tables::Tables;
+use super::tables::{ANALYZED, Tables};
 use crate::error::{Error, Result};
 use ccstream_core::settings::DatabaseUrl;
 
@@ -64,8 +64,13 @@ impl Reopened for AnalysisStore {
     const WHAT: &'static str = "The analysis was";
 
     async fn open(url: &DatabaseUrl, writer: i64) -> Result<Self> {
-        let (client, service) = connect_with(url, &WRITING).await?;
-        if let Err(error) = set(&client, &WRITING).await {
+        // A suspended run holds the lock of its lease. Another run gets it once the server has ended its session.
+        let settings = WRITING.map(|(name, value)| match name {
+            "idle_in_transaction_session_timeout" => (name, "10s"),
+            _ => (name, value),
+        });
+        let (client, service) = connect_with(url, &settings).await?;
+        if let Err(error) = set(&client, &settings).await {
             return Err(service.explain(&client, error).await);
         }
         Ok(Self { client, service, statements: Statements::default(), writer })
@@ -77,6 +82,19 @@ impl Reopened for AnalysisStore {
 }
 
 impl AnalysisStore {
+    /// Begins to read the tables of the analysis in one snapshot. Returns None if they do not exist.
+    pub(crate) async fn read(url: &DatabaseUrl) -> Result<Option<Self>> {
+        let step = || Error::postgres("beginning to read the analysis");
+        let (client, service) = connect_with(url, &[]).await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL timezone = 'UTC';
+                     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+        client.batch_execute(begin).await.map_err(step())?;
+        let names = ANALYZED.map(|table| table.name);
+        let query = "SELECT bool_and(to_regclass(t) IS NOT NULL) FROM unnest($1::text[]) AS t";
+        let row = client.query_one(query, &[&names.as_slice()]).await.map_err(step())?;
+        Ok(row.get::<_, bool>(0).then_some(Self { client, service, statements: Statements::default(), writer: 0 }))
+    }
+
     /// Creates and checks the tables, once it is certain that the session is this run's own.
     pub(crate) async fn prepare(&mut self, url: &DatabaseUrl) -> Result<SchemaChange> {
         own_session::check(url).await?;

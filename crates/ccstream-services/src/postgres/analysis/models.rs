@@ -63,6 +63,12 @@ impl AnalysisStore {
         Ok(Some(name))
     }
 
+    /// Returns the names and the texts of all models.
+    pub(crate) async fn models(&mut self) -> Result<Vec<(String, String)>> {
+        let rows = self.client.query("SELECT name, file FROM models ORDER BY name", &[]).await;
+        Ok(rows.map_err(Error::postgres("reading models"))?.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
     /// Returns the name and the text of the active model; None if there is none.
     pub(crate) async fn active_model(&mut self) -> Result<Option<(String, String)>> {
         let row = self.client.query_opt("SELECT name, file FROM models WHERE is_active", &[]).await;

@@ -20,8 +20,14 @@ pub(crate) struct Context {
     pub(crate) labels: HashSet<Label>,
 }
 
-/// A label that is not due, and its transaction if that has been scored.
-pub(crate) type Waiting = (Label, Option<Known>);
+/// Labels that are not due.
+#[derive(Debug)]
+pub(crate) struct WaitingLabels {
+    /// The labels, each with its transaction if that has been scored.
+    pub(crate) labels: Vec<(Label, Option<Known>)>,
+    /// The time of the last of them, if the table may have later ones.
+    pub(crate) until: Option<Micros>,
+}
 
 impl AnalysisStore {
     /// Returns those of the ids that are in `scores`. Ids above the greatest one there are not searched for, which
@@ -59,16 +65,22 @@ impl AnalysisStore {
         Ok(Context { known, labels: rows.iter().map(label).collect() })
     }
 
-    /// Returns up to `limit` labels that are not due, those that are due first in front.
-    pub(crate) async fn waiting_labels(&mut self, limit: i64) -> Result<Vec<Waiting>> {
+    /// Returns about `limit` labels that are not due, the earliest of those after a time. All labels of the last time are
+    /// among them.
+    pub(crate) async fn waiting_labels(&mut self, after: Option<Micros>, limit: i64) -> Result<WaitingLabels> {
         let query = format!(
             "SELECT {}, transaction_id::text, source, fraud, {}, scores.terminal, ratio
-             FROM (SELECT labelled_at, transaction_id, source, fraud FROM labels WHERE seq IS NULL ORDER BY labelled_at, transaction_id, source LIMIT $1) AS l
+             FROM (SELECT labelled_at, transaction_id, source, fraud FROM labels
+                   WHERE seq IS NULL
+                     AND ($2::bigint IS NULL
+                          OR labelled_at > timestamp '1970-01-01' + $2::bigint * interval '1 microsecond')
+                   ORDER BY labelled_at FETCH FIRST $1 ROWS WITH TIES) AS l
                   LEFT JOIN scores ON order_id = transaction_id",
             micros("labelled_at"),
             micros("event_time")
         );
-        let rows = self.client.query(&query, &[&limit]).await.map_err(Error::postgres("reading labels"))?;
+        let rows = self.client.query(&query, &[&limit, &after.map(|after| after.0)]).await;
+        let rows = rows.map_err(Error::postgres("reading labels"))?;
         let waiting = |row: &tokio_postgres::Row| {
             let label = Label {
                 labelled_at: Micros(row.get(0)),
@@ -80,7 +92,9 @@ impl AnalysisStore {
             let known = time.map(|time| Known { time: Micros(time), terminal: row.get(5), ratio: row.get(6) });
             (label, known)
         };
-        Ok(rows.iter().map(waiting).collect())
+        let labels: Vec<_> = rows.iter().map(waiting).collect();
+        let last = labels.iter().map(|(label, _)| label.labelled_at).max();
+        Ok(WaitingLabels { until: last.filter(|_| labels.len() as i64 >= limit), labels })
     }
 
     /// Returns the ids of transactions that have several labels.

@@ -1,5 +1,6 @@
 //! Tests on a real PostgreSQL, at `CCSTREAM_TEST_DATABASE_URL`, which `make test` sets.
 
+mod analysis;
 mod duplicates;
 mod failures;
 mod fence;
