@@ -50,6 +50,14 @@ record!(
         expired_rows: i64 = |report| report.expired_rows,
         /// The minute before which rows have expired, in microseconds since 1970 UTC; None if none have.
         expired_before: Option<i64> = |report| report.expired_before,
+        /// The number of scores that were computed again from ``orders`` and ``labels``, and compared bit for bit.
+        scores: i64 = |report| report.scores,
+        /// The number of scores that were not compared.
+        ///
+        /// Their transaction, or an earlier one, is not in ``orders``, or their model cannot be used.
+        scores_not_compared: i64 = |report| report.scores_not_compared,
+        /// The number of labels that were applied again.
+        labels: i64 = |report| report.labels,
         /// Descriptions of the differences, each with both figures; empty if everything agrees.
         problems: Vec<String> = |report| report.problems.clone(),
     }
@@ -62,7 +70,8 @@ record!(
 ///
 /// Args:
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-///     counters_only: Leaves out the figures of the KPI engine, which take the longest. Default False.
+///     counters_only: Leaves out the figures of the KPI engine, which take long. Default False.
+///     analysis: Computes all scores and the state of the analysis again, where its tables exist. Default True.
 ///
 /// Returns:
 ///     The counters and their recount. Differences raise nothing: they are in the report's ``problems``.
@@ -76,8 +85,13 @@ record!(
 ///     >>> ccstream.verify().problems
 ///     []
 #[pyfunction]
-#[pyo3(signature = (*, database_url=None, counters_only=false))]
-pub(crate) fn verify(py: Python<'_>, database_url: Option<String>, counters_only: bool) -> PyResult<PyVerifyReport> {
+#[pyo3(signature = (*, database_url=None, counters_only=false, analysis=true))]
+pub(crate) fn verify(
+    py: Python<'_>,
+    database_url: Option<String>,
+    counters_only: bool,
+    analysis: bool,
+) -> PyResult<PyVerifyReport> {
     let (url, tables) = (url_of(py, database_url)?, Tables::default());
-    ask(py, || count_again(&url, &tables, counters_only)).map(PyVerifyReport)
+    ask(py, || count_again(&url, &tables, counters_only, analysis)).map(PyVerifyReport)
 }

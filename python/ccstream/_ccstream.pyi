@@ -767,6 +767,18 @@ class VerifyReport:
     def expired_before(self) -> int | None:
         """The minute before which rows have expired, in microseconds since 1970 UTC; None if none have."""
     @property
+    def scores(self) -> int:
+        """The number of scores that were computed again from ``orders`` and ``labels``, and compared bit for bit."""
+    @property
+    def scores_not_compared(self) -> int:
+        """The number of scores that were not compared.
+
+        Their transaction, or an earlier one, is not in ``orders``, or their model cannot be used.
+        """
+    @property
+    def labels(self) -> int:
+        """The number of labels that were applied again."""
+    @property
     def problems(self) -> list[str]:
         """Descriptions of the differences, each with both figures; empty if everything agrees."""
 
@@ -776,7 +788,11 @@ class Check:
 
     @property
     def name(self) -> str:
-        """The subject: ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges`` or ``versions``."""
+        """The subject of the check.
+
+        One of ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges``, ``analysis`` (if its
+        tables exist) and ``versions``.
+        """
     @property
     def ok(self) -> bool:
         """Whether the check passed."""
@@ -939,7 +955,7 @@ def backtest(
         0.0213
     """
 
-def verify(*, database_url: str | None = None, counters_only: bool = False) -> VerifyReport:
+def verify(*, database_url: str | None = None, counters_only: bool = False, analysis: bool = True) -> VerifyReport:
     """Compares the counters and totals with a recount of the rows, in one snapshot. Consumers may run meanwhile.
 
     The function releases the GIL. Ctrl-C raises ``KeyboardInterrupt`` at once, and PostgreSQL 14 or later
@@ -947,7 +963,8 @@ def verify(*, database_url: str | None = None, counters_only: bool = False) -> V
 
     Args:
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
-        counters_only: Leaves out the figures of the KPI engine, which take the longest. Default False.
+        counters_only: Leaves out the figures of the KPI engine, which take long. Default False.
+        analysis: Computes all scores and the state of the analysis again, where its tables exist. Default True.
 
     Returns:
         The counters and their recount. Differences raise nothing: they are in the report's ``problems``.

@@ -324,8 +324,9 @@ def add_backtest(parser: argparse.ArgumentParser) -> None:
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``verify``."""
     parser.add_argument(
-        "--counters-only", action="store_true", help="do not recount the dashboard's figures, which takes the longest"
+        "--counters-only", action="store_true", help="do not recount the dashboard's figures, which takes long"
     )
+    parser.add_argument("--no-analysis", action="store_true", help="do not compute the scores of the analysis again")
     add_json(parser)
     add_database(parser)
 

@@ -22,7 +22,9 @@ SHOWN_BYTES = 2_000
 
 def verify(options: argparse.Namespace) -> int:
     """Runs ``ccstream verify`` and returns its exit status: 1 if something differs."""
-    report = ccstream.verify(database_url=options.database_url, counters_only=options.counters_only)
+    report = ccstream.verify(
+        database_url=options.database_url, counters_only=options.counters_only, analysis=not options.no_analysis
+    )
     status = 1 if report.problems else 0
     if options.json:
         print_json({"ok": status == 0, **plain(report)})
@@ -34,6 +36,11 @@ def verify(options: argparse.Namespace) -> int:
         print(
             f"{report.expired_rows:,} rows from before {minute(report.expired_before)} UTC were stored and have been "
             "deleted since, as a retention policy does. Only the other rows are compared."
+        )
+    if report.scores_not_compared:
+        print(
+            f"{report.scores_not_compared:,} scores are not compared: their transaction, or an earlier one, is not in "
+            "orders, or their model cannot be used."
         )
     for problem in report.problems:
         print(paint(f"✗ {problem}"))
@@ -47,6 +54,13 @@ def verify(options: argparse.Namespace) -> int:
             f"{report.cells:,} cells of kpi_minute{figures} agree with a recount"
         )
     )
+    if report.scores:
+        print(
+            paint(
+                f"✓ {report.scores:,} scores and the state of the analysis agree, bit for bit, with a computation from "
+                f"orders and {report.labels:,} labels"
+            )
+        )
     return status
 
 

@@ -10,6 +10,7 @@
 mod fold;
 mod labels;
 mod lanes;
+mod recount;
 mod replay;
 mod report;
 mod restore;
@@ -18,6 +19,7 @@ mod scorer;
 
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::recount::recount;
 pub use self::replay::{Known, Replay, Replayed, known, replay};
 pub use self::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
 use self::run::Run;

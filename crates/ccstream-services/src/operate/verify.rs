@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::analyze::recount;
 use crate::error::{Error, Result};
 use crate::live::check;
 use crate::postgres::Counters;
@@ -48,20 +49,33 @@ pub struct VerifyReport {
     pub expired_rows: i64,
     /// The minute before which rows have expired, in microseconds since 1970 UTC; None if none have.
     pub expired_before: Option<i64>,
+    /// The number of scores that were computed again from `orders` and `labels`.
+    pub scores: i64,
+    /// The number of scores that were not, because the consumer has not stored a transaction yet or stores it no longer,
+    /// or because their model cannot be used.
+    pub scores_not_compared: i64,
+    /// The number of labels that were applied again.
+    pub labels: i64,
     /// Descriptions of the differences, each with both figures.
     pub problems: Vec<String>,
 }
 
-/// Runs the comparison. `counters_only` leaves out the figures of the dashboard's engine, which take the longest.
+/// Runs the comparison. `counters_only` leaves out the figures of the dashboard's engine, which take long.
 ///
 /// Errors: the database cannot be read, or its tables do not exist yet or cannot be used. Differences are not errors:
 /// they are in [`VerifyReport::problems`].
 pub fn verify(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
-    crate::runtime()?.block_on(count_again(url, tables, counters_only))
+    crate::runtime()?.block_on(count_again(url, tables, counters_only, true))
 }
 
-/// Does the same as [`verify`], asynchronously. If the future is dropped, PostgreSQL 14 or later cancels its queries.
-pub async fn count_again(url: &DatabaseUrl, tables: &Tables, counters_only: bool) -> Result<VerifyReport> {
+/// Does the same as [`verify`], asynchronously, and computes the analysis again only with `analysis`. If the future is
+/// dropped, PostgreSQL 14 or later cancels its queries.
+pub async fn count_again(
+    url: &DatabaseUrl,
+    tables: &Tables,
+    counters_only: bool,
+    analysis: bool,
+) -> Result<VerifyReport> {
     let mut reader = Reader::connect(url, tables).await?;
     let mut reading = reader.begin(NO_LIMIT).await?;
     end_when_left(&mut reading).await?;
@@ -81,6 +95,13 @@ pub async fn count_again(url: &DatabaseUrl, tables: &Tables, counters_only: bool
         report.problems.append(&mut differing);
     }
     reading.end().await?;
+    // This takes another snapshot. The tables of the analysis are compared with each other and with `orders`.
+    if let Some(mut found) = if analysis { recount(url).await? } else { None } {
+        report.scores = found.scores;
+        report.scores_not_compared = found.not_compared;
+        report.labels = found.labels;
+        report.problems.append(&mut found.problems);
+    }
     Ok(report)
 }
 
