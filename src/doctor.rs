@@ -16,7 +16,10 @@ use crate::settings::{database_url as url_of, kafka_config};
 record!(
     /// Holds the result of one check of :func:`diagnose`.
     PyCheck, "Check", Check, {
-        /// The subject: ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges`` or ``versions``.
+        /// The subject of the check.
+        ///
+        /// One of ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges``, ``analysis`` (if its
+        /// tables exist) and ``versions``.
         name: &'static str = |check| check.name,
         /// Whether the check passed.
         ok: bool = |check| check.ok,

@@ -1,6 +1,6 @@
 //! Implements `ccstream doctor`, which checks broker, topic, database, sessions, tables and privileges, and says how to
-//! fix what is wrong. It changes nothing. It includes the tables of truth where one of them exists, because only a
-//! consumer that was asked for the truth creates them.
+//! fix what is wrong. It changes nothing. It includes the tables of truth and those of the analysis where they exist,
+//! because only a consumer that was asked for the truth and an analyzer create them.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::kafka::client::{
 };
 use crate::kafka::ffi::cluster_id;
 use crate::kafka::options::options;
+use crate::postgres::analysis::LIFETIME;
 use crate::postgres::connect::{connect, connect_within};
 use crate::postgres::own_session;
 use crate::postgres::schema::is_lost;
@@ -33,7 +34,7 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What was checked: broker, topic, database, session, tables, privileges or versions.
+    /// What was checked: broker, topic, database, session, tables, privileges, analysis or versions.
     pub name: &'static str,
     /// Whether the check passed.
     pub ok: bool,
@@ -170,7 +171,7 @@ async fn check_connected(client: &Client, url: &DatabaseUrl, tables: &Tables) ->
     } else {
         Check::good("database", found)
     };
-    let tables = &with_existing_truth(client, tables).await?;
+    let (tables, has_analysis) = &with_existing(client, tables).await?;
     let names = tables.names();
     let wanted: Vec<String> = tables.all().iter().map(|table| table.privileges.join(",")).collect();
     let found = client
@@ -208,15 +209,59 @@ async fn check_connected(client: &Client, url: &DatabaseUrl, tables: &Tables) ->
     } else {
         Check::bad("privileges", format!("{user} lacks {}", lacking.join("; ")), grants.join(" "))
     };
-    Ok(vec![database, check_session(url).await?, tables_check, privileges])
+    let mut checks = vec![database, check_session(url).await?, tables_check, privileges];
+    // Without the privilege to read the lease, the check of privileges has failed.
+    if *has_analysis && !grants.iter().any(|grant| grant.contains("SELECT") && grant.contains(" ON analysis ")) {
+        checks.push(check_analysis(client).await?);
+    }
+    Ok(checks)
 }
 
-/// Returns the tables, with those of truth if one of them exists.
-async fn with_existing_truth(client: &Client, tables: &Tables) -> Result<Tables> {
-    let exists = "SELECT to_regclass('truth') IS NOT NULL OR to_regclass('truth_offsets') IS NOT NULL";
+/// Returns the tables, with those of truth and those of the analysis if one of them exists, and whether the table of the
+/// analysis's lease exists.
+async fn with_existing(client: &Client, tables: &Tables) -> Result<(Tables, bool)> {
+    let exists = "SELECT to_regclass('truth') IS NOT NULL OR to_regclass('truth_offsets') IS NOT NULL,
+                         to_regclass('analysis') IS NOT NULL";
     let row = client.query_typed_one(exists, &[]).await.map_err(Error::postgres("checking the database"))?;
-    let tables = tables.clone();
-    Ok(if row.get(0) { tables.with_truth() } else { tables })
+    let mut tables = tables.clone();
+    if row.get(0) {
+        tables = tables.with_truth();
+    }
+    if row.get(1) {
+        tables = tables.with_analysis();
+    }
+    Ok((tables, row.get(1)))
+}
+
+/// Checks whether an analyzer has the lease, and whether it still gives signs of life.
+async fn check_analysis(client: &Client) -> Result<Check> {
+    let query = format!(
+        "SELECT writer IS NOT NULL, owner_pid, to_char(owner_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+                floor(extract(epoch FROM clock_timestamp() - renewed_at))::bigint, seq,
+                renewed_at < clock_timestamp() - interval '{LIFETIME}'
+         FROM analysis"
+    );
+    let rows = client.query_typed(&query, &[]).await.map_err(Error::postgres("checking the analysis"))?;
+    let Some(row) = rows.first() else {
+        return Ok(Check::bad("analysis", "the table analysis has no row", "restore the tables of the analysis"));
+    };
+    let (is_leased, is_stale): (bool, bool) = (row.get(0), row.get(5));
+    let (pid, since): (Option<i32>, Option<String>) = (row.get(1), row.get(2));
+    let (silent, seq): (i64, i64) = (row.get(3), row.get(4));
+    if !is_leased {
+        return Ok(Check::good("analysis", format!("no analyzer runs; {seq} transactions and labels are analysed")));
+    }
+    let session = format!(
+        "the session with process id {} since {} UTC",
+        pid.map_or_else(|| "unknown".into(), |pid| pid.to_string()),
+        since.as_deref().unwrap_or("an unknown time")
+    );
+    Ok(if is_stale {
+        let found = format!("{session} has the lease and has given no sign of life for {silent} s");
+        Check::bad("analysis", found, "start `ccstream analyze`, which takes the lease over")
+    } else {
+        Check::good("analysis", format!("{session} has the lease; {seq} transactions and labels are analysed"))
+    })
 }
 
 /// Checks whether each of the consumer's connections would have its own session.
