@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Producer
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WORLD = ("--rate", "2", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5", "--fraud", "0.02")
 """Events of a simulated world, whose labels come within days."""
+SENT = ("--count", "30000", "--partitions", "4", "--label-delay", "lognormal:2h", "--quiet")
+"""How many of them are sent, and to how many partitions."""
 SLOW_INSERTS = """
 CREATE FUNCTION wait_a_while() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
 CREATE TRIGGER wait_a_while AFTER INSERT ON scores FOR EACH STATEMENT EXECUTE FUNCTION wait_a_while()
@@ -64,12 +66,16 @@ def analyze(pipeline: Pipeline, *arguments: str) -> Running:
     return analyzer
 
 
+def verified(pipeline: Pipeline, status: int = 0) -> dict[str, Any]:
+    """Runs ``ccstream verify``, checks its exit status, and returns its report."""
+    report: dict[str, Any] = json.loads(pipeline.run("verify", "--counters-only", "--json", status=status))
+    return report
+
+
 @pytest.fixture
 def world(embedded_pipeline: Pipeline) -> Pipeline:
     """Sends 30,000 transactions with their labels to four partitions."""
-    embedded_pipeline.run(
-        "produce", *WORLD, "--count", "30000", "--partitions", "4", "--label-delay", "lognormal:2h", "--quiet"
-    )
+    embedded_pipeline.run("produce", *WORLD, *SENT)
     return embedded_pipeline
 
 
@@ -114,7 +120,11 @@ def test_labels_count_from_their_time_on(world: Pipeline) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_kills_change_no_score(world: Pipeline, chance: random.Random) -> None:
+def test_kills_change_no_score(embedded_pipeline: Pipeline, chance: random.Random) -> None:
+    world = embedded_pipeline
+    # A quarter of the messages is sent twice for a fifth of the time.
+    duplicates = ("--incident", "duplicates@1h+50m")
+    world.run("produce", *WORLD, *SENT, *duplicates)
     world.catch_up()
     analyze(world)
     expected, order = scores(world), places(world)
@@ -122,10 +132,10 @@ def test_kills_change_no_score(world: Pipeline, chance: random.Random) -> None:
     # Each transaction takes a while, so that a kill comes before all of them are committed.
     world.execute(SLOW_INSERTS)
     on_the_way = 0
-    for _ in range(12):
+    for _ in range(20):
         analyzer = world.analyze("--batch-rows", "400")
         before = len(scores(world))
-        wait_until("more is scored, or all", lambda: len(scores(world)) > before or len(scores(world)) == 30_000)  # noqa: B023
+        wait_until("more is scored, or all", lambda: len(scores(world)) > before or before == len(expected))  # noqa: B023
         time.sleep(chance.uniform(0, 0.3))
         analyzer.signal(signal.SIGKILL)
         analyzer.wait()
@@ -134,6 +144,11 @@ def test_kills_change_no_score(world: Pipeline, chance: random.Random) -> None:
     analyze(world)
     assert scores(world) == expected
     assert places(world) == order
+    [(duplicate,)] = world.query("SELECT sum(duplicate) FROM analysis_offsets WHERE topic = %s", world.topic)
+    assert duplicate > 1_000
+    # The state that was written is that of a computation from the beginning, too.
+    compared = verified(world)
+    assert (compared["ok"], compared["scores"]) == (True, len(expected))
 
 
 def test_the_state_is_restored_from_what_the_consumer_stored(world: Pipeline) -> None:
@@ -224,3 +239,50 @@ def test_odd_labels_are_counted_and_kept(embedded_pipeline: Pipeline) -> None:
         "claim2026-01-07 00:00:00",
         "b",
     ]
+
+
+def label(identity: str, *, fraud: bool, day: int) -> bytes:
+    """Returns a message that labels a transaction on a day of January 2026."""
+    moment = f"2026-01-{day:02}T00:00:00Z"
+    return json.dumps({"transaction_id": identity, "fraud": fraud, "labelled_at": moment}).encode()
+
+
+def send_labels(pipeline: Pipeline, *labels: bytes) -> None:
+    """Sends messages to the topic of labels."""
+    producer = Producer({"bootstrap.servers": pipeline.broker})
+    for one in labels:
+        producer.produce(pipeline.labels_topic, one)
+    assert producer.flush(LIMIT) == 0
+
+
+def test_a_correction_delays_no_score_and_hides_no_duplicate(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    first = {"order_id": "a", "value": "1.00", "timestamp": "2026-01-05T00:00:00Z", "merchant": "m"}
+    events = [
+        json.dumps({**first, "order_id": name, "timestamp": f"2026-01-{day:02}T00:00:00Z"}).encode()
+        for name, day in (("a", 5), ("b", 9), ("c", 12))
+    ]
+    # A correction is applied after a commit: the labels before it are read from the table.
+    send_labels(
+        pipeline,
+        *(label("a", fraud=fraud, day=day) for fraud, day in ((True, 6), (False, 7), (True, 10))),
+    )
+    # After the commit, the first event comes again. It was read together with the others.
+    pipeline.send([*events, events[0]])
+    analyzer = pipeline.analyze()
+    wait_until("all are scored", lambda: len(scores(pipeline)) == 3)
+    duplicates = "SELECT sum(duplicate) FROM analysis_offsets"
+    wait_until("the duplicate is counted", lambda: pipeline.query(duplicates) == [(1,)])
+    assert analyzer.stop() == 0
+    assert [what for _, what in places(pipeline)] == ["a", "a", "a", "b", "a", "c"]
+    # An event after a correction is committed although nothing comes after it.
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("reading")
+    send_labels(pipeline, label("a", fraud=False, day=13))
+    wait_until("the label is stored", lambda: pipeline.query("SELECT count(*) FROM labels") == [(4,)])
+    pipeline.send([json.dumps({**first, "order_id": "d", "timestamp": "2026-01-14T00:00:00Z"}).encode()])
+    wait_until("the event is scored", lambda: len(scores(pipeline)) == 4)
+    assert analyzer.stop() == 0
+    pipeline.catch_up()
+    assert verified(pipeline)["labels"] == 4
