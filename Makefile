@@ -75,7 +75,7 @@ define check-python
 	$(BIN)/python tools/generate_python_reference.py --check
 endef
 
-LISTS := cargo run $(CARGO_FLAGS) -q -p ccstream-kpi --example lists
+LISTS := cargo run $(CARGO_FLAGS) -q -p ccstream-analysis --example lists
 
 generate: $(VENV)/.made ## regenerate what is derived from the code: settings, dimensions, the stub, reference pages, included files
 	$(LISTS) | $(BIN)/python tools/generate_lists.py

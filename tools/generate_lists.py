@@ -1,8 +1,8 @@
-"""Generates code and documentation from the lists of settings, dimensions and fields: ``make generate``.
+"""Generates code and documentation from the lists of settings, dimensions, fields and features: ``make generate``.
 
-The lists are declared in Rust (`settings` and `fields.rs` of `crates/ccstream-core/src`, and
-`crates/ccstream-kpi/src/rows/attribute.rs`). An example of ``ccstream-kpi`` prints them as JSON, which this program
-reads from standard input. The generated part of a file is between the lines ``generated: WHAT of LISTS`` and
+The lists are declared in Rust (`settings` and `fields.rs` of `crates/ccstream-core/src`,
+`crates/ccstream-kpi/src/rows/attribute.rs` and `crates/ccstream-analysis/src/features.rs`). An example of
+``ccstream-analysis`` prints them as JSON, which this program reads from standard input. The generated part of a file is between the lines ``generated: WHAT of LISTS`` and
 ``generated, to here``. With ``--check``, the program writes nothing and lists the stale files.
 """
 
@@ -30,6 +30,7 @@ FILES = (
     "src/kpi.rs",
     "python/ccstream/_ccstream.pyi",
     "docs/data.md",
+    "docs/detection.md",
     "docs/settings.md",
 )
 BLOCK = re.compile(r"([ ]*)(\S+ generated: (\w+) of ([\w, ]+?)(?: -->)?\n)(.*?)([ ]*\S+ generated, to here)", re.DOTALL)
@@ -212,7 +213,18 @@ def fields_block(listed: list[dict[str, Any]], _indent: str) -> str:
     return "\n".join(rows) + "\n"
 
 
+def definitions_block(listed: list[dict[str, Any]], _indent: str) -> str:
+    """Returns a table of the features of a transaction."""
+    names = re.compile(rf"\b(?:{'|'.join(feature['name'] for feature in listed if '_' in feature['name'])})\b")
+    rows = ["| feature | from | unit | value |", "|---|---|---|---|"]
+    for feature in listed:
+        formula = names.sub(r"`\g<0>`", feature["formula"].replace("|", r"\|"))
+        rows.append(f"| `{feature['name']}` | {feature['source']} | {feature['unit']} | {formula} |")
+    return "\n".join(rows) + "\n"
+
+
 BLOCKS: dict[str, Callable[[list[Any], str], str]] = {
+    "definitions": definitions_block,
     "fields": fields_block,
     "settings": settings_block,
     "signature": signature_block,
@@ -259,7 +271,7 @@ def main() -> int:
     made = {DECLARED: declared(lists, dict(given["dimensions"]))}
     for name in FILES:
         text = (ROOT / name).read_text(encoding="utf-8")
-        made[ROOT / name] = filled(text, {**lists, "orders": given["fields"]})
+        made[ROOT / name] = filled(text, {**lists, "orders": given["fields"], "features": given["features"]})
         if name.endswith(".rs"):
             made[ROOT / name] = formatted(made[ROOT / name], "rustfmt", "--edition", "2024")
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]

@@ -1,5 +1,7 @@
-//! Prints lists of the crates as JSON: settings, dimensions and the fields of a message. `make generate` reads them.
+//! Prints lists of the crates as JSON: settings, dimensions, the fields of a message and the features of a transaction.
+//! `make generate` reads them.
 
+use ccstream_analysis::features::{DEFINITIONS, Definition};
 use ccstream_core::fields::{FIELDS, Field};
 use ccstream_core::settings::{
     AnalyzerConfig, ConsumerConfig, EngineConfig, KafkaConfig, Kind, ProducerConfig, Setting, Settings, Value,
@@ -56,11 +58,21 @@ fn field(field: &Field) -> serde_json::Value {
     })
 }
 
+fn feature(feature: &Definition) -> serde_json::Value {
+    json!({
+        "name": feature.name,
+        "source": format!("{:?}", feature.source).to_lowercase(),
+        "unit": feature.unit,
+        "formula": feature.formula,
+    })
+}
+
 #[allow(clippy::print_stdout, reason = "printing is the purpose of this program")]
 fn main() {
     let titled = ATTRIBUTES.iter().filter_map(|attribute| Some((attribute.name, attribute.title?)));
     let lists = json!({
         "dimensions": titled.collect::<Vec<_>>(),
+        "features": DEFINITIONS.iter().map(feature).collect::<Vec<_>>(),
         "fields": FIELDS.iter().map(field).collect::<Vec<_>>(),
         "settings": {
             "kafka": settings::<KafkaConfig>(),
