@@ -15,11 +15,11 @@ use crate::events::tell_of_analyzer;
 use crate::run::{Interrupt, Listener, run_blocking};
 use crate::settings::Arguments;
 
-/// Scores the transactions of a topic and takes labels in, in one order, each exactly once.
+/// Scores the transactions of a topic and applies labels, in one order and each exactly once.
 ///
 /// Scores, labels, the state from which scores are computed and the offsets of both topics are committed in one
-/// transaction. Several analyzers may run at the same time: one works, the others wait to take over. Nothing is
-/// connected before :meth:`run`.
+/// transaction. Several analyzers may run at the same time: one works, and the others wait to take over. No
+/// connection is opened before :meth:`run`.
 ///
 /// Args:
 // generated: settings of kafka, analyzer

@@ -1,4 +1,4 @@
-//! Defines what trains models and tries them out: the features and scores of transactions that were scored before.
+//! Defines what training and backtests need: the features and scores of transactions that were scored before.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ fn moment(name: &'static str, text: &str) -> PyResult<Micros> {
     parse_moment(text).map_err(|why| bad_argument(name, format!("{text:?} {why}")))
 }
 
-/// What was computed again, a row for each transaction.
+/// Collects what was computed again, a row for each transaction.
 #[derive(Default)]
 struct Columns {
     ids: Vec<String>,
@@ -86,7 +86,7 @@ impl PyFeatureHistory {
     fn names(&self) -> Vec<&'static str> {
         self.names.clone()
     }
-    /// The version of the features, which models of another version do not fit.
+    /// The version of the features. A model of another version cannot be used.
     #[getter]
     fn version(&self) -> &'static str {
         self.version
@@ -96,9 +96,9 @@ impl PyFeatureHistory {
     }
 }
 
-/// Computes the features of all transactions that were scored, in the order in which they were.
+/// Computes the features of all scored transactions, in the order in which they were scored.
 ///
-/// Features use what was known at the time of each transaction. The function releases the GIL.
+/// Features use only what was known at the time of each transaction. The function releases the GIL.
 ///
 /// Args:
 ///     as_of: The time up to which labels are known, in the format of RFC 3339 or ISO 8601 (UTC unless it has an
@@ -111,7 +111,7 @@ impl PyFeatureHistory {
 /// Raises:
 ///     ConfigError: The URL or the time cannot be used.
 ///     PostgresError: The database cannot be reached or read.
-///     SchemaError: Transactions that were scored are not in ``orders``.
+///     SchemaError: Scored transactions are not in ``orders``.
 ///
 /// Example:
 ///     >>> ccstream.feature_history("2026-12-01").features.shape  # doctest: +SKIP
@@ -205,8 +205,8 @@ impl PyBacktest {
 ///
 /// Args:
 ///     model: The model file; None for the rules.
-///     start: The time of the first transaction, in the format of RFC 3339 or ISO 8601. Default: the first one.
-///     end: The time before which the last transaction is. Default: the last one.
+///     start: The time from which transactions are scored, in the format of RFC 3339 or ISO 8601. Default: none.
+///     end: The time before which transactions are scored. Default: none.
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 ///
 /// Returns:
@@ -215,7 +215,7 @@ impl PyBacktest {
 /// Raises:
 ///     ConfigError: The model, the URL or a time cannot be used.
 ///     PostgresError: The database cannot be reached or read.
-///     SchemaError: Transactions that were scored are not in ``orders``.
+///     SchemaError: Scored transactions are not in ``orders``.
 ///
 /// Example:
 ///     >>> ccstream.backtest(None, start="2026-11-01").scores.mean()  # doctest: +SKIP

@@ -2,8 +2,9 @@
 
 The lists are declared in Rust (`settings` and `fields.rs` of `crates/ccstream-core/src`,
 `crates/ccstream-kpi/src/rows/attribute.rs` and `crates/ccstream-analysis/src/features.rs`). An example of
-``ccstream-analysis`` prints them as JSON, which this program reads from standard input. The generated part of a file is between the lines ``generated: WHAT of LISTS`` and
-``generated, to here``. With ``--check``, the program writes nothing and lists the stale files.
+``ccstream-analysis`` prints them as JSON, which this program reads from standard input. The generated part of a file is
+between the lines ``generated: WHAT of LISTS`` and ``generated, to here``. With ``--check``, the program writes nothing
+and lists the stale files.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class AnalyzerConsole:
             return
         self._line.show(
             f"{self._rate.per_second(now):,.0f} transactions/s, lag {fields['lag']:,}, total: "
-            f"{fields['total_scored']:,} scored, {fields['total_labelled']:,} labels"
+            f"{fields['total_scored']:,} scored, {fields['total_labelled']:,} labels due"
         )
 
     def close(self) -> None:
@@ -91,15 +91,16 @@ def _text(kind: str, fields: Mapping[str, Any]) -> str:
     if kind == "standby":
         return "Another analyzer is working; waiting to take over"
     if kind == "leased":
-        return f"✓ Scoring with {fields['model']}, after {fields['seq']:,} transactions and labels"
+        return f"✓ Scoring with {fields['model']}; {fields['seq']:,} transactions and labels so far"
     if kind == "restored":
-        return f"✓ Restored the state from {fields['folded']:,} of them in {fields['took'].total_seconds():.1f} s"
+        seconds = fields["took"].total_seconds()
+        return f"✓ Restored the state in {seconds:.1f} s; {fields['folded']:,} transactions and labels were read again"
     if kind == "model":
         return f"✓ Scoring with {fields['name']} from now on"
     if kind == "reading":
         return "Reading transactions..."
     if kind == "lost_lease":
-        return "! Another analyzer has taken over"
+        return "! Another analyzer has taken the lease; waiting to take over"
     return shared_line(kind, fields)
 
 
@@ -107,7 +108,7 @@ def _batch_line(fields: Mapping[str, Any]) -> str:
     parts = [f"✓ Scored {fields['scored']}"]
     parts += [f"{fields[kind]} {kind}" for kind in ("duplicate", "rejected") if fields[kind]]
     if fields["labelled"]:
-        parts.append(f"{fields['labelled']} labels")
+        parts.append(f"{fields['labelled']} labels became due")
     if fields["greatest_score"] is not None:
-        parts.append(f"highest {fields['greatest_score']:.3f}")
+        parts.append(f"highest score {fields['greatest_score']:.3f}")
     return f"{', '.join(parts)} (total {fields['total_scored']:,}, lag {fields['lag']:,})"

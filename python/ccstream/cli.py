@@ -265,9 +265,9 @@ COMMANDS = {
     "dashboard": Command(_dashboard, "serve the dashboard on this machine only; Ctrl-C stops it", flags.add_dashboard),
     "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),
     "consume": Command(_consume, "read the topic into PostgreSQL, exactly once", flags.add_consume),
-    "analyze": Command(_analyze, "score transactions and take labels in, exactly once", flags.add_analyze),
+    "analyze": Command(_analyze, "score transactions by rules or a model, exactly once", flags.add_analyze),
     "train": Command(_train, "train a model from scored transactions and their labels", flags.add_train),
-    "backtest": Command(_backtest, "score transactions of the past by a model", flags.add_backtest),
+    "backtest": Command(_backtest, "score transactions of the past by rules or a model", flags.add_backtest),
     "verify": Command(
         _ended_by_ctrl_c(operate.verify),
         "recount the rows and compare the counters and totals with them",

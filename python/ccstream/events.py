@@ -305,16 +305,16 @@ class Leased(TypedDict):
     """The event ``leased``: this analyzer works from now on."""
 
     seq: int
-    """The number of transactions and labels that were taken in before."""
+    """The number of transactions that were scored before, and of labels that were applied."""
     model: str
     """The name of the model that scores, or ``rules``."""
 
 
 class Restored(TypedDict):
-    """The event ``restored``: the state of cards and merchants is that of the last commit."""
+    """The event ``restored``: the state of cards and merchants is again that of the last commit."""
 
     folded: int
-    """The number of transactions and labels that were taken in again."""
+    """The number of transactions and labels that were read again."""
     took: timedelta
 
 
@@ -347,7 +347,7 @@ class Scored(TypedDict):
     total_rejected: int
     total_missing: int
     labelled: int
-    """The number of labels that became due."""
+    """The number of labels that became due since the last batch."""
     total_labelled: int
     late: int
     """The number of transactions so far that came after a later one had been scored."""
@@ -356,7 +356,7 @@ class Scored(TypedDict):
     greatest_id: str | None
     """The ``order_id`` of that transaction."""
     seq: int
-    """The number of transactions and labels that have been taken in since the first run."""
+    """The number of transactions that were scored, and of labels that were applied, since the first run."""
     lag: int
     """The number of messages that are not scored yet, as of the last fetch."""
     took: timedelta

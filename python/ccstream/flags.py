@@ -295,26 +295,36 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
 def add_train(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``train``."""
     parser.add_argument(
-        "--as-of", action=Once, metavar="T", required=True, help="use labels and transactions from before this time"
+        "--as-of",
+        action=Once,
+        metavar="T",
+        required=True,
+        help="use the labels and transactions from before this time, in UTC",
     )
     parser.add_argument("--out", action=Once, metavar="FILE", required=True, help="the model file to write")
     parser.add_argument(
         "--kind",
         action=Once,
         choices=("trees", "logistic"),
-        help="the kind of model (default trees from 500 known frauds on, logistic from 300 on)",
+        help="the kind of model (default: trees if 500 frauds are known, logistic if 300 are)",
     )
-    parser.add_argument("--seed", action=Once, type=whole, metavar="S", default=1, help="the seed (default 1)")
+    parser.add_argument(
+        "--seed", action=Once, type=whole, metavar="S", default=1, help="the seed of the model (default 1)"
+    )
     add_database(parser)
 
 
 def add_backtest(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``backtest``."""
     parser.add_argument(
-        "--model", action=Once, metavar="FILE", default="rules", help="the model file (default rules, without a model)"
+        "--model",
+        action=Once,
+        metavar="FILE",
+        default="rules",
+        help="the model file (default rules, which need no file)",
     )
-    parser.add_argument("--from", action=Once, dest="start", metavar="T", help="the time of the first transaction")
-    parser.add_argument("--to", action=Once, dest="end", metavar="T", help="the time before which the last one is")
+    parser.add_argument("--from", action=Once, dest="start", metavar="T", help="score transactions from this time on")
+    parser.add_argument("--to", action=Once, dest="end", metavar="T", help="score transactions before this time")
     parser.add_argument(
         "--out", action=Once, metavar="FILE", help="write a CSV file with the columns transaction_id and score"
     )

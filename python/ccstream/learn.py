@@ -84,7 +84,7 @@ def _print_quality(found: ccstream.Backtest) -> None:
 
         from ccstream import training  # noqa: PLC0415
     except (ImportError, ConfigError):
-        _say("  for the quality of the scores: pip install 'ccstream[train]'")
+        _say("  to measure the scores: pip install 'ccstream[train]'")
         return
     none = np.empty((len(found.times), 0), dtype=np.float32)
     rows = training.Rows(none, found.labels, found.times, [], "", cards=found.cards)

@@ -1,12 +1,12 @@
-"""Trains models of fraud and writes model files, which the analysis of the stream reads.
+"""Trains models that detect fraud, and writes their files, which ``ccstream analyze`` reads.
 
     import ccstream.training as training
 
     rows = training.Rows(features, labels, times, names, version)
     text = training.train(rows, as_of=as_of, maturity=7 * training.DAY)
 
-It needs the extra ``ccstream[train]``: NumPy, scikit-learn and XGBoost. The same rows, settings and versions of these
-libraries give the same file, byte for byte, whatever the number of processors.
+The extra ``ccstream[train]`` installs what it needs: NumPy, scikit-learn and XGBoost. The same rows, settings and
+versions of these libraries give the same file, byte for byte, whatever the number of processors.
 """
 
 from ccstream.training.libraries import check

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 STEEP = (0.05, 20.0)
-"""The slopes that are accepted. Outside them, the margins are no log odds of frauds."""
+"""The smallest and the greatest slope. A margin with another slope is not the log odds of a fraud."""
 STEPS = 100
 TOLERANCE = 1e-10
 

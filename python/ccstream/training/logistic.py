@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 KIND = "logistic"
 SETTINGS: dict[str, Any] = {"C": 1.0, "max_iter": 200, "tol": 1e-8, "solver": "newton-cholesky"}
-"""The solver takes seconds where the default one takes a minute, because features are few and correlated."""
+"""The settings of scikit-learn. The default solver takes a minute and this one seconds, because features are few and
+correlated."""
 SKEWED = 2.0
 WIDE = 50.0
-"""A feature of greater skewness whose values exceed this size is replaced by its logarithm: a few rows far from the
-others would decide its coefficient."""
+"""The logarithm replaces a feature that is more skewed than SKEWED and has values beyond WIDE. Otherwise a few rows far
+from the others would determine its coefficient."""
 
 
 class Logistic:

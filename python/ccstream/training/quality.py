@@ -60,7 +60,7 @@ def card_precision(rows: Rows, scores: Array) -> float:
 
 
 def reliability(labels: NDArray[np.bool_], probabilities: Array) -> list[dict[str, float | int]]:
-    """Compares the frauds that probabilities announce with those that came, by bounds of the probability."""
+    """Compares the expected number of frauds with the actual one, by ranges of the probability."""
     table: list[dict[str, float | int]] = []
     for low, high in pairwise(EDGES):
         chosen = (probabilities >= low) & ((probabilities < high) | (high == EDGES[-1]))

@@ -19,12 +19,12 @@ FORMAT = "ccstream-model-1"
 Kind: TypeAlias = Literal["trees", "logistic"]
 KINDS: dict[str, type[Trees | Logistic]] = {"trees": Trees, "logistic": Logistic}
 FEWEST: dict[Kind, int] = {"logistic": 300, "trees": 500}
-"""The known frauds below which a kind of model is not chosen."""
+"""The smallest number of known frauds with which each kind of model is chosen."""
 WEEK = 7 * DAY
 PARTS = 5
-"""A period of calibration is a week, or this part of a shorter history."""
+"""The period of calibration is a week, or the history divided by this number if that is shorter."""
 OTHERS_PER_FRAUD = 30
-"""Rows that are not frauds are sampled: more of them make training longer, and the model hardly better."""
+"""The number of sampled rows for each fraud. More rows make training longer, and the model hardly better."""
 
 
 def choose(frauds: int) -> Kind:
@@ -38,8 +38,8 @@ def choose(frauds: int) -> Kind:
     if frauds >= FEWEST["logistic"]:
         return "logistic"
     raise ConfigError(
-        f"{frauds} frauds are known; a model needs {FEWEST['logistic']}; until then the rules score (a `kind` that is "
-        "named is trained anyway)",
+        f"{frauds} frauds are known, and a model needs {FEWEST['logistic']}; score by the rules until then, or name a "
+        "kind of model to train it anyway",
         2,
     )
 

@@ -26,7 +26,8 @@ SETTINGS: dict[str, Any] = {
 
 CANDIDATES = 1000
 CLEARLY = 0.05
-"""A logarithm this close to a number of single precision, in units of its last digit, is rounded to it everywhere."""
+"""The greatest distance of a logarithm from a number of single precision, in units of the number's last digit, at which
+every machine rounds it to that number."""
 
 
 class Trees:

@@ -8,8 +8,8 @@ use super::{ConsumerConfig, DatabaseUrl, KafkaConfig, Settings};
 use crate::error::{Error, Result};
 use crate::settings;
 
-/// The group's name that the analyzer's clients tell the brokers. They assign partitions to themselves and never join
-/// it.
+/// The name of the group in the configuration of the analyzer's clients. They assign partitions to themselves and never
+/// join the group.
 const GROUP: &str = "ccstream-analysis";
 
 settings! {

@@ -1,4 +1,4 @@
-//! This module takes events and labels in, in their order: it numbers them, updates the state and computes scores. It
+//! This module folds events and labels in their order: it numbers them, updates the state and computes scores. It
 //! performs no I/O.
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use ccstream_analysis::state::{Settings, State};
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
-/// Takes events and labels in.
+/// Folds events and labels into the state.
 pub(super) struct Fold {
     pub(super) state: State,
     pending: Pending<Known>,
@@ -26,7 +26,7 @@ pub(super) struct Fold {
     /// The greatest time of an event.
     time: Option<Micros>,
     late: i64,
-    /// What was taken in since the last commit.
+    /// What was folded since the last commit.
     pub(super) batch: AnalysisBatch,
     greatest: Option<(f64, usize)>,
 }
@@ -64,7 +64,7 @@ impl Fold {
         fold
     }
 
-    /// Takes the batch out, with the places that were reached and with up to `most` bytes of the state, and begins the
+    /// Returns the batch, with the position that was reached and with up to `most` bytes of the state, and begins the
     /// next one.
     pub(super) fn take_batch(&mut self, most: usize) -> AnalysisBatch {
         let mut batch = std::mem::replace(&mut self.batch, AnalysisBatch::new(self.scorer.name()));
@@ -84,7 +84,7 @@ impl Fold {
         self.scorer.name()
     }
 
-    /// Lets another model score from the next event on. The batch must be empty.
+    /// Scores with another model from the next event on. The batch must be empty.
     pub(super) fn set_scorer(&mut self, scorer: Scorer) {
         self.state.set_maturity(scorer.maturity().unwrap_or(Settings::default().maturity));
         self.batch = AnalysisBatch::new(scorer.name());
@@ -96,7 +96,7 @@ impl Fold {
         self.greatest.map(|(score, at)| (score, self.batch.scores[at].id.to_string()))
     }
 
-    /// Takes labels in that were received. `context` is what the tables have of their transactions.
+    /// Adds labels that were received. `context` is what the tables have of their transactions.
     pub(super) fn receive(&mut self, labels: Vec<ReceivedLabel>, context: &Context) {
         for received in labels {
             let (partition, to) = (received.partition, received.offset + 1);
@@ -204,7 +204,7 @@ impl Fold {
     }
 }
 
-/// Returns a label as the state takes it.
+/// Converts a label for the state.
 pub(super) fn folded(known: Known, fraud: bool) -> FoldedLabel {
     let terminal = known.terminal.map(|key| key as u64);
     FoldedLabel { event_time: known.time, terminal, ratio: known.ratio.unwrap_or(f32::NAN), fraud }

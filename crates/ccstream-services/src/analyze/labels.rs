@@ -37,7 +37,8 @@ impl Labels {
         self.is_missing || self.topic.is_at_end()
     }
 
-    /// Reads what is there, without waiting. Adds the messages to `messages`, and returns what has become of the topic.
+    /// Adds the messages that have arrived to `messages`, without waiting. Returns a change of the topic, if there is
+    /// one.
     pub(super) fn fill(&mut self, messages: &mut Vec<Received>) -> Result<Change> {
         while messages.len() < AT_ONCE {
             let Some(polled) = self.topic.member.poll(Duration::ZERO) else { break };

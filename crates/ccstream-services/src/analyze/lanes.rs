@@ -1,7 +1,7 @@
-//! This module reads the topic of events, and gives the events of all partitions in one order.
+//! This module reads the topic of events, and returns the events of all partitions in one order.
 //!
-//! Each partition has a separate queue in librdkafka, so a partition whose events are not needed yet is simply not
-//! read, and keeps what was fetched ahead.
+//! Each partition has a separate queue in librdkafka. A partition whose events are not needed yet is not read, and its
+//! queue keeps what was fetched ahead. A pause would discard it.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -25,7 +25,7 @@ const AHEAD: usize = 65_536;
 /// Maximum number of events of one partition that are read ahead of their turn.
 const AHEAD_OF_ONE: usize = 2_048;
 
-/// A message, and the time at which it came.
+/// A message, and the time at which it was read.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) offset: i64,
@@ -72,9 +72,9 @@ pub(super) struct Lanes {
     pub(super) topic: Assigned,
     partitions: Vec<i32>,
     merge: Merge<Incoming>,
-    /// The time of the last event of each lane. An invalid message takes its place.
+    /// The time of the last event of each lane. An invalid message is ordered by it.
     times: Vec<Micros>,
-    /// How long an event waits for others; None if every partition is waited for until its end.
+    /// How long an event waits for partitions without news; None if every partition is waited for until its end.
     patience: Option<Duration>,
     max_ahead: Duration,
     /// The lanes that were read to their end since they were assigned.
@@ -120,7 +120,7 @@ impl Lanes {
         self.ended.clear();
     }
 
-    /// Reads messages ahead, without waiting. Returns what has become of the topic.
+    /// Reads messages ahead, without waiting. Returns a change of the topic, if there is one.
     pub(super) fn fill(&mut self) -> Result<Change> {
         // The client's own queue has events of librdkafka, and messages from before the queues were split.
         while let Some(polled) = self.topic.member.poll(Duration::ZERO) {
@@ -169,7 +169,7 @@ impl Lanes {
         Micros(now.saturating_add(self.max_ahead.as_micros() as i64))
     }
 
-    /// Adds a message to its lane. Returns false if its offset was read before, which needs to be looked into.
+    /// Adds a message to its lane. Returns false if its offset was read before, so that the offsets are checked.
     fn push(&mut self, lane: usize, (time, incoming): (Option<Micros>, Incoming)) -> bool {
         let partition = self.partitions[lane];
         let Some(next) = self.topic.next.get_mut(&partition) else { return true };

@@ -1,11 +1,11 @@
-//! The analyzer scores each transaction and takes labels in, in one order, each exactly once.
+//! The analyzer scores transactions and applies labels in one order, each exactly once.
 //!
 //! ```text
 //! events: a queue for each partition ─> merged by event time ─┐
-//! labels: wait until the events reach their time ─────────────┴─> fold: seq, state, score ─> PostgreSQL
+//! labels: wait until the event time reaches theirs ────────────┴─> fold: seq, state, score ─> PostgreSQL
 //! ```
-//! One run at a time works, under a lease in PostgreSQL; others wait to take over. Everything that it writes is committed with
-//! the offsets of both topics. The consumer is not involved: it is neither slowed nor stopped by an analyzer.
+//! One run at a time works, under a lease in PostgreSQL; others wait to take over. Everything that a run writes is
+//! committed with the offsets of both topics. The consumer is not involved and never waits for an analyzer.
 
 mod fold;
 mod labels;
@@ -29,10 +29,10 @@ use crate::postgres;
 use crate::report::Observers;
 use ccstream_core::settings::AnalyzerConfig;
 
-/// Maximum number of labels that are not due and are held in memory.
+/// Maximum number of labels that are not due and are read when a run takes the lease.
 const MAX_LABELS: i64 = 1_000_000;
 
-/// Checks the settings as a run would. Opens no connection.
+/// Checks the settings as a run would. It opens no connection.
 ///
 /// Errors: [`Error::Core`](crate::Error::Core), if a setting is not usable.
 pub fn check(config: &AnalyzerConfig) -> Result<()> {
@@ -48,7 +48,7 @@ pub fn check(config: &AnalyzerConfig) -> Result<()> {
 /// broker or database that is unavailable is retried until it is back.
 ///
 /// Errors: a setting that is not usable, tables that cannot be used, an error of Kafka that is not temporary, or an
-/// SQLSTATE that retrying cannot fix. Nothing is lost then: the next run reads everything again that was not committed.
+/// SQLSTATE that retrying cannot fix. The next run reads again what was not committed.
 pub fn analyze(
     config: &AnalyzerConfig,
     stop: &CancellationToken,

@@ -1,5 +1,5 @@
-//! This module computes features and scores of transactions that were scored before, in the same order and from the same
-//! labels: for training, and to try a model out.
+//! This module computes features and scores of transactions that were scored before, in the same order and from the
+//! same labels: for training, and for backtests.
 
 use std::path::PathBuf;
 
@@ -16,13 +16,13 @@ use ccstream_analysis::state::{Settings, State};
 use ccstream_core::event::Micros;
 use ccstream_core::settings::DatabaseUrl;
 
-/// The age in microseconds after which nearly all labels of a transaction have come. Of younger ones, only those with
-/// short delays have.
+/// The age in microseconds at which nearly all labels of a transaction have arrived. Younger transactions have only
+/// labels with short delays.
 const SETTLED: i64 = 20 * 86_400_000_000;
-/// The number of labels of settled transactions from which these alone are used.
+/// Minimum number of labels of settled transactions. With fewer, the labels of all transactions are used.
 const ENOUGH: usize = 100;
 
-/// What is computed again, and for whom.
+/// Describes what is computed again.
 #[derive(Debug, Clone, Default)]
 pub struct Replay {
     /// The database.
@@ -38,7 +38,7 @@ pub struct Replay {
     pub maturity: Option<i64>,
 }
 
-/// A transaction that was computed again.
+/// A transaction whose features and score were computed again.
 #[derive(Debug)]
 pub struct Replayed {
     /// Its id, as in `orders`.
@@ -97,8 +97,8 @@ pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Re
         let missing = store.not_stored(0).await?;
         if missing > 0 {
             return Err(Error::Schema(format!(
-                "{missing} transactions that were scored are not in the table orders; start the consumer, which stores \
-                 them"
+                "{missing} scored transactions are not in the table orders, from which features are computed; start the \
+                 consumer if it has not stored them yet, or restore the rows"
             )));
         }
         let mut labels = store.past_labels(0, i64::MAX).await?.into_iter().peekable();

@@ -10,18 +10,18 @@ use crate::postgres::{AnalysisCounters, SchemaChange};
 pub enum AnalyzeEvent {
     /// PostgreSQL answered, and the tables exist.
     ConnectedToPostgres(SchemaChange),
-    /// Another analyzer has the lease. This one waits, and takes over when the other one ends.
+    /// Another analyzer has the lease. This analyzer waits to take over.
     Standby,
     /// This analyzer has the lease.
     Leased {
-        /// The number of transactions and labels that were taken in before.
+        /// The number of transactions and labels that were folded before.
         seq: i64,
         /// The name of the model that scores.
         model: String,
     },
     /// The state of cards and merchants was restored.
     Restored {
-        /// The number of transactions and labels that were taken in again.
+        /// The number of transactions and labels that were folded again.
         folded: i64,
         /// How long it took.
         took: Duration,
@@ -93,7 +93,7 @@ pub struct AnalyzeReport {
     pub greatest: Option<(f64, String)>,
     /// What became of all messages since the start of the run.
     pub summary: AnalyzeSummary,
-    /// The number of transactions and labels in the order so far.
+    /// The number of transactions and labels that were folded so far.
     pub seq: i64,
     /// Number of messages that are not scored yet, as of the last fetch.
     pub lag: i64,

@@ -1,4 +1,5 @@
-//! This module has the loop of the analyzer: take the lease, read both topics, take events and labels in, commit.
+//! This module runs the loop of the analyzer: it takes the lease, reads both topics, folds events and labels, and
+//! commits.
 
 use std::collections::{HashMap, HashSet};
 use std::thread;
@@ -35,7 +36,7 @@ const SNAPSHOT_BYTES: usize = 1 << 20;
 /// Maximum number of events between two searches for duplicates.
 const CHUNK: usize = 8_192;
 
-/// What a run has while it has the lease.
+/// Holds what a run needs while it has the lease.
 struct Held {
     epoch: i64,
     /// Number of batches that were committed.
@@ -43,13 +44,13 @@ struct Held {
     fold: Fold,
     /// The name of the model that was active at the last commit.
     active: String,
-    /// The greatest id of a transaction that was scored.
+    /// The greatest id of all scored transactions.
     greatest_id: String,
     /// The ids of transactions that were committed since duplicates were last searched for.
     committed: Vec<HashMap<Box<str>, Known>>,
     /// Whether the labels were read to their end, so that events can be taken in.
     has_labels: bool,
-    /// When the batch got its first message.
+    /// When the batch received its first message.
     opened: Option<Instant>,
     /// When the lease was last renewed.
     renewed: Instant,
@@ -57,7 +58,7 @@ struct Held {
     snapshot_due: Instant,
 }
 
-/// The loop, and what it works with.
+/// Runs the loop.
 pub(super) struct Run<'r, 'o> {
     config: &'r AnalyzerConfig,
     stop: &'r CancellationToken,
@@ -66,7 +67,7 @@ pub(super) struct Run<'r, 'o> {
     lanes: Lanes,
     labels: Labels,
     held: Option<Held>,
-    /// The model of the settings, which becomes active with the first lease.
+    /// The model of the settings. It becomes active when the run first takes the lease.
     model: Option<ModelFile>,
     is_standby: bool,
     /// Whether a batch was abandoned, because the run was stopped while PostgreSQL was unavailable.
@@ -141,7 +142,7 @@ impl<'r, 'o> Run<'r, 'o> {
         Ok(())
     }
 
-    /// Commits what was taken in, and returns the lease. Returns whether everything that was taken in is committed.
+    /// Commits what was folded, and releases the lease. Returns whether everything that was folded is committed.
     fn finish(&mut self) -> Result<bool> {
         self.commit()?;
         if self.is_abandoned {
@@ -262,8 +263,8 @@ impl<'r, 'o> Run<'r, 'o> {
         }))
     }
 
-    /// Waits until the consumer has stored the transactions that must be taken in again. Returns false after a stop, or if
-    /// another run has taken the lease.
+    /// Waits until the consumer has stored the transactions that must be folded again. Returns false after a stop, or
+    /// if another run has taken the lease.
     fn await_orders(&mut self, lease: &Lease, after: i64) -> Result<bool> {
         let mut has_warned = false;
         loop {
@@ -273,9 +274,8 @@ impl<'r, 'o> Run<'r, 'o> {
             }
             if !std::mem::replace(&mut has_warned, true) {
                 let text = format!(
-                    "{missing} transactions that were scored are not in the table orders yet; waiting until the \
-                     consumer has stored them, because the state is restored from them. Start the consumer if it does \
-                     not run"
+                    "{missing} scored transactions are not in the table orders, from which the state is restored; \
+                     waiting until the consumer has stored them. Start the consumer if it is not running"
                 );
                 self.warn(Some(Warning::new(WarningKind::OrdersBehind, text)));
             }
@@ -286,7 +286,7 @@ impl<'r, 'o> Run<'r, 'o> {
         }
     }
 
-    /// Forgets everything that was read and not committed, because another run has the lease.
+    /// Discards everything that was read and not committed, because another run has the lease.
     fn lose(&mut self) {
         self.held = None;
         self.lanes.discard();
@@ -295,7 +295,7 @@ impl<'r, 'o> Run<'r, 'o> {
         self.observers.report(&AnalyzeEvent::LostLease);
     }
 
-    /// Checks whether the topics are still those that are read.
+    /// Checks whether the topics are still the same.
     fn look(&mut self) -> Result<()> {
         let change = self.lanes.topic.look()?;
         self.take_change(change, Topic::Events);
@@ -314,7 +314,7 @@ impl<'r, 'o> Run<'r, 'o> {
                     self.observers.report(&AnalyzeEvent::Warning(warning));
                 }
             }
-            // What is in the batch was taken in and will be committed: it is not lost with the topic.
+            // The batch was folded and will be committed: it is not lost with the topic.
             Change::Reset if topic == Topic::Events => self.lanes.discard(),
             Change::Reset => {
                 self.labels.is_missing = false;
@@ -390,7 +390,7 @@ impl<'r, 'o> Run<'r, 'o> {
         }
     }
 
-    /// Takes in the labels that are there. Returns whether there were any.
+    /// Receives the labels that have arrived. Returns whether there were any.
     fn read_labels(&mut self) -> Result<bool> {
         let mut messages = Vec::new();
         let mut change = Change::None;
@@ -440,7 +440,7 @@ impl<'r, 'o> Run<'r, 'o> {
         Ok(true)
     }
 
-    /// Takes in the events whose turn it is. Returns whether there were any.
+    /// Folds the events whose turn it is. Returns whether there were any.
     fn read_events(&mut self) -> Result<bool> {
         if !self.held.as_ref().is_some_and(|held| held.has_labels) {
             return Ok(false);
@@ -550,12 +550,12 @@ impl<'r, 'o> Run<'r, 'o> {
                 return Ok(());
             }
         };
-        // The labels before this one are read from the table, so they have to be there.
+        // Earlier labels are read from the table, so they must be committed first.
         self.commit()?;
         let Some(held) = &self.held else { return Ok(()) };
         let (before, now) = (held.fold.state.seq() as i64 + 1, due.label.labelled_at);
         let Some(labels) = self.ask(async |store| store.labels_of(terminal, before, now).await)? else {
-            // The run is stopping, and this label must keep its place: what follows it must not be taken in.
+            // The run is stopping. Nothing that follows this label may be folded without it.
             self.held = None;
             return Ok(());
         };

@@ -86,7 +86,7 @@ pub(super) fn read_file(path: &Path) -> Result<ModelFile> {
     Ok(ModelFile { name, kind: model.kind().to_owned(), digest, text })
 }
 
-/// Returns the error for a model in the table `models` that cannot be used, for a warning.
+/// Returns the text of the warning about an active model that cannot be used.
 pub(super) fn unusable(name: &str, error: &ModelError) -> String {
     format!("the active model {name:?} cannot be used, so the rules score: {error}")
 }

@@ -61,8 +61,7 @@ pub enum WarningKind {
     RevokedUncommitted,
     /// PostgreSQL refused an additional connection.
     ConnectionRefused,
-    /// Transactions that the analyzer has scored are not in `orders` yet. It waits for them, because it restores its
-    /// state from them.
+    /// Scored transactions are not in `orders`. The analyzer waits for them, because it restores its state from them.
     OrdersBehind,
     /// The active model cannot be used, so the rules score.
     ModelUnusable,

@@ -1,4 +1,4 @@
-//! This module collects what one transaction of the analysis writes. It is pure.
+//! This module collects what one transaction of the analysis writes. It performs no I/O.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use ccstream_core::label::Label;
 pub struct AnalysisCounters {
     /// Number of transactions that were scored, or of labels that were stored.
     pub accepted: i64,
-    /// Number of messages that were there already.
+    /// Number of messages whose transaction or label had been received before.
     pub duplicate: i64,
     /// Number of invalid messages.
     pub rejected: i64,
@@ -27,7 +27,7 @@ impl std::ops::AddAssign for AnalysisCounters {
     }
 }
 
-/// The range of offsets by which a batch advances one partition, and what became of the messages.
+/// The offset to which a batch advances one partition, and what became of the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Advance {
     pub(crate) to: i64,
@@ -71,7 +71,7 @@ pub(crate) struct ScoreRow {
     pub(crate) id: Box<str>,
     pub(crate) score: Option<f64>,
     pub(crate) known: Known,
-    /// What a recovery needs to fold the transaction again, beside the transaction itself.
+    /// What a recovery needs to fold the transaction again, besides the transaction itself.
     pub(crate) level: Option<f32>,
     pub(crate) tested: i16,
     pub(crate) partition: i32,

@@ -1,4 +1,4 @@
-//! This module reads what was scored, in its order, together with the transactions' rows in `orders`.
+//! This module reads scored transactions in their order, together with their rows in `orders`.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,5 @@
-//! This module leases the analysis to one run at a time. The epoch of the lease fences out a run that has lost it.
+//! This module leases the analysis to one run at a time. A run that has lost the lease is recognized by its epoch, and
+//! can write nothing more.
 
 use tokio_postgres::Transaction;
 
@@ -15,7 +16,7 @@ pub(crate) const LIFETIME: &str = "10 s";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) epoch: i64,
-    /// Number of transactions that were committed.
+    /// Number of batches that were committed.
     pub(crate) batch: i64,
     /// The last place in the order.
     pub(crate) seq: i64,
@@ -61,17 +62,17 @@ impl AnalysisStore {
         }))
     }
 
-    /// Shows that this run is alive. Returns whether it still has the lease.
+    /// Renews the lease. Returns whether this run still has it.
     pub(crate) async fn renew(&mut self, epoch: i64) -> Result<bool> {
         let renewed = self.client.execute("UPDATE analysis SET renewed_at = now() WHERE epoch = $1", &[&epoch]).await;
         Ok(renewed.map_err(Error::postgres("renewing the lease of the analysis"))? > 0)
     }
 
-    /// Returns the lease, so that another run can take it at once.
+    /// Releases the lease, so that another run can take it at once.
     pub(crate) async fn release(&mut self, epoch: i64) -> Result<()> {
         let query = "UPDATE analysis SET writer = NULL, owner_pid = NULL, owner_start = NULL WHERE epoch = $1";
         let released = self.client.execute(query, &[&epoch]).await;
-        released.map(drop).map_err(Error::postgres("returning the lease of the analysis"))
+        released.map(drop).map_err(Error::postgres("releasing the lease of the analysis"))
     }
 }
 
@@ -98,7 +99,7 @@ fn judge((epoch, batch): (i64, i64), own: (i64, i64)) -> Fence {
     }
 }
 
-/// Fails if another run has taken the lease. The row stays locked until the transaction ends.
+/// Returns whether this run still has the lease. The row remains locked until the transaction ends.
 pub(super) async fn is_held(transaction: &Transaction<'_>, epoch: i64) -> Result<bool> {
     let row = transaction.query_opt("SELECT epoch FROM analysis FOR NO KEY UPDATE", &[]).await;
     let row = row.map_err(Error::postgres("locking the position of the analysis"))?;
@@ -106,7 +107,7 @@ pub(super) async fn is_held(transaction: &Transaction<'_>, epoch: i64) -> Result
 }
 
 impl AnalysisStore {
-    /// Begins a transaction that only the run with this lease may make; None if it has lost the lease.
+    /// Begins a transaction, and locks the lease until its end. Returns None if this run has lost the lease.
     pub(super) async fn begin_fenced(&mut self, epoch: i64) -> Result<Option<Transaction<'_>>> {
         let transaction = begin(&mut self.client).await?;
         Ok(is_held(&transaction, epoch).await?.then_some(transaction))

@@ -1,5 +1,5 @@
-//! The tables of the analysis: scores and labels, the state from which scores are made, and the position. One run at a
-//! time writes them, each batch in one transaction:
+//! This module reads and writes the tables of the analysis: scores and labels, the state from which scores are
+//! computed, and the position. One run at a time writes them, each batch in one transaction:
 //!
 //! ```text
 //! BEGIN -> lock and check the position (the fence)
@@ -7,7 +7,7 @@
 //!       -> advance the offsets and the position -> COMMIT
 //! ```
 //! The offsets are in a separate table, because everything that compares the counters of `kafka_offsets` with
-//! `orders` would count them too.
+//! `orders` would include them.
 
 mod batch;
 mod history;
@@ -102,7 +102,8 @@ impl AnalysisStore {
     }
 
     /// Returns the offsets at which partitions are read; None if the lease is lost. A partition is read from its
-    /// beginning if it is new, if its cluster or topic is a different one, or if its log is `shorter` than what was read.
+    /// beginning if it is new, if its cluster or topic is a different one, or if its log is `shorter` than what was
+    /// read.
     pub(crate) async fn start(
         &mut self,
         epoch: i64,

@@ -1,4 +1,4 @@
-//! This module keeps the models of the analysis in the table `models`.
+//! This module stores the models of the analysis in the table `models`.
 
 use super::AnalysisStore;
 use super::lease::is_held;
@@ -32,8 +32,8 @@ pub(crate) struct ModelFile {
 }
 
 impl AnalysisStore {
-    /// Adds a model, if it is not there, and makes it the active one. Returns its name; None if the lease is lost. A
-    /// model whose name another one has gets the first digits of its digest appended.
+    /// Adds a model, unless the table has it, and makes it the active one. Returns its name, or None if the lease is
+    /// lost. If another model has the name, the first digits of the digest are appended.
     pub(crate) async fn activate(&mut self, epoch: i64, model: &ModelFile) -> Result<Option<String>> {
         let step = || Error::postgres("adding a model");
         let ModelFile { name, kind, digest, text } = model;

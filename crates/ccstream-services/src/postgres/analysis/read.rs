@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
-/// How long a terminal's labels count, in microseconds.
+/// The age in microseconds up to which labelled transactions of a terminal count.
 const LABEL_LIFE: i64 = 64 * 86_400_000_000;
 
 /// What the tables have of the transactions that labels are about.
@@ -35,13 +35,13 @@ impl AnalysisStore {
     pub(crate) async fn find_scored(&mut self, ids: &[&str]) -> Result<HashSet<String>> {
         let query = "SELECT order_id::text FROM scores WHERE order_id = ANY (ARRAY(
              SELECT id FROM unnest($1::varchar[]) AS id WHERE id COLLATE \"C\" <= (SELECT max(order_id) FROM scores)))";
-        let rows = self.client.query(query, &[&ids]).await.map_err(Error::postgres("looking for ids in scores"))?;
+        let rows = self.client.query(query, &[&ids]).await.map_err(Error::postgres("searching scores for ids"))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     /// Returns what the tables have of these transactions.
     pub(crate) async fn context(&mut self, ids: &[&str]) -> Result<Context> {
-        let step = || Error::postgres("looking for labelled transactions");
+        let step = || Error::postgres("reading labelled transactions");
         let query = format!(
             "SELECT order_id::text, {}, terminal, ratio FROM scores WHERE order_id = ANY ($1::varchar[])",
             micros("event_time")
@@ -104,8 +104,8 @@ impl AnalysisStore {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Returns the last label of each labelled transaction of a terminal, of the labels before a place in the order. Only
-    /// transactions of the [`LABEL_LIFE`] before `now` count.
+    /// Returns the last label of each labelled transaction of a terminal, of the labels before a place in the order.
+    /// Only transactions of the [`LABEL_LIFE`] before `now` count.
     pub(crate) async fn labels_of(&mut self, terminal: i64, before: i64, now: Micros) -> Result<Vec<(Label, Known)>> {
         let since = now.0.saturating_sub(LABEL_LIFE);
         let query = format!(
@@ -135,7 +135,7 @@ impl AnalysisStore {
     /// Returns the greatest id in `scores`; empty if there is none.
     pub(crate) async fn greatest_id(&mut self) -> Result<String> {
         let row = self.client.query_one("SELECT coalesce(max(order_id), '')::text FROM scores", &[]).await;
-        Ok(row.map_err(Error::postgres("looking for the greatest id in scores"))?.get(0))
+        Ok(row.map_err(Error::postgres("reading the greatest id in scores"))?.get(0))
     }
 
     /// Returns the parts of the state.

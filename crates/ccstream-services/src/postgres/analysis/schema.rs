@@ -5,7 +5,7 @@ use super::super::table::{OwnColumn, Table};
 /// The table with the lease and the position of the analysis. It has one row.
 pub(in crate::postgres) const ANALYSIS: Table = Table {
     name: "analysis",
-    comment: "ccstream: who analyses, and how far the analysis has come",
+    comment: "ccstream: the lease and the position of the analysis",
     columns: &[
         OwnColumn::new("id", "SMALLINT PRIMARY KEY DEFAULT 1 CHECK (id = 1)"),
         OwnColumn::new("epoch", "BIGINT NOT NULL").meaning("number of times that the lease was taken"),
@@ -13,8 +13,8 @@ pub(in crate::postgres) const ANALYSIS: Table = Table {
         OwnColumn::new("owner_pid", "INTEGER").meaning("process id of that run's session in PostgreSQL"),
         OwnColumn::new("owner_start", "TIMESTAMPTZ"),
         OwnColumn::new("renewed_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
-        OwnColumn::new("batch", "BIGINT NOT NULL").meaning("number of transactions that were committed"),
-        OwnColumn::new("seq", "BIGINT NOT NULL").meaning("number of transactions and labels in the order so far"),
+        OwnColumn::new("batch", "BIGINT NOT NULL").meaning("number of batches that were committed"),
+        OwnColumn::new("seq", "BIGINT NOT NULL").meaning("last place in the order, as in scores"),
         OwnColumn::new("event_time", "TIMESTAMP").meaning("greatest time of an event so far"),
         OwnColumn::new("late", "BIGINT NOT NULL").meaning("number of events that came after a later one was scored"),
     ],
@@ -22,7 +22,7 @@ pub(in crate::postgres) const ANALYSIS: Table = Table {
     ..Table::USUAL
 };
 
-/// The table of offsets up to which the topics are analysed.
+/// The table of offsets up to which both topics are folded.
 pub(in crate::postgres) const ANALYSIS_OFFSETS: Table = Table {
     name: "analysis_offsets",
     comment: "ccstream: position of the analysis in each partition, and what became of the messages",
@@ -47,7 +47,7 @@ pub(in crate::postgres) const ANALYSIS_OFFSETS: Table = Table {
 /// The table of scores.
 pub(in crate::postgres) const SCORES: Table = Table {
     name: "scores",
-    comment: "ccstream: the score of each transaction, in the order in which transactions and labels were taken in",
+    comment: "ccstream: the score of each transaction, numbered in the order in which transactions and labels were used",
     columns: &[
         OwnColumn::new("seq", "BIGINT PRIMARY KEY").meaning("place in the order, without gaps over scores and labels"),
         OwnColumn::new("order_id", "VARCHAR(50) COLLATE \"C\" NOT NULL UNIQUE").meaning("as in orders"),
@@ -72,10 +72,10 @@ pub(in crate::postgres) const SCORES: Table = Table {
 /// The table of labels.
 pub(in crate::postgres) const LABELS: Table = Table {
     name: "labels",
-    comment: "ccstream: what was found out about transactions; timestamps are in the time of the events, UTC",
+    comment: "ccstream: which transactions are known to be frauds or genuine; times are event times in UTC",
     columns: &[
         OwnColumn::new("transaction_id", "VARCHAR(50) COLLATE \"C\" NOT NULL").meaning("order_id in orders"),
-        OwnColumn::new("source", "TEXT NOT NULL").meaning("who found out; empty if not known"),
+        OwnColumn::new("source", "TEXT NOT NULL").meaning("who found out; empty if unknown"),
         OwnColumn::new("labelled_at", "TIMESTAMP NOT NULL").meaning("since when it is known"),
         OwnColumn::new("fraud", "BOOLEAN NOT NULL"),
         OwnColumn::new("seq", "BIGINT").meaning("place in the order, as in scores; NULL while it is not due"),
@@ -91,7 +91,7 @@ pub(in crate::postgres) const LABELS: Table = Table {
 /// The table that holds the state of cards and merchants.
 pub(in crate::postgres) const STATE: Table = Table {
     name: "analysis_state",
-    comment: "ccstream: what the analysis remembers of cards and merchants, in parts",
+    comment: "ccstream: the state of cards and merchants from which scores are computed, in parts",
     columns: &[
         OwnColumn::new("part", "INTEGER PRIMARY KEY"),
         OwnColumn::new("seq", "BIGINT NOT NULL").meaning("place in the order up to which the part is complete"),

@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// The number of columns of `scores`.
 const COLUMNS: i16 = 11;
 
-/// Tells what became of a batch.
+/// Says what became of a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     /// The batch is committed, now or by an earlier attempt whose answer was lost.
@@ -91,7 +91,8 @@ async fn copy_scores(transaction: &Transaction<'_>, statements: &mut Statements,
     let copied = sink.finish().await.map_err(step())?;
     if copied != batch.scores.len() as u64 {
         return Err(Error::Schema(
-            "a trigger or rule of the table scores left rows out; remove it, because every score counts".into(),
+            "a trigger or rule on the table scores left rows out; remove it, because the analysis needs each row"
+                .into(),
         ));
     }
     Ok(())
@@ -165,7 +166,7 @@ async fn write_labels(transaction: &Transaction<'_>, statements: &mut Statements
             .map_err(step())?;
         if updated != batch.applied.len() as u64 {
             return Err(Error::Schema(
-                "rows of the table labels are missing that the analysis has read; restore the table".into(),
+                "the table labels lacks rows that the analysis has stored; restore the table".into(),
             ));
         }
     }
@@ -235,7 +236,9 @@ async fn advance(
         .await
         .map_err(Error::postgres("advancing analysis_offsets"))?;
     if advanced != partitions.len() as u64 {
-        return Err(Error::Schema("rows of the table analysis_offsets are missing; restore the table".into()));
+        return Err(Error::Schema(
+            "the table analysis_offsets lacks rows of partitions that are read; restore the table".into(),
+        ));
     }
     Ok(())
 }
