@@ -96,11 +96,11 @@ class AnalyzeSummary:
 
 @final
 class Analyzer:
-    """Scores the transactions of a topic and takes labels in, in one order, each exactly once.
+    """Scores the transactions of a topic and applies labels, in one order and each exactly once.
 
     Scores, labels, the state from which scores are computed and the offsets of both topics are committed in one
-    transaction. Several analyzers may run at the same time: one works, the others wait to take over. Nothing is
-    connected before :meth:`run`.
+    transaction. Several analyzers may run at the same time: one works, and the others wait to take over. No
+    connection is opened before :meth:`run`.
 
     Args:
         bootstrap_servers: The brokers as ``host:port``, separated by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else
@@ -228,7 +228,7 @@ class FeatureHistory:
         """The names of the features, in the order of the columns."""
     @property
     def version(self) -> str:
-        """The version of the features, which models of another version do not fit."""
+        """The version of the features. A model of another version cannot be used."""
 
 @final
 class Backtest:
@@ -903,9 +903,9 @@ class Resent:
         """The number of messages left out because they were replayed before."""
 
 def feature_history(as_of: str, *, database_url: str | None = None) -> FeatureHistory:
-    """Computes the features of all transactions that were scored, in the order in which they were.
+    """Computes the features of all scored transactions, in the order in which they were scored.
 
-    Features use what was known at the time of each transaction. The function releases the GIL.
+    Features use only what was known at the time of each transaction. The function releases the GIL.
 
     Args:
         as_of: The time up to which labels are known, in the format of RFC 3339 or ISO 8601 (UTC unless it has an
@@ -918,7 +918,7 @@ def feature_history(as_of: str, *, database_url: str | None = None) -> FeatureHi
     Raises:
         ConfigError: The URL or the time cannot be used.
         PostgresError: The database cannot be reached or read.
-        SchemaError: Transactions that were scored are not in ``orders``.
+        SchemaError: Scored transactions are not in ``orders``.
 
     Example:
         >>> ccstream.feature_history("2026-12-01").features.shape  # doctest: +SKIP
@@ -938,8 +938,8 @@ def backtest(
 
     Args:
         model: The model file; None for the rules.
-        start: The time of the first transaction, in the format of RFC 3339 or ISO 8601. Default: the first one.
-        end: The time before which the last transaction is. Default: the last one.
+        start: The time from which transactions are scored, in the format of RFC 3339 or ISO 8601. Default: none.
+        end: The time before which transactions are scored. Default: none.
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
 
     Returns:
@@ -948,7 +948,7 @@ def backtest(
     Raises:
         ConfigError: The model, the URL or a time cannot be used.
         PostgresError: The database cannot be reached or read.
-        SchemaError: Transactions that were scored are not in ``orders``.
+        SchemaError: Scored transactions are not in ``orders``.
 
     Example:
         >>> ccstream.backtest(None, start="2026-11-01").scores.mean()  # doctest: +SKIP

@@ -53,6 +53,8 @@ class AnalyzerConsole:
         now = time.monotonic()
         since, self._last_batch = now - self._last_batch, now
         self._rate.add(fields["scored"], now)
+        if not any(fields[kind] for kind in ("scored", "duplicate", "rejected", "missing", "labelled")):
+            return  # the batch has only labels that are not due
         if fields["scored"] <= WATCHABLE_RATE * min(max(since, 0.1), 1):
             self._line.end()
             self._printer.say(_batch_line(fields))
