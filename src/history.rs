@@ -114,8 +114,9 @@ impl PyFeatureHistory {
 ///     SchemaError: Scored transactions are not in ``orders``.
 ///
 /// Example:
-///     >>> ccstream.feature_history("2026-12-01").features.shape  # doctest: +SKIP
-///     (1754155, 50)
+///     >>> history = ccstream.feature_history("2099-01-01")
+///     >>> history.features.shape == (len(history.times), len(history.names))
+///     True
 #[pyfunction]
 #[pyo3(signature = (as_of, *, database_url=None))]
 pub(crate) fn feature_history(py: Python<'_>, as_of: &str, database_url: Option<String>) -> PyResult<PyFeatureHistory> {
@@ -218,8 +219,8 @@ impl PyBacktest {
 ///     SchemaError: Scored transactions are not in ``orders``.
 ///
 /// Example:
-///     >>> ccstream.backtest(None, start="2026-11-01").scores.mean()  # doctest: +SKIP
-///     0.0213
+///     >>> ccstream.backtest(None, start="2026-01-01")
+///     Backtest(5000 transactions)
 #[pyfunction]
 #[pyo3(signature = (model, *, start=None, end=None, database_url=None))]
 pub(crate) fn backtest(

@@ -25,6 +25,8 @@ PARSER = doctest.DocTestParser()
 WITHOUT_SERVICES = ("Consumer.status", "aggregate")
 FILLED = ("Producer", "Consumer", "Consumer.run_async", "topic_ends", "diagnose", "verify")
 """These examples fill the topic and the tables, and inspect them."""
+SCORED = ("Analyzer", "feature_history", "backtest")
+"""These examples score the transactions."""
 QUERIES = (
     "KpiEngine",
     "KpiEngine.refresh",
@@ -65,7 +67,7 @@ def run(name: str, **names: Any) -> None:  # noqa: ANN401
 
 def test_every_example_is_run() -> None:
     with_example = {name for name, one in DESCRIBED.items() if ">>>" in (inspect.getdoc(one) or "")}
-    assert with_example == {*WITHOUT_SERVICES, *FILLED, *QUERIES, *REJECTED}
+    assert with_example == {*WITHOUT_SERVICES, *FILLED, *SCORED, *QUERIES, *REJECTED}
     skipped = [name for name in with_example if "doctest:" in (inspect.getdoc(DESCRIBED[name]) or "")]
     assert not skipped
 
@@ -79,7 +81,8 @@ def test_examples_with_services(embedded_pipeline: Pipeline, monkeypatch: pytest
     pipeline = embedded_pipeline
     for variable in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID", "DATABASE_URL"):
         monkeypatch.setenv(variable, pipeline.environment[variable])
-    for name in FILLED:
+    monkeypatch.setenv("KAFKA_LABELS_TOPIC", f"{pipeline.topic}_labels")
+    for name in (*FILLED, *SCORED):
         run(name)
     with ccstream.KpiEngine.from_database() as engine:
         for name in QUERIES:

@@ -22,6 +22,7 @@ def test_the_page_about_python_runs(filled: Pipeline, monkeypatch: pytest.Monkey
     filled.run("consume", "--until-caught-up")
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID", "DATABASE_URL"):
         monkeypatch.setenv(name, filled.environment[name])
+    monkeypatch.setenv("KAFKA_LABELS_TOPIC", f"{filled.topic}_labels")
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) > 6
     for block in blocks:
