@@ -118,7 +118,8 @@ impl Effects {
     }
 }
 
-/// The share of rivals' sales that a merchant takes, so that its own are [`SURGE`] times what they were.
+/// The share of rivals' sales that a merchant takes, so that its own are [`SURGE`] times what they were. A merchant that
+/// already has much of its category takes [`MOST_TAKEN`], and its sales grow less.
 fn taken(share: f64) -> f64 {
     ((SURGE - 1.0) * share / (1.0 - share)).min(MOST_TAKEN)
 }
@@ -154,7 +155,7 @@ impl Incident {
                 "every payment but refunds is declined with response code 91".into()
             }
             IncidentKind::TerminalOffline => "no payment takes place".into(),
-            IncidentKind::Surge => format!("about {SURGE} times the usual rate"),
+            IncidentKind::Surge => format!("up to {SURGE} times the usual rate"),
             IncidentKind::SlowProcessor => format!("events are sent up to {} s late", self.most_late() / SECOND),
             IncidentKind::Duplicates => format!("{} % of messages are sent twice", DUPLICATES * 100.0),
             IncidentKind::WrongClock if self.offset < 0 => {

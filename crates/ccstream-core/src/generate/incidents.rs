@@ -16,7 +16,7 @@ pub enum IncidentKind {
     NetworkOut,
     /// All terminals of a merchant are offline: it has no transactions, not even declined ones.
     TerminalOffline,
-    /// A sale at a merchant: about four times its usual rate.
+    /// A sale at a merchant: four times its usual rate, or less if it already has much of its category.
     Surge,
     /// An issuer's processor is slow: events are sent up to ten minutes late, with the time at which they happened.
     SlowProcessor,

@@ -141,20 +141,23 @@ fn a_merchant_without_terminals_has_no_transactions() {
 
 #[test]
 fn a_sale_brings_a_merchant_several_times_its_usual_rate() {
-    let name = merchant(300);
-    let counts = |incidents: &[String]| {
-        let sent = messages(&world(incidents));
-        let orders = orders(&sent);
-        let at = orders.iter().filter(|(_, order)| order.text(Place::MERCHANT) == Some(&name) && order.value.0 > 0);
-        let (during, other): (Vec<i64>, Vec<i64>) = at.map(|(due, _)| *due).partition(|due| is_in(*due));
-        (during.len() as f64, other.len() as f64, orders.len() as f64)
-    };
-    let (usual, sale) = (counts(&[]), counts(&[format!("surge{SPAN}:{name}")]));
-    println!("{name}: {usual:?}, with a sale {sale:?}");
-    assert!(usual.0 > 80.0);
-    assert!((2.5..6.0).contains(&(sale.0 / usual.0)), "{} in place of {}", sale.0, usual.0);
-    assert!((0.7..1.4).contains(&(sale.1 / usual.1)), "{} in place of {}", sale.1, usual.1);
-    assert!((sale.2 / usual.2 - 1.0).abs() < 0.02, "all others lose what it wins");
+    // The largest merchant has too much of its category for four times its sales.
+    for (most, range) in [(300, 2.5..6.0), (usize::MAX, 1.2..3.5)] {
+        let name = merchant(most);
+        let counts = |incidents: &[String]| {
+            let sent = messages(&world(incidents));
+            let orders = orders(&sent);
+            let at = orders.iter().filter(|(_, order)| order.text(Place::MERCHANT) == Some(&name) && order.value.0 > 0);
+            let (during, other): (Vec<i64>, Vec<i64>) = at.map(|(due, _)| *due).partition(|due| is_in(*due));
+            (during.len() as f64, other.len() as f64, orders.len() as f64)
+        };
+        let (usual, sale) = (counts(&[]), counts(&[format!("surge{SPAN}:{name}")]));
+        println!("{name}: {usual:?}, with a sale {sale:?}");
+        assert!(usual.0 > 80.0);
+        assert!(range.contains(&(sale.0 / usual.0)), "{} in place of {}", sale.0, usual.0);
+        assert!((0.7..1.4).contains(&(sale.1 / usual.1)), "{} in place of {}", sale.1, usual.1);
+        assert!((sale.2 / usual.2 - 1.0).abs() < 0.02, "all others lose what it wins");
+    }
 }
 
 #[test]
