@@ -72,7 +72,7 @@ impl Commands {
     /// Records a command that was applied. The error says why that is impossible.
     pub(super) fn record(&mut self, events: u64, command: &Command) -> Result<(), String> {
         let Self::Control(control) = self else { return Ok(()) };
-        let why = |error| format!("{command:?} was applied and not recorded, so a script will lack it: {error}");
+        let why = |error| format!("\"{command}\" was applied and not recorded, so a script will lack it: {error}");
         writeln!(control.record, "after {events} events: {command}").map_err(why)
     }
 
@@ -207,6 +207,20 @@ mod tests {
         assert_eq!(again.next(8).unwrap().unwrap().to_string(), "incident surge+1h");
         assert!(again.next(u64::MAX).is_none() && again.left() == 0);
         fs::remove_file(path).unwrap();
+        fs::remove_file(applied).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_recorded_is_named_as_it_was_written() {
+        let path = file("unrecorded");
+        let applied = file("unrecorded").with_extension("commands.applied");
+        let config = ProducerConfig { control: Some(path), ..Default::default() };
+        let mut control = Commands::of(&config, &World::default()).unwrap();
+        let Commands::Control(inner) = &mut control else { panic!("it is controlled") };
+        // A file that is open for reading alone refuses what is written.
+        inner.record = File::open(&applied).unwrap();
+        let why = control.record(3, &Command::Rate(20.0)).unwrap_err();
+        assert!(why.starts_with("\"rate 20\" was applied and not recorded"), "{why}");
         fs::remove_file(applied).unwrap();
     }
 
