@@ -90,7 +90,7 @@ def test_an_open_batch_does_not_move_the_position_in_a_new_topic(apache_pipeline
     topic = Topic(pipeline, pipeline.topic, 2)
     topic.delete()
     topic.create_again()
-    analyzer.wait_for_event("warning", kind="topic_recreated")
+    wait_until("the new topic is read", lambda: len(analyzer.events("reading")) == 2)
     wait_until("the batch is committed", lambda: len(scores(pipeline)) == 400)
     analyzer.signal(signal.SIGKILL)
     analyzer.wait()
@@ -105,10 +105,11 @@ def test_a_stop_during_an_outage_says_that_not_all_is_committed(
     embedded_pipeline: Pipeline, postgres: embedded.Postgres
 ) -> None:
     pipeline = embedded_pipeline
-    analyzer = pipeline.analyze("--linger", "3000", "--drain-limit", "2")
-    analyzer.wait_for_event("leased")
     pipeline.run("produce", *WORLD, "--count", "400", "--quiet")
+    analyzer = pipeline.analyze("--linger", "20000", "--drain-limit", "2")
     analyzer.wait_for_event("reading")
+    # Until the batch is committed, nothing shows that the messages were read.
+    time.sleep(3)
     assert postgres.stop()
     analyzer.wait_for_event("waiting")
     assert analyzer.stop() == 1
