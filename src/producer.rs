@@ -58,8 +58,8 @@ use crate::settings::Arguments;
 ///     resume: The file in which a run saves at its end what it has not sent: labels that are not due yet, and late and
 ///         second messages. The next run with this file sends them when they are due. Without it, a run that reaches
 ///         its ``count`` sends them at once, and a run that is stopped does not send them. Default: none.
-///     labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
-///         creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
+///     labels_topic: The topic of labels, which report later whether a transaction was a fraud. The producer creates it
+///         if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
 ///     truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
 ///         exist. Default: ``KAFKA_TRUTH_TOPIC``, else ``truth_json``.
 ///     incident: An incident in the generated world, as ``KIND@TIME+DURATION`` or ``KIND@TIME+DURATION:SUBJECT``. TIME
@@ -82,6 +82,13 @@ use crate::settings::Arguments;
 ///         sent. Default: none, ccstream's own world is generated.
 ///     replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
 ///         too; the consumer rejects them and stores the reason. Default: none, events are generated.
+///     labels: A CSV file, plain or gzipped, whose rows are labels of the transactions in the file of ``replay``. Its
+///         columns are ``transaction_id``, ``labelled_at``, ``fraud`` (1, 0, true or false) and, optionally,
+///         ``source``; others are ignored. The labels are sent first, and the transactions follow once the broker has
+///         acknowledged all of them. A file with an invalid row is refused, and nothing is sent. Default: none.
+///     labels_in_order: Sends each label of the file before the first transaction at or after its ``labelled_at``,
+///         instead of all labels first. Labels that remain after the last transaction follow it. The file must be
+///         sorted by ``labelled_at``. Default False.
 ///     map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
 ///         mapping, or pairs. Default: none.
 ///     set: The value of a field if the file has no column for it, or the cell is empty. A mapping, or pairs. Default:
@@ -121,8 +128,9 @@ impl PyProducer {
             librdkafka_options_file=None, rate=None, count=None, seed=None, start_time=None, \
             backfill=None, speed=None, cards=None, fraud=None, campaign=None, label_delay=None, \
             resume=None, labels_topic=None, truth_topic=None, incident=None, incidents=False, \
-            malformed=None, control=None, script=None, preset=None, replay=None, map=None, set=None, \
-            tokenize=None, token_key_file=None, partitions=None, drain_limit=None, on_event=None)")]
+            malformed=None, control=None, script=None, preset=None, replay=None, labels=None, \
+            labels_in_order=False, map=None, set=None, tokenize=None, token_key_file=None, \
+            partitions=None, drain_limit=None, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

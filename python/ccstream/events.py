@@ -80,7 +80,8 @@ ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early", "labels
 
 - ``cards_overused``: the cards make so many payments a day that they show no habits.
 - ``sent_early``: too many refunds, retries or labels wait, and are sent before their time.
-- ``labels_not_sent``: the run ended before labels, or late and second messages, were due, and they are not sent.
+- ``labels_not_sent``: the run ended before labels, or late and second messages, were due, or before the labels of a
+  file were sent. They are not sent.
 - ``command_skipped``: a line of ``control`` is no command, or a command could not be applied or recorded.
 """
 

@@ -45,6 +45,8 @@ pub mod describe;
 pub mod tokens;
 
 pub mod replay;
+
+pub mod label_file;
 pub mod table;
 
 pub mod settings;

@@ -19,7 +19,8 @@ use crate::record::Record;
 use crate::rejection::Rejection;
 use crate::sql_type::SqlType;
 use crate::tokens::{TokenConfig, Tokens};
-use crate::validate::validate;
+use crate::units::Micros;
+use crate::validate::{parse_moment, validate};
 
 /// Configures how the rows of a file become events.
 #[derive(Debug, Clone, Default)]
@@ -153,6 +154,12 @@ impl Replay {
         Ok(Some(self.event()))
     }
 
+    /// Returns the time of the current row's event; None if it is invalid.
+    pub fn time(&self) -> Option<Micros> {
+        let text = std::str::from_utf8(self.value(Place::TIMESTAMP)?).ok()?;
+        parse_moment(text).ok()
+    }
+
     /// Returns the event of the current row.
     fn event(&self) -> Record {
         let mut event = Record::default();
@@ -193,12 +200,12 @@ impl Replay {
     }
 }
 
-fn file_error(path: &str, error: &dyn fmt::Display) -> Error {
+pub(crate) fn file_error(path: &str, error: &dyn fmt::Display) -> Error {
     Error::File { path: path.to_owned(), reason: error.to_string() }
 }
 
 /// Opens the file's text. It is unpacked if it begins like gzip, whatever the file's name.
-fn open_text(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+pub(crate) fn open_text(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     let mut start = [0u8; 2];
     let is_gzip = File::open(path)?.read_exact(&mut start).is_ok() && start == [0x1f, 0x8b];
     let file = BufReader::with_capacity(1 << 16, File::open(path)?);
@@ -317,7 +324,7 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
-    use crate::event::{Cents, Micros};
+    use crate::event::Cents;
     use crate::rejection::Reason;
 
     const TEXT: &str = "when,who,amount,note\n2014-03-06,Shop \"A\",12.5,x\n2014-03-06,,-3,\n,Shop,abc,\n";

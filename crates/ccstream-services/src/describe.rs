@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Result};
 use crate::produce::check_settings;
 use crate::produce::payloads::Payloads;
+use crate::produce::rows::Rows;
 use ccstream_core::describe::{Describer, Shape};
 use ccstream_core::generate::{Message, Topic, World};
-use ccstream_core::replay::Replay;
 use ccstream_core::settings::ProducerConfig;
 use ccstream_core::units::Micros;
 
@@ -27,6 +27,7 @@ const LOOK_EVERY: u64 = 1024;
 pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Shape> {
     check_settings(config)?;
     for (name, is_given) in [
+        ("labels", config.labels.is_some()),
         ("resume", config.resume.is_some()),
         ("control", config.control.is_some()),
         ("script", config.script.is_some()),
@@ -34,12 +35,12 @@ pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Sha
         if is_given {
             return Err(Error::config(
                 name,
-                format!("a description sends nothing and takes no commands; leave out `{name}`"),
+                format!("a description sends nothing and takes neither labels nor commands; leave out `{name}`"),
             ));
         }
     }
-    let mut payloads = if let Some(file) = config.file() {
-        Payloads::Replayed(Box::new(Replay::open(&file)?))
+    let mut payloads = if let Some(rows) = Rows::open(config)? {
+        Payloads::Replayed(Box::new(rows))
     } else {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Micros(now.as_micros() as i64);

@@ -61,8 +61,8 @@ settings! {
         /// sends them at once, and a run that is stopped does not send them.
         @shown("FILE") @unset("none")
         resume: Option<PathBuf> = None;
-        /// The topic of labels, which report later whether a generated transaction was a fraud. The producer creates it if
-        /// it does not exist.
+        /// The topic of labels, which report later whether a transaction was a fraud. The producer creates it if it does
+        /// not exist.
         @variable("KAFKA_LABELS_TOPIC") @shown("NAME")
         labels_topic: String = "labels_json".into();
         /// The topic of the truth about what the generator planted. The producer creates it if it does not exist.
@@ -97,6 +97,15 @@ settings! {
         /// the consumer rejects them and stores the reason.
         @shown("FILE") @unset("none, events are generated")
         replay: Option<PathBuf> = None;
+        /// A CSV file, plain or gzipped, whose rows are labels of the transactions in the file of `replay`. Its columns are
+        /// `transaction_id`, `labelled_at`, `fraud` (1, 0, true or false) and, optionally, `source`; others are ignored.
+        /// The labels are sent first, and the transactions follow once the broker has acknowledged all of them. A file
+        /// with an invalid row is refused, and nothing is sent.
+        @shown("FILE") @unset("none")
+        labels: Option<PathBuf> = None;
+        /// Sends each label of the file before the first transaction at or after its `labelled_at`, instead of all labels
+        /// first. Labels that remain after the last transaction follow it. The file must be sorted by `labelled_at`.
+        labels_in_order: bool = false;
         /// The column of the file that fills a field. A column that has the name of the field fills it by default.
         @shown("FIELD=COLUMN") @unset("none")
         map: Vec<(String, String)> = Vec::new();
@@ -170,7 +179,10 @@ impl ProducerConfig {
     /// Whether labels are sent beside the transactions.
     pub fn has_labels(&self) -> bool {
         let of_world = || self.world(Micros::default()).fraud > 0.0;
-        self.replay.is_none() && self.preset.as_ref().map_or_else(of_world, |preset| preset.labelled > 0.0)
+        match &self.replay {
+            Some(_) => self.labels.is_some(),
+            None => self.preset.as_ref().map_or_else(of_world, |preset| preset.labelled > 0.0),
+        }
     }
 
     /// When the first generated event happens; None where each happens when it is made.
@@ -218,6 +230,8 @@ mod tests {
         assert_eq!(of(&ProducerConfig { fraud: Some(0.0), ..Default::default() }), (false, false));
         let control = Some("commands".into());
         assert_eq!(of(&ProducerConfig { fraud: Some(0.0), control, ..Default::default() }), (false, true));
-        assert_eq!(of(&ProducerConfig { replay: Some("x.csv".into()), ..Default::default() }), (false, false));
+        let replay = ProducerConfig { replay: Some("x.csv".into()), ..Default::default() };
+        assert_eq!(of(&replay), (false, false));
+        assert_eq!(of(&ProducerConfig { labels: Some("y.csv".into()), ..replay }), (true, false));
     }
 }

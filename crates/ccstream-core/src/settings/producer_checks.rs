@@ -78,6 +78,12 @@ impl ProducerConfig {
         if self.tokenize.is_some() && self.replay.is_none() {
             return Err(Error::config("tokenize", "`tokenize` needs a file; name it in `replay`"));
         }
+        if self.labels.is_some() && self.replay.is_none() {
+            return Err(Error::config("labels", "they are of a file's transactions; name that file in `replay`"));
+        }
+        if self.labels_in_order && self.labels.is_none() {
+            return Err(Error::config("labels_in_order", "it needs a file of labels; name it in `labels`"));
+        }
         if self.replay.is_none() {
             return Ok(());
         }
@@ -91,7 +97,7 @@ impl ProducerConfig {
         for (name, is_given, why) in [
             ("fraud", self.fraud.is_some(), "nothing is planted in a file's rows"),
             ("campaign", !self.campaign.is_empty(), "nothing is planted in a file's rows"),
-            ("label_delay", self.label_delay.is_some(), "a file's rows have no labels"),
+            ("label_delay", self.label_delay.is_some(), "a file's labels have their own times"),
             ("incident", !self.incident.is_empty(), "a file's rows are sent as they are"),
             ("incidents", self.incidents, "a file's rows are sent as they are"),
             ("malformed", self.malformed > 0.0, "a file's rows are sent as they are"),
@@ -220,6 +226,12 @@ mod tests {
         config.validate().unwrap();
         let config = ProducerConfig { set: vec![("a".into(), "b".into())], ..Default::default() };
         assert!(refused(config).starts_with("map: "));
+        let labels = Some("labels.csv".into());
+        let config = ProducerConfig { labels: labels.clone(), ..Default::default() };
+        assert!(refused(config).starts_with("labels: "));
+        let config = ProducerConfig { replay: Some("x.csv".into()), labels_in_order: true, ..Default::default() };
+        assert!(refused(config.clone()).starts_with("labels_in_order: "));
+        ProducerConfig { labels, ..config }.validate().unwrap();
         let key = Some("key".into());
         let config = ProducerConfig { tokenize: Some("card_token".into()), token_key_file: key, ..Default::default() };
         let error = refused(config);

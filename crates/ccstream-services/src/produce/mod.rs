@@ -1,7 +1,7 @@
 //! Transactions to Kafka: pacing, delivery reports, back-pressure.
 //!
 //! ```text
-//! Generator | Handbook | Replay -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
+//! Generator | Handbook | Rows -> payload -> librdkafka's queue (bounded) -> broker (acks=all, idempotent)
 //!                                     ^ full: wait                | delivery report -> acknowledged | failed
 //!                                     ^ by a new client ----------| fatal: the broker no longer knows how far we had come
 //! ```
@@ -13,6 +13,7 @@ mod deliveries;
 mod pacer;
 pub(crate) mod payloads;
 mod report;
+pub(crate) mod rows;
 mod run;
 mod sender;
 mod timeline;
@@ -31,6 +32,7 @@ use self::deliveries::Deliveries;
 use self::pacer::Pacer;
 use self::payloads::Payloads;
 pub use self::report::{ProduceEvent, ProduceSummary, ProducerWarning, ProducerWarningKind};
+use self::rows::Rows;
 use self::run::{Run, Schedule};
 use self::sender::Sender;
 use self::timeline::{Timeline, wall};
@@ -41,7 +43,6 @@ use crate::report::Observers;
 use ccstream_core::event::Micros;
 use ccstream_core::generate::{Pace, Topic, World};
 use ccstream_core::record::Record;
-use ccstream_core::replay::Replay;
 use ccstream_core::settings::{ProducerConfig, Speed};
 
 /// Up to this number of events a second, each event is reported; above it, only progress is.
@@ -54,9 +55,7 @@ const MOST_A_DAY: f64 = 8.0;
 /// Checks the settings as a run would, including a file's columns and librdkafka's options. It connects to nothing.
 pub fn check(config: &ProducerConfig) -> Result<()> {
     check_settings(config)?;
-    if let Some(file) = config.file() {
-        Replay::check(&file)?;
-    }
+    Rows::check(config)?;
     check_options(&client(config)?)
 }
 
@@ -82,7 +81,7 @@ pub fn produce(
     observers: &mut Observers<'_, ProduceEvent>,
 ) -> Result<ProduceSummary> {
     check_settings(config)?;
-    let file = config.file().map(|file| Replay::open(&file)).transpose()?;
+    let file = Rows::open(config)?;
     let leftover = Leftover::read(config.resume.clone())?;
     let watchable = is_watchable(config, config.rate);
     // A command may make the rate watchable.
@@ -132,6 +131,7 @@ fn without(config: &ProducerConfig, topic: Topic) -> String {
     let of_preset = config.preset.is_some();
     let text = match topic {
         Topic::Orders => return String::new(),
+        Topic::Labels if config.replay.is_some() => "name one that exists in `labels_topic`, or leave out `labels`",
         Topic::Labels if of_preset => {
             "name one that exists in `labels_topic`, or give the `preset` its constant labelled=0"
         }
@@ -198,11 +198,21 @@ pub(crate) fn resend(config: &ProducerConfig, messages: &[Record]) -> Result<(Ve
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::kafka::client::test_broker;
     use ccstream_core::settings::KafkaConfig;
     use ccstream_core::settings::kafka::Options;
     use rdkafka::mocking::MockCluster;
+
+    const LABELS: &str = "transaction_id,labelled_at,fraud\na,2026-01-02,1\nb,2026-01-03,0\n";
+
+    fn file(name: &str, text: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("ccstream-{}-produce-{name}.csv", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        path
+    }
 
     #[test]
     fn a_topic_that_cannot_be_created_is_named_with_what_avoids_it() {
@@ -230,6 +240,13 @@ mod tests {
         assert!(why.starts_with("topic \"labels_json\"") && why.ends_with("constant labelled=0"), "{why}");
         let why = of_preset("handbook,labelled=0");
         assert!(why.starts_with("topic \"truth_json\"") && why.ends_with("in `truth_topic`"), "{why}");
+        let (replay, labels) = (file("replay", "timestamp,amount\n2026-01-02,1\n"), file("labels", LABELS));
+        let files = (Some(replay.clone()), Some(labels.clone()));
+        let why = refused(ProducerConfig { kafka: kafka(), replay: files.0, labels: files.1, ..Default::default() });
+        assert!(why.starts_with("topic \"labels_json\"") && why.ends_with("or leave out `labels`"), "{why}");
+        for path in [replay, labels] {
+            std::fs::remove_file(path).unwrap();
+        }
         let config =
             ProducerConfig { kafka: kafka(), count, fraud, rate: Pace::PerSecond(1_000.0), ..Default::default() };
         let sent = produce(&config, &CancellationToken::new(), &mut Observers::default()).unwrap();

@@ -1,16 +1,16 @@
 //! This module supplies messages, from a simulated world or from a file.
 
+use super::rows::Rows;
 use crate::error::Result;
 use ccstream_core::generate::handbook::Feed;
 use ccstream_core::generate::{Command, Generator, Message, Unsent, WaitingLabel, World};
-use ccstream_core::replay::Replay;
 use ccstream_core::settings::ProducerConfig;
 
 /// Supplies messages, one after the other.
 pub(crate) enum Payloads {
     Generated(Box<Generator>),
     Handbook(Box<Feed>),
-    Replayed(Box<Replay>),
+    Replayed(Box<Rows>),
 }
 
 impl Payloads {
@@ -30,12 +30,29 @@ impl Payloads {
                 Ok(true)
             }
             Self::Handbook(feed) => Ok(feed.next_message(message)),
-            Self::Replayed(replay) => {
-                let Some(record) = replay.next_event()? else { return Ok(false) };
-                *message = Message { record, ..Message::default() };
-                Ok(true)
-            }
+            Self::Replayed(rows) => Ok(put(rows.next()?, message)),
         }
+    }
+
+    /// Puts the next label of a file into `message`, whatever its time; returns false if there is none.
+    pub(super) fn next_label(&mut self, message: &mut Message) -> Result<bool> {
+        match self {
+            Self::Replayed(rows) => Ok(put(rows.next_label()?, message)),
+            Self::Generated(_) | Self::Handbook(_) => Ok(false),
+        }
+    }
+
+    /// Returns the number of labels in a file; None without a file of labels.
+    pub(super) fn label_count(&self) -> Option<u64> {
+        match self {
+            Self::Replayed(rows) => rows.label_count(),
+            Self::Generated(_) | Self::Handbook(_) => None,
+        }
+    }
+
+    /// Returns whether all labels are sent before the first transaction.
+    pub(super) fn begins_with_labels(&self) -> bool {
+        matches!(self, Self::Replayed(rows) if rows.begins_with_labels())
     }
 
     /// Returns whether the next message follows the last event at once.
@@ -91,4 +108,11 @@ impl Payloads {
             Self::Replayed(_) => (0, 0),
         }
     }
+}
+
+/// Replaces a message by the next one, if there is one. Returns whether there is.
+fn put(next: Option<Message>, message: &mut Message) -> bool {
+    let Some(next) = next else { return false };
+    *message = next;
+    true
 }

@@ -91,7 +91,8 @@ pub enum ProducerWarningKind {
     CardsOverused,
     /// Too many refunds, retries or labels wait, and are sent before their time.
     SentEarly,
-    /// The run ended before labels, or late and second messages, were due, and they are not sent.
+    /// The run ended before labels, or late and second messages, were due, or before the labels of a file were sent. They
+    /// are not sent.
     LabelsNotSent,
     /// A line of `control` is no command, or a command could not be applied or recorded.
     CommandSkipped,

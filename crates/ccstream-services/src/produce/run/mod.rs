@@ -1,5 +1,6 @@
 //! One run: messages to the sender, when they are due, until the end or a stop.
 
+mod labels;
 mod remarks;
 mod schedule;
 
@@ -100,8 +101,12 @@ impl<'r> Run<'r> {
         if let Some(Counts { labels, others }) = self.leftover.begin(&mut payloads) {
             observers.report(&ProduceEvent::Resumed { labels, others });
         }
-        let result = self.send_until_end(&mut payloads, &mut schedule, observers);
+        let result = match self.begin_with_labels(&mut payloads, observers) {
+            Ok(End::Done) => self.send_until_end(&mut payloads, &mut schedule, observers),
+            other => other,
+        };
         let result = match result {
+            Ok(End::Done) if payloads.label_count().is_some() => self.send_labels(&mut payloads, observers).map(drop),
             Ok(End::Done) if !self.leftover.has_file() => self.send_unsent(&mut payloads, observers),
             other => other.map(drop),
         };

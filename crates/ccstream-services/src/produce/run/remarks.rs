@@ -3,7 +3,7 @@
 use super::Run;
 use crate::produce::payloads::Payloads;
 use crate::produce::report::ProducerWarningKind as Kind;
-use crate::produce::{ProduceEvent, is_watchable, warn, warn_of_overuse};
+use crate::produce::{ProduceEvent, ProduceSummary, is_watchable, warn, warn_of_overuse};
 use crate::report::Observers;
 use ccstream_core::generate::{Command, Pace};
 
@@ -62,6 +62,14 @@ impl Run<'_> {
 
     /// Warns of what was sent early, was not sent, or was not applied.
     pub(super) fn warn_at_end(&self, payloads: &Payloads, observers: &mut Observers<'_, ProduceEvent>) {
+        if let Some(count) = payloads.label_count() {
+            let ProduceSummary { labels, lost, .. } = self.sender.summary();
+            let left = count.saturating_sub(labels + lost);
+            if left > 0 {
+                let text = format!("{left} of the file's {count} labels are not sent, because the run ended early");
+                warn(observers, Kind::LabelsNotSent, text);
+            }
+        }
         let (mut labels, mut others) = payloads.waiting();
         labels += self.not_sent.0;
         others += self.not_sent.1;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::produce::pacer::Pacer;
 use crate::produce::timeline::Timeline;
-use ccstream_core::generate::Message;
+use ccstream_core::generate::{Message, Topic};
 
 /// When messages are due.
 pub(in crate::produce) enum Schedule {
@@ -18,6 +18,8 @@ impl Schedule {
     pub(super) fn wait(&mut self, message: &Message) -> Duration {
         match self {
             Self::World(timeline) => timeline.wait(message.due),
+            // A label takes no time: the rate is that of the transactions.
+            Self::File(_) if message.topic != Topic::Orders => Duration::ZERO,
             Self::File(pacer) => pacer.wait(),
         }
     }
