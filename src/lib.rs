@@ -21,6 +21,7 @@ mod history;
 mod kpi;
 mod kpi_status;
 mod logging;
+mod models;
 mod producer;
 mod question;
 mod record;
@@ -53,6 +54,8 @@ mod extension {
     use crate::doctor::{PyCheck, diagnose, ping};
     #[pymodule_export]
     use crate::kpi_status::{PyKpiStatus, PyPartitionState};
+    #[pymodule_export]
+    use crate::models::{PyModelInfo, activate_model, add_model, list_models};
     #[pymodule_export]
     use crate::producer::{PyProduceSummary, PyProducer};
     #[pymodule_export]

@@ -31,6 +31,7 @@ __all__ = [
     "KpiAnswer",
     "KpiEngine",
     "KpiStatus",
+    "ModelInfo",
     "PartitionReport",
     "PartitionState",
     "ProduceSummary",
@@ -39,11 +40,14 @@ __all__ = [
     "Resent",
     "VerifyReport",
     "__version__",
+    "activate_model",
+    "add_model",
     "aggregate",
     "backtest",
     "count_rejected",
     "diagnose",
     "feature_history",
+    "list_models",
     "ping",
     "replay_rejected",
     "select_rejected",
@@ -329,8 +333,8 @@ class Producer:
         resume: The file in which a run saves at its end what it has not sent: labels that are not due yet, and late and
             second messages. The next run with this file sends them when they are due. Without it, a run that reaches
             its ``count`` sends them at once, and a run that is stopped does not send them. Default: none.
-        labels_topic: The topic of labels, which report later whether a generated transaction was a fraud. The producer
-            creates it if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
+        labels_topic: The topic of labels, which report later whether a transaction was a fraud. The producer creates it
+            if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
         truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
             exist. Default: ``KAFKA_TRUTH_TOPIC``, else ``truth_json``.
         incident: An incident in the generated world, as ``KIND@TIME+DURATION`` or ``KIND@TIME+DURATION:SUBJECT``. TIME
@@ -353,6 +357,13 @@ class Producer:
             sent. Default: none, ccstream's own world is generated.
         replay: A CSV file, plain or gzipped, whose rows are sent instead of generated events. Invalid rows are sent
             too; the consumer rejects them and stores the reason. Default: none, events are generated.
+        labels: A CSV file, plain or gzipped, whose rows are labels of the transactions in the file of ``replay``. Its
+            columns are ``transaction_id``, ``labelled_at``, ``fraud`` (1, 0, true or false) and, optionally,
+            ``source``; others are ignored. The labels are sent first, and the transactions follow once the broker has
+            acknowledged all of them. A file with an invalid row is refused, and nothing is sent. Default: none.
+        labels_in_order: Sends each label of the file before the first transaction at or after its ``labelled_at``,
+            instead of all labels first. Labels that remain after the last transaction follow it. The file must be
+            sorted by ``labelled_at``. Default False.
         map: The column of the file that fills a field. A column that has the name of the field fills it by default. A
             mapping, or pairs. Default: none.
         set: The value of a field if the file has no column for it, or the cell is empty. A mapping, or pairs. Default:
@@ -406,6 +417,8 @@ class Producer:
         script: str | PathLike[str] | None = None,
         preset: str | None = None,
         replay: str | PathLike[str] | None = None,
+        labels: str | PathLike[str] | None = None,
+        labels_in_order: bool = False,
         map: _Pairs | None = None,
         set: _Pairs | None = None,
         tokenize: str | None = None,
@@ -827,6 +840,32 @@ class ReasonCount:
         """The time of the last rejection to the second, in UTC, such as ``2026-01-01 10:00:00+00``."""
 
 @final
+class ModelInfo:
+    """Describes a model that can score transactions, or the rules."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as in the column ``model`` of ``scores``."""
+    @property
+    def kind(self) -> str:
+        """The kind of the model: ``trees``, ``logistic`` or ``rules``."""
+    @property
+    def active(self) -> bool:
+        """Whether the model is the active one, which scores transactions."""
+    @property
+    def added_at(self) -> str | None:
+        """The time of the addition to the second, in UTC, such as ``2026-01-01 10:00:00+00``; None for the rules."""
+    @property
+    def as_of(self) -> str | None:
+        """The time up to which labels were known in training, as ISO 8601; None if there is no card that has it."""
+    @property
+    def card(self) -> str | None:
+        """The model's card: JSON that describes where the model comes from, and how good it is. None for the rules."""
+    @property
+    def problem(self) -> str | None:
+        """The reason why this version of ccstream cannot use the model; None if it can."""
+
+@final
 class KeptMessage:
     """Holds one dead letter: a rejected message and the reason for its rejection."""
 
@@ -924,6 +963,58 @@ def feature_history(as_of: str, *, database_url: str | None = None) -> FeatureHi
         >>> history = ccstream.feature_history("2099-01-01")
         >>> history.features.shape == (len(history.times), len(history.names))
         True
+    """
+
+def list_models(*, database_url: str | None = None) -> list[ModelInfo]:
+    """Lists the rules, and the models in the table ``models`` in the order in which they were added.
+
+    Args:
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+
+    Returns:
+        A list whose first element is the rules. One element is active.
+
+    Raises:
+        ConfigError: The URL cannot be used.
+        PostgresError: The database cannot be reached or read.
+
+    Example:
+        >>> {one.name: one.active for one in ccstream.list_models()}
+        {'rules': True}
+    """
+
+def add_model(model: str | PathLike[str], *, database_url: str | None = None) -> str:
+    """Adds a model to the table ``models``, without making it active. A model that is there already is not added again.
+
+    Args:
+        model: The model file, as ``ccstream train`` writes it.
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+
+    Returns:
+        The model's name: that of the file without its ending. If another model has this name, eight digits are
+        appended.
+
+    Raises:
+        ConfigError: The file or the URL cannot be used.
+        PostgresError: The database cannot be reached or written.
+        SchemaError: The tables cannot be used.
+    """
+
+def activate_model(name: str, *, database_url: str | None = None) -> None:
+    """Makes a model the active one. An analyzer that runs scores by it from its next batch on.
+
+    Scores that are stored do not change.
+
+    Args:
+        name: The name of the model, or ``rules``.
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+
+    Raises:
+        ConfigError: There is no such model, this version of ccstream cannot use it, or the URL cannot be used.
+        PostgresError: The database cannot be reached or written.
+
+    Example:
+        >>> ccstream.activate_model("rules")
     """
 
 def backtest(

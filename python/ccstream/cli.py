@@ -182,6 +182,12 @@ def _backtest(options: argparse.Namespace) -> int:
     return learn.backtest(options)
 
 
+def _models(options: argparse.Namespace) -> int:
+    from ccstream import learn  # noqa: PLC0415
+
+    return learn.models(options)
+
+
 def _ended_by_ctrl_c(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     """Makes Ctrl-C end the process without a traceback. Such a command has nothing to clean up."""
 
@@ -268,6 +274,11 @@ COMMANDS = {
     "analyze": Command(_analyze, "score transactions by rules or a model, exactly once", flags.add_analyze),
     "train": Command(_train, "train a model from scored transactions and their labels", flags.add_train),
     "backtest": Command(_backtest, "score transactions of the past by rules or a model", flags.add_backtest),
+    "models": Command(
+        _ended_by_ctrl_c(_models),
+        "list the models that can score transactions, add one, or activate one",
+        flags.add_models,
+    ),
     "verify": Command(
         _ended_by_ctrl_c(operate.verify),
         "recount the rows and compare the counters and totals with them",

@@ -331,6 +331,20 @@ def add_backtest(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
 
 
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``models``."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "add", "activate"),
+        default="list",
+        help="list the models, add one without activating it, or activate one (default list)",
+    )
+    parser.add_argument("model", nargs="?", metavar="FILE|NAME", help="the file to add, or the name to activate")
+    add_json(parser)
+    add_database(parser)
+
+
 def add_verify(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``verify``."""
     parser.add_argument(

@@ -1,15 +1,17 @@
-"""Implements the commands ``train`` and ``backtest``."""
+"""Implements the commands ``train``, ``backtest`` and ``models``."""
 
 from __future__ import annotations
 
 import csv
+import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ccstream
 from ccstream.errors import ConfigError
+from ccstream.event_log import plain, print_json
 from ccstream.terminal import paint
 
 if TYPE_CHECKING:
@@ -91,3 +93,70 @@ def _print_quality(found: ccstream.Backtest) -> None:
     _say(f"  area under the ROC curve: {training.quality.area_under_roc(rows.labels, found.scores):.3f}")
     _say(f"  average precision: {training.quality.average_precision(rows.labels, found.scores):.3f}")
     _say(f"  card precision at 100 a day: {training.quality.card_precision(rows, found.scores):.3f}")
+
+
+def models(options: argparse.Namespace) -> int:
+    """Lists the models, adds one, or activates one."""
+    if options.action == "list":
+        if options.model is not None:
+            raise ConfigError("models list: takes no name; leave it out", 2)
+        return _list_models(options)
+    if options.model is None:
+        what = "the model file" if options.action == "add" else "the model, or rules"
+        raise ConfigError(f"models {options.action}: name {what}", 2)
+    if options.action == "add":
+        name = ccstream.add_model(options.model, database_url=options.database_url)
+        done = f"✓ Added {name}; to score by it: ccstream models activate {shlex.quote(name)}"
+    else:
+        name = options.model
+        ccstream.activate_model(name, database_url=options.database_url)
+        done = f"✓ {name} is active; an analyzer scores by it from its next batch on"
+    if options.json:
+        print_json({"name": name})
+    else:
+        _say(done)
+    return 0
+
+
+def _list_models(options: argparse.Namespace) -> int:
+    """Prints the models with the quality that their cards have."""
+    found = ccstream.list_models(database_url=options.database_url)
+    cards = [{} if one.card is None else json.loads(one.card) for one in found]
+    if options.json:
+        print_json(
+            {
+                "models": [
+                    {**plain(one), "card": None if one.card is None else card}
+                    for one, card in zip(found, cards, strict=True)
+                ]
+            }
+        )
+        return 0
+    from ccstream.tables import print_table  # noqa: PLC0415
+
+    figures = ("auc", "average_precision", "card_precision_100")
+    print_table(
+        ["active", "name", "kind", "added", "as of", "AUC", "AP", "CP@100"],
+        [
+            [
+                "*" if one.active else "",
+                one.name,
+                one.kind,
+                one.added_at or "",
+                one.as_of or "",
+                *(_figure(card, name) for name in figures),
+            ]
+            for one, card in zip(found, cards, strict=True)
+        ],
+    )
+    for one in found:
+        if one.problem is not None:
+            _say(f"! {one.name} cannot be used: {one.problem}")
+    return 0
+
+
+def _figure(card: dict[str, Any], name: str) -> str:
+    """Returns a figure of a card as text; empty if the card does not have it."""
+    quality = card.get("quality")
+    value = quality.get(name) if isinstance(quality, dict) else None
+    return f"{value:.3f}" if isinstance(value, int | float) else ""

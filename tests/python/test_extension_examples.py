@@ -23,7 +23,10 @@ EXTENSION = importlib.import_module("ccstream._ccstream")
 PARSER = doctest.DocTestParser()
 
 WITHOUT_SERVICES = ("Consumer.status", "aggregate")
-FILLED = ("Producer", "Consumer", "Consumer.run_async", "topic_ends", "diagnose", "verify")
+FILLED = (
+    *("Producer", "Consumer", "Consumer.run_async", "topic_ends", "diagnose", "verify"),
+    *("list_models", "activate_model"),
+)
 """These examples fill the topic and the tables, and inspect them."""
 SCORED = ("Analyzer", "feature_history", "backtest")
 """These examples score the transactions."""

@@ -60,6 +60,8 @@ BROKER = "bootstrap_servers='127.0.0.1:{port}'"
         pytest.param(f"ccstream.count_rejected({DATABASE})", 10, id="count_rejected"),
         pytest.param(f"ccstream.select_rejected({DATABASE})", 10, id="select_rejected"),
         pytest.param(f"ccstream.replay_rejected({DATABASE})", 10, id="replay_rejected"),
+        pytest.param(f"ccstream.list_models({DATABASE})", 10, id="list_models"),
+        pytest.param(f"ccstream.activate_model('rules', {DATABASE})", 10, id="activate_model"),
         pytest.param(f"ccstream.topic_ends({BROKER})", 5, id="topic_ends"),
         pytest.param(f"ccstream.diagnose({BROKER}, {DATABASE})", 5, id="diagnose"),
         pytest.param("ccstream._ccstream.ping('postgresql://me:secret@127.0.0.1:{port}/d')", 3, id="ping"),

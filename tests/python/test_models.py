@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from test_analyze import analyze, forget
+import ccstream
+from test_analyze import SLOW_INSERTS, analyze, forget
 from waiting import wait_until
 
 if TYPE_CHECKING:
@@ -71,6 +72,82 @@ def test_a_model_scores_the_stream_as_it_scores_the_past(trained: tuple[Pipeline
     part = written(out)
     assert 0 < len(part) < 40_000
     assert part == {identity: expected[identity] for identity in part}
+
+
+def test_a_running_analyzer_takes_the_model_that_is_activated(trained: tuple[Pipeline, Path], tmp_path: Path) -> None:
+    pipeline, path = trained
+    expected = {}
+    for name, file in (("rules", "rules"), ("first", str(path))):
+        pipeline.run("backtest", "--model", file, "--out", str(tmp_path / "scores.csv"))
+        expected[name] = written(tmp_path / "scores.csv")
+    forget(pipeline)
+    assert json.loads(pipeline.run("models", "add", str(path), "--json")) == {"name": "first"}
+    # Each batch takes a while, so that the models change on the way.
+    pipeline.execute(SLOW_INSERTS)
+    analyzer = pipeline.analyze("--batch-rows", "500", "--until-caught-up")
+    wait_until("the rules score", lambda: bool(scored(pipeline, "rules")))
+    for name in ("first", "rules", "first"):
+        before = len(scored(pipeline, name))
+        pipeline.run("models", "activate", name)
+        wait_until(f"{name} scores", lambda: len(scored(pipeline, name)) > before)  # noqa: B023
+    assert analyzer.wait() == 0
+    assert [event["name"] for event in analyzer.events("model")] == ["first", "rules", "first"]
+    found = {name: scored(pipeline, name) for name in expected}
+    assert sum(map(len, found.values())) == 40_000
+    for name, scores in found.items():
+        assert scores == {identity: expected[name][identity] for identity in scores}
+    assert found["rules"]
+
+
+def test_models_are_listed_added_and_activated(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline = embedded_pipeline
+
+    def listed() -> list[tuple[str, bool]]:
+        models = json.loads(pipeline.run("models", "--json"))["models"]
+        return [(one["name"], one["active"]) for one in models]
+
+    assert listed() == [("rules", True)]
+    pipeline.run("models", "activate", "rules")
+    assert "no model" in pipeline.run("models", "activate", "first", status=2)
+    pipeline.create_topic(1)
+    pipeline.catch_up()
+    analyze(pipeline)
+    history = ccstream.feature_history("2026-01-01", database_url=pipeline.database_url)
+    first = tmp_path / "first.json"
+    first.write_text(json.dumps(constant(history, 0.1)), encoding="utf-8")
+    assert "first" in pipeline.run("models", "add", str(first))
+    # The same file again is the same model. Another file with its name gets another name.
+    pipeline.run("models", "add", str(first))
+    assert listed() == [("rules", True), ("first", False)]
+    first.write_text(json.dumps(constant(history, 0.2)), encoding="utf-8")
+    second = json.loads(pipeline.run("models", "add", str(first), "--json"))["name"]
+    assert second.startswith("first-")
+    pipeline.run("models", "activate", second)
+    assert listed() == [("rules", False), ("first", False), (second, True)]
+    text = pipeline.run("models")
+    assert "2026-01-09T00:00:00Z" in text
+    assert "0.812" in text
+    pipeline.execute("INSERT INTO models (name, kind, digest, file) VALUES ('old', 'trees', '', '{}')")
+    assert "cannot be used" in pipeline.run("models", "activate", "old", status=2)
+    assert "old cannot be used" in pipeline.run("models")
+    pipeline.run("models", "activate", "rules")
+    assert listed()[0] == ("rules", True)
+    assert "name the model" in pipeline.run("models", "activate", status=2)
+    assert "takes no name" in pipeline.run("models", "list", "first", status=2)
+    assert "no-such-file" in pipeline.run("models", "add", "no-such-file.json", status=2)
+
+
+def constant(history: ccstream.FeatureHistory, intercept: float) -> dict[str, object]:
+    """Returns a model file that gives every transaction the same score."""
+    none = [0.0] * len(history.names)
+    return {
+        "format": "ccstream-model-1",
+        "features": {"version": history.version, "names": history.names},
+        "kind": "logistic",
+        "model": {"coefficients": none, "intercept": intercept, "means": none, "scales": [1.0] * len(none)},
+        "calibration": {"kind": "platt", "slope": 1, "intercept": 0},
+        "card": {"as_of": "2026-01-09T00:00:00Z", "maturity_days": 7, "quality": {"average_precision": 0.8123}},
+    }
 
 
 def test_models_that_do_not_fit_are_refused_by_name(trained: tuple[Pipeline, Path], tmp_path: Path) -> None:

@@ -57,6 +57,18 @@ pub struct Card {
     pub text: String,
 }
 
+impl Card {
+    /// Reads the card of a model file, even if the program cannot use the model.
+    ///
+    /// # Errors
+    /// The file is broken or exceeds a limit.
+    pub fn of_file(json: &str) -> Result<Self, ModelError> {
+        check_size(json)?;
+        let document: Document<'_> = serde_json::from_str(json).map_err(|error| ModelError::json(PART, &error))?;
+        read_card(document.card.get())
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Kind {
     Trees(Trees),

@@ -10,6 +10,7 @@
 mod fold;
 mod labels;
 mod lanes;
+pub mod models;
 mod recount;
 mod replay;
 mod report;

@@ -9,7 +9,7 @@ use super::replay::apply;
 use super::restore::{reapply, written};
 use super::scorer::{RULES, Scorer};
 use crate::error::Result;
-use crate::postgres::analysis::{Account, AnalysisStore, Past, PastLabel};
+use crate::postgres::analysis::{Account, AnalysisStore, Past, PastLabel, StoredModel};
 use ccstream_analysis::event::Carried;
 use ccstream_analysis::state::{Settings, State};
 use ccstream_core::settings::{AnalyzerConfig, DatabaseUrl};
@@ -80,8 +80,8 @@ struct Again {
 }
 
 impl Again {
-    fn new(state: State, models: Vec<(String, String)>) -> Self {
-        let models = models.into_iter().map(|(name, text)| (name.clone(), Scorer::of(name, &text).ok()));
+    fn new(state: State, models: Vec<StoredModel>) -> Self {
+        let models = models.into_iter().map(|model| (model.name.clone(), Scorer::of(model.name, &model.text).ok()));
         let rules = (RULES.to_owned(), Some(Scorer::Rules));
         Self {
             state,

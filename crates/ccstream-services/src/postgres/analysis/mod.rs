@@ -26,7 +26,7 @@ pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, 
 pub(crate) use self::history::{Account, Past, PastLabel};
 pub(crate) use self::lease::{LIFETIME, Lease};
 pub(super) use self::models::MODELS;
-pub(crate) use self::models::ModelFile;
+pub(crate) use self::models::{ModelFile, StoredModel};
 pub(crate) use self::read::{Context, WaitingLabels};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
 pub(crate) use self::write::Written;

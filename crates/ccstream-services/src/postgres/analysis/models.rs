@@ -1,5 +1,7 @@
 //! This module stores the models of the analysis in the table `models`.
 
+use tokio_postgres::{Row, Transaction};
+
 use super::AnalysisStore;
 use super::lease::is_held;
 use crate::error::{Error, Result};
@@ -21,6 +23,18 @@ pub(in crate::postgres) const MODELS: Table = Table {
     ..Table::USUAL
 };
 
+/// A model in the table.
+#[derive(Debug)]
+pub(crate) struct StoredModel {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    /// In UTC, to the second.
+    pub(crate) added_at: String,
+    pub(crate) is_active: bool,
+    /// The model file.
+    pub(crate) text: String,
+}
+
 /// A model file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ModelFile {
@@ -32,41 +46,54 @@ pub(crate) struct ModelFile {
 }
 
 impl AnalysisStore {
-    /// Adds a model, unless the table has it, and makes it the active one. Returns its name, or None if the lease is
-    /// lost. If another model has the name, the first digits of the digest are appended.
+    /// Adds a model, if it is not there, and makes it the active one. Returns its name; None if the lease is lost.
     pub(crate) async fn activate(&mut self, epoch: i64, model: &ModelFile) -> Result<Option<String>> {
-        let step = || Error::postgres("adding a model");
-        let ModelFile { name, kind, digest, text } = model;
         let transaction = begin(&mut self.client).await?;
         if !is_held(&transaction, epoch).await? {
             return Ok(None);
         }
-        let found = transaction.query_opt("SELECT name FROM models WHERE digest = $1", &[digest]).await;
-        let name = if let Some(row) = found.map_err(step())? {
-            row.get(0)
-        } else {
-            let taken = transaction.query_opt("SELECT FROM models WHERE name = $1", &[name]).await;
-            let is_taken = taken.map_err(step())?.is_some();
-            let name = if is_taken { format!("{name}-{}", &digest[..8]) } else { name.clone() };
-            transaction
-                .execute(
-                    "INSERT INTO models (name, kind, digest, file) VALUES ($1, $2, $3, $4)",
-                    &[&name, kind, digest, text],
-                )
-                .await
-                .map_err(step())?;
-            name
-        };
-        let activate = "UPDATE models SET is_active = (name = $1) WHERE is_active <> (name = $1)";
-        transaction.execute(activate, &[&name]).await.map_err(step())?;
-        transaction.commit().await.map_err(step())?;
+        let name = add(&transaction, model).await?;
+        activate(&transaction, &name).await?;
+        transaction.commit().await.map_err(Error::postgres("adding a model"))?;
         Ok(Some(name))
     }
 
-    /// Returns the names and the texts of all models.
-    pub(crate) async fn models(&mut self) -> Result<Vec<(String, String)>> {
-        let rows = self.client.query("SELECT name, file FROM models ORDER BY name", &[]).await;
-        Ok(rows.map_err(Error::postgres("reading models"))?.iter().map(|row| (row.get(0), row.get(1))).collect())
+    /// Adds a model, if it is not there. Returns its name.
+    pub(crate) async fn add_model(&mut self, model: &ModelFile) -> Result<String> {
+        let transaction = begin(&mut self.client).await?;
+        lock(&transaction).await?;
+        let name = add(&transaction, model).await?;
+        transaction.commit().await.map_err(Error::postgres("adding a model"))?;
+        Ok(name)
+    }
+
+    /// Makes a model the active one, or none of them with the name of the rules. The analyzer notices it when it commits.
+    pub(crate) async fn activate_model(&mut self, name: &str) -> Result<()> {
+        let transaction = begin(&mut self.client).await?;
+        lock(&transaction).await?;
+        activate(&transaction, name).await?;
+        transaction.commit().await.map_err(Error::postgres("activating a model"))
+    }
+
+    /// Returns all models, in the order in which they were added; none if the table does not exist.
+    pub(crate) async fn models(&mut self) -> Result<Vec<StoredModel>> {
+        let step = || Error::postgres("reading models");
+        let found = self.client.query_one("SELECT to_regclass('models') IS NOT NULL", &[]).await.map_err(step())?;
+        if !found.get::<_, bool>(0) {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT name, kind, to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS\"+00\"'),
+                            is_active, file
+                     FROM models ORDER BY added_at, name";
+        let rows = self.client.query(query, &[]).await.map_err(step())?;
+        let stored = |row: &Row| StoredModel {
+            name: row.get(0),
+            kind: row.get(1),
+            added_at: row.get(2),
+            is_active: row.get(3),
+            text: row.get(4),
+        };
+        Ok(rows.iter().map(stored).collect())
     }
 
     /// Returns the name and the text of the active model; None if there is none.
@@ -74,4 +101,34 @@ impl AnalysisStore {
         let row = self.client.query_opt("SELECT name, file FROM models WHERE is_active", &[]).await;
         Ok(row.map_err(Error::postgres("reading models"))?.map(|row| (row.get(0), row.get(1))))
     }
+}
+
+/// Locks the position of the analysis, so that no two sessions change which model is active at the same time. Otherwise
+/// both models could be active afterwards.
+async fn lock(transaction: &Transaction<'_>) -> Result<()> {
+    let locked = transaction.execute("SELECT FROM analysis FOR NO KEY UPDATE", &[]).await;
+    locked.map(drop).map_err(Error::postgres("locking the position of the analysis"))
+}
+
+/// Adds a model, if it is not there. Returns its name, which has the first digits of its digest appended if another model
+/// has the file's name.
+async fn add(transaction: &Transaction<'_>, model: &ModelFile) -> Result<String> {
+    let step = || Error::postgres("adding a model");
+    let ModelFile { name, kind, digest, text } = model;
+    let found = transaction.query_opt("SELECT name FROM models WHERE digest = $1", &[digest]).await;
+    if let Some(row) = found.map_err(step())? {
+        return Ok(row.get(0));
+    }
+    let taken = transaction.query_opt("SELECT FROM models WHERE name = $1", &[name]).await;
+    let is_taken = taken.map_err(step())?.is_some();
+    let name = if is_taken { format!("{name}-{}", &digest[..8]) } else { name.clone() };
+    let insert = "INSERT INTO models (name, kind, digest, file) VALUES ($1, $2, $3, $4)";
+    transaction.execute(insert, &[&name, kind, digest, text]).await.map_err(step())?;
+    Ok(name)
+}
+
+/// Makes a model the active one; none of them, if none has the name.
+async fn activate(transaction: &Transaction<'_>, name: &str) -> Result<()> {
+    let activate = "UPDATE models SET is_active = (name = $1) WHERE is_active <> (name = $1)";
+    transaction.execute(activate, &[&name]).await.map(drop).map_err(Error::postgres("activating a model"))
 }
