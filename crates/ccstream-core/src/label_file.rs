@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn each_row_becomes_the_message_that_the_analyzer_reads() {
-        let rows = "a,x,1970-01-01T00:00:02Z,1,\n\"b \"\"2\"\"\",x,1970-01-01T00:00:01Z,False,claim\nc,,3,0\n";
+        let rows = "a,x,1970-01-01T00:00:02Z,1,\n\"b \"\"2\"\"\",x,1970-01-01T00:00:01Z,False,claim\n\
+                    c,,1970-01-01T00:00:03Z,0\n";
         let text = format!("\u{feff}{HEADER}{rows}");
         let mut gzipped = GzEncoder::new(Vec::new(), Compression::fast());
         gzipped.write_all(text.as_bytes()).unwrap();

@@ -205,6 +205,7 @@ mod tests {
     use ccstream_core::settings::KafkaConfig;
     use ccstream_core::settings::kafka::Options;
     use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
     const LABELS: &str = "transaction_id,labelled_at,fraud\na,2026-01-02,1\nb,2026-01-03,0\n";
 
@@ -251,6 +252,50 @@ mod tests {
             ProducerConfig { kafka: kafka(), count, fraud, rate: Pace::PerSecond(1_000.0), ..Default::default() };
         let sent = produce(&config, &CancellationToken::new(), &mut Observers::default()).unwrap();
         assert_eq!((sent.acknowledged, sent.labels, sent.truths), (5, 0, 0));
+    }
+
+    #[test]
+    fn without_its_labels_no_transaction_is_sent() {
+        let cluster = MockCluster::new(1).unwrap();
+        for topic in ["orders_json", "labels_json"] {
+            cluster.create_topic(topic, 1, 1).unwrap();
+        }
+        let (replay, labels) = (file("events", "timestamp,amount\n2026-01-02,1\n"), file("known", LABELS));
+        let config = ProducerConfig {
+            kafka: KafkaConfig {
+                bootstrap_servers: cluster.bootstrap_servers().into(),
+                // Both labels are in one batch, even if this thread is suspended between them.
+                librdkafka_options: Options(vec![("linger.ms".into(), "200".into())]),
+                ..KafkaConfig::default()
+            },
+            rate: Pace::Max,
+            replay: Some(replay.clone()),
+            labels: Some(labels.clone()),
+            ..Default::default()
+        };
+        let run = || {
+            let (mut last, mut warned) = (ProduceSummary::default(), Vec::new());
+            let mut observers = Observers::default().with(|event| match event {
+                ProduceEvent::Progress(summary) => last = *summary,
+                ProduceEvent::Warning(warning) => warned.push(warning.kind),
+                _ => {}
+            });
+            let result = produce(&config, &CancellationToken::new(), &mut observers).map_err(|error| error.chain());
+            drop(observers);
+            (result, last, warned)
+        };
+        // The broker refuses the one batch of labels.
+        cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+        let (result, last, _) = run();
+        let why = result.unwrap_err();
+        assert!(why.starts_with("2 labels were not delivered, so no transaction was sent: "), "{why}");
+        assert_eq!((last.sent, last.labels, last.lost), (0, 0, 2));
+        let (result, last, warned) = run();
+        assert_eq!(result, Ok(last));
+        assert_eq!((last.acknowledged, last.labels, last.lost, warned), (1, 2, 0, Vec::new()));
+        for path in [replay, labels] {
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]
