@@ -40,12 +40,29 @@ OURS = {"queue.buffering.max.kbytes": "32768", "max.in.flight": "1"}
 """The settings in which ccstream's producer differs from librdkafka's defaults."""
 
 
-def ours(broker: str, topic: str, count: int) -> float:
+CARDS = 50_000
+"""The number of cards of the world with habits and frauds."""
+
+
+def ours(broker: str, topic: str, count: int, **world: Any) -> float:  # noqa: ANN401
     """Measures ccstream at its maximum rate, from the first event to the last acknowledgement."""
+    settings: dict[str, Any] = world or {"rate": math.inf}
     producer = ccstream.Producer(
-        bootstrap_servers=broker, topic=topic, partitions=messages.PARTITIONS, rate=math.inf, count=count, seed=1
+        bootstrap_servers=broker, topic=topic, partitions=messages.PARTITIONS, count=count, seed=1, **settings
     )
     return count / producer.run().elapsed.total_seconds()
+
+
+def world(topic: str) -> dict[str, Any]:
+    """Returns the settings of a world whose cards make two payments a day, with frauds, labels and truth."""
+    return {
+        "rate": CARDS * 2 / 86_400,
+        "cards": CARDS,
+        "start_time": "2026-01-05",
+        "speed": math.inf,
+        "labels_topic": f"{topic}-labels",
+        "truth_topic": f"{topic}-truth",
+    }
 
 
 def python(broker: str, topic: str, events: list[dict[str, Any]]) -> float:
@@ -103,6 +120,9 @@ def main() -> None:
                 broker, topic, count, size, SETTINGS | OURS
             ),
             "ccstream, transactions and JSON made": lambda topic: ours(broker, topic, count),
+            "ccstream, 50,000 cards with frauds, labels and truth": lambda topic: ours(
+                broker, topic, count, **world(topic)
+            ),
             "kafka-producer-perf-test, ready-made payloads": lambda topic: java(kafka, topic, count, size),
             "confluent-kafka, JSON made in Python": lambda topic: python(broker, topic, events),
         }

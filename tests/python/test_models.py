@@ -172,4 +172,5 @@ def test_models_that_do_not_fit_are_refused_by_name(trained: tuple[Pipeline, Pat
     # A model in the table that does not fit any more is a warning, and the rules score.
     pipeline.execute("INSERT INTO models (name, kind, digest, file, is_active) VALUES ('old', 'trees', '', '{}', true)")
     analyzer = analyze(pipeline)
-    assert analyzer.warned("model_unusable")
+    assert len(analyzer.warned("model_unusable")) == 1
+    assert not analyzer.events("model")

@@ -202,24 +202,26 @@ impl<'r, 'o> Run<'r, 'o> {
                 return Ok(false);
             };
         }
-        let Some(scorer) = self.active_scorer()? else { return Ok(false) };
+        let Some((active, scorer)) = self.active_scorer()? else { return Ok(false) };
         self.observers.report(&AnalyzeEvent::Leased { seq: lease.seq, model: scorer.name().to_owned() });
-        let Some(held) = self.restore(&lease, scorer)? else { return Ok(false) };
+        let Some(held) = self.restore(&lease, active, scorer)? else { return Ok(false) };
         self.held = Some(held);
         Ok(true)
     }
 
-    /// Returns the active model, or the rules if there is none or it cannot be used. Returns None after a stop.
-    fn active_scorer(&mut self) -> Result<Option<Scorer>> {
+    /// Returns the name of the active model and what scores by it. These are the rules if there is none, or if it cannot
+    /// be used. Returns None after a stop.
+    fn active_scorer(&mut self) -> Result<Option<(String, Scorer)>> {
         let Some(active) = self.ask(async |store| store.active_model().await)? else { return Ok(None) };
-        let Some((name, text)) = active else { return Ok(Some(Scorer::Rules)) };
-        Ok(Some(Scorer::of(name.clone(), &text).unwrap_or_else(|error| {
+        let Some((name, text)) = active else { return Ok(Some((RULES.to_owned(), Scorer::Rules))) };
+        let scorer = Scorer::of(name.clone(), &text).unwrap_or_else(|error| {
             self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(&name, &error))));
             Scorer::Rules
-        })))
+        });
+        Ok(Some((name, scorer)))
     }
 
-    fn restore(&mut self, lease: &Lease, scorer: Scorer) -> Result<Option<Held>> {
+    fn restore(&mut self, lease: &Lease, active: String, scorer: Scorer) -> Result<Option<Held>> {
         let began = Instant::now();
         let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
         let config = self.config;
@@ -252,7 +254,7 @@ impl<'r, 'o> Run<'r, 'o> {
         Ok(Some(Held {
             epoch: lease.epoch,
             number: lease.batch,
-            active: scorer.name().to_owned(),
+            active,
             fold: Fold::new(state, lease, waiting, relabelled, scorer),
             greatest_id,
             committed: Vec::new(),
@@ -648,15 +650,14 @@ impl<'r, 'o> Run<'r, 'o> {
         };
         let Some(held) = &mut self.held else { return Ok(false) };
         (held.number, held.renewed) = (number + 1, Instant::now());
-        let active = active_model.as_deref().unwrap_or(RULES);
-        if active != held.active {
-            active.clone_into(&mut held.active);
-            if let Some(scorer) = self.active_scorer()?
-                && let Some(held) = &mut self.held
-            {
+        if active_model.as_deref().unwrap_or(RULES) != held.active
+            && let Some((active, scorer)) = self.active_scorer()?
+            && let Some(held) = &mut self.held
+        {
+            held.active = active;
+            if scorer.name() != held.fold.model() {
+                self.observers.report(&AnalyzeEvent::Model { name: scorer.name().to_owned() });
                 held.fold.set_scorer(scorer);
-                let model = held.fold.model().to_owned();
-                self.observers.report(&AnalyzeEvent::Model { name: model });
             }
         }
         Ok(true)

@@ -83,7 +83,7 @@ pub(super) async fn fence(
     epoch: i64,
     batch: i64,
 ) -> Result<(Fence, Option<String>)> {
-    let query = "SELECT epoch, batch, (SELECT name FROM models WHERE is_active) FROM analysis FOR NO KEY UPDATE";
+    let query = "SELECT epoch, batch, (SELECT min(name) FROM models WHERE is_active) FROM analysis FOR NO KEY UPDATE";
     let rows = statements.query(transaction, query, &[]).await;
     let rows = rows.map_err(Error::postgres("locking the position of the analysis"))?;
     let Some(row) = rows.first() else { return Ok((Fence::Lost, None)) };

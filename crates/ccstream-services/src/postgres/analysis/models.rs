@@ -98,7 +98,8 @@ impl AnalysisStore {
 
     /// Returns the name and the text of the active model; None if there is none.
     pub(crate) async fn active_model(&mut self) -> Result<Option<(String, String)>> {
-        let row = self.client.query_opt("SELECT name, file FROM models WHERE is_active", &[]).await;
+        let row =
+            self.client.query_opt("SELECT name, file FROM models WHERE is_active ORDER BY name LIMIT 1", &[]).await;
         Ok(row.map_err(Error::postgres("reading models"))?.map(|row| (row.get(0), row.get(1))))
     }
 }
