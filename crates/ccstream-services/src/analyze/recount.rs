@@ -63,6 +63,7 @@ pub(crate) async fn recount(url: &DatabaseUrl) -> Result<Option<AnalysisRecount>
     };
     store.past(0, end, each).await?;
     labels.for_each(|label| take_label(&mut again, &mut restored, label));
+    store.end().await?;
     Ok(Some(again.end(&account, end, &restored)))
 }
 

@@ -20,6 +20,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 pub use self::batch::AnalysisCounters;
 pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow, StatePart};
@@ -91,8 +92,18 @@ impl AnalysisStore {
         client.batch_execute(begin).await.map_err(step())?;
         let names = ANALYZED.map(|table| table.name);
         let query = "SELECT bool_and(to_regclass(t) IS NOT NULL) FROM unnest($1::text[]) AS t";
-        let row = client.query_one(query, &[&names.as_slice()]).await.map_err(step())?;
-        Ok(row.get::<_, bool>(0).then_some(Self { client, service, statements: Statements::default(), writer: 0 }))
+        let row = client.query_typed_one(query, &[(&names.as_slice(), Type::TEXT_ARRAY)]).await.map_err(step())?;
+        let store = Self { client, service, statements: Statements::default(), writer: 0 };
+        if row.get(0) {
+            return Ok(Some(store));
+        }
+        store.end().await?;
+        Ok(None)
+    }
+
+    /// Ends the snapshot. Without this, a pooler closes the session, because its client left within a transaction.
+    pub(crate) async fn end(self) -> Result<()> {
+        self.client.batch_execute("COMMIT").await.map_err(Error::postgres("ending a snapshot"))
     }
 
     /// Creates and checks the tables, once it is certain that the session is this run's own.
