@@ -1,0 +1,135 @@
+//! This part of the loop takes the lease and restores the state, and renews the lease.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{CLAIM_EVERY, Held, Run};
+use crate::analyze::MAX_LABELS;
+use crate::analyze::fold::Fold;
+use crate::analyze::report::AnalyzeEvent;
+use crate::analyze::restore;
+use crate::analyze::scorer::{RULES, Scorer, unusable};
+use crate::consume::{Warning, WarningKind};
+use crate::error::Result;
+use crate::postgres::analysis::Lease;
+
+/// Interval at which the lease is renewed while nothing is committed.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+impl Run<'_, '_> {
+    /// Takes the lease and restores the state. Returns false if another run has the lease, or after a stop.
+    pub(super) fn claim(&mut self) -> Result<bool> {
+        let Some(claimed) = self.ask(async |store| store.claim().await)? else { return Ok(false) };
+        let Some(lease) = claimed else {
+            if !std::mem::replace(&mut self.is_standby, true) {
+                self.observers.report(&AnalyzeEvent::Standby);
+            }
+            return Ok(false);
+        };
+        self.is_standby = false;
+        self.since.get_or_insert_with(Instant::now);
+        if let Some(model) = self.model.take() {
+            let Some(Some(_)) = self.ask(async |store| store.activate(lease.epoch, &model).await)? else {
+                self.model = Some(model);
+                return Ok(false);
+            };
+        }
+        let Some((active, scorer)) = self.active_scorer()? else { return Ok(false) };
+        self.observers.report(&AnalyzeEvent::Leased { seq: lease.seq, model: scorer.name().to_owned() });
+        let Some(held) = self.restore(&lease, active, scorer)? else { return Ok(false) };
+        self.held = Some(held);
+        Ok(true)
+    }
+
+    /// Returns the name of the active model and what scores by it. These are the rules if there is none, or if it cannot
+    /// be used. Returns None after a stop.
+    pub(super) fn active_scorer(&mut self) -> Result<Option<(String, Scorer)>> {
+        let Some(active) = self.ask(async |store| store.active_model().await)? else { return Ok(None) };
+        let Some((name, text)) = active else { return Ok(Some((RULES.to_owned(), Scorer::Rules))) };
+        let scorer = Scorer::of(name.clone(), &text).unwrap_or_else(|error| {
+            self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(&name, &error))));
+            Scorer::Rules
+        });
+        Ok(Some((name, scorer)))
+    }
+
+    pub(super) fn restore(&mut self, lease: &Lease, active: String, scorer: Scorer) -> Result<Option<Held>> {
+        let began = Instant::now();
+        let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
+        let config = self.config;
+        let mut state = restore::written(config, &parts);
+        let after = state.resumes_after() as i64;
+        if !self.await_orders(lease, after)? {
+            return Ok(None);
+        }
+        // A part at a time, and the lease is renewed with each: it would expire while a large state is restored, and two
+        // runs would take it from each other forever.
+        for (after, to) in restore::parts(after, lease.seq) {
+            match self.ask(async |store| restore::read(store, lease.epoch, after, to).await)? {
+                Some(Some(read)) => read.fold(&mut state),
+                Some(None) => {
+                    self.lose();
+                    return Ok(None);
+                }
+                None => return Ok(None),
+            }
+        }
+        let folded = lease.seq - after;
+        let Some(waiting) = self.ask(async |store| store.waiting_labels(None, MAX_LABELS).await)? else {
+            return Ok(None);
+        };
+        let Some(relabelled) = self.ask(async |store| store.relabelled().await)? else { return Ok(None) };
+        let Some(greatest_id) = self.ask(async |store| store.greatest_id().await)? else { return Ok(None) };
+        if lease.seq > 0 {
+            self.observers.report(&AnalyzeEvent::Restored { folded, took: began.elapsed() });
+        }
+        Ok(Some(Held {
+            epoch: lease.epoch,
+            number: lease.batch,
+            active,
+            fold: Fold::new(state, lease, waiting, relabelled, scorer),
+            greatest_id,
+            committed: Vec::new(),
+            has_labels: false,
+            opened: None,
+            renewed: Instant::now(),
+            snapshot_due: Instant::now(),
+        }))
+    }
+
+    /// Waits until the consumer has stored the transactions that must be folded again. Returns false after a stop, or
+    /// if another run has taken the lease.
+    pub(super) fn await_orders(&mut self, lease: &Lease, after: i64) -> Result<bool> {
+        let mut has_warned = false;
+        loop {
+            let Some(missing) = self.ask(async |store| store.not_stored(after).await)? else { return Ok(false) };
+            if missing == 0 {
+                return Ok(true);
+            }
+            if !std::mem::replace(&mut has_warned, true) {
+                let text = format!(
+                    "{missing} scored transactions are not in the table orders, from which the state is restored; \
+                     waiting until the consumer has stored them. Start the consumer if it is not running"
+                );
+                self.warn(Some(Warning::new(WarningKind::OrdersBehind, text)));
+            }
+            if self.ask(async |store| store.renew(lease.epoch).await)? != Some(true) {
+                return Ok(false);
+            }
+            thread::park_timeout(CLAIM_EVERY);
+        }
+    }
+
+    /// Renews the lease if nothing was committed for a while.
+    pub(super) fn renew(&mut self) -> Result<()> {
+        let Some(held) = self.held.as_mut().filter(|held| held.renewed.elapsed() >= RENEW_EVERY) else {
+            return Ok(());
+        };
+        held.renewed = Instant::now();
+        let epoch = held.epoch;
+        if self.ask(async |store| store.renew(epoch).await)? == Some(false) {
+            self.lose();
+        }
+        Ok(())
+    }
+}

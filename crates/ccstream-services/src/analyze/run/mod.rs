@@ -1,0 +1,202 @@
+//! This module runs the loop of the analyzer: it takes the lease (`claim`), watches both topics (`topics`), folds events
+//! and labels (`take`), and commits them (`commit`).
+
+mod claim;
+mod commit;
+mod take;
+mod topics;
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::fold::Fold;
+use super::labels::Labels;
+use super::lanes::Lanes;
+use super::report::{AnalyzeEvent, AnalyzeSummary};
+use crate::consume::{Waiting, Warning};
+use crate::error::{Error, Result};
+use crate::postgres::analysis::{AnalysisStore, Known, ModelFile};
+use crate::postgres::reconnecting::Reconnecting;
+use crate::report::Observers;
+use ccstream_core::settings::AnalyzerConfig;
+
+/// Longest wait before the loop checks everything again.
+const TICK: Duration = Duration::from_millis(50);
+/// Interval at which a standby tries to take the lease.
+const CLAIM_EVERY: Duration = Duration::from_millis(500);
+
+/// Holds what a run needs while it has the lease.
+struct Held {
+    epoch: i64,
+    /// Number of batches that were committed.
+    number: i64,
+    fold: Fold,
+    /// The name of the model that was active at the last commit.
+    active: String,
+    /// The greatest id of all scored transactions.
+    greatest_id: String,
+    /// The ids of transactions that were committed since duplicates were last searched for.
+    committed: Vec<HashMap<Box<str>, Known>>,
+    /// Whether the labels were read to their end, so that events can be taken in.
+    has_labels: bool,
+    /// When the batch received its first message.
+    opened: Option<Instant>,
+    /// When the lease was last renewed.
+    renewed: Instant,
+    /// When parts of the state are written next.
+    snapshot_due: Instant,
+}
+
+/// Runs the loop.
+pub(super) struct Run<'r, 'o> {
+    config: &'r AnalyzerConfig,
+    stop: &'r CancellationToken,
+    observers: &'r mut Observers<'o, AnalyzeEvent>,
+    database: Reconnecting<AnalysisStore>,
+    lanes: Lanes,
+    labels: Labels,
+    held: Option<Held>,
+    /// The model of the settings. It becomes active when the run first takes the lease.
+    model: Option<ModelFile>,
+    is_standby: bool,
+    /// Whether a batch was abandoned, because the run was stopped while PostgreSQL was unavailable.
+    is_abandoned: bool,
+    since: Option<Instant>,
+    summary: &'r mut AnalyzeSummary,
+}
+
+impl<'r, 'o> Run<'r, 'o> {
+    pub(super) fn new(
+        config: &'r AnalyzerConfig,
+        stop: &'r CancellationToken,
+        observers: &'r mut Observers<'o, AnalyzeEvent>,
+        model: Option<ModelFile>,
+        summary: &'r mut AnalyzeSummary,
+    ) -> Result<Self> {
+        Ok(Self {
+            database: Reconnecting::new(&config.database_url, stop.clone())?,
+            lanes: Lanes::new(config)?,
+            labels: Labels::new(config)?,
+            config,
+            stop,
+            observers,
+            held: None,
+            model,
+            is_standby: false,
+            is_abandoned: false,
+            since: None,
+            summary,
+        })
+    }
+
+    /// Runs until a stop, or until the end of both topics.
+    pub(super) fn run(mut self) -> Result<()> {
+        let url = self.config.database_url.clone();
+        let Some(schema) = self.ask(async |store| store.prepare(&url).await)? else { return Ok(()) };
+        self.observers.report(&AnalyzeEvent::ConnectedToPostgres(schema));
+        let ended = self.turn_by_turn();
+        // What was taken in is committed even if the run ends with an error of Kafka. After one of PostgreSQL, `ask` has
+        // discarded it.
+        let committed = self.finish();
+        if let Some(since) = self.since {
+            self.summary.elapsed = since.elapsed();
+        }
+        self.summary.drained = ended.is_ok() && *committed.as_ref().unwrap_or(&false);
+        ended.and(committed.map(drop))
+    }
+
+    fn turn_by_turn(&mut self) -> Result<()> {
+        while !self.stop.is_cancelled() {
+            if self.held.is_none() && !self.claim()? {
+                thread::park_timeout(CLAIM_EVERY);
+                continue;
+            }
+            self.look()?;
+            if !self.begin()? {
+                thread::park_timeout(TICK);
+                continue;
+            }
+            let has_read = self.read_labels()? | self.read_events()?;
+            if self.is_due() {
+                self.commit()?;
+            }
+            if self.has_caught_up() {
+                return Ok(());
+            }
+            if !has_read {
+                self.renew()?;
+                thread::park_timeout(self.wait());
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what was folded, and releases the lease. Returns whether everything that was folded is committed.
+    fn finish(&mut self) -> Result<bool> {
+        self.commit()?;
+        if self.is_abandoned {
+            return Ok(false);
+        }
+        self.write_state()?;
+        let Some(held) = self.held.take() else { return Ok(true) };
+        self.database.wait_at_most(self.config.drain_limit);
+        self.ask(async |store| store.release(held.epoch).await)?;
+        Ok(true)
+    }
+
+    /// Works with the database, and reports when it is not available. Returns None after a stop.
+    ///
+    /// Errors: PostgreSQL refuses the work. What was taken in and is not committed is then discarded, because places in
+    /// the order may be missing from it.
+    fn ask<T>(&mut self, work: impl AsyncFnMut(&mut AnalysisStore) -> Result<T>) -> Result<Option<T>> {
+        let Self { database, observers, held, .. } = self;
+        let mut last = String::new();
+        let failed = |error: &Error| {
+            let text = error.causes();
+            if last != text {
+                observers.report(&AnalyzeEvent::Waiting(Waiting::for_postgres(error)));
+                last = text;
+            }
+        };
+        database.reporting(failed, work).inspect_err(|_| *held = None)
+    }
+
+    /// Discards everything that was read and not committed, because another run has the lease.
+    fn lose(&mut self) {
+        self.held = None;
+        self.lanes.discard();
+        self.lanes.topic.forget();
+        self.labels.topic.forget();
+        self.observers.report(&AnalyzeEvent::LostLease);
+    }
+
+    fn warn(&mut self, warning: Option<Warning>) {
+        if let Some(warning) = warning {
+            self.observers.report(&AnalyzeEvent::Warning(warning));
+        }
+    }
+
+    fn has_caught_up(&self) -> bool {
+        self.config.until_caught_up
+            && self.lanes.is_at_end()
+            && self.labels.is_at_end()
+            && self.held.as_ref().is_some_and(|held| held.has_labels)
+    }
+
+    /// Returns how long the loop may sleep, unless a message wakes it.
+    fn wait(&self) -> Duration {
+        let opened = self.held.as_ref().and_then(|held| held.opened);
+        let linger = opened.map(|opened| self.config.linger.saturating_sub(opened.elapsed()));
+        [linger, self.lanes.wait()].into_iter().flatten().fold(TICK, Duration::min)
+    }
+}
+
+/// Names the topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Topic {
+    Events,
+    Labels,
+}

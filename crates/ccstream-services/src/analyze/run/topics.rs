@@ -1,0 +1,125 @@
+//! This part of the loop watches both topics and assigns their partitions.
+
+use std::time::Duration;
+
+use super::{Run, Topic};
+use crate::analyze::report::AnalyzeEvent;
+use crate::consume::assigned::{Assigned, Change, Gap};
+use crate::consume::{ConsumeEvent, Warning};
+use crate::error::Result;
+use crate::postgres::analysis::{AnalysisStart, AnalysisStore};
+use crate::postgres::reconnecting::Reconnecting;
+
+impl Run<'_, '_> {
+    /// Checks whether the topics are still the same.
+    pub(super) fn look(&mut self) -> Result<()> {
+        let change = self.lanes.topic.look()?;
+        self.take_change(change, Topic::Events);
+        let change = self.labels.topic.look()?;
+        self.take_change(change, Topic::Labels);
+        Ok(())
+    }
+
+    /// Acts on a change of a topic.
+    pub(super) fn take_change(&mut self, change: Change, topic: Topic) {
+        match change {
+            Change::Missing(warning) => {
+                self.labels.is_missing |= topic == Topic::Labels;
+                // Without labels there are scores; without events there is nothing to do.
+                if let Some(warning) = warning.filter(|_| topic == Topic::Events) {
+                    self.observers.report(&AnalyzeEvent::Warning(warning));
+                }
+            }
+            // The batch was folded and will be committed: it is not lost with the topic.
+            Change::Reset if topic == Topic::Events => self.lanes.discard(),
+            Change::Reset => {
+                self.labels.is_missing = false;
+                // Events wait for the labels of the new topic or partitions, as at the start.
+                if let Some(held) = &mut self.held {
+                    held.has_labels = false;
+                }
+            }
+            Change::Skipped(gaps) => gaps.into_iter().for_each(|gap| self.skip(gap, topic)),
+            Change::Outage(ConsumeEvent::Waiting(waiting)) => {
+                self.observers.report(&AnalyzeEvent::Waiting(waiting));
+            }
+            Change::Outage(ConsumeEvent::Warning(warning)) => {
+                self.observers.report(&AnalyzeEvent::Warning(warning));
+            }
+            Change::None | Change::Outage(_) => {}
+        }
+    }
+
+    pub(super) fn skip(&mut self, gap: Gap, topic: Topic) {
+        match (topic, &mut self.held) {
+            // Events of the partition may have been read ahead. The position must not pass them.
+            (Topic::Events, _) => self.lanes.skip(&gap),
+            (Topic::Labels, Some(held)) => held.fold.batch.labels.to(gap.partition, gap.to).missing += gap.missing,
+            (Topic::Labels, None) => {}
+        }
+        self.warn(gap.warning);
+    }
+
+    /// Assigns the partitions of both topics, where they are not assigned. Returns whether those of the events are.
+    pub(super) fn begin(&mut self) -> Result<bool> {
+        if self.labels.topic.next.is_empty() || self.lanes.topic.next.is_empty() {
+            // The batch has offsets of the partitions as they were. Written later, they would be taken for those of a
+            // topic that was recreated, and its messages before them would be lost.
+            self.commit()?;
+        }
+        let Some(held) = &self.held else { return Ok(false) };
+        let epoch = held.epoch;
+        if self.labels.topic.next.is_empty() {
+            match begin(&mut self.database, &mut self.labels.topic, epoch)? {
+                Begun::Yes(warning) => {
+                    self.labels.is_missing = false;
+                    self.warn(warning);
+                }
+                Begun::NotYet if self.labels.is_missing => {}
+                Begun::NotYet => return Ok(false),
+                Begun::Lost => {
+                    self.lose();
+                    return Ok(false);
+                }
+            }
+        }
+        if self.lanes.topic.next.is_empty() {
+            match begin(&mut self.database, &mut self.lanes.topic, epoch)? {
+                Begun::Yes(warning) => {
+                    self.lanes.begin()?;
+                    self.warn(warning);
+                    self.observers.report(&AnalyzeEvent::Reading);
+                }
+                Begun::NotYet => return Ok(false),
+                Begun::Lost => {
+                    self.lose();
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Tells whether partitions were assigned.
+enum Begun {
+    Yes(Option<Warning>),
+    NotYet,
+    Lost,
+}
+
+/// Assigns a topic's partitions at the offsets in PostgreSQL.
+fn begin(database: &mut Reconnecting<AnalysisStore>, topic: &mut Assigned, epoch: i64) -> Result<Begun> {
+    let Some((partitions, origin, shorter)) = topic.origin() else {
+        // Polling serves librdkafka's callbacks, and discards messages of an earlier assignment.
+        let _ = topic.poll(Duration::ZERO);
+        return Ok(Begun::NotYet);
+    };
+    let name = topic.config.kafka.topic.clone();
+    let start = database.by(async |store| store.start(epoch, &name, &partitions, &origin, shorter).await)?;
+    match start {
+        None => Ok(Begun::NotYet),
+        Some(None) => Ok(Begun::Lost),
+        Some(Some(AnalysisStart { offsets, restarted })) => Ok(Begun::Yes(topic.begin(offsets, &restarted, false)?)),
+    }
+}
