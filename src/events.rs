@@ -76,10 +76,6 @@ pub(crate) fn tell_of_analyzer(listener: &mut Listener, event: &AnalyzeEvent) {
             fields.set_item("took", batch.took)
         }
         AnalyzeEvent::Waiting(waiting) => set_waiting(fields, waiting),
-        AnalyzeEvent::Recovered { service, after } => {
-            fields.set_item("service", service.as_str())?;
-            fields.set_item("after", after)
-        }
         AnalyzeEvent::Ended(summary) => fields.set_item("summary", PyAnalyzeSummary(summary.clone())),
         AnalyzeEvent::Failed { exit_code, error, summary } => {
             fields.set_item("exit_code", exit_code)?;

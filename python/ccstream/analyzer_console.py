@@ -45,9 +45,10 @@ class AnalyzerConsole:
                 self._batch(fields)
             return
         text = _text(kind, fields)
-        if text and (not self._quiet or kind in {"warning", "waiting", "recovered", "lost_lease"}):
+        if text and (not self._quiet or kind in {"warning", "waiting", "lost_lease"}):
             self._line.end()
-            self._printer.say(text)
+            for line in text.splitlines():
+                self._printer.say(line)
 
     def _batch(self, fields: Mapping[str, Any]) -> None:
         now = time.monotonic()

@@ -418,7 +418,6 @@ ANALYZER_EVENTS: dict[str, type] = {
     "warning": Warned,
     "scored": Scored,
     "waiting": Waiting,
-    "recovered": Recovered,
     "lost_lease": LostLease,
     "ended": AnalyzerEnded,
     "failed": AnalyzerFailed,

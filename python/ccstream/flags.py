@@ -266,21 +266,17 @@ def add_produce(parser: argparse.ArgumentParser) -> None:
 
 def add_consume(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``consume``."""
-    for setting in SETTINGS["consumer"]:
-        if setting.name != "database_url":
-            add(parser, setting)
-    parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")
-    parser.add_argument(
-        "--json", action="store_true", help="print only the accounting, as JSON; warnings go to standard error"
-    )
-    add_events(parser)
-    add_kafka(parser)
-    add_database(parser)
+    _add_reading(parser, "consumer")
 
 
 def add_analyze(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``analyze``."""
-    for setting in SETTINGS["analyzer"]:
+    _add_reading(parser, "analyzer")
+
+
+def _add_reading(parser: argparse.ArgumentParser, part: str) -> None:
+    """Adds the flags of a command that reads from Kafka and writes to PostgreSQL."""
+    for setting in SETTINGS[part]:
         if setting.name != "database_url":
             add(parser, setting)
     parser.add_argument("--quiet", action="store_true", help="print only warnings and the accounting")

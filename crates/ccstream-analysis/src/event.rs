@@ -7,7 +7,7 @@ use ccstream_core::status::is_approved;
 
 use crate::key::{self, Key};
 
-/// The entry modes that are told apart; all others count as one. In the first [`ONLINE`] no card is present. In the next
+/// The entry modes that are distinguished; all others count as one. In the first [`ONLINE`] no card is present. In the next
 /// [`FALLBACK`] a card is present, and its chip is not read.
 const MODES: [&str; 15] = [
     "ecommerce",

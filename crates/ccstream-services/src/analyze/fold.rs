@@ -98,6 +98,7 @@ impl Fold {
 
     /// Adds labels that were received. `context` is what the tables have of their transactions.
     pub(super) fn receive(&mut self, labels: Vec<ReceivedLabel>, context: &Context) {
+        let labelled: HashSet<&str> = context.labels.iter().map(|label| label.transaction_id.as_str()).collect();
         for received in labels {
             let (partition, to) = (received.partition, received.offset + 1);
             let label = received.label.clone();
@@ -111,7 +112,7 @@ impl Fold {
                 continue;
             }
             let id = label.transaction_id.as_str();
-            if context.labels.iter().any(|other| other.transaction_id == id) || self.batch.labels_of(id) > 1 {
+            if labelled.contains(id) || self.batch.labels_of(id) > 1 {
                 self.relabelled.insert(id.to_owned());
             }
             let known = self.batch.find(id).or_else(|| context.known.get(id).copied());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::consume::{Service, Waiting, Warning};
+use crate::consume::{Waiting, Warning};
 use crate::postgres::{AnalysisCounters, SchemaChange};
 
 /// Describes an event that the analyzer reports to its observers.
@@ -39,13 +39,6 @@ pub enum AnalyzeEvent {
     Batch(AnalyzeReport),
     /// Kafka or PostgreSQL is unavailable. The analyzer retries until it is back.
     Waiting(Waiting),
-    /// Kafka or PostgreSQL is available again.
-    Recovered {
-        /// The service that was unavailable.
-        service: Service,
-        /// How long it was unavailable.
-        after: Duration,
-    },
     /// Another analyzer has taken the lease.
     LostLease,
     /// The run ended without an error.
@@ -74,7 +67,6 @@ impl AnalyzeEvent {
             Self::Warning(_) => "warning",
             Self::Batch(_) => "scored",
             Self::Waiting(_) => "waiting",
-            Self::Recovered { .. } => "recovered",
             Self::LostLease => "lost_lease",
             Self::Ended(_) => "ended",
             Self::Failed { .. } => "failed",

@@ -144,9 +144,7 @@ impl AnalysisStore {
         }
         Ok(past)
     }
-}
 
-impl AnalysisStore {
     /// Returns the ids of transactions that are known to be frauds at a time: those whose last label before it says so.
     pub(crate) async fn frauds(&mut self, as_of: Micros) -> Result<HashSet<String>> {
         let query = "SELECT transaction_id::text
