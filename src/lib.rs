@@ -55,7 +55,7 @@ mod extension {
     #[pymodule_export]
     use crate::kpi_status::{PyKpiStatus, PyPartitionState};
     #[pymodule_export]
-    use crate::models::{PyModelInfo, activate_model, add_model, list_models};
+    use crate::models::{PyModelInfo, activate_model, add_model, list_models, shadow_model};
     #[pymodule_export]
     use crate::producer::{PyProduceSummary, PyProducer};
     #[pymodule_export]

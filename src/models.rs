@@ -1,4 +1,4 @@
-//! Defines the functions for models: `ccstream.list_models`, `add_model` and `activate_model`.
+//! Defines the functions for models: `ccstream.list_models`, `add_model`, `activate_model` and `shadow_model`.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,8 @@ record!(
         kind: String = |one| one.kind.clone(),
         /// Whether the model is the active one, which scores transactions.
         active: bool = |one| one.is_active,
+        /// Whether the model is the shadow, which scores beside the active one for comparison.
+        shadow: bool = |one| one.is_shadow,
         /// The time of the addition to the second, in UTC, such as ``2026-01-01 10:00:00+00``; None for the rules.
         added_at: Option<String> = |one| one.added_at.clone(),
         /// The time up to which labels were known in training, as ISO 8601; None if there is no card that has it.
@@ -92,4 +94,27 @@ pub(crate) fn add_model(py: Python<'_>, model: PathBuf, database_url: Option<Str
 pub(crate) fn activate_model(py: Python<'_>, name: &str, database_url: Option<String>) -> PyResult<()> {
     let url = url_of(py, database_url)?;
     ask(py, || models::activate(&url, name))
+}
+
+/// Makes a model the shadow, which scores beside the active one for comparison. An analyzer that runs scores by it from its
+/// next batch on, and stores its scores in the column ``shadow`` of ``scores``.
+///
+/// A shadow uses the features as the active model's maturity of labels gives them.
+///
+/// Args:
+///     name: The name of the model, or None for no shadow.
+///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+///
+/// Raises:
+///     ConfigError: There is no such model, it is the active one, this version of ccstream cannot use it, or the URL
+///         cannot be used.
+///     PostgresError: The database cannot be reached or written.
+///
+/// Example:
+///     >>> ccstream.shadow_model(None)
+#[pyfunction]
+#[pyo3(signature = (name, *, database_url=None))]
+pub(crate) fn shadow_model(py: Python<'_>, name: Option<&str>, database_url: Option<String>) -> PyResult<()> {
+    let url = url_of(py, database_url)?;
+    ask(py, || models::shadow(&url, name))
 }

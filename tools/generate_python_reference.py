@@ -33,6 +33,7 @@ SECTIONS = {
         "ModelInfo",
         "add_model",
         "activate_model",
+        "shadow_model",
     ),
     "Verification and diagnosis": ("verify", "VerifyReport", "PartitionReport", "diagnose", "Check", "topic_ends"),
     "Dead letters": ("count_rejected", "ReasonCount", "select_rejected", "KeptMessage", "replay_rejected", "Resent"),

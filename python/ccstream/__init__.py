@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         list_models,
         replay_rejected,
         select_rejected,
+        shadow_model,
         topic_ends,
         verify,
     )
@@ -95,6 +96,7 @@ __all__ = [
     "list_models",
     "replay_rejected",
     "select_rejected",
+    "shadow_model",
     "topic_ends",
     "verify",
 ]

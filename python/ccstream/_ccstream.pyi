@@ -51,6 +51,7 @@ __all__ = [
     "ping",
     "replay_rejected",
     "select_rejected",
+    "shadow_model",
     "topic_ends",
     "verify",
 ]
@@ -125,6 +126,10 @@ class Analyzer:
             ``docker-compose.yml``.
         model: The file of the model that scores transactions. It is added to the table ``models`` and becomes active.
             Default: the active model, or the rules if there is none.
+        no_default_model: Scores by the rules where a model that comes with ccstream would score: on a new analysis of a
+            stream of the simulated world. Default False.
+        explain: The score, from 0 to 1, from which a score is high, so that the reasons for it are stored. Default
+            ``0.2``.
         cards: The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
             for the longest time are forgotten. From 1 to 100,000,000. Default 1,000,000.
         merchants: The maximum number of merchants of which the analyzer remembers anything. Beyond it, those that were
@@ -165,6 +170,8 @@ class Analyzer:
         labels_topic: str | None = None,
         database_url: str | None = None,
         model: str | PathLike[str] | None = None,
+        no_default_model: bool = False,
+        explain: float | None = None,
         cards: int | None = None,
         merchants: int | None = None,
         batch_rows: int | None = None,
@@ -853,6 +860,9 @@ class ModelInfo:
     def active(self) -> bool:
         """Whether the model is the active one, which scores transactions."""
     @property
+    def shadow(self) -> bool:
+        """Whether the model is the shadow, which scores beside the active one for comparison."""
+    @property
     def added_at(self) -> str | None:
         """The time of the addition to the second, in UTC, such as ``2026-01-01 10:00:00+00``; None for the rules."""
     @property
@@ -1015,6 +1025,25 @@ def activate_model(name: str, *, database_url: str | None = None) -> None:
 
     Example:
         >>> ccstream.activate_model("rules")
+    """
+
+def shadow_model(name: str | None, *, database_url: str | None = None) -> None:
+    """Makes a model the shadow, which scores beside the active one for comparison. An analyzer that runs scores by it from its
+    next batch on, and stores its scores in the column ``shadow`` of ``scores``.
+
+    A shadow uses the features as the active model's maturity of labels gives them.
+
+    Args:
+        name: The name of the model, or None for no shadow.
+        database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
+
+    Raises:
+        ConfigError: There is no such model, it is the active one, this version of ccstream cannot use it, or the URL
+            cannot be used.
+        PostgresError: The database cannot be reached or written.
+
+    Example:
+        >>> ccstream.shadow_model(None)
     """
 
 def backtest(

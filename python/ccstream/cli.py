@@ -276,7 +276,7 @@ COMMANDS = {
     "backtest": Command(_backtest, "score transactions of the past by rules or a model", flags.add_backtest),
     "models": Command(
         _ended_by_ctrl_c(_models),
-        "list the models that can score transactions, add one, or activate one",
+        "list the models that can score transactions, add one, activate one, or compare one",
         flags.add_models,
     ),
     "verify": Command(

@@ -332,11 +332,17 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         nargs="?",
-        choices=("list", "add", "activate"),
+        choices=("list", "add", "activate", "shadow"),
         default="list",
-        help="list the models, add one without activating it, or activate one (default list)",
+        help="list the models, add one without activating it, activate one, or let one score beside the active one "
+        "for comparison (default list)",
     )
-    parser.add_argument("model", nargs="?", metavar="FILE|NAME", help="the file to add, or the name to activate")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="FILE|NAME",
+        help="the file to add, or the name to activate or to make the shadow (none: no shadow)",
+    )
     add_json(parser)
     add_database(parser)
 

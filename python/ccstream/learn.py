@@ -96,19 +96,24 @@ def _print_quality(found: ccstream.Backtest) -> None:
 
 
 def models(options: argparse.Namespace) -> int:
-    """Lists the models, adds one, or activates one."""
+    """Lists the models, adds one, activates one, or makes one the shadow."""
     if options.action == "list":
         if options.model is not None:
             raise ConfigError("models list: takes no name; leave it out", 2)
         return _list_models(options)
     if options.model is None:
-        what = "the model file" if options.action == "add" else "the model, or rules"
-        raise ConfigError(f"models {options.action}: name {what}", 2)
+        what = {"add": "the model file", "activate": "the model, or rules", "shadow": "the model, or none"}
+        raise ConfigError(f"models {options.action}: name {what[options.action]}", 2)
+    name = options.model
     if options.action == "add":
         name = ccstream.add_model(options.model, database_url=options.database_url)
         done = f"✓ Added {name}; to score by it: ccstream models activate {shlex.quote(name)}"
+    elif options.action == "shadow":
+        ccstream.shadow_model(None if name == "none" else name, database_url=options.database_url)
+        done = f"✓ {name} is the shadow; an analyzer scores by it, too, from its next batch on"
+        if name == "none":
+            done = "✓ There is no shadow; an analyzer scores by the active model alone from its next batch on"
     else:
-        name = options.model
         ccstream.activate_model(name, database_url=options.database_url)
         done = f"✓ {name} is active; an analyzer scores by it from its next batch on"
     if options.json:
@@ -139,7 +144,7 @@ def _list_models(options: argparse.Namespace) -> int:
         ["active", "name", "kind", "added", "as of", "AUC", "AP", "CP@100"],
         [
             [
-                "*" if one.active else "",
+                "*" if one.active else "shadow" if one.shadow else "",
                 one.name,
                 one.kind,
                 one.added_at or "",

@@ -60,6 +60,16 @@ def test_verify_finds_what_differs(embedded_pipeline: Pipeline) -> None:
         assert what in "".join(report["problems"]), report["problems"]
         pipeline.run("verify", "--counters-only", "--no-analysis")
         pipeline.execute(f"UPDATE scores SET {back or 'seq = 2000'} WHERE order_id = '{identity}'")
+    for table, column in (
+        ("score_minute", "high"),
+        ("score_day", "frauds"),
+        ("top_cards", "seq"),
+        ("fraud_cards", "frauds"),
+    ):
+        pipeline.execute(f"UPDATE {table} SET {column} = {column} + 1")
+        assert table in "".join(verified(pipeline, status=1)["problems"])
+        pipeline.execute(f"UPDATE {table} SET {column} = {column} - 1")
+    assert verified(pipeline)["scores"] == 3_000
     pipeline.execute(f"UPDATE analysis_offsets SET accepted = accepted + 1 WHERE topic = '{pipeline.topic}'")
     assert "accepted" in "".join(verified(pipeline, status=1)["problems"])
 
@@ -71,7 +81,8 @@ def test_a_role_needs_only_the_privileges_that_are_listed(embedded_pipeline: Pip
     pipeline.catch_up("--truth")
     analyze(pipeline)
     role = f"analyzer_{uuid.uuid4().hex[:8]}"
-    written = ("analysis", "analysis_offsets", "scores", "labels", "models")
+    tallies = ("score_minute", "score_day", "feature_day", "fraud_cards", "top_cards")
+    written = ("analysis", "analysis_offsets", "analysis_state", "scores", "labels", "models", *tallies)
     with pipeline.connect() as owner:
         owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT {role} TO CURRENT_USER")
         try:
@@ -84,7 +95,7 @@ def test_a_role_needs_only_the_privileges_that_are_listed(embedded_pipeline: Pip
             ]
             owner.execute(f"GRANT SELECT ON {', '.join(read)} TO {role}")
             owner.execute(f"GRANT INSERT, UPDATE ON {', '.join(written)} TO {role}")
-            owner.execute(f"GRANT INSERT, UPDATE, DELETE ON analysis_state TO {role}")
+            owner.execute(f"GRANT DELETE ON analysis_state, top_cards TO {role}")
             pipeline.run("produce", *WORLD, "--count", "4000", "--quiet")
             whose = pipeline.database_url
             at, _, place = whose.partition("//")

@@ -25,7 +25,7 @@ PARSER = doctest.DocTestParser()
 WITHOUT_SERVICES = ("Consumer.status", "aggregate")
 FILLED = (
     *("Producer", "Consumer", "Consumer.run_async", "topic_ends", "diagnose", "verify"),
-    *("list_models", "activate_model"),
+    *("list_models", "activate_model", "shadow_model"),
 )
 """These examples fill the topic and the tables, and inspect them."""
 SCORED = ("Analyzer", "feature_history", "backtest")

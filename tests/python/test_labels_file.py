@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 BEGIN = datetime.fromisoformat("2026-01-05T00:00:00")
 ROWS = 20_000
 EVENTS = ("transaction_id", "timestamp", "card_token", "merchant", "amount")
-DROP = "DROP TABLE scores, labels, analysis, analysis_offsets, analysis_state, models"
+DROP = (
+    "DROP TABLE scores, labels, analysis, analysis_offsets, analysis_state, models, "
+    "score_minute, score_day, feature_day, top_cards, fraud_cards"
+)
 LABELS = ("transaction_id", "transaction_time", "labelled_at", "fraud")
 
 

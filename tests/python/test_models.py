@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ccstream
-from test_analyze import SLOW_INSERTS, analyze, forget
+from test_analyze import SLOW_INSERTS, analyze, forget, verified
 from waiting import wait_until
 
 if TYPE_CHECKING:
@@ -97,6 +97,39 @@ def test_a_running_analyzer_takes_the_model_that_is_activated(trained: tuple[Pip
     for name, scores in found.items():
         assert scores == {identity: expected[name][identity] for identity in scores}
     assert found["rules"]
+
+
+def test_a_shadow_scores_beside_the_active_model(trained: tuple[Pipeline, Path]) -> None:
+    pipeline, path = trained
+    before = scored(pipeline, "rules")
+    forget(pipeline)
+    pipeline.run("models", "add", str(path))
+    assert "first is the shadow" in pipeline.run("models", "shadow", "first")
+    analyze(pipeline)
+    assert scored(pipeline, "rules") == before
+    [(shadows, greatest)] = pipeline.query("SELECT count(shadow), max(shadow) FROM scores WHERE shadow_model = 'first'")
+    assert (shadows, 0 < greatest < 1) == (40_000, True)
+    days = pipeline.query("SELECT model, sum(scored), count(DISTINCT day) FROM score_day GROUP BY model ORDER BY model")
+    assert days == [("first", 40_000, 5), ("rules", 40_000, 5)]
+    # Reasons are stored with high scores, and with no others.
+    [(high, explained, least)] = pipeline.query(
+        "SELECT count(*) FILTER (WHERE score >= 0.2), count(reasons) FILTER (WHERE score >= 0.2), min(cardinality(reasons))"
+        " FROM scores"
+    )
+    assert high == explained > 100
+    assert least >= 1
+    assert pipeline.query("SELECT count(*) FROM scores WHERE score < 0.2 AND reasons IS NOT NULL") == [(0,)]
+    assert pipeline.query("SELECT DISTINCT count(*) FROM top_cards GROUP BY day") == [(100,)]
+    assert verified(pipeline)["scores"] == 40_000
+    pipeline.execute("UPDATE feature_day SET seen = seen + 1 WHERE day = '2026-01-07' AND feature = 'card_z'")
+    assert "feature_day" in "".join(verified(pipeline, status=1)["problems"])
+    # Without a shadow, the column remains empty.
+    assert "There is no shadow" in pipeline.run("models", "shadow", "none")
+    forget(pipeline)
+    analyze(pipeline)
+    assert pipeline.query("SELECT count(shadow), count(shadow_model) FROM scores") == [(0, 0)]
+    pipeline.run("models", "activate", "first")
+    assert "is the active one" in pipeline.run("models", "shadow", "first", status=2)
 
 
 def test_models_are_listed_added_and_activated(embedded_pipeline: Pipeline, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ pub mod event;
 pub mod features;
 pub mod rules;
 
+pub mod cells;
+
 pub(crate) mod bytes;
 pub(crate) mod table;
 
@@ -32,6 +34,8 @@ pub mod state;
 pub mod snapshot;
 
 pub mod models;
+
+pub mod explain;
 
 pub use self::event::{Carried, Event, Label};
 pub use self::features::{Feature, Features, version};

@@ -27,6 +27,18 @@ pub enum Rule {
 impl Rule {
     /// Lists every rule.
     pub const ALL: [Self; 6] = [Self::Card, Self::Merchant, Self::Terminal, Self::Speed, Self::Tested, Self::Refunds];
+
+    /// Returns the feature that says in words why the rule speaks for a fraud.
+    pub fn feature(self) -> Feature {
+        match self {
+            Self::Card => Feature::CardRatio,
+            Self::Merchant => Feature::MerchantRatio,
+            Self::Terminal => Feature::RunFrauds,
+            Self::Speed => Feature::CardSpeed,
+            Self::Tested => Feature::CardTested,
+            Self::Refunds => Feature::CardRefundsBeyond,
+        }
+    }
 }
 
 /// Holds the score of a transaction by the rules.
@@ -140,33 +152,5 @@ impl Verdict {
         let mut order: Vec<usize> = (0..self.rules.len()).filter(|at| self.rules[*at] >= 0.05).collect();
         order.sort_by(|a, b| self.rules[*b].total_cmp(&self.rules[*a]));
         order.into_iter().map(|at| Rule::ALL[at])
-    }
-}
-
-impl Rule {
-    /// Returns the reason in words, with the values of the features.
-    pub fn describe(self, features: &Features) -> String {
-        let value = |feature| value_or(features, feature, 0.0);
-        match self {
-            Self::Card => format!("{:.1} times this card's usual amount", value(Feature::CardRatio)),
-            Self::Merchant => format!("{:.1} times this merchant's usual amount", exp(value(Feature::MerchantRatio))),
-            Self::Terminal => format!(
-                "{} of {} known transactions here were frauds since {:.0} days ago",
-                value(Feature::RunFrauds),
-                value(Feature::RunTransactions),
-                value(Feature::RunAge)
-            ),
-            Self::Speed => format!(
-                "{:.0} km from this card's last purchase in person, at {:.0} km/h",
-                value(Feature::CardDistance),
-                value(Feature::CardSpeed)
-            ),
-            Self::Tested => {
-                format!("this card paid a tiny amount where {:.0} others did within hours", value(Feature::CardTested))
-            }
-            Self::Refunds => {
-                format!("{:.0} refunds more than this card's purchases here", value(Feature::CardRefundsBeyond))
-            }
-        }
     }
 }

@@ -55,7 +55,10 @@ def test_crashes_of_postgres_and_a_new_topic_change_no_score(
     pipeline.catch_up()
     analyze(pipeline)
     expected, order = scores(pipeline), places(pipeline)
-    pipeline.execute("TRUNCATE scores, labels, analysis_offsets, analysis_state")
+    pipeline.execute(
+        "TRUNCATE scores, labels, analysis_offsets, analysis_state, "
+        "score_minute, score_day, feature_day, top_cards, fraud_cards"
+    )
     pipeline.execute("UPDATE analysis SET batch = 0, seq = 0, late = 0, event_time = NULL, writer = NULL")
     pipeline.execute(SLOW_INSERTS)
     analyzer = pipeline.analyze("--batch-rows", "400")

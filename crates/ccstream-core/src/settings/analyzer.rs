@@ -30,6 +30,12 @@ settings! {
         /// The file of the model that scores transactions. It is added to the table `models` and becomes active.
         @shown("FILE") @unset("the active model, or the rules if there is none")
         model: Option<PathBuf> = None;
+        /// Scores by the rules where a model that comes with ccstream would score: on a new analysis of a stream of the
+        /// simulated world.
+        no_default_model: bool = false;
+        /// The score, from 0 to 1, from which a score is high, so that the reasons for it are stored.
+        @shown("SCORE")
+        explain: f64 = 0.2;
         /// The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
         /// for the longest time are forgotten.
         @range(1, 100_000_000)
@@ -70,6 +76,9 @@ impl AnalyzerConfig {
             let reason = format!("{:?} is the topic of the events; labels need a separate topic", self.labels_topic);
             return Err(Error::config("labels_topic", reason));
         }
+        if !(0.0..=1.0).contains(&self.explain) {
+            return Err(Error::config("explain", format!("{} is not from 0 to 1", self.explain)));
+        }
         self.check_ranges()
     }
 
@@ -98,6 +107,8 @@ mod tests {
         AnalyzerConfig::default().reading().validate().unwrap();
         let refused = |config: AnalyzerConfig| config.validate().unwrap_err().to_string();
         assert_eq!(refused(AnalyzerConfig { cards: 0, ..Default::default() }), "cards: 0 is not from 1 to 100000000");
+        let above = AnalyzerConfig { explain: f64::NAN, ..Default::default() };
+        assert_eq!(refused(above), "explain: NaN is not from 0 to 1");
         let same = AnalyzerConfig { labels_topic: "orders_json".into(), ..Default::default() };
         assert!(refused(same).starts_with("labels_topic: \"orders_json\" is the topic of the events"));
     }

@@ -1,11 +1,11 @@
 //! This module folds events and labels in their order: it numbers them, updates the state and computes scores. It
 //! performs no I/O.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::scorer::Scorer;
 use crate::postgres::analysis::{
-    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, WaitingLabels,
+    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, Tallied, WaitingLabels,
 };
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
@@ -13,6 +13,10 @@ use ccstream_analysis::snapshot::BucketId;
 use ccstream_analysis::state::{Settings, State};
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
+
+/// The maximum number of days of which the least score among the top cards is held. Events of other days are compared in
+/// the table.
+const MAX_FLOORS: usize = 8;
 
 /// Folds events and labels into the state.
 pub(super) struct Fold {
@@ -23,6 +27,12 @@ pub(super) struct Fold {
     /// Transactions that have several labels.
     relabelled: HashSet<String>,
     scorer: Scorer,
+    /// Scores beside it, for comparison.
+    shadow: Option<Scorer>,
+    /// The score from which reasons are stored.
+    explain: f64,
+    /// The least score among the top cards of the days that have all of them.
+    floors: BTreeMap<i32, f64>,
     /// The greatest time of an event.
     time: Option<Micros>,
     late: i64,
@@ -46,7 +56,8 @@ impl Fold {
         lease: &Lease,
         waiting: WaitingLabels,
         relabelled: HashSet<String>,
-        scorer: Scorer,
+        (scorer, shadow): (Scorer, Option<Scorer>),
+        explain: f64,
     ) -> Self {
         let mut fold = Self {
             state,
@@ -58,8 +69,11 @@ impl Fold {
             batch: AnalysisBatch::default(),
             greatest: None,
             scorer: Scorer::Rules,
+            shadow: None,
+            explain,
+            floors: BTreeMap::new(),
         };
-        fold.set_scorer(scorer);
+        fold.set_scorers(scorer, shadow);
         fold.hold(None, waiting);
         fold
     }
@@ -67,7 +81,8 @@ impl Fold {
     /// Returns the batch, with the position that was reached and with up to `most` bytes of the state, and begins the
     /// next one.
     pub(super) fn take_batch(&mut self, most: usize) -> AnalysisBatch {
-        let mut batch = std::mem::replace(&mut self.batch, AnalysisBatch::new(self.scorer.name()));
+        let next = self.next_batch();
+        let mut batch = std::mem::replace(&mut self.batch, next);
         (batch.seq, batch.time, batch.late) = (self.state.seq() as i64, self.time, self.late);
         self.greatest = None;
         if most > 0 {
@@ -84,11 +99,23 @@ impl Fold {
         self.scorer.name()
     }
 
-    /// Scores with another model from the next event on. The batch must be empty.
-    pub(super) fn set_scorer(&mut self, scorer: Scorer) {
+    /// Scores with other models from the next event on. The batch must be empty.
+    pub(super) fn set_scorers(&mut self, scorer: Scorer, shadow: Option<Scorer>) {
         self.state.set_maturity(scorer.maturity().unwrap_or(Settings::default().maturity));
-        self.batch = AnalysisBatch::new(scorer.name());
-        self.scorer = scorer;
+        (self.scorer, self.shadow) = (scorer, shadow);
+        self.batch = self.next_batch();
+    }
+
+    fn next_batch(&self) -> AnalysisBatch {
+        AnalysisBatch::new(self.scorer.name(), self.shadow.as_ref().map(Scorer::name))
+    }
+
+    /// Notes the least score among the top cards of days that have all of them.
+    pub(super) fn set_floors(&mut self, floors: BTreeMap<i32, f64>) {
+        self.floors.extend(floors);
+        while self.floors.len() > MAX_FLOORS {
+            self.floors.pop_first();
+        }
     }
 
     /// Returns the greatest score of the batch, and the id of its transaction.
@@ -171,6 +198,20 @@ impl Fold {
         if self.greatest.is_none_or(|(greatest, _)| score > greatest) {
             self.greatest = Some((score, self.batch.scores.len()));
         }
+        let is_high = score >= self.explain;
+        let shadow = self.shadow.as_ref().map(|shadow| shadow.score(&scored));
+        let card = seen.card().map(|key| key as i64);
+        let tallied = Tallied {
+            seq: scored.seq as i64,
+            id: &id,
+            time,
+            card,
+            score,
+            shadow,
+            is_high,
+            features: &scored.features,
+        };
+        self.batch.tally.add(&tallied, &self.floors);
         let overdue = if self.pending.is_empty() { Vec::new() } else { self.pending.saw(&id, known) };
         self.batch.push(ScoreRow {
             seq: scored.seq as i64,
@@ -181,6 +222,9 @@ impl Fold {
             tested: i16::from(carried.tested),
             partition: place.0,
             offset: place.1,
+            card,
+            reasons: is_high.then(|| self.scorer.reasons(&scored, time)),
+            shadow,
         });
         overdue.into_iter().map(|label| self.of(label, known)).collect()
     }
@@ -239,7 +283,7 @@ mod tests {
         let lease = Lease { epoch: 1, batch: 0, seq: 0, time: Some(Micros(4)), late: 0 };
         let waiting = WaitingLabels { labels: vec![(label("a", 10), None)], until: Some(Micros(10)) };
         let state = State::new(&Settings::default());
-        let mut fold = Fold::new(state, &lease, waiting, HashSet::new(), Scorer::Rules);
+        let mut fold = Fold::new(state, &lease, waiting, HashSet::new(), (Scorer::Rules, None), 0.2);
         let received =
             [("b", 5), ("c", 15)].map(|(id, at)| ReceivedLabel { label: label(id, at), partition: 0, offset: at });
         fold.receive(received.into(), &Context::default());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 
 use crate::consume::assigned::{Assigned, Change, Gap};
 use crate::consume::group::Group;
@@ -17,6 +17,7 @@ use crate::error::Result;
 use ccstream_analysis::event::{Event, Seen};
 use ccstream_analysis::merge::{Merge, Next};
 use ccstream_core::event::Micros;
+use ccstream_core::generate::WORLD_HEADER;
 use ccstream_core::settings::AnalyzerConfig;
 use ccstream_core::validate::validate_until;
 
@@ -24,6 +25,9 @@ use ccstream_core::validate::validate_until;
 const AHEAD: usize = 65_536;
 /// Maximum number of events of one partition that are read ahead of their turn.
 const AHEAD_OF_ONE: usize = 2_048;
+
+/// The time of a lane of which no message was read.
+const UNREAD: Micros = Micros(i64::MIN);
 
 /// A message, and the time at which it was read.
 #[derive(Debug)]
@@ -74,6 +78,8 @@ pub(super) struct Lanes {
     merge: Merge<Incoming>,
     /// The time of the last event of each lane. An invalid message is ordered by it.
     times: Vec<Micros>,
+    /// The simulated world that the first message of each lane names.
+    worlds: Vec<Option<Box<str>>>,
     /// How long an event waits for partitions without news; None if every partition is waited for until its end.
     patience: Option<Duration>,
     max_ahead: Duration,
@@ -91,6 +97,7 @@ impl Lanes {
             partitions: Vec::new(),
             merge: Merge::new(0),
             times: Vec::new(),
+            worlds: Vec::new(),
             patience: (!config.until_caught_up).then_some(config.patience),
             max_ahead: config.max_ahead,
             ended: BTreeSet::new(),
@@ -108,7 +115,8 @@ impl Lanes {
         }
         self.partitions = self.topic.next.keys().copied().collect();
         self.merge = Merge::new(self.partitions.len());
-        self.times = vec![Micros(i64::MIN); self.partitions.len()];
+        self.times = vec![UNREAD; self.partitions.len()];
+        self.worlds = vec![None; self.partitions.len()];
         Ok(())
     }
 
@@ -124,10 +132,11 @@ impl Lanes {
     pub(super) fn fill(&mut self) -> Result<Change> {
         // The client's own queue has events of librdkafka, and messages from before the queues were split.
         while let Some(polled) = self.topic.member.poll(Duration::ZERO) {
-            let polled = polled.map(|message| (message.partition(), decode(&message, self.latest())));
+            let polled = polled.map(|message| (message.partition(), world(&message), decode(&message, self.latest())));
             match polled {
-                Ok((partition, decoded)) => {
+                Ok((partition, world, decoded)) => {
                     let Ok(lane) = self.partitions.binary_search(&partition) else { continue };
+                    self.note_world(lane, world);
                     if !self.push(lane, decoded) {
                         return Ok(Change::None);
                     }
@@ -145,8 +154,10 @@ impl Lanes {
         for lane in 0..self.queues.len() {
             while self.merge.queued_in(lane) < most {
                 let Some(polled) = self.queues[lane].poll(Duration::ZERO) else { break };
-                match polled.map(|message| decode(&message, latest)) {
-                    Ok(decoded) => {
+                let is_first = self.times[lane] == UNREAD;
+                match polled.map(|message| (is_first.then(|| world(&message)).flatten(), decode(&message, latest))) {
+                    Ok((world, decoded)) => {
+                        self.note_world(lane, world);
                         if !self.push(lane, decoded) {
                             return Ok(Change::None);
                         }
@@ -164,6 +175,18 @@ impl Lanes {
         Ok(Change::None)
     }
 
+    fn note_world(&mut self, lane: usize, world: Option<Box<str>>) {
+        if self.times[lane] == UNREAD {
+            self.worlds[lane] = world;
+        }
+    }
+
+    /// Returns the simulated world that the first message of a partition names, of those that were read since it was
+    /// assigned.
+    pub(super) fn world(&self, partition: i32) -> Option<&str> {
+        self.worlds.get(self.partitions.binary_search(&partition).ok()?)?.as_deref()
+    }
+
     fn latest(&self) -> Micros {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros() as i64);
         Micros(now.saturating_add(self.max_ahead.as_micros() as i64))
@@ -178,7 +201,8 @@ impl Lanes {
             return false;
         }
         *next = incoming.offset + 1;
-        let time = time.unwrap_or(self.times[lane]);
+        // Even an invalid first message leaves the lane read.
+        let time = time.unwrap_or(self.times[lane].max(Micros(UNREAD.0 + 1)));
         self.times[lane] = time;
         self.topic.left_end(partition);
         self.merge.set_end(lane, false);
@@ -250,6 +274,12 @@ impl Lanes {
         };
         self.topic.next.iter().map(behind).sum::<i64>() + self.merge.queued() as i64
     }
+}
+
+/// Returns the simulated world that a message names.
+fn world(message: &BorrowedMessage<'_>) -> Option<Box<str>> {
+    let header = message.headers()?.iter().find(|header| header.key == WORLD_HEADER)?;
+    str::from_utf8(header.value?).ok().map(Box::from)
 }
 
 /// Reads a message. Its time is None if it is invalid.

@@ -7,6 +7,7 @@
 //! One run at a time works, under a lease in PostgreSQL; others wait to take over. Everything that a run writes is
 //! committed with the offsets of both topics. The consumer is not involved and never waits for an analyzer.
 
+mod default_model;
 mod fold;
 mod labels;
 mod lanes;

@@ -18,6 +18,8 @@ pub struct ModelInfo {
     pub kind: String,
     /// Whether it scores transactions.
     pub is_active: bool,
+    /// Whether it scores beside the active one, for comparison.
+    pub is_shadow: bool,
     /// When it was added, in UTC, to the second; None for the rules.
     pub added_at: Option<String>,
     /// The time up to which labels were known in training, as ISO 8601; None if the card does not have it.
@@ -30,11 +32,12 @@ pub struct ModelInfo {
 
 impl ModelInfo {
     fn of(stored: StoredModel) -> Self {
-        let StoredModel { name, kind, added_at, is_active, text } = stored;
+        let StoredModel { name, kind, added_at, is_active, is_shadow, text } = stored;
         let card = Card::of_file(&text).ok();
         let as_of = card.as_ref().and_then(|card| card.as_of.clone());
         let problem = Scorer::of(name.clone(), &text).err().map(|error| error.to_string());
-        Self { name, kind, is_active, added_at: Some(added_at), as_of, card: card.map(|card| card.text), problem }
+        let card = card.map(|card| card.text);
+        Self { name, kind, is_active, is_shadow, added_at: Some(added_at), as_of, card, problem }
     }
 }
 
@@ -47,6 +50,7 @@ pub async fn list(url: &DatabaseUrl) -> Result<Vec<ModelInfo>> {
         name: RULES.into(),
         kind: RULES.into(),
         is_active: !models.iter().any(|model| model.is_active),
+        is_shadow: false,
         added_at: None,
         as_of: None,
         card: None,
@@ -74,17 +78,45 @@ pub async fn activate(url: &DatabaseUrl, name: &str) -> Result<()> {
     let mut store = AnalysisStore::open(url, 0).await?;
     let models = store.models().await?;
     if name != RULES {
-        let Some(model) = models.iter().find(|model| model.name == name) else {
-            let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).chain([RULES]).collect();
-            let why = format!("there is no model {name:?}, only {}; add its file first", names.join(", "));
-            return Err(Error::config("name", why));
-        };
-        Scorer::of(name.into(), &model.text)
-            .map_err(|error| Error::config("name", format!("the model {name:?} cannot be used: {error}")))?;
+        check_usable(&models, name)?;
     }
     if models.is_empty() {
         // Only the rules can be active, and the tables may not exist.
         return Ok(());
     }
     store.activate_model(name).await
+}
+
+/// Makes a model the shadow, which scores beside the active one, or none of them. A running analyzer scores by it from its
+/// next batch on.
+///
+/// Errors: no model has the name, it is the active one, or this program cannot use it; PostgreSQL cannot be reached or
+/// written.
+pub async fn shadow(url: &DatabaseUrl, name: Option<&str>) -> Result<()> {
+    let mut store = AnalysisStore::open(url, 0).await?;
+    let models = store.models().await?;
+    if let Some(name) = name
+        && check_usable(&models, name)?.is_active
+    {
+        return Err(Error::config("name", format!("the model {name:?} is the active one; a shadow is another model")));
+    }
+    if models.is_empty() {
+        return Ok(());
+    }
+    store.prepare(url).await?;
+    store.shadow_model(name).await
+}
+
+/// Returns the model of a name.
+///
+/// Errors: there is none, or this program cannot use it.
+fn check_usable<'a>(models: &'a [StoredModel], name: &str) -> Result<&'a StoredModel> {
+    let Some(model) = models.iter().find(|model| model.name == name) else {
+        let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).chain([RULES]).collect();
+        let why = format!("there is no model {name:?}, only {}; add its file first", names.join(", "));
+        return Err(Error::config("name", why));
+    };
+    Scorer::of(name.into(), &model.text)
+        .map_err(|error| Error::config("name", format!("the model {name:?} cannot be used: {error}")))?;
+    Ok(model)
 }

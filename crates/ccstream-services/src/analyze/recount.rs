@@ -9,9 +9,10 @@ use super::replay::apply;
 use super::restore::{reapply, written};
 use super::scorer::{RULES, Scorer};
 use crate::error::Result;
-use crate::postgres::analysis::{Account, AnalysisStore, Past, PastLabel, StoredModel};
+use crate::postgres::analysis::{Account, AnalysisStore, Past, PastLabel, StoredModel, Tally};
 use ccstream_analysis::event::Carried;
 use ccstream_analysis::state::{Settings, State};
+use ccstream_core::event::Micros;
 use ccstream_core::settings::{AnalyzerConfig, DatabaseUrl};
 
 /// How many transactions of each kind of difference are named.
@@ -63,7 +64,14 @@ pub(crate) async fn recount(url: &DatabaseUrl) -> Result<Option<AnalysisRecount>
     };
     store.past(0, end, each).await?;
     labels.for_each(|label| take_label(&mut again, &mut restored, label));
+    let mut differences = store.tally_differences().await?;
+    if end == account.seq {
+        differences.push(("feature_day", store.value_differences(&again.tally).await?));
+    }
     store.end().await?;
+    for (table, rows) in differences.into_iter().filter(|(_, rows)| *rows > 0) {
+        again.found.problems.push(format!("analysis: {rows} rows of {table} differ from scores and labels"));
+    }
     Ok(Some(again.end(&account, end, &restored)))
 }
 
@@ -76,6 +84,8 @@ struct Again {
     /// The last place.
     seq: i64,
     found: AnalysisRecount,
+    /// The features, counted again.
+    tally: Tally,
     /// The number of differences of each kind, and the first of them.
     differing: BTreeMap<&'static str, (i64, Vec<String>)>,
 }
@@ -90,6 +100,7 @@ impl Again {
             model: RULES.to_owned(),
             seq: 0,
             found: AnalysisRecount::default(),
+            tally: Tally::default(),
             differing: BTreeMap::new(),
         }
     }
@@ -105,7 +116,8 @@ impl Again {
         let usable = |(score, model)| Some((score, model, self.scorers.get(model)?.as_ref()?));
         let Some((score, model, scorer)) = past.score.as_ref().map(|(score, model)| (score, model)).and_then(usable)
         else {
-            self.state.score(&past.event);
+            let result = self.state.score(&past.event);
+            self.tally.add_values(past.seq, Micros(past.event.time), &result.features);
             return;
         };
         if self.model != *model {
@@ -115,6 +127,14 @@ impl Again {
         let result = self.state.score(&past.event);
         let computed = scorer.score(&result);
         self.found.scores += 1;
+        if let Some(reasons) = &past.reasons {
+            let again = scorer.reasons(&result, Micros(past.event.time));
+            if *reasons != again {
+                let differs = format!("{} has {reasons:?}, computed again {again:?}", past.id);
+                self.differs("reasons", differs);
+            }
+        }
+        self.tally.add_values(past.seq, Micros(past.event.time), &result.features);
         if computed.to_bits() != score.to_bits() {
             let differs = format!("{} has {score}, computed again {computed}", past.id);
             self.differs("scores", differs);

@@ -7,11 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Result;
 use crate::postgres::analysis::ModelFile;
+use ccstream_analysis::explain;
 use ccstream_analysis::features::DEFINITIONS;
 use ccstream_analysis::models::{MAX_BYTES, Model, ModelError};
 use ccstream_analysis::state::Scored;
 use ccstream_analysis::version;
 use ccstream_core::Error as CoreError;
+use ccstream_core::event::Micros;
 
 /// The name under which the rules score.
 pub(super) const RULES: &str = "rules";
@@ -49,6 +51,14 @@ impl Scorer {
         }
     }
 
+    /// Returns up to three reasons for a score in words, the weightiest first.
+    pub(super) fn reasons(&self, scored: &Scored, time: Micros) -> Vec<String> {
+        match self {
+            Self::Rules => explain::of_rules(&scored.verdict, &scored.features, time),
+            Self::Model(_, model) => explain::of_model(model, &scored.features, time),
+        }
+    }
+
     /// Returns the age in microseconds from which a transaction without a label counts as genuine, if the model was
     /// trained for one.
     pub(super) fn maturity(&self) -> Option<i64> {
@@ -74,16 +84,21 @@ pub(super) fn read_file(path: &Path) -> Result<ModelFile> {
         return Err(refuse(format!("it has {size} bytes; at most {MAX_BYTES} are supported")).into());
     }
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let model = read(&text).map_err(|error| refuse(error.to_string()))?;
     let name: String = path.file_stem().unwrap_or_default().to_string_lossy().chars().take(MAX_NAME).collect();
     if name.is_empty() || name == RULES || name.chars().any(char::is_control) {
         return Err(refuse(format!("a model cannot have the name {name:?}; rename the file")).into());
     }
+    Ok(model_file(name, text).map_err(|error| refuse(error.to_string()))?)
+}
+
+/// Checks the text of a model file.
+pub(super) fn model_file(name: String, text: String) -> Result<ModelFile, ModelError> {
+    let kind = read(&text)?.kind().to_owned();
     let mut digest = String::new();
     for byte in Sha256::digest(text.as_bytes()) {
         let _ = write!(digest, "{byte:02x}");
     }
-    Ok(ModelFile { name, kind: model.kind().to_owned(), digest, text })
+    Ok(ModelFile { name, kind, digest, text })
 }
 
 /// Returns the text of the warning about an active model that cannot be used.

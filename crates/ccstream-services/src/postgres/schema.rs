@@ -6,6 +6,7 @@
 //! the table even if the column exists.
 
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::begin;
@@ -152,6 +153,12 @@ async fn plan(transaction: &Transaction<'_>, tables: &Tables, start_over: bool) 
         }
         if let (true, Some(statement)) = (plan.change.started_over, table.on_start_over) {
             plan.steps.push((format!("starting {name} over with an empty table orders"), statement.to_owned()));
+        }
+        for index in table.further_indexes {
+            let row = transaction.query_typed_one("SELECT to_regclass($1) IS NULL", &[(&index.name, Type::TEXT)]).await;
+            if row.map_err(Error::postgres(format!("looking for the indexes of {name}")))?.get(0) {
+                plan.steps.push((format!("creating the index {}", index.name), index.ddl()));
+            }
         }
         for upgrade in table.upgrades {
             let row = transaction.query_one(upgrade.is_needed, &[]).await;

@@ -16,6 +16,8 @@ pub struct Table {
     pub constraints: &'static [&'static str],
     /// The columns that get an index each, in addition to the indexes of constraints.
     pub indexes: &'static [&'static str],
+    /// Further indexes, which an existing table gets as well.
+    pub further_indexes: &'static [Index],
     /// Returns the statement that fills a new table from the others; None if it starts empty.
     pub fill: Option<fn() -> String>,
     /// The privileges that the consumer's role needs on the table.
@@ -26,6 +28,22 @@ pub struct Table {
     pub on_start_over: Option<&'static str>,
     /// Steps that upgrade a table of an earlier version, in order. Missing columns are added without such a step.
     pub upgrades: &'static [Upgrade],
+}
+
+/// Describes an index that is not the usual one on a column.
+#[derive(Debug, Clone, Copy)]
+pub struct Index {
+    /// The index's name.
+    pub name: &'static str,
+    /// What follows the name and ON in CREATE INDEX.
+    pub on: &'static str,
+}
+
+impl Index {
+    /// Returns the statement that creates the index.
+    pub(super) fn ddl(&self) -> String {
+        format!("CREATE INDEX {} ON {};", self.name, self.on)
+    }
 }
 
 /// Describes a column of one of ccstream's tables other than `orders`.
@@ -71,6 +89,7 @@ impl Table {
         columns: &[],
         constraints: &[],
         indexes: &[],
+        further_indexes: &[],
         fill: None,
         privileges: WRITES,
         reader: true,
@@ -88,7 +107,8 @@ impl Table {
         let (name, comment) = (self.name, self.comment.replace('\'', "''"));
         let comments: String = self.columns.iter().filter_map(|column| column.comment_on(name)).collect();
         let index = |column: &&str| format!("\nCREATE INDEX {name}_{column} ON {name} ({column});");
-        let indexes = self.indexes.iter().map(index).collect::<Vec<_>>().concat();
+        let further = |index: &Index| format!("\n{}", index.ddl());
+        let indexes: String = self.indexes.iter().map(index).chain(self.further_indexes.iter().map(further)).collect();
         let fill = self.fill.map_or_else(String::new, |fill| format!("\n{}", fill()));
         format!(
             "CREATE TABLE {name} (\n    {}\n);\nCOMMENT ON TABLE {name} IS '{comment}';{comments}{indexes}{fill}",

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use super::analysis::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, MODELS, SCORES, STATE};
+use super::analysis::{
+    ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY, FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY,
+};
 use super::derived::Derived;
 use super::derived::latency::Latency;
 use super::derived::rejected::Rejected;
@@ -17,7 +19,9 @@ use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
-pub(super) const ANALYZED: [Table; 6] = [ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE, MODELS];
+pub(super) const ANALYZED: [Table; 11] = [
+    ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE, MODELS, SCORE_MINUTE, SCORE_DAY, FEATURE_DAY, TOP_CARD_DAY, FRAUD_CARDS,
+];
 
 /// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones
 /// that only some runs need.

@@ -8,10 +8,10 @@ use crate::analyze::MAX_LABELS;
 use crate::analyze::fold::Fold;
 use crate::analyze::report::AnalyzeEvent;
 use crate::analyze::restore;
-use crate::analyze::scorer::{RULES, Scorer, unusable};
+use crate::analyze::scorer::{Scorer, unusable};
 use crate::consume::{Warning, WarningKind};
 use crate::error::Result;
-use crate::postgres::analysis::Lease;
+use crate::postgres::analysis::{Lease, Scoring};
 
 /// Interval at which the lease is renewed while nothing is committed.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
@@ -34,26 +34,33 @@ impl Run<'_, '_> {
                 return Ok(false);
             };
         }
-        let Some((active, scorer)) = self.active_scorer()? else { return Ok(false) };
+        let Some((scoring, scorer, shadow)) = self.scorers()? else { return Ok(false) };
         self.observers.report(&AnalyzeEvent::Leased { seq: lease.seq, model: scorer.name().to_owned() });
-        let Some(held) = self.restore(&lease, active, scorer)? else { return Ok(false) };
+        let Some(held) = self.restore(&lease, scoring, (scorer, shadow))? else { return Ok(false) };
         self.held = Some(held);
         Ok(true)
     }
 
-    /// Returns the name of the active model and what scores by it. These are the rules if there is none, or if it cannot
-    /// be used. Returns None after a stop.
-    pub(super) fn active_scorer(&mut self) -> Result<Option<(String, Scorer)>> {
-        let Some(active) = self.ask(async |store| store.active_model().await)? else { return Ok(None) };
-        let Some((name, text)) = active else { return Ok(Some((RULES.to_owned(), Scorer::Rules))) };
-        let scorer = Scorer::of(name.clone(), &text).unwrap_or_else(|error| {
-            self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(&name, &error))));
-            Scorer::Rules
-        });
-        Ok(Some((name, scorer)))
+    /// Returns the names of the models that score, and what scores by them. Without an active model, or if it cannot be
+    /// used, the rules score. Returns None after a stop.
+    pub(super) fn scorers(&mut self) -> Result<Option<(Scoring, Scorer, Option<Scorer>)>> {
+        let Some((scoring, files)) = self.ask(async |store| store.scoring().await)? else { return Ok(None) };
+        let mut scorer_of = |name: &Option<String>| {
+            let (name, text) = files.iter().find(|(one, _)| Some(one) == name.as_ref())?;
+            let scorer = Scorer::of(name.clone(), text);
+            scorer.map_err(|error| self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(name, &error))))).ok()
+        };
+        let active = scorer_of(&scoring.active).unwrap_or(Scorer::Rules);
+        let shadow = scorer_of(&scoring.shadow);
+        Ok(Some((scoring, active, shadow)))
     }
 
-    pub(super) fn restore(&mut self, lease: &Lease, active: String, scorer: Scorer) -> Result<Option<Held>> {
+    pub(super) fn restore(
+        &mut self,
+        lease: &Lease,
+        scoring: Scoring,
+        scorers: (Scorer, Option<Scorer>),
+    ) -> Result<Option<Held>> {
         let began = Instant::now();
         let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
         let config = self.config;
@@ -86,8 +93,8 @@ impl Run<'_, '_> {
         Ok(Some(Held {
             epoch: lease.epoch,
             number: lease.batch,
-            active,
-            fold: Fold::new(state, lease, waiting, relabelled, scorer),
+            scoring,
+            fold: Fold::new(state, lease, waiting, relabelled, scorers, self.config.explain),
             greatest_id,
             committed: Vec::new(),
             has_labels: false,

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::Run;
 use crate::analyze::report::{AnalyzeEvent, AnalyzeReport};
-use crate::analyze::scorer::RULES;
 use crate::error::Result;
 use crate::postgres::analysis::{AnalysisBatch, Written};
 
@@ -71,8 +70,8 @@ impl Run<'_, '_> {
         self.database.wait_at_most(self.config.drain_limit);
         let written = self.ask(async |store| store.write(epoch, number, (&topics.0, &topics.1), batch).await)?;
         self.database.wait_at_most(Duration::ZERO);
-        let active_model = match written {
-            Some(Written::Committed { active_model }) => active_model,
+        let (scoring, floors) = match written {
+            Some(Written::Committed { scoring, floors }) => (scoring, floors),
             Some(Written::Lost) => {
                 self.lose();
                 return Ok(false);
@@ -85,17 +84,23 @@ impl Run<'_, '_> {
         };
         let Some(held) = &mut self.held else { return Ok(false) };
         (held.number, held.renewed) = (number + 1, Instant::now());
-        if active_model.as_deref().unwrap_or(RULES) != held.active
-            && let Some((active, scorer)) = self.active_scorer()?
-            && let Some(held) = &mut self.held
-        {
-            held.active = active;
-            if scorer.name() != held.fold.model() {
-                self.observers.report(&AnalyzeEvent::Model { name: scorer.name().to_owned() });
-                held.fold.set_scorer(scorer);
-            }
+        held.fold.set_floors(floors);
+        if scoring != held.scoring {
+            self.change_models()?;
         }
         Ok(true)
+    }
+
+    /// Scores by the models that are chosen now. The batch must be empty.
+    pub(super) fn change_models(&mut self) -> Result<()> {
+        let Some((scoring, scorer, shadow)) = self.scorers()? else { return Ok(()) };
+        let Some(held) = &mut self.held else { return Ok(()) };
+        held.scoring = scoring;
+        if scorer.name() != held.fold.model() {
+            self.observers.report(&AnalyzeEvent::Model { name: scorer.name().to_owned() });
+        }
+        held.fold.set_scorers(scorer, shadow);
+        Ok(())
     }
 
     /// Writes all parts of the state that have changed, so that the next run can begin at once.

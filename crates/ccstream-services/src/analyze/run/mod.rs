@@ -18,7 +18,7 @@ use super::lanes::Lanes;
 use super::report::{AnalyzeEvent, AnalyzeSummary};
 use crate::consume::{Waiting, Warning};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{AnalysisStore, Known, ModelFile};
+use crate::postgres::analysis::{AnalysisStore, Known, ModelFile, Scoring};
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
 use ccstream_core::settings::AnalyzerConfig;
@@ -34,8 +34,8 @@ struct Held {
     /// Number of batches that were committed.
     number: i64,
     fold: Fold,
-    /// The name of the model that was active at the last commit.
-    active: String,
+    /// The models that scored at the last commit.
+    scoring: Scoring,
     /// The greatest id of all scored transactions.
     greatest_id: String,
     /// The ids of transactions that were committed since duplicates were last searched for.

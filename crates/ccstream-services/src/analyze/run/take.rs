@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{Run, Topic};
 use crate::analyze::MAX_LABELS;
+use crate::analyze::default_model;
 use crate::analyze::fold::Due;
 use crate::analyze::labels::Received;
 use crate::analyze::lanes::{Turn, What};
@@ -81,6 +82,9 @@ impl Run<'_, '_> {
         if turns.is_empty() {
             return Ok(false);
         }
+        if self.held.as_ref().is_some_and(|held| held.fold.state.seq() == 0) && !self.choose_default(turns[0].partition)? {
+            return Ok(false);
+        }
         let Some(scored) = self.find_scored(&turns)? else { return Ok(false) };
         for turn in turns {
             self.take(turn, &scored)?;
@@ -89,6 +93,28 @@ impl Run<'_, '_> {
             }
         }
         Ok(true)
+    }
+
+    /// Makes the default model of the simulated world active, before the first event of the analysis, if the first message
+    /// of its partition names such a world and no model was ever added. Returns false if the run lost the lease or stops.
+    fn choose_default(&mut self, partition: i32) -> Result<bool> {
+        let model = self.lanes.world(partition).filter(|_| !self.config.no_default_model).and_then(default_model::of);
+        let Some(model) = model else { return Ok(true) };
+        let (Some(has_models), Some(held)) = (self.ask(async |store| store.has_models().await)?, &self.held) else {
+            return Ok(false);
+        };
+        if has_models {
+            return Ok(true);
+        }
+        let epoch = held.epoch;
+        // Labels that were received are in the batch, which names the model that scores.
+        self.commit()?;
+        match self.ask(async |store| store.activate(epoch, &model).await)? {
+            Some(Some(_)) => self.change_models()?,
+            Some(None) => self.lose(),
+            None => self.held = None,
+        }
+        Ok(self.held.is_some())
     }
 
     /// Returns the ids of events that were scored in an earlier batch.

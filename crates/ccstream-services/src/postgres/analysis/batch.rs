@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::tally::Tally;
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
@@ -76,6 +77,12 @@ pub(crate) struct ScoreRow {
     pub(crate) tested: i16,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    /// The key by which the state knows the card.
+    pub(crate) card: Option<i64>,
+    /// Why the score is high; None if it is not.
+    pub(crate) reasons: Option<Vec<String>>,
+    /// The score by the shadow model.
+    pub(crate) shadow: Option<f64>,
 }
 
 /// A label that was received.
@@ -111,6 +118,10 @@ pub(crate) struct AnalysisBatch {
     pub(crate) scores: Vec<ScoreRow>,
     /// The name of the model that made the scores.
     pub(crate) model: String,
+    /// The name of the model that scores beside it.
+    pub(crate) shadow: Option<String>,
+    /// What the small tables get.
+    pub(crate) tally: Tally,
     pub(crate) received: Vec<ReceivedLabel>,
     /// Labels that became due.
     pub(crate) applied: Vec<AppliedLabel>,
@@ -135,8 +146,8 @@ pub(crate) struct AnalysisBatch {
 
 impl AnalysisBatch {
     /// Creates an empty batch.
-    pub(crate) fn new(model: &str) -> Self {
-        Self { model: model.to_owned(), ..Self::default() }
+    pub(crate) fn new(model: &str, shadow: Option<&str>) -> Self {
+        Self { model: model.to_owned(), shadow: shadow.map(ToOwned::to_owned), ..Self::default() }
     }
 
     /// Adds the row of a transaction.

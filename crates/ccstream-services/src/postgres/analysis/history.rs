@@ -36,6 +36,8 @@ pub(crate) struct Past {
     pub(crate) carried: Carried,
     /// The score, and the name of the model that made it; None if it was not scored.
     pub(crate) score: Option<(f64, String)>,
+    /// The reasons for the score; None if it is not high.
+    pub(crate) reasons: Option<Vec<String>>,
 }
 
 /// What the tables say of the whole analysis.
@@ -97,7 +99,7 @@ impl AnalysisStore {
         let texts: Vec<String> = TEXTS.iter().map(|(_, column)| format!("o.{column}::text")).collect();
         let query = format!(
             "SELECT s.seq, s.ratio, s.level, s.tested, {}, (o.value * 100)::bigint, o.latitude::float8,
-                    o.longitude::float8, s.order_id::text, {}, s.score, s.model
+                    o.longitude::float8, s.order_id::text, {}, s.score, s.model, s.reasons
              FROM scores AS s JOIN orders AS o ON o.order_id = s.order_id
              WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq",
             micros("o.timestamp"),
@@ -191,5 +193,6 @@ fn past(row: &Row) -> Past {
         event: Seen::from(&Event::from(&transaction)),
         carried: Carried { ratio: real(1), level: real(2), tested: row.get::<_, i16>(3) as u8 },
         score: row.get::<_, Option<f64>>(9 + TEXTS.len()).zip(row.get(10 + TEXTS.len())),
+        reasons: row.get(11 + TEXTS.len()),
     }
 }

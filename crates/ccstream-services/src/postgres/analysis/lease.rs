@@ -4,6 +4,7 @@
 use tokio_postgres::Transaction;
 
 use super::AnalysisStore;
+use super::models::Scoring;
 use crate::error::{Error, Result};
 use crate::postgres::begin;
 use crate::postgres::statements::Statements;
@@ -76,18 +77,21 @@ impl AnalysisStore {
     }
 }
 
-/// Locks the position and compares it with a batch. Also returns the name of the active model.
+/// Locks the position and compares it with a batch. Also returns the models that score.
 pub(super) async fn fence(
     transaction: &Transaction<'_>,
     statements: &mut Statements,
     epoch: i64,
     batch: i64,
-) -> Result<(Fence, Option<String>)> {
-    let query = "SELECT epoch, batch, (SELECT min(name) FROM models WHERE is_active) FROM analysis FOR NO KEY UPDATE";
+) -> Result<(Fence, Scoring)> {
+    let query = "SELECT epoch, batch, (SELECT min(name) FROM models WHERE is_active),
+                        (SELECT min(name) FROM models WHERE is_shadow)
+                 FROM analysis FOR NO KEY UPDATE";
     let rows = statements.query(transaction, query, &[]).await;
     let rows = rows.map_err(Error::postgres("locking the position of the analysis"))?;
-    let Some(row) = rows.first() else { return Ok((Fence::Lost, None)) };
-    Ok((judge((row.get(0), row.get(1)), (epoch, batch)), row.get(2)))
+    let Some(row) = rows.first() else { return Ok((Fence::Lost, Scoring::default())) };
+    let scoring = Scoring { active: row.get(2), shadow: row.get(3) };
+    Ok((judge((row.get(0), row.get(1)), (epoch, batch)), scoring))
 }
 
 /// Compares the epoch and the number of batches in the table with those that a batch was made from.

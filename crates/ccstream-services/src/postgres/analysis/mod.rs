@@ -15,6 +15,7 @@ mod lease;
 mod models;
 mod read;
 mod schema;
+mod tally;
 mod write;
 
 use std::collections::BTreeMap;
@@ -27,9 +28,11 @@ pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, 
 pub(crate) use self::history::{Account, Past, PastLabel};
 pub(crate) use self::lease::{LIFETIME, Lease};
 pub(super) use self::models::MODELS;
-pub(crate) use self::models::{ModelFile, StoredModel};
+pub(crate) use self::models::{ModelFile, Scoring, StoredModel};
 pub(crate) use self::read::{Context, WaitingLabels};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
+pub(crate) use self::tally::{Tallied, Tally};
+pub(super) use self::tally::{FEATURE_DAY, FRAUD_CARDS, SCORE_DAY, SCORE_MINUTE, TOP_CARD_DAY};
 pub(crate) use self::write::Written;
 use super::WRITING;
 use super::connect::{Service, connect_with, set};

@@ -17,11 +17,22 @@ pub(in crate::postgres) const MODELS: Table = Table {
         OwnColumn::new("kind", "TEXT NOT NULL").meaning("trees or logistic"),
         OwnColumn::new("added_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
         OwnColumn::new("is_active", "BOOLEAN NOT NULL DEFAULT false").meaning("whether it scores; at most one does"),
+        OwnColumn::new("is_shadow", "BOOLEAN NOT NULL DEFAULT false")
+            .meaning("whether it scores beside the active one, for comparison; at most one does"),
         OwnColumn::new("digest", "TEXT NOT NULL UNIQUE").meaning("SHA-256 of the file"),
         OwnColumn::new("file", "TEXT NOT NULL").meaning("the model file"),
     ],
     ..Table::USUAL
 };
+
+/// Names the models that score.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Scoring {
+    /// The active model; None if the rules score.
+    pub(crate) active: Option<String>,
+    /// The model that scores beside it.
+    pub(crate) shadow: Option<String>,
+}
 
 /// A model in the table.
 #[derive(Debug)]
@@ -31,6 +42,7 @@ pub(crate) struct StoredModel {
     /// In UTC, to the second.
     pub(crate) added_at: String,
     pub(crate) is_active: bool,
+    pub(crate) is_shadow: bool,
     /// The model file.
     pub(crate) text: String,
 }
@@ -75,6 +87,15 @@ impl AnalysisStore {
         transaction.commit().await.map_err(Error::postgres("activating a model"))
     }
 
+    /// Makes a model the shadow, or none of them. The analyzer notices it when it commits.
+    pub(crate) async fn shadow_model(&mut self, name: Option<&str>) -> Result<()> {
+        let transaction = begin(&mut self.client).await?;
+        lock(&transaction).await?;
+        let shadow = "UPDATE models SET is_shadow = (name = coalesce($1, '')) WHERE is_shadow <> (name = coalesce($1, ''))";
+        transaction.execute(shadow, &[&name]).await.map_err(Error::postgres("choosing a shadow model"))?;
+        transaction.commit().await.map_err(Error::postgres("choosing a shadow model"))
+    }
+
     /// Returns all models, in the order in which they were added; none if the table does not exist.
     pub(crate) async fn models(&mut self) -> Result<Vec<StoredModel>> {
         let step = || Error::postgres("reading models");
@@ -82,25 +103,35 @@ impl AnalysisStore {
         if !found.get::<_, bool>(0) {
             return Ok(Vec::new());
         }
+        // A table of an earlier version has no shadow until an analyzer starts.
         let query = "SELECT name, kind, to_char(added_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS\"+00\"'),
-                            is_active, file
-                     FROM models ORDER BY added_at, name";
+                            is_active, coalesce((to_jsonb(m) ->> 'is_shadow')::boolean, false), file
+                     FROM models AS m ORDER BY added_at, name";
         let rows = self.client.query(query, &[]).await.map_err(step())?;
         let stored = |row: &Row| StoredModel {
             name: row.get(0),
             kind: row.get(1),
             added_at: row.get(2),
             is_active: row.get(3),
-            text: row.get(4),
+            is_shadow: row.get(4),
+            text: row.get(5),
         };
         Ok(rows.iter().map(stored).collect())
     }
 
-    /// Returns the name and the text of the active model; None if there is none.
-    pub(crate) async fn active_model(&mut self) -> Result<Option<(String, String)>> {
-        let row =
-            self.client.query_opt("SELECT name, file FROM models WHERE is_active ORDER BY name LIMIT 1", &[]).await;
-        Ok(row.map_err(Error::postgres("reading models"))?.map(|row| (row.get(0), row.get(1))))
+    /// Returns the models that score, and the texts of their files.
+    pub(crate) async fn scoring(&mut self) -> Result<(Scoring, Vec<(String, String)>)> {
+        let query = "SELECT name, is_active, is_shadow, file FROM models WHERE is_active OR is_shadow ORDER BY name";
+        let rows = self.client.query(query, &[]).await.map_err(Error::postgres("reading models"))?;
+        let first = |flag: usize| rows.iter().find(|row| row.get(flag)).map(|row| row.get(0));
+        let scoring = Scoring { active: first(1), shadow: first(2) };
+        Ok((scoring, rows.iter().map(|row| (row.get(0), row.get(3))).collect()))
+    }
+
+    /// Returns whether a model was ever added.
+    pub(crate) async fn has_models(&mut self) -> Result<bool> {
+        let row = self.client.query_one("SELECT EXISTS (SELECT FROM models)", &[]).await;
+        Ok(row.map_err(Error::postgres("reading models"))?.get(0))
     }
 }
 
@@ -130,6 +161,7 @@ async fn add(transaction: &Transaction<'_>, model: &ModelFile) -> Result<String>
 
 /// Makes a model the active one; none of them, if none has the name.
 async fn activate(transaction: &Transaction<'_>, name: &str) -> Result<()> {
-    let activate = "UPDATE models SET is_active = (name = $1) WHERE is_active <> (name = $1)";
+    let activate = "UPDATE models SET is_active = (name = $1), is_shadow = is_shadow AND name <> $1
+                    WHERE is_active <> (name = $1)";
     transaction.execute(activate, &[&name]).await.map(drop).map_err(Error::postgres("activating a model"))
 }

@@ -1,6 +1,6 @@
 //! This module declares the tables of the analysis.
 
-use super::super::table::{OwnColumn, Table};
+use super::super::table::{Index, OwnColumn, Table};
 
 /// The table with the lease and the position of the analysis. It has one row.
 pub(in crate::postgres) const ANALYSIS: Table = Table {
@@ -64,6 +64,15 @@ pub(in crate::postgres) const SCORES: Table = Table {
             .meaning("hash by which the state knows the terminal, or the merchant if it names none"),
         OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
         OwnColumn::new("kafka_offset", "BIGINT NOT NULL"),
+        OwnColumn::new("card", "BIGINT").meaning("hash by which the state knows the card in its currency"),
+        OwnColumn::new("reasons", "TEXT[]")
+            .meaning("up to three reasons for the score, the weightiest first; NULL if the score is not high"),
+        OwnColumn::new("shadow", "DOUBLE PRECISION").meaning("score by the shadow model; NULL if there was none"),
+        OwnColumn::new("shadow_model", "TEXT").meaning("name of the shadow model"),
+    ],
+    further_indexes: &[
+        Index { name: "scores_event_time", on: "scores USING brin (event_time)" },
+        Index { name: "scores_high", on: "scores (seq) WHERE reasons IS NOT NULL" },
     ],
     privileges: &["SELECT", "INSERT"],
     ..Table::USUAL

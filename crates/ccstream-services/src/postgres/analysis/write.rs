@@ -1,5 +1,7 @@
 //! This module writes a batch of the analysis in one transaction.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt;
 use tokio_postgres::Transaction;
@@ -7,6 +9,8 @@ use tokio_postgres::Transaction;
 use super::AnalysisStore;
 use super::batch::{Advance, Advances, AnalysisBatch, ScoreRow};
 use super::lease::{Fence, fence};
+use super::models::Scoring;
+use super::tally;
 use crate::error::{Error, Result};
 use crate::postgres::begin;
 use crate::postgres::statements::Statements;
@@ -15,15 +19,19 @@ use ccstream_core::binary::{COPY_HEADER, COPY_TRAILER, POSTGRES_EPOCH};
 /// The maximum size of one piece of COPY data, unless a single row is larger.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// The number of columns of `scores`.
-const COLUMNS: i16 = 11;
+const COLUMNS: i16 = 15;
+/// The type of PostgreSQL's texts, as in its catalogue.
+const TEXT: u32 = 25;
 
 /// Says what became of a batch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Written {
     /// The batch is committed, now or by an earlier attempt whose answer was lost.
     Committed {
-        /// The name of the model that is active now.
-        active_model: Option<String>,
+        /// The models that score now.
+        scoring: Scoring,
+        /// The least score among the top cards of each day of the batch that has all of them, by days since 1970.
+        floors: BTreeMap<i32, f64>,
     },
     /// Nothing was written, because another run has the lease.
     Lost,
@@ -41,14 +49,15 @@ impl AnalysisStore {
     ) -> Result<Written> {
         let step = || Error::postgres("writing the analysis");
         let transaction = begin(&mut self.client).await?;
-        let (fence, active_model) = fence(&transaction, &mut self.statements, epoch, number).await?;
+        let (fence, scoring) = fence(&transaction, &mut self.statements, epoch, number).await?;
         match fence {
             Fence::Ready => {}
-            Fence::Written => return Ok(Written::Committed { active_model }),
+            Fence::Written => return Ok(Written::Committed { scoring, floors: BTreeMap::new() }),
             Fence::Lost => return Ok(Written::Lost),
         }
         copy_scores(&transaction, &mut self.statements, batch).await?;
         write_labels(&transaction, &mut self.statements, batch).await?;
+        let floors = tally::add(&transaction, &mut self.statements, batch).await?;
         advance(&transaction, &mut self.statements, events, &batch.events).await?;
         advance(&transaction, &mut self.statements, labels, &batch.labels).await?;
         write_state(&transaction, &mut self.statements, batch).await?;
@@ -62,7 +71,7 @@ impl AnalysisStore {
             .await
             .map_err(step())?;
         transaction.commit().await.map_err(Error::postgres("committing the analysis"))?;
-        Ok(Written::Committed { active_model })
+        Ok(Written::Committed { scoring, floors })
     }
 }
 
@@ -73,18 +82,18 @@ async fn copy_scores(transaction: &Transaction<'_>, statements: &mut Statements,
     }
     let step = || Error::postgres("copying rows into scores");
     let statement = "COPY scores (seq, order_id, event_time, score, ratio, level, tested, model, terminal, kafka_partition, \
-                     kafka_offset) FROM STDIN (FORMAT binary)";
+                     kafka_offset, card, reasons, shadow, shadow_model) FROM STDIN (FORMAT binary)";
     let statement = statements.get(transaction, statement).await.map_err(step())?;
     let sink = transaction.copy_in::<_, Bytes>(&statement).await.map_err(step())?;
     let mut sink = std::pin::pin!(sink);
     let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
     chunk.extend_from_slice(COPY_HEADER);
     for row in &batch.scores {
-        if chunk.len() + 256 > CHUNK_BYTES {
+        if chunk.len() + 512 > CHUNK_BYTES {
             sink.send(chunk.split().freeze()).await.map_err(step())?;
             chunk.reserve(CHUNK_BYTES);
         }
-        encode(row, &batch.model, &mut chunk);
+        encode(row, &batch.model, batch.shadow.as_deref(), &mut chunk);
     }
     chunk.extend_from_slice(COPY_TRAILER);
     sink.send(chunk.freeze()).await.map_err(step())?;
@@ -99,7 +108,7 @@ async fn copy_scores(transaction: &Transaction<'_>, statements: &mut Statements,
 }
 
 /// Appends a row in the format of COPY.
-fn encode(row: &ScoreRow, model: &str, out: &mut BytesMut) {
+fn encode(row: &ScoreRow, model: &str, shadow: Option<&str>, out: &mut BytesMut) {
     fn field(value: &[u8], out: &mut BytesMut) {
         out.extend_from_slice(&(value.len() as i32).to_be_bytes());
         out.extend_from_slice(value);
@@ -122,6 +131,26 @@ fn encode(row: &ScoreRow, model: &str, out: &mut BytesMut) {
     optional(row.known.terminal.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice), out);
     field(&row.partition.to_be_bytes(), out);
     field(&row.offset.to_be_bytes(), out);
+    optional(row.card.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice), out);
+    optional(row.reasons.as_deref().map(texts).as_deref(), out);
+    optional(row.shadow.map(f64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice), out);
+    optional(row.shadow.and(shadow).map(str::as_bytes), out);
+}
+
+/// Returns texts in the binary format of an array: the number of dimensions, whether there are NULLs, the type of the
+/// elements, the length and the first index, and the elements.
+fn texts(texts: &[String]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(20 + texts.iter().map(|text| 4 + text.len()).sum::<usize>());
+    // An empty array has no dimension.
+    let header: &[u32] = if texts.is_empty() { &[0, 0, TEXT] } else { &[1, 0, TEXT, texts.len() as u32, 1] };
+    for number in header {
+        out.extend_from_slice(&number.to_be_bytes());
+    }
+    for text in texts {
+        out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+    out
 }
 
 /// Inserts labels that were received, and writes the places of those that became due.
