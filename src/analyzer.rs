@@ -44,7 +44,7 @@ use crate::settings::Arguments;
 ///     no_default_model: Scores by the rules where a model that comes with ccstream would score: on a new analysis of a
 ///         stream of the simulated world. Default False.
 ///     explain: The score, from 0 to 1, from which a score is high, so that the reasons for it are stored. Default
-///         ``0.2``.
+///         ``0.5``.
 ///     cards: The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
 ///         for the longest time are forgotten. From 1 to 100,000,000. Default 1,000,000.
 ///     merchants: The maximum number of merchants of which the analyzer remembers anything. Beyond it, those that were

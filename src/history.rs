@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use ccstream_analysis::features::{COUNT, DEFINITIONS};
 use ccstream_analysis::version;
 use ccstream_core::event::Micros;
-use ccstream_core::settings::AnalyzerConfig;
 use ccstream_core::validate::parse_moment;
 use ccstream_services::analyze::{Known, Replay, known, replay};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods};
@@ -122,17 +121,10 @@ impl PyFeatureHistory {
 pub(crate) fn feature_history(py: Python<'_>, as_of: &str, database_url: Option<String>) -> PyResult<PyFeatureHistory> {
     let (url, until) = (url_of(py, database_url)?, moment("as_of", as_of)?);
     let stop = CancellationToken::new();
-    let limits = AnalyzerConfig::default();
     let token = stop.clone();
     let (columns, maturity) = run_blocking(py, &stop, Interrupt::Drains, move || {
         let Known { frauds, maturity } = known(&url, until).raise()?;
-        let again = Replay {
-            database_url: url,
-            model: None,
-            cards: limits.cards,
-            merchants: limits.merchants,
-            maturity: Some(maturity),
-        };
+        let again = Replay { database_url: url, model: None, maturity: Some(maturity) };
         let mut columns = Columns::default();
         replay(&again, &token, |one| {
             if one.time < until {
@@ -205,7 +197,7 @@ impl PyBacktest {
 /// The scores are those that the analyzer would have given, bit for bit. The function releases the GIL.
 ///
 /// Args:
-///     model: The model file; None for the rules.
+///     model: The model file, or the name of a model in the table ``models``; None for the rules.
 ///     start: The time from which transactions are scored, in the format of RFC 3339 or ISO 8601. Default: none.
 ///     end: The time before which transactions are scored. Default: none.
 ///     database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.
@@ -232,12 +224,11 @@ pub(crate) fn backtest(
 ) -> PyResult<PyBacktest> {
     let from = start.map_or(Ok(Micros(i64::MIN)), |text| moment("start", text))?;
     let until = end.map_or(Ok(Micros(i64::MAX)), |text| moment("end", text))?;
-    let (url, limits, stop) = (url_of(py, database_url)?, AnalyzerConfig::default(), CancellationToken::new());
+    let (url, stop) = (url_of(py, database_url)?, CancellationToken::new());
     let token = stop.clone();
     let columns = run_blocking(py, &stop, Interrupt::Drains, move || {
         let Known { frauds, .. } = known(&url, Micros::END).raise()?;
-        let again =
-            Replay { database_url: url, model, cards: limits.cards, merchants: limits.merchants, maturity: None };
+        let again = Replay { database_url: url, model, maturity: None };
         let mut columns = Columns::default();
         replay(&again, &token, |one| {
             if (from..until).contains(&one.time) {

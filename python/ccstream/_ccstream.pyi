@@ -129,7 +129,7 @@ class Analyzer:
         no_default_model: Scores by the rules where a model that comes with ccstream would score: on a new analysis of a
             stream of the simulated world. Default False.
         explain: The score, from 0 to 1, from which a score is high, so that the reasons for it are stored. Default
-            ``0.2``.
+            ``0.5``.
         cards: The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
             for the longest time are forgotten. From 1 to 100,000,000. Default 1,000,000.
         merchants: The maximum number of merchants of which the analyzer remembers anything. Beyond it, those that were
@@ -1058,7 +1058,7 @@ def backtest(
     The scores are those that the analyzer would have given, bit for bit. The function releases the GIL.
 
     Args:
-        model: The model file; None for the rules.
+        model: The model file, or the name of a model in the table ``models``; None for the rules.
         start: The time from which transactions are scored, in the format of RFC 3339 or ISO 8601. Default: none.
         end: The time before which transactions are scored. Default: none.
         database_url: The database. Default: ``DATABASE_URL``, else the one of ``docker-compose.yml``.

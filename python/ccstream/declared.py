@@ -116,7 +116,7 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
             shown="SCORE",
             flag="--explain",
             unset="",
-            default="0.2",
+            default="0.5",
         ),
         Setting(
             name="cards",

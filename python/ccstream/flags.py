@@ -315,9 +315,9 @@ def add_backtest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         action=Once,
-        metavar="FILE",
+        metavar="FILE|NAME",
         default="rules",
-        help="the model file (default rules, which need no file)",
+        help="the model file, or the name of a model in the database (default rules, which need no file)",
     )
     parser.add_argument("--from", action=Once, dest="start", metavar="T", help="score transactions from this time on")
     parser.add_argument("--to", action=Once, dest="end", metavar="T", help="score transactions before this time")

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def test_a_backtest_equals_what_was_written_live(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
-    analyzer = pipeline.analyze("--batch-rows", "500")
+    # Fewer cards and merchants are remembered than there are.
+    analyzer = pipeline.analyze("--batch-rows", "500", "--cards", "300", "--merchants", "100")
     analyzer.wait_for_event("leased")
     # Labels arrive while events are scored.
     pipeline.run("produce", *WORLD, *SENT)
@@ -30,6 +31,7 @@ def test_a_backtest_equals_what_was_written_live(embedded_pipeline: Pipeline) ->
     assert analyzer.stop() == 0
     [(applied,)] = pipeline.query("SELECT count(seq) FROM labels")
     assert applied > 100
+    assert pipeline.query("SELECT count(DISTINCT card) > 1000, count(DISTINCT terminal) > 200 FROM scores") == [(True, True)]
     pipeline.catch_up()
     out = Path(pipeline.folder.name) / "scores.csv"
     pipeline.run("backtest", "--out", str(out))

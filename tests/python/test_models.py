@@ -55,6 +55,9 @@ def test_a_model_scores_the_stream_as_it_scores_the_past(trained: tuple[Pipeline
     pipeline.run("backtest", "--model", str(path), "--out", str(out))
     expected = written(out)
     assert len(expected) == 40_000
+    pipeline.run("models", "add", str(path))
+    pipeline.run("backtest", "--model", "first", "--out", str(out))
+    assert written(out) == expected
     # The model becomes active half-way: what was scored before keeps its score.
     forget(pipeline)
     first = pipeline.analyze("--batch-rows", "500")
@@ -113,12 +116,12 @@ def test_a_shadow_scores_beside_the_active_model(trained: tuple[Pipeline, Path])
     assert days == [("first", 40_000, 5), ("rules", 40_000, 5)]
     # Reasons are stored with high scores, and with no others.
     [(high, explained, least)] = pipeline.query(
-        "SELECT count(*) FILTER (WHERE score >= 0.2), count(reasons) FILTER (WHERE score >= 0.2), min(cardinality(reasons))"
+        "SELECT count(*) FILTER (WHERE score >= 0.5), count(reasons) FILTER (WHERE score >= 0.5), min(cardinality(reasons))"
         " FROM scores"
     )
     assert high == explained > 100
     assert least >= 1
-    assert pipeline.query("SELECT count(*) FROM scores WHERE score < 0.2 AND reasons IS NOT NULL") == [(0,)]
+    assert pipeline.query("SELECT count(*) FROM scores WHERE score < 0.5 AND reasons IS NOT NULL") == [(0,)]
     assert pipeline.query("SELECT DISTINCT count(*) FROM top_cards GROUP BY day") == [(100,)]
     assert verified(pipeline)["scores"] == 40_000
     pipeline.execute("UPDATE feature_day SET seen = seen + 1 WHERE day = '2026-01-07' AND feature = 'card_z'")

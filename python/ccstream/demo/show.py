@@ -31,6 +31,8 @@ PATIENCE = 45.0
 """The time, in seconds, after which the page's address is printed even if the history is still being stored."""
 RING_EVERY = 5.0
 """The interval between two questions about the ring, in seconds."""
+ALMOST_NOW = timedelta(seconds=90)
+"""The greatest age of the newest transaction if everything up to now is there, besides the usual time between two."""
 RATE_OVER = 10
 """The number of seconds over which the rate is computed."""
 
@@ -70,6 +72,8 @@ class Show:
             self._say(text)
         self._parts.insert(0, Part.start("producer", ["produce", *self._plan.flags()]))
         self._wait_for_rows(before, began)
+        # It starts after the history is stored, because the page is wanted first.
+        self._parts.insert(1, Part.start("analyzer", ["analyze"]))
 
     def watch(self) -> NoReturn:
         """Shows the number of rows, and each planted event when it comes, until a part ends.
@@ -80,6 +84,7 @@ class Show:
         counts: list[tuple[float, int]] = []
         ring: Ring | None = None
         ring_asked = 0.0
+        is_scored = False
         seen = utc_now()
         while True:
             self._check()
@@ -90,6 +95,9 @@ class Show:
                 before, ring = ring, self._ring(self._plan.ring)
                 if ring is not None and before is None:
                     self._say(*texts.ring_found(ring, self._address))
+            if not is_scored and (scored := stored.scored(self._connection, now - self._almost())):
+                is_scored = True
+                self._say(*texts.scored(scored, self._address, self._plan))
             for text in self._outage_changed(seen, now):
                 self._say(text)
             seen = now
@@ -162,7 +170,11 @@ class Show:
             return True
         now = utc_now()
         newest = stored.newest(self._connection, now)
-        return newest is not None and now - newest < timedelta(seconds=90 + self._gap())
+        return newest is not None and now - newest < self._almost()
+
+    def _almost(self) -> timedelta:
+        """Returns the greatest age of the newest transaction if everything up to now is there."""
+        return ALMOST_NOW + timedelta(seconds=self._gap())
 
     def _gap(self) -> float:
         """Returns the longest usual time from one event to the next, in seconds."""

@@ -61,6 +61,17 @@ def newest(connection: psycopg.Connection, now: datetime) -> datetime | None:
     return Stored.between(connection, now - timedelta(days=1), now).newest
 
 
+def scored(connection: psycopg.Connection, since: datetime) -> int:
+    """Returns the number of scored transactions; 0 if the analyzer has not come to a moment."""
+    if not _exists(connection, "score_minute"):
+        return 0
+    count, reached = _row(
+        connection,
+        "SELECT (SELECT coalesce(sum(scored), 0)::bigint FROM score_minute), (SELECT event_time FROM analysis)",
+    )
+    return int(count) if reached is not None and reached >= since.replace(tzinfo=None) else 0
+
+
 def backlog(connection: psycopg.Connection) -> int:
     """Returns the number of messages in the topic that are not stored yet."""
     try:

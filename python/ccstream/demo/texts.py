@@ -98,6 +98,14 @@ def outage(one: Outage, now: datetime) -> str:
     return f"{times}: the network {one.subject}, with nearly half of all payments, {verb} out"
 
 
+def scored(transactions: int, address: str, plan: Plan) -> list[str]:
+    """Says that the analyzer has scored the history."""
+    return [
+        f"✓ The analyzer has scored {transactions:,} transactions; the panel Fraud is at",
+        f"    {address}/?range={plan.span}",
+    ]
+
+
 def ring_found(ring: Ring, address: str) -> list[str]:
     """Says where the ring tests its cards."""
     where = f"{address}/?range=1h&merchant={quote(ring.merchant)}&max=3"

@@ -35,7 +35,7 @@ settings! {
         no_default_model: bool = false;
         /// The score, from 0 to 1, from which a score is high, so that the reasons for it are stored.
         @shown("SCORE")
-        explain: f64 = 0.2;
+        explain: f64 = 0.5;
         /// The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
         /// for the longest time are forgotten.
         @range(1, 100_000_000)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::scorer::{RULES, Scorer, read_file};
+use super::scorer::{RULES, Scorer, read_file, usable};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisStore, StoredModel};
 use crate::postgres::reconnecting::Reopened;
@@ -116,7 +116,6 @@ fn check_usable<'a>(models: &'a [StoredModel], name: &str) -> Result<&'a StoredM
         let why = format!("there is no model {name:?}, only {}; add its file first", names.join(", "));
         return Err(Error::config("name", why));
     };
-    Scorer::of(name.into(), &model.text)
-        .map_err(|error| Error::config("name", format!("the model {name:?} cannot be used: {error}")))?;
+    usable(name.into(), &model.text)?;
     Ok(model)
 }

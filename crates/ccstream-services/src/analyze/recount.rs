@@ -13,7 +13,7 @@ use crate::postgres::analysis::{Account, AnalysisStore, Past, PastLabel, StoredM
 use ccstream_analysis::event::Carried;
 use ccstream_analysis::state::{Settings, State};
 use ccstream_core::event::Micros;
-use ccstream_core::settings::{AnalyzerConfig, DatabaseUrl};
+use ccstream_core::settings::DatabaseUrl;
 
 /// How many transactions of each kind of difference are named.
 const NAMED: usize = 3;
@@ -37,13 +37,13 @@ pub(crate) async fn recount(url: &DatabaseUrl) -> Result<Option<AnalysisRecount>
     let Some(mut store) = AnalysisStore::read(url).await? else { return Ok(None) };
     let account = store.account().await?;
     let end = store.first_not_stored().await?.map_or(account.seq, |missing| missing - 1);
-    let config = AnalyzerConfig::default();
+    let (cards, merchants) = store.bounds().await?;
     let parts = store.state().await?;
     // What was written of the state is brought up to the end, as a restart would.
-    let mut restored = written(&config, &parts);
+    let mut restored = written((cards, merchants), &parts);
     drop(parts);
     let after = restored.resumes_after() as i64;
-    let settings = Settings { cards: config.cards, merchants: config.merchants, ..Settings::default() };
+    let settings = Settings { cards, merchants, ..Settings::default() };
     let mut again = Again::new(State::new(&settings), store.models().await?);
     let mut labels = store.past_labels(0, end).await?.into_iter().peekable();
     let take_label = |again: &mut Again, restored: &mut State, label: PastLabel| {

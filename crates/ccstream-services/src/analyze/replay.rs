@@ -1,12 +1,12 @@
 //! This module computes features and scores of transactions that were scored before, in the same order and from the
 //! same labels: for training, and for backtests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
 use super::fold::{folded, frauds};
-use super::scorer::{Scorer, read_file};
+use super::scorer::{Scorer, read_file, usable};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisStore, Past, PastLabel};
 use crate::postgres::reconnecting::Reopened;
@@ -27,12 +27,8 @@ const ENOUGH: usize = 100;
 pub struct Replay {
     /// The database.
     pub database_url: DatabaseUrl,
-    /// The file of the model that scores. None: the rules.
+    /// The file of the model that scores, or its name in the table `models`. None: the rules.
     pub model: Option<PathBuf>,
-    /// The maximum numbers of cards and of merchants of which anything is remembered, as for the analyzer.
-    pub cards: usize,
-    /// See [`cards`](Self::cards).
-    pub merchants: usize,
     /// The age in microseconds from which a transaction without a label counts as genuine. None: that of the model, or
     /// else seven days.
     pub maturity: Option<i64>,
@@ -82,18 +78,9 @@ pub fn known(url: &DatabaseUrl, as_of: Micros) -> Result<Known> {
 ///
 /// Errors: PostgreSQL cannot be reached, a transaction is not in `orders`, or the model cannot be used.
 pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Replayed) + Send) -> Result<()> {
-    let scorer = match &replay.model {
-        Some(path) => {
-            let file = read_file(path)?;
-            Scorer::of(file.name, &file.text).map_err(|error| Error::config("model", error.to_string()))?
-        }
-        None => Scorer::Rules,
-    };
-    let maturity = replay.maturity.or_else(|| scorer.maturity()).unwrap_or(Settings::default().maturity);
-    let settings = Settings { cards: replay.cards, merchants: replay.merchants, maturity };
-    let mut state = State::new(&settings);
     let work = async {
         let mut store = AnalysisStore::open(&replay.database_url, 0).await?;
+        let scorer = scorer(&mut store, replay.model.as_deref()).await?;
         let missing = store.not_stored(0).await?;
         if missing > 0 {
             return Err(Error::Schema(format!(
@@ -101,6 +88,9 @@ pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Re
                  consumer if it has not stored them yet, or restore the rows"
             )));
         }
+        let (cards, merchants) = store.bounds().await?;
+        let maturity = replay.maturity.or_else(|| scorer.maturity()).unwrap_or(Settings::default().maturity);
+        let mut state = State::new(&Settings { cards, merchants, maturity });
         let mut labels = store.past_labels(0, i64::MAX).await?.into_iter().peekable();
         store
             .past(0, i64::MAX, |past| {
@@ -118,6 +108,19 @@ pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Re
             done = work => done,
         }
     })
+}
+
+/// Returns what scores by a model: that of a file, or that of a name in the table.
+async fn scorer(store: &mut AnalysisStore, model: Option<&Path>) -> Result<Scorer> {
+    let Some(path) = model else { return Ok(Scorer::Rules) };
+    let named = path.to_str().filter(|_| !path.exists());
+    if let Some(name) = named
+        && let Some(model) = store.models().await?.into_iter().find(|model| model.name == name)
+    {
+        return usable(model.name, &model.text);
+    }
+    let file = read_file(path)?;
+    usable(file.name, &file.text)
 }
 
 pub(super) fn apply(state: &mut State, past: PastLabel) {

@@ -5,15 +5,14 @@ use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisStore, Past, PastLabel, StatePart};
 use ccstream_analysis::snapshot::BucketId;
 use ccstream_analysis::state::{Settings, State};
-use ccstream_core::settings::AnalyzerConfig;
 
 /// Maximum number of transactions and labels that are read at once.
 const AT_ONCE: i64 = 50_000;
 
 /// Returns the state as far as it was written. Parts that cannot be used are left out, which takes longer but changes
 /// nothing.
-pub(super) fn written(config: &AnalyzerConfig, parts: &[StatePart]) -> State {
-    let settings = Settings { cards: config.cards, merchants: config.merchants, ..Settings::default() };
+pub(super) fn written((cards, merchants): (usize, usize), parts: &[StatePart]) -> State {
+    let settings = Settings { cards, merchants, ..Settings::default() };
     let mut state = State::new(&settings);
     for StatePart { part, seq, data } in parts {
         let loaded = BucketId::of(*part).map(|id| state.load(id, *seq as u64, data));

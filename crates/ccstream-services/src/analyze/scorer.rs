@@ -69,6 +69,15 @@ impl Scorer {
     }
 }
 
+/// Returns what scores by a model.
+///
+/// Errors: this program cannot use the model.
+pub(super) fn usable(name: String, text: &str) -> Result<Scorer> {
+    let named = name.clone();
+    Scorer::of(name, text)
+        .map_err(|error| CoreError::config("model", format!("the model {named:?} cannot be used: {error}")).into())
+}
+
 fn read(text: &str) -> Result<Model, ModelError> {
     let names: Vec<&str> = DEFINITIONS.iter().map(|definition| definition.name).collect();
     Model::read(text, version(), &names)

@@ -19,7 +19,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 impl Run<'_, '_> {
     /// Takes the lease and restores the state. Returns false if another run has the lease, or after a stop.
     pub(super) fn claim(&mut self) -> Result<bool> {
-        let Some(claimed) = self.ask(async |store| store.claim().await)? else { return Ok(false) };
+        let bounds = (self.config.cards, self.config.merchants);
+        let Some(claimed) = self.ask(async |store| store.claim(bounds).await)? else { return Ok(false) };
         let Some(lease) = claimed else {
             if !std::mem::replace(&mut self.is_standby, true) {
                 self.observers.report(&AnalyzeEvent::Standby);
@@ -63,8 +64,7 @@ impl Run<'_, '_> {
     ) -> Result<Option<Held>> {
         let began = Instant::now();
         let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
-        let config = self.config;
-        let mut state = restore::written(config, &parts);
+        let mut state = restore::written((self.config.cards, self.config.merchants), &parts);
         let after = state.resumes_after() as i64;
         if !self.await_orders(lease, after)? {
             return Ok(None);

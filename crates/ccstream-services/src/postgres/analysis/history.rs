@@ -10,6 +10,7 @@ use super::batch::Known;
 use super::{AnalysisStore, micros};
 use crate::error::{Error, Result};
 use ccstream_analysis::event::{Carried, Event, Seen};
+use ccstream_analysis::state::Settings;
 use ccstream_core::datum::Datum;
 use ccstream_core::event::{Cents, Micros, Transaction};
 use ccstream_core::fields::Place;
@@ -91,6 +92,15 @@ impl AnalysisStore {
         let row = self.client.query_one(query, &[]).await.map_err(Error::postgres("counting scores and labels"))?;
         let [seq, accepted, scores, labels, applied] = [0, 1, 2, 3, 4].map(|at| row.get(at));
         Ok(Account { seq, accepted, scores, labels, applied })
+    }
+
+    /// Returns the bounds of the state of the run that had the lease last: the maximum numbers of cards and merchants.
+    pub(crate) async fn bounds(&mut self) -> Result<(usize, usize)> {
+        let row = self.client.query_opt("SELECT cards, merchants FROM analysis", &[]).await;
+        let row = row.map_err(Error::postgres("reading the bounds of the state"))?;
+        let usual = Settings::default();
+        let of = |column: usize| row.as_ref().and_then(|row| row.get::<_, Option<i64>>(column)).map(|most| most as usize);
+        Ok((of(0).unwrap_or(usual.cards), of(1).unwrap_or(usual.merchants)))
     }
 
     /// Calls `each` with every transaction after one place in the order, up to another.

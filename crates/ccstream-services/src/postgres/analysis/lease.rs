@@ -40,19 +40,20 @@ pub(super) enum Fence {
 impl AnalysisStore {
     /// Takes the lease if no run has it, or if the run that has it is gone. Returns None if another run has it.
     ///
-    /// PostgreSQL hides the start of another role's session. Its process id alone then tells whether it is there.
-    pub(crate) async fn claim(&mut self) -> Result<Option<Lease>> {
+    /// The bounds of the state are stored, because who computes the state again needs the same ones. PostgreSQL hides the
+    /// start of another role's session. Its process id alone then tells whether it is there.
+    pub(crate) async fn claim(&mut self, (cards, merchants): (usize, usize)) -> Result<Option<Lease>> {
         let query = format!(
             "UPDATE analysis SET epoch = epoch + 1, writer = $1, owner_pid = pg_backend_pid(),
                  owner_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
-                 renewed_at = now()
+                 renewed_at = now(), cards = $2, merchants = $3
              WHERE writer IS NULL OR writer = $1 OR renewed_at < now() - interval '{LIFETIME}'
                 OR NOT EXISTS (SELECT FROM pg_stat_activity
                                WHERE pid = owner_pid AND coalesce(backend_start = owner_start, true))
              RETURNING epoch, batch, seq, {}, late",
             super::micros("event_time")
         );
-        let row = self.client.query_opt(&query, &[&self.writer]).await;
+        let row = self.client.query_opt(&query, &[&self.writer, &(cards as i64), &(merchants as i64)]).await;
         let row = row.map_err(Error::postgres("taking the lease of the analysis"))?;
         Ok(row.map(|row| Lease {
             epoch: row.get(0),

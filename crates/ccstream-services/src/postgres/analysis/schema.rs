@@ -17,6 +17,8 @@ pub(in crate::postgres) const ANALYSIS: Table = Table {
         OwnColumn::new("seq", "BIGINT NOT NULL").meaning("last place in the order, as in scores"),
         OwnColumn::new("event_time", "TIMESTAMP").meaning("greatest time of an event so far"),
         OwnColumn::new("late", "BIGINT NOT NULL").meaning("number of events that came after a later one was scored"),
+        OwnColumn::new("cards", "BIGINT").meaning("maximum number of cards in the state"),
+        OwnColumn::new("merchants", "BIGINT").meaning("maximum number of merchants in the state"),
     ],
     fill: Some(|| "INSERT INTO analysis (epoch, batch, seq, late) VALUES (0, 0, 0, 0);".to_owned()),
     ..Table::USUAL

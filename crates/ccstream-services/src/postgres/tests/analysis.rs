@@ -15,7 +15,7 @@ impl Sandbox {
     }
 
     fn claim(&self, store: &mut AnalysisStore) -> Option<Lease> {
-        self.runtime.block_on(store.claim()).unwrap()
+        self.runtime.block_on(store.claim((5, 6))).unwrap()
     }
 }
 
