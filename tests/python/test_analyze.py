@@ -158,6 +158,8 @@ def test_the_state_is_restored_from_what_the_consumer_stored(world: Pipeline) ->
     killed.wait()
     # Of a small world, all that has changed is written with each commit, and nothing has to be taken in again.
     world.execute("DELETE FROM analysis_state")
+    # Kafka does not have these messages at their offsets any more.
+    world.execute("UPDATE scores SET kafka_offset = kafka_offset + 1000000")
     analyzer = world.analyze("--until-caught-up")
     analyzer.wait_for_event("warning", kind="orders_behind")
     world.catch_up()
@@ -165,6 +167,21 @@ def test_the_state_is_restored_from_what_the_consumer_stored(world: Pipeline) ->
     [restored] = analyzer.events("restored")
     assert restored["folded"] > 0
     assert len(scores(world)) == 30_000
+    assert verified(world)["scores"] == 30_000
+
+
+def test_the_state_is_restored_from_kafka_without_a_consumer(world: Pipeline) -> None:
+    killed = world.analyze("--batch-rows", "200")
+    wait_until("some are scored", lambda: bool(scores(world)))
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    world.execute("DELETE FROM analysis_state")
+    restarted = analyze(world)
+    [restored] = restarted.events("restored")
+    assert restored["folded"] > 0
+    assert not restarted.events("warning")
+    world.catch_up()
+    assert verified(world)["scores"] == 30_000
 
 
 def test_a_standby_takes_over(world: Pipeline) -> None:

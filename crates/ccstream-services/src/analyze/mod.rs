@@ -13,6 +13,7 @@ mod labels;
 mod lanes;
 pub mod models;
 mod recount;
+mod refetch;
 mod replay;
 mod report;
 mod restore;

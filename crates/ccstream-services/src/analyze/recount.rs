@@ -9,7 +9,7 @@ use super::replay::apply;
 use super::restore::{reapply, written};
 use super::scorer::{RULES, Scorer};
 use crate::error::Result;
-use crate::postgres::analysis::{Account, AnalysisStore, Past, PastLabel, StoredModel, Tally};
+use crate::postgres::analysis::{Account, AnalysisStore, Missing, Past, PastLabel, StoredModel, Tally};
 use ccstream_analysis::event::Carried;
 use ccstream_analysis::state::{Settings, State};
 use ccstream_core::event::Micros;
@@ -52,7 +52,8 @@ pub(crate) async fn recount(url: &DatabaseUrl) -> Result<Option<AnalysisRecount>
         }
         again.label(label);
     };
-    let each = |past: Past| {
+    let each = |past: std::result::Result<Past, Missing>| {
+        let past = past?;
         while let Some(label) = labels.next_if(|label| label.seq < past.seq) {
             take_label(&mut again, &mut restored, label);
         }

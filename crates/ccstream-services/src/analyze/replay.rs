@@ -94,6 +94,7 @@ pub fn replay(replay: &Replay, stop: &CancellationToken, mut each: impl FnMut(Re
         let mut labels = store.past_labels(0, i64::MAX).await?.into_iter().peekable();
         store
             .past(0, i64::MAX, |past| {
+                let past = past?;
                 while let Some(label) = labels.next_if(|label| label.seq < past.seq) {
                     apply(&mut state, label);
                 }

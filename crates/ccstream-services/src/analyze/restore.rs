@@ -2,7 +2,7 @@
 
 use super::fold::{folded, frauds};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{AnalysisStore, Past, PastLabel, StatePart};
+use crate::postgres::analysis::{AnalysisStore, Missing, Past, PastLabel, StatePart};
 use ccstream_analysis::snapshot::BucketId;
 use ccstream_analysis::state::{Settings, State};
 
@@ -38,28 +38,41 @@ pub(super) fn parts(after: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
 pub(super) struct Read {
     events: Vec<Past>,
     labels: Vec<PastLabel>,
+    /// Transactions that the consumer has not stored.
+    pub(super) missing: Vec<Missing>,
 }
 
 /// Reads the transactions and labels after one place, up to another, and renews the lease. Returns None if the lease is
 /// lost.
+///
+/// Errors: a place has neither.
 pub(super) async fn read(store: &mut AnalysisStore, epoch: i64, after: i64, to: i64) -> Result<Option<Read>> {
     if !store.renew(epoch).await? {
         return Ok(None);
     }
-    let mut read = Read { labels: store.past_labels(after, to).await?, events: Vec::new() };
+    let mut read = Read { labels: store.past_labels(after, to).await?, ..Read::default() };
     let keep = |past| {
-        read.events.push(past);
+        match past {
+            Ok(past) => read.events.push(past),
+            Err(missing) => read.missing.push(missing),
+        }
         Ok(())
     };
     store.past(after, to, keep).await?;
-    let found = (read.events.len() + read.labels.len()) as i64;
+    let found = (read.events.len() + read.labels.len() + read.missing.len()) as i64;
     if found == to - after {
         return Ok(Some(read));
     }
-    Err(Error::inconsistent(format!("scores, labels and orders have {found} of the places {} to {to}", after + 1)))
+    Err(Error::inconsistent(format!("scores and labels have {found} of the places {} to {to}", after + 1)))
 }
 
 impl Read {
+    /// Adds transactions that were read from Kafka.
+    pub(super) fn add(&mut self, events: Vec<Past>) {
+        self.events.extend(events);
+        self.events.sort_by_key(|past| past.seq);
+    }
+
     /// Takes everything in again, in order. What a part of the state has already is left out.
     pub(super) fn fold(self, state: &mut State) {
         let mut labels = self.labels.into_iter().peekable();

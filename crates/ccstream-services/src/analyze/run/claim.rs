@@ -7,7 +7,8 @@ use super::{CLAIM_EVERY, Held, Run};
 use crate::analyze::MAX_LABELS;
 use crate::analyze::fold::Fold;
 use crate::analyze::report::AnalyzeEvent;
-use crate::analyze::restore;
+use crate::analyze::refetch::refetch;
+use crate::analyze::restore::{self, Read};
 use crate::analyze::scorer::{Scorer, unusable};
 use crate::consume::{Warning, WarningKind};
 use crate::error::Result;
@@ -66,20 +67,11 @@ impl Run<'_, '_> {
         let Some(parts) = self.ask(async |store| store.state().await)? else { return Ok(None) };
         let mut state = restore::written((self.config.cards, self.config.merchants), &parts);
         let after = state.resumes_after() as i64;
-        if !self.await_orders(lease, after)? {
-            return Ok(None);
-        }
         // A part at a time, and the lease is renewed with each: it would expire while a large state is restored, and two
         // runs would take it from each other forever.
         for (after, to) in restore::parts(after, lease.seq) {
-            match self.ask(async |store| restore::read(store, lease.epoch, after, to).await)? {
-                Some(Some(read)) => read.fold(&mut state),
-                Some(None) => {
-                    self.lose();
-                    return Ok(None);
-                }
-                None => return Ok(None),
-            }
+            let Some(read) = self.read_again(lease.epoch, after, to)? else { return Ok(None) };
+            read.fold(&mut state);
         }
         let folded = lease.seq - after;
         let Some(waiting) = self.ask(async |store| store.waiting_labels(None, MAX_LABELS).await)? else {
@@ -104,27 +96,37 @@ impl Run<'_, '_> {
         }))
     }
 
-    /// Waits until the consumer has stored the transactions that must be folded again. Returns false after a stop, or
-    /// if another run has taken the lease.
-    pub(super) fn await_orders(&mut self, lease: &Lease, after: i64) -> Result<bool> {
+    /// Reads what was folded after one place, up to another: transactions from `orders`, or from Kafka if the consumer has
+    /// not stored them. Waits until all of them are found. Returns None after a stop, or if another run has taken the lease.
+    fn read_again(&mut self, epoch: i64, after: i64, to: i64) -> Result<Option<Read>> {
         let mut has_warned = false;
-        loop {
-            let Some(missing) = self.ask(async |store| store.not_stored(after).await)? else { return Ok(false) };
+        while !self.stop.is_cancelled() {
+            let Some(read) = self.ask(async |store| restore::read(store, epoch, after, to).await)? else { break };
+            let Some(mut read) = read else {
+                self.lose();
+                break;
+            };
+            if read.missing.is_empty() {
+                return Ok(Some(read));
+            }
+            let missing = std::mem::take(&mut read.missing);
+            let wanted = missing.len();
+            let found = refetch(self.config, missing)?;
+            let missing = wanted - found.len();
             if missing == 0 {
-                return Ok(true);
+                read.add(found);
+                return Ok(Some(read));
             }
             if !std::mem::replace(&mut has_warned, true) {
                 let text = format!(
-                    "{missing} scored transactions are not in the table orders, from which the state is restored; \
-                     waiting until the consumer has stored them. Start the consumer if it is not running"
+                    "{missing} scored transactions are neither in the table orders nor in the topic; the state is restored \
+                     from them. Waiting until the consumer has stored them. Start the consumer if it is not running"
                 );
                 self.warn(Some(Warning::new(WarningKind::OrdersBehind, text)));
             }
-            if self.ask(async |store| store.renew(lease.epoch).await)? != Some(true) {
-                return Ok(false);
-            }
             thread::park_timeout(CLAIM_EVERY);
         }
+        Ok(None)
     }
 
     /// Renews the lease if nothing was committed for a while.

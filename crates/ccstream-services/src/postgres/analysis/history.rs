@@ -41,6 +41,16 @@ pub(crate) struct Past {
     pub(crate) reasons: Option<Vec<String>>,
 }
 
+/// A transaction that was scored before, and is not in `orders`.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) seq: i64,
+    pub(crate) id: String,
+    pub(crate) carried: Carried,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+}
+
 /// What the tables say of the whole analysis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
@@ -103,14 +113,21 @@ impl AnalysisStore {
         Ok((of(0).unwrap_or(usual.cards), of(1).unwrap_or(usual.merchants)))
     }
 
-    /// Calls `each` with every transaction after one place in the order, up to another.
-    pub(crate) async fn past(&mut self, after: i64, to: i64, mut each: impl FnMut(Past) -> Result<()>) -> Result<()> {
+    /// Calls `each` with every transaction after one place in the order, up to another; with an error for those that are
+    /// not in `orders`.
+    pub(crate) async fn past(
+        &mut self,
+        after: i64,
+        to: i64,
+        mut each: impl FnMut(Result<Past, Missing>) -> Result<()>,
+    ) -> Result<()> {
         let step = || Error::postgres("reading scores and orders");
         let texts: Vec<String> = TEXTS.iter().map(|(_, column)| format!("o.{column}::text")).collect();
         let query = format!(
             "SELECT s.seq, s.ratio, s.level, s.tested, {}, (o.value * 100)::bigint, o.latitude::float8,
-                    o.longitude::float8, s.order_id::text, {}, s.score, s.model, s.reasons
-             FROM scores AS s JOIN orders AS o ON o.order_id = s.order_id
+                    o.longitude::float8, s.order_id::text, {}, s.score, s.model, s.reasons, s.kafka_partition,
+                    s.kafka_offset, o.order_id IS NULL
+             FROM scores AS s LEFT JOIN orders AS o ON o.order_id = s.order_id
              WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq",
             micros("o.timestamp"),
             texts.join(", ")
@@ -184,7 +201,12 @@ impl AnalysisStore {
     }
 }
 
-fn past(row: &Row) -> Past {
+fn past(row: &Row) -> Result<Past, Missing> {
+    let further = 9 + TEXTS.len();
+    let (seq, id, carried) = (row.get(0), row.get(8), carried(row, 1));
+    if row.get(further + 5) {
+        return Err(Missing { seq, id, carried, partition: row.get(further + 3), offset: row.get(further + 4) });
+    }
     let mut transaction = Transaction::new("", Micros(row.get(4)), Cents(row.get(5)));
     for (at, place) in [(6, Place::LATITUDE), (7, Place::LONGITUDE)] {
         if let Some(degrees) = row.get::<_, Option<f64>>(at) {
@@ -196,13 +218,28 @@ fn past(row: &Row) -> Past {
             transaction.set(*place, Datum::Text(text.into()));
         }
     }
-    let real = |at: usize| row.get::<_, Option<f32>>(at).unwrap_or(f32::NAN);
-    Past {
-        seq: row.get(0),
-        id: row.get(8),
+    Ok(Past {
+        seq,
+        id,
         event: Seen::from(&Event::from(&transaction)),
-        carried: Carried { ratio: real(1), level: real(2), tested: row.get::<_, i16>(3) as u8 },
-        score: row.get::<_, Option<f64>>(9 + TEXTS.len()).zip(row.get(10 + TEXTS.len())),
-        reasons: row.get(11 + TEXTS.len()),
+        carried,
+        score: row.get::<_, Option<f64>>(further).zip(row.get(further + 1)),
+        reasons: row.get(further + 2),
+    })
+}
+
+impl From<Missing> for Error {
+    fn from(missing: Missing) -> Self {
+        Self::Schema(format!(
+            "the scored transaction {:?} is not in the table orders, from which its features are computed; start the \
+             consumer if it has not stored it yet, or restore the row",
+            missing.id
+        ))
     }
+}
+
+/// Reads what was stored with a transaction from three columns of a row: `ratio`, `level` and `tested`.
+fn carried(row: &Row, at: usize) -> Carried {
+    let real = |at: usize| row.get::<_, Option<f32>>(at).unwrap_or(f32::NAN);
+    Carried { ratio: real(at), level: real(at + 1), tested: row.get::<_, i16>(at + 2) as u8 }
 }

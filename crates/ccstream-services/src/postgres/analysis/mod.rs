@@ -25,7 +25,7 @@ use tokio_postgres::types::Type;
 
 pub use self::batch::AnalysisCounters;
 pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow, StatePart};
-pub(crate) use self::history::{Account, Past, PastLabel};
+pub(crate) use self::history::{Account, Missing, Past, PastLabel};
 pub(crate) use self::lease::{LIFETIME, Lease};
 pub(super) use self::models::MODELS;
 pub(crate) use self::models::{ModelFile, Scoring, StoredModel};
