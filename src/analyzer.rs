@@ -197,6 +197,27 @@ impl PyAnalyzeSummary {
     fn labelled(&self) -> i64 {
         self.0.labelled
     }
+    /// The number of cards that were forgotten because there were more than ``cards``.
+    #[getter]
+    fn cards_forgotten(&self) -> i64 {
+        self.0.forgotten.cards
+    }
+    /// The number of merchants that were forgotten because there were more than ``merchants``.
+    #[getter]
+    fn merchants_forgotten(&self) -> i64 {
+        self.0.forgotten.merchants
+    }
+    /// The number of terminals that were forgotten because there were more than ``merchants``.
+    #[getter]
+    fn terminals_forgotten(&self) -> i64 {
+        self.0.forgotten.terminals
+    }
+    /// The number of labels that are due and that were forgotten, because there were too many of transactions that were
+    /// never scored.
+    #[getter]
+    fn labels_forgotten(&self) -> i64 {
+        self.0.forgotten.labels
+    }
     /// The time since this run took the lease.
     #[getter]
     fn elapsed(&self) -> Duration {

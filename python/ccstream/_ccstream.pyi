@@ -93,6 +93,20 @@ class AnalyzeSummary:
     def labelled(self) -> int:
         """The number of labels that became due, so that scores use them."""
     @property
+    def cards_forgotten(self) -> int:
+        """The number of cards that were forgotten because there were more than ``cards``."""
+    @property
+    def merchants_forgotten(self) -> int:
+        """The number of merchants that were forgotten because there were more than ``merchants``."""
+    @property
+    def terminals_forgotten(self) -> int:
+        """The number of terminals that were forgotten because there were more than ``merchants``."""
+    @property
+    def labels_forgotten(self) -> int:
+        """The number of labels that are due and that were forgotten, because there were too many of transactions that were
+        never scored.
+        """
+    @property
     def elapsed(self) -> timedelta:
         """The time since this run took the lease."""
     @property

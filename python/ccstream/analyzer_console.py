@@ -84,6 +84,15 @@ class AnalyzerConsole:
             f"  labels: {summary.labels:,} received, {summary.labels_duplicate:,} duplicate, "
             f"{summary.labels_rejected:,} rejected; {summary.labelled:,} became due"
         )
+        forgotten = {
+            "cards": summary.cards_forgotten,
+            "merchants": summary.merchants_forgotten,
+            "terminals": summary.terminals_forgotten,
+            "labels without a transaction": summary.labels_forgotten,
+        }
+        if any(forgotten.values()):
+            counts = ", ".join(f"{count:,} {what}" for what, count in forgotten.items() if count)
+            self._printer.say(f"  forgotten beyond the limits: {counts}")
         if summary.missing:
             self._printer.say(
                 f"  missing {summary.missing:,}: deleted by retention before they were read, or unreadable"

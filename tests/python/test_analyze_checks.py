@@ -29,6 +29,8 @@ def test_a_backtest_equals_what_was_written_live(embedded_pipeline: Pipeline) ->
     pipeline.run("produce", *WORLD, *SENT)
     wait_until("all is scored", lambda: len(scores(pipeline)) == 30_000)
     assert analyzer.stop() == 0
+    [ended] = analyzer.events("ended")
+    assert ended["summary"]["cards_forgotten"] > 1_000
     [(applied,)] = pipeline.query("SELECT count(seq) FROM labels")
     assert applied > 100
     assert pipeline.query("SELECT count(DISTINCT card) > 1000, count(DISTINCT terminal) > 200 FROM scores") == [(True, True)]
@@ -73,7 +75,7 @@ def test_verify_finds_what_differs(embedded_pipeline: Pipeline) -> None:
         pipeline.execute(f"UPDATE {table} SET {column} = {column} - 1")
     assert verified(pipeline)["scores"] == 3_000
     pipeline.execute(f"UPDATE analysis_offsets SET accepted = accepted + 1 WHERE topic = '{pipeline.topic}'")
-    assert "accepted" in "".join(verified(pipeline, status=1)["problems"])
+    assert "accepted messages of partition 0" in "".join(verified(pipeline, status=1)["problems"])
 
 
 def test_a_role_needs_only_the_privileges_that_are_listed(embedded_pipeline: Pipeline) -> None:

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::report::Forgotten;
 use super::scorer::Scorer;
 use crate::postgres::analysis::{
     AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, Tallied, WaitingLabels,
@@ -10,7 +11,7 @@ use crate::postgres::analysis::{
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
 use ccstream_analysis::snapshot::BucketId;
-use ccstream_analysis::state::{Settings, State};
+use ccstream_analysis::state::{Counts, Settings, State};
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
@@ -121,6 +122,17 @@ impl Fold {
     /// Returns the greatest score of the batch, and the id of its transaction.
     pub(super) fn greatest(&self) -> Option<(f64, String)> {
         self.greatest.map(|(score, at)| (score, self.batch.scores[at].id.to_string()))
+    }
+
+    /// Returns what was forgotten since the state was restored.
+    pub(super) fn forgotten(&self) -> Forgotten {
+        let Counts { evicted_cards, evicted_merchants, evicted_terminals, .. } = self.state.counts();
+        Forgotten {
+            cards: evicted_cards as i64,
+            merchants: evicted_merchants as i64,
+            terminals: evicted_terminals as i64,
+            labels: self.pending.forgotten() as i64,
+        }
     }
 
     /// Adds labels that were received. `context` is what the tables have of their transactions.

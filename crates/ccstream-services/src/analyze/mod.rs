@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::recount::recount;
 pub use self::replay::{Known, Replay, Replayed, known, replay};
-pub use self::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary};
+pub use self::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary, Forgotten};
 use self::run::Run;
 use self::scorer::read_file;
 use crate::error::Result;

@@ -104,8 +104,23 @@ pub struct AnalyzeSummary {
     pub labelled: i64,
     /// Events that came after a later one was scored.
     pub late: i64,
+    /// What was forgotten because there was too much of it, since the state was restored.
+    pub forgotten: Forgotten,
     /// Time since the lease was taken.
     pub elapsed: Duration,
     /// Whether everything that was read is committed. If not, the next run reads the rest again.
     pub drained: bool,
+}
+
+/// Counts what a run no longer remembers, because the state has limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Cards beyond the limit.
+    pub cards: i64,
+    /// Merchants beyond the limit.
+    pub merchants: i64,
+    /// Terminals beyond the limit of merchants.
+    pub terminals: i64,
+    /// Labels that are due and whose transactions were not scored. They remain in the table `labels`.
+    pub labels: i64,
 }

@@ -87,6 +87,7 @@ impl Run<'_, '_> {
             number: lease.batch,
             scoring,
             fold: Fold::new(state, lease, waiting, relabelled, scorers, self.config.explain),
+            late: lease.late,
             greatest_id,
             committed: Vec::new(),
             has_labels: false,

@@ -38,6 +38,8 @@ impl Run<'_, '_> {
             return Ok(());
         }
         if let Some(held) = &mut self.held {
+            self.summary.late += batch.late - std::mem::replace(&mut held.late, batch.late);
+            self.summary.forgotten = held.fold.forgotten();
             held.committed.push(batch.take_ids());
             if writes_state {
                 held.snapshot_due = Instant::now() + SNAPSHOT_EVERY;
@@ -47,7 +49,6 @@ impl Run<'_, '_> {
         self.summary.events += events;
         self.summary.labels += labels;
         self.summary.labelled += batch.applied.len() as i64;
-        self.summary.late = batch.late;
         let report = AnalyzeReport {
             counted: events,
             labelled: batch.applied.len() as i64,

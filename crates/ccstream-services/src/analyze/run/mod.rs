@@ -34,6 +34,8 @@ struct Held {
     /// Number of batches that were committed.
     number: i64,
     fold: Fold,
+    /// Number of late events of all runs, as of the last commit.
+    late: i64,
     /// The models that scored at the last commit.
     scoring: Scoring,
     /// The greatest id of all scored transactions.

@@ -56,11 +56,8 @@ pub(crate) struct Missing {
 pub(crate) struct Account {
     /// The last place in the order.
     pub(crate) seq: i64,
-    /// The sum of the counters of accepted messages, of both topics.
-    pub(crate) accepted: i64,
-    /// The number of rows in `scores`, and in `labels`.
+    /// The number of rows in `scores`.
     pub(crate) scores: i64,
-    pub(crate) labels: i64,
     /// Number of labels that have a place in the order.
     pub(crate) applied: i64,
 }
@@ -96,12 +93,25 @@ impl AnalysisStore {
 
     /// Returns what the tables say of the whole analysis.
     pub(crate) async fn account(&mut self) -> Result<Account> {
-        let query = "SELECT seq, (SELECT coalesce(sum(accepted), 0)::bigint FROM analysis_offsets),
-                            (SELECT count(*) FROM scores), l.labels, l.applied
-                     FROM analysis, (SELECT count(*) AS labels, count(seq) AS applied FROM labels) AS l";
+        let query = "SELECT seq, (SELECT count(*) FROM scores), (SELECT count(seq) FROM labels) FROM analysis";
         let row = self.client.query_one(query, &[]).await.map_err(Error::postgres("counting scores and labels"))?;
-        let [seq, accepted, scores, labels, applied] = [0, 1, 2, 3, 4].map(|at| row.get(at));
-        Ok(Account { seq, accepted, scores, labels, applied })
+        let [seq, scores, applied] = [0, 1, 2].map(|at| row.get(at));
+        Ok(Account { seq, scores, applied })
+    }
+
+    /// Returns the partitions in which the counters of accepted messages differ from the rows in `scores` and `labels`, each
+    /// with the counter and the number of rows. The rows do not name their topic, so the topics' partitions of the same
+    /// number are added up.
+    pub(crate) async fn uncounted(&mut self) -> Result<Vec<(i32, i64, i64)>> {
+        let query = "SELECT partition, coalesce(counted, 0)::bigint, coalesce(found, 0)::bigint
+             FROM (SELECT partition, sum(accepted) AS counted FROM analysis_offsets GROUP BY 1) AS o
+             FULL JOIN (SELECT partition, sum(rows) AS found
+                        FROM (SELECT kafka_partition AS partition, count(*) AS rows FROM scores GROUP BY 1
+                              UNION ALL SELECT kafka_partition, count(*) FROM labels GROUP BY 1) AS n
+                        GROUP BY 1) AS t USING (partition)
+             WHERE coalesce(counted, 0) <> coalesce(found, 0) ORDER BY partition";
+        let rows = self.client.query(query, &[]).await.map_err(Error::postgres("counting scores and labels"))?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
     }
 
     /// Returns the bounds of the state of the run that had the lease last: the maximum numbers of cards and merchants.
