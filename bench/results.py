@@ -24,7 +24,12 @@ from apache_kafka import VERSION as KAFKA_VERSION  # noqa: E402
 from compared import comparison  # noqa: E402
 
 FILE = ROOT / "bench" / "results.json"
-PLACES = {"attack": "docs/proof.md", "comparison": "README.md", "detect": "docs/world.md"}
+PLACES = {
+    "attack": "docs/proof.md",
+    "comparison": "README.md",
+    "detect": "docs/world.md",
+    "analysis": "docs/detection.md",
+}
 """The document that has a table, by the table's name; docs/speed.md has the others."""
 GOOD = 1000
 """The number of good messages in the poison test."""
@@ -189,7 +194,19 @@ def _detect(measured: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{counts}."])
 
 
+def _analysis(measured: dict[str, Any]) -> str:
+    lines = ["| from Kafka into tables | transactions / s | share of the consumer |", "|---|--:|--:|"]
+    lines += [f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} |" for line in measured["rates"]]
+    lines += ["", "| cards | p50, ms | p95, ms | p99, ms | restored after a kill, s | first new score, s |"]
+    lines.append("|--:|--:|--:|--:|--:|--:|")
+    for line in measured["live"]:
+        figures = " | ".join(f"{line[name]:,.0f}" for name in ("cards", "p50", "p95", "p99"))
+        lines.append(f"| {figures} | {line['restored']:.1f} | {line['scored']:.1f} |")
+    return "\n".join(lines)
+
+
 TABLES = {
+    "analysis": _analysis,
     "ingest": _ingest,
     "producers": _producers,
     "latency": _latency,

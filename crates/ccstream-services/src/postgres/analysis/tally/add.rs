@@ -9,7 +9,6 @@ use super::{Minute, TOP_CARDS, Tally};
 use crate::error::{Error, Result};
 use crate::postgres::statements::Statements;
 use ccstream_analysis::cells::score_bounds;
-use ccstream_analysis::features::DEFINITIONS;
 
 /// Adds a batch to the tables. Returns the least score among the top cards of each of its days that has all of them.
 ///
@@ -49,9 +48,7 @@ async fn add_scores(transaction: &Transaction<'_>, statements: &mut Statements, 
         if cells.is_empty() {
             continue;
         }
-        let days: Vec<i32> = cells.keys().map(|(day, _)| *day).collect();
-        let bounds: Vec<f64> = cells.keys().map(|(_, cell)| score_bounds()[usize::from(*cell)]).collect();
-        let counts: Vec<i64> = cells.values().copied().collect();
+        let (days, bounds, counts) = cells.counted(|cell| score_bounds()[cell]);
         statements
             .execute(
                 transaction,
@@ -71,11 +68,8 @@ async fn add_values(transaction: &Transaction<'_>, statements: &mut Statements, 
     if tally.values.is_empty() {
         return Ok(());
     }
-    let days: Vec<i32> = tally.values.keys().map(|(day, _, _)| *day).collect();
-    let names: Vec<&str> =
-        tally.values.keys().map(|(_, feature, _)| DEFINITIONS[usize::from(*feature)].name).collect();
-    let bins: Vec<i16> = tally.values.keys().map(|(_, _, bin)| *bin).collect();
-    let counts: Vec<i64> = tally.values.values().copied().collect();
+    let (days, values, counts) = tally.counted_values();
+    let (names, bins): (Vec<&str>, Vec<i16>) = values.into_iter().unzip();
     statements
         .execute(
             transaction,

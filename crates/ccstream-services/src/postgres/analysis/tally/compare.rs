@@ -4,7 +4,6 @@ use super::tables::{fraud_cards, score_day, score_minute, top_cards};
 use super::{FRAUD_CARDS, SCORE_DAY, SCORE_MINUTE, TOP_CARD_DAY, Tally};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::AnalysisStore;
-use ccstream_analysis::features::DEFINITIONS;
 
 impl AnalysisStore {
     /// Returns the names of the small tables, each with the number of rows that differ from `scores` and `labels`. The
@@ -33,11 +32,8 @@ impl AnalysisStore {
     /// Returns the number of rows in the table of features that differ from what was counted again. The first day of the
     /// table is left out, because a table that was added later has only a part of it.
     pub(crate) async fn value_differences(&mut self, counted: &Tally) -> Result<i64> {
-        let days: Vec<i32> = counted.values.keys().map(|(day, _, _)| *day).collect();
-        let names: Vec<&str> =
-            counted.values.keys().map(|(_, feature, _)| DEFINITIONS[usize::from(*feature)].name).collect();
-        let bins: Vec<i16> = counted.values.keys().map(|(_, _, bin)| *bin).collect();
-        let counts: Vec<i64> = counted.values.values().copied().collect();
+        let (days, values, counts) = counted.counted_values();
+        let (names, bins): (Vec<&str>, Vec<i16>) = values.into_iter().unzip();
         let query = "WITH computed AS MATERIALIZED (
                  SELECT date '1970-01-01' + day AS day, feature, bin, seen
                  FROM unnest($1::int[], $2::text[], $3::smallint[], $4::bigint[]) AS n (day, feature, bin, seen)

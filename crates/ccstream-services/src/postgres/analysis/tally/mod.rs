@@ -7,8 +7,8 @@ mod tables;
 
 use std::collections::{BTreeMap, HashMap};
 
-use ccstream_analysis::cells::{score_cell, value_cell};
-use ccstream_analysis::features::Features;
+use ccstream_analysis::cells::{MISSING, score_bounds, score_cell, value_cell};
+use ccstream_analysis::features::{COUNT, DEFINITIONS, Features};
 use ccstream_core::event::Micros;
 
 pub(super) use self::add::add;
@@ -18,6 +18,8 @@ pub(in crate::postgres) use self::tables::{FEATURE_DAY, FRAUD_CARDS, SCORE_DAY, 
 pub(crate) const TOP_CARDS: usize = 100;
 /// The features of one transaction in this number are counted, because all would take longer than the scores.
 const SAMPLED: i64 = 16;
+/// The number of cells of a feature, from [`MISSING`] on.
+const CELLS: usize = 256;
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 86_400_000_000;
 
@@ -54,15 +56,44 @@ pub(crate) struct Tallied<'a> {
     pub(crate) features: &'a Features,
 }
 
+/// Counts by day and by cell. Days are counted from 1970.
+#[derive(Debug, Default)]
+pub(crate) struct Daily(BTreeMap<i32, Vec<i64>>);
+
+impl Daily {
+    /// Counts one in a cell of a day, of a number of cells.
+    fn count(&mut self, day: i32, cell: usize, cells: usize) {
+        self.0.entry(day).or_insert_with(|| vec![0; cells])[cell] += 1;
+    }
+
+    /// Returns whether nothing was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the days, the cells, and how often each was counted; without cells that were not counted.
+    pub(super) fn counted<T>(&self, cell: impl Fn(usize) -> T) -> (Vec<i32>, Vec<T>, Vec<i64>) {
+        let (mut days, mut cells, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        for (day, counted) in &self.0 {
+            for (at, count) in counted.iter().enumerate().filter(|(_, count)| **count > 0) {
+                days.push(*day);
+                cells.push(cell(at));
+                counts.push(*count);
+            }
+        }
+        (days, cells, counts)
+    }
+}
+
 /// Adds up scores and features by minute and by day. Days are counted from 1970.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(super) minutes: BTreeMap<i64, Minute>,
     /// Number of scores by day and cell: of the model that scores, and of the shadow.
-    pub(super) scores: BTreeMap<(i32, u16), i64>,
-    pub(super) shadows: BTreeMap<(i32, u16), i64>,
+    pub(super) scores: Daily,
+    pub(super) shadows: Daily,
     /// Number of values by day, feature and cell.
-    pub(super) values: BTreeMap<(i32, u16, i16), i64>,
+    pub(super) values: Daily,
     pub(super) tops: BTreeMap<i32, HashMap<i64, Top>>,
 }
 
@@ -74,9 +105,10 @@ impl Tally {
         minute.scored += 1;
         minute.high += i64::from(one.is_high);
         minute.sum += (one.score * 1e6 + 0.5).floor() as i64;
-        *self.scores.entry((day, score_cell(one.score) as u16)).or_default() += 1;
+        let cells = score_bounds().len();
+        self.scores.count(day, score_cell(one.score), cells);
         if let Some(shadow) = one.shadow {
-            *self.shadows.entry((day, score_cell(shadow) as u16)).or_default() += 1;
+            self.shadows.count(day, score_cell(shadow), cells);
         }
         self.add_values(one.seq, one.time, one.features);
         if let Some(card) = one.card
@@ -97,9 +129,14 @@ impl Tally {
         if seq % SAMPLED == 0 {
             let day = time.0.div_euclid(DAY) as i32;
             for (feature, value) in features.0.iter().enumerate() {
-                *self.values.entry((day, feature as u16, value_cell(*value))).or_default() += 1;
+                self.values.count(day, feature * CELLS + (value_cell(*value) - MISSING) as usize, COUNT * CELLS);
             }
         }
+    }
+
+    /// Returns the days, the names of features with their cells, and how often each was counted.
+    pub(super) fn counted_values(&self) -> (Vec<i32>, Vec<(&'static str, i16)>, Vec<i64>) {
+        self.values.counted(|at| (DEFINITIONS[at / CELLS].name, (at % CELLS) as i16 + MISSING))
     }
 
     /// Returns the cards with the greatest scores of each day, at most [`TOP_CARDS`] a day.
@@ -144,9 +181,11 @@ mod tests {
         }
         let minutes: Vec<_> = tally.minutes.iter().map(|(at, one)| (*at, one.scored, one.high, one.sum)).collect();
         assert_eq!(minutes, [(-60_000_000, 1, 1, 500_000), (0, 2, 1, 200_001), (60_000_000, 1, 1, 210_000)]);
-        let cells: Vec<_> = tally.scores.iter().map(|((day, _), count)| (*day, *count)).collect();
-        assert_eq!(cells, [(-1, 1), (0, 1), (0, 1), (0, 1)]);
-        assert_eq!(tally.values.values().sum::<i64>(), Features::default().0.len() as i64);
+        let (days, cells, counts) = tally.scores.counted(|cell| score_bounds()[cell]);
+        assert_eq!((days, cells, counts), (vec![-1, 0, 0, 0], vec![0.5, 0.0, 0.2, 0.21], vec![1; 4]));
+        let (_, values, counts) = tally.counted_values();
+        assert_eq!((values[0], values.len()), (("amount", MISSING), COUNT));
+        assert_eq!(counts, [1; COUNT]);
     }
 
     #[test]
