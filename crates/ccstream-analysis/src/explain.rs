@@ -23,6 +23,8 @@ use crate::rules::Verdict;
 const KEPT: f64 = 10.0;
 /// The number of amounts from which a card counts no further.
 const AMOUNTS: f64 = 200.0;
+/// The reason for a missing value that the state never gives.
+const UNKNOWN: &str = "a value that is not known";
 
 /// Returns the reasons of a score by the rules, the greatest first: at most [`MAX_REASONS`]. `time` is that of the
 /// transaction.
@@ -98,6 +100,13 @@ pub fn words(weights: impl IntoIterator<Item = (Feature, f64)>, features: &Featu
 /// ```
 pub fn explain(features: &Features, feature: Feature, time: Micros) -> String {
     use Feature as F;
+    let feature = match feature {
+        F::RuleCard => F::CardRatio,
+        F::RuleMerchant => F::MerchantRatio,
+        F::RuleTerminal | F::RunTransactions | F::RunShare => F::RunFrauds,
+        F::RulesLogOdds => F::Rules,
+        feature => feature,
+    };
     let value = f64::from(features.get(feature));
     if value.is_nan() {
         return missing(features, feature).to_owned();
@@ -107,13 +116,16 @@ pub fn explain(features: &Features, feature: Feature, time: Micros) -> String {
         F::Refund => flag(value, "a refund", "a purchase, not a refund"),
         F::Declined => flag(value, "declined by the issuer", "not declined by the issuer"),
         F::Fallback => flag(value, "card swiped or keyed in, chip not read", "card not swiped or keyed in"),
-        F::CardRatio => format!("{} this card's usual amount", times(value)),
+        F::CardRatio | F::RuleCard => format!("{} this card's usual amount", times(value)),
         F::CardZ => {
             let side = if value < 0.0 { "below" } else { "above" };
             format!("{} standard deviations {side} this card's usual amount", number(value.abs()))
         }
         F::CardAmounts => {
-            format!("{} on this card to compare with", bound(count(value, "earlier amount"), value >= AMOUNTS))
+            format!(
+                "{} on this card to compare with",
+                bound(count(value.min(AMOUNTS), "earlier amount"), value >= AMOUNTS)
+            )
         }
         F::CardSinceLast => format!("{} since this card's last transaction", since(value)),
         F::CardSinceOutlier => format!("{} since this card's last unusual amount", since(value)),
@@ -137,7 +149,7 @@ pub fn explain(features: &Features, feature: Feature, time: Micros) -> String {
         F::CardOnline => format!("{} on this card in the last 76 hours", kept(value, "online purchase")),
         F::CardOnlineNew => format!("{} at new merchants in the last 76 hours", kept(value, "online purchase")),
         F::CardOnlineNight => {
-            format!("{} at new merchants at night in the last 76 hours", kept(value, "online purchase"))
+            format!("{} at new merchants at night in 76 hours", kept(value, "online purchase"))
         }
         F::CardPresent => format!("{} in person in the last 2 hours", kept(value, "other purchase")),
         F::CardPresentNew => format!("{} in person at new merchants in the last 2 hours", kept(value, "purchase")),
@@ -147,7 +159,7 @@ pub fn explain(features: &Features, feature: Feature, time: Micros) -> String {
         F::CardRefunds => format!("{} on this card in the last 8 days", kept(value, "refund")),
         F::CardRefundsBeyond if value < 1.0 => "no more refunds than purchases on this card here".to_owned(),
         F::CardRefundsBeyond => format!("{} more than this card's purchases here", count(value, "refund")),
-        F::MerchantRatio => format!("{} this merchant's usual amount", times(exp(value))),
+        F::MerchantRatio | F::RuleMerchant => format!("{} this merchant's usual amount", times(exp(value))),
         F::CardLevel => format!("{} what this card would usually pay here", times(exp(value))),
         F::MerchantTiny => format!("{} at this merchant", count(value, "recent tiny amount")),
         F::MerchantRefunds => format!("{} at this merchant", count(value, "recent refund")),
@@ -160,17 +172,15 @@ pub fn explain(features: &Features, feature: Feature, time: Micros) -> String {
         F::RunGenuine => format!("{} here since the last fraud", count(value, "known genuine transaction")),
         F::TerminalKnownSince => format!("last transaction here that is old enough for labels: {}", date(time, value)),
         F::TerminalKnown => format!("{} here old enough for labels", count(value, "recent transaction")),
-        F::RuleCard => explain(features, F::CardRatio, time),
-        F::RuleMerchant => explain(features, F::MerchantRatio, time),
         F::Rules | F::RulesLogOdds => {
-            format!("the rules give a probability of fraud of {}", percent(f64::from(features.get(F::Rules))))
+            format!("the rules give a probability of fraud of {}", percent(value))
         }
     }
 }
 
 /// Returns the number of transactions among those that a card remembers.
 fn kept(value: f64, what: &str) -> String {
-    bound(count(value, what), value >= KEPT)
+    bound(count(value.min(KEPT), what), value >= KEPT)
 }
 
 /// Returns the way from the last purchase in person.
@@ -186,7 +196,7 @@ fn journey(features: &Features) -> String {
 fn run(features: &Features, time: Micros) -> String {
     let [frauds, transactions, age] =
         [Feature::RunFrauds, Feature::RunTransactions, Feature::RunAge].map(|one| f64::from(features.get(one)));
-    if !(frauds > 0.0) {
+    if frauds <= 0.0 {
         return missing(features, Feature::RunAge).to_owned();
     }
     let known = count(transactions, "known transaction");
@@ -216,6 +226,9 @@ fn missing(features: &Features, feature: Feature) -> &'static str {
         F::RunAge | F::RunAgeAtMost | F::RunSince | F::RunGenuine => "no known fraud here in the last 64 days",
         F::TerminalKnownSince => "no transaction here that is old enough for labels",
         F::CardRatio | F::CardZ => "no known usual amount of this card",
-        _ => "a value that is not known",
+        _ => UNKNOWN,
     }
 }
+
+#[cfg(test)]
+mod tests;
