@@ -29,10 +29,14 @@ PICK = "pick"
 """The name of the selection in a chart."""
 ORDER = "order"
 """A column that numbers a frame's rows. Without it, a chart loses the order of its rows when its data is updated."""
-_ORDER = alt.EncodingSortField(ORDER, op="min")
 
 
-def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
+def in_order() -> alt.EncodingSortField:
+    """Returns the sort order of an axis by the column :data:`ORDER`."""
+    return alt.EncodingSortField(ORDER, op="min")
+
+
+def as_spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
     """Returns a chart's specification without its (empty) data."""
     spec: Spec = chart.to_dict()
     for part in ("data", "datasets", "$schema"):
@@ -40,7 +44,8 @@ def _spec(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
     return spec
 
 
-def _empty(*columns: str) -> pd.DataFrame:
+def empty(*columns: str) -> pd.DataFrame:
+    """Returns a frame with these columns and no rows."""
     return pd.DataFrame({column: [] for column in columns})
 
 
@@ -58,7 +63,7 @@ def over_time(measure: str, width: timedelta, form: str) -> Spec:
     """
     colour = TRANSACTIONS if measure == "transactions" else VALUE
     time = alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6, grid=False))
-    base = alt.Chart(_empty("time", "end", "whole", measure, "usual"))
+    base = alt.Chart(empty("time", "end", "whole", measure, "usual"))
     chart: alt.Chart | alt.LayerChart | alt.FacetChart = base.mark_rect(color=colour).encode(
         x=time,
         x2="end:T",
@@ -73,7 +78,7 @@ def over_time(measure: str, width: timedelta, form: str) -> Spec:
     if measure == "transactions":
         usual = base.transform_filter("datum.whole").mark_line(color=USUAL, strokeWidth=1.5)
         chart = alt.layer(chart, usual.encode(x=time, y="usual:Q"))
-    return _spec(chart.properties(height=HEIGHT))
+    return as_spec(chart.properties(height=HEIGHT))
 
 
 def time_form(width: timedelta, buckets: int) -> str:
@@ -90,14 +95,14 @@ def bars(column: str) -> Spec:
     """Returns a bar chart of transactions by a column's values, in their :data:`ORDER`. A click selects a value."""
     pick = alt.selection_point(name=PICK, fields=[column])
     chart = (
-        alt.Chart(_empty(column, "transactions", "value", ORDER))
+        alt.Chart(empty(column, "transactions", "value", ORDER))
         .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2, cursor="pointer")
         .encode(
             x=alt.X("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
             y=alt.Y(
                 f"{column}:N",
                 title=None,
-                sort=_ORDER,
+                sort=in_order(),
                 axis=alt.Axis(labelLimit=150, labelOverlap=False, labelFlush=False),
             ),
             tooltip=[
@@ -109,7 +114,7 @@ def bars(column: str) -> Spec:
         .add_params(pick)
         .properties(height=alt.Step(20))
     )
-    return _spec(chart)
+    return as_spec(chart)
 
 
 @cache
@@ -119,7 +124,7 @@ def week() -> Spec:
     # Flush labels would move Monday away from the middle of its row.
     days = alt.Axis(labelOverlap=False, labelFlush=False)
     chart = (
-        alt.Chart(_empty("weekday", "hour", "transactions"))
+        alt.Chart(empty("weekday", "hour", "transactions"))
         .mark_rect()
         .encode(
             x=alt.X("hour:O", title=None, scale=alt.Scale(domain=[*range(24)]), axis=hours),
@@ -133,23 +138,23 @@ def week() -> Spec:
         )
         .properties(height=alt.Step(22))
     )
-    return _spec(chart)
+    return as_spec(chart)
 
 
 @cache
 def amounts() -> Spec:
     """Returns a bar chart of transactions by amount. Its data has ``label``, ``transactions`` and :data:`ORDER`."""
     chart = (
-        alt.Chart(_empty("label", "transactions", ORDER))
+        alt.Chart(empty("label", "transactions", ORDER))
         .mark_bar(color=TRANSACTIONS, cornerRadiusEnd=2)
         .encode(
-            x=alt.X("label:O", title=None, sort=_ORDER, axis=alt.Axis(labelAngle=-45, labelOverlap=False)),
+            x=alt.X("label:O", title=None, sort=in_order(), axis=alt.Axis(labelAngle=-45, labelOverlap=False)),
             y=alt.Y("transactions:Q", title=None, axis=alt.Axis(format="~s", tickCount=4)),
             tooltip=[alt.Tooltip("label:O", title="amount"), alt.Tooltip("transactions:Q", format=",")],
         )
         .properties(height=HEIGHT)
     )
-    return _spec(chart)
+    return as_spec(chart)
 
 
 @cache
@@ -161,9 +166,9 @@ def world(land: str) -> Spec:
     Args:
         land: the URL from which a browser loads the coastlines of :data:`LAND`. The page serves it itself.
     """
-    background = alt.Chart(_empty()).mark_geoshape(fill="#8884", stroke="#8888", strokeWidth=0.4, aria=False)
+    background = alt.Chart(empty()).mark_geoshape(fill="#8884", stroke="#8888", strokeWidth=0.4, aria=False)
     points = (
-        alt.Chart(_empty("city", "country", "latitude", "longitude", "transactions"))
+        alt.Chart(empty("city", "country", "latitude", "longitude", "transactions"))
         .mark_circle(color=PLACES, opacity=0.7, stroke="white", strokeWidth=0.6)
         .encode(
             longitude="longitude:Q",
@@ -172,7 +177,7 @@ def world(land: str) -> Spec:
             tooltip=["city:N", "country:N", alt.Tooltip("transactions:Q", format=",")],
         )
     )
-    spec = _spec(alt.layer(background, points).project("naturalEarth1"))
+    spec = as_spec(alt.layer(background, points).project("naturalEarth1"))
     # The circles use the page's data; the land has separate data.
     spec["layer"][1].pop("data", None)
     spec["layer"][0]["data"] = {"url": land, "format": {"type": "topojson", "feature": "land"}}

@@ -14,6 +14,11 @@ def clock(micros: int | None, zone: tzinfo) -> str:
     return f"{moment:%H:%M:%S}" if today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
+def micros(moment: datetime) -> int:
+    """Returns a moment, which is in UTC and naive, in microseconds since 1970 UTC."""
+    return (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1)  # noqa: DTZ001
+
+
 def day(micros: int, zone: tzinfo) -> str:
     """Formats the day of a moment in the viewer's time zone."""
     return f"{(datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=micros)).astimezone(zone):%Y-%m-%d}"

@@ -16,11 +16,13 @@ from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import charts, custom, panels, sidebar, trust
+from ccstream.dashboard import charts, custom, fraud, panels, sidebar, trust
 from ccstream.dashboard.broker import BrokerWatch
 from ccstream.dashboard.clock import clock, day
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load
+from ccstream.dashboard.fraud_tables import Span
+from ccstream.dashboard.fraud_watch import FraudWatch
 from ccstream.dashboard.view import SPANS, View, read, write
 from ccstream.declared import DIMENSIONS
 
@@ -46,6 +48,11 @@ def _engine(url: str) -> ccstream.KpiEngine:
 @st.cache_resource(show_spinner=False)
 def _broker(servers: str, topic: str) -> BrokerWatch:
     return BrokerWatch(servers, topic)
+
+
+@st.cache_resource(show_spinner=False)
+def _scores(url: str, topic: str) -> FraudWatch:
+    return FraudWatch(url, topic)
 
 
 @st.cache_data(ttl=5, max_entries=50, show_spinner=False)
@@ -115,6 +122,11 @@ def _pick(name: str, key: str) -> None:
     st.session_state["clicked"] = True
 
 
+def _again() -> None:
+    """Makes the whole page run again, after a setting within its live part was changed."""
+    st.session_state["clicked"] = True
+
+
 def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     if st.session_state.pop("clicked", False):
         st.rerun()
@@ -145,6 +157,8 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         panels.graphs(figures, land, _pick, st.session_state.get("clicks", 0))
     else:
         _nothing(status, view, zone)
+    scores = _scores(url, settings.topic()).read(Span.of(view))
+    fraud.panel(scores, status, broker, view, zone, currency=figures.currency, changed=_again)
     panels.latest(figures.latest, st.context.timezone)
     with st.container(border=True):
         st.markdown("##### Can these figures be trusted?")

@@ -34,7 +34,7 @@ def fill(view: View, zone: tzinfo) -> None:
     state["min"] = None if view.min_amount is None else float(view.min_amount)
     state["max"] = None if view.max_amount is None else float(view.max_amount)
     state["money"] = view.money or ""
-    state["latest"], state["every"] = view.latest, view.every
+    state["latest"], state["every"], state["threshold"] = view.latest, view.every, view.threshold
     state["customs"] = list(view.customs)
     if view.start and view.end:
         last = (view.end - timedelta(microseconds=1)).astimezone(zone)
@@ -122,6 +122,8 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
         money=money or None,
         latest=latest,
         every=every,
+        # Its widget is in the panel that it belongs to. Streamlit forgets it while that panel is not drawn.
+        threshold=st.session_state.setdefault("threshold", View.threshold),
         customs=tuple(customs),
     )
     return view, paused

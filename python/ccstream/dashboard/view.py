@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 from ccstream.dashboard.custom import MAX_AMOUNT, Custom, CustomError
 from ccstream.dashboard.dimensions import UNKNOWN, meant
@@ -25,12 +25,15 @@ FROM_TO = "from-to"
 LATEST = (10, 25, 50, 100)
 EVERY = (2, 3, 5, 10)
 """The possible intervals between two refreshes, in seconds."""
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+"""The possible scores from which a transaction counts as found. Each is a lower bound of a cell of ``score_day``."""
 MOST_KPIS = 12
 """The maximum number of the viewer's own KPIs. Each costs a query at every refresh."""
 _MOST_NOTES = 5
 _YEARS = range(1970, 2100)
 
 Filters = Mapping[str, tuple[str, ...]]
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class View:
             frequent one.
         latest: the number of latest transactions to show.
         every: the interval between two refreshes, in seconds.
+        threshold: the score from which a transaction counts as found, in the figures of the quality of scores.
         customs: the viewer's own KPIs.
     """
 
@@ -60,6 +64,7 @@ class View:
     money: str | None = None
     latest: int = LATEST[0]
     every: int = 5
+    threshold: float = 0.5
     customs: tuple[Custom, ...] = ()
 
     @property
@@ -101,15 +106,18 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
     """
     notes: list[str] = []
     values = {name: texts[-1] for name, texts in address.items() if texts}
-    known = {"range", "from", "to", "min", "max", "money", "latest", "every", "kpi", *DIMENSIONS}
+    known = {"range", "from", "to", "min", "max", "money", "latest", "every", "threshold", "kpi", *DIMENSIONS}
     notes += [
         f"The address has “{name}”, which is not a filter; it is ignored." for name in address if name not in known
     ]
 
-    def number(name: str, choices: tuple[int, ...], usual: int) -> int:
+    def number(name: str, choices: tuple[N, ...], usual: N) -> N:
         text = values.get(name)
-        if text is None or text in map(str, choices):
-            return int(text or usual)
+        for choice in choices:
+            if str(choice) == text:
+                return choice
+        if text is None:
+            return usual
         notes.append(f"The address has {name}={text}, which is not valid; use one of {', '.join(map(str, choices))}.")
         return usual
 
@@ -136,6 +144,7 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         money=values.get("money"),
         latest=number("latest", LATEST, View.latest),
         every=number("every", EVERY, View.every),
+        threshold=number("threshold", THRESHOLDS, View.threshold),
         customs=_customs(address.get("kpi", []), notes),
     )
     if len(notes) > _MOST_NOTES:
@@ -156,6 +165,7 @@ def write(view: View) -> dict[str, list[str]]:
         ("money", view.money, None),
         ("latest", view.latest, usual.latest),
         ("every", view.every, usual.every),
+        ("threshold", view.threshold, usual.threshold),
     ):
         if value != left_out:
             address[name] = [str(value)]

@@ -1,0 +1,265 @@
+"""Prepares frames and sentences of the panel "Fraud" from what :mod:`ccstream.dashboard.fraud_tables` read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ccstream.dashboard import quality
+from ccstream.dashboard.charts import ORDER
+from ccstream.dashboard.clock import clock, micros
+from ccstream.dashboard.dimensions import UNKNOWN, plain, shown
+from ccstream.dashboard.fraud_charts import BY_TRUTH, FEATURE, IN_SHADOW, LABELS, SCORE
+from ccstream.dashboard.fraud_tables import MOST_HIGH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import tzinfo
+
+    from ccstream.dashboard.fraud_tables import Days, Now, Planted, Scored
+    from ccstream.dashboard.quality import Cells
+
+WORST = 3
+"""The number of features whose drift is named."""
+_LINE = ["day", "who", "value", "complete"]
+
+
+@dataclass(frozen=True)
+class DayQuality:
+    """Holds the quality of a day from one point of view.
+
+    Attributes:
+        day: the day in UTC.
+        who: the point of view, such as :data:`LABELS`.
+        model: the model.
+        quality: the figures by transactions.
+        cards: the card precision at 100 and its ceiling; None if unknown.
+        is_mature: whether the labels of the day have come.
+    """
+
+    day: date
+    who: str
+    model: str
+    quality: quality.Quality
+    cards: tuple[float, float] | None
+    is_mature: bool
+
+
+def headline(now: Now, currency: str | None) -> str:
+    """Says how many transactions of the range scored high, and what amount is at stake, in Markdown."""
+    if not now.scored:
+        return f"No transaction of this time range has a score. Model: **{plain(now.model)}**."
+    high = f"**{now.high:,}** of {now.scored:,} transactions scored high (**{now.high / now.scored:.2%}**)"
+    newest = f"Of the newest {MOST_HIGH:,}" if now.high > MOST_HIGH else "Of these"
+    count, amount = now.stake.get(currency, (0, 0.0))
+    stake = f"{newest}, {count:,} are in {plain(currency or 'no currency')}: **{amount:,.2f}** is at stake"
+    shadow = f"; {plain(now.shadow)} scores beside it" if now.shadow else ""
+    return f"{high}. {stake if now.high else 'Nothing is at stake'}. Model: **{plain(now.model)}**{shadow}."
+
+
+def over_time(now: Now) -> pd.DataFrame:
+    """Returns the share of high scores over time for :func:`ccstream.dashboard.fraud_charts.share_over_time`."""
+    starts = pd.to_datetime([one[0] for one in now.series], unit="s", utc=True)
+    scored, high = (np.array([one[at] for one in now.series], np.int64) for at in (1, 2))
+    ends = starts + now.width
+    reached = pd.Timestamp(now.event_time or 0, tz="UTC")
+    return pd.DataFrame(
+        {
+            "time": starts,
+            "end": ends,
+            "whole": ends <= reached,
+            "share": high / np.maximum(scored, 1),
+            "scored": scored,
+            "high": high,
+        }
+    )
+
+
+def distribution(days: Days) -> pd.DataFrame:
+    """Returns the scores of the newest days by the models that score, without empty bars."""
+    rows = quality.distribution([days.cells[key] for key in _main(days)])
+    ends = [f"{edge:g}" for edge, _, _ in rows[1:]] + ["1"]
+    frame = pd.DataFrame(
+        [
+            {"label": f"{edge:g}", "score": f"{edge:g} to {end}", "kind": kind, "count": count, ORDER: at}
+            for at, ((edge, scored, frauds), end) in enumerate(zip(rows, ends, strict=True))
+            for kind, count in (("transactions", scored), ("known frauds", frauds))
+        ]
+    )
+    return frame[frame["count"] > 0]
+
+
+def riskiest(now: Now, zone: tzinfo) -> str:
+    """Returns the riskiest transactions of the range, each with the reasons for its score, as a list in Markdown.
+
+    Args:
+        now: the recent figures.
+        zone: the viewer's time zone.
+    """
+
+    def written(row: Scored) -> str:
+        what = f"{row.currency or ''} at {row.merchant or UNKNOWN}"
+        if row.amount is not None:
+            what = f"{'refund of ' * (row.amount < 0)}{abs(row.amount):,.2f} {what}"
+        whose = f"{clock(micros(row.time), zone)}, card {row.card or UNKNOWN}"
+        why = "; ".join([whose, *(row.reasons or ())])
+        return f"- **{row.score:.3f}** {plain(what.strip())}  \n  :small[{plain(why)}]"
+
+    return "\n".join(map(written, now.riskiest))
+
+
+def cards(days: Days) -> pd.DataFrame:
+    """Returns the riskiest cards of the newest day."""
+    return pd.DataFrame(
+        [
+            {
+                "card": shown(row.card),
+                "score": row.score,
+                "known": "yes" if row.is_known else "",
+                "merchant": shown(row.merchant),
+                "amount": None if row.amount is None else float(row.amount),
+                "currency": shown(row.currency),
+            }
+            for row in days.top_cards
+        ],
+        columns=["card", "score", "known", "merchant", "amount", "currency"],
+    )
+
+
+def merchants(days: Days) -> pd.DataFrame:
+    """Returns the riskiest merchants of the newest 24 hours."""
+    return pd.DataFrame(days.merchants, columns=["merchant", "high", "sum", "cards", "greatest"])
+
+
+def qualities(days: Days, reached: datetime, threshold: float, shadow: str | None) -> list[DayQuality]:
+    """Returns the quality of each day: by labels, by what was planted, and of the shadow.
+
+    Args:
+        days: the daily figures.
+        reached: the event time that the analysis has reached.
+        threshold: the score from which a transaction counts as found.
+        shadow: the name of the model that scores beside the active one.
+    """
+    found = []
+    for key in _main(days):
+        day, model = key
+        mature = datetime.combine(day + timedelta(days=1), time()) + days.maturity <= reached
+        with_fraud, among_top = days.cards.get(day, (0, 0))
+        card = quality.card_precision(among_top, with_fraud)
+        found.append(DayQuality(day, LABELS, model, quality.measure(days.cells[key], threshold), card, mature))
+        if day in days.planted:
+            planted = days.planted[day]
+            card = quality.card_precision(planted.found, planted.cards)
+            measured = quality.measure(_planted(days.cells[key], planted), threshold)
+            is_over = day < reached.date()
+            found.append(DayQuality(day, BY_TRUTH, model, measured, card, is_over))
+        if shadow and shadow != model and (day, shadow) in days.cells:
+            measured = quality.measure(days.cells[day, shadow], threshold)
+            found.append(DayQuality(day, IN_SHADOW, shadow, measured, None, mature))
+    return found
+
+
+def quality_lines(found: list[DayQuality]) -> pd.DataFrame:
+    """Returns the average precision by day, as :func:`ccstream.dashboard.fraud_charts.quality` takes it."""
+    known = [
+        {"day": short(one.day), "who": one.who, "value": one.quality.average_precision, "complete": one.is_mature}
+        for one in found
+        if one.quality.average_precision is not None
+    ]
+    return pd.DataFrame(known, columns=_LINE).assign(**{ORDER: range(len(known))})
+
+
+def quality_table(found: list[DayQuality], who: str) -> pd.DataFrame:
+    """Returns the quality by day from one point of view, the newest day first."""
+    return pd.DataFrame(
+        [
+            {
+                "day": short(one.day) + ("" if one.is_mature else " *"),
+                "model": one.model,
+                "frauds": one.quality.frauds,
+                "precision": one.quality.precision,
+                "recall": one.quality.recall,
+                "ap": one.quality.average_precision,
+                "cards": one.cards[0] if one.cards else None,
+                "ceiling": one.cards[1] if one.cards else None,
+                "lift": one.quality.lift,
+            }
+            for one in reversed(found)
+            if one.who == who
+        ],
+        columns=["day", "model", "frauds", "precision", "recall", "ap", "cards", "ceiling", "lift"],
+    )
+
+
+def drifts(days: Days) -> tuple[dict[date, float], dict[date, list[tuple[str, float]]]]:
+    """Returns the drift of the score by day, and of the features that have drifted most.
+
+    A day's score is compared only with scores of the same model.
+    """
+    counts: dict[str, list[tuple[date, float, float]]] = {}
+    for day, model in _main(days):
+        cells = days.cells[day, model]
+        counts.setdefault(model, []).extend(
+            (day, bound, count) for bound, count in zip(cells.at_least.tolist(), cells.scored.tolist(), strict=True)
+        )
+    score = {day: index for some in counts.values() for day, index in quality.drift(some).items()}
+    features: dict[date, list[tuple[str, float]]] = {}
+    for name, seen in days.features.items():
+        for day, index in quality.drift(seen).items():
+            features.setdefault(day, []).append((name, index))
+    worst = {day: sorted(some, key=lambda one: -one[1])[:WORST] for day, some in features.items()}
+    return score, worst
+
+
+def drift_lines(
+    score: Mapping[date, float], worst: Mapping[date, list[tuple[str, float]]], today: date
+) -> pd.DataFrame:
+    """Returns the drift by day, as :func:`ccstream.dashboard.fraud_charts.drift` takes it."""
+
+    def lines() -> Iterator[dict[str, object]]:
+        for day in sorted({*score, *worst}):
+            at = {"day": short(day), "complete": day < today}
+            if day in score:
+                yield at | {"who": SCORE, "value": score[day], "name": "score"}
+            for name, index in worst.get(day, [])[:1]:
+                yield at | {"who": FEATURE, "value": index, "name": name}
+
+    found = list(lines())
+    return pd.DataFrame(found, columns=[*_LINE, "name"]).assign(**{ORDER: range(len(found))})
+
+
+def drift_table(
+    score: Mapping[date, float], worst: Mapping[date, list[tuple[str, float]]], today: date
+) -> pd.DataFrame:
+    """Returns the drift by day with the names of the features, the newest day first."""
+    return pd.DataFrame(
+        [
+            {
+                "day": short(day) + ("" if day < today else " *"),
+                "score": score.get(day),
+                "features": ", ".join(f"{name} {index:.2f}" for name, index in worst.get(day, [])),
+            }
+            for day in sorted({*score, *worst}, reverse=True)
+        ],
+        columns=["day", "score", "features"],
+    )
+
+
+def short(day: date) -> str:
+    """Returns a day's name in charts and tables."""
+    return f"{day:%b} {day.day}"
+
+
+def _main(days: Days) -> list[tuple[date, str]]:
+    """Returns each day with the model that scored most of it."""
+    return [key for key in sorted(days.cells) if days.main.get(key[0]) == key[1]]
+
+
+def _planted(cells: Cells, planted: Planted) -> Cells:
+    """Returns a day's cells with the planted frauds instead of the known ones."""
+    at = np.searchsorted(cells.at_least, planted.scores, side="right") - 1
+    return cells.with_frauds(np.bincount(np.maximum(at, 0), minlength=len(cells.at_least)).astype(float))

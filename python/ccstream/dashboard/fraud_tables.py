@@ -1,0 +1,324 @@
+"""Reads what the analyzer stored, for the panel "Fraud", in short queries that use indexes. All times are in UTC.
+
+Every reading is one read-only transaction with its role and settings limited to it, so that nothing is left in the
+session behind a pooler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+
+from ccstream.dashboard.quality import Cells
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from decimal import Decimal
+
+    from ccstream.dashboard.view import View
+
+MOST_HIGH = 10_000
+"""The number of high scores, counted from the newest, among which the riskiest are searched."""
+MOST_DAYS = 28
+"""The number of days for which quality and drift are shown."""
+MOST_MINUTES = timedelta(days=90)
+"""The longest range over which transactions are counted by minute."""
+MOST_PLANTED = 50_000
+"""The number of planted frauds of a day above which that day is not compared with them."""
+MOST_LABELS = 2_000
+"""The number of labels, counted from the newest, from which their delay is learnt."""
+TOP = 10
+"""The number of rows of each table of the panel."""
+BARS = 90
+"""The greatest number of bars over time."""
+WIDTHS = tuple(timedelta(minutes=one) for one in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440))
+"""The possible widths of a bar."""
+TIME_LIMIT = 20_000
+"""The statement timeout in milliseconds."""
+_COLUMNS = {
+    "scores": {"seq", "order_id", "event_time", "score", "card", "reasons"},
+    "models": {"name", "is_active", "is_shadow"},
+    "analysis": {"seq", "event_time"},
+    "analysis_offsets": {"next_offset"},
+    "labels": {"labelled_at"},
+    "score_minute": {"minute", "model", "scored", "high"},
+    "score_day": {"day", "model", "at_least", "scored", "frauds"},
+    "top_cards": {"day", "card", "score", "order_id"},
+    "fraud_cards": {"day", "card"},
+    "feature_day": {"day", "feature", "bin", "seen"},
+}
+"""The tables and columns without which there is no panel."""
+# The role's privileges are needed, and the right to take it: a member of a role may not always set it.
+_BEGIN = f"""SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {TIME_LIMIT};
+SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL timezone = 'UTC';
+SELECT set_config('role', rolname, true) FROM pg_roles r WHERE rolname = 'ccstream_reader'
+AND pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)"""
+_THERE = """SELECT t, attname FROM unnest(%s::text[]) AS t JOIN pg_attribute ON attrelid = to_regclass(t)
+WHERE attnum > 0 AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')"""
+_POSITION = """SELECT a.event_time, a.late, a.renewed_at,
+    a.writer IS NOT NULL AND a.renewed_at > now() - interval '10 s'
+        AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = a.owner_pid),
+    coalesce((SELECT min(name) FROM models WHERE is_active), 'rules'), (SELECT min(name) FROM models WHERE is_shadow),
+    localtimestamp, (SELECT min(minute) FROM score_minute), (SELECT max(minute) FROM score_minute)
+FROM analysis a"""
+_SERIES = """SELECT floor(extract(epoch FROM minute) / %(width)s)::bigint * %(width)s, sum(scored)::bigint,
+    sum(high)::bigint
+FROM score_minute WHERE minute >= %(start)s AND minute < %(end)s GROUP BY 1 ORDER BY 1"""
+# The rows with reasons are those with a high score. Their index leads to the newest without a search.
+_HIGH = f"""high AS MATERIALIZED (SELECT * FROM (SELECT seq, order_id, event_time, score, card, reasons FROM scores
+    WHERE reasons IS NOT NULL ORDER BY seq DESC LIMIT {MOST_HIGH}) newest
+    WHERE event_time >= %(start)s AND event_time < %(end)s)"""
+_STAKE = f"""WITH {_HIGH} SELECT o.currency, count(*), sum(abs(o.value)) FROM high JOIN orders o USING (order_id)
+GROUP BY 1"""
+_ROW = """s.event_time, s.score, o.value, o.currency, o.merchant, coalesce('••' || o.card_last4, o.card_token),
+    s.reasons"""
+_RISKIEST = f"""WITH {_HIGH}, best AS MATERIALIZED (SELECT * FROM high ORDER BY score DESC, seq DESC LIMIT {TOP})
+SELECT {_ROW} FROM best s LEFT JOIN orders o USING (order_id) ORDER BY s.score DESC, s.seq DESC"""
+_CARDS = f"""WITH best AS MATERIALIZED (SELECT * FROM top_cards WHERE day = (SELECT max(day) FROM top_cards)
+    ORDER BY score DESC, card LIMIT {TOP})
+SELECT {_ROW},
+    EXISTS (SELECT FROM fraud_cards f WHERE f.day = t.day AND f.card = t.card)
+FROM best t JOIN scores s USING (order_id) LEFT JOIN orders o USING (order_id) ORDER BY t.score DESC, t.card"""
+_MERCHANTS = f"""WITH {_HIGH} SELECT o.merchant, count(*), sum(h.score), count(DISTINCT h.card), max(h.score)
+FROM high h JOIN orders o USING (order_id) WHERE o.merchant IS NOT NULL GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {TOP}"""
+_MATURITY = f"""SELECT percentile_disc(0.9) WITHIN GROUP (ORDER BY l.labelled_at - s.event_time)
+FROM (SELECT transaction_id, labelled_at FROM labels WHERE labelled_at <= %s ORDER BY labelled_at DESC
+    LIMIT {MOST_LABELS}) l JOIN scores s ON s.order_id = l.transaction_id"""
+_MAIN = """SELECT DISTINCT ON (1) minute::date, model FROM score_minute WHERE minute >= %s GROUP BY 1, 2
+ORDER BY 1, sum(scored) DESC, 2"""
+_CELLS = """SELECT day, model, array_agg(at_least), array_agg(scored), array_agg(frauds) FROM score_day
+WHERE day >= %s GROUP BY 1, 2 ORDER BY 1, 2"""
+_FOUND = """SELECT day, count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM top_cards t
+    WHERE t.day = f.day AND t.card = f.card)) FROM fraud_cards f WHERE day >= %s GROUP BY 1"""
+_FEATURES = (
+    "SELECT feature, array_agg(day), array_agg(bin), array_agg(seen) FROM feature_day WHERE day >= %s GROUP BY 1"
+)
+_PLANTED = f"""SELECT s.score, s.card, t.card IS NOT NULL
+FROM (SELECT transaction_id FROM truth WHERE timestamp >= %(day)s AND timestamp < %(next)s AND kind = 'fraud'
+    LIMIT {MOST_PLANTED + 1}) p
+JOIN scores s ON s.order_id = p.transaction_id LEFT JOIN top_cards t ON t.day = %(day)s AND t.card = s.card
+WHERE s.score IS NOT NULL"""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Holds a time range: the last ``length``, or from ``start`` to ``end`` (naive, UTC), or all of time."""
+
+    length: timedelta | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @classmethod
+    def of(cls, view: View) -> Span:
+        """Returns the range of a page."""
+        asked = view.question()
+        start, end = (asked[name].replace(tzinfo=None) if name in asked else None for name in ("start", "end"))
+        return cls(asked.get("last"), start, end)
+
+
+class Scored(NamedTuple):
+    """Holds a transaction with a high score. What its row of ``orders`` lacks is None.
+
+    Attributes:
+        time: the event time.
+        score: the score.
+        amount: the amount; negative for a refund.
+        currency: the currency.
+        merchant: the merchant.
+        card: the last four digits of the card, or else its token.
+        reasons: the reasons for the score, in words.
+        is_known: whether a label says that its card had a fraud on its day.
+    """
+
+    time: datetime
+    score: float
+    amount: Decimal | None
+    currency: str | None
+    merchant: str | None
+    card: str | None
+    reasons: list[str] | None
+    is_known: bool = False
+
+
+@dataclass(frozen=True)
+class Now:
+    """Holds what changes with every transaction.
+
+    Attributes:
+        event_time: the greatest event time that was analyzed.
+        late: the number of transactions that came after a later one was scored.
+        renewed_at: when a run last renewed its lease.
+        is_held: whether a run has the lease.
+        model: the model that scores, or ``rules``.
+        shadow: the model that scores beside it.
+        next_offsets: the next offset of each partition of the topic.
+        width: the width of a bucket of the series.
+        series: the beginning of a bucket in seconds since 1970, the transactions in it, and those that scored high.
+        stake: for each currency, the high-scored transactions in the range, and the sum of their absolute amounts.
+        riskiest: the highest scores in the range.
+    """
+
+    event_time: datetime | None
+    late: int
+    renewed_at: datetime
+    is_held: bool
+    model: str
+    shadow: str | None
+    next_offsets: dict[int, int]
+    width: timedelta
+    series: list[tuple[int, int, int]]
+    stake: dict[str | None, tuple[int, float]]
+    riskiest: list[Scored]
+
+    @property
+    def scored(self) -> int:
+        """The number of transactions in the range."""
+        return sum(one[1] for one in self.series)
+
+    @property
+    def high(self) -> int:
+        """The number of transactions in the range that scored high."""
+        return sum(one[2] for one in self.series)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Holds the planted frauds of a day: their scores, the number of cards, and of those among the top 100."""
+
+    scores: list[float]
+    cards: int
+    found: int
+
+
+@dataclass(frozen=True)
+class Days:
+    """Holds what changes slowly.
+
+    Attributes:
+        maturity: the delay within which nine of ten labels came, from 1 to 20 days; 7 days without labels.
+        main: for each day, the model that scored most of its transactions.
+        cells: the counts of each day and model.
+        cards: for each day, the cards with a known fraud, and how many of them are among the top 100.
+        planted: the planted frauds of each day; empty if the page cannot read them.
+        features: for each feature, day, bin and number of rows.
+        top_cards: the highest scores of the newest day, one of each card.
+        merchants: merchant, high scores, their sum, cards, and the highest score, in the newest 24 hours.
+    """
+
+    maturity: timedelta
+    main: dict[date, str]
+    cells: dict[tuple[date, str], Cells]
+    cards: dict[date, tuple[int, int]]
+    planted: dict[date, Planted]
+    features: dict[str, list[tuple[date, int, int]]]
+    top_cards: list[Scored]
+    merchants: list[tuple[Any, ...]]
+
+
+@dataclass
+class Tables:
+    """Reads the tables over a new connection each time, which :meth:`reading` opens and closes.
+
+    Args:
+        url: the URL of the database.
+        topic: the topic of transactions.
+    """
+
+    url: str
+    topic: str
+    _past: dict[date, Planted] = field(default_factory=dict)
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Opens a connection for one reading."""
+        return psycopg.connect(self.url, connect_timeout=5, prepare_threshold=None, application_name="ccstream page")
+
+    def read_now(self, connection: psycopg.Connection[tuple[Any, ...]], span: Span) -> Now | None:
+        """Reads what changes with every transaction; returns None if there is nothing to show."""
+        connection.execute(_BEGIN)
+        if not _are_there(connection, _COLUMNS):
+            return None
+        position = connection.execute(_POSITION).fetchone()
+        if position is None or position[7] is None:
+            return None
+        event_time, late, renewed_at, held, model, shadow, now, first, last = position
+        minute = timedelta(minutes=1)
+        end = span.end or max(now, last) + minute
+        start = span.start or (first if span.length is None else now - span.length)
+        start = max(start.replace(second=0, microsecond=0), end - MOST_MINUTES)
+        width = next((one for one in WIDTHS if (min(end, last + minute) - max(start, first)) / one <= BARS), WIDTHS[-1])
+        limits = {"start": start, "end": end}
+        offsets = connection.execute(
+            "SELECT partition, next_offset FROM analysis_offsets WHERE topic = %s", [self.topic]
+        ).fetchall()
+        stake = connection.execute(_STAKE, limits).fetchall()
+        return Now(
+            event_time=event_time,
+            late=late,
+            renewed_at=renewed_at,
+            is_held=held,
+            model=model,
+            shadow=shadow,
+            next_offsets=dict(offsets),
+            width=width,
+            series=connection.execute(_SERIES, limits | {"width": int(width.total_seconds())}).fetchall(),
+            stake={currency: (count, float(amount or 0)) for currency, count, amount in stake},
+            riskiest=[Scored(*row) for row in connection.execute(_RISKIEST, limits)],
+        )
+
+    def read_days(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Days | None:
+        """Reads what changes slowly; returns None if there is nothing to show."""
+        connection.execute(_BEGIN)
+        if not _are_there(connection, _COLUMNS):
+            return None
+        row = connection.execute("SELECT event_time, (SELECT max(day) FROM score_day) FROM analysis").fetchone()
+        if row is None or row[0] is None or row[1] is None:
+            return None
+        event_time, newest = row
+        since = newest - timedelta(days=MOST_DAYS - 1)
+        delay = connection.execute(_MATURITY, [event_time]).fetchone()
+        cells = connection.execute(_CELLS, [since]).fetchall()
+        last_day = {"start": event_time - timedelta(days=1), "end": event_time + timedelta(microseconds=1)}
+        days = sorted({one[0] for one in cells})
+        return Days(
+            maturity=_within(delay[0] if delay else None),
+            main=dict(connection.execute(_MAIN, [since]).fetchall()),
+            cells={(day, model): Cells.of(*columns) for day, model, *columns in cells},
+            cards={day: (cards, found) for day, cards, found in connection.execute(_FOUND, [since])},
+            planted=dict(self._planted(connection, days)),
+            features={
+                name: list(zip(*columns, strict=True)) for name, *columns in connection.execute(_FEATURES, [since])
+            },
+            top_cards=[Scored(*row) for row in connection.execute(_CARDS)],
+            merchants=connection.execute(_MERCHANTS, last_day).fetchall(),
+        )
+
+    def _planted(
+        self, connection: psycopg.Connection[tuple[Any, ...]], days: Sequence[date]
+    ) -> Iterator[tuple[date, Planted]]:
+        """Yields the planted frauds of each day. Only those of the newest two days are read again."""
+        if not _are_there(connection, {"truth": {"transaction_id", "timestamp", "kind"}}):
+            return
+        for day in days:
+            if day not in self._past or day in days[-2:]:
+                limits = {"day": day, "next": day + timedelta(days=1)}
+                rows = connection.execute(_PLANTED, limits).fetchall()
+                if len(rows) > MOST_PLANTED:
+                    continue
+                cards = {card: is_top for _, card, is_top in rows if card is not None}
+                self._past[day] = Planted([row[0] for row in rows], len(cards), sum(cards.values()))
+            yield day, self._past[day]
+        self._past = {day: self._past[day] for day in days if day in self._past}
+
+
+def _are_there(connection: psycopg.Connection[tuple[Any, ...]], columns: dict[str, set[str]]) -> bool:
+    """Returns whether these tables have these columns, and may be read."""
+    found = set(connection.execute(_THERE, [list(columns)]).fetchall())
+    return all((table, column) in found for table, names in columns.items() for column in names)
+
+
+def _within(delay: timedelta | None) -> timedelta:
+    """Returns the maturity of labels whose delay is mostly this."""
+    return timedelta(days=7) if delay is None else min(max(delay, timedelta(days=1)), timedelta(days=20))
