@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ccstream import KpiStatus
     from ccstream.dashboard.broker import BrokerState
+    from ccstream.dashboard.fraud_figures import Drift
     from ccstream.dashboard.fraud_tables import Days, Now
     from ccstream.dashboard.fraud_watch import FraudState
     from ccstream.dashboard.view import View
@@ -78,7 +79,7 @@ def panel(
             with left:
                 _quality(state.days, state.now, view, changed)
             with right:
-                _drift(state.days, state.now)
+                _drift(state.drift, state.now)
 
 
 def _help(view: View) -> str:
@@ -222,24 +223,23 @@ def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> N
     )
 
 
-def _drift(days: Days, now: Now) -> None:
-    if now.event_time is None:
+def _drift(found: Drift | None, now: Now) -> None:
+    if now.event_time is None or found is None:
         return
-    score, worst = fraud_figures.drifts(days)
     st.markdown(
         "**How stable: drift by day**",
         help="The population stability index of a day against all earlier days. Below "
         f"{MODERATE:g} a change is small, from {LARGE:g} on it is large "
         "(dashed lines). A hollow point is a day that is not over.",
     )
-    if not score and not worst:
+    if not found.days:
         st.caption(f"A day is compared with the days before it, once both have {LEAST_ROWS} rows.")
         return
     today = now.event_time.date()
-    lines = fraud_figures.drift_lines(score, worst, today)
+    lines = fraud_figures.drift_lines(found, today)
     st.vega_lite_chart(lines, fraud_charts.drift(), key="fraud-drift", alt="Drift by day")
     _table(
-        fraud_figures.drift_table(score, worst, today),
+        fraud_figures.drift_table(found, today),
         "fraud-drifts",
         "Drift by day",
         {

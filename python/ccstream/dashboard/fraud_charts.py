@@ -111,7 +111,7 @@ def drift() -> Spec:
     lines = _by_day(
         frame,
         {SCORE: TRANSACTIONS, FEATURE: FRAUD},
-        alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=3)),
+        alt.Y("value:Q", title=None, scale=alt.Scale(type="sqrt"), axis=alt.Axis(tickCount=4)),
         [alt.Tooltip("name:N", title="of"), alt.Tooltip("value:Q", title="stability index", format=".3f")],
     )
     limits = alt.layer(

@@ -49,6 +49,24 @@ class DayQuality:
     is_mature: bool
 
 
+@dataclass(frozen=True)
+class Drift:
+    """Holds population stability indexes of each day against all earlier days.
+
+    Attributes:
+        score: the index of the scores by day.
+        features: the greatest indexes of features by day, with the names of the features.
+    """
+
+    score: Mapping[date, float]
+    features: Mapping[date, list[tuple[str, float]]]
+
+    @property
+    def days(self) -> list[date]:
+        """All days with an index, in order."""
+        return sorted({*self.score, *self.features})
+
+
 def headline(now: Now, currency: str | None) -> str:
     """Says how many transactions of the range scored high, and what amount is at stake, in Markdown."""
     if not now.scored:
@@ -195,11 +213,8 @@ def quality_table(found: list[DayQuality], who: str) -> pd.DataFrame:
     )
 
 
-def drifts(days: Days) -> tuple[dict[date, float], dict[date, list[tuple[str, float]]]]:
-    """Returns the drift of the score by day, and of the features that have drifted most.
-
-    A day's score is compared only with scores of the same model.
-    """
+def drift(days: Days) -> Drift:
+    """Computes the drift of the scores and of all features. Scores are compared only with those of the same model."""
     counts: dict[str, list[tuple[date, float, float]]] = {}
     for day, model in _main(days):
         cells = days.cells[day, model]
@@ -211,39 +226,34 @@ def drifts(days: Days) -> tuple[dict[date, float], dict[date, list[tuple[str, fl
     for name, seen in days.features.items():
         for day, index in quality.drift(seen).items():
             features.setdefault(day, []).append((name, index))
-    worst = {day: sorted(some, key=lambda one: -one[1])[:WORST] for day, some in features.items()}
-    return score, worst
+    return Drift(score, {day: sorted(some, key=lambda one: -one[1])[:WORST] for day, some in features.items()})
 
 
-def drift_lines(
-    score: Mapping[date, float], worst: Mapping[date, list[tuple[str, float]]], today: date
-) -> pd.DataFrame:
+def drift_lines(found: Drift, today: date) -> pd.DataFrame:
     """Returns the drift by day, as :func:`ccstream.dashboard.fraud_charts.drift` takes it."""
 
     def lines() -> Iterator[dict[str, object]]:
-        for day in sorted({*score, *worst}):
+        for day in found.days:
             at = {"day": short(day), "complete": day < today}
-            if day in score:
-                yield at | {"who": SCORE, "value": score[day], "name": "score"}
-            for name, index in worst.get(day, [])[:1]:
+            if day in found.score:
+                yield at | {"who": SCORE, "value": found.score[day], "name": "score"}
+            for name, index in found.features.get(day, [])[:1]:
                 yield at | {"who": FEATURE, "value": index, "name": name}
 
-    found = list(lines())
-    return pd.DataFrame(found, columns=[*_LINE, "name"]).assign(**{ORDER: range(len(found))})
+    rows = list(lines())
+    return pd.DataFrame(rows, columns=[*_LINE, "name"]).assign(**{ORDER: range(len(rows))})
 
 
-def drift_table(
-    score: Mapping[date, float], worst: Mapping[date, list[tuple[str, float]]], today: date
-) -> pd.DataFrame:
+def drift_table(found: Drift, today: date) -> pd.DataFrame:
     """Returns the drift by day with the names of the features, the newest day first."""
     return pd.DataFrame(
         [
             {
                 "day": short(day) + ("" if day < today else " *"),
-                "score": score.get(day),
-                "features": ", ".join(f"{name} {index:.2f}" for name, index in worst.get(day, [])),
+                "score": found.score.get(day),
+                "features": ", ".join(f"{name} {index:.2f}" for name, index in found.features.get(day, [])),
             }
-            for day in sorted({*score, *worst}, reverse=True)
+            for day in reversed(found.days)
         ],
         columns=["day", "score", "features"],
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
+from ccstream.dashboard.fraud_figures import Drift, drift
 from ccstream.dashboard.fraud_tables import Days, Now, Span, Tables
 
 EVERY, DAYS_EVERY = 5.0, 30.0
@@ -33,12 +34,14 @@ class FraudState:
     Attributes:
         now: the recent figures; None if there is nothing to show.
         days: the daily figures; None if there are none.
+        drift: the drift of scores and features; None if ``days`` is.
         read_at: the time of the reading of ``now``, in seconds since 1970.
         why: the error of the last reading; empty if it succeeded.
     """
 
     now: Now | None = None
     days: Days | None = None
+    drift: Drift | None = None
     read_at: float = 0.0
     why: str = ""
 
@@ -58,6 +61,7 @@ class FraudWatch:
         self._due: dict[Span, float] = {}
         self._states: dict[Span, FraudState] = {}
         self._days: Days | None = None
+        self._drift: Drift | None = None
         self._days_due = 0.0
         threading.Thread(target=self._watch, name="ccstream-fraud", daemon=True).start()
 
@@ -105,9 +109,12 @@ class FraudWatch:
             if now is not None and began >= self._days_due:
                 with self._tables.connect() as connection:
                     self._days = self._tables.read_days(connection)
+                self._drift = None if self._days is None else drift(self._days)
                 ended = time.monotonic()
                 self._days_due = ended + max(DAYS_EVERY, PAUSES * (ended - began))
         except psycopg.Error as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             return replace(before, why=lines[0])
-        return FraudState(now, self._days if now else None, time.time())
+        if now is None:
+            return FraudState()
+        return FraudState(now, self._days, self._drift, time.time())

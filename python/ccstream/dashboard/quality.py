@@ -24,7 +24,7 @@ TOP_SHARE = 0.01
 MODERATE, LARGE = 0.1, 0.25
 """The population stability index from which a drift is moderate, and from which it is large."""
 LEAST_SHARE = 0.02
-"""The share of the earlier rows that a bin has at least before it is compared. Smaller neighbours are merged."""
+"""The sum of a bin's shares, now and before, from which it is compared. Smaller neighbours are merged."""
 LEAST_ROWS = 200
 """The number of rows that a day and the days before it need, so that their difference is not only chance."""
 EDGES = (0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
@@ -139,7 +139,7 @@ def stability(counts: Numbers, before: Numbers) -> float | None:
     """Returns the population stability index of a distribution against an earlier one; None if either has few rows.
 
     It is the sum of (p - q) ln(p / q) over the bins, where p and q are the shares of a bin now and before. Neighbouring
-    bins are merged until each has 2 % of the earlier rows, and each merged bin counts half a row more.
+    bins are merged until p + q is at least 0.02, and each merged bin then counts half a row more.
 
     Args:
         counts: the rows in each bin, in the order of the bins.
@@ -147,21 +147,21 @@ def stability(counts: Numbers, before: Numbers) -> float | None:
     """
     if min(counts.sum(), before.sum()) < LEAST_ROWS:
         return None
-    starts = _merged(before)
+    starts = _merged(counts / counts.sum() + before / before.sum())
     now, then = (np.add.reduceat(one, starts) + 0.5 for one in (counts, before))
     p, q = now / now.sum(), then / then.sum()
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def _merged(before: Numbers) -> list[int]:
+def _merged(shares: Numbers) -> list[int]:
     """Returns where the merged bins begin."""
-    least = before.sum() * LEAST_SHARE
-    starts, rows = [0], 0.0
-    for at, count in enumerate(before):
-        if rows >= least and before[at:].sum() >= least:
+    rest = np.cumsum(shares[::-1])[::-1]
+    starts, share = [0], 0.0
+    for at, one in enumerate(shares.tolist()):
+        if share >= LEAST_SHARE <= rest[at]:
             starts.append(at)
-            rows = 0.0
-        rows += count
+            share = 0.0
+        share += one
     return starts
 
 
