@@ -90,16 +90,16 @@ async fn add_frauds(transaction: &Transaction<'_>, statements: &mut Statements, 
     let Some(first) = batch.applied.iter().map(|one| one.seq).min() else { return Ok(()) };
     let step = || Error::postgres("counting known frauds");
     let ids: Vec<&str> = batch.applied.iter().map(|one| one.label.transaction_id.as_str()).collect();
-    // What the labels said before this batch is compared with what they say now.
+    // What the labels meant before this batch is compared with what they mean now.
     let changed = "
-        WITH said AS (
+        WITH verdicts AS (
             SELECT transaction_id,
                    (array_agg(fraud ORDER BY labelled_at DESC, seq DESC))[1] AS now,
                    (array_agg(fraud ORDER BY labelled_at DESC, seq DESC) FILTER (WHERE seq < $2))[1] AS before
             FROM labels WHERE transaction_id = ANY ($1::varchar[]) AND seq IS NOT NULL GROUP BY transaction_id
         ), changed AS (
             SELECT s.*, CASE WHEN now THEN 1 ELSE -1 END AS more
-            FROM said JOIN scores AS s ON s.order_id = said.transaction_id WHERE now <> coalesce(before, false)
+            FROM verdicts AS v JOIN scores AS s ON s.order_id = v.transaction_id WHERE now <> coalesce(before, false)
         )";
     for (model, score) in [("model", "score"), ("shadow_model", "shadow")] {
         let update = format!(
