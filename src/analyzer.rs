@@ -212,8 +212,7 @@ impl PyAnalyzeSummary {
     fn terminals_forgotten(&self) -> i64 {
         self.0.forgotten.terminals
     }
-    /// The number of labels that are due and that were forgotten, because there were too many of transactions that were
-    /// never scored.
+    /// The number of labels that were forgotten, because too many are due whose transactions were never scored.
     #[getter]
     fn labels_forgotten(&self) -> i64 {
         self.0.forgotten.labels

@@ -103,9 +103,7 @@ class AnalyzeSummary:
         """The number of terminals that were forgotten because there were more than ``merchants``."""
     @property
     def labels_forgotten(self) -> int:
-        """The number of labels that are due and that were forgotten, because there were too many of transactions that were
-        never scored.
-        """
+        """The number of labels that were forgotten, because too many are due whose transactions were never scored."""
     @property
     def elapsed(self) -> timedelta:
         """The time since this run took the lease."""
@@ -1042,9 +1040,9 @@ def activate_model(name: str, *, database_url: str | None = None) -> None:
     """
 
 def shadow_model(name: str | None, *, database_url: str | None = None) -> None:
-    """Makes a model the shadow, which scores beside the active one for comparison. An analyzer that runs scores by it from its
-    next batch on, and stores its scores in the column ``shadow`` of ``scores``.
+    """Makes a model the shadow, which scores beside the active one for comparison.
 
+    An analyzer that runs scores by it from its next batch on, and stores its scores in the column ``shadow`` of ``scores``.
     A shadow uses the features as the active model's maturity of labels gives them.
 
     Args:
