@@ -36,7 +36,9 @@ def test_a_backtest_equals_what_was_written_live(embedded_pipeline: Pipeline) ->
     assert pipeline.query("SELECT count(DISTINCT card) > 1000, count(DISTINCT terminal) > 200 FROM scores") == [(True, True)]
     pipeline.catch_up()
     out = Path(pipeline.folder.name) / "scores.csv"
-    pipeline.run("backtest", "--out", str(out))
+    # A stream of the simulated world is scored by the model for it.
+    assert pipeline.query("SELECT DISTINCT model FROM scores") == [("habits-2",)]
+    pipeline.run("backtest", "--model", "habits-2", "--out", str(out))
     with out.open(encoding="utf-8", newline="") as file:
         computed = {row["transaction_id"]: float(row["score"]) for row in csv.DictReader(file)}
     assert computed == {identity: score for identity, score, _ in scores(pipeline)}

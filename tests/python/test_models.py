@@ -41,7 +41,7 @@ def trained(embedded_pipeline: Pipeline, tmp_path: Path) -> tuple[Pipeline, Path
     pipeline, path = embedded_pipeline, tmp_path / "first.json"
     pipeline.run("produce", *WORLD, "--quiet")
     pipeline.catch_up()
-    analyze(pipeline)
+    analyze(pipeline, "--no-default-model")
     trained = pipeline.run("train", "--as-of", "2026-01-09T12:00:00Z", "--kind", "logistic", "--out", str(path))
     assert f"Wrote {path}" in trained
     return pipeline, path
