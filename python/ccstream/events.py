@@ -79,7 +79,7 @@ ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early", "labels
 """What a producer's warning is about.
 
 - ``cards_overused``: the cards make so many payments a day that they show no habits.
-- ``sent_early``: too many refunds, retries or labels wait, and are sent before their time.
+- ``sent_early``: too many refunds, retries, labels or late messages wait, and are sent before their time.
 - ``labels_not_sent``: the run ended before labels, or late and second messages, were due, or before the labels of a
   file were sent. They are not sent.
 - ``command_skipped``: a line of ``control`` is no command, or a command could not be applied or recorded.

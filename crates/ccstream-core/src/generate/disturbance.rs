@@ -52,16 +52,19 @@ impl Generator {
         // The second message of one that is rejected would be rejected as well, and not count as a duplicate.
         if let (None, Some(after)) = (self.mistake, self.effects.copy()) {
             let copy = Message { due: Micros(self.time + after), ..message.clone() };
-            self.holding.push(copy, Some(as_str(&self.text).to_owned()));
+            self.holding.push(Held::new(copy, Some(as_str(&self.text).to_owned())));
         }
         message.due = Micros(self.time + self.effects.delay(payment, self.time));
-        self.holding.push(std::mem::take(message), None);
+        self.holding.push(Held::new(std::mem::take(message), None));
         true
     }
 
     /// Makes the first message of those that are held the one in `message`; false if none is due.
     pub(super) fn next_held(&mut self, message: &mut Message) -> bool {
-        let Some(held) = self.holding.take(self.time) else { return false };
+        if self.holding.due() > self.time {
+            return false;
+        }
+        let Some(held) = self.holding.pop(self.time) else { return false };
         self.pending.extend(held.truth());
         *message = held.message;
         true

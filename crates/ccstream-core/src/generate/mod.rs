@@ -26,7 +26,6 @@ mod held;
 mod ids;
 mod incident_plan;
 mod incidents;
-mod label_queue;
 mod labels;
 mod later;
 mod malformed;
@@ -41,6 +40,7 @@ mod planned_incident;
 mod plant;
 mod planting;
 mod purchase;
+mod queue;
 mod rates;
 mod scenarios;
 mod steps;
@@ -51,6 +51,7 @@ mod transaction;
 mod trips;
 mod truth;
 mod unsent;
+mod waiting_label;
 mod world;
 
 use std::collections::VecDeque;
@@ -60,11 +61,9 @@ use self::campaigns::Campaigns;
 use self::chance::{Chance, Matter};
 pub use self::command::{Command, RATES};
 use self::effects::Effects;
-use self::held::Holding;
+use self::held::{Held, Holding};
 use self::incident_plan::Plan;
 pub use self::incidents::IncidentKind;
-use self::label_queue::LabelQueue;
-pub use self::label_queue::WaitingLabel;
 pub use self::labels::LabelDelay;
 use self::later::Later;
 use self::malformed::{Mistake, Mistakes};
@@ -74,6 +73,7 @@ pub use self::pace::Pace;
 pub use self::planned_campaign::PlannedCampaign;
 pub use self::planned_incident::PlannedIncident;
 use self::purchase::Buyers;
+pub use self::queue::Early;
 use self::rates::Rates;
 use self::steps::{Habits, Present};
 use self::stream::Event;
@@ -81,6 +81,8 @@ use self::subscriptions::Subscriptions;
 use self::terminals::Terminals;
 use self::transaction::transaction;
 pub use self::unsent::Unsent;
+pub use self::waiting_label::WaitingLabel;
+use self::waiting_label::WaitingLabels;
 pub use self::world::{WORLD_HEADER, World};
 use crate::error::{Error, Result};
 use crate::event::{Micros, Transaction};
@@ -119,7 +121,7 @@ pub struct Generator {
     arrivals: Arrivals,
     subscriptions: Subscriptions,
     later: Later,
-    labels: LabelQueue,
+    labels: WaitingLabels,
     campaigns: Campaigns,
     habits: Habits,
     terminals: Terminals,
@@ -179,8 +181,8 @@ impl Generator {
             habits: Habits::new(&buyers.population),
             buyers,
             subscriptions,
-            later: Later::new(),
-            labels: LabelQueue::new(),
+            later: Later::new(later::MOST),
+            labels: WaitingLabels::new(waiting_label::MOST),
             campaigns,
             terminals,
             label_delay: world.label_delay,
@@ -188,7 +190,7 @@ impl Generator {
             rates,
             present: None,
             effects: Effects::new(world.seed, plan),
-            holding: Holding::new(),
+            holding: Holding::new(held::MOST),
             mistakes: Mistakes::new(world.seed, world.malformed / rates.spoilable()),
             mistake: None,
             pending: VecDeque::new(),
@@ -218,7 +220,7 @@ impl Generator {
                     if self.holding.is_empty() {
                         return;
                     }
-                    self.holding.push(std::mem::take(message), None);
+                    self.holding.push(Held::new(std::mem::take(message), None));
                 }
                 None => {}
             }
@@ -246,18 +248,6 @@ impl Generator {
         self.labels.push(label);
     }
 
-    /// After the last event, takes what is not due yet: late and second messages, and labels. Their order is that in which
-    /// they are due. Refunds and retries are no messages yet, and are dropped with the generator.
-    pub fn take_unsent(&mut self) -> Vec<Unsent> {
-        let held = self.holding.drain().flat_map(|held| [held.truth(), Some(held.message)].into_iter().rev().flatten());
-        let messages = self.pending.drain(..).chain(held).map(|message| Unsent::Message(Box::new(message)));
-        let mut all: Vec<Unsent> = messages.collect();
-        all.extend(self.labels.drain().into_iter().map(Unsent::Label));
-        // The sort is stable, so the truth about a message stays behind it.
-        all.sort_by_key(Unsent::due);
-        all
-    }
-
     /// The numbers of labels, and of late and second messages, that wait until they are due.
     pub fn waiting(&self) -> (usize, usize) {
         (self.labels.len(), self.holding.len())
@@ -269,9 +259,9 @@ impl Generator {
         transaction(&self.buyers.shops, &payment, String::from_utf8_lossy(&self.text), Micros(self.time))
     }
 
-    /// The numbers of labels, and of refunds, retries and steps of campaigns, that were sent early because too many waited.
-    pub fn early(&self) -> (u64, u64) {
-        (self.labels.early(), self.later.early())
+    /// The numbers of what was sent early.
+    pub fn early(&self) -> Early {
+        Early { labels: self.labels.early(), follow_ups: self.later.early(), messages: self.holding.early() }
     }
 
     /// The number of events expected in the hour of this time.

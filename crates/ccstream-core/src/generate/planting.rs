@@ -3,7 +3,6 @@
 use super::chance::{Chance, Matter};
 use super::declines::Answer;
 use super::ids::{as_str, text_of};
-use super::label_queue::WaitingLabel;
 use super::labels::{CLAIMED, FOUND, Source};
 use super::later::{Entry, FollowUp};
 use super::payment::{Kind, Payment};
@@ -11,6 +10,7 @@ use super::plant::Plant;
 use super::steps::{Present, Steps};
 use super::terminals::{FOLLOWED, Terminals, following_time};
 use super::truth::Truth;
+use super::waiting_label::WaitingLabel;
 use super::{Generator, Micros};
 
 impl Generator {

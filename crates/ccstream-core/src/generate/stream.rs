@@ -1,9 +1,9 @@
 //! What comes next: an arrival, what follows from an earlier payment, a subscription, or a label.
 
 use super::ids::{id, text_of};
-use super::label_queue::WaitingLabel;
 use super::payment::Payment;
 use super::purchase::Buyers;
+use super::waiting_label::WaitingLabel;
 use super::{Generator, now};
 
 /// What comes next.

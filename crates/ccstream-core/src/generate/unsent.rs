@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::label_queue::WaitingLabel;
+use super::Generator;
 use super::labels::Source;
 use super::message::{Message, Topic};
+use super::waiting_label::WaitingLabel;
 use crate::json::push_timestamp;
 use crate::record::Record;
 use crate::units::Micros;
@@ -98,6 +99,31 @@ impl Unsent {
                 Line { due: text(message.due), topic, key, payload, payload_hex, ..Line::default() }
             }
         }
+    }
+}
+
+impl Generator {
+    /// Returns what is not due yet: late and second messages, and labels. Their order is that in which they are due.
+    /// Refunds and retries are no messages yet.
+    pub fn unsent(&self) -> Vec<Unsent> {
+        let held = self.holding.in_order().into_iter();
+        let held = held.flat_map(|held| [Some(held.message.clone()), held.truth()].into_iter().flatten());
+        let messages = self.pending.iter().cloned().chain(held).map(|message| Unsent::Message(Box::new(message)));
+        let labels = self.labels.in_order().into_iter().copied().map(Unsent::Label);
+        let mut all: Vec<Unsent> = messages.chain(labels).collect();
+        // The sort is stable, so the truth about a message stays behind it.
+        all.sort_by_key(Unsent::due);
+        all
+    }
+
+    /// After the last event, takes what is not due yet, like [`Self::unsent`]. Refunds and retries are dropped with the
+    /// generator.
+    pub fn take_unsent(&mut self) -> Vec<Unsent> {
+        let all = self.unsent();
+        self.holding.clear();
+        self.pending.clear();
+        self.labels.clear();
+        all
     }
 }
 

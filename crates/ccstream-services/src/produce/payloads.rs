@@ -3,7 +3,7 @@
 use super::rows::Rows;
 use crate::error::Result;
 use ccstream_core::generate::handbook::Feed;
-use ccstream_core::generate::{Command, Generator, Message, Unsent, WaitingLabel, World};
+use ccstream_core::generate::{Command, Early, Generator, Message, Unsent, WaitingLabel, World};
 use ccstream_core::settings::ProducerConfig;
 
 /// Supplies messages, one after the other.
@@ -99,13 +99,12 @@ impl Payloads {
         }
     }
 
-    /// Returns the numbers of labels, and of refunds, retries and steps of campaigns, that were sent before they were due,
-    /// because too many waited.
-    pub(super) fn early(&self) -> (u64, u64) {
+    /// Returns the numbers of what was sent before it was due, because too many waited.
+    pub(super) fn early(&self) -> Early {
         match self {
             Self::Generated(generator) => generator.early(),
-            Self::Handbook(feed) => (feed.early(), 0),
-            Self::Replayed(_) => (0, 0),
+            Self::Handbook(feed) => Early { labels: feed.early(), ..Early::default() },
+            Self::Replayed(_) => Early::default(),
         }
     }
 }

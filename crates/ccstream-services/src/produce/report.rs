@@ -89,7 +89,7 @@ pub struct ProducerWarning {
 pub enum ProducerWarningKind {
     /// Cards are used so often that they show no habits.
     CardsOverused,
-    /// Too many refunds, retries or labels wait, and are sent before their time.
+    /// Too many refunds, retries, labels or late messages wait, and are sent before their time.
     SentEarly,
     /// The run ended before labels, or late and second messages, were due, or before the labels of a file were sent. They
     /// are not sent.

@@ -6,11 +6,11 @@ use super::wire::Writer;
 use super::{Handbook, HandbookTransaction, Settings};
 use crate::error::Result;
 use crate::generate::chance::{Chance, Matter};
-use crate::generate::label_queue::{LabelQueue, WaitingLabel};
 use crate::generate::labels::{LabelDelay, Source};
 use crate::generate::message::{Message, Topic};
 use crate::generate::truth::Truth;
 use crate::generate::unsent::Unsent;
+use crate::generate::waiting_label::{self, WaitingLabel, WaitingLabels};
 use crate::units::Micros;
 
 /// Generates the messages of the Handbook's world, in the order in which they are due.
@@ -35,7 +35,7 @@ pub struct Feed {
     next: Option<HandbookTransaction>,
     /// The truth about the last transaction, if it is a fraud.
     pending: VecDeque<Message>,
-    labels: LabelQueue,
+    labels: WaitingLabels,
     labelled: f64,
     delay: LabelDelay,
     chance: Chance,
@@ -50,7 +50,7 @@ impl Feed {
             writer: Writer::new(seed),
             next: None,
             pending: VecDeque::new(),
-            labels: LabelQueue::new(),
+            labels: WaitingLabels::new(waiting_label::MOST),
             labelled: settings.labelled,
             delay,
             chance: Chance::of(seed, Matter::PresetLabel, 0),
@@ -108,10 +108,18 @@ impl Feed {
         self.labels.push(label);
     }
 
+    /// Returns what is not due yet, in the order in which it is due.
+    pub fn unsent(&self) -> Vec<Unsent> {
+        let truths = self.pending.iter().cloned().map(|message| Unsent::Message(Box::new(message)));
+        truths.chain(self.labels.in_order().into_iter().copied().map(Unsent::Label)).collect()
+    }
+
     /// After the last transaction, takes what is not due yet, in the order in which it is due.
     pub fn take_unsent(&mut self) -> Vec<Unsent> {
-        let truths = self.pending.drain(..).map(|message| Unsent::Message(Box::new(message)));
-        truths.chain(self.labels.drain().into_iter().map(Unsent::Label)).collect()
+        let all = self.unsent();
+        self.pending.clear();
+        self.labels.clear();
+        all
     }
 
     /// Returns the number of labels that wait until they are due.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::*;
 use crate::generate::calendar::DAY;
 use crate::generate::plant::{Role, SCENARIOS, TWINS};
-use crate::generate::{LabelDelay, Message, Topic, Unsent};
+use crate::generate::{Early, LabelDelay, Message, Topic, Unsent};
 
 const FRAUD: f64 = 0.005;
 const COUNT: usize = 1_000_000;
@@ -83,7 +83,7 @@ fn a_fast_stream_does_not_begin_with_what_waits() {
     let world = World { seed: 1, start: Some(Micros(MONDAY)), pace: Pace::PerSecond(1_000.0), ..World::default() };
     let mut generator = Generator::new(&World { cards: Some(50_000), fraud: FRAUD, ..world }).unwrap();
     let seen = stream(&mut generator, 20_000);
-    assert_eq!((seen[0].time >= MONDAY, generator.early()), (true, (0, 0)));
+    assert_eq!((seen[0].time >= MONDAY, generator.early()), (true, Early::default()));
     assert!(share(&seen, |one| one.payment.plant.is_some()) < 0.05);
 }
 

@@ -5,7 +5,7 @@ use crate::produce::payloads::Payloads;
 use crate::produce::report::ProducerWarningKind as Kind;
 use crate::produce::{ProduceEvent, ProduceSummary, is_watchable, warn, warn_of_overuse};
 use crate::report::Observers;
-use ccstream_core::generate::{Command, Pace};
+use ccstream_core::generate::{Command, Early, Pace};
 
 impl Run<'_> {
     /// Applies the commands that are due after the last event.
@@ -46,16 +46,19 @@ impl Run<'_> {
 
     /// Warns once that too much waits, when that begins.
     pub(super) fn warn_of_early(&mut self, payloads: &Payloads, observers: &mut Observers<'_, ProduceEvent>) {
-        if self.has_warned || payloads.early() == (0, 0) {
+        let early = payloads.early();
+        if self.has_warned || early == Early::default() {
             return;
         }
         self.has_warned = true;
-        let (labels, _) = payloads.early();
-        let text = match labels {
-            0 => "a million refunds, retries and steps of campaigns wait; from now on some are early; lower `rate`",
-            _ => {
+        let text = match early {
+            Early { labels: 1.., .. } => {
                 "500,000 labels wait; from now on some are sent early, with their own dates; lower `rate` or `label_delay`"
             }
+            Early { follow_ups: 1.., .. } => {
+                "a million refunds, retries and steps of campaigns wait; from now on some are early; lower `rate`"
+            }
+            _ => "20,000 late and second messages wait; from now on some are sent early; lower `rate`",
         };
         warn(observers, Kind::SentEarly, text.into());
     }
@@ -79,10 +82,12 @@ impl Run<'_> {
                 format!("{labels} labels that were not due yet{others} are not sent; with `resume`, they are saved");
             warn(observers, Kind::LabelsNotSent, text);
         }
-        let (labels, others) = payloads.early();
-        if labels + others > 0 {
+        let early = payloads.early();
+        if early != Early::default() {
+            let Early { labels, follow_ups, messages } = early;
             let text = format!(
-                "{others} refunds, retries and steps of campaigns, and {labels} labels were early, because too many waited"
+                "{follow_ups} refunds, retries and steps of campaigns, {labels} labels, and {messages} late or second \
+                 messages were early, because too many waited"
             );
             warn(observers, Kind::SentEarly, text);
         }
