@@ -183,14 +183,6 @@ def test_every_malformed_message_is_a_dead_letter_with_its_reason(embedded_pipel
     pipeline.verify()
 
 
-def test_a_header_of_some_messages_names_the_world(embedded_pipeline: Pipeline) -> None:
-    pipeline = embedded_pipeline
-    pipeline.run("produce", "--rate", "max", "--count", "1000", "--quiet")
-    headers = [message.headers() for message in read_whole(pipeline.broker, pipeline.topic)]
-    assert [number for number, found in enumerate(headers) if found] == [0, 256, 512, 768]
-    assert headers[0] == [("ccstream-world", b"habits/2")]
-
-
 def test_rows_of_a_file_are_of_no_simulated_world(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline = embedded_pipeline
     file = tmp_path / "rows.csv"

@@ -14,22 +14,25 @@ use crate::kafka::client::ClientLog;
 use ccstream_core::generate::Topic;
 use ccstream_core::record::Record;
 
-/// Which message it is: its number among all that were handed over, from 0, and its topic.
+/// Which message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tag {
+    /// Its number among all that were handed over, from 0.
     pub(super) number: usize,
     pub(super) topic: Topic,
+    /// Whether it names the simulated world in a header.
+    pub(super) has_header: bool,
 }
 
 impl Tag {
     /// As librdkafka keeps it with the message.
     pub(super) fn opaque(self) -> usize {
-        self.number * Topic::ALL.len() + self.topic as usize
+        (self.number * Topic::ALL.len() + self.topic as usize) * 2 + usize::from(self.has_header)
     }
 
     fn of(opaque: usize) -> Self {
-        let count = Topic::ALL.len();
-        Self { number: opaque / count, topic: Topic::ALL[opaque % count] }
+        let (count, rest) = (Topic::ALL.len(), opaque / 2);
+        Self { number: rest / count, topic: Topic::ALL[rest % count], has_header: opaque % 2 == 1 }
     }
 }
 

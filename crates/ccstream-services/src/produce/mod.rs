@@ -19,6 +19,7 @@ mod sender;
 mod timeline;
 mod unsent;
 mod unsent_file;
+mod world_header;
 
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use self::run::{Run, Schedule};
 use self::sender::Sender;
 use self::timeline::{Timeline, wall};
 use self::unsent::Leftover;
+use self::world_header::WorldHeader;
 use crate::error::{Error, Result};
 use crate::kafka::client::{check_advertised, check_options, ensure_topic, find_topic, unreachable};
 use crate::report::Observers;
@@ -83,26 +85,26 @@ pub fn produce(
     check_settings(config)?;
     let file = Rows::open(config)?;
     let leftover = Leftover::read(config.resume.clone())?;
-    let watchable = is_watchable(config, config.rate);
+    let rate = real_rate(config, config.rate);
     // A command may make the rate watchable.
-    let producer = connect(config, watchable || config.control.is_some() || config.script.is_some())?;
+    let producer = connect(config, rate <= WATCHABLE_RATE || config.control.is_some() || config.script.is_some())?;
     let silent = |source| no_answer(config, &producer, source);
     let unreachable = check_advertised(producer.client(), &config.kafka.bootstrap_servers, silent)?;
     let created = ensure_topics(config, &leftover, &producer)?;
     observers.report(&ProduceEvent::Connected { created, unreachable });
     let mut sender = Sender::new(config, stop, producer);
     if let Some(file) = file {
-        let run = Run::new(config, stop, watchable, sender);
+        let run = Run::new(config, stop, rate, sender);
         return run.send_all(Payloads::Replayed(Box::new(file)), Schedule::File(Pacer::new(config.rate)), observers);
     }
     // A world that begins now begins here: connecting may have taken seconds.
     let world = config.world(Micros(wall()));
     if config.preset.is_none() {
         warn_of_overuse(&world, observers);
-        sender.world = Some(world.name());
+        sender.header = Some(WorldHeader::new(world.name()));
     }
     let commands = Commands::of(config, &world)?;
-    let run = Run::new(config, stop, watchable, sender).of_world(world.clone(), commands, leftover);
+    let run = Run::new(config, stop, rate, sender).of_world(world.clone(), commands, leftover);
     run.send_all(Payloads::of(config, &world)?, Schedule::World(Timeline::of(config, &world)), observers)
 }
 
@@ -145,10 +147,10 @@ fn without(config: &ProducerConfig, topic: Topic) -> String {
     format!("; or {text}")
 }
 
-/// Whether events are few enough for each to be reported, once a history has been sent.
-fn is_watchable(config: &ProducerConfig, pace: Pace) -> bool {
+/// The mean number of events in a second of real time, once a history has been sent.
+fn real_rate(config: &ProducerConfig, pace: Pace) -> f64 {
     let Speed(speed) = config.speed.filter(|_| config.start_time.is_some()).unwrap_or(Speed(1.0));
-    pace != Pace::Max && pace.per_second() * speed <= WATCHABLE_RATE
+    if pace == Pace::Max { f64::INFINITY } else { pace.per_second() * speed }
 }
 
 fn warn(observers: &mut Observers<'_, ProduceEvent>, kind: ProducerWarningKind, text: String) {

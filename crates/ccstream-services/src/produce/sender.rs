@@ -9,16 +9,16 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::client::connect;
 use super::deliveries::{Delivered, Deliveries, Tag};
+use super::world_header::WorldHeader;
 use super::{ProduceSummary, TICK};
 use crate::error::{Error, Result};
 use crate::kafka::ffi::Bootstrap;
-use ccstream_core::generate::{Topic, WORLD_HEADER};
+use ccstream_core::generate::Topic;
 use ccstream_core::record::Record;
 use ccstream_core::settings::ProducerConfig;
 
@@ -32,19 +32,12 @@ const MOST_IN_VAIN: u32 = 5;
 /// The time for answers to messages in flight, before another client re-sends them.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// The first of this number of messages, whatever their topics, names the simulated world in a header.
-///
-/// On every message, the header costs a sixth of the producer's processor time: about 200 ns of 1,350, measured with
-/// librdkafka 2.12 and 50,000 cards, because librdkafka allocates a list and a header. On one of 256 that is about 1 ns a
-/// message, which is less than could be measured.
-const MESSAGES_A_HEADER: usize = 256;
-
 /// A client, the messages handed to it, and their deliveries.
 pub(super) struct Sender<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
-    /// The simulated world that the messages are from, if they are.
-    pub(super) world: Option<&'static str>,
+    /// Names the simulated world that the messages are from, if they are.
+    pub(super) header: Option<WorldHeader>,
     producer: BaseProducer<Deliveries>,
     bootstrap: Bootstrap,
     started: Instant,
@@ -78,7 +71,7 @@ impl<'r> Sender<'r> {
         Self {
             config,
             stop,
-            world: None,
+            header: None,
             producer,
             bootstrap: Bootstrap::new(&config.kafka.bootstrap_servers),
             started: Instant::now(),
@@ -99,10 +92,16 @@ impl<'r> Sender<'r> {
     ///
     /// Errors: a fatal error of the client that another client would have too.
     pub(super) fn send(&mut self, topic: Topic, message: &Record) -> Result<bool> {
-        let is_taken = self.hand(Tag { number: self.handed, topic }, message)?;
-        self.handed += usize::from(is_taken);
-        self.sent += u64::from(is_taken && topic == Topic::Orders);
-        Ok(is_taken)
+        let has_header = self.header.as_ref().is_some_and(|header| header.is_on_next(topic));
+        if !self.hand(Tag { number: self.handed, topic, has_header }, message)? {
+            return Ok(false);
+        }
+        self.handed += 1;
+        self.sent += u64::from(topic == Topic::Orders);
+        if let Some(header) = &mut self.header {
+            header.count(topic);
+        }
+        Ok(true)
     }
 
     fn hand(&mut self, tag: Tag, message: &Record) -> Result<bool> {
@@ -115,9 +114,8 @@ impl<'r> Sender<'r> {
         if let Some(key) = &message.key {
             record = record.key(key.as_slice());
         }
-        if let Some(world) = self.world.filter(|_| tag.number.is_multiple_of(MESSAGES_A_HEADER)) {
-            let header = Header { key: WORLD_HEADER, value: Some(world) };
-            record = record.headers(OwnedHeaders::new_with_capacity(1).insert(header));
+        if let Some(header) = self.header.as_ref().filter(|_| tag.has_header) {
+            record = record.headers(header.make());
         }
         // A message that does not fit into the empty queue will never fit.
         let mut is_alone = false;

@@ -1,6 +1,6 @@
 //! The labels of a file that are sent before its transactions, or after the last of them.
 
-use super::{End, Run, SHORT};
+use super::{End, Run};
 use crate::error::{Error, Result};
 use crate::produce::ProduceEvent;
 use crate::produce::payloads::Payloads;
@@ -19,13 +19,9 @@ impl Run<'_> {
         if !payloads.begins_with_labels() {
             return Ok(End::Done);
         }
-        let end = self.send_labels(payloads, observers)?;
-        while end == End::Done && self.sender.is_waiting() {
-            if self.stop.is_cancelled() {
-                return Ok(End::Stopped);
-            }
-            self.sender.poll(SHORT);
-            self.progress(observers);
+        let mut end = self.send_labels(payloads, observers)?;
+        if end == End::Done && !self.await_all(observers) {
+            end = End::Stopped;
         }
         match self.sender.summary().lost {
             0 => Ok(end),

@@ -14,7 +14,8 @@ use super::commands::Commands;
 use super::payloads::Payloads;
 use super::sender::{SHORT, Sender};
 use super::unsent::{Counts, Leftover};
-use super::{ProduceEvent, ProduceSummary, TICK};
+use super::world_header::MOST_A_SECOND;
+use super::{ProduceEvent, ProduceSummary, TICK, WATCHABLE_RATE};
 use crate::error::Result;
 use crate::report::Observers;
 use ccstream_core::generate::{Message, Topic, World};
@@ -31,8 +32,8 @@ const WHOLE: Duration = Duration::from_millis(1);
 pub(super) struct Run<'r> {
     config: &'r ProducerConfig,
     stop: &'r CancellationToken,
-    /// Events are few enough for each to be reported, once a history has been sent.
-    watchable: bool,
+    /// The mean number of events in a second of real time, once a history has been sent.
+    rate: f64,
     /// Each event is reported, and its delivery is waited for.
     watched: bool,
     /// There was no wait before the last event: it was late, or the run is as fast as possible.
@@ -63,16 +64,11 @@ enum End {
 }
 
 impl<'r> Run<'r> {
-    pub(super) fn new(
-        config: &'r ProducerConfig,
-        stop: &'r CancellationToken,
-        watchable: bool,
-        sender: Sender<'r>,
-    ) -> Self {
+    pub(super) fn new(config: &'r ProducerConfig, stop: &'r CancellationToken, rate: f64, sender: Sender<'r>) -> Self {
         Self {
             config,
             stop,
-            watchable,
+            rate,
             watched: false,
             is_late: false,
             sender,
@@ -176,8 +172,12 @@ impl<'r> Run<'r> {
         self.is_late = wait.is_zero();
         let mut is_sent = Ok(self.wait(wait));
         if matches!(is_sent, Ok(true)) {
-            if self.watchable && !self.watched && schedule.has_caught_up() {
-                self.watch();
+            let has_caught_up = schedule.has_caught_up();
+            if has_caught_up && self.rate <= WATCHABLE_RATE && !self.watched {
+                self.watch(observers);
+            }
+            if let Some(header) = &mut self.sender.header {
+                header.is_on_each = has_caught_up && self.rate <= MOST_A_SECOND;
             }
             is_sent = self.send(message, observers);
         }
@@ -210,10 +210,12 @@ impl<'r> Run<'r> {
         result.map(drop)
     }
 
-    /// Begins to report each event. The deliveries of earlier events are waited for: the next answer is then the next
-    /// event's.
-    fn watch(&mut self) {
-        while self.sender.is_waiting() && !self.stop.is_cancelled() {
+    /// Waits until all messages in flight are delivered or have failed; false if the run should stop before.
+    fn await_all(&mut self, observers: &mut Observers<'_, ProduceEvent>) -> bool {
+        while self.sender.is_waiting() {
+            if self.stop.is_cancelled() {
+                return false;
+            }
             self.sender.poll(SHORT);
         }
         self.sender.take_delivered();
@@ -224,7 +226,15 @@ impl<'r> Run<'r> {
     fn is_time_to_look(&self) -> bool {
         self.sender.sent.is_multiple_of(LOOK_EVERY) || !self.is_late
     }
+            self.progress(observers);
 
+        true
+    }
+
+    /// Begins to report each event. The deliveries of earlier events are waited for: the next answer is then the next
+    /// event's.
+    fn watch(&mut self, observers: &mut Observers<'_, ProduceEvent>) {
+        self.await_all(observers);
     /// Serves delivery reports for this time; false if the run should stop.
     fn wait(&mut self, time: Duration) -> bool {
         // As fast as possible, reading the clock would be a twentieth of the time.

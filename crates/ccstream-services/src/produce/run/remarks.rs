@@ -3,7 +3,7 @@
 use super::Run;
 use crate::produce::payloads::Payloads;
 use crate::produce::report::ProducerWarningKind as Kind;
-use crate::produce::{ProduceEvent, ProduceSummary, is_watchable, warn, warn_of_overuse};
+use crate::produce::{ProduceEvent, ProduceSummary, WATCHABLE_RATE, real_rate, warn, warn_of_overuse};
 use crate::report::Observers;
 use ccstream_core::generate::{Command, Early, Pace};
 
@@ -34,8 +34,8 @@ impl Run<'_> {
 
     /// Adapts what is reported to another rate.
     fn follow_rate(&mut self, pace: Pace, observers: &mut Observers<'_, ProduceEvent>) {
-        self.watchable = is_watchable(self.config, pace);
-        self.watched &= self.watchable;
+        self.rate = real_rate(self.config, pace);
+        self.watched &= self.rate <= WATCHABLE_RATE;
         if let Some(world) = &mut self.world {
             // The cards stay the same.
             world.cards = Some(world.cards());
