@@ -55,9 +55,10 @@ use crate::settings::Arguments;
 ///         sequence. Default: none.
 ///     label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
 ///         median of seven days. Default: lognormal:7d, or fixed:7d for the preset.
-///     resume: The file in which a run saves at its end what it has not sent: labels that are not due yet, and late and
-///         second messages. The next run with this file sends them when they are due. Without it, a run that reaches
-///         its ``count`` sends them at once, and a run that is stopped does not send them. Default: none.
+///     resume: The file in which a run saves what it has not sent, every 5 s and at its end: labels that are not due
+///         yet, and late and second messages. The next run with this file sends them when they are due. Without it, a
+///         run that reaches its ``count`` sends them at once, and a run that is stopped does not send them. Default:
+///         none.
 ///     labels_topic: The topic of labels, which report later whether a transaction was a fraud. The producer creates it
 ///         if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
 ///     truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not
@@ -168,7 +169,7 @@ impl PyProducer {
     ///
     /// It contacts no broker. It describes ``count`` events, or the first 100,000. Without ``start_time``, simulated
     /// time starts now and advances at the rate. :meth:`stop` ends it early; it then describes the events up to there.
-    /// Ctrl-C raises ``KeyboardInterrupt``.
+    /// Ctrl-C raises ``KeyboardInterrupt``. ``on_event`` is called with the warning ``cards_overused`` alone.
     ///
     /// Returns:
     ///     The figures, whose types ``ccstream.description`` defines.
@@ -176,8 +177,15 @@ impl PyProducer {
     /// Raises:
     ///     ConfigError: The file cannot be read.
     fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let callback = self.on_event.as_ref().map(|callback| callback.clone_ref(py));
         let (config, stop) = (self.config.clone(), self.stop.clone());
-        let shape = run_blocking(py, &self.stop, Interrupt::Drains, move || describe(&config, &stop).raise())?;
+        let shape = run_blocking(py, &self.stop, Interrupt::Drains, move || {
+            let mut listener = Listener::new(callback, stop.clone());
+            let mut observers = Observers::default().with(|event| tell_of_producer(&mut listener, event));
+            let result = describe(&config, &stop, &mut observers);
+            drop(observers);
+            listener.finish(result)
+        })?;
         py.import("json")?.call_method1("loads", (shape.to_json(),))
     }
 

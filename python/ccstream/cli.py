@@ -138,9 +138,11 @@ def _produce(options: argparse.Namespace) -> int:
 
 def _describe(options: argparse.Namespace) -> int:
     """Prints the shape of the events that a run would send. After a signal, it prints the shape up to there."""
-    producer = ccstream.Producer(**flags.given(options, "kafka", "producer"))
-    with _stopped_by_signals(producer.stop):
-        shape = producer.describe()
+    console = ProducerConsole(None, quiet=True, json=options.json)
+    with _observed(console, options.events) as on_event:
+        producer = ccstream.Producer(**flags.given(options, "kafka", "producer"), on_event=on_event)
+        with _stopped_by_signals(producer.stop):
+            shape = producer.describe()
     if options.json:
         print_json(shape)
     else:

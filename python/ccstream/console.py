@@ -85,14 +85,15 @@ class ProducerConsole:
 
     Args:
         count: the number of events to send, if known. A terminal then shows a progress bar.
-        quiet: whether to show only the accounting at the end.
-        json: whether to print only the accounting, as JSON.
+        quiet: whether to show only the accounting at the end, and warnings, which go to standard error.
+        json: whether to print only the accounting, as JSON. Warnings go to standard error.
     """
 
     def __init__(self, count: int | None, *, quiet: bool, json: bool = False) -> None:
         self._count = count
         self._quiet = quiet or json
         self._printer = Printer("Producer", json=json)
+        self._errors = Printer("Producer", json=True)
         self._line = LiveLine(self._printer)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -103,6 +104,8 @@ class ProducerConsole:
         if kind == "progress":
             self._last = fields["summary"]
         if self._quiet:
+            if kind == "warning":
+                self._errors.say(_warning_line(fields))
             return
         if kind == "progress":
             self._progress(fields["summary"])
@@ -167,13 +170,17 @@ class ProducerConsole:
             )
 
 
+def _warning_line(fields: Mapping[str, Any]) -> str:
+    return f"! {worded(fields['text'])}"
+
+
 def _producer_lines(kind: str, fields: Mapping[str, Any]) -> list[str]:
     """Returns the lines to print for one event of the producer."""
     if kind == "connected":
         lines = [f"! {fields['unreachable']}"] if fields["unreachable"] else []
         return lines + (["✓ Created the topic, which did not exist"] if fields["topic_created"] else [])
     if kind == "warning":
-        return [f"! {worded(fields['text'])}"]
+        return [_warning_line(fields)]
     if kind in {"resumed", "saved"}:
         counted = f"{fields['labels']:,} labels and {fields['others']:,} other messages"
         if kind == "saved":

@@ -256,7 +256,9 @@ def add_produce(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="send nothing, and print how the first events (--count, or 100,000) are distributed",
     )
-    parser.add_argument("--quiet", action="store_true", help="print only the accounting at the end")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print only the accounting at the end, and warnings to standard error"
+    )
     parser.add_argument(
         "--json", action="store_true", help="print only the accounting, as JSON; with --describe, its figures"
     )

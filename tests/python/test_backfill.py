@@ -90,3 +90,6 @@ def test_overused_cards_are_warned_of(embedded_pipeline: Pipeline) -> None:
     assert (usual.wait(), overused.wait()) == (0, 0)
     assert not usual.events("warning")
     assert len(overused.events("warning", kind="cards_overused")) == 1
+    # These runs are quiet, and warnings are shown nevertheless.
+    assert "1000 cards make 432 payments a day each" in overused.output()
+    assert "!" not in usual.output()

@@ -8,6 +8,8 @@ import json
 import math
 import random
 import statistics
+import subprocess
+import sys
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from itertools import combinations
@@ -193,6 +195,17 @@ def test_the_command_needs_no_broker(lone_pipeline: Pipeline) -> None:
     assert "has no column" in lone_pipeline.run(
         "produce", "--describe", "--replay", __file__, "--map", "mcc=x", status=2
     )
+
+
+@pytest.mark.parametrize(("cards", "is_warned"), [("1000", True), ("100000", False)])
+def test_overused_cards_are_warned_of_on_standard_error(lone_pipeline: Pipeline, cards: str, is_warned: bool) -> None:
+    command = [sys.executable, "-m", "ccstream", "produce", "--describe", "--json", "--rate", "5", "--count", "50"]
+    done = subprocess.run(
+        [*command, "--cards", cards], capture_output=True, check=True, env=lone_pipeline.environment, text=True
+    )
+    assert json.loads(done.stdout)["events"] == 50
+    assert ("1000 cards make 432 payments a day each" in done.stderr) == is_warned
+    assert bool(done.stderr) == is_warned
 
 
 def test_the_examples_of_the_charts_are_right() -> None:

@@ -5,9 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::produce::check_settings;
 use crate::produce::payloads::Payloads;
 use crate::produce::rows::Rows;
+use crate::produce::{ProduceEvent, check_settings, warn_of_overuse};
+use crate::report::Observers;
 use ccstream_core::describe::{Describer, Shape};
 use ccstream_core::generate::{Message, Topic, World};
 use ccstream_core::settings::ProducerConfig;
@@ -19,12 +20,16 @@ const DEFAULT_COUNT: u64 = 100_000;
 const LOOK_EVERY: u64 = 1024;
 
 /// Describes the events that a run with these settings would send: `count` of them, or the first 100,000, or those
-/// before a stop.
+/// before a stop. It reports no event but a warning that cards have no habits.
 ///
 /// Without a start time, simulated time starts now and advances at the rate.
 ///
 /// Errors: a setting is invalid, or the file cannot be read.
-pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Shape> {
+pub fn describe(
+    config: &ProducerConfig,
+    stop: &CancellationToken,
+    observers: &mut Observers<'_, ProduceEvent>,
+) -> Result<Shape> {
     check_settings(config)?;
     for (name, is_given) in [
         ("labels", config.labels.is_some()),
@@ -45,6 +50,9 @@ pub fn describe(config: &ProducerConfig, stop: &CancellationToken) -> Result<Sha
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Micros(now.as_micros() as i64);
         let world = config.world(now);
+        if config.preset.is_none() {
+            warn_of_overuse(&world, observers);
+        }
         Payloads::of(config, &World { start: world.start.or(Some(now)), ..world })?
     };
     let (mut describer, mut message) = (Describer::default(), Message::default());
@@ -69,7 +77,7 @@ mod tests {
     use ccstream_core::generate::Pace;
 
     fn shape(config: &ProducerConfig) -> Shape {
-        describe(config, &CancellationToken::new()).unwrap()
+        describe(config, &CancellationToken::new(), &mut Observers::default()).unwrap()
     }
 
     #[test]
@@ -105,6 +113,7 @@ mod tests {
     fn a_stop_ends_it() {
         let stop = CancellationToken::new();
         stop.cancel();
-        assert_eq!(describe(&ProducerConfig::default(), &stop).unwrap().events, 0);
+        let found = describe(&ProducerConfig::default(), &stop, &mut Observers::default());
+        assert_eq!(found.unwrap().events, 0);
     }
 }

@@ -157,7 +157,8 @@ fn warn(observers: &mut Observers<'_, ProduceEvent>, kind: ProducerWarningKind, 
     observers.report(&ProduceEvent::Warning(ProducerWarning { kind, text }));
 }
 
-fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
+/// Warns if the cards of a world are used so often that they show no habits.
+pub(crate) fn warn_of_overuse(world: &World, observers: &mut Observers<'_, ProduceEvent>) {
     if let Some(payments) = world.payments_a_day().filter(|payments| *payments > MOST_A_DAY) {
         let cards = world.cards();
         let text = format!(
