@@ -59,23 +59,24 @@ impl Generator {
         true
     }
 
-    /// Makes the first message of those that are held the one in `message`; false if none is due.
+    /// Makes the first message of those that are held the one in `message`; false if none is due. If too many are held, it
+    /// is due now: a later time would hold up the events after it.
     pub(super) fn next_held(&mut self, message: &mut Message) -> bool {
         if self.holding.due() > self.time {
             return false;
         }
         let Some(held) = self.holding.pop(self.time) else { return false };
-        self.pending.extend(held.truth());
-        *message = held.message;
+        let due = held.message.due.min(Micros(self.time));
+        self.pending.extend(held.truth(due));
+        *message = Message { due, ..held.message };
         true
     }
 }
 
 impl Held {
-    /// The truth that follows a second message.
-    pub(super) fn truth(&self) -> Option<Message> {
+    /// The truth that follows a second message, which is sent at a time.
+    pub(super) fn truth(&self, sent: Micros) -> Option<Message> {
         let id = self.copy_of.as_deref()?;
-        let due = self.message.due;
-        Some(Truth { transaction_id: Some(id), ..Truth::new("duplicate", due) }.message(due))
+        Some(Truth { transaction_id: Some(id), ..Truth::new("duplicate", self.message.due) }.message(sent))
     }
 }

@@ -91,6 +91,23 @@ fn events_of_now_are_of_now() {
 }
 
 #[test]
+fn late_messages_beyond_the_most_are_early_and_hold_nothing_up() {
+    let incidents = ["slow_processor@1m+1h:Alderbank", "duplicates@1m+1h"].map(|text| text.parse().unwrap()).to_vec();
+    let world = World { incidents, ..world(1, Pace::PerSecond(50.0)) };
+    for (most, is_early) in [(held::MOST, false), (100, true)] {
+        let mut generator = Generator { holding: Holding::new(most), ..Generator::new(&world).unwrap() };
+        let (mut message, mut last) = (Message::default(), START);
+        for _ in 0..50_000 {
+            generator.next_message(&mut message);
+            assert!(message.due >= last && generator.holding.len() <= most + 1);
+            last = message.due;
+        }
+        let Early { labels, follow_ups, messages } = generator.early();
+        assert_eq!((labels, follow_ups, messages > 0), (0, 0, is_early), "{messages}");
+    }
+}
+
+#[test]
 fn a_world_needs_cards() {
     assert!(
         Generator::new(&World { cards: Some(0), ..World::default() }).unwrap_err().to_string().starts_with("cards: ")

@@ -107,7 +107,8 @@ impl Generator {
     /// Refunds and retries are no messages yet.
     pub fn unsent(&self) -> Vec<Unsent> {
         let held = self.holding.in_order().into_iter();
-        let held = held.flat_map(|held| [Some(held.message.clone()), held.truth()].into_iter().flatten());
+        let held =
+            held.flat_map(|held| [Some(held.message.clone()), held.truth(held.message.due)].into_iter().flatten());
         let messages = self.pending.iter().cloned().chain(held).map(|message| Unsent::Message(Box::new(message)));
         let labels = self.labels.in_order().into_iter().copied().map(Unsent::Label);
         let mut all: Vec<Unsent> = messages.chain(labels).collect();
