@@ -349,9 +349,10 @@ class Producer:
             sequence. Default: none.
         label_delay: The time from a transaction to its label: ``fixed:7d`` for seven days, ``lognormal:7d`` for a
             median of seven days. Default: lognormal:7d, or fixed:7d for the preset.
-        resume: The file in which a run saves at its end what it has not sent: labels that are not due yet, and late and
-            second messages. The next run with this file sends them when they are due. Without it, a run that reaches
-            its ``count`` sends them at once, and a run that is stopped does not send them. Default: none.
+        resume: The file in which a run saves what it has not sent, every 5 s and at its end: labels that are not due
+            yet, and late and second messages. The next run with this file sends them when they are due. Without it, a
+            run that reaches its ``count`` sends them at once, and a run that is stopped does not send them. Default:
+            none.
         labels_topic: The topic of labels, which report later whether a transaction was a fraud. The producer creates it
             if it does not exist. Default: ``KAFKA_LABELS_TOPIC``, else ``labels_json``.
         truth_topic: The topic of the truth about what the generator planted. The producer creates it if it does not

@@ -75,13 +75,17 @@ WarningKind: TypeAlias = Literal[
 - ``leave_unanswered``: Kafka did not answer when the consumer left the group.
 """
 
-ProducerWarningKind: TypeAlias = Literal["cards_overused", "sent_early", "labels_not_sent", "command_skipped"]
+ProducerWarningKind: TypeAlias = Literal[
+    "cards_overused", "sent_early", "labels_not_sent", "resume_incomplete", "command_skipped"
+]
 """What a producer's warning is about.
 
 - ``cards_overused``: the cards make so many payments a day that they show no habits.
 - ``sent_early``: too many refunds, retries, labels or late messages wait, and are sent before their time.
 - ``labels_not_sent``: the run ended before labels, or late and second messages, were due, or before the labels of a
   file were sent. They are not sent.
+- ``resume_incomplete``: the file of ``resume`` lacks messages: the run that saved it was killed, or it cannot be saved
+  during this run.
 - ``command_skipped``: a line of ``control`` is no command, or a command could not be applied or recorded.
 """
 

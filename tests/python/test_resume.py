@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import signal
+import stat
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from topics import read_whole
@@ -36,9 +38,14 @@ def counted(sent: list[dict[str, Any]], ids: set[str]) -> Counter[str]:
     return Counter(json.dumps(one, sort_keys=True) for one in sent if one.get("transaction_id") in ids)
 
 
+def labels_sent(run: Running) -> int:
+    """Returns the number of labels that a run has sent so far."""
+    return max((one["summary"]["labels"] for one in run.events("progress")), default=0)
+
+
 def has_labels(run: Running) -> bool:
     """Whether a run has sent some labels."""
-    return any(one["summary"]["labels"] > 20 for one in run.events("progress"))
+    return labels_sent(run) > 20
 
 
 def test_nothing_is_lost_or_doubled_by_a_stop(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
@@ -74,6 +81,53 @@ def test_nothing_is_lost_or_doubled_by_a_stop(embedded_pipeline: Pipeline, tmp_p
     assert len(made) < 120_000, "the first run was stopped long before the whole one ended"
     for sent, of_whole in zip(found, expected, strict=True):
         assert counted(sent, set(made)) == counted(of_whole, set(made))
+
+
+def test_a_kill_loses_only_what_was_made_after_the_last_save(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline, file = embedded_pipeline, tmp_path / "unsent"
+    resume = ("--resume", str(file))
+    first = pipeline.produce(20, 10_000_000, *WORLD, "--speed", "300", *resume)
+    # The first save has nothing, and the second one is five seconds later.
+    wait_until("the file has labels", lambda: file.exists() and '"label"' in file.read_text())
+    count = labels_sent(first)
+    wait_until("more labels are sent", lambda: labels_sent(first) > count + 20)
+    first.signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert lines[0]["run"] == "has not ended"
+    # The first message is the one that followed the save.
+    saved = lines[1]["due"]
+    before = [messages(pipeline, topic) for topic in (pipeline.topic, pipeline.labels_topic, pipeline.truth_topic)]
+    last = max(one["timestamp"] for one in before[0])
+    between = datetime.fromisoformat(last[:-1]) - datetime.fromisoformat(saved[:-1])
+    assert between < timedelta(seconds=300 * 8)
+    has_resent = any("label" in line and line["due"] < last for line in lines)
+    rest = ("--seed", "77", "--start-time", NEXT_DAY, "--speed", "max", "--fraud", "0", *resume)
+    second = pipeline.produce(20, 60_000, *rest)
+    assert second.wait() == 0, second.output()
+    assert len(second.events("warning", kind="resume_incomplete")) == 1
+    assert f"the run that saved {file} was killed" in second.output()
+    third = pipeline.produce(20, 10, *rest)
+    assert third.wait() == 0, third.output()
+    assert not third.events("warning", kind="resume_incomplete"), "the second run has ended"
+    topics = (pipeline.topic, pipeline.labels_topic, pipeline.truth_topic)
+    found = [messages(pipeline, topic) for topic in topics]
+    names = dict(
+        zip(("--topic", "--labels-topic", "--truth-topic"), (f"{topic}_whole" for topic in topics), strict=True)
+    )
+    flags = [text for pair in names.items() for text in pair]
+    whole = pipeline.produce(20, 150_000, *WORLD, "--speed", "max", *flags)
+    assert whole.wait() == 0, whole.output()
+    expected = [messages(pipeline, name) for name in names.values()]
+    made = {one["transaction_id"] for one in expected[0] if one["timestamp"] < saved}
+    assert 1_000 < len(made) < 120_000
+    for sent, of_whole in zip(found, expected, strict=True):
+        once, often = counted(of_whole, made), counted(sent, made)
+        assert once.keys() == often.keys(), "the same bytes, and nothing is lost"
+        assert all(number <= often[text] <= 2 * number for text, number in once.items())
+    resent = sum(counted(found[1], made).values()) - sum(counted(expected[1], made).values())
+    assert (resent > 0) == has_resent
 
 
 def test_every_fraud_of_the_preset_is_labelled_once(embedded_pipeline: Pipeline, tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ settings! {
         /// The time from a transaction to its label: `fixed:7d` for seven days, `lognormal:7d` for a median of seven days.
         @shown("KIND:TIME") @unset("lognormal:7d, or fixed:7d for the preset")
         label_delay: Option<LabelDelay> = None;
-        /// The file in which a run saves at its end what it has not sent: labels that are not due yet, and late and second
-        /// messages. The next run with this file sends them when they are due. Without it, a run that reaches its `count`
-        /// sends them at once, and a run that is stopped does not send them.
+        /// The file in which a run saves what it has not sent, every 5 s and at its end: labels that are not due yet, and
+        /// late and second messages. The next run with this file sends them when they are due. Without it, a run that
+        /// reaches its `count` sends them at once, and a run that is stopped does not send them.
         @shown("FILE") @unset("none")
         resume: Option<PathBuf> = None;
         /// The topic of labels, which report later whether a transaction was a fraud. The producer creates it if it does

@@ -81,6 +81,15 @@ impl Payloads {
         }
     }
 
+    /// Returns the messages that are not due yet, in the order in which they are due.
+    pub(super) fn unsent(&self) -> Vec<Unsent> {
+        match self {
+            Self::Generated(generator) => generator.unsent(),
+            Self::Handbook(feed) => feed.unsent(),
+            Self::Replayed(_) => Vec::new(),
+        }
+    }
+
     /// After the last event, takes the messages that are not due yet, in the order in which they are due.
     pub(super) fn take_unsent(&mut self) -> Vec<Unsent> {
         match self {

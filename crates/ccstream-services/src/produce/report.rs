@@ -94,6 +94,8 @@ pub enum ProducerWarningKind {
     /// The run ended before labels, or late and second messages, were due, or before the labels of a file were sent. They
     /// are not sent.
     LabelsNotSent,
+    /// The file of `resume` lacks messages: the run that saved it was killed, or it cannot be saved during this run.
+    ResumeIncomplete,
     /// A line of `control` is no command, or a command could not be applied or recorded.
     CommandSkipped,
 }
@@ -105,6 +107,7 @@ impl ProducerWarningKind {
             Self::CardsOverused => "cards_overused",
             Self::SentEarly => "sent_early",
             Self::LabelsNotSent => "labels_not_sent",
+            Self::ResumeIncomplete => "resume_incomplete",
             Self::CommandSkipped => "command_skipped",
         }
     }

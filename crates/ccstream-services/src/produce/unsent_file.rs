@@ -1,10 +1,11 @@
 //! The file of `resume`: what a run made and did not send, for the next run.
 //!
-//! The file is replaced as a whole when a run ends, so it has either what the run took or what the run left. If a run is
-//! killed, the file has what that run took, which the next run re-sends. The killed run's own labels are lost.
+//! The file is replaced as a whole: every few seconds during a run, and when the run ends. Its first line says which of
+//! the two it was. If a run is killed, the next run sends what the last save had. Messages of that save that the killed run
+//! had sent since are then sent twice, with the same bytes, and what the killed run made since is lost.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,18 +17,28 @@ use ccstream_core::generate::Unsent;
 const MOST: usize = 1_000_000;
 /// The maximum length of a line, in bytes. A message of the generator has less than a tenth of it.
 const MOST_LINE: u64 = 65_536;
-/// The first line. Its version is raised whenever the lines change.
+/// The first line after a run has ended. Its version is raised whenever the lines change.
 const HEAD: &str = r#"{"file":"unsent messages of ccstream produce","version":1}"#;
+/// The first line during a run.
+const HEAD_OF_RUNNING: &str = r#"{"file":"unsent messages of ccstream produce","version":1,"run":"has not ended"}"#;
 
-/// Returns the messages of a file; none if it does not exist. Errors: the file cannot be read, or a line is wrong.
-pub(super) fn read(path: &Path) -> Result<Vec<Unsent>> {
+/// What a file has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Saved {
+    pub(super) messages: Vec<Unsent>,
+    /// Whether the run that saved it has not ended since: it was killed.
+    pub(super) is_of_running: bool,
+}
+
+/// Reads a file; one that does not exist has no messages. Errors: the file cannot be read, or a line is wrong.
+pub(super) fn read(path: &Path) -> Result<Saved> {
     let refused = |reason: String| {
         let fix = "restore the file, or delete it to continue without its messages";
         Error::from(CoreError::File { path: path.display().to_string(), reason: format!("{reason}; {fix}") })
     };
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
         Err(error) => return Err(refused(format!("cannot be read: {error}"))),
     };
     let (mut reader, mut line, mut number) = (BufReader::new(file), String::new(), 0usize);
@@ -42,7 +53,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Unsent>> {
         Ok((number, length > 0))
     };
     next(&mut line)?;
-    if line.trim_end() != HEAD {
+    let is_of_running = line.trim_end() == HEAD_OF_RUNNING;
+    if line.trim_end() != HEAD && !is_of_running {
         return Err(refused(format!("line 1 is not {HEAD}, so this version did not write the file")));
     }
     let mut messages = Vec::new();
@@ -66,29 +78,43 @@ pub(super) fn read(path: &Path) -> Result<Vec<Unsent>> {
         return Err(refused(format!("line {number} follows the last line")));
     }
     messages.sort_by_key(Unsent::due);
-    Ok(messages)
+    Ok(Saved { messages, is_of_running })
 }
 
-/// Replaces the file by another one with these messages.
-pub(super) fn write(path: &Path, messages: &[Unsent]) -> Result<()> {
-    let context =
-        || format!("saving {} unsent messages in {}, without which they are lost", messages.len(), path.display());
-    write_all(path, messages).map_err(Error::system(context()))
+/// Replaces the file by another one, which only its owner can read.
+pub(super) fn write(path: &Path, saved: &Saved) -> Result<()> {
+    let context = || {
+        format!("saving {} unsent messages in {}, without which they are lost", saved.messages.len(), path.display())
+    };
+    write_all(path, saved).map_err(Error::system(context()))
 }
 
 /// Fails if the file cannot be written. A run that finds out at its end would lose the messages.
 pub(super) fn check(path: &Path) -> Result<()> {
     let new = new_name(path);
     let is_folder = path.is_dir().then(|| io::Error::from(io::ErrorKind::IsADirectory));
-    let created = is_folder.map_or_else(|| File::create(&new).and_then(|_| fs::remove_file(&new)), Err);
+    let created = is_folder.map_or_else(|| create(&new).and_then(|_| fs::remove_file(&new)), Err);
     let why = |error| format!("{} cannot be written: {error}; name a file in a folder that can be", path.display());
     created.map_err(|error| Error::config("resume", why(error)))
 }
 
-fn write_all(path: &Path, messages: &[Unsent]) -> io::Result<()> {
+/// Creates a file that only its owner can read, in place of one that a killed run has left.
+fn create(new: &Path) -> io::Result<File> {
+    match fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(new)
+}
+
+fn write_all(path: &Path, Saved { messages, is_of_running }: &Saved) -> io::Result<()> {
     let new = new_name(path);
-    let mut out = BufWriter::new(File::create(&new)?);
-    writeln!(out, "{HEAD}")?;
+    let mut out = BufWriter::new(create(&new)?);
+    writeln!(out, "{}", if *is_of_running { HEAD_OF_RUNNING } else { HEAD })?;
     for message in messages {
         writeln!(out, "{message}")?;
     }
@@ -130,14 +156,17 @@ mod tests {
     fn what_was_written_is_read_in_the_order_in_which_it_is_due() {
         let path = in_folder("order");
         check(&path).unwrap();
-        assert_eq!(read(&path).unwrap(), [], "the file does not exist");
+        assert_eq!(read(&path).unwrap(), Saved::default(), "the file does not exist");
         let messages: Vec<Unsent> = [3, 1, 2].map(|second| label(second).parse().unwrap()).to_vec();
-        write(&path, &messages).unwrap();
+        fs::write(new_name(&path), "of a killed run").unwrap();
+        write(&path, &Saved { messages, is_of_running: true }).unwrap();
         check(&path).unwrap();
-        let read_back = read(&path).unwrap();
-        assert_eq!(read_back.iter().map(ToString::to_string).collect::<Vec<_>>(), [1, 2, 3].map(label));
-        write(&path, &[]).unwrap();
-        assert_eq!(read(&path).unwrap(), []);
+        let Saved { messages, is_of_running } = read(&path).unwrap();
+        assert_eq!(messages.iter().map(ToString::to_string).collect::<Vec<_>>(), [1, 2, 3].map(label));
+        assert!(is_of_running);
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+        write(&path, &Saved::default()).unwrap();
+        assert_eq!(read(&path).unwrap(), Saved::default());
         assert!(!new_name(&path).exists());
         fs::remove_file(path).unwrap();
     }

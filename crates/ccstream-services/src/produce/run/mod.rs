@@ -2,6 +2,7 @@
 
 mod labels;
 mod remarks;
+mod saves;
 mod schedule;
 
 use std::thread;
@@ -53,6 +54,8 @@ pub(super) struct Run<'r> {
     not_sent: (usize, usize),
     /// The warning that messages are sent early was given.
     has_warned: bool,
+    /// The warning that the file of `resume` cannot be saved was given, and it still cannot.
+    has_warned_of_file: bool,
 }
 
 /// How a run ends without an error.
@@ -80,6 +83,7 @@ impl<'r> Run<'r> {
             leftover: Leftover::default(),
             not_sent: (0, 0),
             has_warned: false,
+            has_warned_of_file: false,
         }
     }
 
@@ -94,6 +98,7 @@ impl<'r> Run<'r> {
         mut schedule: Schedule,
         observers: &mut Observers<'_, ProduceEvent>,
     ) -> Result<ProduceSummary> {
+        self.warn_of_killed(observers);
         if let Some(Counts { labels, others }) = self.leftover.begin(&mut payloads) {
             observers.report(&ProduceEvent::Resumed { labels, others });
         }
@@ -140,6 +145,10 @@ impl<'r> Run<'r> {
             }
             if !payloads.next(&mut message)? {
                 return Ok(End::Done);
+            }
+            if !self.save(&message, payloads, schedule, observers) {
+                self.leftover.put_back(message);
+                return Ok(End::Stopped);
             }
             // Messages of an earlier run have their place among those of this one.
             while let Some(mut earlier) = self.leftover.next_by(message.due) {
@@ -217,7 +226,15 @@ impl<'r> Run<'r> {
                 return false;
             }
             self.sender.poll(SHORT);
+            self.progress(observers);
         }
+        true
+    }
+
+    /// Begins to report each event. The deliveries of earlier events are waited for: the next answer is then the next
+    /// event's.
+    fn watch(&mut self, observers: &mut Observers<'_, ProduceEvent>) {
+        self.await_all(observers);
         self.sender.take_delivered();
         self.watched = true;
     }
@@ -226,15 +243,7 @@ impl<'r> Run<'r> {
     fn is_time_to_look(&self) -> bool {
         self.sender.sent.is_multiple_of(LOOK_EVERY) || !self.is_late
     }
-            self.progress(observers);
 
-        true
-    }
-
-    /// Begins to report each event. The deliveries of earlier events are waited for: the next answer is then the next
-    /// event's.
-    fn watch(&mut self, observers: &mut Observers<'_, ProduceEvent>) {
-        self.await_all(observers);
     /// Serves delivery reports for this time; false if the run should stop.
     fn wait(&mut self, time: Duration) -> bool {
         // As fast as possible, reading the clock would be a twentieth of the time.
