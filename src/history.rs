@@ -16,7 +16,7 @@ use crate::run::{Interrupt, run_blocking};
 use crate::settings::database_url as url_of;
 
 /// Reads a moment.
-fn moment(name: &'static str, text: &str) -> PyResult<Micros> {
+pub(crate) fn moment(name: &'static str, text: &str) -> PyResult<Micros> {
     parse_moment(text).map_err(|why| bad_argument(name, format!("{text:?} {why}")))
 }
 

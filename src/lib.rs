@@ -13,6 +13,7 @@ mod aggregate;
 mod analyzer;
 mod answer;
 mod consumer;
+mod detector;
 mod doctor;
 mod ends;
 mod errors;
@@ -50,6 +51,8 @@ mod extension {
     use super::kpi::PyKpiEngine;
     #[pymodule_export]
     use crate::answer::PyKpiAnswer;
+    #[pymodule_export]
+    use crate::detector::{PyDetection, PyDetector};
     #[pymodule_export]
     use crate::doctor::{PyCheck, diagnose, ping};
     #[pymodule_export]

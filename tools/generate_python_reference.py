@@ -29,6 +29,8 @@ SECTIONS = {
         "FeatureHistory",
         "backtest",
         "Backtest",
+        "Detector",
+        "Detection",
         "list_models",
         "ModelInfo",
         "add_model",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, SupportsIndex, TypeAlias, final
+from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ __all__ = [
     "ConsumeStatus",
     "ConsumeSummary",
     "Consumer",
+    "Detection",
+    "Detector",
     "FeatureHistory",
     "KeptMessage",
     "KpiAnswer",
@@ -60,6 +62,9 @@ _OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], object]
 _Filters: TypeAlias = Mapping[str, str | Iterable[str | None] | None]
 _Moment: TypeAlias = datetime | np.datetime64 | SupportsIndex
 _Pairs: TypeAlias = Mapping[str, str | float] | Sequence[tuple[str, str | float]]
+
+class _Frame(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 @final
 class AnalyzeSummary:
@@ -272,6 +277,136 @@ class Backtest:
     @property
     def cards(self) -> npt.NDArray[np.int64]:
         """A number for the card of each transaction; 0 without a card."""
+
+@final
+class Detector:
+    """Scores transactions in memory as the analyzer does, without Kafka and PostgreSQL.
+
+    A detector remembers cards, merchants and terminals from one call to the next. Its scores equal the analyzer's, bit
+    for bit, if it has the same model, and gets the same transactions and labels in the same order from the beginning.
+
+    Args:
+        model: The model file, as ``ccstream train`` writes it. Default: None, the rules.
+        cards: The maximum number of cards that are remembered. Default: 1,000,000.
+        merchants: The maximum number of merchants that are remembered. Default: 100,000.
+
+    Raises:
+        ConfigError: The model or a number cannot be used.
+
+    Example:
+        >>> usual = {"card_token": "tok_1", "merchant": "Fig & Fern", "currency": "EUR"}
+        >>> amounts = ["20.00", "25.00", "19.50", "22.00", "180.00"]
+        >>> orders = [
+        ...     {"transaction_id": f"t{day}", "timestamp": f"2026-03-0{day}T12:00:00Z", "amount": amount, **usual}
+        ...     for day, amount in enumerate(amounts, 1)
+        ... ]
+        >>> detector = ccstream.Detector()
+        >>> found = detector.score(orders)
+        >>> found.scores.round(2).tolist()
+        [0.0, 0.0, 0.0, 0.0, 0.96]
+        >>> found.reasons[-1]
+        ["8.5 times this card's usual amount", "8.4 times this merchant's usual amount"]
+    """
+
+    def __new__(
+        cls, model: str | PathLike[str] | None = None, *, cards: int | None = None, merchants: int | None = None
+    ) -> Self: ...
+    @property
+    def model(self) -> str:
+        """The name of the model: that of its file without the ending, or ``rules``."""
+    @property
+    def feature_names(self) -> list[str]:
+        """The names of the features, in the order of the columns of ``Detection.features``."""
+    @property
+    def transactions(self) -> int:
+        """The number of transactions that were scored."""
+    @property
+    def late(self) -> int:
+        """The number of transactions whose time was before that of an earlier one. Sort the transactions if it is not 0."""
+    def score(self, transactions: Iterable[Mapping[str, Any]] | pd.DataFrame | _Frame) -> Detection:
+        """Scores transactions in their order, which has to be that of their times, and remembers them.
+
+        Labels are applied in between, each as soon as the time of the transactions has reached its own.
+
+        Args:
+            transactions: An iterable of mappings with the fields of a message, such as ``json.loads`` returns, or a
+                DataFrame with these columns (pandas, polars, or others through Arrow). A missing value in a DataFrame is
+                an absent field.
+
+        Returns:
+            A row for each transaction.
+
+        Raises:
+            ConfigError: A transaction is invalid, for a reason for which the consumer would reject it, or its id was
+                scored before. The message has its index. No transaction of the call is scored then. It is a
+                ``ValueError``.
+
+        Example:
+            >>> order = {"transaction_id": "t9", "timestamp": "2026-03-09T12:00:00Z", "amount": 12.5}
+            >>> ccstream.Detector().score([order]).feature("amount").tolist()
+            [12.5]
+        """
+    def label(self, transaction_id: str, fraud: bool = True, at: datetime | str | None = None) -> None:
+        """Adds a label: from a time on, it is known whether a transaction is a fraud.
+
+        The label is applied before the first transaction at this time or later. Of several labels of a transaction, the
+        one with the latest time counts. A second label with the same time is ignored. A label of a transaction that was
+        not scored yet waits for it.
+
+        Args:
+            transaction_id: The id of the transaction.
+            fraud: Whether it is a fraud. Only labels of frauds and corrections are needed. Default: True.
+            at: The time, as a ``datetime``, or in the format of RFC 3339 or ISO 8601; UTC unless it has an offset.
+                Default: the greatest time of a transaction so far.
+
+        Raises:
+            ConfigError: The time cannot be used.
+
+        Example:
+            >>> ccstream.Detector().label("t1", at="2026-03-09T12:00:00Z")
+        """
+
+@final
+class Detection:
+    """Holds the scores, features and reasons of transactions that a :class:`Detector` has scored."""
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the transactions."""
+    @property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """The score of each transaction: the probability that it is a fraud, from 0 to 1."""
+    @property
+    def features(self) -> npt.NDArray[np.float32]:
+        """The features, a row for each transaction and a column for each feature; NaN is a missing value."""
+    @property
+    def times(self) -> npt.NDArray[np.int64]:
+        """The times of the transactions, in microseconds since 1970 UTC."""
+    @property
+    def names(self) -> list[str]:
+        """The names of the features, in the order of the columns."""
+    @property
+    def reasons(self) -> list[list[str]]:
+        """The reasons for each score in words, the greatest first: at most three. They are computed at each access."""
+    def feature(self, name: str) -> npt.NDArray[np.float32]:
+        """Returns the values of one feature, an element for each transaction; NaN is a missing value.
+
+        Args:
+            name: The name of the feature, as in ``names``.
+
+        Raises:
+            ConfigError: No feature has this name.
+        """
+    def explain(self, index: int) -> list[str]:
+        """Returns the reasons for one score in words, the greatest first: at most three.
+
+        Args:
+            index: The index of the transaction.
+
+        Raises:
+            IndexError: There is no such transaction.
+        """
+    def __len__(self) -> int: ...
 
 @final
 class ProduceSummary:

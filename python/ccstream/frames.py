@@ -1,4 +1,4 @@
-"""Reads columns of DataFrames as NumPy arrays, and converts answers to pandas DataFrames.
+"""Reads columns and rows of DataFrames, and converts answers to pandas DataFrames.
 
 It uses pandas and pyarrow where they are installed; neither is required.
 """
@@ -6,14 +6,17 @@ It uses pandas and pyarrow where they are installed; neither is required.
 from __future__ import annotations
 
 import importlib
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ccstream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import tzinfo
     from types import ModuleType
 
@@ -103,6 +106,25 @@ class Frame:
         return column
 
 
+def messages(transactions: object) -> Iterator[bytes]:
+    """Encodes transactions, for ``Detector.score``, as the messages that a producer sends.
+
+    Args:
+        transactions: an iterable of mappings, or a DataFrame, whose missing values become absent fields.
+
+    Raises:
+        ConfigError: the transactions are neither, no installed library can read them, or a value cannot be encoded.
+    """
+    encode = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
+    for index, row in enumerate(_rows(transactions)):
+        if not isinstance(row, Mapping):
+            raise ConfigError(f"transactions: index {index}: pass a mapping, not {type(row).__name__}", 2)
+        try:
+            yield encode(dict(row)).encode()
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"transactions: index {index}: {error}", 2) from None
+
+
 def to_pandas(name: str, table: Mapping[str, Any], zone: tzinfo | None) -> pd.DataFrame:
     """Converts a grouping of an answer to a DataFrame, for ``KpiAnswer.to_pandas``.
 
@@ -147,7 +169,7 @@ def _is_of(library: str, value: object) -> bool:
     return library in sys.modules and type(value).__module__.partition(".")[0] == library
 
 
-def _columns(data: object) -> Any:  # noqa: ANN401
+def _columns(data: object, argument: str = "data") -> Any:  # noqa: ANN401
     """Returns an object that has columns by name: a mapping, a pandas DataFrame or a pyarrow Table."""
     if isinstance(data, Mapping) or (_is_of("pandas", data) and hasattr(data, "columns")):
         return data
@@ -159,8 +181,37 @@ def _columns(data: object) -> Any:  # noqa: ANN401
                 return library.from_dataframe(data)
     kind = type(data).__name__
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__dataframe__"):
-        raise ConfigError(f"data: reading a {kind} needs pyarrow; pip install pyarrow", 2)
-    raise ConfigError(f"data: pass a mapping of arrays or a DataFrame, not {kind}", 2)
+        raise ConfigError(f"{argument}: reading a {kind} needs pyarrow; pip install pyarrow", 2)
+    raise ConfigError(f"{argument}: pass a mapping of arrays or a DataFrame, not {kind}", 2)
+
+
+def _rows(transactions: object) -> Iterable[object]:
+    """Returns the rows of a DataFrame without their missing values, or the elements of any other iterable."""
+    if isinstance(transactions, Mapping | str | bytes) or not (
+        isinstance(transactions, Iterable) or hasattr(transactions, "__arrow_c_stream__")
+    ):
+        kind = type(transactions).__name__
+        raise ConfigError(f"transactions: pass an iterable of mappings or a DataFrame, not {kind}", 2)
+    if _is_of("pandas", transactions) or hasattr(transactions, "__arrow_c_stream__"):
+        return _rows_of_frame(_columns(transactions, "transactions"))
+    return transactions
+
+
+def _rows_of_frame(frame: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    rows = frame.to_dict("records") if _is_of("pandas", frame) else frame.to_pylist()
+    for row in rows:
+        yield {name: value for name, value in row.items() if not _is_absent(value)}
+
+
+def _plain(value: object) -> object:
+    """Returns a value that JSON has, for one that it does not have: a time, a decimal number, a number of NumPy."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if _is_of("numpy", value) and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"a {type(value).__name__} cannot be a field of a transaction")
 
 
 def _array(name: str, column: object) -> npt.NDArray[Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXTENSION = importlib.import_module("ccstream._ccstream")
 PARSER = doctest.DocTestParser()
 
-WITHOUT_SERVICES = ("Consumer.status", "aggregate")
+WITHOUT_SERVICES = ("Consumer.status", "aggregate", "Detector", "Detector.score", "Detector.label")
 FILLED = (
     *("Producer", "Consumer", "Consumer.run_async", "topic_ends", "diagnose", "verify"),
     *("list_models", "activate_model", "shadow_model"),

@@ -235,7 +235,7 @@ impl Fold {
             partition: place.0,
             offset: place.1,
             card,
-            reasons: is_high.then(|| self.scorer.reasons(&scored, time)),
+            reasons: is_high.then(|| self.scorer.reasons(&scored.features, time)),
             shadow,
         });
         overdue.into_iter().map(|label| self.of(label, known)).collect()

@@ -8,6 +8,7 @@
 //! committed with the offsets of both topics. The consumer is not involved and never waits for an analyzer.
 
 mod default_model;
+mod detector;
 mod fold;
 mod labels;
 mod lanes;
@@ -22,6 +23,7 @@ mod scorer;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::detector::{Detected, Detector};
 pub(crate) use self::recount::recount;
 pub use self::replay::{Known, Replay, Replayed, known, replay};
 pub use self::report::{AnalyzeEvent, AnalyzeReport, AnalyzeSummary, Forgotten};

@@ -136,7 +136,7 @@ impl Again {
         let computed = scorer.score(&result);
         self.found.scores += 1;
         if let Some(reasons) = &past.reasons {
-            let again = scorer.reasons(&result, Micros(past.event.time));
+            let again = scorer.reasons(&result.features, Micros(past.event.time));
             if *reasons != again {
                 let differs = format!("{} has {reasons:?}, computed again {again:?}", past.id);
                 self.differs("reasons", differs);

@@ -8,8 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::error::Result;
 use crate::postgres::analysis::ModelFile;
 use ccstream_analysis::explain;
-use ccstream_analysis::features::DEFINITIONS;
+use ccstream_analysis::features::{DEFINITIONS, Features};
 use ccstream_analysis::models::{MAX_BYTES, Model, ModelError};
+use ccstream_analysis::rules;
 use ccstream_analysis::state::Scored;
 use ccstream_analysis::version;
 use ccstream_core::Error as CoreError;
@@ -52,10 +53,10 @@ impl Scorer {
     }
 
     /// Returns up to three reasons for a score in words, the weightiest first.
-    pub(super) fn reasons(&self, scored: &Scored, time: Micros) -> Vec<String> {
+    pub(super) fn reasons(&self, features: &Features, time: Micros) -> Vec<String> {
         match self {
-            Self::Rules => explain::of_rules(&scored.verdict, &scored.features, time),
-            Self::Model(_, model) => explain::of_model(model, &scored.features, time),
+            Self::Rules => explain::of_rules(&rules::score(features), features, time),
+            Self::Model(_, model) => explain::of_model(model, features, time),
         }
     }
 

@@ -29,7 +29,7 @@ pub(crate) use self::history::{Account, Missing, Past, PastLabel};
 pub(crate) use self::lease::{LIFETIME, Lease};
 pub(super) use self::models::MODELS;
 pub(crate) use self::models::{ModelFile, Scoring, StoredModel};
-pub(crate) use self::read::{Context, WaitingLabels};
+pub(crate) use self::read::{Context, LABEL_LIFE, WaitingLabels};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
 pub(crate) use self::tally::{Tallied, Tally};
 pub(super) use self::tally::{FEATURE_DAY, FRAUD_CARDS, SCORE_DAY, SCORE_MINUTE, TOP_CARD_DAY};

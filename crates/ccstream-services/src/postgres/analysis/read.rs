@@ -9,7 +9,7 @@ use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
 /// The age in microseconds up to which labelled transactions of a terminal count.
-const LABEL_LIFE: i64 = 64 * 86_400_000_000;
+pub(crate) const LABEL_LIFE: i64 = 64 * 86_400_000_000;
 
 /// What the tables have of the transactions that labels are about.
 #[derive(Debug, Default)]
