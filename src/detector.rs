@@ -79,7 +79,7 @@ impl PyDetector {
     fn transactions(&self) -> usize {
         self.lock().transactions()
     }
-    /// The number of transactions whose time was before that of an earlier one. Sort the transactions if it is not 0.
+    /// The number of transactions that came after one of a later time. Sort the transactions if it is not 0.
     #[getter]
     fn late(&self) -> u64 {
         self.lock().late()
@@ -91,8 +91,8 @@ impl PyDetector {
     ///
     /// Args:
     ///     transactions: An iterable of mappings with the fields of a message, such as ``json.loads`` returns, or a
-    ///         DataFrame with these columns (pandas, polars, or others through Arrow). A missing value in a DataFrame is
-    ///         an absent field.
+    ///         DataFrame with these columns (pandas, polars, or others through Arrow). A missing value of a
+    ///         DataFrame is an absent field.
     ///
     /// Returns:
     ///     A row for each transaction.
@@ -201,7 +201,7 @@ impl PyDetection {
     fn names(&self) -> Vec<&'static str> {
         names()
     }
-    /// The reasons for each score in words, the greatest first: at most three. They are computed at each access.
+    /// The reasons for each score in words, the greatest first; at most three. Each access computes them.
     #[getter]
     fn reasons(&self, py: Python<'_>) -> PyResult<Vec<Vec<String>>> {
         self.explained(py, 0..self.ids.len())

@@ -322,7 +322,7 @@ class Detector:
         """The number of transactions that were scored."""
     @property
     def late(self) -> int:
-        """The number of transactions whose time was before that of an earlier one. Sort the transactions if it is not 0."""
+        """The number of transactions that came after one of a later time. Sort the transactions if it is not 0."""
     def score(self, transactions: Iterable[Mapping[str, Any]] | pd.DataFrame | _Frame) -> Detection:
         """Scores transactions in their order, which has to be that of their times, and remembers them.
 
@@ -330,8 +330,8 @@ class Detector:
 
         Args:
             transactions: An iterable of mappings with the fields of a message, such as ``json.loads`` returns, or a
-                DataFrame with these columns (pandas, polars, or others through Arrow). A missing value in a DataFrame is
-                an absent field.
+                DataFrame with these columns (pandas, polars, or others through Arrow). A missing value of a
+                DataFrame is an absent field.
 
         Returns:
             A row for each transaction.
@@ -387,7 +387,7 @@ class Detection:
         """The names of the features, in the order of the columns."""
     @property
     def reasons(self) -> list[list[str]]:
-        """The reasons for each score in words, the greatest first: at most three. They are computed at each access."""
+        """The reasons for each score in words, the greatest first; at most three. Each access computes them."""
     def feature(self, name: str) -> npt.NDArray[np.float32]:
         """Returns the values of one feature, an element for each transaction; NaN is a missing value.
 

@@ -187,14 +187,12 @@ def _columns(data: object, argument: str = "data") -> Any:  # noqa: ANN401
 
 def _rows(transactions: object) -> Iterable[object]:
     """Returns the rows of a DataFrame without their missing values, or the elements of any other iterable."""
-    if isinstance(transactions, Mapping | str | bytes) or not (
-        isinstance(transactions, Iterable) or hasattr(transactions, "__arrow_c_stream__")
-    ):
-        kind = type(transactions).__name__
-        raise ConfigError(f"transactions: pass an iterable of mappings or a DataFrame, not {kind}", 2)
     if _is_of("pandas", transactions) or hasattr(transactions, "__arrow_c_stream__"):
         return _rows_of_frame(_columns(transactions, "transactions"))
-    return transactions
+    if isinstance(transactions, Iterable) and not isinstance(transactions, Mapping | str | bytes):
+        return transactions
+    kind = type(transactions).__name__
+    raise ConfigError(f"transactions: pass an iterable of mappings or a DataFrame, not {kind}", 2)
 
 
 def _rows_of_frame(frame: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401

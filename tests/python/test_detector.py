@@ -66,7 +66,7 @@ def world(embedded_pipeline: Pipeline) -> tuple[Pipeline, list[Row]]:
 
 def scored(pipeline: Pipeline) -> list[tuple[str, float, list[str] | None]]:
     """Returns the id, score and reasons of each transaction, as the analyzer wrote them."""
-    return [tuple(row) for row in pipeline.query("SELECT order_id, score, reasons FROM scores ORDER BY seq")]  # type: ignore[misc]
+    return [tuple(row) for row in pipeline.query("SELECT order_id, score, reasons FROM scores ORDER BY seq")]
 
 
 def test_a_detector_scores_as_the_analyzer(world: tuple[Pipeline, list[Row]], tmp_path: Path) -> None:
@@ -124,7 +124,8 @@ def test_labels_are_due_at_their_time() -> None:
         detector = ccstream.Detector()
         for label in labels:
             detector.label(*label)  # type: ignore[arg-type]
-        return detector.score([order(number, 20, card_token=f"tok_{number}") for number in range(6)]).scores.tolist()
+        found = detector.score([order(number, 20, card_token=f"tok_{number}") for number in range(6)])
+        return list(map(float, found.scores))
 
     without = scores()
     at = datetime.fromisoformat("2026-03-01T02:30:00")
@@ -155,7 +156,8 @@ def test_a_detection_has_features_and_reasons_by_name() -> None:
         [order(number, amount) for number, amount in enumerate([20, 25, 19.5, Decimal("22.00"), 180])]
     )
     assert found.names == detector.feature_names
-    assert (found.features.shape, found.features.dtype) == ((5, len(found.names)), np.float32)
+    assert found.features.shape == (5, len(found.names))
+    assert found.features.dtype == np.float32
     assert found.feature("amount").tolist() == [20, 25, 19.5, 22, 180]
     assert np.shares_memory(found.feature("amount"), found.features)
     assert (
