@@ -89,10 +89,11 @@ def test_small_bins_are_merged() -> None:
     assert found > quality.LARGE
 
 
-def test_drift_compares_a_day_with_all_before() -> None:
-    days = [DAY + timedelta(days=at) for at in range(4)]
-    rows = [(days[0], 1, 500), (days[1], 1, 500), (days[2], 2, 500), (days[3], 1, 10)]
+def test_drift_compares_a_day_with_the_week_before() -> None:
+    days = [DAY + timedelta(days=at) for at in (0, 7, 8, 9, 17)]
+    rows = [(days[0], 1, 500), (days[1], 1, 500), (days[2], 2, 500), (days[3], 1, 10), (days[4], 1, 500)]
     found = quality.drift(rows[::-1])
+    # The fourth day has few rows, and no day of the week before the last one has any.
     assert list(found) == days[1:3]
     assert found[days[1]] == 0
     assert found[days[2]] > quality.LARGE
@@ -143,9 +144,8 @@ def test_a_models_scores_are_compared_with_its_own() -> None:
         days_of(main={DAY: "trees", second: "trees"}, cells={(DAY, "trees"): TWO, (second, "trees"): other})
     )
     assert found.score[second] > quality.LARGE
-    table = fraud_figures.drift_table(found, second)
-    assert table["day"].tolist() == ["Jan 2 *"]
-    assert table["features"][0].startswith("amount ")
+    assert fraud_figures.drift_list(found, second).startswith("- **Jan 2 so far** score 11.23 (large)")
+    assert ":small[amount " in fraud_figures.drift_list(found, second)
 
 
 def now_of(**changed: object) -> Now:

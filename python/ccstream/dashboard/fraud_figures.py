@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WORST = 3
 """The number of features whose drift is named."""
+NEWEST = 8
+"""The number of days whose drift is written out."""
 _LINE = ["day", "who", "value", "complete"]
 
 
@@ -51,7 +53,7 @@ class DayQuality:
 
 @dataclass(frozen=True)
 class Drift:
-    """Holds population stability indexes of each day against all earlier days.
+    """Holds population stability indexes of each day against the seven days before it.
 
     Attributes:
         score: the index of the scores by day.
@@ -244,19 +246,17 @@ def drift_lines(found: Drift, today: date) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_LINE, "name"]).assign(**{ORDER: range(len(rows))})
 
 
-def drift_table(found: Drift, today: date) -> pd.DataFrame:
-    """Returns the drift by day with the names of the features, the newest day first."""
-    return pd.DataFrame(
-        [
-            {
-                "day": short(day) + ("" if day < today else " *"),
-                "score": found.score.get(day),
-                "features": ", ".join(f"{name} {index:.2f}" for name, index in found.features.get(day, [])),
-            }
-            for day in reversed(found.days)
-        ],
-        columns=["day", "score", "features"],
-    )
+def drift_list(found: Drift, today: date) -> str:
+    """Returns the drift of the newest days, with the features that have drifted most, as a list in Markdown."""
+
+    def written(day: date) -> str:
+        score = found.score.get(day)
+        own = "score unknown" if score is None else f"score {score:.2f} ({quality.in_words(score)})"
+        features = ", ".join(f"{plain(name)} {index:.2f}" for name, index in found.features.get(day, []))
+        name = short(day) if day < today else f"{short(day)} so far"
+        return f"- **{name}** {own}  \n  :small[{features or 'features unknown'}]"
+
+    return "\n".join(map(written, found.days[: -NEWEST - 1 : -1]))
 
 
 def short(day: date) -> str:

@@ -30,8 +30,8 @@ MOST_PLANTED = 50_000
 """The number of planted frauds of a day above which that day is not compared with them."""
 MOST_LABELS = 2_000
 """The number of labels, counted from the newest, from which their delay is learnt."""
-TOP = 10
-"""The number of rows of each table of the panel."""
+RISKIEST, TOP = 8, 10
+"""The numbers of transactions with reasons, and of rows of the tables of cards and merchants."""
 BARS = 90
 """The greatest number of bars over time."""
 WIDTHS = tuple(timedelta(minutes=one) for one in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440))
@@ -75,7 +75,7 @@ _STAKE = f"""WITH {_HIGH} SELECT o.currency, count(*), sum(abs(o.value)) FROM hi
 GROUP BY 1"""
 _ROW = """s.event_time, s.score, o.value, o.currency, o.merchant, coalesce('••' || o.card_last4, o.card_token),
     s.reasons"""
-_RISKIEST = f"""WITH {_HIGH}, best AS MATERIALIZED (SELECT * FROM high ORDER BY score DESC, seq DESC LIMIT {TOP})
+_RISKIEST = f"""WITH {_HIGH}, best AS MATERIALIZED (SELECT * FROM high ORDER BY score DESC, seq DESC LIMIT {RISKIEST})
 SELECT {_ROW} FROM best s LEFT JOIN orders o USING (order_id) ORDER BY s.score DESC, s.seq DESC"""
 _CARDS = f"""WITH best AS MATERIALIZED (SELECT * FROM top_cards WHERE day = (SELECT max(day) FROM top_cards)
     ORDER BY score DESC, card LIMIT {TOP})

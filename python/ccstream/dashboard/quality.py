@@ -7,6 +7,7 @@ down to their cells.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -23,6 +24,8 @@ TOP_SHARE = 0.01
 """The share of transactions for which the lift is computed."""
 MODERATE, LARGE = 0.1, 0.25
 """The population stability index from which a drift is moderate, and from which it is large."""
+WEEK = timedelta(days=7)
+"""The time before a day with which the day is compared."""
 LEAST_SHARE = 0.02
 """The sum of a bin's shares, now and before, from which it is compared. Smaller neighbours are merged."""
 LEAST_ROWS = 200
@@ -166,9 +169,9 @@ def _merged(shares: Numbers) -> list[int]:
 
 
 def drift(rows: Sequence[tuple[date, float, float]]) -> dict[date, float]:
-    """Returns the population stability index of each day against all earlier days together.
+    """Returns the population stability index of each day against the seven days before it together.
 
-    Days without an index, such as the first, are left out.
+    Seven days have every weekday once. Days without an index, such as the first, are left out.
 
     Args:
         rows: day, bin and count, in any order.
@@ -180,8 +183,11 @@ def drift(rows: Sequence[tuple[date, float, float]]) -> dict[date, float]:
     day_at, bin_at = {day: at for at, day in enumerate(days)}, {one: at for at, one in enumerate(bins)}
     for day, one, count in rows:
         counts[day_at[day], bin_at[one]] += count
-    before = np.cumsum(counts, axis=0) - counts
-    found = {day: stability(counts[at], before[at]) for at, day in enumerate(days)}
+    weeks = ([at for at, other in enumerate(days) if timedelta(0) < day - other <= WEEK] for day in days)
+    found = {
+        day: stability(counts[at], counts[week].sum(axis=0))
+        for at, (day, week) in enumerate(zip(days, weeks, strict=True))
+    }
     return {day: index for day, index in found.items() if index is not None}
 
 
