@@ -189,6 +189,16 @@ def filled(embedded_pipeline: Pipeline) -> Pipeline:
 
 
 @pytest.fixture
+def scored(embedded_pipeline: Pipeline) -> Pipeline:
+    """Returns a pipeline with 20,000 scored transactions of two and a half days, their labels, and what was planted."""
+    world = ("--rate", "0.1", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5", "--fraud", "0.02")
+    embedded_pipeline.run("produce", *world, "--count", "20000", "--label-delay", "lognormal:2h", "--quiet")
+    embedded_pipeline.run("consume", "--truth", "--until-caught-up")
+    embedded_pipeline.run("analyze", "--until-caught-up")
+    return embedded_pipeline
+
+
+@pytest.fixture
 def engine(embedded_pipeline: Pipeline) -> Iterator[ccstream.KpiEngine]:
     """Yields an engine that follows the pipeline's database."""
     with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -62,15 +62,15 @@ def box_of(element: Locator) -> FloatRect:
     return box
 
 
-@pytest.fixture
-def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]:
-    """Yields the page in the browser, with all of the pipeline's rows."""
+@contextlib.contextmanager
+def served(pipeline: Pipeline, browser_page: Page, folder: Path) -> Iterator[Page]:
+    """Serves the page and yields it in the browser, with all of the pipeline's rows. At the end it checks requests."""
     port = free_port()
-    served = [f"--server.port={port}", "--server.headless=true"]
+    flags = [f"--server.port={port}", "--server.headless=true"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "dashboard.py", *served],
+        [sys.executable, "-m", "streamlit", "run", "dashboard.py", *flags],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": filled.database_url, "CCSTREAM_KPI_FILE": str(tmp_path / "columns")},
+        env={**pipeline.environment, "CCSTREAM_KPI_FILE": str(folder / "columns")},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -100,6 +100,23 @@ def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]
         server.wait()
 
 
+@pytest.fixture
+def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]:
+    """Yields the page in the browser, with 2,000 transactions without scores."""
+    with served(filled, browser_page, tmp_path) as page:
+        yield page
+
+
+@pytest.fixture
+def scored_page(scored: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]:
+    """Yields the page in the browser, with 20,000 scored transactions."""
+    with served(scored, browser_page, tmp_path) as page:
+        page.wait_for_selector(LAST_OF_FRAUD, timeout=LIMIT * 1000)
+        yield page
+
+
+LAST_OF_FRAUD = ".st-key-fraud-drift svg.marks"
+"""The chart of the panel "Fraud" that is drawn last."""
 CLIPPED = """() => {
     const texts = ['stMetricLabel', 'stMetricValue', 'stMetricDelta', 'stHeading', 'stMarkdown', 'stCaptionContainer']
     const selectors = [...texts.map(name => `[data-testid="${name}"]`), 'button', 'h1, h2, h3, h4, h5, h6', 'li']
@@ -111,8 +128,14 @@ CLIPPED = """() => {
 """JavaScript that returns the texts that are wider than their elements."""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_at_every_width(page: Page, scheme: Literal["light", "dark"]) -> None:
+def check_at_every_width(page: Page, scheme: Literal["light", "dark"], last: str) -> None:
+    """Checks that no text is clipped, nothing is wider than the screen, and everything is accessible.
+
+    Args:
+        page: the page.
+        scheme: the colours.
+        last: the selector of the chart that is drawn last.
+    """
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415
 
     page.emulate_media(color_scheme=scheme)
@@ -120,12 +143,45 @@ def test_the_page_at_every_width(page: Page, scheme: Literal["light", "dark"]) -
         page.set_viewport_size({"width": width, "height": 2400})
         page.reload()
         page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
-        page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
+        page.wait_for_selector(last, timeout=LIMIT * 1000)
         assert page.evaluate(CLIPPED) == [], width
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
         found = Axe().run(page).response["violations"]
         shown = [(one["id"], one["help"], [node["html"][:200] for node in one["nodes"]]) for one in found]
         assert shown == [], width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_at_every_width(page: Page, scheme: Literal["light", "dark"]) -> None:
+    check_at_every_width(page, scheme, ".st-key-bars-payment_method svg.marks")
+    assert page.locator(".st-key-fraud").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_panel_of_fraud_at_every_width(scored_page: Page, scheme: Literal["light", "dark"]) -> None:
+    check_at_every_width(scored_page, scheme, LAST_OF_FRAUD)
+
+
+def test_the_panel_of_fraud_follows_the_analyzer(scored: Pipeline, scored_page: Page) -> None:
+    panel = scored_page.locator(".st-key-fraud")
+    [(count, high)] = scored.query("SELECT count(score), count(reasons) FROM scores")
+    assert f"{high:,} of {count:,} transactions scored high" in panel.inner_text()
+    assert "no analyzer is running" in panel.inner_text()
+    [(merchant, reason)] = scored.query(
+        "SELECT merchant, reasons[1] FROM scores JOIN orders USING (order_id) ORDER BY score DESC, seq DESC LIMIT 1"
+    )
+    first = panel.locator(".st-key-fraud-riskiest li").first.inner_text()
+    assert merchant in first
+    assert reason in first
+    # Every chart has marks, and its axes have names.
+    for key in ("fraud-share", "fraud-scores", "fraud-quality", "fraud-drift"):
+        chart = scored_page.locator(f".st-key-{key} svg.marks")
+        assert chart.locator(".role-mark path").count() > 1, key
+        assert chart.locator(".role-axis-label text").count() > 3, key
+    scored.analyze()
+    scored_page.wait_for_selector("text=an analyzer is running", timeout=LIMIT * 1000)
+    scored.run("produce", "--count", "50", "--rate", "max", "--start-time", "2026-01-07T12:00:00Z")
+    wait_until("the panel follows", lambda: f"of {count + 50:,} transactions" in panel.inner_text())
 
 
 def test_unchanged_parts_are_not_re_sent(page: Page) -> None:

@@ -27,18 +27,6 @@ if TYPE_CHECKING:
 # Streamlit and Altair cause deprecation warnings, and the threads of cached engines end only with the process.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
-WORLD = ("--rate", "0.1", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5", "--fraud", "0.02", "--quiet")
-"""A world of two and a half days, with some hundred frauds, whose labels come within days."""
-
-
-@pytest.fixture
-def scored(embedded_pipeline: Pipeline) -> Pipeline:
-    """Returns a pipeline with 20,000 stored and scored transactions, their labels, and what was planted."""
-    embedded_pipeline.run("produce", *WORLD, "--count", "20000", "--label-delay", "lognormal:2h")
-    embedded_pipeline.run("consume", "--truth", "--until-caught-up")
-    embedded_pipeline.run("analyze", "--until-caught-up")
-    return embedded_pipeline
-
 
 def read(pipeline: Pipeline, span: Span) -> tuple[Now, Days]:
     tables = Tables(pipeline.database_url, pipeline.topic)
@@ -122,8 +110,9 @@ def test_the_quality_is_that_of_the_scores(scored: Pipeline) -> None:
     assert not found[-1].is_mature
     assert found[0].is_mature
     drift = fraud_figures.drift(days)
-    assert len(drift.features) == 2
-    assert all(len(some) == 3 for some in drift.features.values())
+    # Features are counted for one transaction in 16, which are too few on the newest day.
+    assert [day.day for day in drift.score] == [6, 7]
+    assert [(day.day, len(some)) for day, some in drift.features.items()] == [(6, 3)]
 
 
 def test_every_query_uses_indexes(scored: Pipeline) -> None:
@@ -138,8 +127,8 @@ def test_every_query_uses_indexes(scored: Pipeline) -> None:
     with psycopg.connect(scored.database_url) as connection:
         connection.execute("SET enable_seqscan = off")
         for name, query in queries.items():
-            if isinstance(query, str) and "SELECT" in query and name not in ("_BEGIN", "_THERE", "_HIGH"):
-                given = limits if "%(" in query else [day] * query.count("%s")
+            if isinstance(query, str) and "SELECT" in query and name not in ("_BEGIN", "_THERE", "_HIGH", "_ROW"):
+                given = limits if "%(" in query else [[day] if "%s::date[]" in query else day] * query.count("%s")
                 plans[name] = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}", given))
     assert len(plans) >= 11
     for name, plan in plans.items():

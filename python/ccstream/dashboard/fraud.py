@@ -86,7 +86,7 @@ def _help(view: View) -> str:
     filters = " The filters of the side bar do not apply to this panel." if view.narrows else ""
     return (
         "A score is the probability that a transaction is a fraud. It is high from `ccstream analyze --explain` on, "
-        f"0.2 by default. The amount at stake is the sum of absolute amounts, declined ones included.{filters}"
+        f"0.5 by default. The amount at stake is the sum of absolute amounts, declined ones included.{filters}"
     )
 
 

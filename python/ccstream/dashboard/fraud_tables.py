@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
-from ccstream.dashboard.quality import Cells
+from ccstream.dashboard.quality import TOP_CARDS, Cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,8 +91,11 @@ _MAIN = """SELECT DISTINCT ON (1) minute::date, model FROM score_minute WHERE mi
 ORDER BY 1, sum(scored) DESC, 2"""
 _CELLS = """SELECT day, model, array_agg(at_least), array_agg(scored), array_agg(frauds) FROM score_day
 WHERE day >= %s GROUP BY 1, 2 ORDER BY 1, 2"""
-_FOUND = """SELECT day, count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM top_cards t
-    WHERE t.day = f.day AND t.card = f.card)) FROM fraud_cards f WHERE day >= %s GROUP BY 1"""
+# There may be millions of cards with a fraud on a day. Their number matters only up to that of the top cards.
+_FOUND = f"""SELECT day, (SELECT count(*) FROM (SELECT FROM fraud_cards f WHERE f.day = d.day LIMIT {TOP_CARDS}) AS first),
+    (SELECT count(*) FROM top_cards t WHERE t.day = d.day
+        AND EXISTS (SELECT FROM fraud_cards f WHERE f.day = t.day AND f.card = t.card))
+FROM unnest(%s::date[]) AS d (day)"""
 _FEATURES = (
     "SELECT feature, array_agg(day), array_agg(bin), array_agg(seen) FROM feature_day WHERE day >= %s GROUP BY 1"
 )
@@ -201,7 +204,7 @@ class Days:
         maturity: the delay within which nine of ten labels came, from 1 to 20 days; 7 days without labels.
         main: for each day, the model that scored most of its transactions.
         cells: the counts of each day and model.
-        cards: for each day, the cards with a known fraud, and how many of them are among the top 100.
+        cards: for each day, the cards with a known fraud, up to 100, and how many of the top 100 cards have one.
         planted: the planted frauds of each day; empty if the page cannot read them.
         features: for each feature, day, bin and number of rows.
         top_cards: the highest scores of the newest day, one of each card.
@@ -245,10 +248,10 @@ class Tables:
             return None
         event_time, late, renewed_at, held, model, shadow, now, first, last = position
         minute = timedelta(minutes=1)
-        end = span.end or max(now, last) + minute
+        end = last + minute if span.end is None else min(span.end, last + minute)
         start = span.start or (first if span.length is None else now - span.length)
         start = max(start.replace(second=0, microsecond=0), end - MOST_MINUTES)
-        width = next((one for one in WIDTHS if (min(end, last + minute) - max(start, first)) / one <= BARS), WIDTHS[-1])
+        width = next((one for one in WIDTHS if (end - max(start, first)) / one <= BARS), WIDTHS[-1])
         limits = {"start": start, "end": end}
         offsets = connection.execute(
             "SELECT partition, next_offset FROM analysis_offsets WHERE topic = %s", [self.topic]
@@ -286,7 +289,7 @@ class Tables:
             maturity=_within(delay[0] if delay else None),
             main=dict(connection.execute(_MAIN, [since]).fetchall()),
             cells={(day, model): Cells.of(*columns) for day, model, *columns in cells},
-            cards={day: (cards, found) for day, cards, found in connection.execute(_FOUND, [since])},
+            cards={day: (cards, found) for day, cards, found in connection.execute(_FOUND, [days])},
             planted=dict(self._planted(connection, days)),
             features={
                 name: list(zip(*columns, strict=True)) for name, *columns in connection.execute(_FEATURES, [since])
