@@ -14,7 +14,7 @@ import pytest
 from ccstream.dashboard import fraud_figures, fraud_tables, fraud_watch, quality
 from ccstream.dashboard.fraud_charts import BY_TRUTH, LABELS
 from ccstream.dashboard.fraud_tables import Span, Tables
-from ccstream.dashboard.fraud_watch import FraudWatch
+from ccstream.dashboard.fraud_watch import FraudWatch, Newest
 from test_dashboard import app, settled
 from waiting import wait_until
 
@@ -84,7 +84,6 @@ def test_the_figures_are_those_of_sql(scored: Pipeline) -> None:
 
 def test_the_quality_is_that_of_the_scores(scored: Pipeline) -> None:
     now, days = read(scored, Span())
-    assert now.event_time is not None
     found = fraud_figures.qualities(days, now.event_time, 0.5, None)
     frauds = "SELECT DISTINCT transaction_id FROM labels WHERE fraud AND seq IS NOT NULL"
     planted = "SELECT transaction_id FROM truth WHERE kind = 'fraud'"
@@ -182,7 +181,7 @@ def test_the_panel_says_what_it_shows(scored: Pipeline, monkeypatch: pytest.Monk
 def test_a_failure_keeps_the_figures(scored: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fraud_watch, "EVERY", 0.05)
     watch = FraudWatch(scored.database_url, scored.topic)
-    first = watch.read(Span())
+    first = watch.read(Span(), Newest())
     assert first.now is not None
     assert first.why == ""
     read_now = Tables.read_now
@@ -191,10 +190,10 @@ def test_a_failure_keeps_the_figures(scored: Pipeline, monkeypatch: pytest.Monke
         raise psycopg.errors.QueryCanceled("too slow\nand more")
 
     monkeypatch.setattr(Tables, "read_now", fail)
-    wait_until("the failure is known", lambda: watch.read(Span()).why == "too slow")
-    assert watch.read(Span()) == replace(first, why="too slow", read_at=watch.read(Span()).read_at)
+    wait_until("the failure is known", lambda: watch.read(Span(), Newest()).why == "too slow")
+    assert watch.read(Span(), Newest()) == replace(first, why="too slow", read_at=watch.read(Span(), Newest()).read_at)
     monkeypatch.setattr(Tables, "read_now", read_now)
-    wait_until("it reads again", lambda: watch.read(Span()).why == "")
+    wait_until("it reads again", lambda: watch.read(Span(), Newest()).why == "")
 
 
 def test_many_pages_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +219,7 @@ def test_many_pages_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None
 
     def refresh(span: Span) -> None:
         while time.monotonic() < until:
-            watch.read(span)
+            watch.read(span, Newest())
             time.sleep(0.05)
 
     pages = [threading.Thread(target=refresh, args=(span,)) for span in [hour] * 10 + [day] * 10]
@@ -236,7 +235,7 @@ def test_many_pages_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None
     before = len(readings)
     time.sleep(1.0)
     assert len(readings) == before
-    assert watch.read(hour).now is None
+    assert watch.read(hour, Newest()).now is None
 
 
 def test_a_range_of_the_page() -> None:

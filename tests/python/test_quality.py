@@ -163,6 +163,7 @@ def now_of(**changed: object) -> Now:
         "series": [(1767268740, 40, 1), (1767268800, 60, 4)],
         "stake": {"USD": (3, 1234.5)},
         "riskiest": [row],
+        "is_in_range": True,
     }
     return Now(**{**usual, **changed})  # type: ignore[arg-type]
 

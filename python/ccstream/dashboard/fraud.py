@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from streamlit.elements.lib.column_types import ColumnConfig
 
     from ccstream import KpiStatus
-    from ccstream.dashboard.broker import BrokerState
     from ccstream.dashboard.fraud_figures import Drift
     from ccstream.dashboard.fraud_tables import Days, Now
-    from ccstream.dashboard.fraud_watch import FraudState
+    from ccstream.dashboard.fraud_watch import FraudState, Newest
     from ccstream.dashboard.view import View
 
 ROW = 35
@@ -37,7 +36,6 @@ TALL = 9 * ROW + 2
 def panel(
     state: FraudState,
     status: KpiStatus,
-    broker: BrokerState,
     view: View,
     zone: tzinfo,
     *,
@@ -49,13 +47,14 @@ def panel(
     Args:
         state: the most recent readings.
         status: the state of the page's engine.
-        broker: the broker's answer for the topic of transactions.
         view: the settings of the page.
         zone: the viewer's time zone.
         currency: the currency whose amounts are added up.
         changed: a function that is called after the threshold was changed.
     """
     if state.now is None:
+        if state.why and not status.trouble:
+            st.caption(f":material/error: Scores cannot be read now: {plain(state.why)}")
         return
     with st.container(border=True, key="fraud"):
         st.markdown("##### Fraud", help=_help(view))
@@ -66,14 +65,15 @@ def panel(
                 icon=":material/power_off:",
             )
         st.markdown(fraud_figures.headline(state.now, currency))
-        st.caption(_reached(state.now, status, broker))
+        st.caption(_reached(state.now, state.newest))
         _over_time(state.now, state.days)
         left, right = st.columns([1, 1])
         with left:
             _riskiest(state.now, zone)
-        if state.days is not None:
-            with right:
+        if state.days is not None and state.drift is not None:
+            with right if state.now.riskiest else left:
                 _cards(state.days)
+            with right:
                 _merchants(state.days)
             left, right = st.columns([1, 1])
             with left:
@@ -90,17 +90,14 @@ def _help(view: View) -> str:
     )
 
 
-def _reached(now: Now, status: KpiStatus, broker: BrokerState) -> str:
+def _reached(now: Now, newest: Newest) -> str:
     """Says whether a run is analyzing, and how far it has come."""
     stopped = ":orange[**!** no analyzer is running]: `ccstream analyze`"
     running = ":green[**✓** an analyzer is running]" if now.is_held else stopped
-    lag = "unknown"
-    if broker.down_since is None and broker.ends:
-        ends = broker.ends.items()
-        lag = f"{sum(max(0, end - now.next_offsets.get(partition, 0)) for partition, end in ends):,}"
-    parts = [running, f"lag of the analysis {lag}"]
-    if now.event_time is not None and status.last_at is not None:
-        behind = status.last_at - micros(now.event_time)
+    unread = sum(max(0, end - now.next_offsets.get(partition, 0)) for partition, end in newest.ends.items())
+    parts = [running, f"lag of the analysis {unread:,}" if newest.ends else "lag of the analysis unknown"]
+    if newest.time is not None:
+        behind = newest.time - micros(now.event_time)
         what = f"{span(behind)} behind" if behind >= 10**6 else "up to"
         parts.append(f"scored {what} the newest transaction")
     if now.late:
@@ -114,7 +111,11 @@ def _over_time(now: Now, days: Days | None) -> None:
         st.markdown(f"**Share of high scores per {charts.describe(now.width)}**", help="A pale bar is not over yet.")
         form = charts.time_form(now.width, len(now.series))
         spec = fraud_charts.share_over_time(form)
-        st.vega_lite_chart(fraud_figures.over_time(now), spec, key="fraud-share", alt="Share of high scores over time")
+        if now.high:
+            frame = fraud_figures.over_time(now)
+            st.vega_lite_chart(frame, spec, key="fraud-share", alt="Share of high scores over time")
+        else:
+            st.caption("No transaction of this time range scored high.")
     if days is None:
         return
     with right:
@@ -129,9 +130,13 @@ def _over_time(now: Now, days: Days | None) -> None:
 
 
 def _riskiest(now: Now, zone: tzinfo) -> None:
-    st.markdown("**Who and why**", help="The highest scores of the time range, each with the weightiest reasons.")
+    where = "" if now.is_in_range else ", newest 24 hours"
+    st.markdown(
+        f"**Who and why{where}**",
+        help="The highest scores of the time range, or of the newest 24 hours if it has none, each with its reasons.",
+    )
     if not now.riskiest:
-        st.caption(f"None of the newest {MOST_HIGH:,} high scores is in this time range.")
+        st.caption(f"None of the newest {MOST_HIGH:,} high scores is in this time range, or in the newest 24 hours.")
         return
     # A table would cut off the reasons, or not fit a phone.
     with st.container(key="fraud-riskiest"):
@@ -180,8 +185,6 @@ def _merchants(days: Days) -> None:
 
 
 def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> None:
-    if now.event_time is None:
-        return
     found = fraud_figures.qualities(days, now.event_time, view.threshold, now.shadow)
     st.markdown(
         "**How good: average precision by day**",
@@ -223,9 +226,7 @@ def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> N
     )
 
 
-def _drift(found: Drift | None, now: Now) -> None:
-    if now.event_time is None or found is None:
-        return
+def _drift(found: Drift, now: Now) -> None:
     st.markdown(
         "**How stable: drift by day**",
         help="The population stability index of a day against the seven days before it. Below "

@@ -86,7 +86,7 @@ def over_time(now: Now) -> pd.DataFrame:
     starts = pd.to_datetime([one[0] for one in now.series], unit="s", utc=True)
     scored, high = (np.array([one[at] for one in now.series], np.int64) for at in (1, 2))
     ends = starts + now.width
-    reached = pd.Timestamp(now.event_time or 0, tz="UTC")
+    reached = pd.Timestamp(now.event_time, tz="UTC")
     return pd.DataFrame(
         {
             "time": starts,

@@ -92,7 +92,7 @@ ORDER BY 1, sum(scored) DESC, 2"""
 _CELLS = """SELECT day, model, array_agg(at_least), array_agg(scored), array_agg(frauds) FROM score_day
 WHERE day >= %s GROUP BY 1, 2 ORDER BY 1, 2"""
 # There may be millions of cards with a fraud on a day. Their number matters only up to that of the top cards.
-_FOUND = f"""SELECT day, (SELECT count(*) FROM (SELECT FROM fraud_cards f WHERE f.day = d.day LIMIT {TOP_CARDS}) AS first),
+_FOUND = f"""SELECT day, (SELECT count(*) FROM (SELECT FROM fraud_cards f WHERE f.day = d.day LIMIT {TOP_CARDS}) AS f),
     (SELECT count(*) FROM top_cards t WHERE t.day = d.day
         AND EXISTS (SELECT FROM fraud_cards f WHERE f.day = t.day AND f.card = t.card))
 FROM unnest(%s::date[]) AS d (day)"""
@@ -161,10 +161,11 @@ class Now:
         width: the width of a bucket of the series.
         series: the beginning of a bucket in seconds since 1970, the transactions in it, and those that scored high.
         stake: for each currency, the high-scored transactions in the range, and the sum of their absolute amounts.
-        riskiest: the highest scores in the range.
+        riskiest: the highest scores in the range, or in the newest 24 hours if it has no high score.
+        is_in_range: whether ``riskiest`` are of the range.
     """
 
-    event_time: datetime | None
+    event_time: datetime
     late: int
     renewed_at: datetime
     is_held: bool
@@ -175,6 +176,7 @@ class Now:
     series: list[tuple[int, int, int]]
     stake: dict[str | None, tuple[int, float]]
     riskiest: list[Scored]
+    is_in_range: bool
 
     @property
     def scored(self) -> int:
@@ -244,7 +246,7 @@ class Tables:
         if not _are_there(connection, _COLUMNS):
             return None
         position = connection.execute(_POSITION).fetchone()
-        if position is None or position[7] is None:
+        if position is None or position[0] is None or position[7] is None:
             return None
         event_time, late, renewed_at, held, model, shadow, now, first, last = position
         minute = timedelta(minutes=1)
@@ -257,6 +259,7 @@ class Tables:
             "SELECT partition, next_offset FROM analysis_offsets WHERE topic = %s", [self.topic]
         ).fetchall()
         stake = connection.execute(_STAKE, limits).fetchall()
+        riskiest = connection.execute(_RISKIEST, limits if stake else _last_day(event_time)).fetchall()
         return Now(
             event_time=event_time,
             late=late,
@@ -268,7 +271,8 @@ class Tables:
             width=width,
             series=connection.execute(_SERIES, limits | {"width": int(width.total_seconds())}).fetchall(),
             stake={currency: (count, float(amount or 0)) for currency, count, amount in stake},
-            riskiest=[Scored(*row) for row in connection.execute(_RISKIEST, limits)],
+            riskiest=[Scored(*row) for row in riskiest],
+            is_in_range=bool(stake or not riskiest),
         )
 
     def read_days(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Days | None:
@@ -283,7 +287,6 @@ class Tables:
         since = newest - timedelta(days=MOST_DAYS - 1)
         delay = connection.execute(_MATURITY, [event_time]).fetchone()
         cells = connection.execute(_CELLS, [since]).fetchall()
-        last_day = {"start": event_time - timedelta(days=1), "end": event_time + timedelta(microseconds=1)}
         days = sorted({one[0] for one in cells})
         return Days(
             maturity=_within(delay[0] if delay else None),
@@ -295,7 +298,7 @@ class Tables:
                 name: list(zip(*columns, strict=True)) for name, *columns in connection.execute(_FEATURES, [since])
             },
             top_cards=[Scored(*row) for row in connection.execute(_CARDS)],
-            merchants=connection.execute(_MERCHANTS, last_day).fetchall(),
+            merchants=connection.execute(_MERCHANTS, _last_day(event_time)).fetchall(),
         )
 
     def _planted(
@@ -314,6 +317,11 @@ class Tables:
                 self._past[day] = Planted([row[0] for row in rows], len(cards), sum(cards.values()))
             yield day, self._past[day]
         self._past = {day: self._past[day] for day in days if day in self._past}
+
+
+def _last_day(event_time: datetime) -> dict[str, datetime]:
+    """Returns the limits of the newest 24 hours."""
+    return {"start": event_time - timedelta(days=1), "end": event_time + timedelta(microseconds=1)}
 
 
 def _are_there(connection: psycopg.Connection[tuple[Any, ...]], columns: dict[str, set[str]]) -> bool:

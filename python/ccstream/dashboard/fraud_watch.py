@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -28,6 +28,19 @@ FIRST = 1.0
 
 
 @dataclass(frozen=True)
+class Newest:
+    """Holds how far transactions have come, as a page knew it before a reading, so that the lag is not overstated.
+
+    Attributes:
+        ends: the end offset of each partition of the topic; empty if unknown.
+        time: the time of the newest transaction in ``orders``, in microseconds since 1970 UTC; None without one.
+    """
+
+    ends: dict[int, int] = field(default_factory=dict)
+    time: int | None = None
+
+
+@dataclass(frozen=True)
 class FraudState:
     """Holds the most recent readings.
 
@@ -35,6 +48,7 @@ class FraudState:
         now: the recent figures; None if there is nothing to show.
         days: the daily figures; None if there are none.
         drift: the drift of scores and features; None if ``days`` is.
+        newest: how far transactions had come before the reading of ``now``.
         read_at: the time of the reading of ``now``, in seconds since 1970.
         why: the error of the last reading; empty if it succeeded.
     """
@@ -42,6 +56,7 @@ class FraudState:
     now: Now | None = None
     days: Days | None = None
     drift: Drift | None = None
+    newest: Newest = field(default_factory=Newest)
     read_at: float = 0.0
     why: str = ""
 
@@ -60,14 +75,22 @@ class FraudWatch:
         self._wanted: dict[Span, float] = {}
         self._due: dict[Span, float] = {}
         self._states: dict[Span, FraudState] = {}
+        self._newest = Newest()
+        self._rest_until = 0.0
         self._days: Days | None = None
         self._drift: Drift | None = None
         self._days_due = 0.0
         threading.Thread(target=self._watch, name="ccstream-fraud", daemon=True).start()
 
-    def read(self, span: Span) -> FraudState:
-        """Returns the most recent figures of a range. It waits only for the first ones, and only for a second."""
+    def read(self, span: Span, newest: Newest) -> FraudState:
+        """Returns the most recent figures of a range. It waits only for the first ones, and only for a second.
+
+        Args:
+            span: the range.
+            newest: how far transactions have come.
+        """
         with self._changed:
+            self._newest = newest
             self._wanted[span] = time.monotonic()
             self._changed.notify_all()
             self._changed.wait_for(lambda: span in self._states, FIRST)
@@ -82,26 +105,30 @@ class FraudWatch:
             every = EVERY if state.now or state.why else NONE_EVERY
             with self._changed:
                 self._states[span] = state
-                self._due[span] = ended + max(every, PAUSES * (ended - began))
+                self._due[span] = ended + every
+                self._rest_until = ended + PAUSES * (ended - began)
                 self._changed.notify_all()
 
     def _next(self) -> Span:
-        """Waits until a range is due, and returns it. Ranges that no page asks for any more are forgotten."""
+        """Waits until a range is due, and returns it. Ranges that no page asks for any more are forgotten.
+
+        A range that was never read is due at once, so that a viewer who has chosen it does not wait.
+        """
         with self._changed:
             while True:
                 now = time.monotonic()
                 for span in [one for one, asked in self._wanted.items() if now - asked > WANTED]:
                     for known in (self._wanted, self._due, self._states):
                         known.pop(span, None)
-                first = min(self._wanted, key=lambda one: self._due.get(one, 0.0), default=None)
-                pause = None if first is None else self._due.get(first, 0.0) - now
-                if first is not None and pause is not None and pause <= 0:
+                dues = {one: max(self._due[one], self._rest_until) if one in self._due else now for one in self._wanted}
+                first = min(dues, key=dues.__getitem__, default=None)
+                if first is not None and dues[first] <= now:
                     return first
-                self._changed.wait(pause)
+                self._changed.wait(None if first is None else dues[first] - now)
 
     def _read(self, span: Span) -> FraudState:
         """Reads a range, and the daily figures if they are due. After an error, the figures stay as they were."""
-        before = self._states.get(span, FraudState())
+        before, newest = self._states.get(span, FraudState()), self._newest
         try:
             with self._tables.connect() as connection:
                 now = self._tables.read_now(connection, span)
@@ -117,4 +144,4 @@ class FraudWatch:
             return replace(before, why=lines[0])
         if now is None:
             return FraudState()
-        return FraudState(now, self._days, self._drift, time.time())
+        return FraudState(now, self._days, self._drift, newest, time.time())

@@ -22,7 +22,7 @@ from ccstream.dashboard.clock import clock, day
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.fraud_tables import Span
-from ccstream.dashboard.fraud_watch import FraudWatch
+from ccstream.dashboard.fraud_watch import FraudWatch, Newest
 from ccstream.dashboard.view import SPANS, View, read, write
 from ccstream.declared import DIMENSIONS
 
@@ -157,8 +157,9 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         panels.graphs(figures, land, _pick, st.session_state.get("clicks", 0))
     else:
         _nothing(status, view, zone)
-    scores = _scores(url, settings.topic()).read(Span.of(view))
-    fraud.panel(scores, status, broker, view, zone, currency=figures.currency, changed=_again)
+    newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
+    scores = _scores(url, settings.topic()).read(Span.of(view), newest)
+    fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
     panels.latest(figures.latest, st.context.timezone)
     with st.container(border=True):
         st.markdown("##### Can these figures be trusted?")
