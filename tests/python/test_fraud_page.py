@@ -228,8 +228,8 @@ def test_many_pages_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None
     for page in pages:
         page.join()
     # A reading takes 20 ms or more, so the pause after it is 400 ms or more.
-    assert 2 <= readings.count(hour) <= 8
-    assert 2 <= readings.count(day) <= 8
+    assert min(readings.count(hour), readings.count(day)) >= 2
+    assert len(readings) <= 10
     # Without pages, nothing is read.
     time.sleep(1.5)
     before = len(readings)

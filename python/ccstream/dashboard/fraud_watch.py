@@ -120,11 +120,14 @@ class FraudWatch:
                 for span in [one for one, asked in self._wanted.items() if now - asked > WANTED]:
                     for known in (self._wanted, self._due, self._states):
                         known.pop(span, None)
-                dues = {one: max(self._due[one], self._rest_until) if one in self._due else now for one in self._wanted}
-                first = min(dues, key=dues.__getitem__, default=None)
-                if first is not None and dues[first] <= now:
+                first = min(self._wanted, key=lambda one: self._due.get(one, 0.0), default=None)
+                if first is None:
+                    self._changed.wait()
+                    continue
+                due = max(self._due[first], self._rest_until) if first in self._due else now
+                if due <= now:
                     return first
-                self._changed.wait(None if first is None else dues[first] - now)
+                self._changed.wait(due - now)
 
     def _read(self, span: Span) -> FraudState:
         """Reads a range, and the daily figures if they are due. After an error, the figures stay as they were."""
