@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from ccstream.dashboard import fraud_figures, fraud_tables, fraud_watch, quality
+from ccstream.dashboard import fraud_figures, fraud_queries, fraud_watch, quality
 from ccstream.dashboard.fraud_charts import BY_TRUTH, LABELS
 from ccstream.dashboard.fraud_tables import Span, Tables
 from ccstream.dashboard.fraud_watch import FraudWatch, Newest
@@ -120,13 +120,13 @@ def test_every_query_uses_indexes(scored: Pipeline) -> None:
     day = datetime(2026, 1, 6)  # noqa: DTZ001
     limits: dict[str, Any] = {"start": day, "end": day + timedelta(days=1), "width": 60, "day": day.date()}
     limits["next"] = limits["end"].date()
-    queries = {name: query for name, query in vars(fraud_tables).items() if name.startswith("_") and name.isupper()}
+    queries = {name: query for name, query in vars(fraud_queries).items() if isinstance(query, str) and name.isupper()}
     large = ("scores", "orders", "truth", "labels")
     plans = {}
     with psycopg.connect(scored.database_url) as connection:
         connection.execute("SET enable_seqscan = off")
         for name, query in queries.items():
-            if isinstance(query, str) and "SELECT" in query and name not in ("_BEGIN", "_THERE", "_HIGH", "_ROW"):
+            if "SELECT" in query and name not in ("ROLE", "THERE", "HIGH", "ROW"):
                 given = limits if "%(" in query else [[day] if "%s::date[]" in query else day] * query.count("%s")
                 plans[name] = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}", given))
     assert len(plans) >= 11
@@ -247,3 +247,6 @@ def test_a_range_of_the_page() -> None:
     assert Span.of(View(span="from-to", start=start, end=end)) == Span(
         start=start.replace(tzinfo=None), end=end.replace(tzinfo=None)
     )
+    east = timezone(timedelta(hours=2))
+    other = Span.of(View(span="from-to", start=start.astimezone(east), end=end.astimezone(east)))
+    assert other == Span.of(View(span="from-to", start=start, end=end))

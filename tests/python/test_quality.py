@@ -10,7 +10,8 @@ import pytest
 
 from ccstream.dashboard import fraud_figures, quality
 from ccstream.dashboard.fraud_charts import BY_TRUTH, IN_SHADOW, LABELS
-from ccstream.dashboard.fraud_tables import MOST_HIGH, Days, Now, Planted, Scored
+from ccstream.dashboard.fraud_queries import MOST_HIGH
+from ccstream.dashboard.fraud_tables import Days, Now, Planted, Scored
 from ccstream.dashboard.quality import Cells
 
 TWO = Cells.of([0.9, 0.0, 0.5], [10, 980, 10], [8, 2, 0])

@@ -10,7 +10,7 @@ from ccstream.dashboard import charts, fraud_charts, fraud_figures
 from ccstream.dashboard.clock import clock, micros, span
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.fraud_charts import BY_TRUTH, IN_SHADOW, LABELS
-from ccstream.dashboard.fraud_tables import MOST_HIGH
+from ccstream.dashboard.fraud_queries import MOST_HIGH
 from ccstream.dashboard.quality import LARGE, LEAST_ROWS, MODERATE
 from ccstream.dashboard.view import THRESHOLDS
 

@@ -14,7 +14,7 @@ from ccstream.dashboard.charts import ORDER
 from ccstream.dashboard.clock import clock, micros
 from ccstream.dashboard.dimensions import UNKNOWN, plain, shown
 from ccstream.dashboard.fraud_charts import BY_TRUTH, FEATURE, IN_SHADOW, LABELS, SCORE
-from ccstream.dashboard.fraud_tables import MOST_HIGH
+from ccstream.dashboard.fraud_queries import MOST_HIGH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Reads what the analyzer stored, for the panel "Fraud", in short queries that use indexes. All times are in UTC.
+"""Reads what the analyzer stored, for the panel "Fraud", with the queries of ``fraud_queries``. All times are in UTC.
 
 Every reading is one read-only transaction with its role and settings limited to it, so that nothing is left in the
 session behind a pooler.
@@ -7,12 +7,13 @@ session behind a pooler.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
-from ccstream.dashboard.quality import TOP_CARDS, Cells
+from ccstream.dashboard import fraud_queries as queries
+from ccstream.dashboard.quality import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,90 +21,14 @@ if TYPE_CHECKING:
 
     from ccstream.dashboard.view import View
 
-MOST_HIGH = 10_000
-"""The number of high scores, counted from the newest, among which the riskiest are searched."""
 MOST_DAYS = 28
 """The number of days for which quality and drift are shown."""
 MOST_MINUTES = timedelta(days=90)
 """The longest range over which transactions are counted by minute."""
-MOST_PLANTED = 50_000
-"""The number of planted frauds of a day above which that day is not compared with them."""
-MOST_LABELS = 2_000
-"""The number of labels, counted from the newest, from which their delay is learnt."""
-RISKIEST, TOP = 8, 10
-"""The numbers of transactions with reasons, and of rows of the tables of cards and merchants."""
 BARS = 90
 """The greatest number of bars over time."""
 WIDTHS = tuple(timedelta(minutes=one) for one in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440))
 """The possible widths of a bar."""
-TIME_LIMIT = 20_000
-"""The statement timeout in milliseconds."""
-_COLUMNS = {
-    "scores": {"seq", "order_id", "event_time", "score", "card", "reasons"},
-    "models": {"name", "is_active", "is_shadow"},
-    "analysis": {"seq", "event_time"},
-    "analysis_offsets": {"next_offset"},
-    "labels": {"labelled_at"},
-    "score_minute": {"minute", "model", "scored", "high"},
-    "score_day": {"day", "model", "at_least", "scored", "frauds"},
-    "top_cards": {"day", "card", "score", "order_id"},
-    "fraud_cards": {"day", "card"},
-    "feature_day": {"day", "feature", "bin", "seen"},
-}
-"""The tables and columns without which there is no panel."""
-# The role's privileges are needed, and the right to take it: a member of a role may not always set it.
-_BEGIN = f"""SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {TIME_LIMIT};
-SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL timezone = 'UTC';
-SELECT set_config('role', rolname, true) FROM pg_roles r WHERE rolname = 'ccstream_reader'
-AND pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)"""
-_THERE = """SELECT t, attname FROM unnest(%s::text[]) AS t JOIN pg_attribute ON attrelid = to_regclass(t)
-WHERE attnum > 0 AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')"""
-_POSITION = """SELECT a.event_time, a.late, a.renewed_at,
-    a.writer IS NOT NULL AND a.renewed_at > now() - interval '10 s'
-        AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = a.owner_pid),
-    coalesce((SELECT min(name) FROM models WHERE is_active), 'rules'), (SELECT min(name) FROM models WHERE is_shadow),
-    localtimestamp, (SELECT min(minute) FROM score_minute), (SELECT max(minute) FROM score_minute)
-FROM analysis a"""
-_SERIES = """SELECT floor(extract(epoch FROM minute) / %(width)s)::bigint * %(width)s, sum(scored)::bigint,
-    sum(high)::bigint
-FROM score_minute WHERE minute >= %(start)s AND minute < %(end)s GROUP BY 1 ORDER BY 1"""
-# The rows with reasons are those with a high score. Their index leads to the newest without a search.
-_HIGH = f"""high AS MATERIALIZED (SELECT * FROM (SELECT seq, order_id, event_time, score, card, reasons FROM scores
-    WHERE reasons IS NOT NULL ORDER BY seq DESC LIMIT {MOST_HIGH}) newest
-    WHERE event_time >= %(start)s AND event_time < %(end)s)"""
-_STAKE = f"""WITH {_HIGH} SELECT o.currency, count(*), sum(abs(o.value)) FROM high JOIN orders o USING (order_id)
-GROUP BY 1"""
-_ROW = """s.event_time, s.score, o.value, o.currency, o.merchant, coalesce('••' || o.card_last4, o.card_token),
-    s.reasons"""
-_RISKIEST = f"""WITH {_HIGH}, best AS MATERIALIZED (SELECT * FROM high ORDER BY score DESC, seq DESC LIMIT {RISKIEST})
-SELECT {_ROW} FROM best s LEFT JOIN orders o USING (order_id) ORDER BY s.score DESC, s.seq DESC"""
-_CARDS = f"""WITH best AS MATERIALIZED (SELECT * FROM top_cards WHERE day = (SELECT max(day) FROM top_cards)
-    ORDER BY score DESC, card LIMIT {TOP})
-SELECT {_ROW},
-    EXISTS (SELECT FROM fraud_cards f WHERE f.day = t.day AND f.card = t.card)
-FROM best t JOIN scores s USING (order_id) LEFT JOIN orders o USING (order_id) ORDER BY t.score DESC, t.card"""
-_MERCHANTS = f"""WITH {_HIGH} SELECT o.merchant, count(*), sum(h.score), count(DISTINCT h.card), max(h.score)
-FROM high h JOIN orders o USING (order_id) WHERE o.merchant IS NOT NULL GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {TOP}"""
-_MATURITY = f"""SELECT percentile_disc(0.9) WITHIN GROUP (ORDER BY l.labelled_at - s.event_time)
-FROM (SELECT transaction_id, labelled_at FROM labels WHERE labelled_at <= %s ORDER BY labelled_at DESC
-    LIMIT {MOST_LABELS}) l JOIN scores s ON s.order_id = l.transaction_id"""
-_MAIN = """SELECT DISTINCT ON (1) minute::date, model FROM score_minute WHERE minute >= %s GROUP BY 1, 2
-ORDER BY 1, sum(scored) DESC, 2"""
-_CELLS = """SELECT day, model, array_agg(at_least), array_agg(scored), array_agg(frauds) FROM score_day
-WHERE day >= %s GROUP BY 1, 2 ORDER BY 1, 2"""
-# There may be millions of cards with a fraud on a day. Their number matters only up to that of the top cards.
-_FOUND = f"""SELECT day, (SELECT count(*) FROM (SELECT FROM fraud_cards f WHERE f.day = d.day LIMIT {TOP_CARDS}) AS f),
-    (SELECT count(*) FROM top_cards t WHERE t.day = d.day
-        AND EXISTS (SELECT FROM fraud_cards f WHERE f.day = t.day AND f.card = t.card))
-FROM unnest(%s::date[]) AS d (day)"""
-_FEATURES = (
-    "SELECT feature, array_agg(day), array_agg(bin), array_agg(seen) FROM feature_day WHERE day >= %s GROUP BY 1"
-)
-_PLANTED = f"""SELECT s.score, s.card, t.card IS NOT NULL
-FROM (SELECT transaction_id FROM truth WHERE timestamp >= %(day)s AND timestamp < %(next)s AND kind = 'fraud'
-    LIMIT {MOST_PLANTED + 1}) p
-JOIN scores s ON s.order_id = p.transaction_id LEFT JOIN top_cards t ON t.day = %(day)s AND t.card = s.card
-WHERE s.score IS NOT NULL"""
 
 
 @dataclass(frozen=True)
@@ -118,7 +43,10 @@ class Span:
     def of(cls, view: View) -> Span:
         """Returns the range of a page."""
         asked = view.question()
-        start, end = (asked[name].replace(tzinfo=None) if name in asked else None for name in ("start", "end"))
+        start, end = (
+            asked[name].astimezone(timezone.utc).replace(tzinfo=None) if name in asked else None
+            for name in ("start", "end")
+        )
         return cls(asked.get("last"), start, end)
 
 
@@ -242,10 +170,9 @@ class Tables:
 
     def read_now(self, connection: psycopg.Connection[tuple[Any, ...]], span: Span) -> Now | None:
         """Reads what changes with every transaction; returns None if there is nothing to show."""
-        connection.execute(_BEGIN)
-        if not _are_there(connection, _COLUMNS):
+        if not _begin(connection):
             return None
-        position = connection.execute(_POSITION).fetchone()
+        position = connection.execute(queries.POSITION).fetchone()
         if position is None or position[0] is None or position[7] is None:
             return None
         event_time, late, renewed_at, held, model, shadow, now, first, last = position
@@ -258,8 +185,8 @@ class Tables:
         offsets = connection.execute(
             "SELECT partition, next_offset FROM analysis_offsets WHERE topic = %s", [self.topic]
         ).fetchall()
-        stake = connection.execute(_STAKE, limits).fetchall()
-        riskiest = connection.execute(_RISKIEST, limits if stake else _last_day(event_time)).fetchall()
+        stake = connection.execute(queries.STAKE, limits).fetchall()
+        riskiest = connection.execute(queries.HIGHEST, limits if stake else _last_day(event_time)).fetchall()
         return Now(
             event_time=event_time,
             late=late,
@@ -269,7 +196,7 @@ class Tables:
             shadow=shadow,
             next_offsets=dict(offsets),
             width=width,
-            series=connection.execute(_SERIES, limits | {"width": int(width.total_seconds())}).fetchall(),
+            series=connection.execute(queries.SERIES, limits | {"width": int(width.total_seconds())}).fetchall(),
             stake={currency: (count, float(amount or 0)) for currency, count, amount in stake},
             riskiest=[Scored(*row) for row in riskiest],
             is_in_range=bool(stake or not riskiest),
@@ -277,28 +204,26 @@ class Tables:
 
     def read_days(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Days | None:
         """Reads what changes slowly; returns None if there is nothing to show."""
-        connection.execute(_BEGIN)
-        if not _are_there(connection, _COLUMNS):
+        if not _begin(connection):
             return None
         row = connection.execute("SELECT event_time, (SELECT max(day) FROM score_day) FROM analysis").fetchone()
         if row is None or row[0] is None or row[1] is None:
             return None
         event_time, newest = row
         since = newest - timedelta(days=MOST_DAYS - 1)
-        delay = connection.execute(_MATURITY, [event_time]).fetchone()
-        cells = connection.execute(_CELLS, [since]).fetchall()
+        delay = connection.execute(queries.MATURITY, [event_time]).fetchone()
+        cells = connection.execute(queries.CELLS, [since]).fetchall()
         days = sorted({one[0] for one in cells})
+        features = connection.execute(queries.FEATURES, [since]).fetchall()
         return Days(
             maturity=_within(delay[0] if delay else None),
-            main=dict(connection.execute(_MAIN, [since]).fetchall()),
+            main=dict(connection.execute(queries.MAIN, [since]).fetchall()),
             cells={(day, model): Cells.of(*columns) for day, model, *columns in cells},
-            cards={day: (cards, found) for day, cards, found in connection.execute(_FOUND, [days])},
+            cards={day: (cards, found) for day, cards, found in connection.execute(queries.FOUND, [days])},
             planted=dict(self._planted(connection, days)),
-            features={
-                name: list(zip(*columns, strict=True)) for name, *columns in connection.execute(_FEATURES, [since])
-            },
-            top_cards=[Scored(*row) for row in connection.execute(_CARDS)],
-            merchants=connection.execute(_MERCHANTS, _last_day(event_time)).fetchall(),
+            features={name: list(zip(*columns, strict=True)) for name, *columns in features},
+            top_cards=[Scored(*row) for row in connection.execute(queries.CARDS)],
+            merchants=connection.execute(queries.MERCHANTS, _last_day(event_time)).fetchall(),
         )
 
     def _planted(
@@ -310,8 +235,8 @@ class Tables:
         for day in days:
             if day not in self._past or day in days[-2:]:
                 limits = {"day": day, "next": day + timedelta(days=1)}
-                rows = connection.execute(_PLANTED, limits).fetchall()
-                if len(rows) > MOST_PLANTED:
+                rows = connection.execute(queries.PLANTED, limits).fetchall()
+                if len(rows) > queries.MOST_PLANTED:
                     continue
                 cards = {card: is_top for _, card, is_top in rows if card is not None}
                 self._past[day] = Planted([row[0] for row in rows], len(cards), sum(cards.values()))
@@ -324,9 +249,16 @@ def _last_day(event_time: datetime) -> dict[str, datetime]:
     return {"start": event_time - timedelta(days=1), "end": event_time + timedelta(microseconds=1)}
 
 
+def _begin(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Begins a reading. Returns whether the tables exist and may be read."""
+    connection.execute(queries.SETTINGS)
+    connection.execute(queries.ROLE, [list(queries.COLUMNS)])
+    return _are_there(connection, queries.COLUMNS)
+
+
 def _are_there(connection: psycopg.Connection[tuple[Any, ...]], columns: dict[str, set[str]]) -> bool:
     """Returns whether these tables have these columns, and may be read."""
-    found = set(connection.execute(_THERE, [list(columns)]).fetchall())
+    found = set(connection.execute(queries.THERE, [list(columns)]).fetchall())
     return all((table, column) in found for table, names in columns.items() for column in names)
 
 
