@@ -96,6 +96,7 @@ class Shot:
 SHOTS = [
     Shot("dark.png", "1h", "Categories", scheme="dark"),
     Shot("dashboard.png", "7d", "Latest transactions"),
+    Shot("fraud.png", "7d", "Fraud", is_alone=True),
     Shot("trust.png", "7d", "Can these figures be trusted?", is_alone=True),
     Shot("phone.png", "7d", "Busiest merchants", width=390),
 ]
