@@ -195,7 +195,7 @@ def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> N
     st.vega_lite_chart(lines, fraud_charts.quality(), key="fraud-quality", alt="Average precision by day")
     points = [name for name in (LABELS, BY_TRUTH, IN_SHADOW) if any(one.who == name for one in found)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        who = st.selectbox("Frauds", points, key="fraud-who") if len(points) > 1 else LABELS
+        who = st.selectbox("Figures", points, key="fraud-who") if len(points) > 1 else LABELS
         st.selectbox(
             "Threshold",
             THRESHOLDS,

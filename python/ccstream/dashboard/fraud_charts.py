@@ -16,8 +16,8 @@ SHADOW = "#56B4E9"
 PLANTED = "#009E73"
 LABELS = "by labels"
 """The name of the quality of the model that scores, as far as labels have come."""
-BY_TRUTH = "by what was planted"
-IN_SHADOW = "shadow, by labels"
+BY_TRUTH = "as planted"
+IN_SHADOW = "shadow"
 SCORE, FEATURE = "score", "most drifted feature"
 
 
