@@ -14,11 +14,10 @@ HEIGHT = 190
 FRAUD = "#E69F00"
 SHADOW = "#56B4E9"
 PLANTED = "#009E73"
-LABELS = "by labels"
-"""The name of the quality of the model that scores, as far as labels have come."""
-BY_TRUTH = "as planted"
-IN_SHADOW = "shadow"
+LABELS, BY_TRUTH, IN_SHADOW = "by labels", "as planted", "shadow"
+"""The names of points of view: the labels that have come, what was planted, and the shadow model by labels."""
 SCORE, FEATURE = "score", "most drifted feature"
+"""The names of what drifts."""
 
 
 @cache
