@@ -190,11 +190,11 @@ def filled(embedded_pipeline: Pipeline) -> Pipeline:
 
 @pytest.fixture
 def scored(embedded_pipeline: Pipeline) -> Pipeline:
-    """Returns a pipeline with 20,000 scored transactions of two and a half days, their labels, and what was planted."""
+    """Returns a pipeline with 20,000 transactions of two and a half days, labels and truth, scored by the rules."""
     world = ("--rate", "0.1", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5", "--fraud", "0.02")
     embedded_pipeline.run("produce", *world, "--count", "20000", "--label-delay", "lognormal:2h", "--quiet")
     embedded_pipeline.run("consume", "--truth", "--until-caught-up")
-    embedded_pipeline.run("analyze", "--until-caught-up")
+    embedded_pipeline.run("analyze", "--no-default-model", "--until-caught-up")
     return embedded_pipeline
 
 
