@@ -33,7 +33,7 @@ PURE := -p ccstream-core -p ccstream-kpi -p ccstream-analysis
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint advisories test test-parts test-rust test-fuzz test-python wheel-test \
-    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-analysis bench-detect kafka screenshots docs wheel clean
+    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-detect default-model kafka screenshots docs wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -181,12 +181,14 @@ bench-engine: release ## compare the engine with pandas, polars and DuckDB on th
 	$(BIN)/python -m pip install -q polars duckdb pyarrow
 	$(BIN)/python bench/engine.py
 
-bench-analysis: release ## measure the analyzer's rate, latency and recovery: ten minutes
-	$(BIN)/python bench/analysis.py
-
-bench-detect: build ## measure fraud detectors on the preset handbook and on the default world: ten minutes
+bench-detect: build ## measure fraud detectors on the preset handbook and on the default world: an hour
 	$(BIN)/python bench/handbook.py
 	$(BIN)/python bench/detect.py
+	$(BIN)/python bench/draws.py
+	$(BIN)/python bench/default_model.py
+
+default-model: build ## train the default model again, from streams of the generator: ten minutes
+	$(BIN)/python tools/make_default_model.py
 
 kafka: build ## run Apache Kafka on port 9094, as docker-compose.yml configures it; Ctrl-C stops it
 	@$(BIN)/python tests/apache_kafka.py

@@ -45,6 +45,8 @@ RULES = (0.1, 0.5)
 """The range of the best rule's precision: there is something to win."""
 DETECTOR = 0.75
 """The least average precision of the detector: it can be won."""
+IMPOSSIBLE = -1e9
+"""The log odds of a transaction that the detector never warns of."""
 KNOWN: dict[str, tuple[str, tuple[Group, ...]]] = {
     "S1": ("is_large", (amounts,)),
     "S2": ("has_no_chip", (amounts, terminals)),
@@ -81,15 +83,52 @@ def precision_at_half(sign: Array, is_fraud: Array, is_judged: Array) -> float:
     return float((found >= threshold).sum() / np.count_nonzero((sign >= threshold) & is_judged))
 
 
-def average_precision(columns: Array, is_fraud: Array, is_twin: Array, is_possible: Array, days: Array) -> float:
-    """Trains the detector on the first half of the days, and returns its average precision on the second.
+def is_tested(days: Array) -> Array:
+    """Returns whether each row is in the second half of the days after the first 14."""
+    tested: Array = days >= (WARM_UP + days[-1]) / 2
+    return tested
 
-    It warns last of transactions that are not possible frauds.
+
+@dataclass(frozen=True)
+class Masks:
+    """Holds which rows of the transactions after the first 14 days are meant, for one scenario.
+
+    Attributes:
+        fraud: The frauds of the scenario.
+        twin: The transactions of its twin.
+        judged: All but frauds of other scenarios.
+        possible: The payments that may be frauds of the scenario.
     """
+
+    fraud: Array
+    twin: Array
+    judged: Array
+    possible: Array
+
+
+def masks(table: Table, scenario: str) -> Masks:
+    """Returns which rows are meant, for one scenario."""
+    is_it, is_late = table.scenario == scenario, table.days >= WARM_UP
+    fraud, twin = ((table.kind == kind) & is_it & is_late for kind in ("fraud", "twin"))
+    judged = is_late & ((table.kind != "fraud") | is_it)
+    return Masks(fraud, twin, judged, is_late & getattr(table, KNOWN[scenario][0]))
+
+
+def all_signs(table: Table) -> dict[Group, dict[str, Array]]:
+    """Computes the signs of every group."""
+    return {group: {name: sign.astype(np.float32) for name, sign in group(table).items()} for group in GROUPS}
+
+
+def log_odds(scenario: str, signs: dict[Group, dict[str, Array]], rows_of: Masks, days: Array) -> Array:
+    """Trains the detector of a scenario on the first half of the days, and scores the possible rows of the second half.
+
+    Returns:
+        The log odds of a fraud for each row; IMPOSSIBLE for all rows that are not scored.
+    """
+    columns = np.column_stack([sign for group in KNOWN[scenario][1] for sign in signs[group].values()])
     chance = np.random.default_rng(0)
-    middle = (WARM_UP + days[-1]) / 2
-    is_planted = is_fraud | is_twin
-    train = is_possible & (days < middle)
+    is_planted = rows_of.fraud | rows_of.twin
+    train = rows_of.judged & rows_of.possible & ~is_tested(days)
     share = min(1.0, HONEST / np.count_nonzero(train & ~is_planted))
     rows = np.flatnonzero(train & (is_planted | (chance.random(len(days)) < share)))
     model = HistGradientBoostingClassifier(
@@ -101,35 +140,30 @@ def average_precision(columns: Array, is_fraud: Array, is_twin: Array, is_possib
         early_stopping=False,
         random_state=0,
     )
-    model.fit(columns[rows], is_fraud[rows], sample_weight=np.where(is_planted[rows], 1, 1 / share))
-    is_tested = days >= middle
-    tested = np.flatnonzero(is_possible & is_tested)
-    scores = np.full(len(days), -1e9)
-    scores[tested] = model.decision_function(columns[tested])
-    return float(average_precision_score(is_fraud[is_tested], scores[is_tested]))
+    model.fit(columns[rows], rows_of.fraud[rows], sample_weight=np.where(is_planted[rows], 1, 1 / share))
+    tested = np.flatnonzero(rows_of.possible & is_tested(days))
+    odds = np.full(len(days), IMPOSSIBLE)
+    odds[tested] = model.decision_function(columns[tested])
+    return odds
 
 
 def measure(seed: int) -> dict[str, Figures]:
     """Measures the world of a seed, by scenario."""
     table = Table(generate(seed, DAYS, RATE, FRAUD))
-    signs: dict[Group, dict[str, Array]] = {
-        group: {name: sign.astype(np.float32) for name, sign in group(table).items()} for group in GROUPS
-    }
-    is_late = table.days >= WARM_UP
+    signs, tested = all_signs(table), is_tested(table.days)
     figures = {}
-    for scenario, (payments, groups) in KNOWN.items():
-        is_it = table.scenario == scenario
-        is_fraud, is_twin = ((table.kind == kind) & is_it & is_late for kind in ("fraud", "twin"))
-        is_judged = is_late & ((table.kind != "fraud") | is_it)
+    for scenario in KNOWN:
+        rows_of = masks(table, scenario)
         rules = {
-            name: precision_at_half(sign, is_fraud, is_judged)
+            name: precision_at_half(sign, rows_of.fraud, rows_of.judged)
             for of_group in signs.values()
             for name, sign in of_group.items()
             if name not in TWO_SIGNS
         }
-        columns = np.column_stack([sign for group in groups for sign in signs[group].values()])
-        detector = average_precision(columns, is_fraud, is_twin, is_judged & getattr(table, payments), table.days)
-        figures[scenario] = Figures(rules, detector, int(is_fraud.sum()), int(is_twin.sum()))
+        # The detector warns last of transactions that are not possible or not judged.
+        odds = np.where(rows_of.judged, log_odds(scenario, signs, rows_of, table.days), IMPOSSIBLE)
+        detector = float(average_precision_score(rows_of.fraud[tested], odds[tested]))
+        figures[scenario] = Figures(rules, detector, int(rows_of.fraud.sum()), int(rows_of.twin.sum()))
     return figures
 
 

@@ -26,11 +26,11 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -120,8 +120,8 @@ class Windows:
         return sums
 
 
-def features(transactions: Transactions) -> Array:
-    """Computes the Handbook's 15 features of each transaction, a column each."""
+def features(transactions: Transactions, delay: int = WEEK) -> Array:
+    """Computes the Handbook's 15 features of each transaction, a column each. Labels are known after ``delay`` days."""
     day_of_week = (transactions.day + START.day_of_week) % 7
     is_night = transactions.time % DAY // (DAY // 24) <= NIGHT_ENDS
     columns = [transactions.amount, day_of_week >= SATURDAY, is_night]
@@ -132,19 +132,24 @@ def features(transactions: Transactions) -> Array:
         count = customers.sums(ones, days)
         columns += [count, customers.sums(transactions.amount, days) / count]
     for days in WINDOWS:
-        count = terminals.sums(ones, days, delay=WEEK)
-        columns += [count, terminals.sums(transactions.fraud, days, delay=WEEK) / np.maximum(count, 1)]
+        count = terminals.sums(ones, days, delay)
+        columns += [count, terminals.sums(transactions.fraud, days, delay) / np.maximum(count, 1)]
     return np.column_stack(columns).astype(float)
 
 
-def folds(transactions: Transactions, first_day: int, count: int) -> Iterator[tuple[Array, Array]]:
-    """Yields the rows of training and of testing of a number of weeks. Training begins with the first day."""
+def folds(transactions: Transactions, first_day: int, count: int, delay: int = WEEK) -> Iterator[tuple[Array, Array]]:
+    """Yields the rows of training and of testing of a number of weeks.
+
+    Training begins with the first day. If labels are not known after seven days, it begins earlier or later, so that
+    the weeks of testing stay the same.
+    """
     day, card, fraud = transactions.day, transactions.customer, transactions.fraud
-    for start in range(first_day, first_day + count * WEEK, WEEK):
+    for test_start in range(first_day + 2 * WEEK, first_day + (2 + count) * WEEK, WEEK):
+        start = test_start - delay - WEEK
         train = np.flatnonzero((day >= start) & (day < start + WEEK))
         test = []
-        for tested in range(start + 2 * WEEK, start + 3 * WEEK):
-            known = card[(fraud == 1) & (day >= start) & (day < tested - WEEK)]
+        for tested in range(test_start, test_start + WEEK):
+            known = card[(fraud == 1) & (day >= start) & (day < tested - delay)]
             rows = np.flatnonzero(day == tested)
             test.append(rows[~np.isin(card[rows], known)])
         yield train, np.concatenate(test)
@@ -167,18 +172,37 @@ def card_precision(transactions: Transactions, rows: Array, scores: Array) -> fl
     return float(np.mean(shares))
 
 
-def evaluate(transactions: Transactions, first_day: int, count: int) -> dict[str, float]:
-    """Trains and tests the logistic regression in each of a number of weeks, and returns the mean figures."""
-    inputs = features(transactions)
-    weeks = []
-    for train, test in folds(transactions, first_day, count):
-        model = make_pipeline(StandardScaler(), LogisticRegression())
-        model.fit(inputs[train], transactions.fraud[train])
-        scores = model.predict_proba(inputs[test])[:, 1]
-        fraud = transactions.fraud[test]
-        figures = roc_auc_score(fraud, scores), average_precision_score(fraud, scores)
-        weeks.append([*figures, card_precision(transactions, test, scores)])
+def measure(transactions: Transactions, rows: Array, scores: Array) -> list[float]:
+    """Returns the figures of EXPECTED for the scores of the rows of a test week."""
+    fraud = transactions.fraud[rows]
+    ranked = roc_auc_score(fraud, scores), average_precision_score(fraud, scores)
+    return [*map(float, ranked), card_precision(transactions, rows, scores)]
+
+
+def means(weeks: list[list[float]]) -> dict[str, float]:
+    """Returns the means of the weeks' figures, by their names."""
     return dict(zip(EXPECTED, np.mean(weeks, axis=0).tolist(), strict=True))
+
+
+def regression() -> Pipeline:
+    """Returns the Handbook's logistic regression."""
+    return make_pipeline(StandardScaler(), LogisticRegression())
+
+
+def evaluate(
+    transactions: Transactions,
+    first_day: int,
+    count: int,
+    delay: int = WEEK,
+    classifier: Callable[[], Any] = regression,
+) -> dict[str, float]:
+    """Trains and tests a classifier of the 15 features in each of a number of weeks, and returns the mean figures."""
+    inputs = features(transactions, delay)
+    weeks = []
+    for train, test in folds(transactions, first_day, count, delay):
+        model = classifier().fit(inputs[train], transactions.fraud[train])
+        weeks.append(measure(transactions, test, model.predict_proba(inputs[test])[:, 1]))
+    return means(weeks)
 
 
 def first_training_day(days: int, weeks: int) -> int:

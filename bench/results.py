@@ -20,6 +20,7 @@ import ccstream
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+import detection_tables  # noqa: E402
 from apache_kafka import VERSION as KAFKA_VERSION  # noqa: E402
 from compared import comparison  # noqa: E402
 
@@ -28,7 +29,8 @@ PLACES = {
     "attack": "docs/proof.md",
     "comparison": "README.md",
     "detect": "docs/world.md",
-    "analysis": "docs/detection.md",
+    "default_model": "docs/model-card.md",
+    "draws": "docs/detection.md",
 }
 """The document that has a table, by the table's name; docs/speed.md has the others."""
 GOOD = 1000
@@ -181,30 +183,6 @@ def _attack(measured: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"{said}."])
 
 
-def _detect(measured: dict[str, Any]) -> str:
-    lines = [
-        "| scenario | the best rule: a threshold on | its precision | average precision of the detector |",
-        "|---|---|--:|--:|",
-    ]
-    for line in measured["table"]:
-        spans = [f"{min(line[name]):.3f} to {max(line[name]):.3f}" for name in ("precision", "detector")]
-        lines.append(f"| {line['scenario']} | {line['rule']} | {spans[0]} | {spans[1]} |")
-    frauds, twins = (sum(sum(line[name]) for line in measured["table"]) for name in ("frauds", "twins"))
-    counts = f"The least and the greatest of {len(measured['seeds'])} seeds, with {frauds:,} frauds and {twins:,} twins"
-    return "\n".join([*lines, "", f"{counts}."])
-
-
-def _analysis(measured: dict[str, Any]) -> str:
-    lines = ["| from Kafka into tables | transactions / s | share of the consumer |", "|---|--:|--:|"]
-    lines += [f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} |" for line in measured["rates"]]
-    lines += ["", "| cards | p50, ms | p95, ms | p99, ms | restored after a kill, s | first new score, s |"]
-    lines.append("|--:|--:|--:|--:|--:|--:|")
-    for line in measured["live"]:
-        figures = " | ".join(f"{line[name]:,.0f}" for name in ("cards", "p50", "p95", "p99"))
-        lines.append(f"| {figures} | {line['restored']:.1f} | {line['scored']:.1f} |")
-    return "\n".join(lines)
-
-
 TABLES = {
     "analysis": _analysis,
     "ingest": _ingest,
@@ -213,7 +191,9 @@ TABLES = {
     "poison": _poison,
     "startup": _startup,
     "attack": _attack,
-    "detect": _detect,
+    "detect": detection_tables.detect,
+    "default_model": detection_tables.default_model,
+    "draws": detection_tables.draws,
 }
 
 

@@ -1,0 +1,77 @@
+"""Makes the documents' tables of how well fraud is detected, from what the benches measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COUNTS = {"transactions": "rows", "frauds": "frauds"}
+"""Figures of the default model, by the words of the table."""
+FIGURES = {
+    "average precision": "ap",
+    "area under the ROC curve": "auc",
+    "card precision at 100 a day": "cp",
+    "the same of a perfect detector": "cp, ceiling",
+    "precision of the scores from 0.5": "precision at half",
+    "average precision of the rules": "rules, ap",
+}
+SECOND_HALF = {
+    "average precision in the second half of the days": "second half, ap",
+    "the same of a detector that knows the scenarios": "second half, informed ap",
+}
+
+
+def _row(name: str, values: Iterable[str]) -> str:
+    return f"| {name} | {' | '.join(values)} |"
+
+
+def _span(values: list[float]) -> str:
+    return f"{min(values):.3f} to {max(values):.3f}"
+
+
+def detect(measured: dict[str, Any]) -> str:
+    """Makes the table of ``bench/detect.py``."""
+    lines = [
+        "| scenario | the best rule: a threshold on | its precision | average precision of the detector |",
+        "|---|---|--:|--:|",
+    ]
+    for line in measured["table"]:
+        spans = [_span(line[name]) for name in ("precision", "detector")]
+        lines.append(f"| {line['scenario']} | {line['rule']} | {spans[0]} | {spans[1]} |")
+    frauds, twins = (sum(sum(line[name]) for line in measured["table"]) for name in ("frauds", "twins"))
+    counts = f"The least and the greatest of {len(measured['seeds'])} seeds, with {frauds:,} frauds and {twins:,} twins"
+    return "\n".join([*lines, "", f"{counts}."])
+
+
+def default_model(measured: dict[str, Any]) -> str:
+    """Makes the tables of ``bench/default_model.py``."""
+    runs = measured["table"]
+    lines = [_row("", (f"seed {run['seed']}" for run in runs)), f"|---|{'--:|' * len(runs)}"]
+    lines += [_row(name, (f"{run[figure]:,}" for run in runs)) for name, figure in COUNTS.items()]
+    lines += [_row(name, (f"{run[figure]:.3f}" for run in runs)) for name, figure in FIGURES.items()]
+    for rule in runs[0]["single rules, ap"]:
+        lines.append(_row(f"the rule {rule} alone", (f"{run['single rules, ap'][rule]:.3f}" for run in runs)))
+    lines += [_row(name, (f"{run[figure]:.3f}" for run in runs)) for name, figure in SECOND_HALF.items()]
+    lines += [
+        "",
+        "| scenario | frauds | on the cards inspected | with a score from 0.5 |",
+        "|---|--:|--:|--:|",
+    ]
+    for parts in zip(*(run["scenarios"] for run in runs), strict=True):
+        spans = [_span([one[name] for one in parts]) for name in ("on top", "at half")]
+        lines.append(f"| {parts[0]['scenario']} | {sum(one['frauds'] for one in parts):,} | {spans[0]} | {spans[1]} |")
+    return "\n".join([*lines, "", f"The share of frauds found: the least and the greatest of {len(runs)} seeds."])
+
+
+def draws(measured: dict[str, Any]) -> str:
+    """Makes the table of ``bench/draws.py``."""
+    lines = ["| draw | detector | AUC | average precision | card precision at 100 |", "|---|---|--:|--:|--:|"]
+    for line in measured["table"]:
+        constants = f"`{line['constants']}`" if line["constants"] else "the default constants"
+        draw = f"seed {line['seed']}, {constants}, labels after {line['label delay, days']} days"
+        for name, figures in line["detectors"].items():
+            lines.append(f"| {draw} | {name} | {' | '.join(f'{value:.3f}' for value in figures.values())} |")
+            draw = ""
+    return "\n".join(lines)
