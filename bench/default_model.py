@@ -89,9 +89,9 @@ def informed(table: Table) -> Array:
 
 def measure(seed: int, model: Path) -> dict[str, Any]:
     """Measures the model on the stream of a seed."""
-    with scored(world(seed, DAYS, RATE, START)):
-        stream = read()
-        scores, rules = (ccstream.backtest(one).scores for one in (model, None))
+    with scored(world(seed, DAYS, RATE, START)) as url:
+        stream = read(url)
+        scores, rules = (ccstream.backtest(one, database_url=url).scores for one in (model, None))
     rows, scenarios = stream.rows, stream.scenario
     table = Table(stream.table)
     late = detect.is_tested(table.days)

@@ -66,9 +66,9 @@ def transactions_of(table: pd.DataFrame) -> Transactions:
     )
 
 
-def trained(kind: Kind, as_of: str, folder: Path) -> Path:
+def trained(kind: Kind, as_of: str, url: str, folder: Path) -> Path:
     """Trains a model as ``ccstream train --as-of AS_OF --kind KIND`` does, and returns its file."""
-    history = ccstream.feature_history(as_of)
+    history = ccstream.feature_history(as_of, database_url=url)
     rows = training.Rows(history.features, history.labels, history.times, history.names, history.version)
     path = folder / f"{kind}.json"
     path.write_text(training.train(rows, as_of=history.as_of, maturity=history.maturity, kind=kind), encoding="utf-8")
@@ -90,8 +90,8 @@ def measure(seed: int, constants: str, delay: int) -> dict[str, dict[str, float]
         "rate": "max",
         "label-delay": f"fixed:{delay}d",
     }
-    with scored([text for name, value in flags.items() for text in (f"--{name}", str(value))]):
-        transactions = transactions_of(read().table)
+    with scored([text for name, value in flags.items() for text in (f"--{name}", str(value))]) as url:
+        transactions = transactions_of(read(url).table)
         first_day = handbook.first_training_day(DAYS, TEST_WEEKS)
         weeks: dict[str, list[list[float]]] = {name: [] for name in ("rules", *MODELS)}
         for _, rows in handbook.folds(transactions, first_day, TEST_WEEKS, delay):
@@ -99,9 +99,9 @@ def measure(seed: int, constants: str, delay: int) -> dict[str, dict[str, float]
             start, end = (f"{START + pd.Timedelta(days=day):%F}" for day in (begin, begin + WEEK))
             first = int(np.searchsorted(transactions.day, begin))
             with tempfile.TemporaryDirectory() as folder:
-                models = {name: trained(kind, start, Path(folder)) for name, kind in MODELS.items()}
+                models = {name: trained(kind, start, url, Path(folder)) for name, kind in MODELS.items()}
                 for name, model in {"rules": None, **models}.items():
-                    scores = ccstream.backtest(model, start=start, end=end).scores
+                    scores = ccstream.backtest(model, start=start, end=end, database_url=url).scores
                     weeks[name].append(handbook.measure(transactions, rows, scores[rows - first]))
     found = {name: handbook.means(of_model) for name, of_model in weeks.items()}
     return {FEATURES: handbook.evaluate(transactions, first_day, TEST_WEEKS, delay, booster), **found}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -57,25 +55,19 @@ def world(seed: int, days: int, rate: float, start: str) -> list[str]:
     return [text for name, value in flags.items() for text in (f"--{name}", str(value))]
 
 
-def run(*arguments: str) -> dict[str, Any]:
-    """Runs a command of ccstream, and returns its accounting."""
-    command = [sys.executable, "-m", "ccstream", *arguments, "--json"]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    accounting: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return accounting
+def run(*arguments: str) -> None:
+    """Runs a command of ccstream."""
+    subprocess.run([sys.executable, "-m", "ccstream", *arguments], cwd=ROOT, check=True)
 
 
 @contextlib.contextmanager
-def scored(flags: list[str]) -> Iterator[dict[str, Any]]:
-    """Produces, stores and scores a stream. The services run, and ``DATABASE_URL`` names them, until the end.
-
-    Yields:
-        The analyzer's accounting.
-    """
-    with embedded_services():
-        run("produce", *flags)
-        run("consume", "--truth", "--until-caught-up")
-        yield run("analyze", "--until-caught-up")
+def scored(flags: list[str]) -> Iterator[str]:
+    """Produces, stores and scores a stream, and yields the URL of its database. The services run until the end."""
+    with embedded_services() as variables:
+        run("produce", *flags, "--quiet")
+        run("consume", "--truth", "--until-caught-up", "--quiet")
+        run("analyze", "--until-caught-up", "--quiet")
+        yield variables["DATABASE_URL"]
 
 
 @dataclass(frozen=True)
@@ -97,12 +89,12 @@ class Stream:
         return scenarios
 
 
-def read() -> Stream:
-    """Reads the stream that was scored last."""
-    history = ccstream.feature_history(NEVER)
+def read(url: str) -> Stream:
+    """Reads the scored stream of a database."""
+    history = ccstream.feature_history(NEVER, database_url=url)
     text = io.BytesIO()
     with (
-        psycopg.connect(os.environ["DATABASE_URL"]) as connection,
+        psycopg.connect(url) as connection,
         connection.cursor().copy(f"COPY ({ROWS}) TO STDOUT CSV HEADER") as copy,
     ):
         for part in copy:

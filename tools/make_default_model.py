@@ -7,7 +7,6 @@ Equal commands and versions of the libraries make an equal file, byte for byte.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "bench"))
 
-from scored import scored, world  # noqa: E402
+from scored import run, scored, world  # noqa: E402
 
 MODEL = "python/ccstream/models/habits-2.json"
 """The name of the file is the version of the world, ``habits/2``."""
@@ -34,8 +33,7 @@ def main() -> None:
     """Makes the file."""
     as_of = START + timedelta(days=DAYS) + LABELLED
     with scored(world(SEED, DAYS, RATE, START.isoformat())):
-        arguments = ("--as-of", as_of.isoformat(), "--kind", "trees", "--out", MODEL)
-        subprocess.run([sys.executable, "-m", "ccstream", "train", *arguments], cwd=ROOT, check=True)
+        run("train", "--as-of", as_of.isoformat(), "--kind", "trees", "--out", MODEL)
     length = (ROOT / MODEL).stat().st_size
     print(f"{length:,} bytes")
     if length > LARGEST:
