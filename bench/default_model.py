@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-MODEL = ROOT / "python" / "ccstream" / "models" / "habits-2.json"
+MODEL = ROOT / "crates" / "ccstream-services" / "models" / "habits-2.json"
 DAYS = 60
 RATE = 0.25
 """Transactions a second: 1.3 million in all, of 10,800 cards."""

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 from scored import run, scored, world  # noqa: E402
 
-MODEL = "python/ccstream/models/habits-2.json"
+MODEL = "crates/ccstream-services/models/habits-2.json"
 """The name of the file is the version of the world, ``habits/2``."""
 SEED = 102
 START = date(2026, 7, 6)
