@@ -98,8 +98,8 @@ pub(crate) fn activate_model(py: Python<'_>, name: &str, database_url: Option<St
 
 /// Makes a model the shadow, which scores beside the active one for comparison.
 ///
-/// An analyzer that runs scores by it from its next batch on, and stores its scores in the column ``shadow`` of ``scores``.
-/// A shadow uses the features as the active model's maturity of labels gives them.
+/// An analyzer that runs scores by it from its next batch on, and stores the results in the column ``shadow`` of
+/// ``scores``. A shadow uses the features as the active model's maturity of labels gives them.
 ///
 /// Args:
 ///     name: The name of the model, or None for no shadow.

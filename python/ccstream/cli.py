@@ -268,7 +268,9 @@ COMMANDS = {
     "down": Command(_down, "stop the embedded broker and PostgreSQL"),
     "status": Command(_ended_by_ctrl_c(operate.status), "show which embedded services are running", flags.add_json),
     "demo": Command(
-        _demo, "start the services, a producer, a consumer, an analyzer and the dashboard; Ctrl-C stops them", flags.add_demo
+        _demo,
+        "start the services, a producer, a consumer, an analyzer and the dashboard; Ctrl-C stops them",
+        flags.add_demo,
     ),
     "dashboard": Command(_dashboard, "serve the dashboard on this machine only; Ctrl-C stops it", flags.add_dashboard),
     "produce": Command(_produce, "send card transactions to Kafka", flags.add_produce),

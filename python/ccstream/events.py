@@ -66,8 +66,8 @@ WarningKind: TypeAlias = Literal[
 - ``revoked_uncommitted``: partitions were revoked before everything that was read was committed; their next owner reads
   the rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
-- ``orders_behind``: transactions that the analyzer has scored are neither in ``orders`` nor in the topic; it waits for the
-  consumer to store them, because it restores its state from them.
+- ``orders_behind``: transactions that the analyzer has scored are neither in ``orders`` nor in the topic; it waits
+  for the consumer to store them, because it restores its state from them.
 - ``model_unusable``: the active model cannot be used, so the rules score.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.

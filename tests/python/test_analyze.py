@@ -27,7 +27,9 @@ CREATE FUNCTION wait_a_while() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERF
 CREATE TRIGGER wait_a_while AFTER INSERT ON scores FOR EACH STATEMENT EXECUTE FUNCTION wait_a_while()
 """
 """Makes each statement that inserts into ``scores`` take a tenth of a second."""
-TABLES = "scores, labels, analysis_offsets, analysis_state, score_minute, score_day, feature_day, top_cards, fraud_cards"
+TABLES = (
+    "scores, labels, analysis_offsets, analysis_state, score_minute, score_day, feature_day, top_cards, fraud_cards"
+)
 
 Score = tuple[str, float, float | None]
 

@@ -116,8 +116,8 @@ def test_a_shadow_scores_beside_the_active_model(trained: tuple[Pipeline, Path])
     assert days == [("first", 40_000, 5), ("rules", 40_000, 5)]
     # Reasons are stored with high scores, and with no others.
     [(high, explained, least)] = pipeline.query(
-        "SELECT count(*) FILTER (WHERE score >= 0.5), count(reasons) FILTER (WHERE score >= 0.5), min(cardinality(reasons))"
-        " FROM scores"
+        "SELECT count(*) FILTER (WHERE score >= 0.5), count(reasons) FILTER (WHERE score >= 0.5),"
+        " min(cardinality(reasons)) FROM scores"
     )
     assert high == explained > 100
     assert least >= 1
