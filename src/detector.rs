@@ -24,7 +24,8 @@ use crate::history::moment;
 /// for bit, if it has the same model, and gets the same transactions and labels in the same order from the beginning.
 ///
 /// Args:
-///     model: The model file, as ``ccstream train`` writes it. Default: None, the rules.
+///     model: The model file, as ``ccstream train`` writes it, or ``habits-2``, the model that comes with ccstream for
+///         streams of the simulated world. Default: None, the rules.
 ///     cards: The maximum number of cards that are remembered. Default: 1,000,000.
 ///     merchants: The maximum number of merchants that are remembered. Default: 100,000.
 ///

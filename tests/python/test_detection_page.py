@@ -31,7 +31,7 @@ def test_the_example_trains_a_better_model_and_activates_it(
     pipeline = embedded_pipeline
     pipeline.run("produce", *WORLD)
     pipeline.catch_up()
-    analyze(pipeline)
+    analyze(pipeline, "--no-default-model")
     monkeypatch.setenv("DATABASE_URL", pipeline.database_url)
     monkeypatch.chdir(tmp_path)
     section = PAGE.read_text(encoding="utf-8").partition(SECTION)[2]
@@ -39,7 +39,7 @@ def test_the_example_trains_a_better_model_and_activates_it(
     assert code
     exec(compile(code[1], str(PAGE), "exec"), {"__name__": "__main__"})  # noqa: S102
     printed = capsys.readouterr().out
-    quality = [float(value) for value in re.findall(r"average precision ([\d.]+)\n", printed)]
-    rules, model = quality[-2:]
-    assert model > rules, printed
+    quality = dict(re.findall(r"^(\S+): average precision ([\d.]+)$", printed, re.MULTILINE))
+    assert quality.keys() == {"rules", "demo.json"}
+    assert float(quality["demo.json"]) > float(quality["rules"])
     assert [one.name for one in ccstream.list_models() if one.active] == ["demo"]

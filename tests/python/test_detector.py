@@ -53,7 +53,7 @@ def correct(pipeline: Pipeline) -> None:
 
 @pytest.fixture
 def world(embedded_pipeline: Pipeline) -> tuple[Pipeline, list[Row]]:
-    """Scores 5,000 transactions by the rules; returns them in the order of the analyzer."""
+    """Scores 5,000 transactions by the default model; returns them in the order of the analyzer."""
     pipeline = embedded_pipeline
     pipeline.run("produce", *WORLD)
     correct(pipeline)
@@ -76,10 +76,12 @@ def test_a_detector_scores_as_the_analyzer(world: tuple[Pipeline, list[Row]], tm
     history = ccstream.feature_history("2026-01-20", database_url=pipeline.database_url)
     model = tmp_path / "some.json"
     model.write_text(some_model(history))
-    for path in (None, model):
-        if path:
+    for path in ("habits-2", None, model):
+        if path != "habits-2":
             forget(pipeline)
-            analyze(pipeline, "--explain", "0.2", "--model", str(path))
+            chosen = ("--model", str(path)) if path else ("--no-default-model",)
+            pipeline.run("models", "activate", "rules")
+            analyze(pipeline, "--explain", "0.2", *chosen)
         detector = ccstream.Detector(path)
         # A label may come before its transaction, and a transaction may have several.
         for identity, fraud, at in labels:

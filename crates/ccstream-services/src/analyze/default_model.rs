@@ -12,6 +12,12 @@ pub(super) fn of(world: &str) -> Option<ModelFile> {
     model_file((*name).to_owned(), (*text).to_owned()).ok()
 }
 
+/// Returns the model of a name; None if there is none.
+pub(super) fn named(name: &str) -> Option<ModelFile> {
+    let (world, _, _) = MODELS.iter().find(|(_, known, _)| *known == name)?;
+    of(world)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -21,7 +27,7 @@ mod tests {
     fn the_generators_world_has_a_model_for_these_features() {
         for (world, name, text) in MODELS {
             let model = model_file(name.to_owned(), text.to_owned()).unwrap();
-            assert_eq!(of(world), Some(model));
+            assert_eq!((of(world), named(name)), (Some(model.clone()), Some(model)));
         }
         assert!(of(World::default().name()).is_some());
         assert_eq!(of("habits/1"), None);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use super::default_model;
 use super::fold::{folded, frauds};
 use super::scorer::{Scorer, read_file, usable};
 use crate::error::Result;
@@ -42,12 +43,14 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Creates a detector that has seen nothing. Without a model file, the rules score.
+    /// Creates a detector that has seen nothing. `model` is a file, or the name of a model that comes with ccstream. Without
+    /// it, the rules score.
     ///
     /// Errors: the model or a number cannot be used.
     pub fn new(model: Option<&Path>, cards: usize, merchants: usize) -> Result<Self> {
         AnalyzerConfig { cards, merchants, ..AnalyzerConfig::default() }.validate()?;
-        let scorer = match model.map(read_file).transpose()? {
+        let known = model.filter(|path| !path.exists()).and_then(Path::to_str).and_then(default_model::named);
+        let scorer = match known.map_or_else(|| model.map(read_file).transpose(), |file| Ok(Some(file)))? {
             Some(file) => usable(file.name, &file.text)?,
             None => Scorer::Rules,
         };
