@@ -286,7 +286,8 @@ class Detector:
     for bit, if it has the same model, and gets the same transactions and labels in the same order from the beginning.
 
     Args:
-        model: The model file, as ``ccstream train`` writes it. Default: None, the rules.
+        model: The model file, as ``ccstream train`` writes it, or ``habits-2``, the model that comes with ccstream for
+            streams of the simulated world. Default: None, the rules.
         cards: The maximum number of cards that are remembered. Default: 1,000,000.
         merchants: The maximum number of merchants that are remembered. Default: 100,000.
 
@@ -1178,8 +1179,8 @@ def activate_model(name: str, *, database_url: str | None = None) -> None:
 def shadow_model(name: str | None, *, database_url: str | None = None) -> None:
     """Makes a model the shadow, which scores beside the active one for comparison.
 
-    An analyzer that runs scores by it from its next batch on, and stores its scores in the column ``shadow`` of ``scores``.
-    A shadow uses the features as the active model's maturity of labels gives them.
+    An analyzer that runs scores by it from its next batch on, and stores the results in the column ``shadow`` of
+    ``scores``. A shadow uses the features as the active model's maturity of labels gives them.
 
     Args:
         name: The name of the model, or None for no shadow.

@@ -213,16 +213,8 @@ impl Fold {
         let is_high = score >= self.explain;
         let shadow = self.shadow.as_ref().map(|shadow| shadow.score(&scored));
         let card = seen.card().map(|key| key as i64);
-        let tallied = Tallied {
-            seq: scored.seq as i64,
-            id: &id,
-            time,
-            card,
-            score,
-            shadow,
-            is_high,
-            features: &scored.features,
-        };
+        let tallied =
+            Tallied { seq: scored.seq as i64, id: &id, time, card, score, shadow, is_high, features: &scored.features };
         self.batch.tally.add(&tallied, &self.floors);
         let overdue = if self.pending.is_empty() { Vec::new() } else { self.pending.saw(&id, known) };
         self.batch.push(ScoreRow {

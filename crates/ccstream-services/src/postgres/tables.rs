@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::analysis::{
-    ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY, FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY,
+    ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY, FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE,
+    TOP_CARD_DAY,
 };
 use super::derived::Derived;
 use super::derived::latency::Latency;
@@ -20,7 +21,17 @@ use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
 pub(super) const ANALYZED: [Table; 11] = [
-    ANALYSIS, ANALYSIS_OFFSETS, SCORES, LABELS, STATE, MODELS, SCORE_MINUTE, SCORE_DAY, FEATURE_DAY, TOP_CARD_DAY, FRAUD_CARDS,
+    ANALYSIS,
+    ANALYSIS_OFFSETS,
+    SCORES,
+    LABELS,
+    STATE,
+    MODELS,
+    SCORE_MINUTE,
+    SCORE_DAY,
+    FEATURE_DAY,
+    TOP_CARD_DAY,
+    FRAUD_CARDS,
 ];
 
 /// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::{CLAIM_EVERY, Held, Run};
 use crate::analyze::MAX_LABELS;
 use crate::analyze::fold::Fold;
-use crate::analyze::report::AnalyzeEvent;
 use crate::analyze::refetch::refetch;
+use crate::analyze::report::AnalyzeEvent;
 use crate::analyze::restore::{self, Read};
 use crate::analyze::scorer::{Scorer, unusable};
 use crate::consume::{Warning, WarningKind};
@@ -50,7 +50,9 @@ impl Run<'_, '_> {
         let mut scorer_of = |name: &Option<String>| {
             let (name, text) = files.iter().find(|(one, _)| Some(one) == name.as_ref())?;
             let scorer = Scorer::of(name.clone(), text);
-            scorer.map_err(|error| self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(name, &error))))).ok()
+            scorer
+                .map_err(|error| self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(name, &error)))))
+                .ok()
         };
         let active = scorer_of(&scoring.active).unwrap_or(Scorer::Rules);
         let shadow = scorer_of(&scoring.shadow);

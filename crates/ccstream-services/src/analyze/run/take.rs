@@ -82,7 +82,9 @@ impl Run<'_, '_> {
         if turns.is_empty() {
             return Ok(false);
         }
-        if self.held.as_ref().is_some_and(|held| held.fold.state.seq() == 0) && !self.choose_default(turns[0].partition)? {
+        if self.held.as_ref().is_some_and(|held| held.fold.state.seq() == 0)
+            && !self.choose_default(turns[0].partition)?
+        {
             return Ok(false);
         }
         let Some(scored) = self.find_scored(&turns)? else { return Ok(false) };

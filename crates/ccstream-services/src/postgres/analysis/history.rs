@@ -119,7 +119,8 @@ impl AnalysisStore {
         let row = self.client.query_opt("SELECT cards, merchants FROM analysis", &[]).await;
         let row = row.map_err(Error::postgres("reading the bounds of the state"))?;
         let usual = Settings::default();
-        let of = |column: usize| row.as_ref().and_then(|row| row.get::<_, Option<i64>>(column)).map(|most| most as usize);
+        let of =
+            |column: usize| row.as_ref().and_then(|row| row.get::<_, Option<i64>>(column)).map(|most| most as usize);
         Ok((of(0).unwrap_or(usual.cards), of(1).unwrap_or(usual.merchants)))
     }
 

@@ -91,7 +91,8 @@ impl AnalysisStore {
     pub(crate) async fn shadow_model(&mut self, name: Option<&str>) -> Result<()> {
         let transaction = begin(&mut self.client).await?;
         lock(&transaction).await?;
-        let shadow = "UPDATE models SET is_shadow = (name = coalesce($1, '')) WHERE is_shadow <> (name = coalesce($1, ''))";
+        let shadow =
+            "UPDATE models SET is_shadow = (name = coalesce($1, '')) WHERE is_shadow <> (name = coalesce($1, ''))";
         transaction.execute(shadow, &[&name]).await.map_err(Error::postgres("choosing a shadow model"))?;
         transaction.commit().await.map_err(Error::postgres("choosing a shadow model"))
     }

@@ -144,9 +144,7 @@ impl Tally {
         let mut all = Vec::new();
         for (day, tops) in &self.tops {
             let mut cards: Vec<(i32, i64, &Top)> = tops.iter().map(|(card, top)| (*day, *card, top)).collect();
-            cards.sort_by(|(_, _, one), (_, _, other)| {
-                other.score.total_cmp(&one.score).then(one.seq.cmp(&other.seq))
-            });
+            cards.sort_by(|(_, _, one), (_, _, other)| other.score.total_cmp(&one.score).then(one.seq.cmp(&other.seq)));
             cards.truncate(TOP_CARDS);
             all.extend(cards);
         }

@@ -78,7 +78,8 @@ pub(in crate::postgres) const FRAUD_CARDS: Table = Table {
     columns: &[
         OwnColumn::new("day", "DATE NOT NULL"),
         OwnColumn::new("card", "BIGINT NOT NULL").meaning("as in scores"),
-        OwnColumn::new("frauds", "BIGINT NOT NULL").meaning("number of transactions that are known to be frauds by now"),
+        OwnColumn::new("frauds", "BIGINT NOT NULL")
+            .meaning("number of transactions that are known to be frauds by now"),
     ],
     constraints: &["PRIMARY KEY (day, card)"],
     fill: Some(|| format!("INSERT INTO fraud_cards {};", fraud_cards())),
