@@ -72,6 +72,7 @@ impl PyDetector {
     }
     /// The names of the features, in the order of the columns of ``Detection.features``.
     #[getter]
+    #[allow(clippy::unused_self, reason = "a property of Python has self")]
     fn feature_names(&self) -> Vec<&'static str> {
         names()
     }
@@ -199,6 +200,7 @@ impl PyDetection {
     }
     /// The names of the features, in the order of the columns.
     #[getter]
+    #[allow(clippy::unused_self, reason = "a property of Python has self")]
     fn names(&self) -> Vec<&'static str> {
         names()
     }

@@ -39,9 +39,9 @@ pub(super) fn refetch(config: &AnalyzerConfig, missing: Vec<Missing>) -> Result<
     let mut heard = Instant::now();
     while !ends.is_empty() && heard.elapsed() < WAIT {
         match topic.poll(Duration::from_millis(100)) {
-            None => continue,
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(ends.remove(&partition)),
-            Some(Err(_)) => continue,
+            // After an error, the client tries again by itself.
+            None | Some(Err(_)) => continue,
             Some(Ok(message)) => {
                 let (partition, offset) = (message.partition(), message.offset());
                 if let Some(one) = wanted.remove(&(partition, offset)) {
