@@ -65,7 +65,7 @@ def panel(
                 icon=":material/power_off:",
             )
         st.markdown(fraud_figures.headline(state.now, currency))
-        st.caption(_reached(state.now, state.newest))
+        st.markdown(_reached(state.now, state.newest))
         _over_time(state.now, state.days)
         left, right = st.columns([1, 1])
         with left:
@@ -92,7 +92,7 @@ def _help(view: View) -> str:
 
 def _reached(now: Now, newest: Newest) -> str:
     """Says whether a run is analyzing, and how far it has come."""
-    stopped = ":orange[**!** no analyzer is running]: `ccstream analyze`"
+    stopped = ":orange[**!** no analyzer is running], start one with ccstream analyze"
     running = ":green[**✓** an analyzer is running]" if now.is_held else stopped
     unread = sum(max(0, end - now.next_offsets.get(partition, 0)) for partition, end in newest.ends.items())
     parts = [running, f"lag of the analysis {unread:,}" if newest.ends else "lag of the analysis unknown"]

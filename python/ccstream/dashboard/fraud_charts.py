@@ -115,7 +115,7 @@ def drift() -> Spec:
     )
     limits = alt.layer(
         *(
-            alt.Chart(frame).mark_rule(strokeDash=[4, 4], color="#888").encode(y=alt.datum(limit))
+            alt.Chart(frame).mark_rule(strokeDash=[4, 4], color="#888", aria=False).encode(y=alt.datum(limit))
             for limit in (MODERATE, LARGE)
         )
     )

@@ -27,10 +27,10 @@ STYLE = """<style>
 .st-key-header [data-testid="stMetricChart"] { margin-bottom: 0 }
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
-[data-testid="stMetric"] g[role="graphics-symbol"]:empty { display: none }
+:is([data-testid="stMetric"], .st-key-fraud) g[role="graphics-symbol"]:empty { display: none }
 </style>"""
 """The page's style. It makes a metric's value as large as its card allows, and gives faint texts enough contrast. It
-also hides from screen readers the marks of small charts that are drawn only under the mouse."""
+also hides from screen readers empty groups of marks, such as those that are drawn only under the mouse."""
 
 
 def header(metrics: list[Metric]) -> None:
