@@ -49,6 +49,20 @@ def test_the_detector_learns_nothing_from_shuffled_frauds(transactions: Transact
     assert figures["AUC"] == pytest.approx(0.5, abs=0.03)
 
 
+def test_a_week_of_training_ends_when_its_labels_are_known() -> None:
+    day = np.repeat(np.arange(DAYS), 4)
+    zeros = np.zeros(len(day), dtype=np.int64)
+    # On day 24, card 0 is defrauded. From the day after its label on, its transactions are not tested.
+    card, fraud = np.tile(np.arange(4), DAYS), zeros.copy()
+    fraud[(day == 24) & (card == 0)] = 1
+    transactions = handbook.Transactions(day * handbook.DAY, day, card, zeros, zeros, fraud, fraud)
+    for delay, first_day in ((7, 18), (10, 15), (5, 20)):
+        [(train, test), _] = handbook.folds(transactions, 18, 2, delay)
+        assert np.unique(day[train]).tolist() == list(range(first_day, first_day + 7)), delay
+        assert np.unique(day[test]).tolist() == list(range(32, 39)), delay
+        assert np.unique(day[test[card[test] == 0]]).tolist() == list(range(32, 24 + delay + 1)), delay
+
+
 def test_features_equal_those_computed_row_by_row() -> None:
     transactions = handbook.generate(2, DAYS, "handbook,customers=20,terminals=300,radius=10,s2_terminals=6")
     computed = handbook.features(transactions)
