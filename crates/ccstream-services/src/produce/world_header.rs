@@ -1,10 +1,10 @@
 //! The header that names the simulated world, and which messages have it.
 //!
-//! A header costs about 200 ns of processor time, which is a sixth of what the producer needs for a message as fast as it
-//! can. librdkafka makes three allocations for it (the list, its array, the header) and frees them after the delivery. A
-//! copy of a prepared list makes the same three, and costs the same: of two million messages to the mock cluster, each took
-//! 2.0 us without a header, 2.9 us with a new list, 2.8 us with a copy (medians of four, the cluster included). So a run of a bounded rate has the header on each message, and a run as
-//! fast as possible on a few.
+//! A header costs about 200 ns of processor time, which is a sixth of what the producer needs for a message as fast as
+//! it can. librdkafka makes three allocations for it (the list, its array, the header) and frees them after the
+//! delivery. A copy of a prepared list makes the same three, and costs the same: of two million messages to the mock
+//! cluster, each took 2.0 us without a header, 2.9 us with a new list, 2.8 us with a copy (medians of four, the cluster
+//! included). So a run of a bounded rate has the header on each message, and a run as fast as possible on a few.
 
 use rdkafka::message::{Header, OwnedHeaders};
 
