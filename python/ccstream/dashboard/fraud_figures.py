@@ -27,6 +27,8 @@ WORST = 3
 """The number of features whose drift is named."""
 NEWEST = 8
 """The number of days whose drift is written out."""
+DEFAULT_MODEL = "habits-2"
+"""The name of the model that comes with ccstream."""
 _LINE = ["day", "who", "value", "complete"]
 
 
@@ -72,13 +74,19 @@ class Drift:
 def headline(now: Now, currency: str | None) -> str:
     """Says how many transactions of the range scored high, and what amount is at stake, in Markdown."""
     if not now.scored:
-        return f"No transaction of this time range has a score. Model: **{plain(now.model)}**."
+        return f"No transaction of this time range has a score. {_models(now)}."
     high = f"**{now.high:,}** of {now.scored:,} transactions scored high (**{now.high / now.scored:.2%}**)"
     newest = f"Of the newest {MOST_HIGH:,}" if now.high > MOST_HIGH else "Of these"
     count, amount = now.stake.get(currency, (0, 0.0))
     stake = f"{newest}, {count:,} are in {plain(currency or 'no currency')}: **{amount:,.2f}** is at stake"
+    return f"{high}. {stake if now.high else 'Nothing is at stake'}. {_models(now)}."
+
+
+def _models(now: Now) -> str:
+    """Names the models that score, and says what the default model is for."""
+    made_for = ", made for the simulated world and not for real cards" if now.model == DEFAULT_MODEL else ""
     shadow = f"; {plain(now.shadow)} scores beside it" if now.shadow else ""
-    return f"{high}. {stake if now.high else 'Nothing is at stake'}. Model: **{plain(now.model)}**{shadow}."
+    return f"Model: **{plain(now.model)}**{made_for}{shadow}"
 
 
 def over_time(now: Now) -> pd.DataFrame:
