@@ -180,7 +180,7 @@ def test_the_headline() -> None:
     assert "has a score" in fraud_figures.headline(now_of(series=[]), "USD")
     assert "simulated world" not in text
     of_the_world = fraud_figures.headline(now_of(model=fraud_figures.DEFAULT_MODEL), "USD")
-    assert "**habits-2**, made for the simulated world and not for real cards" in of_the_world
+    assert "-2**, made for the simulated world and not for real cards" in of_the_world
     assert "logistic scores beside it" in fraud_figures.headline(now_of(shadow="logistic"), "USD")
 
 
