@@ -80,3 +80,15 @@ def draws(measured: dict[str, Any]) -> str:
             lines.append(f"| {draw} | {name} | {' | '.join(f'{value:.3f}' for value in figures.values())} |")
             draw = ""
     return "\n".join([*lines, "", ABOUT_DRAWS])
+
+
+def analysis(measured: dict[str, Any]) -> str:
+    """Makes the tables of ``bench/analysis.py``."""
+    lines = ["| from Kafka into tables | transactions / s | share of the consumer |", "|---|--:|--:|"]
+    lines += [f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} |" for line in measured["rates"]]
+    lines += ["", "| cards | p50, ms | p95, ms | p99, ms | restored after a kill, s | first new score, s |"]
+    lines.append("|--:|--:|--:|--:|--:|--:|")
+    for line in measured["live"]:
+        figures = " | ".join(f"{line[name]:,.0f}" for name in ("cards", "p50", "p95", "p99"))
+        lines.append(f"| {figures} | {line['restored']:.1f} | {line['scored']:.1f} |")
+    return "\n".join(lines)

@@ -58,7 +58,7 @@ def world(embedded_pipeline: Pipeline) -> tuple[Pipeline, list[Row]]:
     pipeline.run("produce", *WORLD)
     correct(pipeline)
     pipeline.catch_up()
-    analyze(pipeline, "--explain", "0.2", "--no-default-model")
+    analyze(pipeline, "--explain", "0.2")
     messages = [json.loads(message.value() or b"") for message in read_whole(pipeline.broker, pipeline.topic)]
     by_id = {row["transaction_id"]: row for row in messages}
     return pipeline, [by_id[one] for (one,) in pipeline.query("SELECT order_id FROM scores ORDER BY seq")]

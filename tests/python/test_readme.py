@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 
 from ccstream.dashboard.custom import MEASURES, read_file
-from ccstream.events import WaitingKind, WarningKind
+from ccstream.events import ProducerWarningKind, WaitingKind, WarningKind
 from services import ROOT
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_the_pages_kpi_is_one(tmp_path: Path) -> None:
 
 def test_every_kind_of_warning_has_a_line() -> None:
     kinds = re.findall(r"^\| `(\w+)` \|", text_of("docs/troubleshooting.md").partition("## Warnings")[2], re.MULTILINE)
-    assert kinds == [*get_args(WarningKind), *get_args(WaitingKind)]
+    assert kinds == [*get_args(WarningKind), *get_args(ProducerWarningKind), *get_args(WaitingKind)]
 
 
 def test_the_errors_that_are_explained_exist() -> None:
