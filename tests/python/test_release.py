@@ -67,8 +67,13 @@ def test_the_wheel_is_for_every_python_and_has_its_data(wheel: Path) -> None:
     assert wheel.stat().st_size < MOST_BYTES
     names = zipfile.ZipFile(wheel).namelist()
     page = ("page.py", "card.svg", ".streamlit/config.toml", "land/land-110m.json")
-    for name in ("py.typed", "_ccstream.pyi", "models/habits-2.json", *(f"dashboard/{part}" for part in page)):
+    for name in ("py.typed", "_ccstream.pyi", *(f"dashboard/{part}" for part in page)):
         assert f"ccstream/{name}" in names
+
+
+def test_the_wheel_has_the_default_model(clean: Path) -> None:
+    program = "import ccstream; print(ccstream.Detector('habits-2').model)"
+    assert run(clean / "python", "-c", program).strip() == "habits-2"
 
 
 def test_the_wheel_says_what_of_others_is_in_it(wheel: Path) -> None:
