@@ -600,7 +600,7 @@ class Producer:
     def describe(self) -> Description:
         """Describes how the events that :meth:`run` would send are distributed.
 
-        It contacts no broker. It describes ``count`` events, or the first 100,000. Without ``start_time``, simulated
+        It contacts no broker. It describes ``count`` events, or the first 500,000. Without ``start_time``, simulated
         time starts now and advances at the rate. :meth:`stop` ends it early; it then describes the events up to there.
         Ctrl-C raises ``KeyboardInterrupt``. ``on_event`` is called with the warning ``cards_overused`` alone.
 

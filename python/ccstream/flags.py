@@ -254,7 +254,7 @@ def add_produce(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--describe",
         action="store_true",
-        help="send nothing, and print how the first events (--count, or 100,000) are distributed",
+        help="send nothing, and print how the first events (--count, or 500,000) are distributed",
     )
     parser.add_argument(
         "--quiet", action="store_true", help="print only the accounting at the end, and warnings to standard error"

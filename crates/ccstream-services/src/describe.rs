@@ -15,11 +15,11 @@ use ccstream_core::settings::ProducerConfig;
 use ccstream_core::units::Micros;
 
 /// Number of events that are described if no count is given.
-const DEFAULT_COUNT: u64 = 100_000;
+const DEFAULT_COUNT: u64 = 500_000;
 /// Number of events between two checks for a stop.
 const LOOK_EVERY: u64 = 1024;
 
-/// Describes the events that a run with these settings would send: `count` of them, or the first 100,000, or those
+/// Describes the events that a run with these settings would send: `count` of them, or the first 500,000, or those
 /// before a stop. It reports no event but a warning that cards have no habits.
 ///
 /// Without a start time, simulated time starts now and advances at the rate.

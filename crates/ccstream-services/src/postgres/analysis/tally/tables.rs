@@ -17,7 +17,7 @@ pub(in crate::postgres) const SCORE_MINUTE: Table = Table {
         OwnColumn::new("score_sum", "BIGINT NOT NULL").meaning("sum of the scores in millionths"),
     ],
     constraints: &["PRIMARY KEY (minute, model)"],
-    fill: Some(|| format!("INSERT INTO score_minute {};", score_minute())),
+    fill: Some(|| fill("score_minute", Some(&score_minute()))),
     ..Table::USUAL
 };
 
@@ -33,7 +33,7 @@ pub(in crate::postgres) const SCORE_DAY: Table = Table {
         OwnColumn::new("frauds", "BIGINT NOT NULL").meaning("number of them that are known to be frauds by now"),
     ],
     constraints: &["PRIMARY KEY (day, model, at_least)"],
-    fill: Some(|| format!("INSERT INTO score_day {};", score_day())),
+    fill: Some(|| fill("score_day", Some(&score_day()))),
     ..Table::USUAL
 };
 
@@ -51,6 +51,7 @@ pub(in crate::postgres) const FEATURE_DAY: Table = Table {
         OwnColumn::new("seen", "BIGINT NOT NULL").meaning("number of values"),
     ],
     constraints: &["PRIMARY KEY (day, feature, bin)"],
+    fill: Some(|| fill("feature_day", None)),
     ..Table::USUAL
 };
 
@@ -66,7 +67,7 @@ pub(in crate::postgres) const TOP_CARD_DAY: Table = Table {
         OwnColumn::new("order_id", "VARCHAR(50) COLLATE \"C\" NOT NULL").meaning("that transaction, as in orders"),
     ],
     constraints: &["PRIMARY KEY (day, card)"],
-    fill: Some(|| format!("INSERT INTO top_cards {};", top_cards())),
+    fill: Some(|| fill("top_cards", Some(&top_cards()))),
     privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
     ..Table::USUAL
 };
@@ -82,9 +83,16 @@ pub(in crate::postgres) const FRAUD_CARDS: Table = Table {
             .meaning("number of transactions that are known to be frauds by now"),
     ],
     constraints: &["PRIMARY KEY (day, card)"],
-    fill: Some(|| format!("INSERT INTO fraud_cards {};", fraud_cards())),
+    fill: Some(|| fill("fraud_cards", Some(&fraud_cards()))),
     ..Table::USUAL
 };
+
+/// Returns the statements that fill a new table. Its rows are updated with each batch, so half of each page is left free:
+/// PostgreSQL then removes their old versions without a vacuum.
+fn fill(table: &str, contents: Option<&str>) -> String {
+    let insert = contents.map_or_else(String::new, |contents| format!("\nINSERT INTO {table} {contents};"));
+    format!("ALTER TABLE {table} SET (fillfactor = 50);{insert}")
+}
 
 /// The frauds among the scored transactions: those whose last label that is due says so.
 const FRAUDS: &str = "SELECT s.* FROM scores AS s
