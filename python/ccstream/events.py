@@ -66,9 +66,9 @@ WarningKind: TypeAlias = Literal[
 - ``revoked_uncommitted``: partitions were revoked before everything that was read was committed; their next owner reads
   the rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
-- ``orders_behind``: transactions that the analyzer has scored are neither in ``orders`` nor in the topic; it waits
-  for the consumer to store them, because it restores its state from them.
-- ``model_unusable``: the active model cannot be used, so the rules score.
+- ``orders_behind``: transactions that the analyzer has scored are not in ``orders`` yet, and could not be read
+  from the topic; it waits for the consumer to store them, because it restores its state from them.
+- ``model_unusable``: the active model cannot be used, so the rules score; or the shadow cannot be, so there is none.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.
 - ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.

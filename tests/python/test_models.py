@@ -209,4 +209,9 @@ def test_models_that_do_not_fit_are_refused_by_name(trained: tuple[Pipeline, Pat
     pipeline.execute("INSERT INTO models (name, kind, digest, file, is_active) VALUES ('old', 'trees', '', '{}', true)")
     analyzer = analyze(pipeline)
     assert len(analyzer.warned("model_unusable")) == 1
+    assert "shadow" not in analyzer.output()
+    pipeline.execute("UPDATE models SET is_active = false, is_shadow = true WHERE name = 'old'")
+    as_shadow = analyze(pipeline)
+    assert len(as_shadow.warned("model_unusable")) == 1
+    assert "there is no shadow" in as_shadow.output()
     assert not analyzer.events("model")

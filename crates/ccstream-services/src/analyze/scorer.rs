@@ -111,7 +111,8 @@ pub(super) fn model_file(name: String, text: String) -> Result<ModelFile, ModelE
     Ok(ModelFile { name, kind, digest, text })
 }
 
-/// Returns the text of the warning about an active model that cannot be used.
-pub(super) fn unusable(name: &str, error: &ModelError) -> String {
-    format!("the active model {name:?} cannot be used, so the rules score: {error}")
+/// Returns the text of the warning about a model that was chosen and cannot be used.
+pub(super) fn unusable(name: &str, is_active: bool, error: &ModelError) -> String {
+    let (which, so) = if is_active { ("active", "the rules score") } else { ("shadow", "there is no shadow") };
+    format!("the {which} model {name:?} cannot be used, so {so}: {error}")
 }

@@ -63,7 +63,7 @@ pub enum WarningKind {
     ConnectionRefused,
     /// Scored transactions are not in `orders`. The analyzer waits for them, because it restores its state from them.
     OrdersBehind,
-    /// The active model cannot be used, so the rules score.
+    /// The active model cannot be used, so the rules score; or the shadow cannot be, so there is none.
     ModelUnusable,
     /// Messages of the topic of truth were skipped. They are counted, and are not in the table `truth`.
     TruthSkipped,

@@ -47,15 +47,13 @@ impl Run<'_, '_> {
     /// used, the rules score. Returns None after a stop.
     pub(super) fn scorers(&mut self) -> Result<Option<(Scoring, Scorer, Option<Scorer>)>> {
         let Some((scoring, files)) = self.ask(async |store| store.scoring().await)? else { return Ok(None) };
-        let mut scorer_of = |name: &Option<String>| {
+        let mut scorer_of = |name: &Option<String>, is_active| {
             let (name, text) = files.iter().find(|(one, _)| Some(one) == name.as_ref())?;
-            let scorer = Scorer::of(name.clone(), text);
-            scorer
-                .map_err(|error| self.warn(Some(Warning::new(WarningKind::ModelUnusable, unusable(name, &error)))))
-                .ok()
+            let warning = |error| Warning::new(WarningKind::ModelUnusable, unusable(name, is_active, &error));
+            Scorer::of(name.clone(), text).map_err(|error| self.warn(Some(warning(error)))).ok()
         };
-        let active = scorer_of(&scoring.active).unwrap_or(Scorer::Rules);
-        let shadow = scorer_of(&scoring.shadow);
+        let active = scorer_of(&scoring.active, true).unwrap_or(Scorer::Rules);
+        let shadow = scorer_of(&scoring.shadow, false);
         Ok(Some((scoring, active, shadow)))
     }
 
@@ -122,8 +120,8 @@ impl Run<'_, '_> {
             }
             if !std::mem::replace(&mut has_warned, true) {
                 let text = format!(
-                    "{missing} scored transactions are neither in the table orders nor in the topic; the state is restored \
-                     from them. Waiting until the consumer has stored them. Start the consumer if it is not running"
+                    "{missing} scored transactions, from which the state is restored, are not in the table orders and could \
+                     not be read from the topic. Waiting until the consumer has stored them. Start the consumer if it is not running"
                 );
                 self.warn(Some(Warning::new(WarningKind::OrdersBehind, text)));
             }

@@ -91,35 +91,28 @@ async fn add_frauds(transaction: &Transaction<'_>, statements: &mut Statements, 
     let step = || Error::postgres("counting known frauds");
     let ids: Vec<&str> = batch.applied.iter().map(|one| one.label.transaction_id.as_str()).collect();
     // What the labels meant before this batch is compared with what they mean now.
-    let changed = "
+    let statement = "
         WITH verdicts AS (
             SELECT transaction_id,
                    (array_agg(fraud ORDER BY labelled_at DESC, seq DESC))[1] AS now,
                    (array_agg(fraud ORDER BY labelled_at DESC, seq DESC) FILTER (WHERE seq < $2))[1] AS before
             FROM labels WHERE transaction_id = ANY ($1::varchar[]) AND seq IS NOT NULL GROUP BY transaction_id
         ), changed AS (
-            SELECT s.*, CASE WHEN now THEN 1 ELSE -1 END AS more
+            SELECT s.*, event_time::date AS day, CASE WHEN now THEN 1 ELSE -1 END AS more
             FROM verdicts AS v JOIN scores AS s ON s.order_id = v.transaction_id WHERE now <> coalesce(before, false)
-        )";
-    for (model, score) in [("model", "score"), ("shadow_model", "shadow")] {
-        let update = format!(
-            "{changed}
-             UPDATE score_day AS t SET frauds = t.frauds + n.more
-             FROM (SELECT event_time::date AS day, {model} AS model,
-                          $3::float8[] AS bounds, width_bucket({score}, $3::float8[]) AS place, sum(more) AS more
-                   FROM changed WHERE {score} IS NOT NULL GROUP BY 1, 2, 3, 4) AS n
-             WHERE t.day = n.day AND t.model = n.model AND t.at_least = n.bounds[n.place]"
-        );
-        statements.execute(transaction, &update, &[&ids, &first, &score_bounds()]).await.map_err(step())?;
-    }
-    let insert = format!(
-        "{changed}
-         INSERT INTO fraud_cards AS t (day, card, frauds)
-         SELECT event_time::date, card, sum(more) FROM changed WHERE card IS NOT NULL GROUP BY 1, 2
-         ON CONFLICT (day, card) DO UPDATE SET frauds = t.frauds + excluded.frauds"
-    );
-    statements.execute(transaction, &insert, &[&ids, &first]).await.map_err(step())?;
-    Ok(())
+        ), cells AS (
+            SELECT day, model, ($3::float8[])[width_bucket(score, $3::float8[])] AS at_least, sum(more) AS more
+            FROM (SELECT day, model, score, more FROM changed
+                  UNION ALL SELECT day, shadow_model, shadow, more FROM changed) AS both_models
+            WHERE score IS NOT NULL GROUP BY 1, 2, 3
+        ), counted AS (
+            UPDATE score_day AS t SET frauds = t.frauds + n.more
+            FROM cells AS n WHERE t.day = n.day AND t.model = n.model AND t.at_least = n.at_least
+        )
+        INSERT INTO fraud_cards AS t (day, card, frauds)
+        SELECT day, card, sum(more) FROM changed WHERE card IS NOT NULL GROUP BY 1, 2
+        ON CONFLICT (day, card) DO UPDATE SET frauds = t.frauds + excluded.frauds";
+    statements.execute(transaction, statement, &[&ids, &first, &score_bounds()]).await.map(drop).map_err(step())
 }
 
 async fn add_top_cards(
