@@ -48,6 +48,17 @@ def has_labels(run: Running) -> bool:
     return labels_sent(run) > 20
 
 
+def without_stop(pipeline: Pipeline, topics: tuple[str, ...]) -> list[list[dict[str, Any]]]:
+    """Sends the same world without a stop, to other topics, and returns the messages of each of them."""
+    names = dict(
+        zip(("--topic", "--labels-topic", "--truth-topic"), (f"{topic}_whole" for topic in topics), strict=True)
+    )
+    flags = [text for pair in names.items() for text in pair]
+    whole = pipeline.produce(20, 150_000, *WORLD, "--speed", "max", *flags)
+    assert whole.wait() == 0, whole.output()
+    return [messages(pipeline, name) for name in names.values()]
+
+
 def test_nothing_is_lost_or_doubled_by_a_stop(embedded_pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline, file = embedded_pipeline, tmp_path / "unsent"
     resume = ("--resume", str(file))
@@ -69,13 +80,7 @@ def test_nothing_is_lost_or_doubled_by_a_stop(embedded_pipeline: Pipeline, tmp_p
     topics = (pipeline.topic, pipeline.labels_topic, pipeline.truth_topic)
     found = [messages(pipeline, topic) for topic in topics]
     # The same world without a stop has the same messages about the transactions that the first run made.
-    names = dict(
-        zip(("--topic", "--labels-topic", "--truth-topic"), (f"{topic}_whole" for topic in topics), strict=True)
-    )
-    flags = [text for pair in names.items() for text in pair]
-    whole = pipeline.produce(20, 150_000, *WORLD, "--speed", "max", *flags)
-    assert whole.wait() == 0, whole.output()
-    expected = [messages(pipeline, name) for name in names.values()]
+    expected = without_stop(pipeline, topics)
     made = sorted({one["transaction_id"] for one in found[0] if one["timestamp"] < NEXT_DAY})
     assert made == sorted({one["transaction_id"] for one in expected[0]})[: len(made)]
     assert len(made) < 120_000, "the first run was stopped long before the whole one ended"
@@ -113,13 +118,7 @@ def test_a_kill_loses_only_what_was_made_after_the_last_save(embedded_pipeline: 
     assert not third.events("warning", kind="resume_incomplete"), "the second run has ended"
     topics = (pipeline.topic, pipeline.labels_topic, pipeline.truth_topic)
     found = [messages(pipeline, topic) for topic in topics]
-    names = dict(
-        zip(("--topic", "--labels-topic", "--truth-topic"), (f"{topic}_whole" for topic in topics), strict=True)
-    )
-    flags = [text for pair in names.items() for text in pair]
-    whole = pipeline.produce(20, 150_000, *WORLD, "--speed", "max", *flags)
-    assert whole.wait() == 0, whole.output()
-    expected = [messages(pipeline, name) for name in names.values()]
+    expected = without_stop(pipeline, topics)
     made = {one["transaction_id"] for one in expected[0] if one["timestamp"] < saved}
     assert 1_000 < len(made) < 120_000
     for sent, of_whole in zip(found, expected, strict=True):
