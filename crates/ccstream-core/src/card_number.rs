@@ -3,7 +3,8 @@
 //! A card number has 12 to 19 digits, with the prefix and the length of an issuer, and passes the Luhn check (ISO/IEC
 //! 7812-1, annex B). It is a whole run of digits, or groups of digits as they are printed on cards (groups of four with
 //! a shorter last one, 4-6-5 or 4-6-4), separated by one space or hyphen each. Separators in other positions are not
-//! ignored: if they were, one UUID in six hundred would be taken for a card number.
+//! ignored: if they were, one UUID in six hundred would be taken for a card number. A UUID as a whole is none, whatever
+//! its groups are: one in three million ends with the twelve digits of a Maestro card.
 
 use std::borrow::Cow;
 
@@ -92,6 +93,19 @@ fn hex(byte: u8) -> Option<u8> {
     (byte as char).to_digit(16).map(|digit| digit as u8)
 }
 
+/// The length of a UUID's text (RFC 9562, section 4).
+const UUID: usize = 36;
+
+/// Returns whether a UUID's text begins at `at`, with no letter or digit before or after it.
+fn is_uuid(bytes: &[u8], at: usize) -> bool {
+    let Some(text) = bytes.get(at..at + UUID) else { return false };
+    // The hyphens are looked at first: they are what nearly every other text lacks.
+    [8, 13, 18, 23].iter().all(|&hyphen| text[hyphen] == b'-')
+        && [0..8, 9..13, 14..18, 19..23, 24..UUID].into_iter().all(|group| text[group].iter().all(u8::is_ascii_hexdigit))
+        && !(at > 0 && bytes[at - 1].is_ascii_alphanumeric())
+        && !bytes.get(at + UUID).is_some_and(u8::is_ascii_alphanumeric)
+}
+
 /// Calls `found` with the digits of each card number in `bytes`, in order, until it returns true.
 fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
     let mut digits: Vec<Digit> = Vec::new();
@@ -99,7 +113,11 @@ fn search(bytes: &[u8], mut found: impl FnMut(&[Digit]) -> bool) {
     let mut groups: Vec<usize> = Vec::new();
     let (mut at, mut separated) = (0, true);
     loop {
-        let (glyph, len) = if at < bytes.len() { glyph(bytes, at) } else { (Glyph::Other, 0) };
+        let (glyph, len) = match at {
+            at if at >= bytes.len() => (Glyph::Other, 0),
+            at if is_uuid(bytes, at) => (Glyph::Other, UUID),
+            at => glyph(bytes, at),
+        };
         match glyph {
             Glyph::Digit(value) => {
                 if separated {
@@ -298,6 +316,9 @@ mod tests {
             "call 12 4111 1111 1111 1111 now",
             "1234 4111 1111 1111 1111",
             "a 4111111111111112 then 4111111111111111",
+            "0199f0c2-6d5e-7c3a-9d55-0a4b6c1d2e3f 4111111111111111",
+            "x0199f0c2-6d5e-7c3a-9d55-630423337322",
+            "0199f0c2-6d5e-7c3a-9d55-630423337322a",
         ] {
             assert!(is_in(text), "{text}");
         }
@@ -315,6 +336,8 @@ mod tests {
             "4111  1111  1111  1111",
             "41111111-1111-1111",
             "12345678-4111-1111-1111-123456789012",
+            "0199f0c2-6d5e-7c3a-9d55-630423337322",
+            "01995018-6304-7123-9123-0a4b6c1d2e3f",
             "0199f0c2-6d5e-7c3a-9d55-0a4b6c1d2e3f",
             "2026-11-22T10:15:30.123456Z",
             "1732271730123",
