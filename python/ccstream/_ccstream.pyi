@@ -153,8 +153,9 @@ class Analyzer:
             not used for the longest time are forgotten. From 1 to 10,000,000. Default 100,000.
         batch_rows: The maximum number of transactions and labels that are written at once. From 1 to 1,000,000. Default
             20,000.
-        linger: The maximum time until a score is visible, while the database keeps up. From 0 to 60,000 ms. Default 50
-            ms.
+        linger: The maximum time until a score is visible, while the analyzer and the database keep up with the topic.
+            Behind it by more than ``batch_rows``, the analyzer waits longer for larger batches. From 0 to 60,000 ms.
+            Default 50 ms.
         patience: The maximum time that an event waits for older events of partitions without news. Events that come
             later than this are scored out of order, and counted as late. From 0 to 60,000 ms. Default 100 ms.
         until_caught_up: Exits once every partition has been read to its end. Default False.

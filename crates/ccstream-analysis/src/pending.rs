@@ -2,10 +2,11 @@
 //! label's transaction has been seen.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
+use hashbrown::HashMap;
 
 /// Maximum number of labels that are held although their transaction has not been seen when they were due.
 const MAX_OVERDUE: usize = 100_000;

@@ -101,7 +101,9 @@ fn is_uuid(bytes: &[u8], at: usize) -> bool {
     let Some(text) = bytes.get(at..at + UUID) else { return false };
     // The hyphens are looked at first: they are what nearly every other text lacks.
     [8, 13, 18, 23].iter().all(|&hyphen| text[hyphen] == b'-')
-        && [0..8, 9..13, 14..18, 19..23, 24..UUID].into_iter().all(|group| text[group].iter().all(u8::is_ascii_hexdigit))
+        && [0..8, 9..13, 14..18, 19..23, 24..UUID]
+            .into_iter()
+            .all(|group| text[group].iter().all(u8::is_ascii_hexdigit))
         && !(at > 0 && bytes[at - 1].is_ascii_alphanumeric())
         && !bytes.get(at + UUID).is_some_and(u8::is_ascii_alphanumeric)
 }

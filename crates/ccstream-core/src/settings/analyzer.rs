@@ -47,7 +47,8 @@ settings! {
         /// The maximum number of transactions and labels that are written at once.
         @range(1, 1_000_000)
         batch_rows: usize = 20_000;
-        /// The maximum time until a score is visible, while the database keeps up.
+        /// The maximum time until a score is visible, while the analyzer and the database keep up with the topic. Behind
+        /// it by more than `batch_rows`, the analyzer waits longer for larger batches.
         @milliseconds() @range(0, 60_000) @shown("MS")
         linger: Duration = Duration::from_millis(50);
         /// The maximum time that an event waits for older events of partitions without news. Events that come later

@@ -108,7 +108,8 @@ impl Fold {
     }
 
     fn next_batch(&self) -> AnalysisBatch {
-        AnalysisBatch::new(self.scorer.name(), self.shadow.as_ref().map(Scorer::name))
+        // It will probably be about as large as the one before.
+        AnalysisBatch::new(self.scorer.name(), self.shadow.as_ref().map(Scorer::name), self.batch.scores.len())
     }
 
     /// Notes the least score among the top cards of days that have all of them.

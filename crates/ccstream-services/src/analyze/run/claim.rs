@@ -94,6 +94,8 @@ impl Run<'_, '_> {
             opened: None,
             renewed: Instant::now(),
             snapshot_due: Instant::now(),
+            sent: None,
+            is_outdated: false,
         }))
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Run;
+use super::writing::{Done, Order};
+use super::{Run, Sent};
 use crate::analyze::report::{AnalyzeEvent, AnalyzeReport};
 use crate::error::Result;
 use crate::postgres::analysis::{AnalysisBatch, Written};
@@ -11,41 +12,113 @@ use crate::postgres::analysis::{AnalysisBatch, Written};
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
 const SNAPSHOT_BYTES: usize = 1 << 20;
 
+/// How much longer than usual a batch waits until it is full while the run is behind.
+const LONGER: Duration = Duration::from_millis(500);
+
 impl Run<'_, '_> {
     pub(super) fn is_full(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.fold.batch.len() >= self.config.batch_rows)
     }
 
-    /// Returns whether the batch has to be committed: if it is full, or if it got its first message long enough ago.
+    /// Returns whether the batch has to be committed: if it is full, or if it got its first message long enough ago. While
+    /// the run is behind by more than a batch, nobody waits for the first message, and larger batches cost less.
     pub(super) fn is_due(&mut self) -> bool {
         let is_full = self.is_full();
         let Some(held) = self.held.as_mut().filter(|held| !held.fold.batch.is_empty()) else { return false };
-        is_full || held.opened.get_or_insert_with(Instant::now).elapsed() >= self.config.linger
+        let waited = held.opened.get_or_insert_with(Instant::now).elapsed();
+        let Some(longer) = waited.checked_sub(self.config.linger) else { return is_full };
+        is_full || longer >= LONGER || self.lanes.lag() <= self.config.batch_rows as i64
     }
 
-    /// Commits the batch. If that is not possible before the run stops waiting, the lease is lost.
+    /// Begins to commit the batch, once the batch before it is committed. If that is not possible before the run stops
+    /// waiting, the lease is lost.
     pub(super) fn commit(&mut self) -> Result<()> {
+        self.settle()?;
         let Some(held) = &mut self.held else { return Ok(()) };
         held.opened = None;
         if held.fold.batch.is_empty() {
             return Ok(());
         }
-        let began = Instant::now();
+        let now = Instant::now();
+        let has_state = held.snapshot_due <= now;
         let greatest = held.fold.greatest();
-        let writes_state = held.snapshot_due <= began;
-        let mut batch = held.fold.take_batch(if writes_state { SNAPSHOT_BYTES } else { 0 });
-        if !self.write(&batch)? {
+        let forgotten = held.fold.forgotten();
+        let mut batch = held.fold.take_batch(if has_state { SNAPSHOT_BYTES } else { 0 });
+        held.committed.push(batch.take_ids());
+        if has_state {
+            held.snapshot_due = now + SNAPSHOT_EVERY;
+        }
+        held.sent = Some(Sent { began: now, greatest, forgotten });
+        let is_outdated = std::mem::take(&mut held.is_outdated);
+        self.write(batch)?;
+        if is_outdated {
+            self.change_models()?;
+        }
+        Ok(())
+    }
+
+    /// Begins to write a batch.
+    fn write(&mut self, batch: AnalysisBatch) -> Result<()> {
+        let Some(held) = &self.held else { return Ok(()) };
+        self.database.write(Order {
+            epoch: held.epoch,
+            number: held.number,
+            topics: (self.config.kafka.topic.clone(), self.config.labels_topic.clone()),
+            batch,
+            grace: self.config.drain_limit,
+        })
+    }
+
+    /// Passes on what the thread that writes has reported, and notes what became of its batch if it is done.
+    pub(super) fn look_at_write(&mut self) -> Result<()> {
+        for waiting in self.database.reported() {
+            self.observers.report(&AnalyzeEvent::Waiting(waiting));
+        }
+        if self.database.is_done() { self.settle() } else { Ok(()) }
+    }
+
+    /// Waits until the batch that is being written is committed, and reports it. If it cannot be, everything that was
+    /// folded since is discarded.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        let Self { database, observers, .. } = self;
+        let Some(Done { batch, written }) = database.wait(|waiting| observers.report(&AnalyzeEvent::Waiting(waiting)))
+        else {
             return Ok(());
-        }
-        if let Some(held) = &mut self.held {
-            self.summary.late += batch.late - std::mem::replace(&mut held.late, batch.late);
-            self.summary.forgotten = held.fold.forgotten();
-            held.committed.push(batch.take_ids());
-            if writes_state {
-                held.snapshot_due = Instant::now() + SNAPSHOT_EVERY;
+        };
+        let (scoring, floors) = match written.inspect_err(|_| self.held = None)? {
+            Some(Written::Committed { scoring, floors }) => (scoring, floors),
+            Some(Written::Lost) => {
+                self.lose();
+                return Ok(());
             }
+            None => {
+                self.held = None;
+                self.is_abandoned = true;
+                return Ok(());
+            }
+        };
+        let Some(held) = &mut self.held else { return Ok(()) };
+        (held.number, held.renewed) = (held.number + 1, Instant::now());
+        held.fold.set_floors(floors);
+        let late = batch.late - std::mem::replace(&mut held.late, batch.late);
+        let is_outdated = scoring != held.scoring;
+        if let Some(sent) = held.sent.take() {
+            self.report(&batch, late, sent);
         }
+        // A batch has the scores of one model, so another one scores from the next batch on.
+        match &mut self.held {
+            Some(held) if is_outdated && !held.fold.batch.is_empty() => held.is_outdated = true,
+            Some(_) if is_outdated => self.change_models()?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Counts and reports a committed batch.
+    fn report(&mut self, batch: &AnalysisBatch, late: i64, Sent { began, greatest, forgotten }: Sent) {
         let (events, labels) = (batch.events.total(), batch.labels.total());
+        self.summary.late += late;
+        self.summary.forgotten = forgotten;
         self.summary.events += events;
         self.summary.labels += labels;
         self.summary.labelled += batch.applied.len() as i64;
@@ -59,37 +132,6 @@ impl Run<'_, '_> {
             took: began.elapsed(),
         };
         self.observers.report(&AnalyzeEvent::Batch(report));
-        Ok(())
-    }
-
-    /// Writes a batch. Returns false if the lease is lost, or if the run stops waiting.
-    pub(super) fn write(&mut self, batch: &AnalysisBatch) -> Result<bool> {
-        let Some(held) = &self.held else { return Ok(false) };
-        let (epoch, number) = (held.epoch, held.number);
-        let topics = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
-        // After a stop, a session that waits for PostgreSQL would be abandoned at once, even while it commits.
-        self.database.wait_at_most(self.config.drain_limit);
-        let written = self.ask(async |store| store.write(epoch, number, (&topics.0, &topics.1), batch).await)?;
-        self.database.wait_at_most(Duration::ZERO);
-        let (scoring, floors) = match written {
-            Some(Written::Committed { scoring, floors }) => (scoring, floors),
-            Some(Written::Lost) => {
-                self.lose();
-                return Ok(false);
-            }
-            None => {
-                self.held = None;
-                self.is_abandoned = true;
-                return Ok(false);
-            }
-        };
-        let Some(held) = &mut self.held else { return Ok(false) };
-        (held.number, held.renewed) = (number + 1, Instant::now());
-        held.fold.set_floors(floors);
-        if scoring != held.scoring {
-            self.change_models()?;
-        }
-        Ok(true)
     }
 
     /// Scores by the models that are chosen now. The batch must be empty.
@@ -110,9 +152,11 @@ impl Run<'_, '_> {
         while began.elapsed() < self.config.drain_limit {
             let Some(held) = &mut self.held else { break };
             let batch = held.fold.take_batch(SNAPSHOT_BYTES);
-            if batch.state.is_empty() || !self.write(&batch)? {
+            if batch.state.is_empty() {
                 break;
             }
+            self.write(batch)?;
+            self.settle()?;
         }
         Ok(())
     }

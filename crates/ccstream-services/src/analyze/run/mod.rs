@@ -1,21 +1,23 @@
 //! This module runs the loop of the analyzer: it takes the lease (`claim`), watches both topics (`topics`), folds events
-//! and labels (`take`), and commits them (`commit`).
+//! and labels (`take`), and commits them (`commit`) by a thread of its own (`writing`).
 
 mod claim;
 mod commit;
 mod take;
 mod topics;
+mod writing;
 
-use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
 use tokio_util::sync::CancellationToken;
 
+use self::writing::Database;
 use super::fold::Fold;
 use super::labels::Labels;
 use super::lanes::Lanes;
-use super::report::{AnalyzeEvent, AnalyzeSummary};
+use super::report::{AnalyzeEvent, AnalyzeSummary, Forgotten};
 use crate::consume::{Waiting, Warning};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisStore, Known, ModelFile, Scoring};
@@ -50,6 +52,18 @@ struct Held {
     renewed: Instant,
     /// When parts of the state are written next.
     snapshot_due: Instant,
+    /// What is reported of the batch that is being written once it is committed.
+    sent: Option<Sent>,
+    /// Whether other models than those of the batch were chosen.
+    is_outdated: bool,
+}
+
+/// Notes of a batch that is being written.
+struct Sent {
+    began: Instant,
+    /// Its greatest score, and the id of the transaction.
+    greatest: Option<(f64, String)>,
+    forgotten: Forgotten,
 }
 
 /// Runs the loop.
@@ -57,7 +71,7 @@ pub(super) struct Run<'r, 'o> {
     config: &'r AnalyzerConfig,
     stop: &'r CancellationToken,
     observers: &'r mut Observers<'o, AnalyzeEvent>,
-    database: Reconnecting<AnalysisStore>,
+    database: Database,
     lanes: Lanes,
     labels: Labels,
     held: Option<Held>,
@@ -79,7 +93,7 @@ impl<'r, 'o> Run<'r, 'o> {
         summary: &'r mut AnalyzeSummary,
     ) -> Result<Self> {
         Ok(Self {
-            database: Reconnecting::new(&config.database_url, stop.clone())?,
+            database: Database::new(Reconnecting::new(&config.database_url, stop.clone())?),
             lanes: Lanes::new(config)?,
             labels: Labels::new(config)?,
             config,
@@ -121,6 +135,7 @@ impl<'r, 'o> Run<'r, 'o> {
                 thread::park_timeout(TICK);
                 continue;
             }
+            self.look_at_write()?;
             let has_read = self.read_labels()? | self.read_events()?;
             if self.is_due() {
                 self.commit()?;
@@ -139,21 +154,24 @@ impl<'r, 'o> Run<'r, 'o> {
     /// Commits what was folded, and releases the lease. Returns whether everything that was folded is committed.
     fn finish(&mut self) -> Result<bool> {
         self.commit()?;
+        self.settle()?;
         if self.is_abandoned {
             return Ok(false);
         }
         self.write_state()?;
         let Some(held) = self.held.take() else { return Ok(true) };
-        self.database.wait_at_most(self.config.drain_limit);
+        self.database.free()?.wait_at_most(self.config.drain_limit);
         self.ask(async |store| store.release(held.epoch).await)?;
         Ok(true)
     }
 
-    /// Works with the database, and reports when it is not available. Returns None after a stop.
+    /// Works with the database after the batch that is being written, and reports when it is not available. Returns None
+    /// after a stop.
     ///
     /// Errors: PostgreSQL refuses the work. What was taken in and is not committed is then discarded, because places in
     /// the order may be missing from it.
     fn ask<T>(&mut self, work: impl AsyncFnMut(&mut AnalysisStore) -> Result<T>) -> Result<Option<T>> {
+        self.settle()?;
         let Self { database, observers, held, .. } = self;
         let mut last = String::new();
         let failed = |error: &Error| {
@@ -163,7 +181,7 @@ impl<'r, 'o> Run<'r, 'o> {
                 last = text;
             }
         };
-        database.reporting(failed, work).inspect_err(|_| *held = None)
+        database.free()?.reporting(failed, work).inspect_err(|_| *held = None)
     }
 
     /// Discards everything that was read and not committed, because another run has the lease.

@@ -123,14 +123,12 @@ impl Run<'_, '_> {
     pub(super) fn find_scored(&mut self, turns: &[Turn]) -> Result<Option<HashSet<String>>> {
         let Some(held) = &mut self.held else { return Ok(None) };
         held.committed.clear();
-        let id = |turn: &Turn| turn.incoming.event().map(ToOwned::to_owned);
         // A greater id than any before is new.
-        let may_be_there = |id: &String| *id <= held.greatest_id;
-        let ids: Vec<String> = turns.iter().filter_map(id).filter(may_be_there).collect();
+        let may_be_there = |id: &&str| *id <= held.greatest_id.as_str();
+        let ids: Vec<&str> = turns.iter().filter_map(|turn| turn.incoming.event()).filter(may_be_there).collect();
         if ids.is_empty() {
             return Ok(Some(HashSet::new()));
         }
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         self.ask(async |store| store.find_scored(&ids).await)
     }
 
@@ -167,7 +165,8 @@ impl Run<'_, '_> {
         }
         let Some(held) = &mut self.held else { return Ok(()) };
         if *id > *held.greatest_id {
-            held.greatest_id = id.to_string();
+            held.greatest_id.clear();
+            held.greatest_id.push_str(&id);
         }
         let overdue = held.fold.event(id, &seen, time, (partition, incoming.offset));
         held.fold.batch.events.to(partition, to).accepted += 1;

@@ -66,11 +66,12 @@ impl Run<'_, '_> {
             // The batch has offsets of the partitions as they were. Written later, they would be taken for those of a
             // topic that was recreated, and its messages before them would be lost.
             self.commit()?;
+            self.settle()?;
         }
         let Some(held) = &self.held else { return Ok(false) };
         let epoch = held.epoch;
         if self.labels.topic.next.is_empty() {
-            match begin(&mut self.database, &mut self.labels.topic, epoch)? {
+            match begin(self.database.free()?, &mut self.labels.topic, epoch)? {
                 Begun::Yes(warning) => {
                     self.labels.is_missing = false;
                     self.warn(warning);
@@ -84,7 +85,7 @@ impl Run<'_, '_> {
             }
         }
         if self.lanes.topic.next.is_empty() {
-            match begin(&mut self.database, &mut self.lanes.topic, epoch)? {
+            match begin(self.database.free()?, &mut self.lanes.topic, epoch)? {
                 Begun::Yes(warning) => {
                     self.lanes.begin()?;
                     self.warn(warning);

@@ -1,6 +1,8 @@
 //! This module collects what one transaction of the analysis writes. It performs no I/O.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+use hashbrown::HashMap;
 
 use super::tally::Tally;
 use ccstream_core::event::Micros;
@@ -145,9 +147,15 @@ pub(crate) struct AnalysisBatch {
 }
 
 impl AnalysisBatch {
-    /// Creates an empty batch.
-    pub(crate) fn new(model: &str, shadow: Option<&str>) -> Self {
-        Self { model: model.to_owned(), shadow: shadow.map(ToOwned::to_owned), ..Self::default() }
+    /// Creates an empty batch, with room for a number of transactions.
+    pub(crate) fn new(model: &str, shadow: Option<&str>, transactions: usize) -> Self {
+        Self {
+            model: model.to_owned(),
+            shadow: shadow.map(ToOwned::to_owned),
+            scores: Vec::with_capacity(transactions),
+            ids: HashMap::with_capacity(transactions),
+            ..Self::default()
+        }
     }
 
     /// Adds the row of a transaction.

@@ -5,7 +5,9 @@ mod add;
 mod compare;
 mod tables;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use ccstream_analysis::cells::{MISSING, score_bounds, score_cell, value_cell};
 use ccstream_analysis::features::{COUNT, DEFINITIONS, Features};
@@ -40,6 +42,40 @@ pub(super) struct Top {
     pub(super) score: f64,
     pub(super) seq: i64,
     pub(super) id: Box<str>,
+}
+
+/// The cards of a batch with the greatest scores on a day: [`TOP_CARDS`] of them, and others that are no longer among them.
+#[derive(Debug, Default)]
+pub(super) struct Tops {
+    cards: HashMap<i64, Top>,
+    /// A score that at least [`TOP_CARDS`] of the cards have; None before there are many.
+    floor: Option<f64>,
+}
+
+impl Tops {
+    fn add(&mut self, card: i64, one: &Tallied<'_>) {
+        if self.floor.is_some_and(|floor| one.score <= floor) {
+            return;
+        }
+        let top = || Top { score: one.score, seq: one.seq, id: one.id.into() };
+        match self.cards.get_mut(&card) {
+            None => drop(self.cards.insert(card, top())),
+            Some(known) if one.score > known.score => *known = top(),
+            Some(_) => {}
+        }
+        if self.cards.len() > 8 * TOP_CARDS {
+            self.cards = self.sorted().into_iter().map(|(card, top)| (card, top.clone())).collect();
+            self.floor = self.cards.values().map(|top| top.score).min_by(f64::total_cmp);
+        }
+    }
+
+    /// Returns the cards with the greatest scores, at most [`TOP_CARDS`].
+    fn sorted(&self) -> Vec<(i64, &Top)> {
+        let mut cards: Vec<(i64, &Top)> = self.cards.iter().map(|(card, top)| (*card, top)).collect();
+        cards.sort_unstable_by(|(_, one), (_, other)| other.score.total_cmp(&one.score).then(one.seq.cmp(&other.seq)));
+        cards.truncate(TOP_CARDS);
+        cards
+    }
 }
 
 /// A transaction that was scored, as far as the small tables need it.
@@ -94,7 +130,7 @@ pub(crate) struct Tally {
     pub(super) shadows: Daily,
     /// Number of values by day, feature and cell.
     pub(super) values: Daily,
-    pub(super) tops: BTreeMap<i32, HashMap<i64, Top>>,
+    pub(super) tops: BTreeMap<i32, Tops>,
 }
 
 impl Tally {
@@ -114,13 +150,7 @@ impl Tally {
         if let Some(card) = one.card
             && floors.get(&day).is_none_or(|floor| one.score > *floor)
         {
-            let top = || Top { score: one.score, seq: one.seq, id: one.id.into() };
-            let tops = self.tops.entry(day).or_default();
-            match tops.get_mut(&card) {
-                None => drop(tops.insert(card, top())),
-                Some(known) if one.score > known.score => *known = top(),
-                Some(_) => {}
-            }
+            self.tops.entry(day).or_default().add(card, one);
         }
     }
 
@@ -141,14 +171,10 @@ impl Tally {
 
     /// Returns the cards with the greatest scores of each day, at most [`TOP_CARDS`] a day.
     pub(super) fn top_cards(&self) -> Vec<(i32, i64, &Top)> {
-        let mut all = Vec::new();
-        for (day, tops) in &self.tops {
-            let mut cards: Vec<(i32, i64, &Top)> = tops.iter().map(|(card, top)| (*day, *card, top)).collect();
-            cards.sort_by(|(_, _, one), (_, _, other)| other.score.total_cmp(&one.score).then(one.seq.cmp(&other.seq)));
-            cards.truncate(TOP_CARDS);
-            all.extend(cards);
-        }
-        all
+        self.tops
+            .iter()
+            .flat_map(|(day, tops)| tops.sorted().into_iter().map(|(card, top)| (*day, card, top)))
+            .collect()
     }
 }
 
@@ -199,5 +225,24 @@ mod tests {
             add(&mut tally, card, 5, card, 0.5, &floors);
         }
         assert_eq!(tally.top_cards().len(), TOP_CARDS);
+    }
+
+    #[test]
+    fn the_top_of_many_cards_is_that_of_all() {
+        let mut tally = Tally::default();
+        let mut all = BTreeMap::new();
+        for seq in 0..20_000 {
+            // Scores repeat, and a card comes again with a lower or a higher one.
+            let (card, score) = (seq * 7_919 % 3_000, (seq * 104_729 % 5_000) as f64 / 5_000.0);
+            add(&mut tally, seq, 5, card, score, &BTreeMap::new());
+            let top: &mut (f64, i64) = all.entry(card).or_insert((-1.0, 0));
+            if score > top.0 {
+                *top = (score, seq);
+            }
+        }
+        let mut expected: Vec<_> = all.into_iter().map(|(card, (score, seq))| (card, score, seq)).collect();
+        expected.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.2.cmp(&other.2)));
+        let tops: Vec<_> = tally.top_cards().iter().map(|(_, card, top)| (*card, top.score, top.seq)).collect();
+        assert_eq!(tops, expected[..TOP_CARDS]);
     }
 }
