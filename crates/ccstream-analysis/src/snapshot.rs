@@ -160,10 +160,17 @@ impl State {
     ///
     /// What it returns counts as written. If it could not be stored, call [`mark_unwritten`](Self::mark_unwritten).
     pub fn snapshot(&mut self, most: usize) -> Snapshot {
+        self.snapshot_of_old(most, 0)
+    }
+
+    /// Takes a snapshot like [`snapshot`](Self::snapshot), without the buckets that were written less than `age` events
+    /// and labels ago. A small state would otherwise be written over and over, and a recovery folds so few again at once.
+    pub fn snapshot_of_old(&mut self, most: usize, age: u64) -> Snapshot {
         let mut changed = Vec::new();
         let mut snapshot = Snapshot { seq: self.seq, ..Snapshot::default() };
         for id in BucketId::all() {
             match self.written(id) {
+                (Some(written), _) if self.seq - written < age => {}
                 (_, false) => snapshot.unchanged.push(id),
                 (written, true) => changed.push((written, id)),
             }

@@ -180,6 +180,20 @@ fn a_snapshot_keeps_its_size_and_reaches_every_bucket() {
 }
 
 #[test]
+fn a_bucket_is_written_once_in_a_number_of_events() {
+    let mut state = State::new(&Settings::default());
+    let event = Event { card: Some("c1"), merchant: Some("m1"), ..Event::default() };
+    let mut written = |most| {
+        state.score_input(&event);
+        state.snapshot_of_old(most, 10).written.len()
+    };
+    assert_eq!(written(usize::MAX), BucketId::all().count());
+    let sizes: Vec<usize> = (0..30).map(|_| written(usize::MAX)).collect();
+    // The buckets of the card, the merchant and the merchant's terminals, at the tenth event after they were written.
+    assert_eq!(sizes, [[0; 9].as_slice(), &[3], &[0; 9], &[3], &[0; 9], &[3]].concat());
+}
+
+#[test]
 fn the_bucket_whose_stored_bytes_are_oldest_is_written_first() {
     let mut state = State::new(&Settings::default());
     let event = |card| Event { card: Some(card), merchant: Some("m1"), ..Event::default() };

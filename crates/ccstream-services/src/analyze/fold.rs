@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 use super::report::Forgotten;
 use super::scorer::Scorer;
 use crate::postgres::analysis::{
-    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, StatePart, Tallied, WaitingLabels,
+    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, Snapshot, StatePart, Tallied,
+    WaitingLabels,
 };
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
@@ -79,20 +80,25 @@ impl Fold {
         fold
     }
 
-    /// Returns the batch, with the position that was reached and with up to `most` bytes of the state, and begins the
-    /// next one.
-    pub(super) fn take_batch(&mut self, most: usize) -> AnalysisBatch {
+    /// Returns the batch, with the position that was reached, and begins the next one.
+    pub(super) fn take_batch(&mut self) -> AnalysisBatch {
         let next = self.next_batch();
         let mut batch = std::mem::replace(&mut self.batch, next);
         (batch.seq, batch.time, batch.late) = (self.state.seq() as i64, self.time, self.late);
         self.greatest = None;
-        if most > 0 {
-            let snapshot = self.state.snapshot(most);
-            let part = |(id, data): (BucketId, _)| StatePart { part: id.place(), seq: batch.seq, data };
-            batch.state = snapshot.written.into_iter().map(part).collect();
-            batch.unchanged = snapshot.unchanged.into_iter().map(BucketId::place).collect();
-        }
         batch
+    }
+
+    /// Returns up to `most` bytes of the state, of parts that were not written for `age` events and labels.
+    pub(super) fn snapshot(&mut self, most: usize, age: u64) -> Snapshot {
+        let taken = self.state.snapshot_of_old(most, age);
+        let seq = taken.seq as i64;
+        let part = |(id, data): (BucketId, _)| StatePart { part: id.place(), seq, data };
+        Snapshot {
+            seq,
+            parts: taken.written.into_iter().map(part).collect(),
+            unchanged: taken.unchanged.into_iter().map(BucketId::place).collect(),
+        }
     }
 
     /// Returns the name of the model that scores.

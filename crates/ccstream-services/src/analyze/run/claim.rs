@@ -93,7 +93,8 @@ impl Run<'_, '_> {
             has_labels: false,
             opened: None,
             renewed: Instant::now(),
-            snapshot_due: Instant::now(),
+            snapshot: None,
+            snapshot_at: None,
             sent: None,
             is_outdated: false,
         }))

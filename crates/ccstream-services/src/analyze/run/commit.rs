@@ -2,15 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::writing::{Done, Order};
-use super::{Run, Sent};
+use super::{Done, LastWaiting, Run, Sent};
 use crate::analyze::report::{AnalyzeEvent, AnalyzeReport};
 use crate::error::Result;
-use crate::postgres::analysis::{AnalysisBatch, Written};
-
-/// Minimum time between two transactions that write parts of the state, and the maximum size of those parts.
-const SNAPSHOT_EVERY: Duration = Duration::from_millis(250);
-const SNAPSHOT_BYTES: usize = 1 << 20;
+use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Written};
 
 /// How much longer than usual a batch waits until it is full while the run is behind.
 const LONGER: Duration = Duration::from_millis(500);
@@ -39,17 +34,12 @@ impl Run<'_, '_> {
         if held.fold.batch.is_empty() {
             return Ok(());
         }
-        let now = Instant::now();
-        let has_state = held.snapshot_due <= now;
-        let greatest = held.fold.greatest();
-        let forgotten = held.fold.forgotten();
-        let mut batch = held.fold.take_batch(if has_state { SNAPSHOT_BYTES } else { 0 });
+        let (began, greatest, forgotten) = (Instant::now(), held.fold.greatest(), held.fold.forgotten());
+        let mut batch = held.fold.take_batch();
         held.committed.push(batch.take_ids());
-        if has_state {
-            held.snapshot_due = now + SNAPSHOT_EVERY;
-        }
-        held.sent = Some(Sent { began: now, greatest, forgotten });
+        held.sent = Some(Sent { began, greatest, forgotten });
         let is_outdated = std::mem::take(&mut held.is_outdated);
+        self.take_snapshot();
         self.write(batch)?;
         if is_outdated {
             self.change_models()?;
@@ -60,19 +50,22 @@ impl Run<'_, '_> {
     /// Begins to write a batch.
     fn write(&mut self, batch: AnalysisBatch) -> Result<()> {
         let Some(held) = &self.held else { return Ok(()) };
-        self.database.write(Order {
-            epoch: held.epoch,
-            number: held.number,
-            topics: (self.config.kafka.topic.clone(), self.config.labels_topic.clone()),
-            batch,
-            grace: self.config.drain_limit,
+        let (epoch, number, grace) = (held.epoch, held.number, self.config.drain_limit);
+        let (events, labels) = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
+        self.database.begin("ccstream-scores", move |writer| {
+            let work = async |store: &mut AnalysisStore| store.write(epoch, number, (&events, &labels), &batch).await;
+            let written = writer.write(grace, work);
+            Done { batch, written }
         })
     }
 
-    /// Passes on what the thread that writes has reported, and notes what became of its batch if it is done.
-    pub(super) fn look_at_write(&mut self) -> Result<()> {
-        for waiting in self.database.reported() {
-            self.observers.report(&AnalyzeEvent::Waiting(waiting));
+    /// Passes on what the threads that write have reported, and notes what became of the batch and of the snapshot if
+    /// they are done.
+    pub(super) fn look_at_writes(&mut self) -> Result<()> {
+        let Self { database, state, observers, waiting, .. } = self;
+        database.reported().chain(state.reported()).for_each(|reported| waiting.report(reported, observers));
+        if self.state.is_done() {
+            self.settle_snapshot()?;
         }
         if self.database.is_done() { self.settle() } else { Ok(()) }
     }
@@ -80,9 +73,8 @@ impl Run<'_, '_> {
     /// Waits until the batch that is being written is committed, and reports it. If it cannot be, everything that was
     /// folded since is discarded.
     pub(super) fn settle(&mut self) -> Result<()> {
-        let Self { database, observers, .. } = self;
-        let Some(Done { batch, written }) = database.wait(|waiting| observers.report(&AnalyzeEvent::Waiting(waiting)))
-        else {
+        let Self { database, observers, waiting, .. } = self;
+        let Some(Done { batch, written }) = database.wait(|reported| waiting.report(reported, observers)) else {
             return Ok(());
         };
         let (scoring, floors) = match written.inspect_err(|_| self.held = None)? {
@@ -100,11 +92,13 @@ impl Run<'_, '_> {
         let Some(held) = &mut self.held else { return Ok(()) };
         (held.number, held.renewed) = (held.number + 1, Instant::now());
         held.fold.set_floors(floors);
+        self.waiting = LastWaiting::default();
         let late = batch.late - std::mem::replace(&mut held.late, batch.late);
         let is_outdated = scoring != held.scoring;
         if let Some(sent) = held.sent.take() {
             self.report(&batch, late, sent);
         }
+        self.begin_snapshot()?;
         // A batch has the scores of one model, so another one scores from the next batch on.
         match &mut self.held {
             Some(held) if is_outdated && !held.fold.batch.is_empty() => held.is_outdated = true,
@@ -143,21 +137,6 @@ impl Run<'_, '_> {
             self.observers.report(&AnalyzeEvent::Model { name: scorer.name().to_owned() });
         }
         held.fold.set_scorers(scorer, shadow);
-        Ok(())
-    }
-
-    /// Writes all parts of the state that have changed, so that the next run can begin at once.
-    pub(super) fn write_state(&mut self) -> Result<()> {
-        let began = Instant::now();
-        while began.elapsed() < self.config.drain_limit {
-            let Some(held) = &mut self.held else { break };
-            let batch = held.fold.take_batch(SNAPSHOT_BYTES);
-            if batch.state.is_empty() {
-                break;
-            }
-            self.write(batch)?;
-            self.settle()?;
-        }
         Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! This module runs the loop of the analyzer: it takes the lease (`claim`), watches both topics (`topics`), folds events
-//! and labels (`take`), and commits them (`commit`) by a thread of its own (`writing`).
+//! and labels (`take`), commits them (`commit`), and stores the state (`snapshots`). Other threads do the writing
+//! (`background`).
 
+mod background;
 mod claim;
 mod commit;
+mod snapshots;
 mod take;
 mod topics;
-mod writing;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,14 +15,14 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tokio_util::sync::CancellationToken;
 
-use self::writing::Database;
+use self::background::Background;
 use super::fold::Fold;
 use super::labels::Labels;
 use super::lanes::Lanes;
 use super::report::{AnalyzeEvent, AnalyzeSummary, Forgotten};
 use crate::consume::{Waiting, Warning};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{AnalysisStore, Known, ModelFile, Scoring};
+use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Known, ModelFile, Scoring, Snapshot, Written};
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
 use ccstream_core::settings::AnalyzerConfig;
@@ -50,12 +52,34 @@ struct Held {
     opened: Option<Instant>,
     /// When the lease was last renewed.
     renewed: Instant,
-    /// When parts of the state are written next.
-    snapshot_due: Instant,
+    /// Parts of the state that are written once the batch is committed.
+    snapshot: Option<Snapshot>,
+    /// When it was taken.
+    snapshot_at: Option<Instant>,
     /// What is reported of the batch that is being written once it is committed.
     sent: Option<Sent>,
     /// Whether other models than those of the batch were chosen.
     is_outdated: bool,
+}
+
+/// What became of a batch.
+struct Done {
+    batch: AnalysisBatch,
+    /// None after a stop.
+    written: Result<Option<Written>>,
+}
+
+/// The last report that PostgreSQL is unavailable, so that several threads report it once.
+#[derive(Default)]
+struct LastWaiting(String);
+
+impl LastWaiting {
+    fn report(&mut self, waiting: Waiting, observers: &mut Observers<'_, AnalyzeEvent>) {
+        if self.0 != waiting.reason {
+            self.0.clone_from(&waiting.reason);
+            observers.report(&AnalyzeEvent::Waiting(waiting));
+        }
+    }
 }
 
 /// Notes of a batch that is being written.
@@ -71,7 +95,10 @@ pub(super) struct Run<'r, 'o> {
     config: &'r AnalyzerConfig,
     stop: &'r CancellationToken,
     observers: &'r mut Observers<'o, AnalyzeEvent>,
-    database: Database,
+    database: Background<Done>,
+    /// Another connection, by which the state is written.
+    state: Background<Result<Option<()>>>,
+    waiting: LastWaiting,
     lanes: Lanes,
     labels: Labels,
     held: Option<Held>,
@@ -93,7 +120,9 @@ impl<'r, 'o> Run<'r, 'o> {
         summary: &'r mut AnalyzeSummary,
     ) -> Result<Self> {
         Ok(Self {
-            database: Database::new(Reconnecting::new(&config.database_url, stop.clone())?),
+            database: Background::new(Reconnecting::new(&config.database_url, stop.clone())?),
+            state: Background::new(Reconnecting::new(&config.database_url, stop.clone())?),
+            waiting: LastWaiting::default(),
             lanes: Lanes::new(config)?,
             labels: Labels::new(config)?,
             config,
@@ -117,11 +146,12 @@ impl<'r, 'o> Run<'r, 'o> {
         // What was taken in is committed even if the run ends with an error of Kafka. After one of PostgreSQL, `ask` has
         // discarded it.
         let committed = self.finish();
+        let stored = self.settle_snapshot();
         if let Some(since) = self.since {
             self.summary.elapsed = since.elapsed();
         }
         self.summary.drained = ended.is_ok() && *committed.as_ref().unwrap_or(&false);
-        ended.and(committed.map(drop))
+        ended.and(committed.map(drop)).and(stored.map(drop))
     }
 
     fn turn_by_turn(&mut self) -> Result<()> {
@@ -135,7 +165,7 @@ impl<'r, 'o> Run<'r, 'o> {
                 thread::park_timeout(TICK);
                 continue;
             }
-            self.look_at_write()?;
+            self.look_at_writes()?;
             let has_read = self.read_labels()? | self.read_events()?;
             if self.is_due() {
                 self.commit()?;

@@ -105,15 +105,6 @@ pub(crate) struct AppliedLabel {
     pub(crate) terminal: Option<i64>,
 }
 
-/// A part of the state as of a place in the order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StatePart {
-    /// The place among all parts.
-    pub(crate) part: i32,
-    pub(crate) seq: i64,
-    pub(crate) data: Vec<u8>,
-}
-
 /// What one transaction writes.
 #[derive(Debug, Default)]
 pub(crate) struct AnalysisBatch {
@@ -131,9 +122,6 @@ pub(crate) struct AnalysisBatch {
     pub(crate) events: Advances,
     /// How far the partitions of the topic of labels advance.
     pub(crate) labels: Advances,
-    /// The parts of the state that have changed, and those that have not and are true as of `seq`, too.
-    pub(crate) state: Vec<StatePart>,
-    pub(crate) unchanged: Vec<i32>,
     /// The last place in the order, and the greatest time of an event.
     pub(crate) seq: i64,
     pub(crate) time: Option<Micros>,
@@ -192,7 +180,7 @@ impl AnalysisBatch {
 
     /// Returns whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.events.0.is_empty() && self.labels.0.is_empty() && self.applied.is_empty() && self.state.is_empty()
+        self.events.0.is_empty() && self.labels.0.is_empty() && self.applied.is_empty()
     }
 
     /// Returns the number of transactions and labels.

@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! BEGIN -> lock and check the position (the fence)
-//!       -> scores, labels, places of labels that became due, changed parts of the state
+//!       -> scores, labels, places of labels that became due
 //!       -> advance the offsets and the position -> COMMIT
 //! ```
-//! The offsets are in a separate table, because everything that compares the counters of `kafka_offsets` with
+//! Changed parts of the state are written beside the batches (`snapshot`). The offsets are in a separate table, because everything that compares the counters of `kafka_offsets` with
 //! `orders` would include them.
 
 mod batch;
@@ -15,6 +15,7 @@ mod lease;
 mod models;
 mod read;
 mod schema;
+mod snapshot;
 mod tally;
 mod write;
 
@@ -24,13 +25,14 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 pub use self::batch::AnalysisCounters;
-pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow, StatePart};
+pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow};
 pub(crate) use self::history::{Account, Missing, Past, PastLabel};
 pub(crate) use self::lease::{LIFETIME, Lease};
 pub(super) use self::models::MODELS;
 pub(crate) use self::models::{ModelFile, Scoring, StoredModel};
 pub(crate) use self::read::{Context, LABEL_LIFE, WaitingLabels};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
+pub(crate) use self::snapshot::{Snapshot, StatePart};
 pub(super) use self::tally::{FEATURE_DAY, FRAUD_CARDS, SCORE_DAY, SCORE_MINUTE, TOP_CARD_DAY};
 pub(crate) use self::tally::{Tallied, Tally};
 pub(crate) use self::write::Written;

@@ -1,8 +1,8 @@
-//! This module reads what the analysis has written: transactions by id, labels that are not due, parts of the state.
+//! This module reads what the analysis has written: transactions by id, and labels that are not due.
 
 use std::collections::{HashMap, HashSet};
 
-use super::batch::{Known, StatePart};
+use super::batch::Known;
 use super::{AnalysisStore, micros};
 use crate::error::{Error, Result};
 use ccstream_core::event::Micros;
@@ -136,12 +136,5 @@ impl AnalysisStore {
     pub(crate) async fn greatest_id(&mut self) -> Result<String> {
         let row = self.client.query_one("SELECT coalesce(max(order_id), '')::text FROM scores", &[]).await;
         Ok(row.map_err(Error::postgres("reading the greatest id in scores"))?.get(0))
-    }
-
-    /// Returns the parts of the state.
-    pub(crate) async fn state(&mut self) -> Result<Vec<StatePart>> {
-        let rows = self.client.query("SELECT part, seq, data FROM analysis_state ORDER BY part", &[]).await;
-        let rows = rows.map_err(Error::postgres("reading analysis_state"))?;
-        Ok(rows.iter().map(|row| StatePart { part: row.get(0), seq: row.get(1), data: row.get(2) }).collect())
     }
 }

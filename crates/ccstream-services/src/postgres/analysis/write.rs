@@ -60,7 +60,6 @@ impl AnalysisStore {
         let floors = tally::add(&transaction, &mut self.statements, batch).await?;
         advance(&transaction, &mut self.statements, events, &batch.events).await?;
         advance(&transaction, &mut self.statements, labels, &batch.labels).await?;
-        write_state(&transaction, &mut self.statements, batch).await?;
         self.statements
             .execute(
                 &transaction,
@@ -199,35 +198,6 @@ async fn write_labels(transaction: &Transaction<'_>, statements: &mut Statements
             ));
         }
     }
-    Ok(())
-}
-
-/// Writes the parts of the state that have changed.
-async fn write_state(transaction: &Transaction<'_>, statements: &mut Statements, batch: &AnalysisBatch) -> Result<()> {
-    if batch.state.is_empty() {
-        return Ok(());
-    }
-    let step = || Error::postgres("writing analysis_state");
-    let parts: Vec<i32> = batch.state.iter().map(|part| part.part).collect();
-    let data: Vec<&[u8]> = batch.state.iter().map(|part| part.data.as_slice()).collect();
-    statements
-        .execute(
-            transaction,
-            "INSERT INTO analysis_state (part, seq, data)
-             SELECT part, $1, data FROM unnest($2::int[], $3::bytea[]) AS t (part, data)
-             ON CONFLICT (part) DO UPDATE SET seq = excluded.seq, data = excluded.data",
-            &[&batch.seq, &parts, &data],
-        )
-        .await
-        .map_err(step())?;
-    statements
-        .execute(
-            transaction,
-            "UPDATE analysis_state SET seq = $1 WHERE part = ANY ($2) AND seq < $1",
-            &[&batch.seq, &batch.unchanged],
-        )
-        .await
-        .map_err(step())?;
     Ok(())
 }
 
