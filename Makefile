@@ -206,10 +206,11 @@ docs: ## build the documentation into target/site; a broken link is an error
 	@echo "Open target/site/index.html"
 
 # The wheel is built from the sdist, unpacked in an empty folder, so that a file that the sdist lacks fails the build.
+# The files get the time of now: cargo does not build a source again that seems older than the last build.
 wheel: $(VENV)/.made ## build the sdist, and a wheel for any machine of this kind, into dist/
 	rm -rf dist $(TARGET)/sdist
 	$(BIN)/maturin sdist --out dist
-	mkdir -p $(TARGET)/sdist && tar -xzf dist/*.tar.gz -C $(TARGET)/sdist --strip-components 1
+	mkdir -p $(TARGET)/sdist && tar -xzmf dist/*.tar.gz -C $(TARGET)/sdist --strip-components 1
 	cd $(TARGET)/sdist && OPENSSL_NO_VENDOR=0 CARGO_TARGET_DIR=$(abspath $(TARGET)/wheel) \
 	    $(abspath $(BIN))/maturin build --release --locked --out $(abspath dist)
 
