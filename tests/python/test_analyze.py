@@ -27,6 +27,13 @@ CREATE FUNCTION wait_a_while() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERF
 CREATE TRIGGER wait_a_while AFTER INSERT ON scores FOR EACH STATEMENT EXECUTE FUNCTION wait_a_while()
 """
 """Makes each statement that inserts into ``scores`` take a tenth of a second."""
+REFUSED_STATE = """
+CREATE SEQUENCE snapshots;
+CREATE FUNCTION refuse_the_third() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF nextval('snapshots') = 3 THEN RAISE EXCEPTION 'refused'; END IF; RETURN NULL; END $$;
+CREATE TRIGGER refuse_the_third BEFORE INSERT ON analysis_state FOR EACH STATEMENT EXECUTE FUNCTION refuse_the_third()
+"""
+"""Refuses the third statement that stores parts of the state, and no later one."""
 TABLES = (
     "scores, labels, analysis_offsets, analysis_state, score_minute, score_day, feature_day, top_cards, fraud_cards"
 )
@@ -158,7 +165,7 @@ def test_the_state_is_restored_from_what_the_consumer_stored(world: Pipeline) ->
     wait_until("some are scored", lambda: bool(scores(world)))
     killed.signal(signal.SIGKILL)
     killed.wait()
-    # Of a small world, all that has changed is written with each commit, and nothing has to be taken in again.
+    # With the stored state, fewer transactions, or none, would have to be taken in again.
     world.execute("DELETE FROM analysis_state")
     # Kafka does not have these messages at their offsets any more.
     world.execute("UPDATE scores SET kafka_offset = kafka_offset + 1000000")
@@ -184,6 +191,22 @@ def test_the_state_is_restored_from_kafka_without_a_consumer(world: Pipeline) ->
     assert not restarted.events("warning")
     world.catch_up()
     assert verified(world)["scores"] == 30_000
+
+
+def test_a_state_that_cannot_be_stored_ends_the_run_and_changes_no_score(world: Pipeline) -> None:
+    world.catch_up()
+    analyze(world)
+    expected = scores(world)
+    forget(world)
+    world.execute(REFUSED_STATE)
+    refused = world.analyze("--until-caught-up", "--batch-rows", "200")
+    assert refused.wait() == 5
+    assert "refused" in refused.failure()["error"]
+    # Nothing may be stored after it: parts that were refused would count as stored.
+    assert world.query("SELECT last_value FROM snapshots") == [(3,)]
+    analyze(world)
+    assert scores(world) == expected
+    assert verified(world)["ok"]
 
 
 def test_a_standby_takes_over(world: Pipeline) -> None:

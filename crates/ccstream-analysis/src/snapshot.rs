@@ -68,7 +68,7 @@ impl BucketId {
     }
 }
 
-/// Holds what has to be stored, in one transaction, for the state as of `seq`.
+/// Holds parts of the state as of `seq`. They may be stored once everything up to `seq` is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     /// The number of the last event or label that was folded. Every bucket below is true as of it.

@@ -49,6 +49,11 @@ impl<S: Reopened> Reconnecting<S> {
         })
     }
 
+    /// Returns the random number by which the run of this session recognizes what it wrote itself.
+    pub(crate) fn writer(&self) -> i64 {
+        self.writer
+    }
+
     /// Lets all further work take this long in total, even if nobody waits for it.
     pub(crate) fn wait_at_most(&mut self, grace: Duration) {
         self.grace = grace;

@@ -1,5 +1,7 @@
 //! This module writes to the database on another thread, so that the next events are folded meanwhile.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub(super) struct Background<T> {
 struct Running<T> {
     thread: JoinHandle<(Database, T)>,
     waiting: Receiver<Waiting>,
+    /// Whether it is written. The thread itself ends a moment after it has unparked its caller.
+    is_done: Arc<AtomicBool>,
 }
 
 /// The connection of a thread that writes.
@@ -74,22 +78,24 @@ impl<T: Send + 'static> Background<T> {
             return Err(Error::inconsistent("two things were to be written at once"));
         };
         let (report, waiting) = channel();
-        let caller = thread::current();
+        let (caller, is_done) = (thread::current(), Arc::new(AtomicBool::new(false)));
+        let flag = Arc::clone(&is_done);
         let run = move || {
             let mut writer = Writer { database, report };
             let done = work(&mut writer);
+            flag.store(true, Ordering::Release);
             caller.unpark();
             (writer.database, done)
         };
         let spawned = thread::Builder::new().name(name.into()).spawn(run);
         let thread = spawned.map_err(Error::system("starting a thread that writes to PostgreSQL"))?;
-        self.running = Some(Running { thread, waiting });
+        self.running = Some(Running { thread, waiting, is_done });
         Ok(())
     }
 
     /// Returns whether what was being written is done.
     pub(super) fn is_done(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.thread.is_finished())
+        self.running.as_ref().is_some_and(|running| running.is_done.load(Ordering::Acquire))
     }
 
     /// Returns what the thread has reported since, without waiting.
@@ -99,7 +105,7 @@ impl<T: Send + 'static> Background<T> {
 
     /// Waits for what is being written, and passes on what the thread reports meanwhile. Returns None if nothing is.
     pub(super) fn wait(&mut self, report: impl FnMut(Waiting)) -> Option<T> {
-        let Running { thread, waiting } = self.running.take()?;
+        let Running { thread, waiting, .. } = self.running.take()?;
         waiting.iter().for_each(report);
         let (database, done) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         self.free = Some(database);

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::snapshots::Stored;
 use super::{CLAIM_EVERY, Held, Run};
 use crate::analyze::MAX_LABELS;
 use crate::analyze::fold::Fold;
@@ -94,7 +95,7 @@ impl Run<'_, '_> {
             opened: None,
             renewed: Instant::now(),
             snapshot: None,
-            snapshot_at: None,
+            stored: Stored::default(),
             sent: None,
             is_outdated: false,
         }))
@@ -140,7 +141,9 @@ impl Run<'_, '_> {
         };
         held.renewed = Instant::now();
         let epoch = held.epoch;
-        if self.ask(async |store| store.renew(epoch).await)? == Some(false) {
+        let renewed = self.ask(async |store| store.renew(epoch).await)?;
+        // The batch before may have been refused for the same reason.
+        if renewed == Some(false) && self.held.is_some() {
             self.lose();
         }
         Ok(())

@@ -22,7 +22,9 @@ impl Run<'_, '_> {
         let Some(held) = self.held.as_mut().filter(|held| !held.fold.batch.is_empty()) else { return false };
         let waited = held.opened.get_or_insert_with(Instant::now).elapsed();
         let Some(longer) = waited.checked_sub(self.config.linger) else { return is_full };
-        is_full || longer >= LONGER || self.lanes.lag() <= self.config.batch_rows as i64
+        // Until the batch before is committed, this one grows.
+        let is_enough = longer >= LONGER || self.lanes.lag() <= self.config.batch_rows as i64;
+        is_full || is_enough && self.database.is_free()
     }
 
     /// Begins to commit the batch, once the batch before it is committed. If that is not possible before the run stops
@@ -34,10 +36,10 @@ impl Run<'_, '_> {
         if held.fold.batch.is_empty() {
             return Ok(());
         }
-        let (began, greatest, forgotten) = (Instant::now(), held.fold.greatest(), held.fold.forgotten());
+        let (greatest, forgotten) = (held.fold.greatest(), held.fold.forgotten());
         let mut batch = held.fold.take_batch();
         held.committed.push(batch.take_ids());
-        held.sent = Some(Sent { began, greatest, forgotten });
+        held.sent = Some(Sent { greatest, forgotten });
         let is_outdated = std::mem::take(&mut held.is_outdated);
         self.take_snapshot();
         self.write(batch)?;
@@ -50,12 +52,13 @@ impl Run<'_, '_> {
     /// Begins to write a batch.
     fn write(&mut self, batch: AnalysisBatch) -> Result<()> {
         let Some(held) = &self.held else { return Ok(()) };
-        let (epoch, number, grace) = (held.epoch, held.number, self.config.drain_limit);
+        let (epoch, number, grace) = (held.epoch, held.number, self.grace());
         let (events, labels) = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());
         self.database.begin("ccstream-scores", move |writer| {
             let work = async |store: &mut AnalysisStore| store.write(epoch, number, (&events, &labels), &batch).await;
+            let began = Instant::now();
             let written = writer.write(grace, work);
-            Done { batch, written }
+            Done { batch, written, took: began.elapsed() }
         })
     }
 
@@ -74,7 +77,7 @@ impl Run<'_, '_> {
     /// folded since is discarded.
     pub(super) fn settle(&mut self) -> Result<()> {
         let Self { database, observers, waiting, .. } = self;
-        let Some(Done { batch, written }) = database.wait(|reported| waiting.report(reported, observers)) else {
+        let Some(Done { batch, written, took }) = database.wait(|reported| waiting.report(reported, observers)) else {
             return Ok(());
         };
         let (scoring, floors) = match written.inspect_err(|_| self.held = None)? {
@@ -92,11 +95,13 @@ impl Run<'_, '_> {
         let Some(held) = &mut self.held else { return Ok(()) };
         (held.number, held.renewed) = (held.number + 1, Instant::now());
         held.fold.set_floors(floors);
+        // What the other thread has reported is over, too.
+        self.state.reported().for_each(|reported| self.waiting.report(reported, self.observers));
         self.waiting = LastWaiting::default();
         let late = batch.late - std::mem::replace(&mut held.late, batch.late);
         let is_outdated = scoring != held.scoring;
         if let Some(sent) = held.sent.take() {
-            self.report(&batch, late, sent);
+            self.report(&batch, late, took, sent);
         }
         self.begin_snapshot()?;
         // A batch has the scores of one model, so another one scores from the next batch on.
@@ -109,7 +114,7 @@ impl Run<'_, '_> {
     }
 
     /// Counts and reports a committed batch.
-    fn report(&mut self, batch: &AnalysisBatch, late: i64, Sent { began, greatest, forgotten }: Sent) {
+    fn report(&mut self, batch: &AnalysisBatch, late: i64, took: Duration, Sent { greatest, forgotten }: Sent) {
         let (events, labels) = (batch.events.total(), batch.labels.total());
         self.summary.late += late;
         self.summary.forgotten = forgotten;
@@ -122,8 +127,8 @@ impl Run<'_, '_> {
             greatest,
             summary: self.summary.clone(),
             seq: batch.seq,
-            lag: self.lanes.lag(),
-            took: began.elapsed(),
+            lag: self.lanes.lag() + self.held.as_ref().map_or(0, |held| held.fold.batch.events.total().messages()),
+            took,
         };
         self.observers.report(&AnalyzeEvent::Batch(report));
     }

@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 use tokio_util::sync::CancellationToken;
 
 use self::background::Background;
+use self::snapshots::Stored;
 use super::fold::Fold;
 use super::labels::Labels;
 use super::lanes::Lanes;
@@ -54,8 +55,7 @@ struct Held {
     renewed: Instant,
     /// Parts of the state that are written once the batch is committed.
     snapshot: Option<Snapshot>,
-    /// When it was taken.
-    snapshot_at: Option<Instant>,
+    stored: Stored,
     /// What is reported of the batch that is being written once it is committed.
     sent: Option<Sent>,
     /// Whether other models than those of the batch were chosen.
@@ -67,6 +67,7 @@ struct Done {
     batch: AnalysisBatch,
     /// None after a stop.
     written: Result<Option<Written>>,
+    took: Duration,
 }
 
 /// The last report that PostgreSQL is unavailable, so that several threads report it once.
@@ -84,7 +85,6 @@ impl LastWaiting {
 
 /// Notes of a batch that is being written.
 struct Sent {
-    began: Instant,
     /// Its greatest score, and the id of the transaction.
     greatest: Option<(f64, String)>,
     forgotten: Forgotten,
@@ -108,6 +108,8 @@ pub(super) struct Run<'r, 'o> {
     /// Whether a batch was abandoned, because the run was stopped while PostgreSQL was unavailable.
     is_abandoned: bool,
     since: Option<Instant>,
+    /// When the run began to end.
+    ending: Option<Instant>,
     summary: &'r mut AnalyzeSummary,
 }
 
@@ -133,6 +135,7 @@ impl<'r, 'o> Run<'r, 'o> {
             is_standby: false,
             is_abandoned: false,
             since: None,
+            ending: None,
             summary,
         })
     }
@@ -167,14 +170,17 @@ impl<'r, 'o> Run<'r, 'o> {
             }
             self.look_at_writes()?;
             let has_read = self.read_labels()? | self.read_events()?;
-            if self.is_due() {
+            let is_due = self.is_due();
+            if is_due {
                 self.commit()?;
             }
             if self.has_caught_up() {
                 return Ok(());
             }
-            if !has_read {
+            // A message that came while a commit waited has not woken the loop.
+            if !has_read && !is_due {
                 self.renew()?;
+                self.store_when_idle()?;
                 thread::park_timeout(self.wait());
             }
         }
@@ -183,16 +189,24 @@ impl<'r, 'o> Run<'r, 'o> {
 
     /// Commits what was folded, and releases the lease. Returns whether everything that was folded is committed.
     fn finish(&mut self) -> Result<bool> {
+        self.ending = Some(Instant::now());
+        let had_lease = self.held.is_some();
         self.commit()?;
         self.settle()?;
-        if self.is_abandoned {
+        if self.is_abandoned || had_lease && self.held.is_none() {
             return Ok(false);
         }
         self.write_state()?;
         let Some(held) = self.held.take() else { return Ok(true) };
-        self.database.free()?.wait_at_most(self.config.drain_limit);
+        let grace = self.grace();
+        self.database.free()?.wait_at_most(grace);
         self.ask(async |store| store.release(held.epoch).await)?;
         Ok(true)
+    }
+
+    /// Returns how long writing may take after a stop: all together, while the run ends.
+    fn grace(&self) -> Duration {
+        self.config.drain_limit.saturating_sub(self.ending.map_or(Duration::ZERO, |since| since.elapsed()))
     }
 
     /// Works with the database after the batch that is being written, and reports when it is not available. Returns None
@@ -240,6 +254,8 @@ impl<'r, 'o> Run<'r, 'o> {
     fn wait(&self) -> Duration {
         let opened = self.held.as_ref().and_then(|held| held.opened);
         let linger = opened.map(|opened| self.config.linger.saturating_sub(opened.elapsed()));
+        // A batch that is due waits for the one that is being written, or until it is larger.
+        let linger = linger.filter(|left| !left.is_zero());
         [linger, self.lanes.wait()].into_iter().flatten().fold(TICK, Duration::min)
     }
 }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::Run;
 use crate::error::Result;
-use crate::postgres::analysis::Snapshot;
 
 /// Minimum time between two snapshots.
 const EVERY: Duration = Duration::from_millis(50);
@@ -13,48 +12,87 @@ const RATE: usize = 4 << 20;
 const MOST: usize = 1 << 20;
 /// Number of events and labels during which a part of the state is written once. A recovery folds so many in half a second.
 const AGE: u64 = 50_000;
-/// The name of the thread that writes.
-const THREAD: &str = "ccstream-state";
+/// Interval after which all parts that have changed are written, however few events there were: the transactions that a
+/// recovery reads again must not be so old that they were deleted.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// How far the state is stored.
+pub(super) struct Stored {
+    /// When the last snapshot was taken.
+    last: Option<Instant>,
+    /// When all parts that had changed were last stored.
+    swept: Instant,
+    /// Whether a snapshot could not be stored. Its parts count as written, so no other may follow.
+    is_broken: bool,
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        Self { last: None, swept: Instant::now(), is_broken: false }
+    }
+}
 
 impl Run<'_, '_> {
     /// Takes a snapshot as of the batch that was just taken, if it is time for one. It is stored once the batch is
     /// committed.
     pub(super) fn take_snapshot(&mut self) {
-        let Some(held) = self.held.as_mut().filter(|_| self.state.is_free()) else { return };
-        let now = Instant::now();
-        let since = held.snapshot_at.map_or(EVERY, |last| now - last);
-        if since >= EVERY {
-            let most = (since.as_secs_f64() * RATE as f64) as usize;
-            held.snapshot = Some(held.fold.snapshot(most.min(MOST), AGE));
-            held.snapshot_at = Some(now);
+        let Some(held) = self.held.as_mut().filter(|held| self.state.is_free() && !held.stored.is_broken) else {
+            return;
+        };
+        let (now, stored) = (Instant::now(), &mut held.stored);
+        let since = stored.last.map_or(EVERY, |last| now - last);
+        if since < EVERY {
+            return;
         }
+        let most = (since.as_secs_f64() * RATE as f64) as usize;
+        let is_sweeping = stored.swept.elapsed() >= SWEEP_EVERY;
+        let snapshot = held.fold.snapshot(most.min(MOST), if is_sweeping { 0 } else { AGE });
+        if is_sweeping && snapshot.parts.is_empty() {
+            stored.swept = now;
+        }
+        stored.last = Some(now);
+        held.snapshot = Some(snapshot);
+    }
+
+    /// Stores parts of the state that have changed although nothing is folded any more.
+    pub(super) fn store_when_idle(&mut self) -> Result<()> {
+        if self.database.is_free() && self.held.as_ref().is_some_and(|held| held.fold.batch.is_empty()) {
+            self.take_snapshot();
+            self.begin_snapshot()?;
+        }
+        Ok(())
     }
 
     /// Begins to store the snapshot, whose batch is committed.
     pub(super) fn begin_snapshot(&mut self) -> Result<()> {
+        let writer = self.database.free()?.writer();
         let Some(held) = &mut self.held else { return Ok(()) };
-        let Some(snapshot) = held.snapshot.take().filter(|snapshot| *snapshot != Snapshot::default()) else {
-            return Ok(());
-        };
-        let (epoch, grace) = (held.epoch, self.config.drain_limit);
-        self.state
-            .begin(THREAD, move |writer| writer.write(grace, async |store| store.write_state(epoch, &snapshot).await))
+        let Some(snapshot) = held.snapshot.take().filter(|snapshot| !snapshot.is_empty()) else { return Ok(()) };
+        let grace = self.grace();
+        self.state.begin("ccstream-state", move |thread| {
+            thread.write(grace, async |store| store.write_state(writer, &snapshot).await)
+        })
     }
 
     /// Waits until the snapshot that is being stored is there. Returns false if it was given up because of a stop.
     pub(super) fn settle_snapshot(&mut self) -> Result<bool> {
         let Self { state, observers, waiting, .. } = self;
-        match state.wait(|reported| waiting.report(reported, observers)) {
-            Some(stored) => Ok(stored?.is_some()),
-            None => Ok(true),
+        let Some(stored) = state.wait(|reported| waiting.report(reported, observers)) else { return Ok(true) };
+        let is_stored = matches!(stored, Ok(Some(())));
+        if let Some(held) = &mut self.held {
+            held.stored.is_broken |= !is_stored;
         }
+        stored.map(|stored| stored.is_some())
     }
 
     /// Stores all parts of the state that have changed, so that the next run can begin at once.
     pub(super) fn write_state(&mut self) -> Result<()> {
         let began = Instant::now();
-        while self.settle_snapshot()? && began.elapsed() < self.config.drain_limit {
-            let Some(held) = &mut self.held else { break };
+        while self.settle_snapshot()? && began.elapsed() < self.grace() {
+            let grace = self.grace();
+            self.database.free()?.wait_at_most(grace);
+            self.renew()?;
+            let Some(held) = self.held.as_mut().filter(|held| !held.stored.is_broken) else { break };
             let snapshot = held.fold.snapshot(MOST, 0);
             if snapshot.parts.is_empty() {
                 break;

@@ -113,7 +113,8 @@ impl Run<'_, '_> {
         self.commit()?;
         match self.ask(async |store| store.activate(epoch, &model).await)? {
             Some(Some(_)) => self.change_models()?,
-            Some(None) => self.lose(),
+            Some(None) if self.held.is_some() => self.lose(),
+            Some(None) => {}
             None => self.held = None,
         }
         Ok(self.held.is_some())

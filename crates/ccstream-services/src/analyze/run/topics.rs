@@ -7,6 +7,7 @@ use crate::analyze::report::AnalyzeEvent;
 use crate::consume::assigned::{Assigned, Change, Gap};
 use crate::consume::{ConsumeEvent, Warning};
 use crate::error::Result;
+use crate::postgres::Origin;
 use crate::postgres::analysis::{AnalysisStart, AnalysisStore};
 use crate::postgres::reconnecting::Reconnecting;
 
@@ -62,16 +63,15 @@ impl Run<'_, '_> {
 
     /// Assigns the partitions of both topics, where they are not assigned. Returns whether those of the events are.
     pub(super) fn begin(&mut self) -> Result<bool> {
-        if self.labels.topic.next.is_empty() || self.lanes.topic.next.is_empty() {
-            // The batch has offsets of the partitions as they were. Written later, they would be taken for those of a
-            // topic that was recreated, and its messages before them would be lost.
-            self.commit()?;
-            self.settle()?;
-        }
-        let Some(held) = &self.held else { return Ok(false) };
-        let epoch = held.epoch;
         if self.labels.topic.next.is_empty() {
-            match begin(self.database.free()?, &mut self.labels.topic, epoch)? {
+            let begun = match origin(&mut self.labels.topic) {
+                None => Begun::NotYet,
+                Some(origin) => {
+                    let Some(epoch) = self.commit_before()? else { return Ok(false) };
+                    begin(self.database.free()?, &mut self.labels.topic, epoch, origin)?
+                }
+            };
+            match begun {
                 Begun::Yes(warning) => {
                     self.labels.is_missing = false;
                     self.warn(warning);
@@ -85,7 +85,12 @@ impl Run<'_, '_> {
             }
         }
         if self.lanes.topic.next.is_empty() {
-            match begin(self.database.free()?, &mut self.lanes.topic, epoch)? {
+            let Some(epoch) = self.commit_before()? else { return Ok(false) };
+            let begun = match origin(&mut self.lanes.topic) {
+                None => Begun::NotYet,
+                Some(origin) => begin(self.database.free()?, &mut self.lanes.topic, epoch, origin)?,
+            };
+            match begun {
                 Begun::Yes(warning) => {
                     self.lanes.begin()?;
                     self.warn(warning);
@@ -100,6 +105,28 @@ impl Run<'_, '_> {
         }
         Ok(true)
     }
+
+    /// Commits the batch before partitions are assigned, and returns the epoch; None if the lease is lost. The batch has
+    /// offsets of the partitions as they were. Written later, they would be taken for those of a topic that was recreated,
+    /// and its messages before them would be lost.
+    fn commit_before(&mut self) -> Result<Option<i64>> {
+        self.commit()?;
+        self.settle()?;
+        Ok(self.held.as_ref().map(|held| held.epoch))
+    }
+}
+
+/// The partitions of a topic, where it comes from, and whether its log is shorter than before.
+type Found = (Vec<i32>, Origin, bool);
+
+/// Returns the topic's partitions, if it is there.
+fn origin(topic: &mut Assigned) -> Option<Found> {
+    let found = topic.origin();
+    if found.is_none() {
+        // Polling serves librdkafka's callbacks, and discards messages of an earlier assignment.
+        let _ = topic.poll(Duration::ZERO);
+    }
+    found
 }
 
 /// Tells whether partitions were assigned.
@@ -110,12 +137,12 @@ enum Begun {
 }
 
 /// Assigns a topic's partitions at the offsets in PostgreSQL.
-fn begin(database: &mut Reconnecting<AnalysisStore>, topic: &mut Assigned, epoch: i64) -> Result<Begun> {
-    let Some((partitions, origin, shorter)) = topic.origin() else {
-        // Polling serves librdkafka's callbacks, and discards messages of an earlier assignment.
-        let _ = topic.poll(Duration::ZERO);
-        return Ok(Begun::NotYet);
-    };
+fn begin(
+    database: &mut Reconnecting<AnalysisStore>,
+    topic: &mut Assigned,
+    epoch: i64,
+    (partitions, origin, shorter): Found,
+) -> Result<Begun> {
     let name = topic.config.kafka.topic.clone();
     let start = database.by(async |store| store.start(epoch, &name, &partitions, &origin, shorter).await)?;
     match start {

@@ -21,6 +21,13 @@ pub struct AnalysisCounters {
     pub missing: i64,
 }
 
+impl AnalysisCounters {
+    /// Returns the number of all messages.
+    pub(crate) fn messages(&self) -> i64 {
+        self.accepted + self.duplicate + self.rejected + self.missing
+    }
+}
+
 impl std::ops::AddAssign for AnalysisCounters {
     fn add_assign(&mut self, other: Self) {
         self.accepted += other.accepted;

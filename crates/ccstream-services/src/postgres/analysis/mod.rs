@@ -6,8 +6,8 @@
 //!       -> scores, labels, places of labels that became due
 //!       -> advance the offsets and the position -> COMMIT
 //! ```
-//! Changed parts of the state are written beside the batches (`snapshot`). The offsets are in a separate table, because everything that compares the counters of `kafka_offsets` with
-//! `orders` would include them.
+//! Changed parts of the state are written beside the batches (`snapshot`). The offsets are in a separate table, because
+//! everything that compares the counters of `kafka_offsets` with `orders` would include them.
 
 mod batch;
 mod history;

@@ -26,9 +26,16 @@ pub(crate) struct Snapshot {
     pub(crate) unchanged: Vec<i32>,
 }
 
+impl Snapshot {
+    /// Returns whether there is nothing to store.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.unchanged.is_empty()
+    }
+}
+
 impl AnalysisStore {
-    /// Stores a snapshot, unless another run has taken the lease since or the table has newer parts.
-    pub(crate) async fn write_state(&mut self, epoch: i64, snapshot: &Snapshot) -> Result<()> {
+    /// Stores a snapshot, unless another run than `writer` has taken the lease since or the table has newer parts.
+    pub(crate) async fn write_state(&mut self, writer: i64, snapshot: &Snapshot) -> Result<()> {
         let step = || Error::postgres("writing analysis_state");
         let parts: Vec<i32> = snapshot.parts.iter().map(|part| part.part).collect();
         let data: Vec<&[u8]> = snapshot.parts.iter().map(|part| part.data.as_slice()).collect();
@@ -38,9 +45,9 @@ impl AnalysisStore {
                 &transaction,
                 "INSERT INTO analysis_state AS s (part, seq, data)
                  SELECT part, $1, data FROM unnest($2::int[], $3::bytea[]) AS t (part, data)
-                 WHERE EXISTS (SELECT FROM analysis WHERE epoch = $4 AND seq >= $1)
+                 WHERE EXISTS (SELECT FROM analysis WHERE writer = $4 AND seq >= $1)
                  ON CONFLICT (part) DO UPDATE SET seq = excluded.seq, data = excluded.data WHERE s.seq <= excluded.seq",
-                &[&snapshot.seq, &parts, &data, &epoch],
+                &[&snapshot.seq, &parts, &data, &writer],
             )
             .await
             .map_err(step())?;
@@ -48,8 +55,8 @@ impl AnalysisStore {
             .execute(
                 &transaction,
                 "UPDATE analysis_state SET seq = $1 WHERE part = ANY ($2) AND seq < $1
-                     AND EXISTS (SELECT FROM analysis WHERE epoch = $3 AND seq >= $1)",
-                &[&snapshot.seq, &snapshot.unchanged, &epoch],
+                     AND EXISTS (SELECT FROM analysis WHERE writer = $3 AND seq >= $1)",
+                &[&snapshot.seq, &snapshot.unchanged, &writer],
             )
             .await
             .map_err(step())?;
