@@ -19,8 +19,11 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -43,7 +46,6 @@ CONNECTORS = (
 OPENS = ("lang", "lang.invoke", "lang.reflect", "io", "net", "nio", "math", "text", "time", "util", "util.concurrent")
 """The packages of java.base that Flink opens by reflection."""
 JOBS = ("minute", "rolling", "card_session", "alert")
-COMPARED = ("minute", "tumble", "rolling", "card_session")
 APPROVED = (
     "approved", "completed", "complete", "succeeded", "success", "successful", "captured", "authorized", "authorised",
     "accepted", "settled", "paid", "posted", "cleared",
@@ -288,7 +290,7 @@ def execute(session: str, statement: str) -> None:
     call(f"{place}/operations/{handle}/result/0")
 
 
-def submit(names: list[str]) -> None:
+def submit(names: Sequence[str]) -> None:
     """Creates the tables in PostgreSQL and starts one job with the named parts, which share the deduplicated topic."""
     psql(script=(HERE / "tables.sql").read_text())
     name = f"ccstream: {', '.join(names)}"
@@ -332,7 +334,7 @@ def late(job: str) -> dict[str, int]:
     return found
 
 
-def compare(names: list[str], since: str, until: str, wait: float) -> None:
+def compare(names: Sequence[str], since: str, until: str, wait: float) -> None:
     """Compares tables of Flink with those of ccstream, cell by cell, by the queries of the folder ``compare``.
 
     It repeats the comparison for ``wait`` seconds until all are equal. It fails if a table is not equal in the end.
@@ -353,37 +355,48 @@ def compare(names: list[str], since: str, until: str, wait: float) -> None:
             )
         if not differing or time.monotonic() > deadline:
             break
-        time.sleep(0.5)
+        time.sleep(1)
     print(*lines, sep="\n")
     if differing:
         raise Failure(f"{differing:,} cells differ")
 
 
-def main() -> int:
-    """Runs a command."""
+def named(known: Iterable[str]) -> Callable[[str], str]:
+    """Returns a function that checks a name on the command line. Argparse's choices refuse the default of ``*``."""
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name} is not one of {', '.join(known)}")
+        return name
+
+    return check
+
+
+def parse() -> dict[str, Any]:
+    """Returns the arguments of the command line, with the function of the command as ``run``."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    known = sorted(path.stem for path in (HERE / "jobs").glob("*.sql"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    made = {}
     for function in (fetch, up, submit, status, compare, down):
         words = (function.__doc__ or "").partition("\n")[0]
-        command = commands.add_parser(function.__name__, help=words, description=words)
-        if function is submit:
-            command.add_argument(
-                "names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all but tumble"
-            )
-        if function is compare:
-            command.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(COMPARED)}; default: minute")
-            command.add_argument("--since", default="-infinity", help="the start of the first window, UTC")
-            command.add_argument("--until", default="infinity", help="the end of the last window, UTC")
-            command.add_argument("--wait", type=float, default=0, help="repeat for this number of seconds until equal")
-    given = vars(parser.parse_args())
-    name = given.pop("command")
-    if name == "submit":
-        given["names"] = given["names"] or list(JOBS)
-    if name == "compare":
-        given["names"] = given["names"] or ["minute"]
+        made[function.__name__] = command = commands.add_parser(function.__name__, help=words, description=words)
+        command.set_defaults(run=function)
+    jobs, tables = [*JOBS, "tumble"], ["minute", "rolling", "card_session", "tumble"]
+    words = f"of {', '.join(jobs)}; by default all but tumble"
+    made["submit"].add_argument("names", nargs="*", type=named(jobs), default=JOBS, metavar="NAME", help=words)
+    words = f"of {', '.join(tables)}; by default minute"
+    made["compare"].add_argument("names", nargs="*", type=named(tables), default=tables[:1], metavar="NAME", help=words)
+    made["compare"].add_argument("--since", default="-infinity", help="the earliest start of a window, UTC")
+    made["compare"].add_argument("--until", default="infinity", help="the latest end of a window, UTC")
+    made["compare"].add_argument("--wait", type=float, default=0, help="repeat for this number of seconds until equal")
+    return vars(parser.parse_args())
+
+
+def main() -> int:
+    """Runs a command."""
+    arguments = parse()
     try:
-        globals()[name](**given)
+        arguments.pop("run")(**arguments)
     except Failure as failure:
         print(failure, file=sys.stderr)
         return 1

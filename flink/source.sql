@@ -13,6 +13,9 @@ CREATE TABLE messages (
     `timestamp` STRING,
     -- The time in UTC, to the millisecond: a rowtime has three digits at most. NULL if the text cannot be read.
     event_time AS CASE
+        -- The usual form. The expressions below compile their patterns for each row, which costs a multiple.
+        WHEN `timestamp` LIKE '%Z'
+        THEN TRY_CAST(REPLACE(REPLACE(`timestamp`, 'T', ' '), 'Z', '') AS TIMESTAMP(3))
         -- Seconds, milliseconds, microseconds or nanoseconds since 1970: the number of digits says which.
         WHEN REGEXP(`timestamp`, '^[0-9]{10,19}([.][0-9]*)?$') THEN CAST(TO_TIMESTAMP_LTZ(CAST(FLOOR(
             TRY_CAST(`timestamp` AS DECIMAL(30, 9)) * CASE CHAR_LENGTH(SPLIT_INDEX(`timestamp`, '.', 0))

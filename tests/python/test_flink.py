@@ -1,0 +1,188 @@
+"""Runs the SQL of the folder ``flink`` on Apache Flink, and compares its tables with ccstream's and with recounts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from confluent_kafka import Producer
+
+import flink_messages
+from conftest import at_length
+from flink_messages import LATE, PARTITIONS, SPAN, START
+from keeper import KeptFolder
+from services import ROOT, free_port
+from topics import read_whole
+from waiting import LIMIT, wait_until
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+
+    from pipeline import Pipeline
+
+END = START + SPAN + timedelta(hours=1)
+"""A moment after all windows but those of the last events."""
+LAST_WINDOW = "SELECT max(window_start) > %s - interval '70 minutes' FROM flink_rolling"
+WITHIN = timedelta(minutes=10)
+"""The time within which an alert's pattern must occur."""
+
+
+class Flink:
+    """Runs the commands of ``flink/flink.py`` on a pipeline, on free ports and in a temporary folder."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.alert_topic = f"{pipeline.topic}_alerts"
+        self._kept = KeptFolder("ccstream-flink-")
+        self._environment = {
+            **pipeline.environment,
+            "FLINK_FOLDER": str(self._kept.path),
+            "FLINK_ALERT_TOPIC": self.alert_topic,
+            # These JVMs run for a minute or two. In that time, Java's second compiler costs more than it saves.
+            "FLINK_JAVA_FLAGS": "-XX:TieredStopAtLevel=1 -XX:-BytecodeVerificationRemote",
+            **{name: str(free_port()) for name in ("FLINK_PORT", "FLINK_GATEWAY_PORT", "FLINK_RPC_PORT")},
+        }
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """Runs a command and returns its output."""
+        command = [sys.executable, str(ROOT / "flink" / "flink.py"), *arguments]
+        done = subprocess.run(
+            command, capture_output=True, check=False, env=self._environment, text=True, timeout=2 * LIMIT
+        )
+        assert done.returncode == status, done.stdout + done.stderr + self._logs()
+        return done.stdout
+
+    def _logs(self) -> str:
+        """Returns the end of each log, for the report of a failure."""
+        return "".join(f"\n{log.name}: {log.read_text()[-1500:]}" for log in self._kept.path.glob("*.log"))
+
+    def checkpoints(self) -> int:
+        """Returns the number of finished checkpoints of the only job."""
+        [job] = self._ask("jobs/overview")["jobs"]
+        return int(self._ask(f"jobs/{job['jid']}/checkpoints")["counts"]["completed"])
+
+    def _ask(self, path: str) -> Any:  # noqa: ANN401
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._environment['FLINK_PORT']}/{path}") as answer:
+            return json.load(answer)
+
+    def kill_task_manager(self) -> None:
+        """Kills the process that holds all state and runs all jobs."""
+        os.kill(int((self._kept.path / "taskmanager.pid").read_text()), signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Ends all processes and removes the folder."""
+        self._kept.remove()
+
+
+@pytest.fixture
+def flink(apache_pipeline: Pipeline) -> Iterator[Flink]:
+    """Yields Flink on the pipeline of Apache Kafka."""
+    made = Flink(apache_pipeline)
+    yield made
+    made.remove()
+
+
+def send(pipeline: Pipeline, part: list[tuple[int, bytes, bytes]]) -> None:
+    """Sends messages to their partitions, in order."""
+    producer = Producer({"bootstrap.servers": pipeline.broker, "linger.ms": 20, "enable.idempotence": True})
+    for number, (partition, key, payload) in enumerate(part):
+        producer.produce(pipeline.topic, payload, key, partition)
+        if number % 10_000 == 0:
+            producer.flush()
+    assert producer.flush(LIMIT) == 0
+
+
+def flink_count(pipeline: Pipeline) -> int:
+    """Returns the number of transactions that Flink has counted."""
+    return int(pipeline.query("SELECT coalesce(sum(count), 0) FROM flink_minute")[0][0])
+
+
+def expected_alerts(pipeline: Pipeline) -> set[str]:
+    """Returns the ids of the alerts that the rows of ``orders`` must raise, without those of late rows."""
+    cards: dict[str, list[tuple[datetime, str, str]]] = defaultdict(list)
+    for card, *row in pipeline.query(
+        "SELECT card_token, date_trunc('milliseconds', timestamp), lower(status), order_id FROM orders"
+        " WHERE card_token NOT LIKE 'late-%%' ORDER BY 2, kafka_offset"
+    ):
+        cards[card].append(tuple(row))
+    found = set()
+    for rows in cards.values():
+        place = 0
+        while place + 5 <= len(rows):
+            quick = rows[place + 4][0] - rows[place][0] < WITHIN
+            if quick:
+                found.add(f"velocity:{rows[place + 4][2]}")
+            place += 5 if quick else 1
+        place = 0
+        while place + 3 <= len(rows):
+            three = rows[place : place + 3]
+            fits = [row[1] for row in three] == ["declined", "declined", "approved"]
+            fits = fits and three[2][0] - three[0][0] < WITHIN
+            if fits:
+                found.add(f"declined-approved:{three[2][2]}")
+            place += 3 if fits else 1
+    return found
+
+
+@pytest.mark.timeout(1200)
+def test_flink_equals_ccstream_and_survives_sigkill(
+    apache_pipeline: Pipeline, flink: Flink, chance: random.Random
+) -> None:
+    """``flink_minute`` equals ``kpi_minute``, and the windows equal a recount where nothing was late."""
+    first, second = flink_messages.messages(at_length(50_000, 500_000), chance)
+    apache_pipeline.create_topic(PARTITIONS + 1)
+    send(apache_pipeline, first)
+    apache_pipeline.catch_up()
+    flink.run("up")
+    flink.run("submit", "minute", "rolling", "card_session", "alert", "tumble")
+    flink.run("compare", "--wait", str(LIMIT))
+
+    # The empty partition is idle when the first windows close. After the next checkpoint, a restart remembers that they
+    # have closed, so that the late rows are late in any case.
+    wait_until("windows", lambda: apache_pipeline.query("SELECT count(*) > 0 FROM flink_tumble") == [(True,)])
+    saved = flink.checkpoints()
+    wait_until("a checkpoint", lambda: flink.checkpoints() > saved + 1)
+    # The other partitions are idle, too, and an idle partition holds back no watermark. Each gets some messages before
+    # the rest, or those of one would be late because those of another came first.
+    counted = flink_count(apache_pipeline)
+    send(apache_pipeline, second[:100])
+    wait_until("some messages", lambda: flink_count(apache_pipeline) > counted + 50)
+    rounds = at_length(1, 5)
+    for number in range(rounds):
+        counted = flink_count(apache_pipeline)
+        size = len(second) // rounds + 1
+        send(apache_pipeline, second[max(size * number, 100) : size * (number + 1)])
+        wait_until("progress", lambda counted=counted: flink_count(apache_pipeline) > counted)  # type: ignore[misc]
+        flink.kill_task_manager()
+        flink.run("up")
+    apache_pipeline.catch_up()
+    apache_pipeline.verify()
+    equal = flink.run("compare", "--wait", str(LIMIT))
+    assert equal.startswith("flink_minute: 0 of "), equal
+
+    # The recounts leave out the hour of the late rows, and the events that close the windows.
+    wait_until("the last windows", lambda: apache_pipeline.query(LAST_WINDOW, END) == [(True,)])
+    since, until = (moment.replace(tzinfo=None).isoformat() for moment in (START + timedelta(hours=1), END))
+    flink.run("compare", "rolling", "card_session", "--since", since, "--until", until, "--wait", "30")
+    lost = flink.run("compare", "tumble", "--until", until, status=1)
+    ours, theirs = (
+        int(number.replace(",", "")) for number in re.findall(r"([\d,]+)(?: transactions here| in Flink)", lost)
+    )
+    assert ours - theirs == LATE, lost
+
+    wanted = expected_alerts(apache_pipeline)
+    assert len(wanted) > 20
+    table = {alert for (alert,) in apache_pipeline.query("SELECT alert_id FROM flink_alert")}
+    messages = read_whole(apache_pipeline.broker, flink.alert_topic)
+    assert {json.loads(message.value() or b"")["alert_id"] for message in messages} == table
+    # After a restart, MATCH_RECOGNIZE has no watermark for a while, and takes late rows.
+    assert {alert for alert in table if ":late-" not in alert} == wanted
