@@ -48,7 +48,7 @@ class Flink:
             "FLINK_FOLDER": str(self._kept.path),
             "FLINK_ALERT_TOPIC": self.alert_topic,
             # These JVMs run for a minute or two. In that time, Java's second compiler costs more than it saves.
-            "FLINK_JAVA_FLAGS": "-XX:TieredStopAtLevel=1 -XX:-BytecodeVerificationRemote",
+            "FLINK_JAVA_FLAGS": "-XX:TieredStopAtLevel=1 -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
             **{name: str(free_port()) for name in ("FLINK_PORT", "FLINK_GATEWAY_PORT", "FLINK_RPC_PORT")},
         }
 
