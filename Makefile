@@ -33,7 +33,7 @@ PURE := -p ccstream-core -p ccstream-kpi -p ccstream-analysis
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint advisories test test-parts test-rust test-fuzz test-python wheel-test \
-    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-detect default-model kafka screenshots docs wheel clean
+    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-detect default-model kafka flink screenshots docs wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -192,6 +192,11 @@ default-model: build ## train the default model again, from streams of the gener
 
 kafka: build ## run Apache Kafka on port 9094, as docker-compose.yml configures it; Ctrl-C stops it
 	@$(BIN)/python tests/apache_kafka.py
+
+flink: build ## run the jobs of flink/ on Apache Flink, beside services that run (Java, Maven); `flink.py down` stops it
+	$(BIN)/python flink/flink.py up
+	$(BIN)/python flink/flink.py submit
+	$(BIN)/python flink/flink.py status
 
 screenshots: build ## take the documents' pictures from a real run (needs chromium)
 	$(BIN)/python tools/screenshots.py

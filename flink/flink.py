@@ -111,6 +111,8 @@ def commands() -> dict[str, list[str]]:
     given = {
         "rest.port": rest,
         "jobmanager.rpc.port": setting("FLINK_RPC_PORT", "6123"),
+        # Any free port.
+        "taskmanager.rpc.port": 0,
         "execution.checkpointing.dir": (FOLDER / "checkpoints").as_uri(),
         "io.tmp.dirs": FOLDER / "tmp",
         "parallelism.default": setting("FLINK_PARALLELISM", "1"),
@@ -133,8 +135,7 @@ def commands() -> dict[str, list[str]]:
         "gateway": java(
             "org.apache.flink.table.gateway.SqlGateway",
             ("-Xmx384m",),
-            *("-Dsql-gateway.endpoint.rest.address=127.0.0.1", f"-Dsql-gateway.endpoint.rest.port={gateway}"),
-            *options,
+            f"-Dsql-gateway.endpoint.rest.port={gateway}", *options,
         ),
     }  # fmt: skip
 
@@ -157,11 +158,13 @@ def running(name: str) -> int | None:
 
 
 def fetch() -> None:
-    """Downloads Flink and its connectors with Maven, 140 MB, into the cache folder, if they are not there."""
+    """Downloads Flink and its connectors (140 MB) into the cache folder with Maven, unless they are there."""
     if missing := ", ".join(tool for tool in ("java", "mvn", "ps") if shutil.which(tool) is None):
         raise Failure(f"Flink needs {missing}; install it")
     fetch_jars(f"flink-{VERSION}", *RUNTIME)
-    print(f"Connectors: {fetch_jars(f'flink-connectors-{VERSION}', *CONNECTORS)}")
+    connectors = fetch_jars(f"flink-connectors-{VERSION}", *CONNECTORS)
+    # The containers have Flink, but not these.
+    shutil.copytree(connectors, FOLDER / "connectors", dirs_exist_ok=True)
 
 
 def up() -> None:

@@ -92,12 +92,30 @@ def test_the_compose_file_is_sound_and_has_the_defaults_ports() -> None:
     assert example == "KAFKA_USER_PASSWORD=kafka_password"
 
 
+def test_the_compose_files_profile_for_flink_is_sound_and_as_the_script() -> None:
+    services = read_compose_file({})["services"]
+    [version] = re.findall(r'^VERSION = "(.*)"$', (ROOT / "flink" / "flink.py").read_text(), re.MULTILINE)
+    for name in ("jobmanager", "taskmanager", "sql-gateway"):
+        service = services.pop(name)
+        assert service["profiles"] == ["flink"]
+        assert service["image"] == f"flink:{version}-java17"
+        assert (service["network_mode"], service["cap_drop"]) == ("host", ["ALL"])
+        assert service["mem_limit"]
+        assert service["healthcheck"]["test"]
+    assert not any("profiles" in service for service in services.values())
+    found = yaml.safe_load((ROOT / "flink" / "conf" / "config.yaml").read_text())
+    bound = (found["jobmanager"]["bind-host"], found["taskmanager"]["bind-host"], found["rest"]["bind-address"])
+    assert {*bound, found["sql-gateway"]["endpoint"]["rest"]["address"]} == {"127.0.0.1"}
+
+
 def read_compose_file(variables: dict[str, str]) -> Any:  # noqa: ANN401
     """Returns the compose file as docker-compose reads it, with variables of ``.env``."""
     if shutil.which("docker-compose") is None:
         leave_out("compose", "there is no docker-compose to read the file")
     environment = {"PATH": os.environ["PATH"], **variables}
-    done = subprocess.run(["docker-compose", "config"], capture_output=True, check=True, cwd=ROOT, env=environment)
+    done = subprocess.run(
+        ["docker-compose", "config"], capture_output=True, check=True, cwd=ROOT, env=environment
+    )
     return yaml.safe_load(done.stdout)
 
 
