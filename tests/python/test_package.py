@@ -113,9 +113,7 @@ def read_compose_file(variables: dict[str, str]) -> Any:  # noqa: ANN401
     if shutil.which("docker-compose") is None:
         leave_out("compose", "there is no docker-compose to read the file")
     environment = {"PATH": os.environ["PATH"], **variables}
-    done = subprocess.run(
-        ["docker-compose", "config"], capture_output=True, check=True, cwd=ROOT, env=environment
-    )
+    done = subprocess.run(["docker-compose", "config"], capture_output=True, check=True, cwd=ROOT, env=environment)
     return yaml.safe_load(done.stdout)
 
 
