@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from workbench import Program
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "flink"))
 
+import flink
 from apache_kafka import missing_tools
 from maven import LOGGING, fetch_jars
 
@@ -39,12 +41,6 @@ FAUCET = ("faucet-cli", "1.15.1", "source-kafka,sink-postgres,sink-jsonl,transfo
 """The name, version and features of a crate."""
 FAUCET_HEADERS = ("curl/curl.h", "sasl/sasl.h")
 """The headers that its build of librdkafka needs."""
-FLINK = "apache-flink==1.20.0"
-FLINK_JARS = (
-    "org.apache.flink:flink-connector-kafka:3.4.0-1.20",
-    "org.apache.flink:flink-connector-jdbc:3.3.0-1.20",
-    DRIVER,
-)
 DEBEZIUM_JARS = (
     *(f"org.apache.kafka:connect-{part}:4.3.1" for part in ("runtime", "json", "transforms")),
     "io.debezium:debezium-connector-jdbc:3.5.0.Final",
@@ -52,7 +48,7 @@ DEBEZIUM_JARS = (
     LOGGING,
 )
 
-VERSIONS = [*OTHERS, FLINK, *FLINK_JARS, *DEBEZIUM_JARS[:-1], "==".join(FAUCET[:2])]
+VERSIONS = [*OTHERS, *flink.RUNTIME[:-1], *flink.CONNECTORS, *DEBEZIUM_JARS[:-1], "==".join(FAUCET[:2])]
 """The versions of the other programs, for the results."""
 
 
@@ -78,17 +74,17 @@ def others(folder: Path | None) -> Iterator[Program]:
         for name, (script, *arguments) in variants.items():
             before = FLOATS if name == "Pathway" else ""
             yield Program(name, (str(python), f"bench/peers/{script}", *arguments), before=before)
-    yield from on_java(folder.absolute())
+    yield from on_java()
     yield from on_rust(folder.absolute())
 
 
-def on_java(folder: Path) -> Iterator[Program]:
+def on_java() -> Iterator[Program]:
     """Yields the programs that run on Java, whose jars Maven downloads."""
     if missing := missing_tools():
         print(f"skipped: Flink SQL and Debezium's sink, which need {missing}", file=sys.stderr)
         return
-    jars = fetch_jars("flink-1.20.0", *FLINK_JARS)
-    yield Program("Flink SQL", (str(installed(FLINK, folder)), "bench/peers/flink_sql.py", str(jars)))
+    flink.fetch()
+    yield Program("Flink SQL", (sys.executable, "bench/peers/flink_sql.py"))
     jars = fetch_jars("debezium-3.5.0", *DEBEZIUM_JARS)
     yield Program("Debezium's sink", (sys.executable, "bench/peers/debezium_sink.py", str(jars)))
 

@@ -283,6 +283,12 @@ def statements(path: Path) -> list[str]:
     return [statement for part in re.split(r";\s*\n", text + "\n") if (statement := part.strip())]
 
 
+def open_session(properties: dict[str, str]) -> str:
+    """Opens a session of the gateway with settings of its own, and returns its name."""
+    session: str = call(f"{GATEWAY}/v1/sessions", {"properties": properties})["sessionHandle"]
+    return session
+
+
 def execute(session: str, statement: str) -> None:
     """Runs a statement in the gateway and waits for its end."""
     place = f"{GATEWAY}/v1/sessions/{session}"
@@ -296,8 +302,7 @@ def execute(session: str, statement: str) -> None:
 def submit(names: Sequence[str]) -> None:
     """Creates the tables in PostgreSQL and starts one job with the named parts, which share the deduplicated topic."""
     psql(script=(HERE / "tables.sql").read_text())
-    name = f"ccstream: {', '.join(names)}"
-    session = call(f"{GATEWAY}/v1/sessions", {"properties": {"pipeline.name": name}})["sessionHandle"]
+    session = open_session({"pipeline.name": f"ccstream: {', '.join(names)}"})
     for file in ("source", "views", "sinks"):
         for statement in statements(HERE / f"{file}.sql"):
             execute(session, statement)

@@ -1,8 +1,8 @@
-"""Runs Apache Flink SQL 1.20, whose Kafka source and JDBC sink write the topic to the table ``orders``.
+"""Runs Apache Flink SQL 2.2, whose Kafka source and JDBC sink write the topic to the table ``orders``.
 
-``flink_sql.py JARS`` runs in PyFlink, with the connectors' jars from that folder. The sink's table has a PRIMARY KEY,
-so it writes by INSERT ... ON CONFLICT DO UPDATE. At each checkpoint, once a second, the sink flushes its rows and the
-topic's offsets are committed. Delivery is therefore at least once, and the key prevents duplicate rows.
+``flink_sql.py`` starts Flink by ``flink/flink.py``. The sink's table has a PRIMARY KEY, so it writes by INSERT ... ON
+CONFLICT DO UPDATE. At each checkpoint, once a second, the sink flushes its rows and the topic's offsets are committed.
+Delivery is therefore at least once, and the key prevents duplicate rows.
 
 These settings are used: 5,000 rows for each flush instead of 100, with at most a second between two flushes;
 ``reWriteBatchedInserts``, with which PostgreSQL's driver sends a batch as statements of many rows; object reuse; and
@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from pyflink.common import Configuration  # type: ignore[import-not-found]
-from pyflink.table import EnvironmentSettings, TableEnvironment  # type: ignore[import-not-found]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink"))
 
 TYPES = {
     "transaction_id": "STRING",
@@ -47,76 +47,63 @@ TYPES = {
 COLUMNS = {"transaction_id": "order_id", "amount": "value", "location": "city"}
 SETTINGS = {
     "parallelism.default": "4",
-    "pipeline.object-reuse": "true",
     "execution.checkpointing.interval": "1s",
-    "table.local-time-zone": "UTC",
 }
 
 
-def table(name: str, columns: list[str], options: dict[str, str]) -> str:
-    """Returns the definition of a table."""
-    given = ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
-    return f"CREATE TABLE {name} ({', '.join(columns)}) WITH ({given})"
-
-
-def source() -> str:
-    """Returns the definition of the topic."""
-    return table(
-        "events",
-        [f"`{name}` {kind}" for name, kind in TYPES.items()],
-        {
-            "connector": "kafka",
-            "properties.bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
-            "topic": os.environ["KAFKA_TOPIC"],
-            "properties.group.id": os.environ["KAFKA_GROUP_ID"],
-            "properties.auto.offset.reset": "earliest",
-            "scan.startup.mode": "group-offsets",
-            "format": "json",
-            "json.timestamp-format.standard": "ISO-8601",
-        },
-    )
-
-
-def sink() -> str:
-    """Returns the definition of the database's table."""
-    url = urlsplit(os.environ["DATABASE_URL"])
-    types = TYPES | {"timestamp": "TIMESTAMP(6)"}
-    return table(
-        "orders",
-        [
-            *(f"`{COLUMNS.get(name, name)}` {kind}" for name, kind in types.items()),
-            "PRIMARY KEY (order_id) NOT ENFORCED",
-        ],
-        {
-            "connector": "jdbc",
-            "url": f"jdbc:postgresql://{url.hostname}:{url.port or 5432}{url.path}?reWriteBatchedInserts=true",
-            "username": url.username or "",
-            "password": url.password or "",
-            "table-name": "orders",
-            "sink.buffer-flush.max-rows": "5000",
-            "sink.buffer-flush.interval": "1s",
-        },
-    )
+def free_port() -> str:
+    """Returns a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def main() -> None:
     """Runs until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    settings = Configuration()
-    jars = ";".join(jar.as_uri() for jar in sorted(Path(sys.argv[1]).glob("*.jar")))
-    for key, value in {**SETTINGS, "pipeline.jars": jars}.items():
-        settings.set_string(key, value)
-    environment = TableEnvironment.create(
-        EnvironmentSettings.new_instance().in_streaming_mode().with_configuration(settings).build()
-    )
-    environment.execute_sql(source())
-    environment.execute_sql(sink())
+    ports = {name: free_port() for name in ("FLINK_PORT", "FLINK_GATEWAY_PORT", "FLINK_RPC_PORT")}
+    with tempfile.TemporaryDirectory(prefix="ccstream-flink-") as folder:
+        os.environ.update(ports, FLINK_FOLDER=folder)
+        import flink  # noqa: PLC0415  # It reads the variables.
+
+        try:
+            flink.up()
+            session = flink.open_session(SETTINGS)
+            for statement in (source(flink.values()), sink(flink.values()), insert()):
+                flink.execute(session, statement)
+            signal.pause()
+        finally:
+            flink.down()
+
+
+def source(known: dict[str, str]) -> str:
+    """Returns the definition of the topic."""
+    columns = ", ".join(f"`{name}` {kind}" for name, kind in TYPES.items())
+    return f"""
+CREATE TABLE events ({columns}) WITH (
+    'connector' = 'kafka',
+    'properties.bootstrap.servers' = '{known["kafka"]}',
+    'topic' = '{known["topic"]}',
+    'properties.group.id' = '{os.environ["KAFKA_GROUP_ID"]}',
+    'properties.auto.offset.reset' = 'earliest',
+    'scan.startup.mode' = 'group-offsets',
+    'format' = 'json',
+    'json.timestamp-format.standard' = 'ISO-8601'
+)"""
+
+
+def sink(known: dict[str, str]) -> str:
+    """Returns the definition of the database's table."""
+    types = TYPES | {"timestamp": "TIMESTAMP(6)"}
+    columns = ", ".join(f"`{COLUMNS.get(name, name)}` {kind}" for name, kind in types.items())
+    options = f"{known['sink']}, 'table-name' = 'orders'"
+    return f"CREATE TABLE orders ({columns}, PRIMARY KEY (order_id) NOT ENFORCED) WITH ({options})"
+
+
+def insert() -> str:
+    """Returns the statement that starts the job."""
     fields = ", ".join("CAST(`timestamp` AS TIMESTAMP(6))" if name == "timestamp" else f"`{name}`" for name in TYPES)
-    job = environment.execute_sql(f"INSERT INTO orders SELECT {fields} FROM events")
-    try:
-        job.wait()
-    finally:
-        job.get_job_client().cancel().result()
+    return f"INSERT INTO orders SELECT {fields} FROM events"
 
 
 if __name__ == "__main__":
