@@ -271,7 +271,7 @@ def values() -> dict[str, str]:
 
 
 def quoted(text: str) -> str:
-    """Returns a text as it stands between the quotes of SQL."""
+    """Returns a text with its quotes doubled, to be put between the quotes of SQL."""
     return text.replace("'", "''")
 
 
@@ -284,7 +284,7 @@ def statements(path: Path) -> list[str]:
 
 
 def open_session(properties: dict[str, str]) -> str:
-    """Opens a session of the gateway with settings of its own, and returns its name."""
+    """Opens a session of the gateway with its own settings, and returns its handle."""
     session: str = call(f"{GATEWAY}/v1/sessions", {"properties": properties})["sessionHandle"]
     return session
 
@@ -345,7 +345,10 @@ def late(job: str) -> dict[str, int]:
 def compare(names: Sequence[str], since: str, until: str, wait: float) -> None:
     """Compares tables of Flink with those of ccstream, cell by cell, by the queries of the folder ``compare``.
 
-    It repeats the comparison for ``wait`` seconds until all are equal. It fails if a table is not equal in the end.
+    A query returns the number of cells, of those that differ, and of the transactions in ccstream's and in Flink's
+    table. ccstream's own windows can be compared by adding a file.
+
+    It compares again for up to ``wait`` seconds until all are equal. It fails if a table is not equal in the end.
     """
     deadline = time.monotonic() + wait
     known = {"since": since, "until": until, "approved": listed(APPROVED), "declined": listed(DECLINED)}
@@ -358,9 +361,8 @@ def compare(names: Sequence[str], since: str, until: str, wait: float) -> None:
             answer = psql(*variables, script=script).strip().split("\t")
             cells, unequal, ours, theirs = (int(number) for number in answer)
             differing += unequal
-            lines.append(
-                f"flink_{name}: {unequal:,} of {cells:,} cells differ; {ours:,} transactions here, {theirs:,} in Flink"
-            )
+            counted = f"{ours:,} transactions in ccstream, {theirs:,} in Flink"
+            lines.append(f"{name}: {unequal:,} of {cells:,} cells differ; {counted}")
         if not differing or time.monotonic() > deadline:
             break
         time.sleep(1)
@@ -389,14 +391,16 @@ def parse() -> dict[str, Any]:
         words = (function.__doc__ or "").partition("\n")[0]
         made[function.__name__] = command = commands.add_parser(function.__name__, help=words, description=words)
         command.set_defaults(run=function)
-    jobs, tables = [*JOBS, "tumble"], ["minute", "rolling", "card_session", "tumble"]
+    jobs, compared = (sorted(file.stem for file in (HERE / folder).glob("*.sql")) for folder in ("jobs", "compare"))
     words = f"of {', '.join(jobs)}; by default all but tumble"
     made["submit"].add_argument("names", nargs="*", type=named(jobs), default=JOBS, metavar="NAME", help=words)
-    words = f"of {', '.join(tables)}; by default minute"
-    made["compare"].add_argument("names", nargs="*", type=named(tables), default=tables[:1], metavar="NAME", help=words)
+    words = f"of {', '.join(compared)}; by default minute"
+    made["compare"].add_argument(
+        "names", nargs="*", type=named(compared), default=["minute"], metavar="NAME", help=words
+    )
     made["compare"].add_argument("--since", default="-infinity", help="the earliest start of a window, UTC")
     made["compare"].add_argument("--until", default="infinity", help="the latest end of a window, UTC")
-    made["compare"].add_argument("--wait", type=float, default=0, help="repeat for this number of seconds until equal")
+    made["compare"].add_argument("--wait", type=float, default=0, help="compare again for up to this number of seconds")
     return vars(parser.parse_args())
 
 

@@ -1,4 +1,4 @@
--- The tables of tables.sql. A primary key makes each write an upsert, so that a repeat after a restart changes nothing.
+-- The tables of tables.sql. A primary key makes each write an upsert, so that writing a row once more after a restart changes nothing.
 CREATE TABLE flink_minute (
     `minute` TIMESTAMP(3),
     currency STRING,
@@ -55,7 +55,7 @@ CREATE TABLE flink_alert (
     PRIMARY KEY (alert_id) NOT ENFORCED
 ) WITH (${sink}, 'table-name' = 'flink_alert');
 
--- The same alerts for other programs. A restart can send one again, with the same alert_id.
+-- The same alerts for other programs. After a restart, Flink can send an alert twice, with the same alert_id.
 CREATE TABLE alert_topic (
     alert_id STRING,
     kind STRING,

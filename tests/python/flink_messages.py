@@ -126,7 +126,7 @@ def _event(number: int, moment: datetime, chance: random.Random, kind: str = "ca
 def _with_copies(
     part: list[tuple[int, bytes, bytes]], copies: int, chance: random.Random
 ) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yields messages, and repeats some in the same partition up to a thousand messages later."""
+    """Yields messages, with duplicates of some in the same partition up to a thousand messages later."""
     repeated: dict[int, list[tuple[int, bytes, bytes]]] = {}
     for number in chance.sample(range(len(part)), copies):
         place = min(number + chance.randrange(1_000), len(part) - 1)
