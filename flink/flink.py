@@ -189,7 +189,7 @@ def up() -> None:
         if time.monotonic() > until:
             raise Failure(f"Flink did not start within {START_LIMIT:.0f} s; see the logs in {FOLDER}")
         time.sleep(0.3)
-    print(f"✓ Flink {VERSION} runs; its page is {REST}")
+    print(f"✓ Flink {VERSION} runs; its REST interface is {REST}")
 
 
 def _registered() -> bool:

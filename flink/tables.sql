@@ -68,3 +68,12 @@ CREATE TABLE IF NOT EXISTS flink_alert (
 );
 COMMENT ON TABLE flink_alert IS
     'Flink: patterns of a card within ten minutes: velocity (five transactions), or two declined and then one approved';
+
+-- The role that ccstream's consumer creates for the dashboard and other readers.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'ccstream_reader') THEN
+        GRANT SELECT ON flink_minute, flink_tumble, flink_rolling, flink_card_session, flink_alert TO ccstream_reader;
+    END IF;
+END
+$$;
