@@ -45,6 +45,8 @@ CONNECTORS = (
 """The jars that the image flink:2.2.1 lacks."""
 OPENS = ("lang", "lang.invoke", "lang.reflect", "io", "net", "nio", "math", "text", "time", "util", "util.concurrent")
 """The packages of java.base that Flink opens by reflection."""
+PREFIX = "ccstream: "
+"""The beginning of a job's name; its parts follow."""
 JOBS = ("minute", "rolling", "card_session", "alert")
 APPROVED = (
     "approved", "completed", "complete", "succeeded", "success", "successful", "captured", "authorized", "authorised",
@@ -299,10 +301,23 @@ def execute(session: str, statement: str) -> None:
     call(f"{place}/operations/{handle}/result/0")
 
 
+def submitted() -> set[str]:
+    """Returns the parts of the jobs that have not ended."""
+    jobs = call(f"{REST}/jobs/overview")["jobs"]
+    active = [job["name"] for job in jobs if job["state"] not in {"FAILED", "CANCELED", "FINISHED"}]
+    return {part for name in active if name.startswith(PREFIX) for part in name.removeprefix(PREFIX).split(", ")}
+
+
 def submit(names: Sequence[str]) -> None:
     """Creates the tables in PostgreSQL and starts one job with the named parts, which share the deduplicated topic."""
+    present = submitted()
+    if present:
+        print(f"Submitted before: {', '.join(sorted(present))}")
+    names = [name for name in names if name not in present]
+    if not names:
+        return
     psql(script=(HERE / "tables.sql").read_text())
-    session = open_session({"pipeline.name": f"ccstream: {', '.join(names)}"})
+    session = open_session({"pipeline.name": f"{PREFIX}{', '.join(names)}"})
     for file in ("source", "views", "sinks"):
         for statement in statements(HERE / f"{file}.sql"):
             execute(session, statement)

@@ -142,7 +142,7 @@ def test_flink_equals_ccstream_and_survives_sigkill(
     apache_pipeline: Pipeline, flink: Flink, chance: random.Random
 ) -> None:
     """``flink_minute`` equals ``kpi_minute``, and the windows equal a recount where nothing was late."""
-    first, second = flink_messages.messages(at_length(50_000, 500_000), chance)
+    first, second = flink_messages.messages(at_length(50_000, 200_000), chance)
     apache_pipeline.create_topic(PARTITIONS + 1)
     send(apache_pipeline, first)
     apache_pipeline.catch_up()
