@@ -69,7 +69,7 @@ def setting(name: str, default: str) -> str:
 
 REST = f"http://127.0.0.1:{setting('FLINK_PORT', '8081')}"
 GATEWAY = f"http://127.0.0.1:{setting('FLINK_GATEWAY_PORT', '8083')}"
-FOLDER = Path(setting("FLINK_FOLDER", str(HERE.parent / "target" / "flink")))
+FOLDER = Path(setting("FLINK_FOLDER", str(HERE.parent / "target" / "flink"))).absolute()
 """The folder for process ids, logs and checkpoints."""
 DATABASE_URL = setting("DATABASE_URL", "postgresql://kafka_user:kafka_password@localhost:5434/kafka_db")
 
@@ -154,7 +154,7 @@ def running(name: str) -> int | None:
     except (OSError, ValueError):
         return None
     # A process that got the same id later has another command line.
-    command = ["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)]
+    command = ["ps", "-ww", "-o", "stat=", "-o", "command=", "-p", str(pid)]
     shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     return pid if str(FOLDER) in shown and not shown.startswith("Z") else None
 
@@ -170,7 +170,7 @@ def fetch() -> None:
 
 
 def up() -> None:
-    """Starts those of Flink's processes that do not run, and waits until all have registered."""
+    """Starts those of Flink's processes that do not run, and waits until all answer."""
     fetch()
     (FOLDER / "tmp").mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "FLINK_CONF_DIR": str(HERE / "conf")}
@@ -214,6 +214,7 @@ def down() -> None:
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.1)
         pid_file(name).unlink()
+    shutil.rmtree(FOLDER / "checkpoints", ignore_errors=True)
     print("✓ Flink is stopped")
 
 
@@ -225,7 +226,7 @@ def psql(*arguments: str, script: str) -> str:
     program = shutil.which("psql") or _embedded_psql()
     url = urlsplit(DATABASE_URL)
     # Every user of the machine sees a process's arguments, so the password is not among them.
-    environment = {**os.environ, "PGPASSWORD": unquote(url.password or "")}
+    environment = {**os.environ, **({"PGPASSWORD": unquote(url.password)} if url.password else {})}
     place = url._replace(netloc=url.netloc.replace(f":{url.password}@", "@")).geturl()
     command = [program, place, "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", *arguments]
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False, env=environment)
