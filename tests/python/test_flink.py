@@ -25,6 +25,10 @@ from services import ROOT, free_port
 from topics import read_whole
 from waiting import LIMIT, wait_until
 
+sys.path.insert(0, str(ROOT / "flink"))
+
+import flink as script  # noqa: E402
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
@@ -103,6 +107,13 @@ def send(pipeline: Pipeline, part: list[tuple[int, bytes, bytes]]) -> None:
         if number % 10_000 == 0:
             producer.flush()
     assert producer.flush(LIMIT) == 0
+
+
+def test_the_words_for_an_outcome_are_those_of_the_documents() -> None:
+    lines = (ROOT / "docs" / "data.md").read_text().splitlines()
+    for outcome, words in (("approved", script.APPROVED), ("declined", script.DECLINED)):
+        [line] = [line for line in lines if line.startswith(f"| {outcome} | `")]
+        assert tuple(re.findall("`(.*?)`", line)) == words
 
 
 def flink_count(pipeline: Pipeline) -> int:
