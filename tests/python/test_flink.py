@@ -27,7 +27,7 @@ from waiting import LIMIT, wait_until
 
 sys.path.insert(0, str(ROOT / "flink"))
 
-import flink as script  # noqa: E402
+import flink as script
 
 if TYPE_CHECKING:
     import random
