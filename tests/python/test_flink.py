@@ -181,7 +181,7 @@ def test_flink_equals_ccstream_and_survives_sigkill(
     flink.run("submit", "minute", "rolling", "card_session", "alert")
     flink.run("compare", "--wait", str(LIMIT))
     wait_until("a checkpoint", lambda: flink.checkpoints() > 0)
-    # All partitions may be idle, and an idle partition holds back no watermark. Each gets some messages before the rest,
+    # All partitions may be idle, and an idle one holds back no watermark. Each gets some messages before the rest,
     # or those of one would be late because those of another came first.
     counted = flink_count(apache_pipeline)
     send(apache_pipeline, second[:100])
