@@ -347,7 +347,10 @@ def status() -> None:
 
 
 def late(job: str) -> dict[str, int]:
-    """Returns the number of rows that each window of a job has dropped because they came late, since its last start."""
+    """Returns how many rows each window of a job has dropped because they were late, since its last start.
+
+    A window that adds up rows before it receives them counts each sum as one row.
+    """
     found = {}
     for vertex in call(job)["vertices"]:
         place = f"{job}/vertices/{vertex['id']}/subtasks/metrics"
