@@ -209,14 +209,30 @@ def test_a_state_that_cannot_be_stored_ends_the_run_and_changes_no_score(world: 
     assert verified(world)["ok"]
 
 
-def test_a_standby_takes_over(world: Pipeline) -> None:
+IN_A_COPY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE 'COPY scores%%' AND state = 'active' AND wait_event = 'ClientRead'
+"""
+
+
+@pytest.mark.parametrize("where", ["anywhere", "in a copy"])
+def test_a_standby_takes_over(world: Pipeline, where: str, chance: random.Random) -> None:
     world.catch_up()
     first = world.analyze("--batch-rows", "200")
     wait_until("some are scored", lambda: bool(scores(world)))
     second = world.analyze()
     second.wait_for_event("standby")
-    first.signal(signal.SIGSTOP)
+
+    def is_suspended() -> bool:
+        first.signal(signal.SIGCONT)
+        time.sleep(chance.uniform(0, 0.01))
+        first.signal(signal.SIGSTOP)
+        # The server takes in what was sent before.
+        time.sleep(0.05)
+        return where == "anywhere" or world.query(IN_A_COPY) == [(1,)]
+
     try:
+        wait_until("the first one is suspended", is_suspended)
         # The suspended one still has its session, so its lease must expire.
         second.wait_for_event("leased")
         wait_until("all is scored", lambda: len(scores(world)) == 30_000)

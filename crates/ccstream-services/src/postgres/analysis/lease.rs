@@ -43,6 +43,7 @@ impl AnalysisStore {
     /// The bounds of the state are stored, because who computes the state again needs the same ones. PostgreSQL hides the
     /// start of another role's session. Its process id alone then tells whether it is there.
     pub(crate) async fn claim(&mut self, (cards, merchants): (usize, usize)) -> Result<Option<Lease>> {
+        self.end_suspended().await?;
         let query = format!(
             "UPDATE analysis SET epoch = epoch + 1, writer = $1, owner_pid = pg_backend_pid(),
                  owner_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()),
@@ -62,6 +63,18 @@ impl AnalysisStore {
             time: row.get::<_, Option<i64>>(3).map(Micros),
             late: row.get(4),
         }))
+    }
+
+    /// Ends the session of a run that is suspended in the middle of a COPY. It holds the lock of the lease, and no timeout of
+    /// PostgreSQL applies while the server waits for the rest of the rows.
+    async fn end_suspended(&mut self) -> Result<()> {
+        let query = format!(
+            "SELECT pg_terminate_backend(pid) FROM analysis JOIN pg_stat_activity
+                 ON pid = owner_pid AND backend_start = owner_start AND usename = current_user
+             WHERE writer <> $1 AND renewed_at < now() - interval '{LIFETIME}' AND wait_event = 'ClientRead'"
+        );
+        let ended = self.client.query(&query, &[&self.writer]).await;
+        ended.map(drop).map_err(Error::postgres("ending the session of a suspended analyzer"))
     }
 
     /// Renews the lease. Returns whether this run still has it.
