@@ -19,6 +19,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+# The threads of XGBoost and scikit-learn (OpenMP) and of numpy (OpenBLAS) spin while they wait for each other. On two
+# busy processors, training that takes 5 s took 59 s. Libraries read these variables when they are loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 pytest.register_assert_rewrite("pipeline", "recount", "running", "truth_topic", "waiting")
 
