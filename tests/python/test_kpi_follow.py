@@ -224,11 +224,13 @@ def test_rows_that_come_to_lie_in_old_pages(embedded_pipeline: Pipeline) -> None
     pipeline.run("consume", "--until-caught-up")
 
     def store(name: str, count: int) -> None:
+        # Rows and counters must be of one transaction, as the consumer's are. A refresh between two transactions would
+        # see rows that nobody has counted, and would not find them later.
         pipeline.execute(
             "INSERT INTO orders (order_id, timestamp, value, kafka_partition, kafka_offset) "
-            f"SELECT '{name}' || n, now() AT TIME ZONE 'UTC', 1, 0, n FROM generate_series(1, {count}) AS s (n)"
+            f"SELECT '{name}' || n, now() AT TIME ZONE 'UTC', 1, 0, n FROM generate_series(1, {count}) AS s (n); "
+            f"UPDATE kafka_offsets SET stored = stored + {count}, consumed = consumed + {count}"
         )
-        pipeline.execute(f"UPDATE kafka_offsets SET stored = stored + {count}, consumed = consumed + {count}")
 
     def read() -> int:
         with psycopg.connect(pipeline.database_url) as connection:
