@@ -76,11 +76,6 @@ def fill(pipeline: Pipeline, chance: random.Random, rows: int) -> None:
         connection.commit()
 
 
-def ask(pipeline: Pipeline, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with pipeline.connect() as connection:
-        return connection.execute(sql, parameters).fetchall()
-
-
 class Sql:
     """Asks the same query in SQL."""
 
@@ -104,8 +99,7 @@ class Sql:
     def rows(self, key: str) -> list[tuple[Any, ...]]:
         """Returns the figures of each group, without an order."""
         money = "FILTER (WHERE currency IS NOT DISTINCT FROM %(currency)s)"
-        return ask(
-            self.pipeline,
+        return self.pipeline.query(
             f"SELECT {key}, count(*), count(value) {money}, (sum(value) {money} * 100)::bigint, "
             "count(*) FILTER (WHERE lower(status) IN ('approved', 'completed')), "
             "count(*) FILTER (WHERE lower(status) IN ('approved', 'completed', 'declined', 'failed')), "
@@ -115,7 +109,7 @@ class Sql:
                 f"(percentile_disc({p}) WITHIN GROUP (ORDER BY value) {money} * 100)::bigint" for p in (0.5, 0.95, 0.99)
             )
             + f", count(DISTINCT card_token) FROM orders WHERE {self.where} GROUP BY 1",
-            self.parameters,
+            **self.parameters,
         )
 
 
@@ -175,11 +169,10 @@ def compare(engine: ccstream.KpiEngine, pipeline: Pipeline, query: dict[str, Any
     trend = answer["trend:merchant"]
     cell = {
         (name, start): count
-        for name, start, count in ask(
-            pipeline,
+        for name, start, count in pipeline.query(
             f"SELECT merchant, {seconds}, count(*) FROM orders "
             f"WHERE {sql.where} AND timestamp IS NOT NULL GROUP BY 1, 2",
-            sql.parameters,
+            **sql.parameters,
         )
     }
     times = trend["time"].astype("int64").tolist()
@@ -189,11 +182,10 @@ def compare(engine: ccstream.KpiEngine, pipeline: Pipeline, query: dict[str, Any
         for at, count in enumerate(row)
         if count
     } == cell
-    amounts = ask(
-        pipeline,
+    amounts = pipeline.query(
         f"SELECT (value * 100)::bigint FROM orders WHERE {sql.where} AND value IS NOT NULL "
         "AND currency IS NOT DISTINCT FROM %(currency)s",
-        sql.parameters,
+        **sql.parameters,
     )
     histogram = answer["amount"]
     expected, _ = np.histogram([row[0] for row in amounts], [*histogram["key"], 10**12])
