@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs" / "detection.md"
 SECTION = "### From the demo's stream to a better model"
 WORLD = (
-    *("--rate", "0.2", "--cards", "8600", "--start-time", "2026-01-05", "--speed", "max", "--seed", "1", "--quiet"),
-    *("--fraud", "0.02", "--label-delay", "lognormal:1d", "--count", "120000", "--partitions", "2"),
+    *("--rate", "0.1", "--cards", "4300", "--start-time", "2026-01-05", "--speed", "max", "--seed", "1", "--quiet"),
+    *("--fraud", "0.04", "--label-delay", "lognormal:1d", "--count", "60000", "--partitions", "2"),
 )
 """A week of a smaller world than the demo's, with as many frauds."""
 
