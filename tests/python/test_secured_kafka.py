@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOGINS = ("apache-plain", "apache-scram", "apache-mtls")
-"""The kinds of login. The scheduler recognises tests on Apache Kafka by the beginning of these ids."""
+"""The kinds of login, which begin the tests' ids."""
 REFUSALS = {
     "apache-wrong-password": ("apache-plain", {"sasl.password": "wrong"}, "Authentication failed"),
     "apache-wrong-scram-password": ("apache-scram", {"sasl.password": "wrong"}, "SCRAM-SHA-512"),
@@ -39,7 +39,7 @@ START_LIMIT = 10.0
 """The time after which a consumer ends if the broker refuses it, in seconds."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the folder of the certificates."""
     if missing := ", ".join(filter(None, (missing_tools(), missing_openssl()))):
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("kafka-tls")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secured(folder: Path) -> Iterator[SecuredKafka]:
     """Runs Apache Kafka with TLS and logins."""
     authority = Authority(folder)
