@@ -148,8 +148,8 @@ test-fuzz: build ## fuzz validate and codec from the saved corpus, FUZZ_SECONDS=
 wheel-test: build wheel ## test the release wheel, and the sdist from which it was built
 	CCSTREAM_DIST=$(abspath dist) $(BIN)/pytest -m release
 
-test-faults: build ## run the long fault tests: two hours; prints seeds
-	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults
+test-faults: build ## run the tests of faults and of the page's widths at length: two hours; prints seeds
+	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults tests/python/test_browser.py
 
 .PHONY: wheel-linux
 wheel-linux: ## build a wheel in a manylinux or musllinux image, with Docker: IMAGE=quay.io/pypa/manylinux_2_28_x86_64

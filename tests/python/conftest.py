@@ -14,7 +14,7 @@ import sys
 import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 import pytest
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xdist.remote import Producer  # type: ignore[import-untyped]
+
+Amount = TypeVar("Amount")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -102,8 +104,11 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(seed)  # noqa: S311
 
 
-def at_length(short: int, long: int) -> int:
-    """Returns a number of rounds, faults, events or seconds: ``long`` under ``make test-faults``, else ``short``."""
+def at_length(short: Amount, long: Amount) -> Amount:
+    """Returns a number of rounds, faults, events or seconds, or what else there may be more of.
+
+    It returns ``long`` under ``make test-faults``, else ``short``.
+    """
     return long if os.environ.get("CCSTREAM_FAULTS") == "long" else short
 
 
@@ -184,23 +189,33 @@ def lone_pipeline() -> Iterator[Pipeline]:
         yield made
 
 
+def fill(pipeline: Pipeline) -> Pipeline:
+    """Stores 2,000 transactions from 2026-01-01, at an hour when most are in US dollars."""
+    flags = ("--seed", "5", "--start-time", "2026-01-01T18:00:00Z", "--rate", "max", "--count", "2000")
+    pipeline.run("produce", *flags)
+    pipeline.run("consume", "--until-caught-up")
+    return pipeline
+
+
+def score(pipeline: Pipeline) -> Pipeline:
+    """Stores 20,000 transactions of two and a half days with labels and truth, and scores them by the rules."""
+    world = ("--rate", "0.1", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5", "--fraud", "0.02")
+    pipeline.run("produce", *world, "--count", "20000", "--label-delay", "lognormal:2h", "--quiet")
+    pipeline.run("consume", "--truth", "--until-caught-up")
+    pipeline.run("analyze", "--no-default-model", "--until-caught-up")
+    return pipeline
+
+
 @pytest.fixture
 def filled(embedded_pipeline: Pipeline) -> Pipeline:
-    """Returns a pipeline with 2,000 stored transactions from 2026-01-01, at an hour when most are in US dollars."""
-    flags = ("--seed", "5", "--start-time", "2026-01-01T18:00:00Z", "--rate", "max", "--count", "2000")
-    embedded_pipeline.run("produce", *flags)
-    embedded_pipeline.run("consume", "--until-caught-up")
-    return embedded_pipeline
+    """Returns a pipeline with the transactions of :func:`fill`."""
+    return fill(embedded_pipeline)
 
 
 @pytest.fixture
 def scored(embedded_pipeline: Pipeline) -> Pipeline:
-    """Returns a pipeline with 20,000 transactions of two and a half days, labels and truth, scored by the rules."""
-    world = ("--rate", "0.1", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5", "--fraud", "0.02")
-    embedded_pipeline.run("produce", *world, "--count", "20000", "--label-delay", "lognormal:2h", "--quiet")
-    embedded_pipeline.run("consume", "--truth", "--until-caught-up")
-    embedded_pipeline.run("analyze", "--no-default-model", "--until-caught-up")
-    return embedded_pipeline
+    """Returns a pipeline with the transactions of :func:`score`."""
+    return score(embedded_pipeline)
 
 
 @pytest.fixture

@@ -16,15 +16,16 @@ import pytest
 
 from ccstream import embedded
 from ccstream.dashboard.figures import TOP
-from conftest import leave_out
+from conftest import at_length, fill, leave_out, make_database, score
+from pipeline import make_pipeline
 from services import ROOT, free_port
 from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from playwright.sync_api import FloatRect, Locator, Page
+    from playwright.sync_api import Browser, FloatRect, Locator, Page
 
     from pipeline import Pipeline
 
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
-@pytest.fixture
-def browser_page() -> Iterator[Page]:
-    """Yields a page of Debian's Chromium."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Yields Debian's Chromium."""
     path = shutil.which("chromium")
     if path is None:
         leave_out("browser", "there is no chromium (Debian: apt install chromium)")
@@ -44,9 +45,16 @@ def browser_page() -> Iterator[Page]:
     flags += ["--disable-background-networking", "--no-first-run"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
-        page = browser.new_page(viewport={"width": 1440, "height": 2400})
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def browser_page(browser: Browser) -> Iterator[Page]:
+    """Yields an empty page, which shares nothing with the pages of other tests."""
+    # Drawing Streamlit's animations would take a third of the processor time.
+    with browser.new_context(viewport={"width": 1440, "height": 2400}, reduced_motion="reduce") as context:
+        yield context.new_page()
 
 
 def number(page: Page, label: str) -> str:
@@ -63,8 +71,8 @@ def box_of(element: Locator) -> FloatRect:
 
 
 @contextlib.contextmanager
-def served(pipeline: Pipeline, browser_page: Page, folder: Path) -> Iterator[Page]:
-    """Serves the page and yields it in the browser, with all of the pipeline's rows. At the end it checks requests."""
+def serving(pipeline: Pipeline, folder: Path) -> Iterator[int]:
+    """Serves the page and yields its port."""
     port = free_port()
     flags = [f"--server.port={port}", "--server.headless=true"]
     server = subprocess.Popen(
@@ -77,44 +85,81 @@ def served(pipeline: Pipeline, browser_page: Page, folder: Path) -> Iterator[Pag
     )
     try:
         wait_until("the page is served", lambda: embedded.is_taken(port))
-        lands: list[int] = []
-        hosts: set[str | None] = set()
-        errors: list[str] = []
-        browser_page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        browser_page.on("pageerror", lambda raised: errors.append(str(raised)))
-        browser_page.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
-        browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
-        browser_page.goto(f"http://localhost:{port}/?range=all")
-        browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
-        # This chart is drawn last.
-        browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
-        yield browser_page
-        # After a reload, the browser may use its cached copy.
-        assert 200 in lands
-        assert set(lands) <= {200, 304}
-        # A picture inside the page has no host, because it is not requested by HTTP.
-        assert hosts - {None} == {"localhost"}
-        assert errors == []
+        yield port
     finally:
         server.terminate()
         server.wait()
 
 
+@contextlib.contextmanager
+def opened(port: int, browser_page: Page) -> Iterator[Page]:
+    """Yields the page in the browser, with all of the pipeline's rows. At the end it checks requests."""
+    lands: list[int] = []
+    hosts: set[str | None] = set()
+    errors: list[str] = []
+    browser_page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    browser_page.on("pageerror", lambda raised: errors.append(str(raised)))
+    browser_page.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
+    browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
+    browser_page.goto(f"http://localhost:{port}/?range=all")
+    browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
+    # This chart is drawn last.
+    browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
+    yield browser_page
+    # After a reload, the browser may use its cached copy.
+    assert 200 in lands
+    assert set(lands) <= {200, 304}
+    # A picture inside the page has no host, because it is not requested by HTTP.
+    assert hosts - {None} == {"localhost"}
+    assert errors == []
+
+
 @pytest.fixture
 def page(filled: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]:
     """Yields the page in the browser, with 2,000 transactions without scores."""
-    with served(filled, browser_page, tmp_path) as page:
+    with serving(filled, tmp_path) as port, opened(port, browser_page) as page:
         yield page
 
 
+@pytest.fixture(scope="module")
+def unchanged_port(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Serves 2,000 transactions without scores, for tests that change none, and yields the page's port."""
+    with (
+        make_database(services) as url,
+        make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline,
+        serving(fill(pipeline), tmp_path_factory.mktemp("unchanged")) as port,
+    ):
+        yield port
+
+
 @pytest.fixture
-def scored_page(scored: Pipeline, browser_page: Page, tmp_path: Path) -> Iterator[Page]:
-    """Yields the page in the browser, with 20,000 scored transactions."""
-    with served(scored, browser_page, tmp_path) as page:
+def unchanged_page(unchanged_port: int, browser_page: Page) -> Iterator[Page]:
+    """Yields the page of these transactions in the browser."""
+    with opened(unchanged_port, browser_page) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def all_scored(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, int]]:
+    """Serves 20,000 scored transactions, and yields their pipeline and the page's port."""
+    with (
+        make_database(services) as url,
+        make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline,
+        serving(score(pipeline), tmp_path_factory.mktemp("scored")) as port,
+    ):
+        yield pipeline, port
+
+
+@pytest.fixture
+def scored_page(all_scored: tuple[Pipeline, int], browser_page: Page) -> Iterator[Page]:
+    """Yields the page of these transactions in the browser."""
+    with opened(all_scored[1], browser_page) as page:
         page.wait_for_selector(LAST_OF_FRAUD, timeout=LIMIT * 1000)
         yield page
 
 
+WIDTHS: Sequence[int] = (1440, 1280, 900, 390)
+"""The widths of screens, in pixels, from a desktop to a phone."""
 LAST_OF_FRAUD = ".st-key-fraud svg.marks >> nth=3"
 """The chart of the panel "Fraud" that is drawn last. The panel has four."""
 CLIPPED = """() => {
@@ -128,41 +173,43 @@ CLIPPED = """() => {
 """JavaScript that returns the texts that are wider than their elements."""
 
 
-def check_at_every_width(page: Page, scheme: Literal["light", "dark"], last: str) -> None:
-    """Checks that no text is clipped, nothing is wider than the screen, and everything is accessible.
+def check_at_every_width(page: Page, last: str, dark: Sequence[int]) -> None:
+    """Checks that no text is clipped, nothing is wider than the screen, and everything is accessible, in both colours.
 
     Args:
         page: the page.
-        scheme: the colours.
         last: the selector of the chart that is drawn last.
+        dark: the widths at which dark colours are checked, too. The layout does not depend on the colours.
     """
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415
 
-    page.emulate_media(color_scheme=scheme)
-    for width in (1440, 1280, 900, 390):
+    widths: dict[Literal["light", "dark"], Sequence[int]] = {"light": WIDTHS, "dark": dark}
+    for scheme, width in [(scheme, width) for scheme, some in widths.items() for width in some]:
+        page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 2400})
         page.reload()
         page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
         page.wait_for_selector(last, timeout=LIMIT * 1000)
-        assert page.evaluate(CLIPPED) == [], width
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+        at = (scheme, width)
+        assert page.evaluate(CLIPPED) == [], at
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), at
         found = Axe().run(page).response["violations"]
         shown = [(one["id"], one["help"], [node["html"][:200] for node in one["nodes"]]) for one in found]
-        assert shown == [], width
+        assert shown == [], at
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_at_every_width(page: Page, scheme: Literal["light", "dark"]) -> None:
-    check_at_every_width(page, scheme, ".st-key-bars-payment_method svg.marks")
-    assert page.locator(".st-key-fraud").count() == 0
+def test_the_page_at_every_width(unchanged_page: Page) -> None:
+    dark = at_length(WIDTHS[:1], WIDTHS)
+    check_at_every_width(unchanged_page, ".st-key-bars-payment_method svg.marks", dark)
+    assert unchanged_page.locator(".st-key-fraud").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_panel_of_fraud_at_every_width(scored_page: Page, scheme: Literal["light", "dark"]) -> None:
-    check_at_every_width(scored_page, scheme, LAST_OF_FRAUD)
+def test_the_panel_of_fraud_at_every_width(scored_page: Page) -> None:
+    check_at_every_width(scored_page, LAST_OF_FRAUD, dark=at_length((WIDTHS[0], WIDTHS[-1]), WIDTHS))
 
 
-def test_the_panel_of_fraud_follows_the_analyzer(scored: Pipeline, scored_page: Page) -> None:
+def test_the_panel_of_fraud_follows_the_analyzer(all_scored: tuple[Pipeline, int], scored_page: Page) -> None:
+    scored = all_scored[0]
     panel = scored_page.locator(".st-key-fraud")
     [(count, high)] = scored.query("SELECT count(score), count(reasons) FROM scores")
     assert f"{high:,} of {count:,} transactions scored high" in panel.inner_text()
@@ -185,7 +232,8 @@ def test_the_panel_of_fraud_follows_the_analyzer(scored: Pipeline, scored_page: 
     wait_until("the panel follows", lambda: f"of {count + 50:,} transactions" in panel.inner_text())
 
 
-def test_unchanged_parts_are_not_re_sent(page: Page) -> None:
+def test_unchanged_parts_are_not_re_sent(unchanged_page: Page) -> None:
+    page = unchanged_page
     sizes: list[int] = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sizes.append(len(frame))))
     page.goto(page.url + "&every=2")
