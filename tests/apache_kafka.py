@@ -109,6 +109,11 @@ class ApacheKafka:
         """The address ``host:port`` that the broker advertises."""
         return f"localhost:{self._advertised}"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the broker's process runs."""
+        return self._process is not None and self._process.poll() is None
+
     def _java(self, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.xml'}"
         return ["java", *self._flags, "-XX:+UseSerialGC", logging, "-cp", f"{self._jars}/*", *arguments]
@@ -168,7 +173,7 @@ class ApacheKafka:
 
     def stop(self) -> None:
         """Stops the broker."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self.is_running:
             self._process.terminate()
             try:
                 self._process.wait(30)

@@ -31,7 +31,7 @@ import ccstream  # noqa: E402
 from apache_kafka import SHORT_LIVED, ApacheKafka, missing_tools, running_kafka  # noqa: E402
 from ccstream import embedded  # noqa: E402
 from pipeline import Pipeline, make_pipeline  # noqa: E402
-from scheduler import Scheduler  # noqa: E402
+from scheduler import Scheduler, is_on_apache  # noqa: E402
 from services import embedded_services, free_port, set_durable  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer  # type: ignore[import-untyped]
 
 Amount = TypeVar("Amount")
+_started: list[ApacheKafka] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,6 +55,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
     """Makes pytest-xdist use our scheduler."""
     return Scheduler(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Starts Apache Kafka again if it was stopped and another test on it comes after all."""
+    for kafka in _started:
+        if _uses_apache(item) and not kafka.is_running:
+            kafka.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stops Apache Kafka after a worker's tests on it, because an idle broker uses 3 % of a processor."""
+    # A worker gets many of these tests in a row. Without workers, they come among others.
+    if "PYTEST_XDIST_WORKER" in os.environ and _uses_apache(item) and not (nextitem and _uses_apache(nextitem)):
+        for kafka in _started:
+            kafka.stop()
+
+
+def _uses_apache(item: pytest.Item) -> bool:
+    """Returns whether a test uses the fixture :func:`apache`."""
+    return is_on_apache(item.nodeid) and not {"apache", "broker"}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def _time_limit(item: pytest.Item) -> float:
@@ -83,6 +106,7 @@ def apache() -> Iterator[ApacheKafka]:
     if missing := missing_tools():
         leave_out("kafka", f"Apache Kafka needs {missing}")
     with running_kafka(free_port(), flags=SHORT_LIVED) as kafka:
+        _started.append(kafka)
         yield kafka
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 BROKERS = 2
-"""The number of workers that run tests on Apache Kafka. Each starts a broker, which uses the CPU even when idle."""
+"""The number of workers that run tests on Apache Kafka. Each starts a broker."""
+
+
+def is_on_apache(nodeid: str) -> bool:
+    """Returns whether a test runs on Apache Kafka. Its id shows it."""
+    return "[apache" in nodeid
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
@@ -25,6 +30,6 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
             self._shares[file] = 'scope="module"' in (self.config.rootpath / file).read_text(encoding="utf-8")
         if self._shares[file]:
             return file
-        if "[apache" not in nodeid:
+        if not is_on_apache(nodeid):
             return nodeid
         return self._groups.setdefault(nodeid, f"apache-{len(self._groups) % BROKERS}")
