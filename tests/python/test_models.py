@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ccstream
+from conftest import make_database
+from pipeline import Pipeline, make_pipeline
 from test_analyze import SLOW_INSERTS, analyze, forget, verified
 from waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from pipeline import Pipeline
 
 WORLD = (
     *("--rate", "0.1", "--cards", "4000", "--start-time", "2026-01-05", "--speed", "max", "--seed", "5"),
@@ -35,16 +36,27 @@ def scored(pipeline: Pipeline, model: str) -> dict[str, float]:
     return dict(pipeline.query("SELECT order_id, score FROM scores WHERE model = %s", model))
 
 
-@pytest.fixture
-def trained(embedded_pipeline: Pipeline, tmp_path: Path) -> tuple[Pipeline, Path]:
+@pytest.fixture(scope="module")
+def first(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, Path]]:
     """Trains a logistic regression on 40,000 transactions, which are scored by the rules."""
-    pipeline, path = embedded_pipeline, tmp_path / "first.json"
-    pipeline.run("produce", *WORLD, "--quiet")
-    pipeline.catch_up()
-    analyze(pipeline, "--no-default-model")
-    trained = pipeline.run("train", "--as-of", "2026-01-09T12:00:00Z", "--kind", "logistic", "--out", str(path))
-    assert f"Wrote {path}" in trained
-    return pipeline, path
+    path = tmp_path_factory.mktemp("models") / "first.json"
+    with make_database(services) as url, make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline:
+        pipeline.run("produce", *WORLD, "--quiet")
+        pipeline.catch_up()
+        analyze(pipeline, "--no-default-model")
+        trained = pipeline.run("train", "--as-of", "2026-01-09T12:00:00Z", "--kind", "logistic", "--out", str(path))
+        assert f"Wrote {path}" in trained
+        yield pipeline, path
+
+
+@pytest.fixture
+def trained(services: dict[str, str], first: tuple[Pipeline, Path]) -> Iterator[tuple[Pipeline, Path]]:
+    """Yields the topics of ``first``, a copy of its database, and the path of its model."""
+    made, path = first
+    name = made.database_url.rpartition("/")[2]
+    with make_database(services, name) as url, make_pipeline(made.broker, url) as pipeline:
+        pipeline.topic = made.topic
+        yield pipeline, path
 
 
 def test_a_model_scores_the_stream_as_it_scores_the_past(trained: tuple[Pipeline, Path], tmp_path: Path) -> None:
