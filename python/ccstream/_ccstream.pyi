@@ -121,8 +121,10 @@ class Analyzer:
     """Scores the transactions of a topic and applies labels, in one order and each exactly once.
 
     Scores, labels and the offsets of both topics are committed in one transaction. The state from which scores are
-    computed is stored beside it, and is computed again from there after a crash. Several analyzers may run at the same time: one works, and the others wait to take over. No
-    connection is opened before :meth:`run`.
+    computed is stored beside it, and brought up to date from there after a crash.
+
+    Several analyzers may run at the same time: one works, and the others wait to take over. No connection is opened
+    before :meth:`run`.
 
     Args:
         bootstrap_servers: The brokers as ``host:port``, separated by commas. Default: ``KAFKA_BOOTSTRAP_SERVERS``, else

@@ -164,7 +164,7 @@ impl State {
     }
 
     /// Takes a snapshot like [`snapshot`](Self::snapshot), without the buckets that were written less than `age` events
-    /// and labels ago. A small state would otherwise be written over and over, and a recovery folds so few again at once.
+    /// and labels ago. A small state would otherwise be written over and over, and a recovery needs little time for these.
     pub fn snapshot_of_old(&mut self, most: usize, age: u64) -> Snapshot {
         let mut changed = Vec::new();
         let mut snapshot = Snapshot { seq: self.seq, ..Snapshot::default() };

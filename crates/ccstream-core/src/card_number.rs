@@ -99,7 +99,7 @@ const UUID: usize = 36;
 /// Returns whether a UUID's text begins at `at`, with no letter or digit before or after it.
 fn is_uuid(bytes: &[u8], at: usize) -> bool {
     let Some(text) = bytes.get(at..at + UUID) else { return false };
-    // The hyphens are looked at first: they are what nearly every other text lacks.
+    // The hyphens come first, because nearly every other text lacks them.
     [8, 13, 18, 23].iter().all(|&hyphen| text[hyphen] == b'-')
         && [0..8, 9..13, 14..18, 19..23, 24..UUID]
             .into_iter()

@@ -34,7 +34,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Does `work`, and repeats it while the database is unavailable. Returns None after a stop, `grace` later.
+    /// Does `work`, again and again while the database is unavailable. Returns None after a stop, `grace` later.
     pub(super) fn write<T>(
         &mut self,
         grace: Duration,

@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_millis(50);
 /// How many bytes of the state are written in a second, and at most at once.
 const RATE: usize = 4 << 20;
 const MOST: usize = 1 << 20;
-/// Number of events and labels during which a part of the state is written once. A recovery folds so many in half a second.
+/// Number of events and labels during which a part of the state is written once. A recovery folds them in half a second.
 const AGE: u64 = 50_000;
 /// Interval after which all parts that have changed are written, however few events there were: the transactions that a
 /// recovery reads again must not be so old that they were deleted.
@@ -74,7 +74,7 @@ impl Run<'_, '_> {
         })
     }
 
-    /// Waits until the snapshot that is being stored is there. Returns false if it was given up because of a stop.
+    /// Waits until the snapshot that is being stored is there. Returns false if a stop ended that.
     pub(super) fn settle_snapshot(&mut self) -> Result<bool> {
         let Self { state, observers, waiting, .. } = self;
         let Some(stored) = state.wait(|reported| waiting.report(reported, observers)) else { return Ok(true) };

@@ -232,7 +232,7 @@ mod tests {
         let mut tally = Tally::default();
         let mut all = BTreeMap::new();
         for seq in 0..20_000 {
-            // Scores repeat, and a card comes again with a lower or a higher one.
+            // Several cards have the same score, and a card comes again with a lower or a higher one.
             let (card, score) = (seq * 7_919 % 3_000, (seq * 104_729 % 5_000) as f64 / 5_000.0);
             add(&mut tally, seq, 5, card, score, &BTreeMap::new());
             let top: &mut (f64, i64) = all.entry(card).or_insert((-1.0, 0));
