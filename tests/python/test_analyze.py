@@ -209,6 +209,21 @@ def test_a_state_that_cannot_be_stored_ends_the_run_and_changes_no_score(world: 
     assert verified(world)["ok"]
 
 
+def test_the_state_is_stored_while_nothing_comes(world: Pipeline) -> None:
+    world.catch_up()
+    analyzer = world.analyze()
+    wait_until("all is scored", lambda: len(scores(world)) == 30_000)
+    # Fewer transactions than after which a part is written again: only the clock makes it write all of them.
+    behind = "SELECT (SELECT seq FROM analysis) - (SELECT min(seq) FROM analysis_state)"
+    assert world.query(behind) > [(0,)]
+    wait_until("all parts are stored", lambda: world.query(behind) == [(0,)])
+    analyzer.signal(signal.SIGKILL)
+    analyzer.wait()
+    [restored] = analyze(world).events("restored")
+    assert restored["folded"] == 0
+    assert verified(world)["ok"]
+
+
 IN_A_COPY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND query LIKE 'COPY scores%%' AND state = 'active' AND wait_event = 'ClientRead'

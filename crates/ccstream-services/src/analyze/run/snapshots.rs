@@ -22,13 +22,15 @@ pub(super) struct Stored {
     last: Option<Instant>,
     /// When all parts that had changed were last stored.
     swept: Instant,
+    /// The place in the order at which the present sweep began.
+    sweep: Option<u64>,
     /// Whether a snapshot could not be stored. Its parts count as written, so no other may follow.
     is_broken: bool,
 }
 
 impl Default for Stored {
     fn default() -> Self {
-        Self { last: None, swept: Instant::now(), is_broken: false }
+        Self { last: None, swept: Instant::now(), sweep: None, is_broken: false }
     }
 }
 
@@ -45,10 +47,14 @@ impl Run<'_, '_> {
             return;
         }
         let most = (since.as_secs_f64() * RATE as f64) as usize;
-        let is_sweeping = stored.swept.elapsed() >= SWEEP_EVERY;
-        let snapshot = held.fold.snapshot(most.min(MOST), if is_sweeping { 0 } else { AGE });
-        if is_sweeping && snapshot.parts.is_empty() {
-            stored.swept = now;
+        let seq = held.fold.state.seq();
+        if stored.swept.elapsed() >= SWEEP_EVERY {
+            stored.sweep.get_or_insert(seq);
+        }
+        // A sweep is over once no part is left that was last written before it.
+        let snapshot = held.fold.snapshot(most.min(MOST), stored.sweep.map_or(AGE, |from| seq - from));
+        if stored.sweep.is_some() && snapshot.parts.is_empty() {
+            (stored.swept, stored.sweep) = (now, None);
         }
         stored.last = Some(now);
         held.snapshot = Some(snapshot);
@@ -87,9 +93,11 @@ impl Run<'_, '_> {
 
     /// Stores all parts of the state that have changed, so that the next run can begin at once.
     pub(super) fn write_state(&mut self) -> Result<()> {
-        let began = Instant::now();
-        while self.settle_snapshot()? && began.elapsed() < self.grace() {
+        while self.settle_snapshot()? {
             let grace = self.grace();
+            if grace.is_zero() {
+                break;
+            }
             self.database.free()?.wait_at_most(grace);
             self.renew()?;
             let Some(held) = self.held.as_mut().filter(|held| !held.stored.is_broken) else { break };

@@ -77,7 +77,11 @@ impl Run<'_, '_> {
                     self.warn(warning);
                 }
                 Begun::NotYet if self.labels.is_missing => {}
-                Begun::NotYet => return Ok(false),
+                Begun::NotYet => {
+                    // Nothing is taken in meanwhile, and what was is not held back.
+                    self.commit_before()?;
+                    return Ok(false);
+                }
                 Begun::Lost => {
                     self.lose();
                     return Ok(false);
