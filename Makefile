@@ -33,7 +33,7 @@ PURE := -p ccstream-core -p ccstream-kpi -p ccstream-analysis
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint advisories test test-parts test-rust test-fuzz test-python wheel-test \
-    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-detect default-model kafka flink screenshots docs wheel clean
+    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-analysis bench-detect default-model kafka flink screenshots docs wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -180,6 +180,9 @@ bench-dashboard: release ## measure the page and its engine at 100 thousand to 1
 bench-engine: release ## compare the engine with pandas, polars and DuckDB on the same rows
 	$(BIN)/python -m pip install -q polars duckdb pyarrow
 	$(BIN)/python bench/engine.py
+
+bench-analysis: release ## measure the analyzer's rate, latency and recovery: 15 minutes
+	$(BIN)/python bench/analysis.py
 
 bench-detect: build ## measure fraud detectors on the preset handbook and on the default world: an hour
 	$(BIN)/python bench/handbook.py

@@ -16,6 +16,7 @@ TRACKED = subprocess.run(["git", "ls-files"], capture_output=True, check=True, c
 FILE = re.compile(r"`([\w./-]+\.(?:rs|py|pyi|toml|sh|yml))`")
 PLACE = re.compile(r"`([\w:]+)` (?:in|of) `([\w./-]+\.rs)`")
 LAST_CELL = re.compile(r"\| `(\w+)`[^|`]*\|$", re.MULTILINE)
+TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
@@ -30,6 +31,11 @@ def test_a_file_that_a_page_names_is_there(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     # Users write their own file of KPIs.
     assert [name for name in FILE.findall(text) if name != "kpis.toml" and not is_there(name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_target_of_make_that_a_page_names_is_there(page: Path) -> None:
+    assert set(re.findall(r"`make ([\w-]+)", page.read_text(encoding="utf-8"))) <= TARGETS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -57,8 +63,7 @@ def test_a_workflow_only_calls_make(workflow: Path) -> None:
     assert commands
     # .ci/run installs what the tests need, and then calls make.
     assert [command for command in commands if command != ".ci/run" and not command.startswith("make ")] == []
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert {command.split()[1] for command in commands if command.startswith("make ")} <= set(targets)
+    assert {command.split()[1] for command in commands if command.startswith("make ")} <= TARGETS
 
 
 def test_the_devcontainer_has_what_ci_installs() -> None:
