@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS flink_card_session (
     PRIMARY KEY (card_token, window_start)
 );
 COMMENT ON TABLE flink_card_session IS
-    'Flink: transactions of a card with less than 30 minutes between two, without the rows that came late';
+    'Flink: transactions of a card with at most 30 minutes between two, without the rows that came late';
 COMMENT ON COLUMN flink_card_session.window_end IS '30 minutes after the last transaction';
 COMMENT ON COLUMN flink_card_session.sum IS 'sum of amounts; NULL if the session has several currencies';
 

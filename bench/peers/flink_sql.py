@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "flink"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from services import free_port
 
 TYPES = {
     "transaction_id": "STRING",
@@ -51,17 +53,10 @@ SETTINGS = {
 }
 
 
-def free_port() -> str:
-    """Returns a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def main() -> None:
     """Runs until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    ports = {name: free_port() for name in ("FLINK_PORT", "FLINK_GATEWAY_PORT", "FLINK_RPC_PORT")}
+    ports = {name: str(free_port()) for name in ("FLINK_PORT", "FLINK_GATEWAY_PORT", "FLINK_RPC_PORT")}
     with tempfile.TemporaryDirectory(prefix="ccstream-flink-") as folder:
         os.environ.update(ports, FLINK_FOLDER=folder)
         import flink  # noqa: PLC0415  # It reads the variables.
