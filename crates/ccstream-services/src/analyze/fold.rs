@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::report::Forgotten;
 use super::scorer::Scorer;
 use crate::postgres::analysis::{
-    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, Snapshot, StatePart, Tallied,
-    WaitingLabels,
+    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, Snapshot, Tallied, WaitingLabels,
 };
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
@@ -92,11 +91,9 @@ impl Fold {
     /// Returns up to `most` bytes of the state, of parts that were not written for `age` events and labels.
     pub(super) fn snapshot(&mut self, most: usize, age: u64) -> Snapshot {
         let taken = self.state.snapshot_of_old(most, age);
-        let seq = taken.seq as i64;
-        let part = |(id, data): (BucketId, _)| StatePart { part: id.place(), seq, data };
         Snapshot {
-            seq,
-            parts: taken.written.into_iter().map(part).collect(),
+            seq: taken.seq as i64,
+            changed: taken.written.into_iter().map(|(id, data)| (id.place(), data)).collect(),
             unchanged: taken.unchanged.into_iter().map(BucketId::place).collect(),
         }
     }

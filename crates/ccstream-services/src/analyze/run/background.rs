@@ -41,14 +41,7 @@ impl Writer {
         work: impl AsyncFnMut(&mut AnalysisStore) -> Result<T>,
     ) -> Result<Option<T>> {
         let Self { database, report } = self;
-        let mut last = String::new();
-        let failed = |error: &Error| {
-            let text = error.causes();
-            if last != text {
-                let _ = report.send(Waiting::for_postgres(error));
-                last = text;
-            }
-        };
+        let failed = |error: &Error| drop(report.send(Waiting::for_postgres(error)));
         // After a stop, a session that waits for PostgreSQL would be abandoned at once, even while it commits.
         database.wait_at_most(grace);
         let done = database.reporting(failed, work);

@@ -53,7 +53,7 @@ impl Run<'_, '_> {
         }
         // A sweep is over once no part is left that was last written before it.
         let snapshot = held.fold.snapshot(most.min(MOST), stored.sweep.map_or(AGE, |from| seq - from));
-        if stored.sweep.is_some() && snapshot.parts.is_empty() {
+        if stored.sweep.is_some() && snapshot.changed.is_empty() {
             (stored.swept, stored.sweep) = (now, None);
         }
         stored.last = Some(now);
@@ -102,7 +102,7 @@ impl Run<'_, '_> {
             self.renew()?;
             let Some(held) = self.held.as_mut().filter(|held| !held.stored.is_broken) else { break };
             let snapshot = held.fold.snapshot(MOST, 0);
-            if snapshot.parts.is_empty() {
+            if snapshot.changed.is_empty() {
                 break;
             }
             held.snapshot = Some(snapshot);

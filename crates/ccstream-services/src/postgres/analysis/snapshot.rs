@@ -8,7 +8,7 @@ use super::AnalysisStore;
 use crate::error::{Error, Result};
 use crate::postgres::begin;
 
-/// A part of the state as of a place in the order.
+/// A part of the stored state as of a place in the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StatePart {
     /// The place among all parts.
@@ -22,14 +22,15 @@ pub(crate) struct StatePart {
 pub(crate) struct Snapshot {
     /// The place in the order as of which all of them are true.
     pub(crate) seq: i64,
-    pub(crate) parts: Vec<StatePart>,
+    /// Those that have changed: the place of each among all parts, and its data.
+    pub(crate) changed: Vec<(i32, Vec<u8>)>,
     pub(crate) unchanged: Vec<i32>,
 }
 
 impl Snapshot {
     /// Returns whether there is nothing to store.
     pub(crate) fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.unchanged.is_empty()
+        self.changed.is_empty() && self.unchanged.is_empty()
     }
 }
 
@@ -37,8 +38,8 @@ impl AnalysisStore {
     /// Stores a snapshot, unless another run than `writer` has taken the lease since or the table has newer parts.
     pub(crate) async fn write_state(&mut self, writer: i64, snapshot: &Snapshot) -> Result<()> {
         let step = || Error::postgres("writing analysis_state");
-        let parts: Vec<i32> = snapshot.parts.iter().map(|part| part.part).collect();
-        let data: Vec<&[u8]> = snapshot.parts.iter().map(|part| part.data.as_slice()).collect();
+        let (parts, data): (Vec<i32>, Vec<&[u8]>) =
+            snapshot.changed.iter().map(|(part, data)| (*part, data.as_slice())).unzip();
         let transaction = begin(&mut self.client).await?;
         self.statements
             .execute(

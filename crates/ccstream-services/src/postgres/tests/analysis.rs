@@ -1,7 +1,7 @@
 //! Tests of the tables of the analysis.
 
 use super::*;
-use crate::postgres::analysis::{AnalysisStore, Lease, Snapshot, StatePart};
+use crate::postgres::analysis::{AnalysisStore, Lease, Snapshot};
 use crate::postgres::reconnecting::Reopened;
 
 impl Sandbox {
@@ -46,8 +46,7 @@ fn a_part_of_the_state_is_never_replaced_by_an_older_one() {
     sandbox.claim(&mut store).unwrap();
     sandbox.execute("UPDATE analysis SET seq = 9");
     let mut write = |writer, seq, text: &str| {
-        let parts = vec![StatePart { part: 3, seq, data: text.into() }];
-        let snapshot = Snapshot { seq, parts, unchanged: Vec::new() };
+        let snapshot = Snapshot { seq, changed: vec![(3, text.into())], unchanged: Vec::new() };
         sandbox.runtime.block_on(store.write_state(writer, &snapshot)).unwrap();
         let found = sandbox.runtime.block_on(store.state()).unwrap();
         found.into_iter().map(|part| (part.part, part.seq, String::from_utf8(part.data).unwrap())).collect::<Vec<_>>()
@@ -60,7 +59,7 @@ fn a_part_of_the_state_is_never_replaced_by_an_older_one() {
     assert_eq!(write(1, 4, "older"), of(5, "first"));
     assert_eq!(write(1, 7, "newer"), of(7, "newer"));
     let mut note = |writer, seq| {
-        let snapshot = Snapshot { seq, parts: Vec::new(), unchanged: vec![3] };
+        let snapshot = Snapshot { seq, changed: Vec::new(), unchanged: vec![3] };
         sandbox.runtime.block_on(store.write_state(writer, &snapshot)).unwrap();
         sandbox.number("SELECT seq FROM analysis_state")
     };
