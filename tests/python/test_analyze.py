@@ -28,12 +28,13 @@ CREATE TRIGGER wait_a_while AFTER INSERT ON scores FOR EACH STATEMENT EXECUTE FU
 """
 """Makes each statement that inserts into ``scores`` take a tenth of a second."""
 REFUSED_STATE = """
-CREATE SEQUENCE snapshots;
-CREATE FUNCTION refuse_the_third() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN IF nextval('snapshots') = 3 THEN RAISE EXCEPTION 'refused'; END IF; RETURN NULL; END $$;
-CREATE TRIGGER refuse_the_third BEFORE INSERT ON analysis_state FOR EACH STATEMENT EXECUTE FUNCTION refuse_the_third()
+CREATE SEQUENCE parts;
+CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF nextval('parts') = 100 THEN RAISE EXCEPTION 'refused'; END IF; RETURN NEW; END $$;
+CREATE TRIGGER refuse_one BEFORE UPDATE ON analysis_state FOR EACH ROW WHEN (OLD.data <> NEW.data)
+EXECUTE FUNCTION refuse_one()
 """
-"""Refuses the third statement that stores parts of the state, and no later one."""
+"""Refuses the hundredth part of the state that replaces an older one, and none after it."""
 TABLES = (
     "scores, labels, analysis_offsets, analysis_state, score_minute, score_day, feature_day, top_cards, fraud_cards"
 )
@@ -194,6 +195,9 @@ def test_the_state_is_restored_from_kafka_without_a_consumer(world: Pipeline) ->
 
 
 def test_a_state_that_cannot_be_stored_ends_the_run_and_changes_no_score(world: Pipeline) -> None:
+    # So many that parts are replaced while events come, and not only at the end.
+    further = ("--rate", "2", "--start-time", "2026-01-06", "--speed", "max", "--seed", "6", "--fraud", "0.02")
+    world.run("produce", *further, "--count", "60000", "--label-delay", "lognormal:2h", "--quiet")
     world.catch_up()
     analyze(world)
     expected = scores(world)
@@ -202,8 +206,9 @@ def test_a_state_that_cannot_be_stored_ends_the_run_and_changes_no_score(world: 
     refused = world.analyze("--until-caught-up", "--batch-rows", "200")
     assert refused.wait() == 4
     assert "refused" in refused.failure()["error"]
+    assert len(scores(world)) < len(expected)
     # Nothing may be stored after it: parts that were refused would count as stored.
-    assert world.query("SELECT last_value FROM snapshots") == [(3,)]
+    assert world.query("SELECT last_value FROM parts") == [(100,)]
     analyze(world)
     assert scores(world) == expected
     assert verified(world)["ok"]
