@@ -1,6 +1,7 @@
 //! One run: messages to the sender, when they are due, until the end or a stop.
 
 mod labels;
+mod place;
 mod remarks;
 mod saves;
 mod schedule;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use self::place::Place;
 pub(super) use self::schedule::Schedule;
 use super::commands::Commands;
 use super::payloads::Payloads;
@@ -44,11 +46,8 @@ pub(super) struct Run<'r> {
     /// The world that the messages are from; None for a file.
     world: Option<World>,
     commands: Commands,
-    /// The generated events that were sent, by which commands have their places.
-    events: u64,
-    /// The last generated message was an event or the truth about it. Commands are applied after such a message only, so
-    /// that a number of events names one place in the stream.
-    is_after_event: bool,
+    /// How far the generated messages are.
+    place: Place,
     leftover: Leftover,
     /// The numbers of labels, and of other messages, that a stop at the end left.
     not_sent: (usize, usize),
@@ -78,8 +77,7 @@ impl<'r> Run<'r> {
             reported: Instant::now(),
             world: None,
             commands: Commands::None,
-            events: 0,
-            is_after_event: true,
+            place: Place::START,
             leftover: Leftover::default(),
             not_sent: (0, 0),
             has_warned: false,
@@ -131,7 +129,8 @@ impl<'r> Run<'r> {
         let mut message = Message::default();
         loop {
             // What follows the last event at once is part of it.
-            if !payloads.has_pending() {
+            let is_pending = payloads.has_pending();
+            if !is_pending {
                 if self.is_done() {
                     return Ok(End::Done);
                 }
@@ -158,11 +157,7 @@ impl<'r> Run<'r> {
                     return result.map(|_| End::Stopped);
                 }
             }
-            match message.topic {
-                Topic::Orders => (self.events, self.is_after_event) = (self.events + 1, true),
-                Topic::Labels => self.is_after_event = false,
-                Topic::Truth => {}
-            }
+            self.place.pass(message.topic, is_pending);
             if !self.deliver(&mut message, schedule, observers)? {
                 return Ok(End::Stopped);
             }

@@ -10,10 +10,10 @@ use ccstream_core::generate::{Command, Early, Pace};
 impl Run<'_> {
     /// Applies the commands that are due after the last event.
     pub(super) fn obey(&mut self, payloads: &mut Payloads, observers: &mut Observers<'_, ProduceEvent>) {
-        if !self.is_after_event || !self.commands.may_come(self.is_time_to_look()) {
+        if !self.place.is_open || !self.commands.may_come(self.is_time_to_look()) {
             return;
         }
-        while let Some(command) = self.commands.next(self.events) {
+        while let Some(command) = self.commands.next(self.place.events) {
             let applied = command.and_then(|command| payloads.apply(&command).map(|()| command));
             let command = match applied {
                 Ok(command) => command,
@@ -22,8 +22,8 @@ impl Run<'_> {
                     continue;
                 }
             };
-            observers.report(&ProduceEvent::Applied { after: self.events, command: command.to_string() });
-            if let Err(why) = self.commands.record(self.events, &command) {
+            observers.report(&ProduceEvent::Applied { after: self.place.events, command: command.to_string() });
+            if let Err(why) = self.commands.record(self.place.events, &command) {
                 warn(observers, Kind::CommandSkipped, why);
             }
             if let Command::Rate(rate) = command {
