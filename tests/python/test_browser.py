@@ -173,6 +173,11 @@ CLIPPED = """() => {
 """JavaScript that returns the texts that are wider than their elements."""
 
 
+SETTLED = """() => !document.querySelector('[data-stale="true"]')
+    && document.getAnimations().every(one => one.playState !== 'running')"""
+"""Whether nothing fades: while the script runs, Streamlit shows what it has not sent again in a pale colour."""
+
+
 def check_at_every_width(page: Page, last: str, dark: Sequence[int]) -> None:
     """Checks that no text is clipped, nothing is wider than the screen, and everything is accessible, in both colours.
 
@@ -190,6 +195,7 @@ def check_at_every_width(page: Page, last: str, dark: Sequence[int]) -> None:
         page.reload()
         page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
         page.wait_for_selector(last, timeout=LIMIT * 1000)
+        page.wait_for_function(SETTLED, timeout=LIMIT * 1000)
         at = (scheme, width)
         assert page.evaluate(CLIPPED) == [], at
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), at

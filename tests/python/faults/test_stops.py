@@ -175,7 +175,8 @@ def test_a_producer_with_a_full_queue_stops(apache: ApacheKafka, apache_pipeline
 
 def test_a_consumer_that_was_killed_twice_at_one_offset_says_so_at_its_third_start(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
-    pipeline.create_topic(2)
+    # Several partitions may be assigned one after the other, and each assignment commits what was read before it.
+    pipeline.create_topic(1)
     pipeline.run("produce", "--rate", "max", "--count", "10", "--quiet")
     kept = ("--linger", "60000")
 
@@ -191,10 +192,9 @@ def test_a_consumer_that_was_killed_twice_at_one_offset_says_so_at_its_third_sta
         consumer.signal(signal.SIGKILL)
         consumer.wait()
     consumer = start()
-    # The two partitions may be assigned one after the other.
     wait_until(
-        "both are reported",
-        lambda: sorted(warning["partitions"] for warning in consumer.warned("owners_killed")) == [[0], [1]],
+        "it is reported",
+        lambda: [warning["partitions"] for warning in consumer.warned("owners_killed")] == [[0]],
         limit=60,
         state=consumer.output,
     )
