@@ -37,6 +37,8 @@ pub mod models;
 
 pub mod explain;
 
+pub mod windows;
+
 pub use self::event::{Carried, Event, Label};
 pub use self::features::{Feature, Features, version};
 pub use self::rules::Verdict;

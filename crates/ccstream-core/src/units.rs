@@ -57,7 +57,7 @@ impl Micros {
 }
 
 /// Reads a duration such as `7d` or `12h`. Returns its microseconds; None if the text is not a duration above 0.
-pub(crate) fn length_of_time(text: &str) -> Option<i64> {
+pub fn length_of_time(text: &str) -> Option<i64> {
     let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
     units.iter().find_map(|(unit, seconds)| {
         let number: i64 = text.strip_suffix(unit)?.parse().ok()?;

@@ -1,0 +1,134 @@
+//! Holds what windows need of a transaction. Only the fields that some window uses are taken from it.
+
+use ccstream_core::datum::Datum;
+use ccstream_core::event::Transaction;
+use ccstream_core::fields::{COUNT, Place};
+use ccstream_core::status::is_approved;
+
+use crate::key::{self, Key};
+
+/// The length of a value that is absent.
+const ABSENT: u16 = u16::MAX;
+/// The key of a value that is absent.
+const ABSENT_KEY: Key = 0x51ab_5e17;
+
+/// Lists the fields that some window uses as a dimension.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fields(Vec<Place>);
+
+impl Fields {
+    /// Adds fields after those that are there. Returns whether there were new ones.
+    pub fn add(&mut self, places: &[Place]) -> bool {
+        let before = self.0.len();
+        for place in places {
+            if !self.0.contains(place) {
+                self.0.push(*place);
+            }
+        }
+        self.0.len() > before
+    }
+
+    /// Lists the fields.
+    pub fn places(&self) -> &[Place] {
+        &self.0
+    }
+
+    /// Returns what windows need of a transaction.
+    pub fn facts(&self, transaction: &Transaction<'_>) -> Facts {
+        let mut values = Vec::with_capacity(16 * self.0.len());
+        for place in &self.0 {
+            let text = match transaction.flag(*place) {
+                Some(flag) => Some(if flag { "true" } else { "false" }),
+                None => transaction.text(*place),
+            };
+            push(text, &mut values);
+        }
+        Facts {
+            cents: transaction.value.0,
+            approved: transaction.text(Place::STATUS).and_then(is_approved),
+            card: transaction.text(Place::CARD_TOKEN).map(key::of),
+            values: values.into(),
+        }
+    }
+
+    /// Returns the value of a field from a text of PostgreSQL, as [`facts`](Self::facts) would see it.
+    pub fn datum(place: Place, text: &str) -> Datum<'_> {
+        match place {
+            Place::RISK_FLAG => Datum::Flag(text == "true"),
+            _ => Datum::Text(text.into()),
+        }
+    }
+}
+
+/// Holds what windows need of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The amount in hundredths.
+    pub(super) cents: i64,
+    /// Whether it was approved; None if it was neither approved nor declined.
+    pub(super) approved: Option<bool>,
+    /// The key of the card's token.
+    pub(super) card: Option<Key>,
+    /// The values of the fields, each with its length.
+    values: Box<[u8]>,
+}
+
+impl Facts {
+    /// Returns the values of the fields of these numbers, and their key.
+    pub(super) fn values(&self, dimensions: &[usize]) -> Values<'_> {
+        let mut all = [None; COUNT];
+        for (at, value) in texts(&self.values).enumerate().take(COUNT) {
+            all[at] = value;
+        }
+        let mut values = Values { key: 0, texts: [None; COUNT], len: dimensions.len() };
+        for (at, dimension) in dimensions.iter().enumerate() {
+            values.texts[at] = all[*dimension];
+            values.key = key::pair(values.key, all[*dimension].map_or(ABSENT_KEY, key::of));
+        }
+        values
+    }
+}
+
+/// The values of a window's dimensions.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Values<'a> {
+    /// Identifies the values.
+    pub(super) key: Key,
+    texts: [Option<&'a str>; COUNT],
+    len: usize,
+}
+
+impl Values<'_> {
+    /// Returns the values in the form in which they are kept.
+    pub(super) fn kept(&self) -> Box<[u8]> {
+        let mut out = Vec::new();
+        self.texts[..self.len].iter().for_each(|text| push(*text, &mut out));
+        out.into()
+    }
+}
+
+fn push(text: Option<&str>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => {
+            // A text of a field has at most 200 characters.
+            out.extend_from_slice(&(text.len() as u16).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+        None => out.extend_from_slice(&ABSENT.to_le_bytes()),
+    }
+}
+
+/// Returns the values of dimensions that are kept.
+pub(super) fn texts(mut kept: &[u8]) -> impl Iterator<Item = Option<&str>> {
+    std::iter::from_fn(move || {
+        let (length, rest) = kept.split_first_chunk()?;
+        let length = u16::from_le_bytes(*length);
+        if length == ABSENT {
+            kept = rest;
+            return Some(None);
+        }
+        let (text, rest) = rest.split_at_checked(length.into())?;
+        kept = rest;
+        Some(str::from_utf8(text).ok())
+    })
+}
