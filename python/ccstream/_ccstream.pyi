@@ -149,6 +149,9 @@ class Analyzer:
             stream of the simulated world. Default False.
         explain: The score, from 0 to 1, from which a score is high, so that the reasons for it are stored. Default
             ``0.5``.
+        windows: The file that defines the windows in which transactions are counted. It is read again when it changes.
+            Default: ``CCSTREAM_WINDOWS``, else ``windows.toml`` in the folder in which the analyzer is started, if
+            there is one.
         cards: The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
             for the longest time are forgotten. From 1 to 100,000,000. Default 1,000,000.
         merchants: The maximum number of merchants of which the analyzer remembers anything. Beyond it, those that were
@@ -192,6 +195,7 @@ class Analyzer:
         model: str | PathLike[str] | None = None,
         no_default_model: bool = False,
         explain: float | None = None,
+        windows: str | PathLike[str] | None = None,
         cards: int | None = None,
         merchants: int | None = None,
         batch_rows: int | None = None,

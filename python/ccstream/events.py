@@ -40,6 +40,7 @@ WarningKind: TypeAlias = Literal[
     "connection_refused",
     "orders_behind",
     "model_unusable",
+    "window_refused",
     "truth_skipped",
     "drain_limit",
     "leave_unanswered",
@@ -69,6 +70,8 @@ WarningKind: TypeAlias = Literal[
 - ``orders_behind``: transactions that the analyzer has scored are not in ``orders`` yet, and could not be read
   from the topic; it waits for the consumer to store them, because it restores its state from them.
 - ``model_unusable``: the active model cannot be used, so the rules score; or the shadow cannot be, so there is none.
+- ``window_refused``: a definition in ``windows.toml`` is wrong, or the table of a window cannot be prepared; the window
+  is not counted.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.
 - ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.

@@ -36,6 +36,10 @@ settings! {
         /// The score, from 0 to 1, from which a score is high, so that the reasons for it are stored.
         @shown("SCORE")
         explain: f64 = 0.5;
+        /// The file that defines the windows in which transactions are counted. It is read again when it changes.
+        @variable("CCSTREAM_WINDOWS") @shown("FILE")
+        @unset("`windows.toml` in the folder in which the analyzer is started, if there is one")
+        windows: Option<PathBuf> = None;
         /// The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
         /// for the longest time are forgotten.
         @range(1, 100_000_000)

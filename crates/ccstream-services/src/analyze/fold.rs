@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::report::Forgotten;
 use super::scorer::Scorer;
+use super::windows::Windows;
 use crate::postgres::analysis::{
     AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, Snapshot, Tallied, WaitingLabels,
 };
@@ -12,6 +13,7 @@ use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
 use ccstream_analysis::snapshot::BucketId;
 use ccstream_analysis::state::{Counts, Settings, State};
+use ccstream_analysis::windows::Facts;
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
@@ -39,6 +41,7 @@ pub(super) struct Fold {
     late: i64,
     /// What was folded since the last commit.
     pub(super) batch: AnalysisBatch,
+    pub(super) windows: Windows,
     greatest: Option<(f64, usize)>,
 }
 
@@ -68,6 +71,7 @@ impl Fold {
             time: lease.time,
             late: lease.late,
             batch: AnalysisBatch::default(),
+            windows: Windows::default(),
             greatest: None,
             scorer: Scorer::Rules,
             shadow: None,
@@ -85,6 +89,7 @@ impl Fold {
         let mut batch = std::mem::replace(&mut self.batch, next);
         (batch.seq, batch.time, batch.late) = (self.state.seq() as i64, self.time, self.late);
         self.greatest = None;
+        batch.windows = self.windows.take_batch(batch.seq, self.time);
         batch
     }
 
@@ -203,11 +208,21 @@ impl Fold {
     }
 
     /// Takes an event in. Returns its labels that were due before.
-    pub(super) fn event(&mut self, id: Box<str>, seen: &Seen, time: Micros, place: (i32, i64)) -> Vec<Due> {
-        self.late += i64::from(self.time.is_some_and(|reached| time < reached));
-        self.time = self.time.max(Some(time));
+    pub(super) fn event(
+        &mut self,
+        id: Box<str>,
+        (seen, facts): (&Seen, Option<&Facts>),
+        time: Micros,
+        place: (i32, i64),
+    ) -> Vec<Due> {
+        let reached = self.time;
+        self.late += i64::from(reached.is_some_and(|reached| time < reached));
+        self.time = reached.max(Some(time));
         let scored = self.state.score(seen);
         let score = self.scorer.score(&scored);
+        if let Some(facts) = facts {
+            self.windows.add(scored.seq, (time, reached), facts, score);
+        }
         let carried = scored.carried;
         let some = |value: f32| (!value.is_nan()).then_some(value);
         let known = Known { time, terminal: seen.terminal.map(|key| key as i64), ratio: some(carried.ratio) };

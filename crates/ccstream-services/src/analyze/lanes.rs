@@ -16,6 +16,7 @@ use crate::consume::group::Group;
 use crate::error::Result;
 use ccstream_analysis::event::{Event, Seen};
 use ccstream_analysis::merge::{Merge, Next};
+use ccstream_analysis::windows::{Facts, Fields};
 use ccstream_core::event::Micros;
 use ccstream_core::generate::WORLD_HEADER;
 use ccstream_core::settings::AnalyzerConfig;
@@ -40,8 +41,8 @@ pub(super) struct Incoming {
 /// What is at an offset.
 #[derive(Debug)]
 pub(super) enum What {
-    /// An event, with its id.
-    Event(Box<str>, Seen),
+    /// An event, with its id, and with what windows need of it.
+    Event(Box<str>, Seen, Option<Facts>),
     /// An invalid message.
     Invalid,
     /// The end of a range of offsets that were skipped.
@@ -55,7 +56,7 @@ impl Incoming {
     /// Returns the id of the event, if it is one.
     pub(super) fn event(&self) -> Option<&str> {
         match &self.what {
-            What::Event(id, _) => Some(id),
+            What::Event(id, ..) => Some(id),
             What::Invalid | What::Gap { .. } => None,
         }
     }
@@ -87,6 +88,8 @@ pub(super) struct Lanes {
     ended: BTreeSet<usize>,
     /// When a lane was last emptied.
     emptied: Instant,
+    /// The fields that windows need; None without windows.
+    pub(super) fields: Option<Fields>,
 }
 
 impl Lanes {
@@ -102,6 +105,7 @@ impl Lanes {
             max_ahead: config.max_ahead,
             ended: BTreeSet::new(),
             emptied: Instant::now(),
+            fields: None,
         })
     }
 
@@ -132,7 +136,9 @@ impl Lanes {
     pub(super) fn fill(&mut self) -> Result<Change> {
         // The client's own queue has events of librdkafka, and messages from before the queues were split.
         while let Some(polled) = self.topic.member.poll(Duration::ZERO) {
-            let polled = polled.map(|message| (message.partition(), world(&message), decode(&message, self.latest())));
+            let polled = polled.map(|message| {
+                (message.partition(), world(&message), decode(&message, self.latest(), self.fields.as_ref()))
+            });
             match polled {
                 Ok((partition, world, decoded)) => {
                     let Ok(lane) = self.partitions.binary_search(&partition) else { continue };
@@ -155,7 +161,10 @@ impl Lanes {
             while self.merge.queued_in(lane) < most {
                 let Some(polled) = self.queues[lane].poll(Duration::ZERO) else { break };
                 let is_first = self.times[lane] == UNREAD;
-                match polled.map(|message| (is_first.then(|| world(&message)).flatten(), decode(&message, latest))) {
+                let fields = self.fields.as_ref();
+                match polled
+                    .map(|message| (is_first.then(|| world(&message)).flatten(), decode(&message, latest, fields)))
+                {
                     Ok((world, decoded)) => {
                         self.note_world(lane, world);
                         if !self.push(lane, decoded) {
@@ -283,11 +292,12 @@ fn world(message: &BorrowedMessage<'_>) -> Option<Box<str>> {
 }
 
 /// Reads a message. Its time is None if it is invalid.
-fn decode(message: &BorrowedMessage<'_>, latest: Micros) -> (Option<Micros>, Incoming) {
+fn decode(message: &BorrowedMessage<'_>, latest: Micros, fields: Option<&Fields>) -> (Option<Micros>, Incoming) {
     let event = validate_until(message.payload(), latest).ok();
     let time = event.as_ref().map(|transaction| transaction.timestamp);
     let what = event.map_or(What::Invalid, |transaction| {
-        What::Event(Box::from(&*transaction.order_id), Seen::from(&Event::from(&transaction)))
+        let facts = fields.map(|fields| fields.facts(&transaction));
+        What::Event(Box::from(&*transaction.order_id), Seen::from(&Event::from(&transaction)), facts)
     });
     (time, Incoming { offset: message.offset(), came: Instant::now(), what })
 }

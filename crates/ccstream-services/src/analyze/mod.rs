@@ -20,6 +20,7 @@ mod report;
 mod restore;
 mod run;
 mod scorer;
+mod windows;
 
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,7 @@ const MAX_LABELS: i64 = 1_000_000;
 pub fn check(config: &AnalyzerConfig) -> Result<()> {
     config.validate()?;
     config.model.as_deref().map(read_file).transpose()?;
+    windows::check(config.windows.as_deref())?;
     crate::consume::check(&config.reading())?;
     postgres::check_url(&config.database_url)
 }

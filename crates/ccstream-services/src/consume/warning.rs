@@ -65,6 +65,8 @@ pub enum WarningKind {
     OrdersBehind,
     /// The active model cannot be used, so the rules score; or the shadow cannot be, so there is none.
     ModelUnusable,
+    /// A definition of `windows.toml` is wrong, or a table of a window cannot be prepared. The window is not counted.
+    WindowRefused,
     /// Messages of the topic of truth were skipped. They are counted, and are not in the table `truth`.
     TruthSkipped,
     /// The run ended before everything that was read was committed. The next run reads the rest again.
@@ -94,6 +96,7 @@ impl WarningKind {
             Self::ConnectionRefused => "connection_refused",
             Self::OrdersBehind => "orders_behind",
             Self::ModelUnusable => "model_unusable",
+            Self::WindowRefused => "window_refused",
             Self::TruthSkipped => "truth_skipped",
             Self::DrainLimit => "drain_limit",
             Self::LeaveUnanswered => "leave_unanswered",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::analysis::{
     ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY, FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE,
-    TOP_CARD_DAY,
+    TOP_CARD_DAY, WINDOWS, WINDOWS_LATE, WINDOWS_STATE,
 };
 use super::derived::Derived;
 use super::derived::latency::Latency;
@@ -20,7 +20,7 @@ use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
-pub(super) const ANALYZED: [Table; 11] = [
+pub(super) const ANALYZED: [Table; 14] = [
     ANALYSIS,
     ANALYSIS_OFFSETS,
     SCORES,
@@ -32,6 +32,9 @@ pub(super) const ANALYZED: [Table; 11] = [
     FEATURE_DAY,
     TOP_CARD_DAY,
     FRAUD_CARDS,
+    WINDOWS,
+    WINDOWS_LATE,
+    WINDOWS_STATE,
 ];
 
 /// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones

@@ -41,7 +41,8 @@ impl Run<'_, '_> {
         self.observers.report(&AnalyzeEvent::Leased { seq: lease.seq, model: scorer.name().to_owned() });
         let Some(held) = self.restore(&lease, scoring, (scorer, shadow))? else { return Ok(false) };
         self.held = Some(held);
-        Ok(true)
+        self.watch_windows(true)?;
+        Ok(self.held.is_some())
     }
 
     /// Returns the names of the models that score, and what scores by them. Without an active model, or if it cannot be

@@ -50,7 +50,7 @@ impl Run<'_, '_> {
     }
 
     /// Begins to write a batch.
-    fn write(&mut self, batch: AnalysisBatch) -> Result<()> {
+    pub(super) fn write(&mut self, batch: AnalysisBatch) -> Result<()> {
         let Some(held) = &self.held else { return Ok(()) };
         let (epoch, number, grace) = (held.epoch, held.number, self.grace());
         let (events, labels) = (self.config.kafka.topic.clone(), self.config.labels_topic.clone());

@@ -8,6 +8,7 @@ mod commit;
 mod snapshots;
 mod take;
 mod topics;
+mod windows;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use super::fold::Fold;
 use super::labels::Labels;
 use super::lanes::Lanes;
 use super::report::{AnalyzeEvent, AnalyzeSummary, Forgotten};
+use super::windows::WindowsFile;
 use crate::consume::{Waiting, Warning};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Known, ModelFile, Scoring, Snapshot, Written};
@@ -102,6 +104,8 @@ pub(super) struct Run<'r, 'o> {
     lanes: Lanes,
     labels: Labels,
     held: Option<Held>,
+    windows_file: WindowsFile,
+    stalled: windows::Stalled,
     /// The model of the settings. It becomes active when the run first takes the lease.
     model: Option<ModelFile>,
     is_standby: bool,
@@ -131,6 +135,8 @@ impl<'r, 'o> Run<'r, 'o> {
             stop,
             observers,
             held: None,
+            windows_file: WindowsFile::new(config.windows.as_deref()),
+            stalled: windows::Stalled::default(),
             model,
             is_standby: false,
             is_abandoned: false,
@@ -169,7 +175,8 @@ impl<'r, 'o> Run<'r, 'o> {
                 continue;
             }
             self.look_at_writes()?;
-            let has_read = self.read_labels()? | self.read_events()?;
+            self.watch_windows(false)?;
+            let has_read = self.follow_windows()? | self.read_labels()? | self.read_events()?;
             let is_due = self.is_due();
             if is_due {
                 self.commit()?;
@@ -181,6 +188,7 @@ impl<'r, 'o> Run<'r, 'o> {
             if !has_read && !is_due {
                 self.renew()?;
                 self.store_when_idle()?;
+                self.flush_windows()?;
                 thread::park_timeout(self.wait());
             }
         }
@@ -191,8 +199,7 @@ impl<'r, 'o> Run<'r, 'o> {
     fn finish(&mut self) -> Result<bool> {
         self.ending = Some(Instant::now());
         let had_lease = self.held.is_some();
-        self.commit()?;
-        self.settle()?;
+        self.commit_all()?;
         if self.is_abandoned || had_lease && self.held.is_none() {
             return Ok(false);
         }
@@ -248,6 +255,7 @@ impl<'r, 'o> Run<'r, 'o> {
             && self.lanes.is_at_end()
             && self.labels.is_at_end()
             && self.held.as_ref().is_some_and(|held| held.has_labels)
+            && !self.windows_follow()
     }
 
     /// Returns how long the loop may sleep, unless a message wakes it.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use hashbrown::HashMap;
 
 use super::tally::Tally;
+use super::windows::WindowsBatch;
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
@@ -134,6 +135,7 @@ pub(crate) struct AnalysisBatch {
     pub(crate) time: Option<Micros>,
     /// Number of events that came after a later one was scored.
     pub(crate) late: i64,
+    pub(crate) windows: WindowsBatch,
     /// The transactions of the batch, by id.
     ids: HashMap<Box<str>, Known>,
     /// The labels of the batch, with `is_fraud` false, and their number by transaction.

@@ -11,6 +11,7 @@ use super::batch::{Advance, Advances, AnalysisBatch, ScoreRow};
 use super::lease::{Fence, fence};
 use super::models::Scoring;
 use super::tally;
+use super::windows;
 use crate::error::{Error, Result};
 use crate::postgres::begin;
 use crate::postgres::statements::Statements;
@@ -60,6 +61,7 @@ impl AnalysisStore {
         let floors = tally::add(&transaction, &mut self.statements, batch).await?;
         advance(&transaction, &mut self.statements, events, &batch.events).await?;
         advance(&transaction, &mut self.statements, labels, &batch.labels).await?;
+        windows::write(&transaction, &mut self.statements, &batch.windows).await?;
         self.statements
             .execute(
                 &transaction,

@@ -1,0 +1,86 @@
+//! This module reads `windows.toml`, and again when it changes.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::error::Result;
+use ccstream_analysis::windows::{Definition, parse};
+use ccstream_core::Error as CoreError;
+
+/// The file that is read if no other is named.
+const USUAL: &str = "windows.toml";
+/// Interval at which the file is checked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The maximum size of the file.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The file with the definitions of windows.
+pub(in crate::analyze) struct WindowsFile {
+    path: PathBuf,
+    is_named: bool,
+    looked: Option<Instant>,
+    /// The time and size of what was read last; None if there was no file.
+    seen: Option<Option<(SystemTime, u64)>>,
+    /// The definitions that are counted.
+    pub(in crate::analyze) definitions: Vec<Arc<Definition>>,
+}
+
+/// Checks that a file that was named can be read.
+///
+/// Errors: it cannot.
+pub(in crate::analyze) fn check(path: Option<&Path>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let refuse = |error: std::io::Error| CoreError::config("windows", format!("{}: {error}", path.display()));
+    std::fs::metadata(path).map(drop).map_err(|error| refuse(error).into())
+}
+
+impl WindowsFile {
+    pub(in crate::analyze) fn new(path: Option<&Path>) -> Self {
+        let is_named = path.is_some();
+        let path = path.map_or_else(|| PathBuf::from(USUAL), Path::to_owned);
+        Self { path, is_named, looked: None, seen: None, definitions: Vec::new() }
+    }
+
+    /// Reads the file if it has changed, at most once a second. Returns what is wrong in it, each in words, if it was read.
+    ///
+    /// A definition that is wrong is not counted; if it is counted already, it is counted on as it was. So are all, while
+    /// the file cannot be read.
+    pub(in crate::analyze) fn look(&mut self) -> Option<Vec<String>> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+            return None;
+        }
+        self.looked = Some(Instant::now());
+        let found = std::fs::metadata(&self.path);
+        let stamp = found.ok().map(|found| (found.modified().unwrap_or(SystemTime::UNIX_EPOCH), found.len()));
+        if self.seen == Some(stamp) {
+            return None;
+        }
+        self.seen = Some(stamp);
+        let name = self.path.display();
+        let text = match stamp {
+            Some((_, size)) if size > MAX_BYTES => {
+                return Some(vec![format!("{name} has {size} bytes; at most {MAX_BYTES} are supported")]);
+            }
+            _ => std::fs::read_to_string(&self.path),
+        };
+        let text = match text {
+            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_named => {
+                self.definitions.clear();
+                return Some(Vec::new());
+            }
+            Err(error) => return Some(vec![format!("{name} cannot be read: {error}")]),
+            Ok(text) => text,
+        };
+        let parsed = parse(&text);
+        let wrong = parsed.wrong.iter().map(|wrong| format!("{name}, {wrong}")).collect();
+        if !parsed.is_unreadable {
+            let is_wrong = |name: &str| parsed.wrong.iter().any(|wrong| wrong.window.as_deref() == Some(name));
+            let is_right = |name: &str| parsed.right.iter().any(|right| right.name == name);
+            self.definitions.retain(|one| is_wrong(&one.name) && !is_right(&one.name));
+            self.definitions.extend(parsed.right.iter().cloned().map(Arc::new));
+        }
+        Some(wrong)
+    }
+}
