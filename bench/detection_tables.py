@@ -92,3 +92,12 @@ def analysis(measured: dict[str, Any]) -> str:
         figures = " | ".join(f"{line[name]:,.0f}" for name in ("cards", "p50", "p95", "p99"))
         lines.append(f"| {figures} | {line['restored']:.1f} | {line['scored']:.1f} |")
     return "\n".join(lines)
+
+
+def windows(measured: dict[str, Any]) -> str:
+    """Makes the table of ``bench/windows.py``."""
+    lines = ["| windows | transactions / s | share of the rate without windows | rows |", "|---|--:|--:|--:|"]
+    for line in measured["rates"]:
+        rows = sum(measured["rows"].values()) if line["name"] == "all" else measured["rows"].get(line["name"], 0)
+        lines.append(f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} | {rows:,} |")
+    return "\n".join(lines)

@@ -32,6 +32,7 @@ PLACES = {
     "default_model": "docs/model-card.md",
     "draws": "docs/detection.md",
     "analysis": "docs/detection.md",
+    "windows": "docs/windows.md",
 }
 """The document that has a table, by the table's name; docs/speed.md has the others."""
 GOOD = 1000
@@ -195,6 +196,7 @@ TABLES = {
     "default_model": detection_tables.default_model,
     "draws": detection_tables.draws,
     "analysis": detection_tables.analysis,
+    "windows": detection_tables.windows,
 }
 
 

@@ -19,7 +19,7 @@ record!(
         /// The subject of the check.
         ///
         /// One of ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges``, ``analysis`` (if its
-        /// tables exist) and ``versions``.
+        /// tables exist), ``windows`` (if there is a file of them) and ``versions``.
         name: &'static str = |check| check.name,
         /// Whether the check passed.
         ok: bool = |check| check.ok,
@@ -44,6 +44,8 @@ record!(
 ///         ``CCSTREAM_KAFKA_*``, else none.
 ///     librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
 ///         else none.
+///     windows: The file of the analyzer's windows. Default: ``CCSTREAM_WINDOWS``, else ``windows.toml`` in the current
+///         folder, if there is one.
 ///
 /// Returns:
 ///     A list of checks, in the order in which the pipeline needs their subjects. A service that cannot be reached
@@ -56,7 +58,7 @@ record!(
 ///     >>> [check.name for check in ccstream.diagnose() if check.ok]
 ///     ['broker', 'topic', 'database', 'session', 'tables', 'privileges', 'versions']
 #[pyfunction]
-#[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None, librdkafka_options_file=None))]
+#[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None, librdkafka_options_file=None, windows=None))]
 pub(crate) fn diagnose(
     py: Python<'_>,
     bootstrap_servers: Option<String>,
@@ -64,10 +66,13 @@ pub(crate) fn diagnose(
     database_url: Option<String>,
     librdkafka_options: Option<Bound<'_, PyAny>>,
     librdkafka_options_file: Option<PathBuf>,
+    windows: Option<PathBuf>,
 ) -> PyResult<Vec<PyCheck>> {
     let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options, librdkafka_options_file)?;
     let url = url_of(py, database_url)?;
-    let inspect = move || inspect_all(&kafka, &url, &Tables::default()).raise();
+    let windows =
+        windows.or_else(|| std::env::var_os("CCSTREAM_WINDOWS").filter(|name| !name.is_empty()).map(PathBuf::from));
+    let inspect = move || inspect_all(&kafka, &url, &Tables::default(), windows.as_deref()).raise();
     let checks = run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, inspect)?;
     Ok(checks.into_iter().map(PyCheck).collect())
 }

@@ -58,6 +58,8 @@ record!(
         scores_not_compared: i64 = |report| report.scores_not_compared,
         /// The number of labels that were applied again.
         labels: i64 = |report| report.labels,
+        /// The number of rows of the tables of windows that were compared with a recount.
+        window_rows: i64 = |report| report.window_rows,
         /// Descriptions of the differences, each with both figures; empty if everything agrees.
         problems: Vec<String> = |report| report.problems.clone(),
     }

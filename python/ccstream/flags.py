@@ -378,6 +378,12 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     add_kafka(parser)
     add_database(parser)
+    parser.add_argument(
+        "--windows",
+        action=Once,
+        metavar="FILE",
+        help="the file of the analyzer's windows (CCSTREAM_WINDOWS; default windows.toml, if there is one)",
+    )
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:

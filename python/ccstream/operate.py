@@ -61,6 +61,8 @@ def verify(options: argparse.Namespace) -> int:
                 f"orders and {report.labels:,} labels"
             )
         )
+    if report.window_rows:
+        print(paint(f"✓ {report.window_rows:,} rows of windows agree with a recount from scores and orders"))
     return status
 
 
@@ -186,6 +188,7 @@ def doctor(options: argparse.Namespace) -> int:
         database_url=options.database_url,
         librdkafka_options=options.librdkafka_options,
         librdkafka_options_file=options.librdkafka_options_file,
+        windows=options.windows,
     )
     warnings = _embedded_warnings(options.database_url)
     status = 0 if all(check.ok for check in checks) and not warnings else 1

@@ -1,9 +1,10 @@
-"""Tests that windows equal a recount in SQL in every cell, and that late transactions are counted exactly, despite kills."""
+"""Tests that windows equal a recount in SQL in every cell, and that late transactions are counted exactly."""
 
 from __future__ import annotations
 
 import json
 import signal
+import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from conftest import at_length
-from test_analyze import analyze
+from test_analyze import analyze, verified
 from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ name = "strict"
 size = "10s"
 measures = ["count"]
 """
+
+EVENT = {"transaction_id": "y", "amount": "1.00", "timestamp": "2026-01-05T00:01:00Z", "card_token": "c"}
 
 ORDERED = """
 WITH ordered AS MATERIALIZED (
@@ -111,10 +114,11 @@ def sessions(gap: int, lateness: int, dimension: str, measures: list[str]) -> tu
     )
     what = counted({name: SQL[name] for name in measures}, dimension)
     rows = (
-        f"{judged}, begun AS (SELECT *, coalesce(timestamp - lag(timestamp) OVER w > make_interval(secs => {gap}), true)"
+        f"{judged}, begun AS (SELECT *,"
+        f" coalesce(timestamp - lag(timestamp) OVER w > make_interval(secs => {gap}), true)"
         f" AS begins FROM judged WHERE NOT is_closed WINDOW w AS (PARTITION BY {dimension} ORDER BY timestamp, seq)),"
-        f" numbered AS (SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY {dimension} ORDER BY timestamp, seq)"
-        f" AS number FROM begun)"
+        f" numbered AS (SELECT *, count(*) FILTER (WHERE begins) OVER w AS number"
+        f" FROM begun WINDOW w AS (PARTITION BY {dimension} ORDER BY timestamp, seq))"
         f" SELECT min(timestamp), max(timestamp) + make_interval(secs => {gap}), {what}, sum(is_late)"
         f" FROM numbered GROUP BY {dimension}, number"
     )
@@ -218,3 +222,137 @@ def test_windows_equal_a_recount_despite_kills(embedded_pipeline: Pipeline, chan
     assert not analyzer.events("warning"), analyzer.events("warning")
     assert pipeline.query("SELECT count(*) FROM scores") == [(count,)]
     check(pipeline)
+
+
+def versions(pipeline: Pipeline) -> dict[str, int]:
+    """Returns the version of each window that has come as far as the analysis."""
+    rows = pipeline.query(
+        "SELECT name, version FROM windows AS w, analysis AS a WHERE counted IS NULL AND NOT replaces AND w.seq = a.seq"
+    )
+    return dict(rows)
+
+
+def test_a_changed_definition_is_counted_again(embedded_pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(PARTITIONS)
+    stream(pipeline, 20_000, chance)
+    pipeline.catch_up()
+    before = FILE.replace(f'lateness = "{LATENESS}s"', 'lateness = "0s"').replace(MEASURES, '["count", "cards"]')
+    before = before.replace("high = 0.01\n", "").replace('by = ["country"]', 'by = ["city"]')
+    path = write(pipeline, before)
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("leased")
+    wait_until("all is scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(20_000,)])
+    wait_until("all is counted", lambda: versions(pipeline) == dict.fromkeys(RECOUNTS, 1))
+    path.write_text(FILE, encoding="utf-8")
+    wait_until("all is counted again", lambda: versions(pipeline) == {**dict.fromkeys(RECOUNTS, 2), "strict": 1})
+    check(pipeline)
+    # The columns of the earlier definition are gone.
+    columns = "SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'city'"
+    assert pipeline.query(columns, "window_rolling") == [(None,)]
+    # More comes while a window is counted again, and a kill interrupts it.
+    path.write_text(FILE.replace('gap = "2m"', 'gap = "3m"'), encoding="utf-8")
+    wait_until("it begins", lambda: pipeline.query("SELECT version FROM windows WHERE name = 'card_session'") == [(3,)])
+    analyzer.signal(signal.SIGKILL)
+    analyzer.wait()
+    path.write_text(FILE, encoding="utf-8")
+    analyze(pipeline)
+    assert versions(pipeline) == {"issuer_minute": 2, "rolling": 2, "card_session": 4, "strict": 1}
+    check(pipeline)
+    report = json.loads(pipeline.run("verify", "--json"))
+    assert report["window_rows"] == sum(
+        pipeline.query(f"SELECT count(*) FROM window_{name}")[0][0] for name in RECOUNTS
+    )
+
+
+def test_verify_finds_rows_of_windows_that_differ(embedded_pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(PARTITIONS)
+    stream(pipeline, 5_000, chance)
+    pipeline.catch_up()
+    write(pipeline, FILE)
+    analyze(pipeline)
+    assert verified(pipeline)["window_rows"] > 100
+    for change, problem in (
+        ("UPDATE window_rolling SET count = count + 1 WHERE country = 'DE'", "window_rolling differ from a recount"),
+        ("DELETE FROM window_card_session WHERE count > 1", "window_card_session has"),
+        ("UPDATE window_issuer_minute SET closed = NOT closed", "window_issuer_minute differ"),
+        ("DELETE FROM windows_late WHERE name = 'strict'", "windows_late of strict differ"),
+        ("DROP TABLE window_strict", "window_strict does not exist"),
+    ):
+        pipeline.execute(change)
+        problems = verified(pipeline, status=1)["problems"]
+        assert any(problem in one for one in problems), (problem, problems)
+    # A table that was dropped is counted again.
+    analyze(pipeline)
+    assert differences(pipeline, "strict") == []
+
+
+def test_what_is_wrong_is_explained_and_not_counted(embedded_pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(PARTITIONS)
+    stream(pipeline, 1_000, chance)
+    pipeline.execute("CREATE TABLE window_taken (id INT)")
+    text = '[[window]]\nname = "right"\nsize = "1m"\nmeasures = ["count"]\n'
+    wrong = text.replace("right", "other").replace("1m", "1 minute")
+    path = write(pipeline, text + wrong + text.replace("right", "taken"))
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("scored")
+    warnings = [one["text"] for one in analyzer.warned("window_refused")]
+    assert len(warnings) == 2, warnings
+    assert warnings[0].startswith("windows.toml, line 7, column 8: other: ")
+    assert "there is a table window_taken" in warnings[1]
+    wait_until("it is counted", lambda: pipeline.query("SELECT sum(count) FROM window_right") == [(1_000,)])
+    # A file that is not TOML changes nothing.
+    path.write_text(text + "[[window", encoding="utf-8")
+    wait_until("it is read", lambda: len(analyzer.warned("window_refused")) == 3)
+    assert "line 5, column" in analyzer.warned("window_refused")[2]["text"]
+    pipeline.send([json.dumps(EVENT).encode()])
+    wait_until("it is counted", lambda: pipeline.query("SELECT sum(count) FROM window_right") == [(1_001,)])
+    checks = json.loads(pipeline.run("doctor", "--json", "--windows", str(path), status=1))["checks"]
+    [found] = [check for check in checks if check["name"] == "windows"]
+    assert not found["ok"]
+    assert "line 5, column" in found["found"]
+    path.write_text(text, encoding="utf-8")
+    checks = json.loads(pipeline.run("doctor", "--json", "--windows", str(path), status=None))["checks"]
+    assert [check["ok"] for check in checks if check["name"] == "windows"] == [True]
+    # Without the file, nothing is counted.
+    path.unlink()
+    wait_until("it ends", lambda: pipeline.query("SELECT counted FROM windows") == [(1_001,)])
+    pipeline.send([json.dumps({**EVENT, "transaction_id": "z"}).encode()])
+    wait_until("it is scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(1_002,)])
+    path.write_text(text, encoding="utf-8")
+    # What was scored meanwhile comes from orders, and the consumer was not running.
+    analyzer.wait_for_event("warning", kind="orders_behind")
+    assert pipeline.query("SELECT sum(count) FROM window_right") == [(1_001,)]
+    pipeline.catch_up()
+    wait_until("it is counted", lambda: pipeline.query("SELECT sum(count) FROM window_right") == [(1_002,)])
+    assert analyzer.stop() == 0
+    assert "windows: " in pipeline.run("analyze", "--windows", "missing.toml", status=2)
+
+
+def test_a_role_that_may_not_create_tables_is_told_what_to_run(
+    embedded_pipeline: Pipeline, chance: random.Random
+) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(PARTITIONS)
+    stream(pipeline, 1_000, chance)
+    pipeline.catch_up()
+    analyze(pipeline)
+    write(pipeline, '[[window]]\nname = "right"\nsize = "1m"\nby = ["issuer"]\nmeasures = ["count"]\n')
+    role = f"analyzer_{uuid.uuid4().hex[:8]}"
+    whose = pipeline.database_url
+    at, _, place = whose.partition("//")
+    with pipeline.connect() as owner:
+        owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+        try:
+            pipeline.database_url = f"{at}//{role}:p@{place.rpartition('@')[2]}"
+            [warning] = analyze(pipeline).warned("window_refused")
+            owner.execute(warning["text"].partition(":\n")[2])
+            owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON window_right TO {role}")
+            assert not analyze(pipeline).events("warning")
+            assert owner.execute("SELECT sum(count) FROM window_right").fetchall() == [(1_000,)]
+        finally:
+            pipeline.database_url = whose
+            owner.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}; DROP ROLE {role}")

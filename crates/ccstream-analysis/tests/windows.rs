@@ -91,8 +91,10 @@ impl Stored {
             self.table.rows.insert((row.start / SECOND, issuer), found);
         }
         let (parts, unchanged) = self.window.snapshot(seq, most);
-        unchanged.into_iter().for_each(|part| self.parts.get_mut(&part).unwrap().0 = seq);
-        parts.into_iter().for_each(|one| drop(self.parts.insert(one.part, (seq, one.data))));
+        for part in unchanged {
+            self.parts.get_mut(&part).unwrap().0 = seq;
+        }
+        self.parts.extend(parts.into_iter().map(|one| (one.part, (seq, one.data))));
     }
 
     fn names(&self) -> BTreeMap<u64, Option<String>> {

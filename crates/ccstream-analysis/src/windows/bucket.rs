@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 
 use super::cell::{Cell, Totals};
 use super::definition::{Definition, Measure, Shape};
-use super::facts::{Values, texts};
+use super::facts::{Facts, texts};
 use super::window::BUCKETS;
 use super::{panes, sessions};
 use crate::key::Key;
@@ -31,6 +31,13 @@ pub struct WindowRow {
     pub cards: (u64, bool),
     /// Whether the window is closed.
     pub is_closed: bool,
+}
+
+impl Entry<'_> {
+    /// Returns a group without cells for the transaction.
+    pub(super) fn group(&self) -> Group {
+        Group { values: self.facts.kept(self.dimensions), cells: Vec::new() }
+    }
 }
 
 impl WindowRow {
@@ -88,9 +95,12 @@ impl Default for Bucket {
 pub(super) struct Entry<'a> {
     pub(super) time: i64,
     pub(super) watermark: i64,
-    pub(super) values: Values<'a>,
+    /// The key of its dimensions' values.
+    pub(super) key: Key,
+    /// The numbers of the dimensions.
+    pub(super) dimensions: &'a [usize],
+    pub(super) facts: &'a Facts,
     pub(super) totals: Totals,
-    pub(super) card: Option<Key>,
 }
 
 /// In how many windows a transaction was not counted.
@@ -146,7 +156,7 @@ impl Bucket {
     pub(super) fn count(cell: &mut Cell, definition: &Definition, entry: &Entry<'_>, held: usize) -> usize {
         cell.totals.merge(&entry.totals);
         cell.is_changed = true;
-        match entry.card.filter(|_| definition.has(Measure::Cards)) {
+        match entry.facts.card.filter(|_| definition.has(Measure::Cards)) {
             Some(card) => held.saturating_add_signed(cell.cards.add(card, held < MAX_HELD)),
             None => held,
         }

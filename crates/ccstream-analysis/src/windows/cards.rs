@@ -1,4 +1,4 @@
-//! Counts distinct cards: exactly up to a limit, and beyond it by HyperLogLog with a standard error of 2.3 %.
+//! Counts distinct cards: exactly up to a limit, and beyond it by a sketch (hyper-log-log) with a standard error of 2.3 %.
 //!
 //! Cards are known by keys of 64 bits. A sketch of a set depends only on the set, not on the order in which it grew.
 
@@ -148,7 +148,7 @@ fn note(registers: &mut [u8; REGISTERS], card: Key) {
     *register = (*register).max(rank);
 }
 
-/// Mixes the bits of a key, as SplitMix64 does: a register needs each of them to be random.
+/// Mixes the bits of a key, as the generator split-mix does: a register needs each of them to be random.
 fn mix(card: Key) -> u64 {
     let first = (card ^ card >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let second = (first ^ first >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -162,7 +162,7 @@ fn estimate(registers: &[u8; REGISTERS]) -> u64 {
     // The sum is exact, because each term is a power of two.
     let sum: f64 = registers.iter().map(|rank| libm::ldexp(1.0, -i32::from(*rank))).sum();
     let raw = alpha * count * count / sum;
-    let empty = registers.iter().filter(|rank| **rank == 0).count();
+    let empty = registers.iter().map(|rank| usize::from(*rank == 0)).sum::<usize>();
     let estimate = if raw <= 2.5 * count && empty > 0 { count * libm::log(count / empty as f64) } else { raw };
     libm::floor(estimate + 0.5) as u64
 }

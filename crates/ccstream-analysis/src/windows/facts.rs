@@ -2,7 +2,7 @@
 
 use ccstream_core::datum::Datum;
 use ccstream_core::event::Transaction;
-use ccstream_core::fields::{COUNT, Place};
+use ccstream_core::fields::Place;
 use ccstream_core::status::is_approved;
 
 use crate::key::{self, Key};
@@ -35,18 +35,20 @@ impl Fields {
 
     /// Returns what windows need of a transaction.
     pub fn facts(&self, transaction: &Transaction<'_>) -> Facts {
-        let mut values = Vec::with_capacity(16 * self.0.len());
+        let (mut keys, mut values) = (Vec::with_capacity(self.0.len()), Vec::with_capacity(16 * self.0.len()));
         for place in &self.0 {
             let text = match transaction.flag(*place) {
                 Some(flag) => Some(if flag { "true" } else { "false" }),
                 None => transaction.text(*place),
             };
+            keys.push(text.map_or(ABSENT_KEY, key::of));
             push(text, &mut values);
         }
         Facts {
             cents: transaction.value.0,
             approved: transaction.text(Place::STATUS).and_then(is_approved),
             card: transaction.text(Place::CARD_TOKEN).map(key::of),
+            keys: keys.into(),
             values: values.into(),
         }
     }
@@ -69,40 +71,25 @@ pub struct Facts {
     pub(super) approved: Option<bool>,
     /// The key of the card's token.
     pub(super) card: Option<Key>,
+    /// The keys of the values of the fields.
+    keys: Box<[Key]>,
     /// The values of the fields, each with its length.
     values: Box<[u8]>,
 }
 
 impl Facts {
-    /// Returns the values of the fields of these numbers, and their key.
-    pub(super) fn values(&self, dimensions: &[usize]) -> Values<'_> {
-        let mut all = [None; COUNT];
-        for (at, value) in texts(&self.values).enumerate().take(COUNT) {
-            all[at] = value;
-        }
-        let mut values = Values { key: 0, texts: [None; COUNT], len: dimensions.len() };
-        for (at, dimension) in dimensions.iter().enumerate() {
-            values.texts[at] = all[*dimension];
-            values.key = key::pair(values.key, all[*dimension].map_or(ABSENT_KEY, key::of));
-        }
-        values
+    /// Returns the key of the values of the fields of these numbers.
+    pub(super) fn key(&self, dimensions: &[usize]) -> Key {
+        dimensions.iter().fold(0, |key, dimension| key::pair(key, self.keys[*dimension]))
     }
-}
 
-/// The values of a window's dimensions.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Values<'a> {
-    /// Identifies the values.
-    pub(super) key: Key,
-    texts: [Option<&'a str>; COUNT],
-    len: usize,
-}
-
-impl Values<'_> {
-    /// Returns the values in the form in which they are kept.
-    pub(super) fn kept(&self) -> Box<[u8]> {
+    /// Returns the values of the fields of these numbers, in the form in which they are kept.
+    pub(super) fn kept(&self, dimensions: &[usize]) -> Box<[u8]> {
+        let all: Vec<Option<&str>> = texts(&self.values).collect();
         let mut out = Vec::new();
-        self.texts[..self.len].iter().for_each(|text| push(*text, &mut out));
+        for dimension in dimensions {
+            push(all[*dimension], &mut out);
+        }
         out.into()
     }
 }

@@ -21,10 +21,10 @@ pub(super) fn add(bucket: &mut Bucket, definition: &Definition, (size, hop): (i6
     let no_room = Missed { late, no_room: windows - late };
     let Bucket { groups, cells, held, next_close, .. } = bucket;
     let place = |group: &Group| group.cells.binary_search_by_key(&start, |cell| cell.start);
-    let group = match groups.get_mut(&entry.values.key) {
+    let group = match groups.get_mut(&entry.key) {
         Some(group) => group,
         None if !has_room => return no_room,
-        None => groups.entry(entry.values.key).or_insert(Group { values: entry.values.kept(), cells: Vec::new() }),
+        None => groups.entry(entry.key).or_insert_with(|| entry.group()),
     };
     let at = match place(group) {
         Ok(at) => at,

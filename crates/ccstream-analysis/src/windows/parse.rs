@@ -128,6 +128,9 @@ impl Position {
     }
 }
 
+/// A text of a list, and its place.
+type Listed = (String, Option<Range<usize>>);
+
 /// A table of a window that is being read.
 struct Reading<'a> {
     text: &'a str,
@@ -187,9 +190,9 @@ impl Reading<'_> {
 
     fn shape(&self) -> Result<Shape, Wrong> {
         let (size, gap) = (self.length("size", SECOND, LONGEST)?, self.length("gap", SECOND, LONGEST)?);
-        let without = |key: &str, needed: &str| match self.table.contains_key(key) {
-            true => Err(self.at(key, format!("{key} needs {needed}"))),
-            false => Ok(()),
+        let without = |key: &str, needed: &str| {
+            let wrong = || self.at(key, format!("{key} needs {needed}"));
+            if self.table.contains_key(key) { Err(wrong()) } else { Ok(()) }
         };
         match (size, gap) {
             (Some(size), None) => {
@@ -230,7 +233,7 @@ impl Reading<'_> {
     }
 
     /// Returns the texts of a list, each with its place.
-    fn texts(&self, key: &str) -> Result<Vec<(String, Option<Range<usize>>)>, Wrong> {
+    fn texts(&self, key: &str) -> Result<Vec<Listed>, Wrong> {
         let Some(item) = self.table.get(key) else { return Ok(Vec::new()) };
         let refuse = |span| self.wrong(span, format!("write {key} as a list of names, as in [\"issuer\"]"));
         let Some(list) = item.as_array() else { return Err(refuse(item.span())) };

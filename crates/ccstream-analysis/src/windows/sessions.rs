@@ -23,11 +23,11 @@ pub(super) fn add(
     let has_room = bucket.has_room(definition);
     let no_room = Missed { late: 0, no_room: 1 };
     let Bucket { groups, gone, cells, held, next_close, .. } = bucket;
-    let key = entry.values.key;
+    let key = entry.key;
     let group = match groups.get_mut(&key) {
         Some(group) => group,
         None if !has_room => return no_room,
-        None => groups.entry(key).or_insert(Group { values: entry.values.kept(), cells: Vec::new() }),
+        None => groups.entry(key).or_insert_with(|| entry.group()),
     };
     let is_touched = |session: &Cell| {
         (session.start - gap..=session.last + gap).contains(&time)

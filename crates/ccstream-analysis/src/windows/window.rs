@@ -99,8 +99,8 @@ impl Window {
 
     /// Adds a transaction, unless its bucket has it. Returns in how many windows it was not counted.
     pub fn add(&mut self, event: &Event<'_>) -> Missed {
-        let values = event.facts.values(&self.dimensions);
-        let at = (values.key % BUCKETS as u64) as usize;
+        let key = event.facts.key(&self.dimensions);
+        let at = (key % BUCKETS as u64) as usize;
         if event.seq <= self.loaded[at] {
             return Missed::default();
         }
@@ -108,9 +108,10 @@ impl Window {
         let entry = Entry {
             time: event.time,
             watermark: self.watermark(event.reached),
-            values,
+            key,
+            dimensions: &self.dimensions,
+            facts: event.facts,
             totals: Totals::of(event.facts, event.score, self.definition.high, is_late),
-            card: event.facts.card,
         };
         self.buckets[at].add(&self.definition, &entry)
     }
@@ -130,6 +131,17 @@ impl Window {
             bucket.flush(&self.definition, &mut flushed.rows, &mut flushed.gone);
         }
         flushed
+    }
+
+    /// Closes what ended up to the watermark, and returns the rows that were closed since they were last returned.
+    pub fn take_closed(&mut self, reached: Option<i64>) -> Vec<WindowRow> {
+        let watermark = self.watermark(reached);
+        let mut rows = Vec::new();
+        for bucket in &mut self.buckets {
+            bucket.close(&self.definition, watermark);
+            rows.append(&mut bucket.closed);
+        }
+        rows
     }
 
     /// Returns the buckets that have changed since they were last written, the longest unwritten first, up to a number of

@@ -22,6 +22,8 @@ mod run;
 mod scorer;
 mod windows;
 
+use std::path::Path;
+
 use tokio_util::sync::CancellationToken;
 
 pub use self::detector::{Detected, Detector};
@@ -47,6 +49,14 @@ pub fn check(config: &AnalyzerConfig) -> Result<()> {
     windows::check(config.windows.as_deref())?;
     crate::consume::check(&config.reading())?;
     postgres::check_url(&config.database_url)
+}
+
+/// Returns the number of windows that a file defines, and what is wrong in it in words; None if no file was named and the
+/// usual one does not exist.
+pub(crate) fn read_windows(path: Option<&Path>) -> Option<(usize, Vec<String>)> {
+    let mut file = windows::WindowsFile::new(path);
+    let wrong = file.look()?;
+    (!wrong.is_empty() || file.is_there()).then_some((file.definitions.len(), wrong))
 }
 
 /// Scores the topic's transactions until `stop` is cancelled or, with `until_caught_up`, until the end of both topics.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::replay::apply;
 use super::restore::{reapply, written};
 use super::scorer::{RULES, Scorer};
+use super::windows;
 use crate::error::Result;
 use crate::postgres::analysis::{Account, AnalysisStore, Missing, Past, PastLabel, StoredModel, Tally};
 use ccstream_analysis::event::Carried;
@@ -28,6 +29,8 @@ pub(crate) struct AnalysisRecount {
     pub(crate) not_compared: i64,
     /// Number of labels that were applied again.
     pub(crate) labels: i64,
+    /// Number of rows of windows that were compared.
+    pub(crate) window_rows: i64,
     pub(crate) problems: Vec<String>,
 }
 
@@ -70,7 +73,10 @@ pub(crate) async fn recount(url: &DatabaseUrl) -> Result<Option<AnalysisRecount>
         differences.push(("feature_day", store.value_differences(&again.tally).await?));
     }
     let uncounted = store.uncounted().await?;
+    let mut counted = windows::recount(&mut store, end).await?;
     store.end().await?;
+    again.found.window_rows = counted.rows;
+    again.found.problems.append(&mut counted.problems);
     for (partition, counted, found) in uncounted {
         again.found.problems.push(format!(
             "analysis: analysis_offsets counts {counted} accepted messages of partition {partition}, but there are {found} \

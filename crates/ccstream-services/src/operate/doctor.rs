@@ -2,6 +2,7 @@
 //! fix what is wrong. It changes nothing. It includes the tables of truth and those of the analysis where they exist,
 //! because only a consumer that was asked for the truth and an analyzer create them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
@@ -9,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use crate::analyze::read_windows;
 use crate::error::{Error, Result};
 use crate::kafka::advertised::ADVERTISE;
 use crate::kafka::client::{
@@ -34,7 +36,7 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What was checked: broker, topic, database, session, tables, privileges, analysis or versions.
+    /// What was checked: broker, topic, database, session, tables, privileges, analysis, windows or versions.
     pub name: &'static str,
     /// Whether the check passed.
     pub ok: bool,
@@ -60,16 +62,28 @@ impl Check {
     }
 }
 
-/// Runs all checks, in the order in which the pipeline needs their subjects.
+/// Runs all checks, in the order in which the pipeline needs their subjects. `windows` is the file of windows, if it is not
+/// the usual one.
 ///
 /// Errors: a setting of Kafka cannot be used. Everything else is a check that failed.
-pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables) -> Result<Vec<Check>> {
+pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables, windows: Option<&Path>) -> Result<Vec<Check>> {
     kafka.validate()?;
     let mut checks = check_kafka(kafka)?;
     crate::runtime()?.block_on(check_database(url, tables, &mut checks));
+    checks.extend(check_windows(windows));
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     checks.push(Check::good("versions", format!("ccstream {}, librdkafka {librdkafka}", env!("CARGO_PKG_VERSION"))));
     Ok(checks)
+}
+
+/// Checks the file of windows, if there is one.
+fn check_windows(path: Option<&Path>) -> Option<Check> {
+    let (right, wrong) = read_windows(path)?;
+    if wrong.is_empty() {
+        return Some(Check::good("windows", format!("{right} window(s) are defined")));
+    }
+    let mend = "correct the file; what is wrong is not counted, and the analyzer reads it again when it changes";
+    Some(Check::bad("windows", wrong.join("; "), mend))
 }
 
 /// Returns whether the database accepts the login and answers a query, each within 3 s.

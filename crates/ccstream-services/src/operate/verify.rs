@@ -56,6 +56,8 @@ pub struct VerifyReport {
     pub scores_not_compared: i64,
     /// The number of labels that were applied again.
     pub labels: i64,
+    /// The number of rows of windows that were compared with a recount.
+    pub window_rows: i64,
     /// Descriptions of the differences, each with both figures.
     pub problems: Vec<String>,
 }
@@ -100,6 +102,7 @@ pub async fn count_again(
         report.scores = found.scores;
         report.scores_not_compared = found.not_compared;
         report.labels = found.labels;
+        report.window_rows = found.window_rows;
         report.problems.append(&mut found.problems);
     }
     Ok(report)

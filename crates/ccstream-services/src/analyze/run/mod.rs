@@ -255,7 +255,7 @@ impl<'r, 'o> Run<'r, 'o> {
             && self.lanes.is_at_end()
             && self.labels.is_at_end()
             && self.held.as_ref().is_some_and(|held| held.has_labels)
-            && !self.windows_follow()
+            && !self.windows_have_work()
     }
 
     /// Returns how long the loop may sleep, unless a message wakes it.

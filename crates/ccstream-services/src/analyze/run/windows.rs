@@ -190,8 +190,8 @@ impl Run<'_, '_> {
         self.settle()
     }
 
-    /// Returns whether a window has not come as far as the analysis.
-    pub(super) fn windows_follow(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.fold.windows.follows(1).is_some())
+    /// Returns whether windows have something to do besides what comes with events.
+    pub(super) fn windows_have_work(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.fold.windows.has_work())
     }
 }

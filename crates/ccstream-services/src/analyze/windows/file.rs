@@ -16,13 +16,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The maximum size of the file.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// What was found when the file was read last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// It was not read yet.
+    Nothing,
+    NoFile,
+    /// The time at which it was changed, and its size.
+    File(SystemTime, u64),
+}
+
 /// The file with the definitions of windows.
 pub(in crate::analyze) struct WindowsFile {
     path: PathBuf,
     is_named: bool,
     looked: Option<Instant>,
-    /// The time and size of what was read last; None if there was no file.
-    seen: Option<Option<(SystemTime, u64)>>,
+    seen: Seen,
     /// The definitions that are counted.
     pub(in crate::analyze) definitions: Vec<Arc<Definition>>,
 }
@@ -40,7 +49,12 @@ impl WindowsFile {
     pub(in crate::analyze) fn new(path: Option<&Path>) -> Self {
         let is_named = path.is_some();
         let path = path.map_or_else(|| PathBuf::from(USUAL), Path::to_owned);
-        Self { path, is_named, looked: None, seen: None, definitions: Vec::new() }
+        Self { path, is_named, looked: None, seen: Seen::Nothing, definitions: Vec::new() }
+    }
+
+    /// Returns whether there was a file when it was read last.
+    pub(in crate::analyze) fn is_there(&self) -> bool {
+        matches!(self.seen, Seen::File(..))
     }
 
     /// Reads the file if it has changed, at most once a second. Returns what is wrong in it, each in words, if it was read.
@@ -52,19 +66,18 @@ impl WindowsFile {
             return None;
         }
         self.looked = Some(Instant::now());
-        let found = std::fs::metadata(&self.path);
-        let stamp = found.ok().map(|found| (found.modified().unwrap_or(SystemTime::UNIX_EPOCH), found.len()));
-        if self.seen == Some(stamp) {
+        let seen = std::fs::metadata(&self.path)
+            .map_or(Seen::NoFile, |found| Seen::File(found.modified().unwrap_or(SystemTime::UNIX_EPOCH), found.len()));
+        if std::mem::replace(&mut self.seen, seen) == seen {
             return None;
         }
-        self.seen = Some(stamp);
         let name = self.path.display();
-        let text = match stamp {
-            Some((_, size)) if size > MAX_BYTES => {
-                return Some(vec![format!("{name} has {size} bytes; at most {MAX_BYTES} are supported")]);
-            }
-            _ => std::fs::read_to_string(&self.path),
-        };
+        if let Seen::File(_, size) = seen
+            && size > MAX_BYTES
+        {
+            return Some(vec![format!("{name} has {size} bytes; at most {MAX_BYTES} are supported")]);
+        }
+        let text = std::fs::read_to_string(&self.path);
         let text = match text {
             Err(error) if error.kind() == ErrorKind::NotFound && !self.is_named => {
                 self.definitions.clear();

@@ -8,12 +8,14 @@
 //! each event.
 
 mod file;
+mod recount;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) use self::file::{WindowsFile, check};
+pub(super) use self::recount::recount;
 use crate::postgres::analysis::{CountedWindow, MissedRow, PastRow, StoredWindow, WindowsBatch};
 use ccstream_analysis::SnapshotError;
 use ccstream_analysis::windows::{Definition, Event, Facts, Fields, Missed, Window};
@@ -21,16 +23,21 @@ use ccstream_core::event::Micros;
 
 /// Minimum time between two transactions that write rows of windows.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
-/// Maximum size of the parts of a window's state that are written at once.
-const STATE_BYTES: usize = 256 * 1024;
+/// Maximum time between them.
+const FLUSH_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// Minimum time between them for each row that the first one writes, so that rows that change all the time do not slow
+/// the analysis.
+const FLUSH_FOR_EACH: Duration = Duration::from_micros(200);
+/// Maximum size of the parts of a window's state that are written for each second.
+const STATE_BYTES: usize = 1 << 20;
 const DAY: i64 = 86_400_000_000;
 
 /// Counts all windows.
 #[derive(Default)]
 pub(super) struct Windows {
     all: Vec<Counting>,
-    /// When rows were last written.
-    flushed: Option<Instant>,
+    /// When rows were last written, and when they are written next.
+    flushed: Option<(Instant, Instant)>,
     /// Whether something was counted since.
     is_changed: bool,
     /// Whether everything is written with the next batch.
@@ -113,7 +120,7 @@ impl Counting {
 }
 
 impl Windows {
-    /// Counts these windows from now on, besides those of the same version that are counted already.
+    /// Counts these windows from now on.
     pub(super) fn set(&mut self, all: Vec<Counting>) {
         self.all = all;
         self.flushed = None;
@@ -137,7 +144,7 @@ impl Windows {
 
     /// Returns whether rows are to be written.
     pub(super) fn is_due(&self) -> bool {
-        self.is_changed && (self.is_ending || self.flushed.is_none_or(|flushed| flushed.elapsed() >= FLUSH_EVERY))
+        self.is_changed && (self.is_ending || self.flushed.is_none_or(|(_, next)| next <= Instant::now()))
     }
 
     /// Writes everything with the next batch.
@@ -149,7 +156,8 @@ impl Windows {
     pub(super) fn take_batch(&mut self, seq: i64, reached: Option<Micros>) -> WindowsBatch {
         let mut batch = WindowsBatch::default();
         let is_due = self.is_due();
-        let most = if self.is_ending { usize::MAX } else { STATE_BYTES };
+        let seconds = self.flushed.map_or(1, |(last, _)| last.elapsed().as_secs() as usize).max(1);
+        let most = if self.is_ending { usize::MAX } else { STATE_BYTES * seconds };
         for one in self.all.iter_mut().filter(|one| one.behind.is_none()) {
             one.take_missed(&mut batch.missed);
             if is_due {
@@ -157,7 +165,10 @@ impl Windows {
             }
         }
         if is_due {
-            (self.flushed, self.is_changed, self.is_ending) = (Some(Instant::now()), false, false);
+            let rows: usize = batch.counted.iter().map(|one| one.flushed.rows.len()).sum();
+            let wait = (FLUSH_FOR_EACH * rows as u32).clamp(FLUSH_EVERY, FLUSH_AT_LEAST_EVERY);
+            let now = Instant::now();
+            (self.flushed, self.is_changed, self.is_ending) = (Some((now, now + wait)), false, false);
         }
         batch
     }
@@ -204,6 +215,11 @@ impl Windows {
             }
         }
         batch
+    }
+
+    /// Returns whether a window has not come as far as the analysis, or its table may have rows of earlier versions.
+    pub(super) fn has_work(&self) -> bool {
+        self.all.iter().any(|one| one.behind.is_some() || one.replaces)
     }
 
     /// Returns a window whose table may have rows of earlier versions, although all of its own are there.

@@ -36,7 +36,9 @@ pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE}
 pub(crate) use self::snapshot::{Snapshot, StatePart};
 pub(super) use self::tally::{FEATURE_DAY, FRAUD_CARDS, SCORE_DAY, SCORE_MINUTE, TOP_CARD_DAY};
 pub(crate) use self::tally::{Tallied, Tally};
-pub(crate) use self::windows::{BegunWindow, CountedWindow, MissedRow, PastRow, StoredWindow, WindowsBatch};
+pub(crate) use self::windows::{
+    BegunWindow, CountedWindow, ListedWindow, MissedRow, PastRow, StoredWindow, WindowsBatch,
+};
 pub(super) use self::windows::{WINDOWS, WINDOWS_LATE, WINDOWS_STATE};
 pub(crate) use self::write::Written;
 use super::WRITING;

@@ -41,6 +41,11 @@ impl AnalysisStore {
     pub(crate) async fn release_windows(&mut self, epoch: i64, but: &[&str]) -> Result<bool> {
         let step = || Error::postgres("reading windows");
         let Some(transaction) = self.begin_fenced(epoch).await? else { return Ok(false) };
+        // A role that counts no windows may lack the privilege to change the table.
+        let query = "SELECT EXISTS (SELECT FROM windows WHERE counted IS NULL AND name <> ALL ($1))";
+        if !transaction.query_one(query, &[&but]).await.map_err(step())?.get::<_, bool>(0) {
+            return Ok(true);
+        }
         let release =
             "UPDATE windows SET counted = (SELECT seq FROM analysis) WHERE counted IS NULL AND name <> ALL ($1)";
         transaction.execute(release, &[&but]).await.map_err(step())?;
@@ -59,20 +64,17 @@ impl AnalysisStore {
         let (name, text) = (&definition.name, definition.to_string());
         let step = || Error::postgres(format!("preparing {}", definition.table()));
         let Some(mut transaction) = self.begin_fenced(epoch).await? else { return Ok(None) };
-        let query =
-            "SELECT version, definition, to_regclass('window_' || name) IS NOT NULL FROM windows WHERE name = $1";
+        let query = "SELECT version, definition, greatest(w.seq, w.counted) > a.seq FROM windows AS w, analysis AS a
+                     WHERE name = $1";
         let found = transaction.query_opt(query, &[name]).await.map_err(step())?;
-        let found = found.map(|row| (row.get::<_, i32>(0), row.get::<_, String>(1), row.get::<_, bool>(2)));
-        let is_there = found.as_ref().is_some_and(|(_, _, is_there)| *is_there);
-        if !is_there || again || found.as_ref().is_none_or(|(_, before, _)| *before != text) {
-            let statements = if is_there { ddl::widen(definition) } else { ddl::create(definition) };
-            let savepoint = transaction.transaction().await.map_err(step())?;
-            if let Err(error) = savepoint.batch_execute(&statements).await.map_err(step()) {
-                return refused(definition, &statements, error);
-            }
-            savepoint.commit().await.map_err(step())?;
-            offer_reader(&mut transaction, definition).await?;
-            let version = found.map_or(1, |(version, ..)| version + 1);
+        // A window that is ahead of the analysis is of one that was deleted.
+        let is_same = found.as_ref().is_some_and(|row| row.get::<_, &str>(1) == text && !row.get::<_, bool>(2));
+        let prepared = prepare(&mut transaction, definition, is_same).await?;
+        if let Prepared::Refused(text) = prepared {
+            return Ok(Some(BegunWindow::Refused(text)));
+        }
+        if again || !is_same || prepared == Prepared::Created {
+            let version = found.map_or(1, |row| row.get::<_, i32>(0) + 1);
             begin_version(&transaction, name, version, &text).await?;
         }
         let stored = read(&transaction, name).await?;
@@ -90,7 +92,7 @@ impl AnalysisStore {
     ) -> Result<Option<bool>> {
         let table = definition.table();
         let step = || Error::postgres(format!("deleting earlier rows of {table}"));
-        let Some(transaction) = self.begin_fenced(epoch).await? else { return Ok(None) };
+        let Some(mut transaction) = self.begin_fenced(epoch).await? else { return Ok(None) };
         let delete = format!(
             "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE version < $1 LIMIT $2))"
         );
@@ -104,7 +106,7 @@ impl AnalysisStore {
             if !others.is_empty() {
                 let drop: Vec<String> =
                     others.iter().map(|row| format!("DROP COLUMN {}", row.get::<_, &str>(0))).collect();
-                transaction.batch_execute(&format!("ALTER TABLE {table} {}", drop.join(", "))).await.map_err(step())?;
+                try_out(&mut transaction, &format!("ALTER TABLE {table} {}", drop.join(", "))).await?;
             }
             let update = "UPDATE windows SET replaces = false WHERE name = $1";
             transaction.execute(update, &[&definition.name]).await.map_err(step())?;
@@ -116,39 +118,79 @@ impl AnalysisStore {
     }
 }
 
-fn refused(definition: &Definition, statements: &str, error: Error) -> Result<Option<BegunWindow>> {
+/// Says what became of the table of a window.
+#[derive(Debug, PartialEq, Eq)]
+enum Prepared {
+    /// It was there.
+    Found,
+    Created,
+    /// It cannot be used, for the reason in words.
+    Refused(String),
+}
+
+/// Creates the table of a window, or adds the columns that it lacks. Nothing is changed if nothing is lacking, because the
+/// table may belong to another role.
+async fn prepare(transaction: &mut Transaction<'_>, definition: &Definition, is_same: bool) -> Result<Prepared> {
     let table = definition.table();
-    let text = match error.sql_state() {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            format!(
-                "this role may not prepare {table}; have an administrator run, and grant the role all on it:\n{statements}"
-            )
+    let step = || Error::postgres(format!("preparing {table}"));
+    let query = "SELECT coalesce(obj_description(c.oid, 'pg_class'), ''),
+                        ARRAY(SELECT attname::text FROM pg_attribute
+                              WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)
+                 FROM pg_class AS c WHERE oid = to_regclass($1)";
+    let found = transaction.query_opt(query, &[&table]).await.map_err(step())?;
+    let found = found.map(|row| (row.get::<_, String>(0), row.get::<_, Vec<String>>(1)));
+    let statements = match &found {
+        None => ddl::create(definition),
+        Some((comment, _)) if comment != ddl::COMMENT => {
+            return Ok(Prepared::Refused(format!(
+                "there is a table {table} that is not a window's; rename it, or the window"
+            )));
         }
-        Some(&SqlState::DUPLICATE_TABLE) => {
-            format!("there is a table {table} that is not in the table windows; rename it, or the window")
+        Some((_, columns)) => {
+            let is_lacking = |column: &ddl::Column| !columns.iter().any(|name| name == column.name);
+            if ddl::columns(definition).iter().any(is_lacking) { ddl::widen(definition) } else { String::new() }
         }
-        Some(_) => format!("{table} cannot be prepared: {}", error.causes()),
-        None => return Err(error),
     };
-    if error.is_retriable() { Err(error) } else { Ok(Some(BegunWindow::Refused(text))) }
+    let savepoint = transaction.transaction().await.map_err(step())?;
+    if let Err(error) = savepoint.batch_execute(&statements).await.map_err(step()) {
+        if error.sql_state() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            return Err(error);
+        }
+        return Ok(Prepared::Refused(format!(
+            "this role may not prepare {table}; have an administrator run the following, and grant the role SELECT, \
+             INSERT, UPDATE and DELETE on it:\n{statements}"
+        )));
+    }
+    savepoint.commit().await.map_err(step())?;
+    if found.is_none() {
+        offer_reader(transaction, definition).await?;
+    } else if !is_same {
+        try_out(transaction, &ddl::comments(definition)).await?;
+    }
+    Ok(if found.is_some() { Prepared::Found } else { Prepared::Created })
+}
+
+/// Runs statements that only the owner of a table may run, and does without them if this role is not.
+async fn try_out(transaction: &mut Transaction<'_>, statements: &str) -> Result<()> {
+    let step = || Error::postgres("changing the table of a window");
+    let savepoint = transaction.transaction().await.map_err(step())?;
+    match savepoint.batch_execute(statements).await {
+        Ok(()) => savepoint.commit().await.map_err(step()),
+        Err(error) => {
+            tracing::debug!(%error, "The table of a window belongs to another role.");
+            savepoint.rollback().await.map_err(step())
+        }
+    }
 }
 
 /// Lets the reading role read the table, if the role exists and the current role may.
 async fn offer_reader(transaction: &mut Transaction<'_>, definition: &Definition) -> Result<()> {
-    let step = || Error::postgres("looking for the reading role");
-    let savepoint = transaction.transaction().await.map_err(step())?;
     let grant = format!(
         "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{READER}') THEN
              GRANT SELECT ON {} TO {READER}; END IF; END $$",
         definition.table()
     );
-    match savepoint.batch_execute(&grant).await {
-        Ok(()) => savepoint.commit().await.map_err(step()),
-        Err(error) => {
-            tracing::debug!(%error, "The reading role was not granted a window; readers use their own role.");
-            savepoint.rollback().await.map_err(step())
-        }
-    }
+    try_out(transaction, &grant).await
 }
 
 /// Begins to count a window from the beginning.

@@ -22,6 +22,9 @@ impl Column {
     }
 }
 
+/// The comment of each table, by which it is recognized.
+pub(super) const COMMENT: &str = "ccstream: a window of windows.toml; its definition is in the table windows";
+
 /// The names of the sums that a row is computed from, in the order of [`Totals`](ccstream_analysis::windows::Totals).
 pub(super) const SUMS: [&str; 10] =
     ["count", "late", "sum", "min", "max", "approved", "decided", "scored", "score_sum", "high"];
@@ -88,49 +91,97 @@ fn measured(measure: Measure, definition: &Definition) -> Vec<Column> {
 
 /// Returns the statements that create the table of a window.
 pub(super) fn create(definition: &Definition) -> String {
-    let (table, columns) = (definition.table(), columns(definition));
     let declared: Vec<String> =
-        columns.iter().map(|column| format!("\"{}\" {}", column.name, column.declaration)).collect();
-    let comments: String = columns.iter().map(|column| column.comment_on(&table)).collect();
+        columns(definition).iter().map(|column| format!("\"{}\" {}", column.name, column.declaration)).collect();
+    let table = definition.table();
     format!(
         "CREATE TABLE {table} (\n    {},\n    PRIMARY KEY (window_start, key, version)\n) WITH (fillfactor = 70);\n\
-         COMMENT ON TABLE {table} IS 'ccstream: a window of windows.toml; its definition is in the table windows';{comments}",
-        declared.join(",\n    ")
+         COMMENT ON TABLE {table} IS '{COMMENT}';{}",
+        declared.join(",\n    "),
+        comments(definition)
     )
 }
 
-/// Returns the statements that add the columns of a changed definition, and say anew what columns mean.
+/// Returns the statements that add the columns of a changed definition.
 pub(super) fn widen(definition: &Definition) -> String {
-    let (table, columns) = (definition.table(), columns(definition));
-    let add =
-        columns.iter().map(|column| format!("ADD COLUMN IF NOT EXISTS \"{}\" {}", column.name, column.declaration));
-    let comments: String = columns.iter().map(|column| column.comment_on(&table)).collect();
-    format!("ALTER TABLE {table} {};{comments}", add.collect::<Vec<_>>().join(", "))
+    let add = |column: &Column| format!("ADD COLUMN IF NOT EXISTS \"{}\" {}", column.name, column.declaration);
+    let add: Vec<String> = columns(definition).iter().map(add).collect();
+    format!("ALTER TABLE {} {};", definition.table(), add.join(", "))
 }
 
-/// Returns the statement that writes rows. Its parameters are the version, the starts, ends and keys, whether rows are
-/// closed, the numbers of cards and whether they are exact, the [`SUMS`], and the dimensions.
-pub(super) fn upsert(definition: &Definition) -> String {
+/// Returns the statements that say what the columns mean.
+pub(super) fn comments(definition: &Definition) -> String {
+    let table = definition.table();
+    columns(definition).iter().map(|column| column.comment_on(&table)).collect()
+}
+
+/// Returns a query of rows that are given as arrays, with the columns of the table. Its parameters are the version, the
+/// starts, ends and keys, whether rows are closed, the numbers of cards and whether they are exact, the [`SUMS`], and the
+/// dimensions.
+fn given(definition: &Definition) -> String {
     let columns = columns(definition);
-    let quoted = |column: &Column| format!("\"{}\"", column.name);
-    let names: Vec<String> = columns.iter().map(quoted).collect();
-    let values: Vec<&str> = columns.iter().map(|column| column.value.as_str()).collect();
-    let is_key = |name: &str| ["window_start", "key", "version"].contains(&name);
-    let updated = columns.iter().filter(|column| !is_key(column.name) && !column.value.starts_with("n.d"));
-    let updated: Vec<String> = updated.map(|column| format!("{0} = excluded.{0}", quoted(column))).collect();
+    let values = columns.iter().map(|column| format!("{} AS \"{}\"", column.value, column.name));
     let dimensions = 0..definition.by.len();
-    let given = ["w_start", "w_end", "key", "closed", "cards", "cards_exact"];
-    let types = ["bigint[]", "bigint[]", "bigint[]", "bool[]", "bigint[]", "bool[]"];
-    let types = types.into_iter().chain([("bigint[]"); SUMS.len()]).chain(dimensions.clone().map(|_| "text[]"));
-    let parameters: Vec<String> = types.enumerate().map(|(at, one)| format!("${}::{one}", at + 2)).collect();
-    let named = given.into_iter().chain(SUMS).map(ToOwned::to_owned).chain(dimensions.map(|at| format!("d{at}")));
+    let first = [
+        ("w_start", "bigint[]"),
+        ("w_end", "bigint[]"),
+        ("key", "bigint[]"),
+        ("closed", "bool[]"),
+        ("cards", "bigint[]"),
+        ("cards_exact", "bool[]"),
+    ];
+    let types =
+        first.iter().map(|(_, of)| *of).chain([("bigint[]"); SUMS.len()]).chain(dimensions.clone().map(|_| "text[]"));
+    let parameters: Vec<String> = types.enumerate().map(|(at, of)| format!("${}::{of}", at + 2)).collect();
+    let names = first.iter().map(|(name, _)| *name).chain(SUMS).map(ToOwned::to_owned);
     format!(
-        "INSERT INTO {} ({}) SELECT {} FROM unnest({}) AS n ({}) ON CONFLICT (window_start, key, version) DO UPDATE SET {}",
-        definition.table(),
-        names.join(", "),
-        values.join(", "),
+        "SELECT {} FROM unnest({}) AS n ({})",
+        values.collect::<Vec<_>>().join(", "),
         parameters.join(", "),
-        named.collect::<Vec<_>>().join(", "),
-        updated.join(", ")
+        names.chain(dimensions.map(|at| format!("d{at}"))).collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// Returns the names of the columns that satisfy a condition, each in a form.
+fn names(definition: &Definition, is_one: impl Fn(&Column) -> bool, form: impl Fn(&str) -> String) -> Vec<String> {
+    columns(definition)
+        .iter()
+        .filter(|column| is_one(column))
+        .map(|column| form(&format!("\"{}\"", column.name)))
+        .collect()
+}
+
+/// Returns the statement that writes rows. Its parameters are those of [`given`].
+pub(super) fn upsert(definition: &Definition) -> String {
+    // A key's dimensions do not change.
+    let is_updated = |column: &Column| {
+        let is_dimension = definition.by.iter().any(|place| place.field().column == column.name);
+        !is_dimension && !["window_start", "key", "version"].contains(&column.name)
+    };
+    format!(
+        "INSERT INTO {} ({}) {} ON CONFLICT (window_start, key, version) DO UPDATE SET {}",
+        definition.table(),
+        names(definition, |_| true, ToOwned::to_owned).join(", "),
+        given(definition),
+        names(definition, is_updated, |name| format!("{name} = excluded.{name}")).join(", ")
+    )
+}
+
+/// Returns the query of the first row, of some that are given, from which the table differs. It returns the start of the
+/// window and the number of such rows. Its parameters are those of [`given`].
+pub(super) fn compare(definition: &Definition) -> String {
+    let same: Vec<String> = columns(definition)
+        .iter()
+        .map(|column| {
+            let of = column.declaration.trim_end_matches(" NOT NULL");
+            format!("t.\"{0}\" IS NOT DISTINCT FROM n.\"{0}\"::{of}", column.name)
+        })
+        .collect();
+    format!(
+        "SELECT min(n.window_start)::text, count(*)
+         FROM ({}) AS n LEFT JOIN {} AS t USING (window_start, key, version) WHERE NOT ({})",
+        given(definition),
+        definition.table(),
+        same.join(" AND ")
     )
 }

@@ -3,6 +3,7 @@
 
 mod batch;
 mod begin;
+mod compare;
 mod ddl;
 mod read;
 mod schema;
@@ -10,6 +11,7 @@ mod write;
 
 pub(crate) use self::batch::{CountedWindow, MissedRow, WindowsBatch};
 pub(crate) use self::begin::{BegunWindow, StoredWindow};
+pub(crate) use self::compare::ListedWindow;
 pub(crate) use self::read::PastRow;
 pub(in crate::postgres) use self::schema::{WINDOWS, WINDOWS_LATE, WINDOWS_STATE};
 pub(super) use self::write::write;

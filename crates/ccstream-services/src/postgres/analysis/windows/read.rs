@@ -42,15 +42,16 @@ impl AnalysisStore {
             past.to = after;
             return Ok(past);
         }
-        let columns: Vec<String> =
-            fields.places().iter().map(|place| format!("o.{}::text", place.field().column)).collect();
-        let columns = columns.iter().map(|column| format!(", {column}")).collect::<String>();
+        let names =
+            ["status", "card_token"].into_iter().chain(fields.places().iter().map(|place| place.field().column));
+        let columns: Vec<String> = names.map(|name| format!("o.{name}::text")).collect();
         let query = format!(
             "SELECT s.seq, {}, s.score, o.order_id IS NULL, s.kafka_partition, s.kafka_offset, (o.value * 100)::bigint,
-                    o.status::text, o.card_token::text{columns}
+                    {}
              FROM scores AS s LEFT JOIN orders AS o ON o.order_id = s.order_id
              WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq",
-            micros("s.event_time")
+            micros("s.event_time"),
+            columns.join(", ")
         );
         let parameters: [&(dyn ToSql + Sync); 2] = [&after, &past.to];
         let rows = self.client.query_raw(&query, parameters).await.map_err(step())?;

@@ -39,6 +39,7 @@ pub(in crate::postgres) const WINDOWS_LATE: Table = Table {
         OwnColumn::new("no_room", "BIGINT NOT NULL").meaning("because too many cells were open"),
     ],
     constraints: &["PRIMARY KEY (name, version, day)"],
+    privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
     fill: Some(|| "ALTER TABLE windows_late SET (fillfactor = 50);".to_owned()),
     ..Table::USUAL
 };

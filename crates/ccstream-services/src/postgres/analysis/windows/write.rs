@@ -74,18 +74,48 @@ async fn write_rows(transaction: &Transaction<'_>, statements: &mut Statements, 
     if rows.is_empty() {
         return Ok(());
     }
-    let starts: Vec<i64> = rows.iter().map(|row| row.start).collect();
-    let ends: Vec<i64> = rows.iter().map(|row| row.end).collect();
-    let keys: Vec<i64> = rows.iter().map(|row| row.key as i64).collect();
-    let closed: Vec<bool> = rows.iter().map(|row| row.is_closed).collect();
-    let cards: Vec<i64> = rows.iter().map(|row| row.cards.0 as i64).collect();
-    let exact: Vec<bool> = rows.iter().map(|row| row.cards.1).collect();
-    let sums: Vec<Vec<i64>> = (0..SUMS.len()).map(|at| rows.iter().map(|row| sum(&row.totals, at)).collect()).collect();
-    let dimensions = dimensions(rows, one.definition.by.len());
-    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&one.version, &starts, &ends, &keys, &closed, &cards, &exact];
-    parameters.extend(sums.iter().map(|column| column as &(dyn ToSql + Sync)));
-    parameters.extend(dimensions.iter().map(|column| column as &(dyn ToSql + Sync)));
-    statements.execute(transaction, &upsert(&one.definition), &parameters).await.map(drop).map_err(step())
+    let given = Given::new(rows, one.definition.by.len());
+    statements
+        .execute(transaction, &upsert(&one.definition), &given.parameters(&one.version))
+        .await
+        .map(drop)
+        .map_err(step())
+}
+
+/// Rows as arrays.
+pub(super) struct Given<'a> {
+    starts: Vec<i64>,
+    ends: Vec<i64>,
+    keys: Vec<i64>,
+    closed: Vec<bool>,
+    cards: Vec<i64>,
+    exact: Vec<bool>,
+    sums: Vec<Vec<i64>>,
+    dimensions: Vec<Vec<Option<&'a str>>>,
+}
+
+impl<'a> Given<'a> {
+    pub(super) fn new(rows: &'a [WindowRow], dimensions: usize) -> Self {
+        Self {
+            starts: rows.iter().map(|row| row.start).collect(),
+            ends: rows.iter().map(|row| row.end).collect(),
+            keys: rows.iter().map(|row| row.key as i64).collect(),
+            closed: rows.iter().map(|row| row.is_closed).collect(),
+            cards: rows.iter().map(|row| row.cards.0 as i64).collect(),
+            exact: rows.iter().map(|row| row.cards.1).collect(),
+            sums: (0..SUMS.len()).map(|at| rows.iter().map(|row| sum(&row.totals, at)).collect()).collect(),
+            dimensions: self::dimensions(rows, dimensions),
+        }
+    }
+
+    /// Returns the parameters of statements with these rows.
+    pub(super) fn parameters<'p>(&'p self, version: &'p i32) -> Vec<&'p (dyn ToSql + Sync)> {
+        let Self { starts, ends, keys, closed, cards, exact, sums, dimensions } = self;
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![version, starts, ends, keys, closed, cards, exact];
+        parameters.extend(sums.iter().map(|column| column as &(dyn ToSql + Sync)));
+        parameters.extend(dimensions.iter().map(|column| column as &(dyn ToSql + Sync)));
+        parameters
+    }
 }
 
 fn sum(totals: &Totals, at: usize) -> i64 {

@@ -1,0 +1,103 @@
+"""Measures what windows cost the analyzer: ``python bench/windows.py`` (``make bench-windows``).
+
+The rate is that of ``ccstream analyze --until-caught-up`` from a topic into empty tables, by its own accounting:
+without windows, and with a tumbling, a hopping and a session window, in turn. The topic has 1,000 transactions for each
+second of its own time, as a live stream may. In a sparse stream nearly every transaction has a row of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import psycopg
+
+import results
+from analysis import Place, catch_up
+from workbench import Workbench, create_topic, embedded_broker, postgres
+
+TOPIC = "windows-rate"
+CARDS = 20_000
+WINDOWS = {
+    "tumbling": """
+[[window]]
+name = "issuer_minute"
+size = "1m"
+lateness = "30s"
+by = ["issuer", "currency"]
+measures = ["count", "sum", "mean", "approved_share"]
+""",
+    "hopping": """
+[[window]]
+name = "category_rolling"
+size = "5m"
+hop = "1m"
+lateness = "30s"
+by = ["category"]
+measures = ["count", "cards", "mean_score"]
+""",
+    "session": """
+[[window]]
+name = "merchant_session"
+gap = "1m"
+lateness = "30s"
+by = ["merchant"]
+measures = ["count", "approved_share"]
+""",
+}
+
+
+def measure(bench: Workbench, rounds: int, folder: Path) -> dict[str, list[float]]:
+    """Returns the rates without windows, with all three, and with each alone, of several rounds."""
+    files = {"all": "".join(WINDOWS.values()), **WINDOWS}
+    flags: dict[str, tuple[str, ...]] = {"none": ()}
+    for name, text in files.items():
+        path = folder / f"{name}.toml"
+        path.write_text(text, encoding="utf-8")
+        flags[name] = ("--windows", str(path))
+    found: dict[str, list[float]] = {name: [] for name in flags}
+    for _ in range(rounds):
+        for name, rates in found.items():
+            rates.append(catch_up(bench, TOPIC, *flags[name]))
+        print({name: round(rates[-1]) for name, rates in found.items()}, flush=True)
+    return found
+
+
+def rows(bench: Workbench, flags: tuple[str, ...]) -> dict[str, int]:
+    """Returns the number of rows of each kind of window."""
+    counted = {}
+    with bench.database() as url:
+        Place(TOPIC, url).run("analyze", "--until-caught-up", "--quiet", *flags)
+        with psycopg.connect(url) as connection:
+            for (name,) in connection.execute("SELECT name FROM windows").fetchall():
+                kind = next(kind for kind, text in WINDOWS.items() if f'"{name}"' in text)
+                (counted[kind],) = connection.execute(f"SELECT count(*) FROM window_{name}").fetchone() or (0,)
+    return counted
+
+
+def main() -> None:
+    """Measures everything, and saves it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--count", type=int, default=1_000_000)
+    options = parser.parse_args()
+    with postgres() as url, tempfile.TemporaryDirectory() as folder:
+        bench = Workbench(url)
+        create_topic(embedded_broker(), TOPIC, 4)
+        with bench.database() as database:
+            Place(TOPIC, database).run(
+                *("produce", "--quiet", "--rate", "1000", "--cards", str(CARDS), "--count", str(options.count)),
+                *("--start-time", "2026-06-01T12:00:00Z", "--speed", "max"),
+            )
+        found = measure(bench, options.rounds, Path(folder))
+        counted = rows(bench, ("--windows", str(Path(folder) / "all.toml")))
+    shares = {name: results.share(rates, found["none"]) for name, rates in found.items()}
+    rates = [{"name": name, "rate": median(one), "share": shares[name]} for name, one in found.items()]
+    print(rates, counted)
+    results.keep("windows", {"rounds": options.rounds, "count": options.count, "rates": rates, "rows": counted})
+
+
+if __name__ == "__main__":
+    main()
