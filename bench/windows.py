@@ -2,7 +2,7 @@
 
 The rate is that of ``ccstream analyze --until-caught-up`` from a topic into empty tables, by its own accounting:
 without windows, and with a tumbling, a hopping and a session window, in turn. The topic has 1,000 transactions for each
-second of its own time, as a live stream may. In a sparse stream nearly every transaction has a row of its own.
+second of event time, as a live stream may. In a sparse stream nearly every transaction has a separate row.
 """
 
 from __future__ import annotations

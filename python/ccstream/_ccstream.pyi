@@ -955,6 +955,9 @@ class VerifyReport:
     def labels(self) -> int:
         """The number of labels that were applied again."""
     @property
+    def window_rows(self) -> int:
+        """The number of rows of the tables of windows that were compared with a recount."""
+    @property
     def problems(self) -> list[str]:
         """Descriptions of the differences, each with both figures; empty if everything agrees."""
 
@@ -967,7 +970,7 @@ class Check:
         """The subject of the check.
 
         One of ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges``, ``analysis`` (if its
-        tables exist) and ``versions``.
+        tables exist), ``windows`` (if there is a file of them) and ``versions``.
         """
     @property
     def ok(self) -> bool:
@@ -1263,6 +1266,7 @@ def diagnose(
     database_url: str | None = None,
     librdkafka_options: _Pairs | None = None,
     librdkafka_options_file: str | PathLike[str] | None = None,
+    windows: str | PathLike[str] | None = None,
 ) -> list[Check]:
     """Checks broker, topic, database, sessions, tables, privileges and versions, and changes nothing.
 
@@ -1278,6 +1282,8 @@ def diagnose(
             ``CCSTREAM_KAFKA_*``, else none.
         librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
             else none.
+        windows: The file of the analyzer's windows. Default: ``CCSTREAM_WINDOWS``, else ``windows.toml`` in the current
+            folder, if there is one.
 
     Returns:
         A list of checks, in the order in which the pipeline needs their subjects. A service that cannot be reached

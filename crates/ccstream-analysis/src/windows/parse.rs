@@ -1,4 +1,4 @@
-//! Reads definitions of windows from the text of `windows.toml`. What is wrong is said with its line and column.
+//! Reads definitions of windows from the text of `windows.toml`. What is wrong is reported with its line and column.
 
 use std::fmt;
 use std::ops::Range;

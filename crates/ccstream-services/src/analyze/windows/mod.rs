@@ -222,7 +222,7 @@ impl Windows {
         self.all.iter().any(|one| one.behind.is_some() || one.replaces)
     }
 
-    /// Returns a window whose table may have rows of earlier versions, although all of its own are there.
+    /// Returns a window whose table may have rows of earlier versions, although all of the current one are there.
     pub(super) fn replacing(&mut self) -> Option<&mut Counting> {
         self.all.iter_mut().find(|one| one.replaces && one.behind.is_none())
     }
