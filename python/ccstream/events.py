@@ -68,7 +68,8 @@ WarningKind: TypeAlias = Literal[
   the rest again.
 - ``connection_refused``: PostgreSQL refused an additional connection.
 - ``orders_behind``: transactions that the analyzer has scored are not in ``orders`` yet, and could not be read
-  from the topic; it waits for the consumer to store them, because it restores its state from them.
+  from the topic; it waits for the consumer to store them, because it restores its state from them;
+  or windows wait for them, and scores do not.
 - ``model_unusable``: the active model cannot be used, so the rules score; or the shadow cannot be, so there is none.
 - ``window_refused``: a definition in ``windows.toml`` is wrong, or the table of a window cannot be prepared; the window
   is not counted.
