@@ -1,21 +1,26 @@
 """Measures what windows cost the analyzer: ``python bench/windows.py`` (``make bench-windows``).
 
 The rate is that of ``ccstream analyze --until-caught-up`` from a topic into empty tables, by its own accounting:
-without windows, and with a tumbling, a hopping and a session window, in turn. The topic has 1,000 transactions for each
-second of event time, as a live stream may. In a sparse stream nearly every transaction has a separate row.
+without windows, and with a tumbling, a hopping and a session window, in turn. The rate varies with what else the
+machine does, so the processor time of the analyzer and of its session in PostgreSQL is measured, too. The topic has
+1,000 transactions for each second of event time, as a live stream may. In a sparse stream nearly every transaction has
+a separate row.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
+import psutil
 import psycopg
 
 import results
-from analysis import Place, catch_up
+from analysis import Place
 from workbench import Workbench, create_topic, embedded_broker, postgres
 
 TOPIC = "windows-rate"
@@ -49,19 +54,41 @@ measures = ["count", "approved_share"]
 }
 
 
-def measure(bench: Workbench, rounds: int, folder: Path) -> dict[str, list[float]]:
-    """Returns the rates without windows, with all three, and with each alone, of several rounds."""
+def processor_time(url: str) -> float:
+    """Returns the processor time of all programs that ran, and of all sessions that have ended, in seconds."""
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with psycopg.connect(url) as connection:
+        server = psutil.Process(connection.info.backend_pid).parent()
+    if server is None:
+        raise RuntimeError("the server has ended")
+    sessions = server.cpu_times()
+    return own.ru_utime + own.ru_stime + sessions.children_user + sessions.children_system
+
+
+def catch_up(bench: Workbench, flags: tuple[str, ...]) -> tuple[float, float]:
+    """Returns the number of transactions that are scored in a second, and the processor time of each in µs."""
+    with bench.database() as url:
+        before = processor_time(url)
+        found = Place(TOPIC, url).run("analyze", "--until-caught-up", "--quiet", *flags)
+        # The server counts a session a moment after its client has left.
+        time.sleep(0.5)
+        used = processor_time(url) - before
+    return found["scored"] / found["elapsed"], used * 1e6 / found["scored"]
+
+
+def measure(bench: Workbench, rounds: int, folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """Returns what :func:`catch_up` does without windows, with all three, and with each alone, in several rounds."""
     files = {"all": "".join(WINDOWS.values()), **WINDOWS}
     flags: dict[str, tuple[str, ...]] = {"none": ()}
     for name, text in files.items():
         path = folder / f"{name}.toml"
         path.write_text(text, encoding="utf-8")
         flags[name] = ("--windows", str(path))
-    found: dict[str, list[float]] = {name: [] for name in flags}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in flags}
     for _ in range(rounds):
-        for name, rates in found.items():
-            rates.append(catch_up(bench, TOPIC, *flags[name]))
-        print({name: round(rates[-1]) for name, rates in found.items()}, flush=True)
+        for name, figures in found.items():
+            figures.append(catch_up(bench, flags[name]))
+        print({name: [round(figure, 1) for figure in figures[-1]] for name, figures in found.items()}, flush=True)
     return found
 
 
@@ -93,8 +120,17 @@ def main() -> None:
             )
         found = measure(bench, options.rounds, Path(folder))
         counted = rows(bench, ("--windows", str(Path(folder) / "all.toml")))
-    shares = {name: results.share(rates, found["none"]) for name, rates in found.items()}
-    rates = [{"name": name, "rate": median(one), "share": shares[name]} for name, one in found.items()]
+    none = found["none"]
+    rates = [
+        {
+            "name": name,
+            "rate": median(rate for rate, _ in figures),
+            "share": results.share([rate for rate, _ in figures], [rate for rate, _ in none]),
+            "time": median(used for _, used in figures),
+            "more": results.share([used for _, used in figures], [used for _, used in none]) - 1,
+        }
+        for name, figures in found.items()
+    ]
     print(rates, counted)
     results.keep("windows", {"rounds": options.rounds, "count": options.count, "rates": rates, "rows": counted})
 

@@ -137,7 +137,7 @@ impl Run<'_, '_> {
     /// Notes whether windows wait for the consumer.
     fn stall(&mut self, is_stalled: bool) {
         if !is_stalled {
-            self.stalled = super::windows::Stalled::default();
+            self.stalled = Stalled::default();
             return;
         }
         self.stalled.looked = Some(Instant::now());
