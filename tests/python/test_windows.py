@@ -305,7 +305,8 @@ def test_what_is_wrong_is_explained_and_not_counted(embedded_pipeline: Pipeline,
     wait_until("it is counted", lambda: pipeline.query("SELECT sum(count) FROM window_right") == [(1_000,)])
     # A file that is not TOML changes nothing.
     path.write_text(text + "[[window", encoding="utf-8")
-    wait_until("it is read", lambda: len(analyzer.warned("window_refused")) == 3)
+    # The table that is taken is then warned of again.
+    wait_until("it is read", lambda: len(analyzer.warned("window_refused")) >= 3)
     assert "line 5, column" in analyzer.warned("window_refused")[2]["text"]
     pipeline.send([json.dumps(EVENT).encode()])
     wait_until("it is counted", lambda: pipeline.query("SELECT sum(count) FROM window_right") == [(1_001,)])
