@@ -124,7 +124,12 @@ impl Run<'_, '_> {
         let joins = past.to == held.fold.state.seq() as i64;
         let batch = held.fold.windows.follow(&past.rows, (after, past.to), joins);
         if !batch.is_empty() {
-            match self.ask(async |store| store.write_windows(epoch, &batch).await)? {
+            // After a stop, a write that ends halfway would cost the batch that was folded.
+            let grace = self.grace();
+            self.database.free()?.wait_at_most(grace);
+            let written = self.ask(async |store| store.write_windows(epoch, &batch).await)?;
+            self.database.free()?.wait_at_most(Duration::ZERO);
+            match written {
                 Some(true) => {}
                 Some(false) => self.lose(),
                 None => self.held = None,
@@ -164,8 +169,7 @@ impl Run<'_, '_> {
             }
             // The batch before may have been refused for the same reason.
             Some(None) if self.held.is_some() => self.lose(),
-            Some(None) => {}
-            None => self.held = None,
+            Some(None) | None => {}
         }
         Ok(true)
     }
