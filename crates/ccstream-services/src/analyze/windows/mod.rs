@@ -185,7 +185,7 @@ impl Windows {
     /// Counts transactions that were scored after a place in the order, up to another. With `joins`, the windows are then
     /// counted with each event. Returns what is written.
     pub(super) fn follow(&mut self, rows: &[PastRow], (after, to): (i64, i64), joins: bool) -> WindowsBatch {
-        let mut batch = WindowsBatch::default();
+        let mut batch = WindowsBatch { followed: Some(to), ..WindowsBatch::default() };
         for one in &mut self.all {
             let Some(mut behind) = one.behind.filter(|behind| behind.seq == after) else { continue };
             let mut lacking = 0;

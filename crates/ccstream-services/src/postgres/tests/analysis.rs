@@ -6,7 +6,7 @@ use crate::postgres::reconnecting::Reopened;
 
 impl Sandbox {
     /// Creates the tables and opens a session of the run with this number.
-    fn analysis(&self, writer: i64) -> AnalysisStore {
+    pub(super) fn analysis(&self, writer: i64) -> AnalysisStore {
         self.runtime.block_on(async {
             let mut store = AnalysisStore::open(&self.url, writer).await.unwrap();
             store.prepare(&self.url).await.unwrap();
@@ -14,7 +14,7 @@ impl Sandbox {
         })
     }
 
-    fn claim(&self, store: &mut AnalysisStore) -> Option<Lease> {
+    pub(super) fn claim(&self, store: &mut AnalysisStore) -> Option<Lease> {
         self.runtime.block_on(store.claim((5, 6))).unwrap()
     }
 }

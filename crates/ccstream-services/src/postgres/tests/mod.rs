@@ -15,6 +15,7 @@ mod settings;
 mod shapes;
 mod totals;
 mod truth;
+mod windows;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -36,6 +36,8 @@ pub(crate) struct CountedWindow {
 pub(crate) struct WindowsBatch {
     pub(crate) missed: Vec<MissedRow>,
     pub(crate) counted: Vec<CountedWindow>,
+    /// The place that windows which are behind have reached; None in a batch of the analysis.
+    pub(crate) followed: Option<i64>,
 }
 
 impl WindowsBatch {

@@ -43,9 +43,12 @@ pub(in super::super) async fn write(
                  SELECT name, version, date '1970-01-01' + day, late, no_room
                  FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::bigint[])
                      AS n (name, version, day, late, no_room)
+                     JOIN windows AS w USING (name, version)
+                 -- An earlier attempt may have been committed although its answer was lost. A batch is fenced against that.
+                 WHERE $6::bigint IS NULL OR w.counted < $6
                  ON CONFLICT (name, version, day)
                  DO UPDATE SET late = t.late + excluded.late, no_room = t.no_room + excluded.no_room",
-                &[&names, &versions, &days, &late, &no_room],
+                &[&names, &versions, &days, &late, &no_room, &batch.followed],
             )
             .await
             .map_err(Error::postgres("adding to windows_late"))?;
@@ -156,7 +159,8 @@ async fn write_state(transaction: &Transaction<'_>, statements: &mut Statements,
     let updated = statements
         .execute(
             transaction,
-            "UPDATE windows SET seq = greatest(seq, $3), counted = $4, lacking = lacking + $5
+            "UPDATE windows SET seq = greatest(seq, $3), counted = $4,
+                 lacking = lacking + CASE WHEN counted < $3 THEN $5 ELSE 0 END
              WHERE name = $1 AND version = $2",
             &[name, &one.version, &one.seq, &one.counted, &one.lacking],
         )
