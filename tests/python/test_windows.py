@@ -126,7 +126,7 @@ def sessions(gap: int, lateness: int, dimension: str, measures: list[str]) -> tu
 
 
 RECOUNTS = {
-    "issuer_minute": fixed(60, 60, LATENESS, "issuer, currency", list(SQL)),
+    "issuer_minute": fixed(60, 60, LATENESS, "issuer, upper(currency)", list(SQL)),
     "rolling": fixed(300, 60, LATENESS, "country", ["count", "approved_share", "cards"]),
     "card_session": sessions(120, LATENESS, "card_token", ["count", "mean_score"]),
     "strict": fixed(10, 10, 0, "", ["count"]),
@@ -152,7 +152,7 @@ def stream(pipeline: Pipeline, count: int, chance: random.Random) -> None:
             "amount": f"{chance.randrange(-5_000, 50_000) / 100:.2f}",
             "timestamp": (START + timedelta(seconds=seconds)).isoformat(),
             "card_token": f"card{chance.randrange(3_000)}",
-            "currency": chance.choice(["EUR", "USD"]),
+            "currency": chance.choice(["EUR", "eur", "USD"]),
             "status": chance.choice(["approved", "approved", "approved", "declined", "pending"]),
             "merchant": f"merchant{chance.randrange(200)}",
         }

@@ -1,5 +1,6 @@
 //! Holds what windows need of a transaction. Only the fields that some window uses are taken from it.
 
+use ccstream_core::currency::Currency;
 use ccstream_core::datum::Datum;
 use ccstream_core::event::Transaction;
 use ccstream_core::fields::Place;
@@ -41,6 +42,9 @@ impl Fields {
                 Some(flag) => Some(if flag { "true" } else { "false" }),
                 None => transaction.text(*place),
             };
+            // As in all that ccstream counts: `eur` and `EUR` are one currency, and their amounts can be added.
+            let currency = text.filter(|_| *place == Place::CURRENCY).and_then(Currency::read);
+            let text = if *place == Place::CURRENCY { currency.as_ref().map(Currency::as_str) } else { text };
             keys.push(text.map_or(ABSENT_KEY, key::of));
             push(text, &mut values);
         }

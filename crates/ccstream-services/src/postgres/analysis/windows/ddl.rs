@@ -1,6 +1,7 @@
 //! This module returns the statements that create and change the table of a window, and that write its rows.
 
 use ccstream_analysis::windows::{Definition, Measure, Shape};
+use ccstream_core::fields::Place;
 
 /// A column of a window's table.
 pub(super) struct Column {
@@ -43,7 +44,11 @@ pub(super) fn columns(definition: &Definition) -> Vec<Column> {
         Column::new("window_end", "TIMESTAMP NOT NULL", end, at("w_end")),
     ];
     for (number, place) in definition.by.iter().enumerate() {
-        columns.push(Column::new(place.field().column, "TEXT", "as in orders", format!("n.d{number}")));
+        let comment = match *place {
+            Place::CURRENCY => "as in orders, in capitals; NULL if it is not three letters",
+            _ => "as in orders",
+        };
+        columns.push(Column::new(place.field().column, "TEXT", comment, format!("n.d{number}")));
     }
     for measure in Measure::ALL.into_iter().filter(|measure| definition.has(*measure)) {
         columns.extend(measured(measure, definition));
