@@ -365,7 +365,8 @@ def compare(names: Sequence[str], since: str, until: str, wait: float) -> None:
     """Compares tables of Flink with those of ccstream, cell by cell, by the queries of the folder ``compare``.
 
     A query returns the number of cells, of those that differ, and of the transactions in ccstream's and in Flink's
-    table. ccstream's own windows can be compared by adding a file.
+    table. ``window_rolling`` and ``window_card_session`` need the windows of windows.toml, which ``ccstream analyze``
+    counts.
 
     It compares again for up to ``wait`` seconds until all are equal. It fails if a table is not equal in the end.
     """
