@@ -69,7 +69,7 @@ def catch_up(bench: Workbench, flags: tuple[str, ...]) -> tuple[float, float]:
     """Returns the number of transactions that are scored in a second, and the processor time of each in µs."""
     with bench.database() as url:
         before = processor_time(url)
-        found = Place(TOPIC, url).run("analyze", "--until-caught-up", "--quiet", *flags)
+        found = Place(TOPIC, url, embedded_broker()).run("analyze", "--until-caught-up", "--quiet", *flags)
         # The server counts a session a moment after its client has left.
         time.sleep(0.5)
         used = processor_time(url) - before
@@ -96,7 +96,7 @@ def rows(bench: Workbench, flags: tuple[str, ...]) -> dict[str, int]:
     """Returns the number of rows of each kind of window."""
     counted = {}
     with bench.database() as url:
-        Place(TOPIC, url).run("analyze", "--until-caught-up", "--quiet", *flags)
+        Place(TOPIC, url, embedded_broker()).run("analyze", "--until-caught-up", "--quiet", *flags)
         with psycopg.connect(url) as connection:
             for (name,) in connection.execute("SELECT name FROM windows").fetchall():
                 kind = next(kind for kind, text in WINDOWS.items() if f'"{name}"' in text)
@@ -114,7 +114,7 @@ def main() -> None:
         bench = Workbench(url)
         create_topic(embedded_broker(), TOPIC, 4)
         with bench.database() as database:
-            Place(TOPIC, database).run(
+            Place(TOPIC, database, embedded_broker()).run(
                 *("produce", "--quiet", "--rate", "1000", "--cards", str(CARDS), "--count", str(options.count)),
                 *("--start-time", "2026-06-01T12:00:00Z", "--speed", "max"),
             )
