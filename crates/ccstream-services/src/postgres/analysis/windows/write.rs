@@ -160,7 +160,7 @@ async fn write_state(transaction: &Transaction<'_>, statements: &mut Statements,
         .execute(
             transaction,
             "UPDATE windows SET seq = greatest(seq, $3), counted = $4,
-                 lacking = lacking + CASE WHEN counted < $3 THEN $5 ELSE 0 END
+                 lacking = lacking + CASE WHEN counted < $3 THEN $5::bigint ELSE 0 END
              WHERE name = $1 AND version = $2",
             &[name, &one.version, &one.seq, &one.counted, &one.lacking],
         )
