@@ -175,7 +175,7 @@ CLIPPED = """() => {
 
 SETTLED = """() => !document.querySelector('[data-stale="true"]')
     && document.getAnimations().every(one => one.playState !== 'running')"""
-"""Whether nothing fades: while the script runs, Streamlit shows what it has not sent again in a pale colour."""
+"""Whether nothing fades: while the script runs, Streamlit shows old elements in a pale colour."""
 
 
 def check_at_every_width(page: Page, last: str, dark: Sequence[int]) -> None:

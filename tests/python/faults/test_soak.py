@@ -26,7 +26,7 @@ SESSIONS = 2
 FULL = 4.0
 """A process is considered full after this number of seconds without growth."""
 LATER = 0.042 * 64
-"""The bytes that a producer keeps for an event: 64 for each refund and retry, which one event of 24 has, until it is due.
+"""The bytes that a producer keeps for an event: one of 24 has a refund or a retry, which takes 64 until it is due.
 
 Refunds are due within 30 days of the stream, so at the rates of this test hardly one is.
 """
