@@ -217,7 +217,7 @@ def test_demo_sends_a_history_with_labels_truth_and_an_outage_and_continues_it(e
     found = run("doctor", environment)[1]
     # The demo has an analyzer, too.
     assert "truth_offsets, truth, analysis, " in found
-    assert "fraud_cards exist" in found
+    assert "top_cards, fraud_cards, windows, " in found
 
 
 def one(connection: psycopg.Connection, query: str) -> Any:  # noqa: ANN401

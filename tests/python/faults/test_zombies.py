@@ -28,11 +28,15 @@ OWNERS = "SELECT array_agg(DISTINCT owner_pid) FROM kafka_offsets"
 def stop_in_copy(pipeline: Pipeline, consumer: Running) -> set[int]:
     """Suspends the consumer in its COPY; returns its sessions, which then wait for more data."""
     long = IN_COPY + " AND clock_timestamp() - query_start > interval '0.3 s'"
-    wait_until("it is in the middle of a large one", lambda: bool(pipeline.query(long)))
-    consumer.signal(signal.SIGSTOP)
     busy = IN_COPY + " AND wait_event IS DISTINCT FROM 'ClientRead'"
-    wait_until("PostgreSQL has all that was sent", lambda: not pipeline.query(busy))
-    return {int(pid) for (pid,) in pipeline.query(IN_COPY)}
+    while True:
+        wait_until("it is in the middle of a large one", lambda: bool(pipeline.query(long)))
+        consumer.signal(signal.SIGSTOP)
+        wait_until("PostgreSQL has all that was sent", lambda: not pipeline.query(busy))
+        if sessions := {int(pid) for (pid,) in pipeline.query(IN_COPY)}:
+            return sessions
+        # The COPY had been sent to its end. Another one follows.
+        consumer.signal(signal.SIGCONT)
 
 
 def seconds_from_assignment(successor: Running) -> float:
