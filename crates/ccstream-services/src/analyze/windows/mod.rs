@@ -8,17 +8,18 @@
 //! each event.
 
 mod file;
+mod missed;
 mod recount;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) use self::file::{WindowsFile, check};
+use self::missed::MissedDays;
 pub(super) use self::recount::recount;
 use crate::postgres::analysis::{CountedWindow, MissedRow, PastRow, StoredWindow, WindowsBatch};
 use ccstream_analysis::SnapshotError;
-use ccstream_analysis::windows::{Definition, Event, Facts, Fields, Missed, Window};
+use ccstream_analysis::windows::{Definition, Event, Facts, Fields, Window};
 use ccstream_core::event::Micros;
 
 /// Minimum time between two transactions that write rows of windows.
@@ -30,7 +31,6 @@ const FLUSH_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 const FLUSH_FOR_EACH: Duration = Duration::from_micros(200);
 /// Maximum size of the parts of a window's state that are written for each second.
 const STATE_BYTES: usize = 1 << 20;
-const DAY: i64 = 86_400_000_000;
 
 /// Counts all windows.
 #[derive(Default)]
@@ -53,8 +53,8 @@ pub(super) struct Counting {
     shown: i64,
     /// Whether the table may have rows of earlier versions.
     pub(super) replaces: bool,
-    /// How often transactions of a day, from 1970, were not counted.
-    missed: BTreeMap<i32, Missed>,
+    /// How often transactions were not counted since that was last written.
+    missed: MissedDays,
     /// How far the window has come; None if it is counted with each event.
     behind: Option<Behind>,
 }
@@ -88,20 +88,12 @@ impl Counting {
         let reached = parts.values().find(|(one, ..)| *one == seq).and_then(|(_, reached, _)| *reached);
         let behind = Some(Behind { seq, reached, counted });
         let definition = Arc::clone(definition);
-        Ok(Self { definition, version, window, shown, replaces, missed: BTreeMap::new(), behind })
-    }
-
-    fn miss(&mut self, time: i64, missed: Missed) {
-        if missed != Missed::default() {
-            let day = self.missed.entry(time.div_euclid(DAY) as i32).or_default();
-            day.late += missed.late;
-            day.no_room += missed.no_room;
-        }
+        Ok(Self { definition, version, window, shown, replaces, missed: MissedDays::default(), behind })
     }
 
     fn take_missed(&mut self, rows: &mut Vec<MissedRow>) {
         let Self { definition, version, missed, .. } = self;
-        rows.extend(std::mem::take(missed).into_iter().map(|(day, missed)| MissedRow {
+        rows.extend(missed.take().into_iter().map(|(day, missed)| MissedRow {
             name: definition.name.clone(),
             version: *version,
             day,
@@ -137,7 +129,7 @@ impl Windows {
         let event = Event { seq, time: time.0, reached, facts, score: Some(score) };
         for one in self.all.iter_mut().filter(|one| one.behind.is_none()) {
             let missed = one.window.add(&event);
-            one.miss(time.0, missed);
+            one.missed.add(time.0, missed);
             self.is_changed = true;
         }
     }
@@ -196,7 +188,7 @@ impl Windows {
                         let (seq, time, reached) = (row.seq as u64, row.time, behind.reached);
                         let missed = one.window.add(&Event { seq, time, reached, facts, score: row.score });
                         if is_new {
-                            one.miss(time, missed);
+                            one.missed.add(time, missed);
                         }
                     }
                     None => lacking += i64::from(is_new),

@@ -1,11 +1,9 @@
 //! This module counts windows again from `scores` and `orders`, and compares them with their tables.
 
-use std::collections::BTreeMap;
-
-use super::DAY;
+use super::missed::MissedDays;
 use crate::error::Result;
 use crate::postgres::analysis::{AnalysisStore, ListedWindow};
-use ccstream_analysis::windows::{Definition, Event, Fields, Missed, Window, WindowRow, parse};
+use ccstream_analysis::windows::{Definition, Event, Fields, Window, WindowRow, parse};
 
 /// Maximum number of transactions that are read at once.
 const AT_ONCE: i64 = 50_000;
@@ -23,7 +21,7 @@ struct Again {
     listed: ListedWindow,
     definition: Definition,
     window: Window,
-    missed: BTreeMap<i32, Missed>,
+    missed: MissedDays,
     rows: i64,
     differing: i64,
     first: Option<String>,
@@ -49,7 +47,7 @@ pub(in crate::analyze) async fn recount(store: &mut AnalysisStore, end: i64) -> 
         window: Window::new(definition.clone(), &fields),
         listed,
         definition,
-        missed: BTreeMap::new(),
+        missed: MissedDays::default(),
         rows: 0,
         differing: 0,
         first: None,
@@ -66,10 +64,7 @@ pub(in crate::analyze) async fn recount(store: &mut AnalysisStore, end: i64) -> 
                 for one in all.iter_mut().filter(|one| row.seq <= one.listed.seq.max(one.listed.counted)) {
                     let (seq, time) = (row.seq as u64, row.time);
                     let missed = one.window.add(&Event { seq, time, reached, facts, score: row.score });
-                    if missed != Missed::default() {
-                        let day = one.missed.entry(time.div_euclid(DAY) as i32).or_default();
-                        (day.late, day.no_room) = (day.late + missed.late, day.no_room + missed.no_room);
-                    }
+                    one.missed.add(time, missed);
                 }
             }
             reached = reached.max(Some(row.time));
@@ -103,7 +98,8 @@ impl Again {
     }
 
     async fn end(self, store: &mut AnalysisStore, problems: &mut Vec<String>) -> Result<()> {
-        let Self { listed: ListedWindow { name, version, .. }, definition, missed, rows, differing, first, .. } = self;
+        let Self { listed: ListedWindow { name, version, .. }, definition, mut missed, rows, differing, first, .. } =
+            self;
         if differing > 0 {
             let first = first.unwrap_or_default();
             problems.push(format!(
@@ -114,7 +110,7 @@ impl Again {
         if found != rows {
             problems.push(format!("windows: window_{name} has {found} rows; a recount has {rows}"));
         }
-        if store.missed(&name, version).await? != missed.into_iter().collect::<Vec<_>>() {
+        if store.missed(&name, version).await? != missed.take() {
             problems.push(format!("windows: the rows of windows_late of {name} differ from a recount"));
         }
         Ok(())
