@@ -190,6 +190,12 @@ def _models(options: argparse.Namespace) -> int:
     return learn.models(options)
 
 
+def _segment(options: argparse.Namespace) -> int:
+    from ccstream import segment  # noqa: PLC0415
+
+    return segment.segment(options)
+
+
 def _ended_by_ctrl_c(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
     """Makes Ctrl-C end the process without a traceback. Such a command has nothing to clean up."""
 
@@ -282,6 +288,9 @@ COMMANDS = {
         _ended_by_ctrl_c(_models),
         "list the models that can score transactions, add one, activate one, or compare one",
         flags.add_models,
+    ),
+    "segment": Command(
+        _ended_by_ctrl_c(_segment), "sort merchants or cards into segments by how they trade", flags.add_segment
     ),
     "verify": Command(
         _ended_by_ctrl_c(operate.verify),

@@ -359,6 +359,41 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
 
 
+def add_segment(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of ``segment``."""
+    parser.add_argument(
+        "--of",
+        action=Once,
+        dest="kind",
+        choices=("merchants", "cards"),
+        default="merchants",
+        help="what to sort into segments (default merchants)",
+    )
+    parser.add_argument(
+        "--as-of",
+        action=Once,
+        metavar="T",
+        help="use the labels and transactions from before this time, in UTC (default: up to the newest transaction)",
+    )
+    parser.add_argument(
+        "--days",
+        action=Once,
+        type=count,
+        metavar="N",
+        help="use the transactions of this number of days (default: as in the last run, or 90)",
+    )
+    parser.add_argument(
+        "--segments",
+        action=Once,
+        type=lambda text: whole(text, 2),
+        metavar="N",
+        help="the number of segments (default: as in the last run, or the best of 4 to 8)",
+    )
+    parser.add_argument("--restart", action="store_true", help="find new segments instead of continuing the last ones")
+    add_json(parser)
+    add_database(parser)
+
+
 def add_rejected(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of ``rejected``."""
     parser.add_argument(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
-from ccstream.errors import ConfigError
+from ccstream import extras
 
 LIBRARIES = {"numpy": "NumPy", "sklearn": "scikit-learn", "xgboost": "XGBoost"}
 """Modules and names of the libraries."""
@@ -17,9 +16,7 @@ def check() -> None:
     Raises:
         ConfigError: one is not installed.
     """
-    absent = [name for module, name in LIBRARIES.items() if importlib.util.find_spec(module) is None]
-    if absent:
-        raise ConfigError(f"training needs {' and '.join(absent)}: pip install 'ccstream[train]'", 2)
+    extras.require("training", "train", LIBRARIES)
 
 
 def versions() -> dict[str, str]:
