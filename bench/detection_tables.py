@@ -103,3 +103,12 @@ def windows(measured: dict[str, Any]) -> str:
         times = f"{line['time']:.1f} | {100 * line['more']:+.0f} %"
         lines.append(f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} | {times} | {rows:,} |")
     return "\n".join(lines)
+
+
+def segments(measured: dict[str, Any]) -> str:
+    """Makes the table of ``bench/segments.py``."""
+    lines = ["| what | transactions | members | first run, s | later run, s |", "|---|--:|--:|--:|--:|"]
+    for line in measured["table"]:
+        counts = f"{line['rows']:,} | {line['members']:,}"
+        lines.append(f"| {line['kind']} | {counts} | {line['first']:.1f} | {line['later']:.1f} |")
+    return "\n".join(lines)

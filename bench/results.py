@@ -33,6 +33,7 @@ PLACES = {
     "draws": "docs/detection.md",
     "analysis": "docs/detection.md",
     "windows": "docs/windows.md",
+    "segments": "docs/segments.md",
 }
 """The document that has a table, by the table's name; docs/speed.md has the others."""
 GOOD = 1000
@@ -197,6 +198,7 @@ TABLES = {
     "draws": detection_tables.draws,
     "analysis": detection_tables.analysis,
     "windows": detection_tables.windows,
+    "segments": detection_tables.segments,
 }
 
 

@@ -35,7 +35,7 @@ FAR = 3.0
 APART = 0.5
 """How far a segment's mean must be from that of all members to be named by the feature, in scaled units."""
 WORDS = 3
-"""The most words in a name, unless more are needed to tell two segments apart."""
+"""The most words in a name, unless two segments differ only in later words."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CLEARLY = 0.9
+CLEARLY = 0.8
 """Another centre is clearly nearer if its distance is below this multiple of that of the member's own centre."""
 RUNS = 3
 """The number of runs in a row after which a member moves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -99,23 +100,36 @@ def begin(connection: Connection) -> None:
     wanted = _statements()
     query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL"
     missing = {row[0] for row in connection.execute(query, [list(wanted)])}
-    if not missing:
-        return
-    statements = sql.SQL("").join(ddl for name, ddl in wanted.items() if name in missing)
+    if missing:
+        _create(connection, sql.SQL("").join(ddl for name, ddl in wanted.items() if name in missing))
+    _offer_reader(connection, list(wanted))
+
+
+def _create(connection: Connection, statements: sql.Composed) -> None:
+    """Runs the statements that create tables."""
     try:
         with connection.transaction():
             connection.execute(statements)
     except psycopg.errors.InsufficientPrivilege as error:
-        text = statements.as_string(connection)
         raise SchemaError(
             "the role may not create the tables of the segments; have an administrator run the following, and grant "
-            f"the role SELECT, INSERT, UPDATE and DELETE on them:\n{text}",
+            f"the role SELECT, INSERT, UPDATE and DELETE on them:\n{statements.as_string(connection)}",
             5,
         ) from error
-    names = sql.SQL(", ").join(map(sql.Identifier, wanted))
-    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER]).fetchone() is not None:
-        grant = sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(READER))
-        connection.execute(grant)
+
+
+def _offer_reader(connection: Connection, names: list[str]) -> None:
+    """Lets the reading role read the tables, if the role exists and the current role may."""
+    row = connection.execute(
+        "SELECT bool_and(has_table_privilege(r.oid, to_regclass(name), 'SELECT')) FROM pg_roles AS r, "
+        "unnest(%s::text[]) AS name WHERE rolname = %s",
+        [names, READER],
+    ).fetchone()
+    if row is None or row[0] is not False:
+        return
+    tables = sql.SQL(", ").join(map(sql.Identifier, names))
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(tables, sql.Identifier(READER)))
 
 
 def _statements() -> dict[str, sql.Composable]:
