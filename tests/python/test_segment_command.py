@@ -285,6 +285,7 @@ def test_a_role_without_privileges_gets_the_statements(months: Pipeline) -> None
 def test_without_transactions_the_command_says_so(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     assert "the table orders does not exist" in pipeline.run("segment", status=5)
+    pipeline.create_topic(1)
     pipeline.run("consume", "--until-caught-up", "--quiet")
     assert "orders has no transaction from before now" in pipeline.run("segment", status=2)
     row = "('{0}', 5, '2026-01-0{0}', 'm{0}')"

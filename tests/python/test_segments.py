@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from ccstream.segments import groups, moves, queries
-from ccstream.segments.features import Sums, compute, features_of, share, spread
+from ccstream.segments.features import Sums, agreeing, compute, features_of, known, share, spread
+from ccstream.segments.features import weights as weigh
 from ccstream.segments.kinds import KINDS
 from services import ROOT
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 FEATURES = features_of(KINDS["merchants"])
+ONES = np.ones(600)
 CENTRES = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 2.5, 1.0]])
 
 
@@ -54,6 +56,11 @@ def sums(count: list[float], weekend: list[float], squares: list[float] | None =
     )
 
 
+def choose(scaled: Array) -> int:
+    """Chooses the number of segments of members with equal weights."""
+    return groups.choose(scaled, np.ones(len(scaled)), np.ones(len(scaled), dtype=np.bool_))
+
+
 def test_a_single_transaction_makes_no_weekend_merchant() -> None:
     few, many, none = share(np.array([1.0, 90.0, 0.0]), np.array([1.0, 100.0, 100.0]))
     assert few == pytest.approx((1 + 10 * 91 / 201) / 11)
@@ -77,7 +84,7 @@ def test_members_without_amounts_or_partners_have_finite_features() -> None:
 
 def test_a_feature_that_is_the_same_for_all_counts_for_nothing() -> None:
     values = np.column_stack([np.arange(100.0), np.full(100, 0.3), np.r_[np.zeros(90), np.ones(10)]])
-    scale = groups.Scale.of(values)
+    scale = groups.Scale.of(values, np.ones(len(values)))
     scaled = scale.apply(values)
     assert (scaled[:, 1] == 0).all()
     # In the last column, the middle half has no spread; the standard deviation is used.
@@ -89,11 +96,11 @@ def test_a_feature_that_is_the_same_for_all_counts_for_nothing() -> None:
 
 def test_segments_are_found_again_and_continue_as_they_are() -> None:
     scaled = cloud()
-    centres = groups.found(scaled, 3)
-    assert np.array_equal(groups.found(scaled, 3), centres)
+    centres = groups.found(scaled, ONES, 3)
+    assert np.array_equal(groups.found(scaled, ONES, 3), centres)
     labels = groups.nearest(scaled, centres)
-    assert np.array_equal(groups.nearest(scaled, groups.continued(scaled, centres)), labels)
-    assert groups.continued(scaled, centres) == pytest.approx(centres, abs=1e-12)
+    assert np.array_equal(groups.nearest(scaled, groups.continued(scaled, ONES, centres)), labels)
+    assert groups.continued(scaled, ONES, centres) == pytest.approx(centres, abs=1e-12)
     assert (np.diff(np.bincount(labels)) <= 0).all()
     expected = [np.abs(centres - centre).sum(axis=1).min() for centre in CENTRES]
     assert max(expected) < 0.5
@@ -101,21 +108,22 @@ def test_segments_are_found_again_and_continue_as_they_are() -> None:
 
 def test_segments_keep_their_numbers_when_all_members_shift() -> None:
     scaled = cloud()
-    centres = groups.found(scaled, 3)
-    shifted = groups.continued(scaled + 0.3, centres)
+    centres = groups.found(scaled, ONES, 3)
+    shifted = groups.continued(scaled + 0.3, ONES, centres)
     assert shifted == pytest.approx(centres + 0.3, abs=0.1)
     # Without members, a segment stays where it was.
-    alone = groups.continued(scaled[groups.nearest(scaled, centres) != 1], centres)
+    others = scaled[groups.nearest(scaled, centres) != 1]
+    alone = groups.continued(others, np.ones(len(others)), centres)
     assert alone[1].tolist() == centres[1].tolist()
 
 
 def test_the_number_of_segments_follows_the_members() -> None:
-    assert groups.choose(cloud(10)) == 2
-    assert 4 <= groups.choose(cloud(100)) <= 8
-    assert groups.choose(np.zeros((100, 3))) == 1
+    assert choose(cloud(10)) == 2
+    assert 4 <= choose(cloud(100)) <= 8
+    assert choose(np.zeros((100, 3))) == 1
     six = np.random.default_rng(2).normal(size=(600, 3), scale=0.05) + np.repeat(np.eye(3), 200, axis=0)
     far = np.concatenate([six, six + 5])
-    assert groups.choose(far) == 6
+    assert choose(far) == 6
 
 
 def test_names_say_what_sets_a_segment_apart() -> None:
@@ -130,8 +138,7 @@ def test_names_say_what_sets_a_segment_apart() -> None:
         (3, "night", 1.2),
     ):
         centres[segment, names.index(feature)] = value
-    # The segment of most members is the usual one, from which the others differ.
-    found = groups.names(np.vstack([centres, np.zeros(len(names))]), [1, 1, 1, 1, 996], FEATURES)
+    found = groups.names(np.vstack([centres, np.zeros(len(names))]), FEATURES)
     assert found == ["large, rare, weekend", "ordinary (1)", "night (1)", "night (2)", "ordinary (2)"]
 
 
@@ -141,8 +148,33 @@ def test_a_fourth_word_tells_two_segments_apart() -> None:
     for at, feature in enumerate(("value", "frequency", "weekend")):
         centres[:2, names.index(feature)] = 3 - at / 2
     centres[0, names.index("night")], centres[1, names.index("night")] = 1, -1
-    found = groups.names(centres, [1, 1, 998], FEATURES)
+    found = groups.names(centres, FEATURES)
     assert found[:2] == ["large, frequent, weekend, night", "large, frequent, weekend, daytime"]
+
+
+def test_a_share_that_the_transactions_do_not_confirm_gives_no_name() -> None:
+    at = [feature.name for feature in FEATURES].index("weekend")
+    some = sums([100, 100, 100, 100], [60, 26, 24, 10])
+    apart = np.zeros((4, len(FEATURES)))
+    # The share of all is 0.3.
+    apart[:, at] = [1.0, 1.0, -1.0, -1.0]
+    found = agreeing(apart, FEATURES, some, np.arange(4))
+    assert found[:, at].tolist() == [1, 0, -1, -1]
+    some = sums([100, 100, 100, 100], [60, 26, 25, 10])
+    assert agreeing(apart, FEATURES, some, np.arange(4))[:, at].tolist() == [1, 0, 0, -1]
+
+
+def test_members_with_few_transactions_do_not_set_the_scale() -> None:
+    many = sums([1.0] * 900 + [190.0] * 100, [0.0] * 1000)
+    weights = weigh(many)
+    assert (weights[0], weights[-1]) == (1 / 11, 190 / 200)
+    values = np.r_[np.full(900, 7.0), np.arange(100.0)][:, None]
+    scale = groups.Scale.of(values, weights)
+    # The 900 members together have about the weight of 86 others, so a quarter of the weight is at most near 40.
+    assert scale.width[0] > 10
+    assert groups.Scale.of(values, np.ones(1000)).width[0] == pytest.approx(values.std())
+    assert known(many).sum() == 100
+    assert known(sums([1.0] * 500 + [10.0] * 39, [0.0] * 539)).all()
 
 
 def test_a_member_moves_after_three_runs_in_a_row() -> None:

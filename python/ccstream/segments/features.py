@@ -21,7 +21,12 @@ TYPICAL = 1.0
 FREEDOM = 5.0
 """The weight of the usual spread, in amounts."""
 WEIGHT = 10.0
-"""The weight of the usual share, in transactions."""
+"""The weight of the usual share, in transactions. A member with this number of transactions has half of the full weight
+when segments are found."""
+FEWEST_KNOWN = 40
+"""The number of members with :data:`WEIGHT` transactions below which segments are judged by all members."""
+CLEARLY = 1.25
+"""A segment is named by a share only if that is above or below the share of all members by this factor."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,46 @@ def spread(sums: Sums) -> Array:
     usual = within.sum() / max(freedom.sum(), 1)
     found: Array = np.sqrt((within + FREEDOM * usual) / (freedom + FREEDOM))
     return found
+
+
+def weights(sums: Sums) -> Array:
+    """Returns the weight of each member, from 0 to 1, when segments are found.
+
+    The features of a member with one transaction say little but that there was one, so all such members look alike. On
+    real transactions they are half of all merchants: with full weight, they would set the scale for the others.
+    """
+    found: Array = sums.count / (sums.count + WEIGHT)
+    return found
+
+
+def known(sums: Sums) -> NDArray[np.bool_]:
+    """Returns by which members segments are judged: those with at least :data:`WEIGHT` transactions."""
+    found: NDArray[np.bool_] = sums.count >= WEIGHT
+    return found if found.sum() >= FEWEST_KNOWN else np.ones(len(sums), dtype=np.bool_)
+
+
+def agreeing(apart: Array, features: tuple[Feature, ...], sums: Sums, labels: NDArray[np.int64]) -> Array:
+    """Returns how far segments are apart, without the shares that their members' transactions do not confirm.
+
+    A share that is drawn towards that of all members may be greater than most others, although it is not great.
+
+    Args:
+        apart: How far each segment is from all members, by feature.
+        features: The features.
+        sums: The sums of the members.
+        labels: The index of the segment of each member.
+    """
+    confirmed = apart.copy()
+    parts = {"refunds": sums.refunds, "weekend": sums.weekend, "night": sums.night}
+    parts |= {"declined": sums.declined, "fraud": sums.frauds}
+    for at, part in ((at, parts[one.name]) for at, one in enumerate(features) if one.name in parts):
+        usual = part.sum() / sums.count.sum()
+        for segment in range(len(apart)):
+            mine = labels == segment
+            own = part[mine].sum() / max(sums.count[mine].sum(), 1)
+            is_so = own >= CLEARLY * usual if apart[segment, at] > 0 else own * CLEARLY <= usual
+            confirmed[segment, at] *= is_so
+    return confirmed
 
 
 def plain(sums: Sums, chosen: NDArray[np.bool_]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ WORDS = 3
 
 @dataclass(frozen=True)
 class Scale:
-    """Makes features comparable: it subtracts the median, and divides by the spread of the middle half.
+    """Makes features comparable: it subtracts the median, and divides by the spread of the middle half, by weight.
 
     Attributes:
         middle: The median of each feature.
@@ -52,12 +52,14 @@ class Scale:
     width: Array
 
     @classmethod
-    def of(cls, features: Array) -> Scale:
+    def of(cls, features: Array, weights: Array) -> Scale:
         """Returns the scale of some members."""
-        low, middle, high = np.percentile(features, [25, 50, 75], axis=0)
+        low, middle, high = np.column_stack([_quartiles(column, weights) for column in features.T])
         width = (high - low) / 1.349
         tiny = 1e-9 * np.maximum(np.abs(middle), 1)
-        width = np.where(width > tiny, width, features.std(axis=0))
+        mean = np.average(features, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+        width = np.where(width > tiny, width, deviation)
         return cls(middle, np.where(width > tiny, width, 0.0))
 
     def apply(self, features: Array) -> Array:
@@ -67,37 +69,46 @@ class Scale:
         return scaled
 
 
-def found(scaled: Array, segments: int) -> Array:
+def found(scaled: Array, weights: Array, segments: int) -> Array:
     """Returns the centres of new segments, that of the most members first."""
-    centres: Array = _fit(scaled, n_clusters=segments, n_init=STARTS, random_state=SEED).cluster_centers_
+    centres: Array = _fit(scaled, weights, n_clusters=segments, n_init=STARTS, random_state=SEED).cluster_centers_
     members = np.bincount(nearest(scaled, centres), minlength=segments)
     return centres[np.argsort(-members, kind="stable")]
 
 
-def continued(scaled: Array, centres: Array) -> Array:
+def continued(scaled: Array, weights: Array, centres: Array) -> Array:
     """Returns the centres of earlier segments, moved to where their members are now. One without members stays."""
     moved = centres.copy()
     occupied = np.unique(nearest(scaled, centres))
-    moved[occupied] = _fit(scaled, n_clusters=len(occupied), n_init=1, init=centres[occupied]).cluster_centers_
+    fit = _fit(scaled, weights, n_clusters=len(occupied), n_init=1, init=centres[occupied])
+    moved[occupied] = fit.cluster_centers_
     return moved
 
 
-def choose(scaled: Array) -> int:
-    """Chooses the number of segments: the one with the greatest silhouette on a sample, from 4 to 8.
+def choose(scaled: Array, weights: Array, known: NDArray[np.bool_]) -> int:
+    """Chooses the number of segments, from 4 to 8: the one with the greatest silhouette, found on a sample.
 
     With few members, there are fewer segments: one for each five members.
+
+    Args:
+        scaled: The scaled features.
+        weights: The weights of the members.
+        known: By which members the segments are judged.
     """
-    sample = _sample(scaled)
-    most = min(MOST, len(scaled) // EACH, len(np.unique(sample, axis=0)) - 1)
+    sample = _sample(len(scaled))
+    most = min(MOST, len(scaled) // EACH, len(np.unique(scaled[sample], axis=0)) - 1)
     if most <= FEWEST:
         return max(most, 1)
-    scores = {number: silhouette(sample, found(sample, number)) for number in range(FEWEST, most + 1)}
+    scores = {
+        number: silhouette(scaled[known], found(scaled[sample], weights[sample], number))
+        for number in range(FEWEST, most + 1)
+    }
     return max(scores, key=lambda number: (scores[number], -number))
 
 
 def silhouette(scaled: Array, centres: Array) -> float:
     """Returns the mean silhouette of a sample: 1 for groups far apart, 0 for a cloud cut into pieces."""
-    sample = _sample(scaled)
+    sample = scaled[_sample(len(scaled))]
     labels = nearest(sample, centres)
     if not 1 < len(np.unique(labels)) < len(sample):
         return 0.0
@@ -116,16 +127,14 @@ def nearest(scaled: Array, centres: Array) -> Labels:
     return labels
 
 
-def names(centres: Array, members: Sequence[int], features: Sequence[Feature]) -> list[str]:
-    """Names segments by the features that set them apart from all members, the one that does most first.
+def names(apart: Array, features: Sequence[Feature]) -> list[str]:
+    """Names segments by the features that set them apart, the one that does most first.
 
     Args:
-        centres: The centres of the segments.
-        members: The number of members of each.
+        apart: How far each segment is from all members, by feature.
         features: The features.
     """
-    usual = np.average(centres, axis=0, weights=members)
-    words = [_words(centre - usual, features) for centre in centres]
+    words = [_words(mine, features) for mine in apart]
     made: list[str] = []
     for number, mine in enumerate(words):
         others = [other for at, other in enumerate(words) if at != number]
@@ -146,14 +155,20 @@ def _words(apart: Array, features: Sequence[Feature]) -> list[str]:
     return chosen
 
 
-def _sample(scaled: Array) -> Array:
-    """Returns at most :data:`SAMPLE` members, chosen by the seed, in their order."""
-    if len(scaled) <= SAMPLE:
-        return scaled
-    return scaled[np.sort(np.random.default_rng(SEED).permutation(len(scaled))[:SAMPLE])]
+def _quartiles(values: Array, weights: Array) -> Array:
+    """Returns the values below which a quarter, a half and three quarters of the weight are."""
+    order = np.argsort(values, kind="stable")
+    sums = np.cumsum(weights[order])
+    found: Array = values[order[np.searchsorted(sums, np.array([0.25, 0.5, 0.75]) * sums[-1])]]
+    return found
 
 
-def _fit(scaled: Array, **settings: Any) -> KMeans:  # noqa: ANN401
+def _sample(members: int) -> Labels:
+    """Returns the indices of at most :data:`SAMPLE` members, chosen by the seed, in their order."""
+    return np.sort(np.random.default_rng(SEED).permutation(members)[:SAMPLE])
+
+
+def _fit(scaled: Array, weights: Array, **settings: Any) -> KMeans:  # noqa: ANN401
     """Runs k-means until nothing changes. One thread adds in one order, so the centres are the same to the last bit."""
     with threadpool_limits(1):
-        return KMeans(tol=0, max_iter=300, algorithm="lloyd", **settings).fit(scaled)
+        return KMeans(tol=0, max_iter=300, algorithm="lloyd", **settings).fit(scaled, sample_weight=weights)

@@ -13,7 +13,6 @@ class Kind:
         name: The kind's name, as ``--of`` has it: ``merchants`` or ``cards``.
         key: The column of ``orders`` that identifies a member. It is also the key of the kind's table.
         other: The column of ``orders`` that identifies whom a member trades with.
-        declaration: The type of the key.
         once: The word for a member whose partners seldom come twice.
         again: The word for a member whose partners often come again.
     """
@@ -21,7 +20,6 @@ class Kind:
     name: str
     key: str
     other: str
-    declaration: str
     once: str
     again: str
 
@@ -32,7 +30,7 @@ class Kind:
 
 
 KINDS = {
-    "merchants": Kind("merchants", "merchant", "card_token", "VARCHAR(200)", "passing", "returning"),
-    "cards": Kind("cards", "card_token", "merchant", "VARCHAR(64)", "roaming", "loyal"),
+    "merchants": Kind("merchants", "merchant", "card_token", "passing", "returning"),
+    "cards": Kind("cards", "card_token", "merchant", "roaming", "loyal"),
 }
 """The kinds by their names."""

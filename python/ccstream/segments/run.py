@@ -135,7 +135,7 @@ def _run(connection: Connection, settings: Settings, progress: Callable[[str], N
         moved=int((~is_new & (after.labels != before.labels)).sum()),
         appeared=int(is_new.sum()),
         ended=len(set(members.keys) - set(sums.keys)),
-        silhouette=groups.silhouette(grouping.scaled, grouping.centres),
+        silhouette=groups.silhouette(grouping.scaled[features.known(sums)], grouping.centres),
     )
     run = store.add_run(connection, figures, grouping.scale)
     segments = [_describe(sums, after.labels == at, at + 1, name) for at, name in enumerate(grouping.names)]
@@ -168,19 +168,19 @@ def _check(settings: Settings, last: store.Past, as_of: datetime) -> None:
     }
     for name, why in differs.items():
         if why:
-            raise ConfigError(f"{name}: {why}; use `restart` to find new segments", 2)
+            raise ConfigError(f"{name}: {why}; use --restart to find new segments", 2)
 
 
 def _group(kind: Kind, sums: Sums, past: store.Past | None, segments: int | None) -> _Grouping:
     """Continues the segments of the last run, or finds segments if there is none."""
-    computed = features.compute(sums)
+    computed, weights = features.compute(sums), features.weights(sums)
     if past is not None:
         scaled = past.scale.apply(computed)
-        return _Grouping(past.names, groups.continued(scaled, past.centres), past.scale, scaled)
-    scale = groups.Scale.of(computed)
+        return _Grouping(past.names, groups.continued(scaled, weights, past.centres), past.scale, scaled)
+    scale = groups.Scale.of(computed, weights)
     scaled = scale.apply(computed)
     most = min(len(sums) // groups.EACH, len(np.unique(scaled, axis=0)))
-    number = segments or min(groups.choose(scaled), most)
+    number = segments or min(groups.choose(scaled, weights, features.known(sums)), most)
     if not 1 < number <= most:
         wanted = max(number, 2)
         raise ConfigError(
@@ -188,9 +188,10 @@ def _group(kind: Kind, sums: Sums, past: store.Past | None, segments: int | None
             f"there are {len(sums):,}",
             2,
         )
-    centres = groups.found(scaled, number)
-    members = np.bincount(groups.nearest(scaled, centres), minlength=number).tolist()
-    return _Grouping(groups.names(centres, members, features.features_of(kind)), centres, scale, scaled)
+    centres = groups.found(scaled, weights, number)
+    labels, described = groups.nearest(scaled, centres), features.features_of(kind)
+    apart = features.agreeing(centres - np.average(scaled, axis=0, weights=weights), described, sums, labels)
+    return _Grouping(groups.names(apart, described), centres, scale, scaled)
 
 
 def _before(keys: list[str], members: store.Members) -> moves.Places:

@@ -59,7 +59,7 @@ class Run:
         moved: The number of members that changed segment.
         appeared: The number of members that had no segment before.
         ended: The number of members that had no transaction in the period any more.
-        silhouette: The mean silhouette of a sample of the members.
+        silhouette: The mean silhouette of a sample of the members with at least ten transactions.
     """
 
     kind: str

@@ -46,7 +46,7 @@ COMMENT ON COLUMN segment_runs.founded IS 'the run in which the segments were fo
 COMMENT ON COLUMN segment_runs.version IS 'version of the definitions of the features';
 COMMENT ON COLUMN segment_runs.middle IS 'what is subtracted from each feature to scale it';
 COMMENT ON COLUMN segment_runs.width IS 'by what each feature is then divided; 0 for a feature that is not used';
-COMMENT ON COLUMN segment_runs.silhouette IS 'mean silhouette of a sample: near 0 if there are no natural groups';
+COMMENT ON COLUMN segment_runs.silhouette IS 'mean silhouette of a sample of the members with ten transactions or more';
 COMMENT ON COLUMN segment_runs.moved IS 'number of members that changed segment';
 COMMENT ON COLUMN segment_runs.appeared IS 'number of members that had no segment before';
 COMMENT ON COLUMN segment_runs.ended IS 'number of members that had no transaction in the period any more';
@@ -67,7 +67,7 @@ COMMENT ON COLUMN segments.centre IS 'scaled features of its centre, in the orde
 COMMENT ON COLUMN segments.usual IS 'figures of its members in plain units';
 """
 MEMBERS = """CREATE TABLE {table} (
-    {key} {declaration} COLLATE "C" NOT NULL,
+    {key} TEXT COLLATE "C" NOT NULL,
     segment SMALLINT NOT NULL,
     name TEXT NOT NULL,
     founded BIGINT NOT NULL,
@@ -146,6 +146,5 @@ def _members(kind: Kind) -> sql.Composed:
         table=sql.Identifier(kind.table),
         index=sql.Identifier(f"{kind.table}_current"),
         key=sql.Identifier(kind.key),
-        declaration=sql.SQL(kind.declaration),
         comment=sql.Literal(f"ccstream: the segment of each of the {kind.name}, current and past"),
     )
