@@ -22,6 +22,10 @@ WHERE "timestamp" >= %(since)s AND "timestamp" < %(as_of)s AND {key} <> ''
 NEWEST = """SELECT max("timestamp") FROM orders WHERE "timestamp" <= localtimestamp + interval '1 minute'"""
 """The time of the newest transaction that is not of the future. A wrong clock may have dated one years ahead."""
 
+MEMORY = """SELECT set_config('work_mem', '64MB', true)
+WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')"""
+"""Lets the sums of a million transactions use memory instead of files, which takes a third less time."""
+
 FRAUDS = sql.SQL("""
     SELECT transaction_id FROM (
         SELECT DISTINCT ON (transaction_id) transaction_id, fraud FROM labels
@@ -52,19 +56,22 @@ rows AS (
            CASE WHEN c.value > 0 AND NOT c.declined THEN round(ln(c.value::float8 / u.amount) * 1e6)::bigint END AS log
     FROM chosen AS c LEFT JOIN usual AS u USING (unit) LEFT JOIN frauds AS f ON f.transaction_id = c.order_id
 ),
-pairs AS (
-    SELECT key, other, count(*) AS count, max(time) AS newest, count(ratio) AS amounts, sum(ratio) AS ratios,
-           sum(log) AS logs, sum(log * log) AS squares, count(*) FILTER (WHERE refund) AS refunds,
-           count(*) FILTER (WHERE weekend) AS weekend, count(*) FILTER (WHERE night) AS night,
-           count(*) FILTER (WHERE declined) AS declined, count(*) FILTER (WHERE fraud) AS frauds
-    FROM rows GROUP BY key, other
+members AS (
+    SELECT key, count(*)::float8 AS count, extract(epoch FROM %(as_of)s - max(time))::float8 / 86400 AS idle,
+           count(ratio)::float8 AS amounts, coalesce(sum(ratio), 0)::float8 / 1e6 AS total,
+           coalesce(sum(log), 0)::float8 / 1e6 AS logs, coalesce(sum(log * log), 0)::float8 / 1e12 AS squares,
+           count(*) FILTER (WHERE refund)::float8 AS refunds, count(*) FILTER (WHERE weekend)::float8 AS weekend,
+           count(*) FILTER (WHERE night)::float8 AS night, count(other)::float8 AS named,
+           count(*) FILTER (WHERE declined)::float8 AS declined, count(*) FILTER (WHERE fraud)::float8 AS frauds
+    FROM rows GROUP BY key
+),
+others AS (
+    SELECT key, count(*)::float8 AS others
+    FROM (SELECT DISTINCT key, other FROM chosen WHERE other IS NOT NULL) AS pairs GROUP BY key
 )
-SELECT key, sum(count)::float8, extract(epoch FROM %(as_of)s - max(newest))::float8 / 86400, sum(amounts)::float8,
-       coalesce(sum(ratios), 0)::float8 / 1e6, coalesce(sum(logs), 0)::float8 / 1e6,
-       coalesce(sum(squares), 0)::float8 / 1e12, sum(refunds)::float8, sum(weekend)::float8, sum(night)::float8,
-       coalesce(sum(count) FILTER (WHERE other IS NOT NULL), 0)::float8, count(other)::float8, sum(declined)::float8,
-       sum(frauds)::float8
-FROM pairs GROUP BY key ORDER BY key COLLATE "C"
+SELECT key, count, idle, amounts, total, logs, squares, refunds, weekend, night, named, coalesce(others, 0), declined,
+       frauds
+FROM members LEFT JOIN others USING (key) ORDER BY key COLLATE "C"
 """)
 """The columns are those of :class:`~ccstream.segments.features.Sums`, after the key."""
 

@@ -146,6 +146,7 @@ def sums(connection: Connection, kind: Kind, since: datetime, as_of: datetime) -
     found = connection.execute(queries.period(kind), limits).fetchone()
     if found is None or found[0] is None:
         return None
+    connection.execute(queries.MEMORY)
     query = queries.sums(kind, has_labels=has_table(connection, "labels"))
     rows = connection.execute(query, {**limits, "declined": list(queries.DECLINED)}).fetchall()
     keys, *columns = zip(*rows, strict=True)
