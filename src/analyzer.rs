@@ -50,6 +50,8 @@ use crate::settings::Arguments;
 ///     windows: The file that defines the windows in which transactions are counted. It is read again when it changes.
 ///         Default: ``CCSTREAM_WINDOWS``, else ``windows.toml`` in the folder in which the analyzer is started, if
 ///         there is one.
+///     alerts: The file that defines the rules of alerts. It is read again when it changes. Default:
+///         ``CCSTREAM_ALERTS``, else ``alerts.toml`` in the folder in which the analyzer is started, if there is one.
 ///     cards: The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
 ///         for the longest time are forgotten. From 1 to 100,000,000. Default 1,000,000.
 ///     merchants: The maximum number of merchants of which the analyzer remembers anything. Beyond it, those that were
@@ -92,9 +94,9 @@ impl PyAnalyzer {
     #[pyo3(signature = (*, on_event=None, **settings))]
     #[pyo3(text_signature = "(*, bootstrap_servers=None, topic=None, librdkafka_options=None, \
             librdkafka_options_file=None, labels_topic=None, database_url=None, model=None, \
-            no_default_model=False, explain=None, windows=None, cards=None, merchants=None, \
-            batch_rows=None, linger=None, patience=None, until_caught_up=False, max_ahead=None, \
-            drain_limit=None, on_event=None)")]
+            no_default_model=False, explain=None, windows=None, alerts=None, cards=None, \
+            merchants=None, batch_rows=None, linger=None, patience=None, until_caught_up=False, \
+            max_ahead=None, drain_limit=None, on_event=None)")]
     // generated, to here
     #[new]
     fn new(py: Python<'_>, on_event: Option<Py<PyAny>>, settings: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {

@@ -19,7 +19,7 @@ record!(
         /// The subject of the check.
         ///
         /// One of ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges``, ``analysis`` (if its
-        /// tables exist), ``windows`` (if there is a file of them) and ``versions``.
+        /// tables exist), ``windows`` and ``alerts`` (if there is a file of them) and ``versions``.
         name: &'static str = |check| check.name,
         /// Whether the check passed.
         ok: bool = |check| check.ok,
@@ -46,6 +46,8 @@ record!(
 ///         else none.
 ///     windows: The file of the analyzer's windows. Default: ``CCSTREAM_WINDOWS``, else ``windows.toml`` in the current
 ///         folder, if there is one.
+///     alerts: The file of the analyzer's alerts. Default: ``CCSTREAM_ALERTS``, else ``alerts.toml`` in the current
+///         folder, if there is one.
 ///
 /// Returns:
 ///     A list of checks, in the order in which the pipeline needs their subjects. A service that cannot be reached
@@ -58,7 +60,7 @@ record!(
 ///     >>> [check.name for check in ccstream.diagnose() if check.ok]
 ///     ['broker', 'topic', 'database', 'session', 'tables', 'privileges', 'versions']
 #[pyfunction]
-#[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None, librdkafka_options_file=None, windows=None))]
+#[pyo3(signature = (*, bootstrap_servers=None, topic=None, database_url=None, librdkafka_options=None, librdkafka_options_file=None, windows=None, alerts=None))]
 pub(crate) fn diagnose(
     py: Python<'_>,
     bootstrap_servers: Option<String>,
@@ -67,12 +69,15 @@ pub(crate) fn diagnose(
     librdkafka_options: Option<Bound<'_, PyAny>>,
     librdkafka_options_file: Option<PathBuf>,
     windows: Option<PathBuf>,
+    alerts: Option<PathBuf>,
 ) -> PyResult<Vec<PyCheck>> {
     let kafka = kafka_config(py, bootstrap_servers, topic, librdkafka_options, librdkafka_options_file)?;
     let url = url_of(py, database_url)?;
-    let windows =
-        windows.or_else(|| std::env::var_os("CCSTREAM_WINDOWS").filter(|name| !name.is_empty()).map(PathBuf::from));
-    let inspect = move || inspect_all(&kafka, &url, &Tables::default(), windows.as_deref()).raise();
+    let named = |variable| std::env::var_os(variable).filter(|name| !name.is_empty()).map(PathBuf::from);
+    let (windows, alerts) =
+        (windows.or_else(|| named("CCSTREAM_WINDOWS")), alerts.or_else(|| named("CCSTREAM_ALERTS")));
+    let inspect =
+        move || inspect_all(&kafka, &url, &Tables::default(), (windows.as_deref(), alerts.as_deref())).raise();
     let checks = run_blocking(py, &CancellationToken::new(), Interrupt::Leaves, inspect)?;
     Ok(checks.into_iter().map(PyCheck).collect())
 }

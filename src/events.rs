@@ -75,6 +75,15 @@ pub(crate) fn tell_of_analyzer(listener: &mut Listener, event: &AnalyzeEvent) {
             fields.set_item("lag", batch.lag)?;
             fields.set_item("took", batch.took)
         }
+        AnalyzeEvent::Alert(alert) => {
+            fields.set_item("rule", &alert.rule)?;
+            fields.set_item("version", alert.version)?;
+            fields.set_item("key", &alert.key)?;
+            fields.set_item("severity", alert.severity.name())?;
+            fields.set_item("seq", alert.seq)?;
+            fields.set_item("text", &alert.text)?;
+            fields.set_item("runbook", &alert.runbook)
+        }
         AnalyzeEvent::Waiting(waiting) => set_waiting(fields, waiting),
         AnalyzeEvent::Ended(summary) => fields.set_item("summary", PyAnalyzeSummary(summary.clone())),
         AnalyzeEvent::Failed { exit_code, error, summary } => {

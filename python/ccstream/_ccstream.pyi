@@ -196,6 +196,7 @@ class Analyzer:
         no_default_model: bool = False,
         explain: float | None = None,
         windows: str | PathLike[str] | None = None,
+        alerts: str | PathLike[str] | None = None,
         cards: int | None = None,
         merchants: int | None = None,
         batch_rows: int | None = None,

@@ -19,8 +19,8 @@ class AnalyzerConsole:
     """Shows the events of an analyzer.
 
     Args:
-        quiet: whether to show only warnings and the accounting.
-        json: whether to print only the accounting to standard output, as JSON. Warnings go to standard error.
+        quiet: whether to show only alerts, warnings and the accounting.
+        json: whether to print only the accounting to standard output, as JSON. Alerts and warnings go to standard error.
     """
 
     def __init__(self, *, quiet: bool, json: bool = False) -> None:
@@ -45,7 +45,7 @@ class AnalyzerConsole:
                 self._batch(fields)
             return
         text = _text(kind, fields)
-        if text and (not self._quiet or kind in {"warning", "waiting", "lost_lease"}):
+        if text and (not self._quiet or kind in {"alert", "warning", "waiting", "lost_lease"}):
             self._line.end()
             for line in text.splitlines():
                 self._printer.say(line)
@@ -113,6 +113,9 @@ def _text(kind: str, fields: Mapping[str, Any]) -> str:
         return "Reading transactions..."
     if kind == "lost_lease":
         return "! Another analyzer has taken the lease; waiting to take over"
+    if kind == "alert":
+        where = f" (see {fields['runbook']})" if fields["runbook"] else ""
+        return f"! Alert {fields['rule']} ({fields['severity']}): {fields['text']}{where}"
     return shared_line(kind, fields)
 
 

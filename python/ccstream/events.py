@@ -41,6 +41,7 @@ WarningKind: TypeAlias = Literal[
     "orders_behind",
     "model_unusable",
     "window_refused",
+    "alert_refused",
     "truth_skipped",
     "drain_limit",
     "leave_unanswered",
@@ -73,6 +74,7 @@ WarningKind: TypeAlias = Literal[
 - ``model_unusable``: the active model cannot be used, so the rules score; or the shadow cannot be, so there is none.
 - ``window_refused``: a definition in ``windows.toml`` is wrong, or the table of a window cannot be prepared; the window
   is not counted.
+- ``alert_refused``: a rule in ``alerts.toml`` is wrong; it is not applied.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.
 - ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.
@@ -372,6 +374,24 @@ class Scored(TypedDict):
     """The duration of the transaction."""
 
 
+class AlertOpened(TypedDict):
+    """The event ``alert``: a rule of ``alerts.toml`` has opened an alert, which is in the table ``alerts``."""
+
+    rule: str
+    """The name of the rule."""
+    version: int
+    """The version of the rule."""
+    key: str | None
+    """The card, merchant or other key that the alert is about; None for a rule without a key."""
+    severity: Literal["info", "warning", "critical"]
+    seq: int
+    """The place in the order at which it was opened."""
+    text: str
+    """Why, in words."""
+    runbook: str
+    """Where to read what to do; empty if nowhere."""
+
+
 class AnalyzerEnded(TypedDict):
     """The event ``ended`` of an analyzer: the run ended without an error."""
 
@@ -427,6 +447,7 @@ ANALYZER_EVENTS: dict[str, type] = {
     "scored": Scored,
     "waiting": Waiting,
     "lost_lease": LostLease,
+    "alert": AlertOpened,
     "ended": AnalyzerEnded,
     "failed": AnalyzerFailed,
 }

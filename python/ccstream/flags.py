@@ -419,6 +419,12 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the file of the analyzer's windows (CCSTREAM_WINDOWS; default windows.toml, if there is one)",
     )
+    parser.add_argument(
+        "--alerts",
+        action=Once,
+        metavar="FILE",
+        help="the file of the analyzer's alerts (CCSTREAM_ALERTS; default alerts.toml, if there is one)",
+    )
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:

@@ -189,6 +189,7 @@ def doctor(options: argparse.Namespace) -> int:
         librdkafka_options=options.librdkafka_options,
         librdkafka_options_file=options.librdkafka_options_file,
         windows=options.windows,
+        alerts=options.alerts,
     )
     warnings = _embedded_warnings(options.database_url)
     status = 0 if all(check.ok for check in checks) and not warnings else 1

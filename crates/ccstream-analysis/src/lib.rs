@@ -37,7 +37,10 @@ pub mod models;
 
 pub mod explain;
 
+pub mod toml;
 pub mod windows;
+
+pub mod alerts;
 
 pub use self::event::{Carried, Event, Label};
 pub use self::features::{Feature, Features, version};

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use ccstream_core::fields::{FIELDS, Place};
-use ccstream_core::sql_type::SqlType;
+use ccstream_core::fields::Place;
+
+use crate::toml::length;
 
 /// The kind of a window. All times are in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +118,6 @@ impl Definition {
     pub fn has(&self, measure: Measure) -> bool {
         self.measures.contains(&measure)
     }
-
-    /// Lists the fields that can be a dimension: texts and flags.
-    pub fn dimensions() -> impl Iterator<Item = Place> {
-        Place::all().filter(|place| matches!(FIELDS[place.index()].sql_type, SqlType::Text(_) | SqlType::Flag))
-    }
 }
 
 /// Writes the definition as a table of `windows.toml`. Two definitions are the same if their texts are.
@@ -148,12 +144,4 @@ impl fmt::Display for Definition {
         }
         writeln!(f, "cells = {}", self.cells)
     }
-}
-
-/// Returns a length of time in its largest whole unit, such as `90s` or `5m`.
-pub(super) fn length(micros: i64) -> String {
-    let seconds = micros / 1_000_000;
-    let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
-    let whole = units.iter().find(|(_, of)| seconds != 0 && seconds % of == 0);
-    whole.map_or_else(|| format!("{seconds}s"), |(unit, of)| format!("{}{unit}", seconds / of))
 }

@@ -82,6 +82,16 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Returns the amount in hundredths.
+    pub(crate) fn cents(&self) -> i64 {
+        self.cents
+    }
+
+    /// Returns the values of all fields, in the order of [`Fields::places`].
+    pub fn values(&self) -> impl Iterator<Item = Option<&str>> {
+        texts(&self.values)
+    }
+
     /// Returns the key of the values of the fields of these numbers.
     pub(super) fn key(&self, dimensions: &[usize]) -> Key {
         dimensions.iter().fold(0, |key, dimension| key::pair(key, self.keys[*dimension]))

@@ -24,5 +24,5 @@ pub use self::bucket::{MAX_CELLS, Missed, WindowRow};
 pub use self::cell::Totals;
 pub use self::definition::{Definition, Measure, Shape};
 pub use self::facts::{Facts, Fields};
-pub use self::parse::{Parsed, Wrong, parse};
+pub use self::parse::parse;
 pub use self::window::{BUCKETS, Event, Flushed, Part, Window};

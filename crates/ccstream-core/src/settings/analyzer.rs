@@ -40,6 +40,10 @@ settings! {
         @variable("CCSTREAM_WINDOWS") @shown("FILE")
         @unset("`windows.toml` in the folder in which the analyzer is started, if there is one")
         windows: Option<PathBuf> = None;
+        /// The file that defines the rules of alerts. It is read again when it changes.
+        @variable("CCSTREAM_ALERTS") @shown("FILE")
+        @unset("`alerts.toml` in the folder in which the analyzer is started, if there is one")
+        alerts: Option<PathBuf> = None;
         /// The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
         /// for the longest time are forgotten.
         @range(1, 100_000_000)

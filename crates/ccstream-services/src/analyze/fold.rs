@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::alerts::{Alerts, ScoredEvent};
 use super::report::Forgotten;
 use super::scorer::Scorer;
 use super::windows::Windows;
@@ -42,6 +43,7 @@ pub(super) struct Fold {
     /// What was folded since the last commit.
     pub(super) batch: AnalysisBatch,
     pub(super) windows: Windows,
+    pub(super) alerts: Alerts,
     greatest: Option<(f64, usize)>,
 }
 
@@ -72,6 +74,7 @@ impl Fold {
             late: lease.late,
             batch: AnalysisBatch::default(),
             windows: Windows::default(),
+            alerts: Alerts::default(),
             greatest: None,
             scorer: Scorer::Rules,
             shadow: None,
@@ -90,6 +93,7 @@ impl Fold {
         (batch.seq, batch.time, batch.late) = (self.state.seq() as i64, self.time, self.late);
         self.greatest = None;
         batch.windows = self.windows.take_batch(batch.seq, self.time);
+        batch.alerts = self.alerts.take_batch();
         batch
     }
 
@@ -220,11 +224,13 @@ impl Fold {
         self.time = reached.max(Some(time));
         let scored = self.state.score(seen);
         let score = self.scorer.score(&scored);
-        if let Some(facts) = facts {
-            self.windows.add(scored.seq, (time, reached), facts, score);
-        }
         let carried = scored.carried;
         let some = |value: f32| (!value.is_nan()).then_some(value);
+        if let Some(facts) = facts {
+            self.windows.add(scored.seq, (time, reached), facts, score);
+            let (seq, id, ratio) = (scored.seq, &*id, some(carried.ratio));
+            self.alerts.add(&ScoredEvent { seq, id, time, reached, score, ratio }, facts);
+        }
         let known = Known { time, terminal: seen.terminal.map(|key| key as i64), ratio: some(carried.ratio) };
         if self.greatest.is_none_or(|(greatest, _)| score > greatest) {
             self.greatest = Some((score, self.batch.scores.len()));

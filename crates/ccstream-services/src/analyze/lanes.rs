@@ -41,7 +41,7 @@ pub(super) struct Incoming {
 /// What is at an offset.
 #[derive(Debug)]
 pub(super) enum What {
-    /// An event, with its id, and with what windows need of it.
+    /// An event, with its id, and with what windows and alerts need of it.
     Event(Box<str>, Seen, Option<Facts>),
     /// An invalid message.
     Invalid,
@@ -88,7 +88,7 @@ pub(super) struct Lanes {
     ended: BTreeSet<usize>,
     /// When a lane was last emptied.
     emptied: Instant,
-    /// The fields that windows need; None without windows.
+    /// The fields that windows and alerts need; None without any.
     pub(super) fields: Option<Fields>,
 }
 
@@ -269,6 +269,11 @@ impl Lanes {
         // more messages is about to get them.
         let since = if self.merge.is_open() { came.max(self.emptied) } else { came };
         Some(patience.saturating_sub(since.elapsed()))
+    }
+
+    /// Returns whether each partition was read to its end once, and at most this many messages wait.
+    pub(super) fn keeps_up(&self, most: i64) -> bool {
+        !self.partitions.is_empty() && self.ended.len() == self.partitions.len() && self.lag() <= most
     }
 
     /// Returns whether everything up to the end of each partition was taken.

@@ -7,7 +7,9 @@
 //! One run at a time works, under a lease in PostgreSQL; others wait to take over. Everything that a run writes is
 //! committed with the offsets of both topics. The consumer is not involved and never waits for an analyzer.
 
+mod alerts;
 mod default_model;
+mod definitions;
 mod detector;
 mod fold;
 mod labels;
@@ -35,6 +37,7 @@ use self::scorer::read_file;
 use crate::error::Result;
 use crate::postgres;
 use crate::report::Observers;
+use ccstream_analysis::toml::Defined;
 use ccstream_core::settings::AnalyzerConfig;
 
 /// Maximum number of labels that are not due and are read when a run takes the lease.
@@ -46,15 +49,16 @@ const MAX_LABELS: i64 = 1_000_000;
 pub fn check(config: &AnalyzerConfig) -> Result<()> {
     config.validate()?;
     config.model.as_deref().map(read_file).transpose()?;
-    windows::check(config.windows.as_deref())?;
+    definitions::check("windows", config.windows.as_deref())?;
+    definitions::check("alerts", config.alerts.as_deref())?;
     crate::consume::check(&config.reading())?;
     postgres::check_url(&config.database_url)
 }
 
-/// Returns the number of windows that a file defines, and what is wrong in it in words; None if no file was named and the
-/// usual one does not exist.
-pub(crate) fn read_windows(path: Option<&Path>) -> Option<(usize, Vec<String>)> {
-    let mut file = windows::WindowsFile::new(path);
+/// Returns the number of definitions of a file, of windows or of alerts, and what is wrong in it in words; None if no file
+/// was named and the usual one does not exist.
+pub(crate) fn read_definitions<T: Defined + Clone>(path: Option<&Path>) -> Option<(usize, Vec<String>)> {
+    let mut file = definitions::DefinitionsFile::<T>::new(path);
     let wrong = file.look()?;
     (!wrong.is_empty() || file.is_there()).then_some((file.definitions.len(), wrong))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::consume::{Waiting, Warning};
 use crate::postgres::{AnalysisCounters, SchemaChange};
+use ccstream_analysis::alerts::Alert;
 
 /// Describes an event that the analyzer reports to its observers.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub enum AnalyzeEvent {
     Warning(Warning),
     /// A batch was committed.
     Batch(AnalyzeReport),
+    /// An alert was opened, and is committed.
+    Alert(Alert),
     /// Kafka or PostgreSQL is unavailable. The analyzer retries until it is back.
     Waiting(Waiting),
     /// Another analyzer has taken the lease.
@@ -66,6 +69,7 @@ impl AnalyzeEvent {
             Self::Reading => "reading",
             Self::Warning(_) => "warning",
             Self::Batch(_) => "scored",
+            Self::Alert(_) => "alert",
             Self::Waiting(_) => "waiting",
             Self::LostLease => "lost_lease",
             Self::Ended(_) => "ended",

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use crate::analyze::read_windows;
+use crate::analyze::read_definitions;
 use crate::error::{Error, Result};
 use crate::kafka::advertised::ADVERTISE;
 use crate::kafka::client::{
@@ -25,6 +25,8 @@ use crate::postgres::schema::is_lost;
 use crate::postgres::shape::Shape;
 use crate::postgres::tables::Tables;
 use crate::postgres::version;
+use ccstream_analysis::toml::Defined;
+use ccstream_analysis::{alerts, windows};
 use ccstream_core::Error as CoreError;
 use ccstream_core::settings::{DatabaseUrl, KafkaConfig};
 
@@ -36,7 +38,7 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What was checked: broker, topic, database, session, tables, privileges, analysis, windows or versions.
+    /// What was checked: broker, topic, database, session, tables, privileges, analysis, windows, alerts or versions.
     pub name: &'static str,
     /// Whether the check passed.
     pub ok: bool,
@@ -62,28 +64,35 @@ impl Check {
     }
 }
 
-/// Runs all checks, in the order in which the pipeline needs their subjects. `windows` is the file of windows, if it is not
-/// the usual one.
+/// Runs all checks, in the order in which the pipeline needs their subjects. `windows` and `alerts` are the files
+/// of windows and of alerts, if they are not the usual ones.
 ///
 /// Errors: a setting of Kafka cannot be used. Everything else is a check that failed.
-pub fn doctor(kafka: &KafkaConfig, url: &DatabaseUrl, tables: &Tables, windows: Option<&Path>) -> Result<Vec<Check>> {
+pub fn doctor(
+    kafka: &KafkaConfig,
+    url: &DatabaseUrl,
+    tables: &Tables,
+    (windows, alerts): (Option<&Path>, Option<&Path>),
+) -> Result<Vec<Check>> {
     kafka.validate()?;
     let mut checks = check_kafka(kafka)?;
     crate::runtime()?.block_on(check_database(url, tables, &mut checks));
-    checks.extend(check_windows(windows));
+    checks.extend(check_definitions::<windows::Definition>("windows", "counted", windows));
+    checks.extend(check_definitions::<alerts::Definition>("alerts", "applied", alerts));
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     checks.push(Check::good("versions", format!("ccstream {}, librdkafka {librdkafka}", env!("CARGO_PKG_VERSION"))));
     Ok(checks)
 }
 
-/// Checks the file of windows, if there is one.
-fn check_windows(path: Option<&Path>) -> Option<Check> {
-    let (right, wrong) = read_windows(path)?;
+/// Checks the file of windows or of alerts, if there is one. `done` says what is not done with what is wrong.
+fn check_definitions<T: Defined + Clone>(name: &'static str, done: &str, path: Option<&Path>) -> Option<Check> {
+    let (right, wrong) = read_definitions::<T>(path)?;
     if wrong.is_empty() {
-        return Some(Check::good("windows", format!("{right} window(s) are defined")));
+        return Some(Check::good(name, format!("{right} {}(s) are defined", T::KEY)));
     }
-    let mend = "correct the file; what is wrong is not counted, and the analyzer reads it again when it changes";
-    Some(Check::bad("windows", wrong.join("; "), mend))
+    let mend =
+        format!("correct the file; what is wrong is not {done}, and the analyzer reads it again when it changes");
+    Some(Check::bad(name, wrong.join("; "), mend))
 }
 
 /// Returns whether the database accepts the login and answers a query, each within 3 s.

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::analysis::{
-    ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY, FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE,
-    TOP_CARD_DAY, WINDOWS, WINDOWS_LATE, WINDOWS_STATE,
+    ALERT_JOURNAL, ALERT_RULES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY, FRAUD_CARDS, LABELS,
+    MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE, WINDOWS_STATE,
 };
 use super::derived::Derived;
 use super::derived::latency::Latency;
@@ -20,7 +20,7 @@ use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
-pub(super) const ANALYZED: [Table; 14] = [
+pub(super) const ANALYZED: [Table; 18] = [
     ANALYSIS,
     ANALYSIS_OFFSETS,
     SCORES,
@@ -35,6 +35,10 @@ pub(super) const ANALYZED: [Table; 14] = [
     WINDOWS,
     WINDOWS_LATE,
     WINDOWS_STATE,
+    ALERT_RULES,
+    ALERTS,
+    ALERT_STATE,
+    ALERT_JOURNAL,
 ];
 
 /// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones

@@ -42,6 +42,7 @@ impl Run<'_, '_> {
         let Some(held) = self.restore(&lease, scoring, (scorer, shadow))? else { return Ok(false) };
         self.held = Some(held);
         self.watch_windows(true)?;
+        self.watch_alerts(true)?;
         Ok(self.held.is_some())
     }
 

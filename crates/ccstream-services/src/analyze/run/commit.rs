@@ -6,6 +6,7 @@ use super::{Done, LastWaiting, Run, Sent};
 use crate::analyze::report::{AnalyzeEvent, AnalyzeReport};
 use crate::error::Result;
 use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Written};
+use ccstream_analysis::alerts::Change;
 
 /// How much longer than usual a batch waits until it is full while the run is behind.
 const LONGER: Duration = Duration::from_millis(500);
@@ -99,6 +100,11 @@ impl Run<'_, '_> {
         self.state.reported().for_each(|reported| self.waiting.report(reported, self.observers));
         self.waiting = LastWaiting::default();
         let late = batch.late - std::mem::replace(&mut held.late, batch.late);
+        for change in &batch.alerts.changes {
+            if let Change::Opened(alert) = change {
+                self.observers.report(&AnalyzeEvent::Alert(alert.clone()));
+            }
+        }
         let is_outdated = scoring != held.scoring;
         if let Some(sent) = held.sent.take() {
             self.report(&batch, late, took, sent);

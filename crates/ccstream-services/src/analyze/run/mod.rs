@@ -2,6 +2,7 @@
 //! and labels (`take`), commits them (`commit`), and stores the state (`snapshots`). Other threads do the writing
 //! (`background`).
 
+mod alerts;
 mod background;
 mod claim;
 mod commit;
@@ -18,16 +19,18 @@ use tokio_util::sync::CancellationToken;
 
 use self::background::Background;
 use self::snapshots::Stored;
+use super::definitions::DefinitionsFile;
 use super::fold::Fold;
 use super::labels::Labels;
 use super::lanes::Lanes;
 use super::report::{AnalyzeEvent, AnalyzeSummary, Forgotten};
-use super::windows::WindowsFile;
 use crate::consume::{Waiting, Warning};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Known, ModelFile, Scoring, Snapshot, Written};
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
+use ccstream_analysis::alerts::Definition as Rule;
+use ccstream_analysis::windows::Definition as Window;
 use ccstream_core::settings::AnalyzerConfig;
 
 /// Longest wait before the loop checks everything again.
@@ -104,8 +107,11 @@ pub(super) struct Run<'r, 'o> {
     lanes: Lanes,
     labels: Labels,
     held: Option<Held>,
-    windows_file: WindowsFile,
+    windows_file: DefinitionsFile<Window>,
+    alerts_file: DefinitionsFile<Rule>,
     stalled: windows::Stalled,
+    /// When the rules of alerts last learnt the time.
+    ticked: Option<Instant>,
     /// The model of the settings. It becomes active when the run first takes the lease.
     model: Option<ModelFile>,
     is_standby: bool,
@@ -135,7 +141,9 @@ impl<'r, 'o> Run<'r, 'o> {
             stop,
             observers,
             held: None,
-            windows_file: WindowsFile::new(config.windows.as_deref()),
+            windows_file: DefinitionsFile::new(config.windows.as_deref()),
+            alerts_file: DefinitionsFile::new(config.alerts.as_deref()),
+            ticked: None,
             stalled: windows::Stalled::default(),
             model,
             is_standby: false,
@@ -176,6 +184,8 @@ impl<'r, 'o> Run<'r, 'o> {
             }
             self.look_at_writes()?;
             self.watch_windows(false)?;
+            self.watch_alerts(false)?;
+            self.tick_alerts();
             let has_read = self.follow_windows()? | self.read_labels()? | self.read_events()?;
             let is_due = self.is_due();
             if is_due {
@@ -188,7 +198,7 @@ impl<'r, 'o> Run<'r, 'o> {
             if !has_read && !is_due {
                 self.renew()?;
                 self.store_when_idle()?;
-                self.flush_windows()?;
+                self.flush()?;
                 thread::park_timeout(self.wait());
             }
         }

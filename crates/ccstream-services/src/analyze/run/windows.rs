@@ -10,6 +10,7 @@ use crate::consume::{Warning, WarningKind};
 use crate::error::Result;
 use crate::postgres::analysis::BegunWindow;
 use ccstream_analysis::windows::{Definition, Fields};
+use ccstream_core::fields::Place;
 
 /// Maximum number of transactions that are read again at once.
 const AT_ONCE: i64 = 10_000;
@@ -56,9 +57,8 @@ impl Run<'_, '_> {
             }
             None => return Ok(()),
         }
-        let mut fields = self.lanes.fields.clone().unwrap_or_default();
-        let has_more =
-            definitions.iter().fold(self.lanes.fields.is_none(), |has_more, one| fields.add(&one.by) | has_more);
+        let places: Vec<Place> = definitions.iter().flat_map(|one| one.by.iter().copied()).collect();
+        let fields = self.need_fields(&places);
         let mut all = Vec::new();
         for definition in &definitions {
             match before.remove(&definition.name) {
@@ -68,15 +68,6 @@ impl Run<'_, '_> {
             if self.held.is_none() {
                 return Ok(());
             }
-        }
-        if has_more && !definitions.is_empty() {
-            self.lanes.fields = Some(fields);
-            // Messages that were read ahead lack the new fields.
-            self.lanes.discard();
-            self.lanes.topic.forget();
-        }
-        if definitions.is_empty() {
-            self.lanes.fields = None;
         }
         if let Some(held) = &mut self.held {
             held.fold.windows.set(all);
@@ -174,10 +165,12 @@ impl Run<'_, '_> {
         Ok(true)
     }
 
-    /// Begins to write rows of windows that have waited long enough, if no batch takes them along.
-    pub(super) fn flush_windows(&mut self) -> Result<()> {
+    /// Begins to write rows of windows that have waited long enough, and changes of alerts, if no batch takes them along.
+    pub(super) fn flush(&mut self) -> Result<()> {
         let is_free = self.database.is_free();
-        let is_due = |held: &&mut Held| is_free && held.fold.batch.is_empty() && held.fold.windows.is_due();
+        let is_due = |held: &&mut Held| {
+            is_free && held.fold.batch.is_empty() && (held.fold.windows.is_due() || held.fold.alerts.has_ticked())
+        };
         let Some(held) = self.held.as_mut().filter(is_due) else { return Ok(()) };
         let batch = held.fold.take_batch();
         self.write(batch)
@@ -190,7 +183,7 @@ impl Run<'_, '_> {
         }
         self.commit()?;
         // If there was no batch, nothing is being written.
-        self.flush_windows()?;
+        self.flush()?;
         self.settle()
     }
 

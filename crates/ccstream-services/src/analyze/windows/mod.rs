@@ -1,4 +1,4 @@
-//! This module counts transactions in the windows of `windows.toml`. It performs no I/O but for the file.
+//! This module counts transactions in the windows of `windows.toml`. It performs no I/O.
 //!
 //! ```text
 //! windows.toml ─> definitions ─> begin: what is stored ─> follow: scores and orders ─> with each event
@@ -7,14 +7,12 @@
 //! number of transactions at a time. Scores never wait for it. Once it has come as far as the analysis, it is counted with
 //! each event.
 
-mod file;
 mod missed;
 mod recount;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) use self::file::{WindowsFile, check};
 use self::missed::MissedDays;
 pub(super) use self::recount::recount;
 use crate::postgres::analysis::{CountedWindow, MissedRow, PastRow, StoredWindow, WindowsBatch};

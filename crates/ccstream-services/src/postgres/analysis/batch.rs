@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use hashbrown::HashMap;
 
+use super::alerts::AlertsBatch;
 use super::tally::Tally;
 use super::windows::WindowsBatch;
 use ccstream_core::event::Micros;
@@ -136,6 +137,7 @@ pub(crate) struct AnalysisBatch {
     /// Number of events that came after a later one was scored.
     pub(crate) late: i64,
     pub(crate) windows: WindowsBatch,
+    pub(crate) alerts: AlertsBatch,
     /// The transactions of the batch, by id.
     ids: HashMap<Box<str>, Known>,
     /// The labels of the batch, with `is_fraud` false, and their number by transaction.

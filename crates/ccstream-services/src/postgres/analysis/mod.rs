@@ -9,6 +9,7 @@
 //! Changed parts of the state are written beside the batches (`snapshot`). The offsets are in a separate table, because
 //! everything that compares the counters of `kafka_offsets` with `orders` would include them.
 
+mod alerts;
 mod batch;
 mod history;
 mod lease;
@@ -25,6 +26,8 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+pub(super) use self::alerts::{ALERT_JOURNAL, ALERT_RULES, ALERT_STATE, ALERTS};
+pub(crate) use self::alerts::{AlertsBatch, StoredAlerts};
 pub use self::batch::AnalysisCounters;
 pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow};
 pub(crate) use self::history::{Account, Missing, Past, PastLabel};

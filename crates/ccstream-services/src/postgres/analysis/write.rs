@@ -7,6 +7,7 @@ use futures_util::SinkExt;
 use tokio_postgres::Transaction;
 
 use super::AnalysisStore;
+use super::alerts;
 use super::batch::{Advance, Advances, AnalysisBatch, ScoreRow};
 use super::lease::{Fence, fence};
 use super::models::Scoring;
@@ -62,6 +63,7 @@ impl AnalysisStore {
         advance(&transaction, &mut self.statements, events, &batch.events).await?;
         advance(&transaction, &mut self.statements, labels, &batch.labels).await?;
         windows::write(&transaction, &mut self.statements, &batch.windows).await?;
+        alerts::write(&transaction, &mut self.statements, &batch.alerts).await?;
         self.statements
             .execute(
                 &transaction,

@@ -114,7 +114,7 @@ fn a_new_derived_table_is_one_entry_in_the_registry() {
     sandbox.execute("UPDATE by_hour SET count = count - 1 WHERE hour = 3");
 
     let kafka = ccstream_core::settings::KafkaConfig { bootstrap_servers: "127.0.0.1:1".into(), ..Default::default() };
-    let checks = doctor::doctor(&kafka, &sandbox.url, &tables, None).unwrap();
+    let checks = doctor::doctor(&kafka, &sandbox.url, &tables, (None, None)).unwrap();
     let found = |name: &str| checks.iter().find(|check| check.name == name).unwrap().found.clone();
     assert!(found("tables").contains("latency_minute and by_hour"), "{}", found("tables"));
     assert!(tables.grants("me", "mine").contains(&"GRANT SELECT, INSERT, UPDATE ON by_hour TO me;".to_owned()));
@@ -130,7 +130,7 @@ fn a_new_derived_table_is_one_entry_in_the_registry() {
     assert!(change.started_over);
     assert_eq!(sandbox.number("SELECT count(*) FROM by_hour"), 0);
     sandbox.execute("DROP TABLE by_hour");
-    let checks = doctor::doctor(&kafka, &sandbox.url, &tables, None).unwrap();
+    let checks = doctor::doctor(&kafka, &sandbox.url, &tables, (None, None)).unwrap();
     let tables_check = checks.iter().find(|check| check.name == "tables").unwrap();
     assert_eq!(tables_check.found, "the consumer will create by_hour");
 }

@@ -21,7 +21,7 @@ impl Sandbox {
     fn check(&self, name: &str) -> Check {
         let kafka =
             ccstream_core::settings::KafkaConfig { bootstrap_servers: "127.0.0.1:1".into(), ..Default::default() };
-        let checks = doctor(&kafka, &self.url, &Tables::default(), None).unwrap();
+        let checks = doctor(&kafka, &self.url, &Tables::default(), (None, None)).unwrap();
         checks.into_iter().find(|check| check.name == name).unwrap()
     }
 

@@ -1,4 +1,4 @@
-//! This module reads `windows.toml`, and again when it changes.
+//! This module reads a file of definitions, `windows.toml` or `alerts.toml`, and again when it changes.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Result;
-use ccstream_analysis::windows::{Definition, parse};
+use ccstream_analysis::toml::{Defined, parse};
 use ccstream_core::Error as CoreError;
 
-/// The file that is read if no other is named.
-const USUAL: &str = "windows.toml";
 /// Interval at which the file is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The maximum size of the file.
@@ -26,42 +24,43 @@ enum Seen {
     File(SystemTime, u64),
 }
 
-/// The file with the definitions of windows.
-pub(in crate::analyze) struct WindowsFile {
+/// A file of definitions.
+pub(super) struct DefinitionsFile<T> {
     path: PathBuf,
     is_named: bool,
     looked: Option<Instant>,
     seen: Seen,
-    /// The definitions that are counted.
-    pub(in crate::analyze) definitions: Vec<Arc<Definition>>,
+    /// The definitions that are in use.
+    pub(super) definitions: Vec<Arc<T>>,
 }
 
 /// Checks that a file that was named can be read.
 ///
 /// Errors: it cannot.
-pub(in crate::analyze) fn check(path: Option<&Path>) -> Result<()> {
+pub(super) fn check(setting: &'static str, path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
-    let refuse = |error: std::io::Error| CoreError::config("windows", format!("{}: {error}", path.display()));
+    let refuse = |error: std::io::Error| CoreError::config(setting, format!("{}: {error}", path.display()));
     std::fs::metadata(path).map(drop).map_err(|error| refuse(error).into())
 }
 
-impl WindowsFile {
-    pub(in crate::analyze) fn new(path: Option<&Path>) -> Self {
+impl<T: Defined + Clone> DefinitionsFile<T> {
+    /// Without a path, the file has its usual name in the current folder, and may be absent.
+    pub(super) fn new(path: Option<&Path>) -> Self {
         let is_named = path.is_some();
-        let path = path.map_or_else(|| PathBuf::from(USUAL), Path::to_owned);
+        let path = path.map_or_else(|| PathBuf::from(format!("{}s.toml", T::KEY)), Path::to_owned);
         Self { path, is_named, looked: None, seen: Seen::Nothing, definitions: Vec::new() }
     }
 
     /// Returns whether there was a file when it was read last.
-    pub(in crate::analyze) fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         matches!(self.seen, Seen::File(..))
     }
 
     /// Reads the file if it has changed, at most once a second. Returns what is wrong in it, each in words, if it was read.
     ///
-    /// A definition that is wrong is not counted; if it is counted already, it is counted on as it was. So are all, while
-    /// the file cannot be read.
-    pub(in crate::analyze) fn look(&mut self) -> Option<Vec<String>> {
+    /// A definition that is wrong is not used; if it is in use already, it remains as it was. So do all, while the file
+    /// cannot be read.
+    pub(super) fn look(&mut self) -> Option<Vec<String>> {
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
             return None;
         }
@@ -86,12 +85,12 @@ impl WindowsFile {
             Err(error) => return Some(vec![format!("{name} cannot be read: {error}")]),
             Ok(text) => text,
         };
-        let parsed = parse(&text);
+        let parsed = parse::<T>(&text);
         let wrong = parsed.wrong.iter().map(|wrong| format!("{name}, {wrong}")).collect();
         if !parsed.is_unreadable {
-            let is_wrong = |name: &str| parsed.wrong.iter().any(|wrong| wrong.window.as_deref() == Some(name));
-            let is_right = |name: &str| parsed.right.iter().any(|right| right.name == name);
-            self.definitions.retain(|one| is_wrong(&one.name) && !is_right(&one.name));
+            let is_wrong = |name: &str| parsed.wrong.iter().any(|wrong| wrong.name.as_deref() == Some(name));
+            let is_right = |name: &str| parsed.right.iter().any(|right| right.name() == name);
+            self.definitions.retain(|one| is_wrong(one.name()) && !is_right(one.name()));
             self.definitions.extend(parsed.right.iter().cloned().map(Arc::new));
         }
         Some(wrong)

@@ -1,0 +1,145 @@
+//! Reads rules from the text of `alerts.toml`. What is wrong is reported with its line and column.
+
+use ccstream_core::fields::Place;
+
+use super::condition::Condition;
+use super::definition::{Definition, Kind, Limit, Severity};
+use super::top::MAX_BUDGET;
+use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimensions};
+
+/// The maximum number of keys of a rule.
+const MAX_KEYS: usize = 1_000_000;
+/// The maximum number of transactions that a rate can wait for.
+const MAX_LEAST: usize = 1_000_000;
+/// By how much a cooldown grows by itself.
+const GROWS: i64 = 16;
+const MAX_RUNBOOK: usize = 500;
+
+/// The keys of every kind.
+const KEYS: [&str; 9] = ["name", "kind", "where", "by", "severity", "cooldown", "cooldown_limit", "runbook", "keys"];
+
+/// Reads the text of a file.
+///
+/// ```
+/// use ccstream_analysis::alerts::parse;
+/// let text = "[[alert]]\nname = \"abroad\"\nkind = \"transaction\"\nwhere = \"country != US and amount > 500\"\n";
+/// let parsed = parse(text);
+/// assert_eq!((parsed.right[0].name.as_str(), parsed.wrong.len()), ("abroad", 0));
+/// let wrong = &parse(&text.replace("country", "land")).wrong[0];
+/// assert_eq!((wrong.line, wrong.column), (4, 9));
+/// ```
+pub fn parse(text: &str) -> Parsed<Definition> {
+    crate::toml::parse(text)
+}
+
+impl Defined for Definition {
+    const KEY: &'static str = "alert";
+    const MOST: usize = 32;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read(reading: &Reading<'_>) -> Result<Self, Wrong> {
+        let name = reading.name()?;
+        let (kind, own) = kind(reading)?;
+        let known: Vec<&str> = KEYS.iter().chain(own).copied().collect();
+        reading.only(&known)?;
+        let condition = Condition::read(reading.string("where")?.unwrap_or_default());
+        let condition = condition.map_err(|text| reading.at("where", text))?;
+        if condition.is_empty() && kind == Kind::Transaction {
+            return Err(
+                reading.at("where", "a rule on transactions needs a condition, as in where = \"amount > 500\"".into())
+            );
+        }
+        if condition.is_empty() && matches!(kind, Kind::Rate { share: Some(_), .. }) {
+            return Err(reading.at("share", "share needs a condition: the share of transactions that meet it".into()));
+        }
+        let by = match kind {
+            _ if reading.table.contains_key("by") => reading.by()?,
+            Kind::Rate { .. } | Kind::Absence(_) => Vec::new(),
+            _ => vec![Place::CARD_TOKEN],
+        };
+        let cooldown = reading.length("cooldown", SECOND, LONGEST)?.unwrap_or(DAY / 24);
+        let cooldown_limit = reading.length("cooldown_limit", SECOND, LONGEST)?;
+        let cooldown_limit = cooldown_limit.unwrap_or((GROWS * cooldown).min(LONGEST));
+        if cooldown_limit < cooldown {
+            return Err(reading.at("cooldown_limit", "the limit is shorter than the cooldown".into()));
+        }
+        let runbook = reading.string("runbook")?.unwrap_or_default().to_owned();
+        if runbook.chars().count() > MAX_RUNBOOK || runbook.chars().any(char::is_control) {
+            return Err(reading.at("runbook", format!("write a link of at most {MAX_RUNBOOK} characters")));
+        }
+        let severity = severity(reading)?;
+        let keys = reading.whole("keys", MAX_KEYS)?.unwrap_or(Self::KEYS);
+        Ok(Self { name, kind, condition, by, severity, cooldown, cooldown_limit, runbook, keys })
+    }
+}
+
+fn severity(reading: &Reading<'_>) -> Result<Severity, Wrong> {
+    let Some(name) = reading.string("severity")? else { return Ok(Severity::Warning) };
+    let found = Severity::ALL.into_iter().find(|severity| severity.name() == name);
+    found.ok_or_else(|| {
+        let names = Severity::ALL.map(Severity::name).join(", ");
+        reading.at("severity", format!("there is no severity {name:?}; use {names}"))
+    })
+}
+
+/// Reads the kind of a rule, and lists the keys that only this kind has.
+fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong> {
+    let names = Kind::NAMES.join(", ");
+    let Some(kind) = reading.string("kind")? else {
+        return Err(reading.at("kind", format!("an alert needs a kind: {names}")));
+    };
+    let required = |key: &str, example: &str| {
+        reading.at(key, format!("a rule of the kind {kind} needs {key}, as in {key} = {example}"))
+    };
+    Ok(match kind {
+        "transaction" => (Kind::Transaction, &[]),
+        "score" => {
+            let threshold = reading.number("threshold", 0.0..1.0, "a score from 0 to 1")?;
+            let limit = match (threshold, reading.whole("budget", MAX_BUDGET)?) {
+                (Some(threshold), None) => Limit::Threshold(threshold),
+                (None, Some(budget)) => Limit::Budget(budget),
+                (Some(_), Some(_)) => {
+                    return Err(reading.at("budget", "write a threshold or a budget, not both".into()));
+                }
+                (None, None) => {
+                    let text =
+                        "a rule of the kind score needs threshold, as in threshold = 0.9, or budget, as in budget = 50";
+                    return Err(reading.at("threshold", text.into()));
+                }
+            };
+            (Kind::Score(limit), &["threshold", "budget"])
+        }
+        "rate" => {
+            let size = reading.length("size", SECOND, LONGEST)?.ok_or_else(|| required("size", "\"5m\""))?;
+            let least = reading.whole("least", MAX_LEAST)?.ok_or_else(|| required("least", "10"))? as u32;
+            let share = reading.number("share", 0.0..1.0, "a share from 0 to 1")?;
+            let is_tumbling = match reading.string("window")? {
+                None | Some("sliding") => false,
+                Some("tumbling") => true,
+                Some(_) => return Err(reading.at("window", "write \"sliding\" or \"tumbling\"".into())),
+            };
+            let holds_for = reading.length("for", 0, LONGEST)?.unwrap_or_default();
+            (Kind::Rate { least, share, size, is_tumbling, holds_for }, &["size", "least", "share", "window", "for"])
+        }
+        "new_value" => {
+            let of = reading.string("of")?.ok_or_else(|| required("of", "\"country\""))?;
+            let Some(of) = dimensions().find(|place| place.field().column == of) else {
+                let names: Vec<&str> = dimensions().map(|place| place.field().column).collect();
+                return Err(reading.at("of", format!("there is no dimension {of:?}; use {}", names.join(", "))));
+            };
+            (Kind::NewValue(of), &["of"])
+        }
+        "amount" => {
+            let ratio = reading.number("ratio", 1.0..1e6, "a multiple from 1 to 1000000")?;
+            (Kind::Amount(ratio.ok_or_else(|| required("ratio", "8"))?), &["ratio"])
+        }
+        "absence" => {
+            let after = reading.length("after", SECOND, LONGEST)?.ok_or_else(|| required("after", "\"10m\""))?;
+            (Kind::Absence(after), &["after"])
+        }
+        _ => return Err(reading.at("kind", format!("there is no kind {kind:?}; use {names}"))),
+    })
+}

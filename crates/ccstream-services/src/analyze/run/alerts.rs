@@ -1,0 +1,84 @@
+//! This part of the loop begins the rules of alerts, reads their file again, and lets them know the time.
+
+use std::time::{Duration, Instant};
+
+use super::Run;
+use crate::consume::{Warning, WarningKind};
+use crate::error::Result;
+use ccstream_analysis::windows::Fields;
+use ccstream_core::fields::Place;
+
+/// Interval at which rules get to know the time.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+
+impl Run<'_, '_> {
+    /// Reads the file of alerts if it has changed, and applies what it defines. Without a change, only a run that has taken
+    /// the lease begins.
+    pub(super) fn watch_alerts(&mut self, has_claimed: bool) -> Result<()> {
+        let wrong = self.alerts_file.look();
+        let has_changed = wrong.is_some();
+        for text in wrong.into_iter().flatten() {
+            self.warn(Some(Warning::new(WarningKind::AlertRefused, text)));
+        }
+        if (has_changed || has_claimed) && self.held.is_some() { self.begin_alerts() } else { Ok(()) }
+    }
+
+    fn begin_alerts(&mut self) -> Result<()> {
+        // What the rules remember is written, and read again.
+        self.commit_all()?;
+        let Some(held) = &self.held else { return Ok(()) };
+        let epoch = held.epoch;
+        let definitions = self.alerts_file.definitions.clone();
+        let places: Vec<Place> = definitions.iter().flat_map(|one| one.places()).collect();
+        self.need_fields(&places);
+        for again in [false, true] {
+            match self.ask(async |store| store.begin_alerts(epoch, &definitions, again).await)? {
+                None => self.held = None,
+                // The batch before may have been refused for the same reason.
+                Some(None) if self.held.is_some() => self.lose(),
+                Some(None) => {}
+                Some(Some(stored)) => {
+                    let Some(held) = &mut self.held else { return Ok(()) };
+                    match held.fold.alerts.set(&definitions, stored) {
+                        Ok(()) => {}
+                        Err(error) => {
+                            tracing::info!(%error, "The rules of alerts begin again.");
+                            continue;
+                        }
+                    }
+                }
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    /// Takes these fields from transactions, too, while there are windows or alerts. Returns all fields that are taken.
+    /// Everything that was folded must be committed.
+    pub(super) fn need_fields(&mut self, places: &[Place]) -> Fields {
+        let is_needed = !(self.windows_file.definitions.is_empty() && self.alerts_file.definitions.is_empty());
+        let mut fields = self.lanes.fields.clone().unwrap_or_default();
+        let has_more = fields.add(places) || self.lanes.fields.is_none();
+        if has_more && is_needed {
+            // Messages that were read ahead lack the new fields.
+            self.lanes.discard();
+            self.lanes.topic.forget();
+        }
+        self.lanes.fields = is_needed.then(|| fields.clone());
+        if let Some(held) = &mut self.held {
+            held.fold.alerts.fields = fields.clone();
+        }
+        fields
+    }
+
+    /// Lets the rules know the time once a second, while the analysis keeps up with the topic.
+    pub(super) fn tick_alerts(&mut self) {
+        let is_due = self.ticked.is_none_or(|ticked| ticked.elapsed() >= TICK_EVERY);
+        if is_due && self.lanes.keeps_up(self.config.batch_rows as i64) {
+            self.ticked = Some(Instant::now());
+            if let Some(held) = &mut self.held {
+                held.fold.alerts.tick(held.fold.state.seq());
+            }
+        }
+    }
+}
