@@ -152,6 +152,8 @@ class Analyzer:
         windows: The file that defines the windows in which transactions are counted. It is read again when it changes.
             Default: ``CCSTREAM_WINDOWS``, else ``windows.toml`` in the folder in which the analyzer is started, if
             there is one.
+        alerts: The file that defines the rules of alerts. It is read again when it changes. Default:
+            ``CCSTREAM_ALERTS``, else ``alerts.toml`` in the folder in which the analyzer is started, if there is one.
         cards: The maximum number of cards of which the analyzer remembers anything. Beyond it, those that were not used
             for the longest time are forgotten. From 1 to 100,000,000. Default 1,000,000.
         merchants: The maximum number of merchants of which the analyzer remembers anything. Beyond it, those that were
@@ -971,7 +973,7 @@ class Check:
         """The subject of the check.
 
         One of ``broker``, ``topic``, ``database``, ``session``, ``tables``, ``privileges``, ``analysis`` (if its
-        tables exist), ``windows`` (if there is a file of them) and ``versions``.
+        tables exist), ``windows`` and ``alerts`` (if there is a file of them) and ``versions``.
         """
     @property
     def ok(self) -> bool:
@@ -1284,6 +1286,8 @@ def diagnose(
         librdkafka_options_file: A file of such settings, which nobody else may read. Default: ``KAFKA_OPTIONS_FILE``,
             else none.
         windows: The file of the analyzer's windows. Default: ``CCSTREAM_WINDOWS``, else ``windows.toml`` in the current
+            folder, if there is one.
+        alerts: The file of the analyzer's alerts. Default: ``CCSTREAM_ALERTS``, else ``alerts.toml`` in the current
             folder, if there is one.
 
     Returns:

@@ -20,7 +20,8 @@ class AnalyzerConsole:
 
     Args:
         quiet: whether to show only alerts, warnings and the accounting.
-        json: whether to print only the accounting to standard output, as JSON. Alerts and warnings go to standard error.
+        json: whether to print only the accounting to standard output, as JSON. Alerts and warnings go to standard
+            error.
     """
 
     def __init__(self, *, quiet: bool, json: bool = False) -> None:

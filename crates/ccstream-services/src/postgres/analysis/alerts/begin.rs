@@ -82,9 +82,9 @@ async fn begin(transaction: &Transaction<'_>, definition: &Definition) -> Result
     }
     let begin = "
         INSERT INTO alert_rules (name, version, kind, severity, definition, is_active, number)
-        SELECT $1, coalesce(max(version) FILTER (WHERE name = $1 AND definition = $4),
+        SELECT $1::text, coalesce(max(version) FILTER (WHERE name = $1 AND definition = $4),
                             max(version) FILTER (WHERE name = $1) + 1, 1),
-               $2, $3, $4, true, coalesce(max(number), 0) + 1
+               $2::text, $3::text, $4, true, coalesce(max(number), 0) + 1
         FROM alert_rules
         ON CONFLICT (name, version)
         DO UPDATE SET is_active = true, number = excluded.number, since = now()
