@@ -1,0 +1,220 @@
+"""Tests that each alert is opened exactly once, whatever is killed, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conftest import at_length
+from test_analyze import analyze
+from test_windows import EVENT, PARTITIONS, stream
+from waiting import wait_until
+
+if TYPE_CHECKING:
+    import random
+
+    from pipeline import Pipeline
+
+FILE = """
+[[alert]]
+name = "declined_high"
+kind = "transaction"
+where = "status = declined and amount > 480"
+by = ["merchant"]
+cooldown = "5m"
+
+[[alert]]
+name = "scored"
+kind = "score"
+threshold = 0.01
+by = ["merchant"]
+severity = "critical"
+
+[[alert]]
+name = "declines"
+kind = "rate"
+where = "status = declined"
+by = ["merchant"]
+least = 12
+share = 0.4
+size = "5m"
+
+[[alert]]
+name = "issuer_declines"
+kind = "rate"
+where = "status = declined"
+by = ["issuer"]
+least = 20
+size = "1m"
+window = "tumbling"
+for = "10s"
+cooldown = "2m"
+
+[[alert]]
+name = "country"
+kind = "new_value"
+of = "country"
+keys = 2000
+
+[[alert]]
+name = "unusual"
+kind = "amount"
+ratio = 2.5
+cooldown = "10s"
+"""
+TABLES = (
+    "scores, labels, analysis, analysis_offsets, analysis_state, score_minute, score_day, feature_day, top_cards,"
+    " fraud_cards, alerts, alert_rules, alert_state, alert_journal"
+)
+COLUMNS = "rule, version, key, severity, opened_at, last_at, count, state, why, why_text, seq"
+
+
+def write(pipeline: Pipeline, text: str) -> Path:
+    """Writes the file of alerts to the folder in which analyzers are started."""
+    path = Path(pipeline.folder.name) / "alerts.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def alerts(pipeline: Pipeline) -> list[tuple[Any, ...]]:
+    """Returns all alerts, without what depends on when they were written."""
+    return pipeline.query(f"SELECT {COLUMNS} FROM alerts ORDER BY rule, seq, key")
+
+
+@pytest.mark.timeout(1_800)
+def test_each_alert_is_opened_once_despite_kills(embedded_pipeline: Pipeline, chance: random.Random) -> None:
+    pipeline = embedded_pipeline
+    count = at_length(60_000, 600_000)
+    pipeline.create_topic(PARTITIONS)
+    stream(pipeline, count, chance)
+    write(pipeline, FILE)
+    analyze(pipeline)
+    expected = alerts(pipeline)
+    opened = dict(pipeline.query("SELECT rule, count(*) FROM alerts GROUP BY 1"))
+    assert set(opened) >= {"declined_high", "declines", "issuer_declines", "country", "unusual"}, opened
+    assert pipeline.query("SELECT bool_or(count > 1), bool_or(why->>'kind' = 'suspended') FROM alerts") == [
+        (True, True)
+    ]
+    pipeline.execute(f"DROP TABLE {TABLES}")
+    kills = at_length(6, 100)
+    for number in range(kills):
+        analyzer = pipeline.analyze("--batch-rows", str(chance.choice([200, 1_000, 5_000])))
+        analyzer.wait_for_event("leased")
+        [(before,)] = pipeline.query("SELECT seq FROM analysis")
+        goal = before + chance.randrange(2 * (count - before) // (kills - number + 1) + 1)
+        wait_until("more is scored", lambda: pipeline.query("SELECT seq >= %s FROM analysis", goal) == [(True,)])  # noqa: B023
+        analyzer.signal(signal.SIGKILL)
+        analyzer.wait()
+    analyzer = analyze(pipeline)
+    assert not analyzer.events("warning"), analyzer.events("warning")
+    assert pipeline.query("SELECT count(*) FROM scores") == [(count,)]
+    found = alerts(pipeline)
+    assert len(found) == len(expected)
+    assert found == expected
+
+
+def event(number: int, time: str, **fields: str) -> bytes:
+    """Returns a transaction of five euros, unless the fields say otherwise."""
+    at = f"2026-01-05T{time}Z"
+    return json.dumps({**EVENT, "transaction_id": f"{number:08}", "amount": "5.00", "timestamp": at, **fields}).encode()
+
+
+RULE = """
+[[alert]]
+name = "large"
+kind = "transaction"
+where = "amount > 100 and country != US"
+severity = "critical"
+cooldown = "10m"
+runbook = "https://example.com/large"
+"""
+
+
+def test_an_alert_is_announced_and_repeats_count_across_a_restart(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    write(pipeline, RULE)
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("reading")
+    with pipeline.connect() as listener:
+        listener.execute("LISTEN ccstream_alerts")
+        pipeline.send([event(1, "10:00:00", amount="100.00"), event(2, "10:00:01", amount="100.01")])
+        [note] = listener.notifies(timeout=30, stop_after=1)
+    told = json.loads(note.payload)
+    assert told == {"id": 1, "rule": "large", "key": "c", "severity": "critical", "state": "open"}
+    [(why, text)] = pipeline.query("SELECT why, why_text FROM alerts")
+    assert text == "100.01 (card_token c): amount > 100 and country != US"
+    assert (why["kind"], why["transaction"], why["amount"], why["key"]) == ("transaction", "00000002", 100.01, "c")
+    shown = analyzer.wait_for_event("alert")
+    assert (shown["rule"], shown["key"], shown["text"]) == ("large", "c", text)
+    line = f"! Alert large (critical): {text} (see https://example.com/large)"
+    wait_until("it is printed", lambda: line in analyzer.output())
+    analyzer.signal(signal.SIGKILL)
+    analyzer.wait()
+    # The cooldown goes on, and ends, by the time of the stream.
+    pipeline.send([event(3, "10:10:00", amount="200"), event(4, "10:09:00", amount="200")])
+    analyze(pipeline)
+    pipeline.send([event(5, "10:10:01", amount="200")])
+    analyze(pipeline)
+    assert pipeline.query("SELECT count, last_at::time::text, state FROM alerts ORDER BY id") == [
+        (3, "10:10:00", "open"),
+        (1, "10:10:01", "open"),
+    ]
+
+
+def test_the_file_is_read_again_and_what_is_wrong_is_explained(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    wrong = RULE.replace("large", "wrong").replace("country", "land")
+    path = write(pipeline, RULE + wrong)
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("reading")
+    [warning] = analyzer.warned("alert_refused")
+    assert warning["text"].startswith('alerts.toml, line 13, column 9: wrong: there is no field "land"')
+    checks = json.loads(pipeline.run("doctor", "--json", "--alerts", str(path), status=1))["checks"]
+    [found] = [check for check in checks if check["name"] == "alerts"]
+    assert not found["ok"]
+    assert "line 13, column 9" in found["found"]
+    pipeline.send([event(1, "10:00:00", amount="50")])
+    wait_until("it is scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(1,)])
+    path.write_text(RULE.replace("100", "40"), encoding="utf-8")
+    version = "SELECT version, is_active FROM alert_rules ORDER BY version"
+    wait_until("it is read", lambda: pipeline.query(version) == [(1, False), (2, True)])
+    # What came before is not looked at again.
+    pipeline.send([event(2, "10:00:01", amount="50", card_token="d")])
+    wait_until("it fires", lambda: pipeline.query("SELECT version, key FROM alerts") == [(2, "d")])
+    # A file that is not TOML changes nothing.
+    path.write_text(RULE + "[[alert", encoding="utf-8")
+    wait_until("it is read", lambda: len(analyzer.warned("alert_refused")) == 2)
+    pipeline.send([event(3, "10:00:02", amount="50", card_token="e")])
+    wait_until("it fires", lambda: pipeline.query("SELECT count(*) FROM alerts") == [(2,)])
+    path.unlink()
+    wait_until("it ends", lambda: pipeline.query(version) == [(1, False), (2, False)])
+    pipeline.send([event(4, "10:00:03", amount="50", card_token="f")])
+    wait_until("it is scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(4,)])
+    assert pipeline.query("SELECT count(*) FROM alerts") == [(2,)]
+    assert analyzer.stop() == 0
+    assert "alerts: " in pipeline.run("analyze", "--alerts", "missing.toml", status=2)
+
+
+def test_an_absence_is_noticed_by_the_clock_and_closed(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(2)
+    write(pipeline, '[[alert]]\nname = "silent"\nkind = "absence"\nafter = "3s"\nby = ["issuer"]\n')
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("reading")
+    pipeline.send([event(1, "10:00:00", issuer="a"), event(2, "10:00:00", issuer="b")])
+    states = "SELECT key, state, count FROM alerts ORDER BY key"
+    wait_until("both are absent", lambda: pipeline.query(states) == [("a", "open", 1), ("b", "open", 1)])
+    analyzer.signal(signal.SIGKILL)
+    analyzer.wait()
+    pipeline.send([event(3, "10:00:01", issuer="a")])
+    analyzer = pipeline.analyze()
+    wait_until("one is back", lambda: ("a", "closed", 1) in pipeline.query(states))
+    # It is absent again within the cooldown, so the same alert is open again.
+    wait_until("it is absent", lambda: pipeline.query(states) == [("a", "open", 2), ("b", "open", 1)])
+    assert analyzer.stop() == 0
