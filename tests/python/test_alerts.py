@@ -184,7 +184,7 @@ def test_the_file_is_read_again_and_what_is_wrong_is_explained(embedded_pipeline
     path.write_text(RULE.replace("100", "40"), encoding="utf-8")
     version = "SELECT version, is_active FROM alert_rules ORDER BY version"
     wait_until("it is read", lambda: pipeline.query(version) == [(1, False), (2, True)])
-    # What came before is not looked at again.
+    # The rule is not applied to what came before.
     pipeline.send([event(2, "10:00:01", amount="50", card_token="d")])
     wait_until("it fires", lambda: pipeline.query("SELECT version, key FROM alerts") == [(2, "d")])
     # A file that is not TOML changes nothing.

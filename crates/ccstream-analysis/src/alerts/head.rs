@@ -33,8 +33,8 @@ pub(super) struct Suspended {
 }
 
 impl Head {
-    /// Counts a transaction, before the rule looks at it. Returns whether the rule is suspended from now on. `now` is the
-    /// greatest time of a transaction so far.
+    /// Counts a transaction, before the rule is applied to it. Returns whether the rule is suspended from now on. `now` is
+    /// the greatest time of a transaction so far.
     pub(super) fn see(&mut self, seq: u64, now: i64) -> Option<Suspended> {
         let minute = now.div_euclid(MINUTE);
         let is_over = minute != self.minute;

@@ -110,20 +110,20 @@ async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts
 
 /// Counts up alerts that are repeated. One of an absence that was over is open again.
 async fn repeat(transaction: &Transaction<'_>, statements: &mut Statements, changes: &[Change]) -> Result<()> {
-    let repeats: Vec<(&str, i64, i64, i64)> = changes
+    let repeated: Vec<(&str, i64, i64, i64)> = changes
         .iter()
         .filter_map(|change| match change {
             Change::Repeated { rule, hash, opened, at } => Some((rule.as_str(), *opened as i64, *hash as i64, *at)),
             Change::Opened(_) | Change::Closed { .. } => None,
         })
         .collect();
-    if repeats.is_empty() {
+    if repeated.is_empty() {
         return Ok(());
     }
-    let rules: Vec<&str> = repeats.iter().map(|(rule, ..)| *rule).collect();
-    let places: Vec<i64> = repeats.iter().map(|(_, opened, ..)| *opened).collect();
-    let hashes: Vec<i64> = repeats.iter().map(|(_, _, hash, _)| *hash).collect();
-    let times: Vec<i64> = repeats.iter().map(|(.., at)| *at).collect();
+    let rules: Vec<&str> = repeated.iter().map(|(rule, ..)| *rule).collect();
+    let places: Vec<i64> = repeated.iter().map(|(_, opened, ..)| *opened).collect();
+    let hashes: Vec<i64> = repeated.iter().map(|(_, _, hash, _)| *hash).collect();
+    let times: Vec<i64> = repeated.iter().map(|(.., at)| *at).collect();
     let update = format!(
         "UPDATE alerts AS a SET count = a.count + t.count, last_at = greatest(a.last_at, {AT}), closed_at = NULL,
              state = CASE WHEN a.closed_at IS NULL OR a.outcome IS NOT NULL THEN a.state ELSE 'open' END
@@ -133,7 +133,7 @@ async fn repeat(transaction: &Transaction<'_>, statements: &mut Statements, chan
          WHERE a.rule = t.rule AND a.seq = t.seq AND a.key_hash = t.key_hash"
     );
     let updated = statements.execute(transaction, &update, &[&rules, &places, &hashes, &times]).await;
-    updated.map(drop).map_err(Error::postgres("counting repeats of alerts"))
+    updated.map(drop).map_err(Error::postgres("counting up alerts"))
 }
 
 async fn close(transaction: &Transaction<'_>, statements: &mut Statements, change: &Change) -> Result<()> {
