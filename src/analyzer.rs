@@ -225,6 +225,11 @@ impl PyAnalyzeSummary {
     fn labels_forgotten(&self) -> i64 {
         self.0.forgotten.labels
     }
+    /// The number of keys that rules of alerts have forgotten, because a rule had more than ``keys``.
+    #[getter]
+    fn alert_keys_forgotten(&self) -> i64 {
+        self.0.forgotten.alert_keys
+    }
     /// The time since this run took the lease.
     #[getter]
     fn elapsed(&self) -> Duration {

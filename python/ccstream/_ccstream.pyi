@@ -107,6 +107,9 @@ class AnalyzeSummary:
     def terminals_forgotten(self) -> int:
         """The number of terminals that were forgotten because there were more than ``merchants``."""
     @property
+    def alert_keys_forgotten(self) -> int:
+        """The number of keys that rules of alerts have forgotten, because a rule had more than ``keys``."""
+    @property
     def labels_forgotten(self) -> int:
         """The number of labels that were forgotten, because too many are due whose transactions were never scored."""
     @property
@@ -1270,6 +1273,7 @@ def diagnose(
     librdkafka_options: _Pairs | None = None,
     librdkafka_options_file: str | PathLike[str] | None = None,
     windows: str | PathLike[str] | None = None,
+    alerts: str | PathLike[str] | None = None,
 ) -> list[Check]:
     """Checks broker, topic, database, sessions, tables, privileges and versions, and changes nothing.
 

@@ -90,6 +90,7 @@ class AnalyzerConsole:
             "merchants": summary.merchants_forgotten,
             "terminals": summary.terminals_forgotten,
             "labels without a transaction": summary.labels_forgotten,
+            "keys of alerts": summary.alert_keys_forgotten,
         }
         if any(forgotten.values()):
             counts = ", ".join(f"{count:,} {what}" for what, count in forgotten.items() if count)

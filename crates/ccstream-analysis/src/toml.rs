@@ -2,7 +2,7 @@
 //! its line and column.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use ccstream_core::fields::{FIELDS, Place};
 use ccstream_core::sql_type::SqlType;
@@ -205,10 +205,10 @@ impl Reading<'_> {
     }
 
     /// Reads a number. Returns None if the key is absent.
-    pub(crate) fn number(&self, key: &str, range: Range<f64>, what: &str) -> Result<Option<f64>, Wrong> {
+    pub(crate) fn number(&self, key: &str, range: RangeInclusive<f64>, what: &str) -> Result<Option<f64>, Wrong> {
         let Some(item) = self.table.get(key) else { return Ok(None) };
         let number = item.as_float().or_else(|| item.as_integer().map(|whole| whole as f64));
-        let is_right = |number: &f64| range.contains(number) || *number == range.end;
+        let is_right = |number: &f64| range.contains(number);
         number.filter(is_right).map(Some).ok_or_else(|| self.at(key, format!("write {what}")))
     }
 

@@ -94,8 +94,10 @@ impl Run {
     }
 
     fn opened(&self) -> Vec<&Alert> {
-        let opened = |change| if let &Change::Opened(ref alert) = change { Some(alert) } else { None };
-        self.changes.iter().filter_map(opened).collect()
+        self.changes
+            .iter()
+            .filter_map(|change| if let Change::Opened(alert) = change { Some(alert) } else { None })
+            .collect()
     }
 
     /// Says how often alerts were opened, repeated and closed.
@@ -112,7 +114,9 @@ impl Run {
 /// Returns the texts of the alerts that transactions open.
 fn opened(text: &str, paid: &[Paid]) -> Vec<String> {
     let mut run = Run::new(text);
-    paid.iter().for_each(|paid| run.add(*paid));
+    for one in paid {
+        run.add(*one);
+    }
     run.opened().iter().map(|alert| alert.text.clone()).collect()
 }
 

@@ -22,7 +22,7 @@ impl Cooldown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fired {
     Opens,
-    /// It repeats the alert that was opened at this place.
+    /// It counts up the alert that was opened at this place.
     Repeats(u64),
 }
 

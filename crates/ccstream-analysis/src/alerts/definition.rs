@@ -1,4 +1,4 @@
-//! Defines a rule: its kind, its key, and when it repeats.
+//! Defines a rule: its kind, its key, and its cooldown.
 
 use std::fmt;
 
@@ -99,7 +99,7 @@ pub struct Definition {
     pub by: Vec<Place>,
     /// How serious its alerts are.
     pub severity: Severity,
-    /// How long it only counts repeats of an alert, in microseconds of event time.
+    /// How long it only counts up an alert after opening it, in microseconds of event time.
     pub cooldown: i64,
     /// The limit up to which the cooldown doubles.
     pub cooldown_limit: i64,

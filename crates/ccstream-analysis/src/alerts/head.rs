@@ -4,7 +4,7 @@ use super::cooldown::{self, Cooldown, Fired, fire};
 use crate::bytes::{Number, Reader, Result};
 
 const MINUTE: i64 = 60_000_000;
-/// How long a rule is suspended, and the longest time of which a repeat is no second alert.
+/// How long a rule is suspended, and the longest time in which another suspension is no second alert.
 const SUSPENDED_FOR: i64 = 60 * MINUTE;
 const LIMIT: i64 = 24 * SUSPENDED_FOR;
 /// A rule that fires less often in a minute is not suspended, whatever its share.

@@ -74,7 +74,9 @@ impl Part {
                     2u8.push(&mut out);
                     time.push(&mut out);
                     (values.len() as u8).push(&mut out);
-                    values.iter().for_each(|value| value.push(&mut out));
+                    for value in values {
+                        value.push(&mut out);
+                    }
                 }
                 What::Came(time, is_open, text) => {
                     3u8.push(&mut out);

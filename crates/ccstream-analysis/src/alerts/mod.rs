@@ -10,20 +10,24 @@
 //! that were stored before, gives the same state again.
 
 mod alert;
+mod apply;
 mod condition;
 mod cooldown;
 mod definition;
+mod event;
 mod head;
 mod keys;
 mod observation;
 mod parse;
 mod rate;
 mod rule;
+mod stored;
 mod top;
 mod words;
 
 pub use self::alert::{Alert, Change};
 pub use self::definition::{Definition, Kind, Limit, Severity};
+pub use self::event::Event;
 pub use self::observation::Observation;
 pub use self::parse::parse;
-pub use self::rule::{Event, PARTS, Rule};
+pub use self::rule::{PARTS, Rule};

@@ -97,7 +97,7 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
     Ok(match kind {
         "transaction" => (Kind::Transaction, &[]),
         "score" => {
-            let threshold = reading.number("threshold", 0.0..1.0, "a score from 0 to 1")?;
+            let threshold = reading.number("threshold", 0.0..=1.0, "a score from 0 to 1")?;
             let limit = match (threshold, reading.whole("budget", MAX_BUDGET)?) {
                 (Some(threshold), None) => Limit::Threshold(threshold),
                 (None, Some(budget)) => Limit::Budget(budget),
@@ -115,7 +115,7 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
         "rate" => {
             let size = reading.length("size", SECOND, LONGEST)?.ok_or_else(|| required("size", "\"5m\""))?;
             let least = reading.whole("least", MAX_LEAST)?.ok_or_else(|| required("least", "10"))? as u32;
-            let share = reading.number("share", 0.0..1.0, "a share from 0 to 1")?;
+            let share = reading.number("share", 0.0..=1.0, "a share from 0 to 1")?;
             let is_tumbling = match reading.string("window")? {
                 None | Some("sliding") => false,
                 Some("tumbling") => true,
@@ -133,7 +133,7 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
             (Kind::NewValue(of), &["of"])
         }
         "amount" => {
-            let ratio = reading.number("ratio", 1.0..1e6, "a multiple from 1 to 1000000")?;
+            let ratio = reading.number("ratio", 1.0..=1e6, "a multiple from 1 to 1000000")?;
             (Kind::Amount(ratio.ok_or_else(|| required("ratio", "8"))?), &["ratio"])
         }
         "absence" => {

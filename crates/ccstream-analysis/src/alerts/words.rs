@@ -4,8 +4,8 @@ use ccstream_core::fields::Place;
 use serde_json::{Map, Value, json};
 
 use super::definition::{Definition, Kind, Limit};
+use super::event::Event;
 use super::head::Suspended;
-use super::rule::Event;
 use crate::toml::length;
 
 /// Returns the values of the key's fields; None for a rule without a key.

@@ -105,6 +105,6 @@ impl Reading<'_> {
         if self.table.contains_key("high") && !measures.contains(&Measure::HighShare) {
             return Err(self.at("high", "high needs the measure high_share".into()));
         }
-        Ok(self.number("high", 0.0..1.0, "a score from 0 to 1")?.unwrap_or(Definition::HIGH))
+        Ok(self.number("high", 0.0..=1.0, "a score from 0 to 1")?.unwrap_or(Definition::HIGH))
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct Alerts {
     /// Whether something has happened since.
     is_changed: bool,
     has_ticked: bool,
+    /// How many keys the rules of before had forgotten in this run, and those of now before it.
+    forgotten: u64,
+    restored: u64,
     stored: Option<Instant>,
 }
 
@@ -51,6 +54,7 @@ impl Alerts {
     /// Errors: what is stored cannot be used.
     pub(super) fn set(&mut self, definitions: &[Arc<Definition>], stored: StoredAlerts) -> Result<(), SnapshotError> {
         let StoredAlerts { rules, journals, last } = stored;
+        self.forgotten = self.forgotten();
         self.rules.clear();
         for (definition, one) in definitions.iter().zip(rules) {
             let mut rule = Rule::new((**definition).clone(), one.number, one.version);
@@ -62,9 +66,15 @@ impl Alerts {
         for (number, data) in journals {
             Rule::replay(&mut self.rules, number, &data)?;
         }
+        self.restored = self.rules.iter().map(Rule::forgotten).sum();
         self.needs_clock = definitions.iter().any(|one| matches!(one.kind, Kind::Absence(_)));
         self.journal = last;
         Ok(())
+    }
+
+    /// Returns how many keys the rules have forgotten in this run.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten + self.rules.iter().map(Rule::forgotten).sum::<u64>() - self.restored
     }
 
     /// Applies the rules to a transaction.

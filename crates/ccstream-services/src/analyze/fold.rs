@@ -145,6 +145,7 @@ impl Fold {
             merchants: evicted_merchants as i64,
             terminals: evicted_terminals as i64,
             labels: self.pending.forgotten() as i64,
+            alert_keys: self.alerts.forgotten() as i64,
         }
     }
 

@@ -127,4 +127,6 @@ pub struct Forgotten {
     pub terminals: i64,
     /// Labels that are due and whose transactions were not scored. They remain in the table `labels`.
     pub labels: i64,
+    /// Keys of the rules of alerts beyond their limits.
+    pub alert_keys: i64,
 }

@@ -14,12 +14,12 @@ pub(in crate::postgres) const ALERTS: Table = Table {
         OwnColumn::new("severity", "TEXT NOT NULL").meaning("info, warning or critical"),
         OwnColumn::new("opened_at", "TIMESTAMP NOT NULL")
             .meaning("time of the transaction, UTC; for an absence, time of the clock"),
-        OwnColumn::new("last_at", "TIMESTAMP NOT NULL").meaning("time of the last repeat within the cooldown"),
-        OwnColumn::new("count", "BIGINT NOT NULL DEFAULT 1").meaning("how often the rule fired, with all repeats"),
+        OwnColumn::new("last_at", "TIMESTAMP NOT NULL").meaning("when the rule fired last within the cooldown"),
+        OwnColumn::new("count", "BIGINT NOT NULL DEFAULT 1").meaning("how often the rule has fired"),
         OwnColumn::new("state", "TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'acknowledged', 'closed'))")
             .meaning("open, acknowledged or closed"),
         OwnColumn::new("outcome", "TEXT CHECK (outcome IN ('fraud', 'not fraud', 'noise'))")
-            .meaning("what it was: fraud, not fraud or noise; NULL while nobody has said"),
+            .meaning("what it was: fraud, not fraud or noise; NULL while it is not known"),
         OwnColumn::new("note", "TEXT"),
         OwnColumn::new("closed_at", "TIMESTAMP").meaning("when an absence was over, UTC"),
         OwnColumn::new("runbook", "TEXT").meaning("where to read what to do"),

@@ -26,7 +26,7 @@ const AT: &str = "timestamp '1970-01-01' + at * interval '1 microsecond'";
 fn notifying(change: &str, state: &str) -> String {
     format!(
         "WITH changed AS ({change} RETURNING id, rule, key, severity)
-         SELECT count(pg_notify('ccstream_alerts', json_build_object('id', id, 'rule', rule, 'key', key, 'severity', severity,
+         SELECT count(pg_notify('ccstream_alerts', json_build_object('id', id, 'rule', rule, 'key', left(key, 500), 'severity', severity,
                                                                      'state', '{state}')::text))
          FROM changed"
     )
