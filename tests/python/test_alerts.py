@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from conftest import at_length
@@ -218,3 +219,70 @@ def test_an_absence_is_noticed_by_the_clock_and_closed(embedded_pipeline: Pipeli
     # It is absent again within the cooldown, so the same alert is open again.
     wait_until("it is absent", lambda: pipeline.query(states) == [("a", "open", 2), ("b", "open", 1)])
     assert analyzer.stop() == 0
+
+
+def test_a_silenced_alert_is_heard_when_the_silence_is_over(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    write(pipeline, RULE.replace('"10m"', '"1h"'))
+    analyze(pipeline)
+    pipeline.execute(
+        "INSERT INTO alert_silences (rule, key, ends_at) VALUES ('large', 'c', '2026-01-05 10:10'),"
+        " ('other', NULL, '2027-01-01'), (NULL, 'x', '2027-01-01')"
+    )
+    with pipeline.connect() as listener:
+        listener.execute("LISTEN ccstream_alerts")
+        pipeline.send([event(1, "10:00:00", amount="200"), event(2, "10:00:01", amount="200", card_token="d")])
+        analyze(pipeline)
+        pipeline.send([event(3, "10:09:59", amount="200")])
+        analyze(pipeline)
+        assert [json.loads(note.payload)["key"] for note in listener.notifies(timeout=1)] == ["d"]
+        state = "SELECT key, count, silenced FROM alerts ORDER BY key"
+        assert pipeline.query(state) == [("c", 2, True), ("d", 1, False)]
+        # It fires on after the end of the silence, within its cooldown.
+        pipeline.send([event(4, "10:10:00", amount="200"), event(5, "10:10:01", amount="200")])
+        analyze(pipeline)
+        pipeline.send([event(6, "10:10:02", amount="200")])
+        analyze(pipeline)
+        assert [json.loads(note.payload)["key"] for note in listener.notifies(timeout=1)] == ["c"]
+        assert pipeline.query(state) == [("c", 5, False), ("d", 1, False)]
+
+
+def test_an_analyst_says_that_a_transaction_is_a_fraud(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    write(pipeline, RULE)
+    analyzer = pipeline.analyze("--no-default-model")
+    analyzer.wait_for_event("reading")
+    pipeline.send(
+        [
+            event(1, "10:00:00", amount="200", merchant="Shop"),
+            *(event(n, f"10:00:{n}", card_token="d", merchant="Shop") for n in range(10, 20)),
+        ]
+    )
+    wait_until("all is scored", lambda: pipeline.query("SELECT count(*) FROM scores") == [(11,)])
+    verdict = (
+        "SET ROLE ccstream_analyst;"
+        " UPDATE alerts SET state = 'closed', outcome = 'fraud', note = 'called' WHERE rule = 'large';"
+        " INSERT INTO labels (transaction_id, source, labelled_at, fraud, kafka_partition, kafka_offset)"
+        " VALUES ('00000001', 'analyst', '2026-01-05 10:00:19', true, -1, 0)"
+    )
+    pipeline.execute(verdict)
+    for statement in ("DELETE FROM alerts", "UPDATE alerts SET why_text = ''", "UPDATE labels SET fraud = false"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            pipeline.execute(f"SET ROLE ccstream_analyst; {statement}")
+    again = verdict.replace("10:00:19", "10:01:21").replace("true, -1", "false, -1")
+    for numbers, statements in (((20, 21), again), ((22, 23), "")):
+        # One batch notices the label, and the next one counts it.
+        for number in numbers:
+            pipeline.send([event(number, f"10:01:{number}", card_token="e", merchant="Shop")])
+            scored = f"SELECT count(*) FROM scores WHERE order_id = '{number:08}'"
+            wait_until("it is scored", lambda: pipeline.query(scored) == [(1,)])  # noqa: B023
+        pipeline.execute(statements or "SELECT")
+    expected = [(13, True), (16, False)]
+    assert pipeline.query("SELECT seq, fraud FROM labels ORDER BY seq") == expected
+    # The state is stored at the end, and the check compares it with a recount that takes each label from the table.
+    analyzer.signal(signal.SIGTERM)
+    assert analyzer.wait() == 0
+    pipeline.catch_up()
+    pipeline.run("verify")

@@ -186,6 +186,11 @@ impl Fold {
         }
     }
 
+    /// Notes that these transactions may have several labels.
+    pub(super) fn relabel(&mut self, ids: impl Iterator<Item = String>) {
+        self.relabelled.extend(ids);
+    }
+
     /// Returns whether more labels are held than memory allows.
     pub(super) fn has_too_many_labels(&self) -> bool {
         self.pending.len() as i64 > 2 * super::MAX_LABELS

@@ -21,6 +21,7 @@ pub(crate) mod own_session;
 mod password;
 pub(crate) mod reading;
 pub(crate) mod reconnecting;
+pub(crate) mod roles;
 mod row_refusal;
 pub(crate) mod schema;
 pub(crate) mod shape;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, IsolationLevel, SimpleQueryMessage, Transaction};
 
 use super::connect::connect;
-use super::schema::READER;
+use super::roles::READER;
 use super::shape::Shape;
 use super::tables::Tables;
 use super::version;

@@ -12,6 +12,7 @@ use tokio_postgres::{Client, GenericClient, Transaction};
 use super::begin;
 use super::offsets::OFFSETS;
 use super::orders::comment;
+use super::roles;
 use super::shape::Shape;
 use super::tables::Tables;
 use super::version;
@@ -19,10 +20,6 @@ use crate::error::{Error, Result};
 
 /// The key of the advisory lock: "ccstream" in ASCII.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"ccstream");
-
-/// The role with which dashboards read. It cannot log in. Its only privileges are USAGE on the schema and SELECT on
-/// ccstream's tables.
-pub(crate) const READER: &str = "ccstream_reader";
 
 /// Reports what the schema step did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,61 +62,9 @@ pub(crate) async fn ensure(client: &mut Client, tables: &Tables, start_over: boo
             done => done?,
         }
     }
-    offer_reader(&mut transaction, tables).await?;
+    roles::offer(&mut transaction, tables).await?;
     transaction.commit().await.map_err(step())?;
     Ok(plan.change)
-}
-
-/// Creates the reading role, lets it read the tables, and makes the current role a member of it, as far as the current
-/// role may. Readers otherwise work without the reading role.
-async fn offer_reader(transaction: &mut Transaction<'_>, tables: &Tables) -> Result<()> {
-    let step = || Error::postgres("looking for the reading role");
-    let row = transaction
-        .query_one(
-            "SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user),
-                    EXISTS (SELECT FROM pg_roles WHERE rolname = $1),
-                    coalesce((SELECT bool_and(has_table_privilege(r.oid, t, 'SELECT'))
-                              FROM pg_roles r, unnest($2::text[]) AS t WHERE rolname = $1), false),
-                    coalesce((SELECT pg_has_role(oid, 'MEMBER') FROM pg_roles WHERE rolname = $1), false),
-                    quote_ident(current_schema())",
-            &[&READER, &tables.read()],
-        )
-        .await
-        .map_err(step())?;
-    let (may_create, exists, reads, is_member): (bool, bool, bool, bool) =
-        (row.get(0), row.get(1), row.get(2), row.get(3));
-    let schema = row.get::<_, Option<String>>(4).unwrap_or_else(|| "public".into());
-    let mut statements = Vec::new();
-    if may_create && !exists {
-        // A consumer of another database may create the role at the same time, because roles belong to the whole
-        // server.
-        statements.push(format!(
-            "DO $$ BEGIN CREATE ROLE {READER} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
-        ));
-    }
-    if (may_create || exists) && !reads {
-        statements.push(grant_reader(tables, &schema));
-    }
-    if may_create && !is_member {
-        statements.push(format!("GRANT {READER} TO CURRENT_USER"));
-    }
-    if statements.is_empty() {
-        return Ok(());
-    }
-    let savepoint = transaction.transaction().await.map_err(step())?;
-    match savepoint.batch_execute(&statements.join(";\n")).await {
-        Ok(()) => savepoint.commit().await.map_err(step()),
-        Err(error) => {
-            tracing::debug!(%error, "The reading role could not be set up; readers use their own role.");
-            savepoint.rollback().await.map_err(step())
-        }
-    }
-}
-
-/// Returns the statements that let the reading role read the tables.
-fn grant_reader(tables: &Tables, schema: &str) -> String {
-    let read = tables.read().join(", ");
-    format!("GRANT USAGE ON SCHEMA {schema} TO {READER};\nGRANT SELECT ON {read} TO {READER}")
 }
 
 async fn plan(transaction: &Transaction<'_>, tables: &Tables, start_over: bool) -> Result<Plan> {
@@ -211,23 +156,23 @@ async fn for_an_administrator(
 ) -> Result<Error> {
     let names = client
         .query_one(
-            "SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema()),
-                    EXISTS (SELECT FROM pg_roles WHERE rolname = $1)",
-            &[&READER],
+            "SELECT quote_ident(current_user), quote_ident(current_database()), quote_ident(current_schema())",
+            &[],
         )
         .await
         .map_err(Error::postgres("querying the role's name"))?;
     let (role, database): (String, String) = (names.get(0), names.get(1));
     let schema = names.get::<_, Option<String>>(2).unwrap_or_else(|| "public".into());
+    let mut grants = tables.grants(&role, &database);
+    grants.extend(roles::grants(client, tables, &schema).await?);
     let statements: Vec<&str> = steps.iter().map(|(_, statements)| statements.as_str()).collect();
     Ok(Error::Schema(format!(
         "the role {role} may not prepare the tables: {}; have an administrator run in the database {database}:\n\
          SET search_path = {schema};\n{}\n\
-         GRANT USAGE ON SCHEMA {schema} TO {role};\n{}{}",
+         GRANT USAGE ON SCHEMA {schema} TO {role};\n{}",
         error.chain().split("; what to do").next().unwrap_or_default(),
         statements.join("\n"),
-        tables.grants(&role, &database).join("\n"),
-        if names.get(3) { format!("\n{};", grant_reader(tables, &schema)) } else { String::new() },
+        grants.join("\n"),
     )))
 }
 

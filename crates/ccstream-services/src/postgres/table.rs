@@ -24,6 +24,8 @@ pub struct Table {
     pub privileges: &'static [&'static str],
     /// Whether the dashboards' role reads the table.
     pub reader: bool,
+    /// The privileges of the role of analysts, in the syntax of GRANT. It reads a table only if SELECT is among them.
+    pub analyst: &'static [&'static str],
     /// The statement that resets the table if `orders` has lost its rows; None if the table keeps its rows then.
     pub on_start_over: Option<&'static str>,
     /// Steps that upgrade a table of an earlier version, in order. Missing columns are added without such a step.
@@ -93,6 +95,7 @@ impl Table {
         fill: None,
         privileges: WRITES,
         reader: true,
+        analyst: &[],
         on_start_over: None,
         upgrades: &[],
     };

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use super::analysis::{
-    ALERT_JOURNAL, ALERT_RULES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY, FRAUD_CARDS, LABELS,
-    MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE, WINDOWS_STATE,
+    ALERT_JOURNAL, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY,
+    FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE,
+    WINDOWS_STATE,
 };
 use super::derived::Derived;
 use super::derived::latency::Latency;
@@ -20,7 +21,7 @@ use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
-pub(super) const ANALYZED: [Table; 18] = [
+pub(super) const ANALYZED: [Table; 19] = [
     ANALYSIS,
     ANALYSIS_OFFSETS,
     SCORES,
@@ -36,6 +37,7 @@ pub(super) const ANALYZED: [Table; 18] = [
     WINDOWS_LATE,
     WINDOWS_STATE,
     ALERT_RULES,
+    ALERT_SILENCES,
     ALERTS,
     ALERT_STATE,
     ALERT_JOURNAL,

@@ -100,6 +100,8 @@ impl Run<'_, '_> {
             stored: Stored::default(),
             sent: None,
             is_outdated: false,
+            verdicts: Vec::new(),
+            has_verdicts: false,
         }))
     }
 

@@ -81,8 +81,8 @@ impl Run<'_, '_> {
         let Some(Done { batch, written, took }) = database.wait(|reported| waiting.report(reported, observers)) else {
             return Ok(());
         };
-        let (scoring, floors) = match written.inspect_err(|_| self.held = None)? {
-            Some(Written::Committed { scoring, floors }) => (scoring, floors),
+        let (scoring, floors, verdicts) = match written.inspect_err(|_| self.held = None)? {
+            Some(Written::Committed { scoring, floors, verdicts }) => (scoring, floors, verdicts),
             Some(Written::Lost) => {
                 self.lose();
                 return Ok(());
@@ -96,6 +96,8 @@ impl Run<'_, '_> {
         let Some(held) = &mut self.held else { return Ok(()) };
         (held.number, held.renewed) = (held.number + 1, Instant::now());
         held.fold.set_floors(floors);
+        held.has_verdicts |= verdicts.iter().any(|one| !held.verdicts.contains(one));
+        held.verdicts = verdicts;
         // What the other thread has reported is over, too.
         self.state.reported().for_each(|reported| self.waiting.report(reported, self.observers));
         self.waiting = LastWaiting::default();

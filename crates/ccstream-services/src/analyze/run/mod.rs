@@ -26,7 +26,7 @@ use super::lanes::Lanes;
 use super::report::{AnalyzeEvent, AnalyzeSummary, Forgotten};
 use crate::consume::{Waiting, Warning};
 use crate::error::{Error, Result};
-use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Known, ModelFile, Scoring, Snapshot, Written};
+use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Known, ModelFile, Scoring, Snapshot, Verdict, Written};
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
 use ccstream_analysis::alerts::Definition as Rule;
@@ -65,6 +65,9 @@ struct Held {
     sent: Option<Sent>,
     /// Whether other models than those of the batch were chosen.
     is_outdated: bool,
+    /// The labels of analysts that were not due at the last commit, and whether some of them are not held.
+    verdicts: Vec<Verdict>,
+    has_verdicts: bool,
 }
 
 /// What became of a batch.

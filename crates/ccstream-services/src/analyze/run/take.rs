@@ -19,6 +19,11 @@ const CHUNK: usize = 8_192;
 impl Run<'_, '_> {
     /// Receives the labels that have arrived. Returns whether there were any.
     pub(super) fn read_labels(&mut self) -> Result<bool> {
+        if let Some(held) = self.held.as_mut().filter(|held| held.has_verdicts) {
+            held.has_verdicts = false;
+            held.fold.relabel(held.verdicts.iter().map(|(id, _)| id.clone()));
+            self.hold_labels(None)?;
+        }
         let mut messages = Vec::new();
         let mut change = Change::None;
         if !self.labels.topic.next.is_empty() {

@@ -101,13 +101,13 @@ impl AnalysisStore {
 
     /// Returns the partitions in which the counters of accepted messages differ from the rows in `scores` and `labels`, each
     /// with the counter and the number of rows. The rows do not name their topic, so the topics' partitions of the same
-    /// number are added up.
+    /// number are added up. Labels of analysts come from no partition.
     pub(crate) async fn uncounted(&mut self) -> Result<Vec<(i32, i64, i64)>> {
         let query = "SELECT partition, coalesce(counted, 0)::bigint, coalesce(found, 0)::bigint
              FROM (SELECT partition, sum(accepted) AS counted FROM analysis_offsets GROUP BY 1) AS o
              FULL JOIN (SELECT partition, sum(rows) AS found
                         FROM (SELECT kafka_partition AS partition, count(*) AS rows FROM scores GROUP BY 1
-                              UNION ALL SELECT kafka_partition, count(*) FROM labels GROUP BY 1) AS n
+                              UNION ALL SELECT kafka_partition, count(*) FROM labels WHERE kafka_partition >= 0 GROUP BY 1) AS n
                         GROUP BY 1) AS t USING (partition)
              WHERE coalesce(counted, 0) <> coalesce(found, 0) ORDER BY partition";
         let rows = self.client.query(query, &[]).await.map_err(Error::postgres("counting scores and labels"))?;

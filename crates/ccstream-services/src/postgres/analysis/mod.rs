@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-pub(super) use self::alerts::{ALERT_JOURNAL, ALERT_RULES, ALERT_STATE, ALERTS};
+pub(super) use self::alerts::{ALERT_JOURNAL, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS};
 pub(crate) use self::alerts::{AlertsBatch, StoredAlerts};
 pub use self::batch::AnalysisCounters;
 pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow};
@@ -34,7 +34,7 @@ pub(crate) use self::history::{Account, Missing, Past, PastLabel};
 pub(crate) use self::lease::{LIFETIME, Lease};
 pub(super) use self::models::MODELS;
 pub(crate) use self::models::{ModelFile, Scoring, StoredModel};
-pub(crate) use self::read::{Context, LABEL_LIFE, WaitingLabels};
+pub(crate) use self::read::{Context, LABEL_LIFE, Verdict, WaitingLabels};
 pub(super) use self::schema::{ANALYSIS, ANALYSIS_OFFSETS, LABELS, SCORES, STATE};
 pub(crate) use self::snapshot::{Snapshot, StatePart};
 pub(super) use self::tally::{FEATURE_DAY, FRAUD_CARDS, SCORE_DAY, SCORE_MINUTE, TOP_CARD_DAY};

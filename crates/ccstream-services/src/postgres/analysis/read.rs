@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tokio_postgres::Transaction;
+
 use super::batch::Known;
 use super::{AnalysisStore, micros};
 use crate::error::{Error, Result};
+use crate::postgres::statements::Statements;
 use ccstream_core::event::Micros;
 use ccstream_core::label::Label;
 
@@ -27,6 +30,24 @@ pub(crate) struct WaitingLabels {
     pub(crate) labels: Vec<(Label, Option<Known>)>,
     /// The time of the last of them, if the table may have later ones.
     pub(crate) until: Option<Micros>,
+}
+
+/// A label that an analyst has written and that is not due: the id of its transaction, and its time.
+pub(crate) type Verdict = (String, i64);
+
+/// The greatest number of such labels that are read, the latest first.
+const MAX_VERDICTS: i64 = 1_000;
+
+/// Returns the labels of analysts that are not due.
+pub(super) async fn verdicts(transaction: &Transaction<'_>, statements: &mut Statements) -> Result<Vec<Verdict>> {
+    let query = format!(
+        "SELECT transaction_id::text, {} FROM labels WHERE kafka_partition < 0 AND seq IS NULL
+         ORDER BY labelled_at DESC, transaction_id LIMIT {MAX_VERDICTS}",
+        micros("labelled_at")
+    );
+    let rows = statements.query(transaction, &query, &[]).await;
+    let rows = rows.map_err(Error::postgres("reading the labels of analysts"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 impl AnalysisStore {

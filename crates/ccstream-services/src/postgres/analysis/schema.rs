@@ -91,11 +91,16 @@ pub(in crate::postgres) const LABELS: Table = Table {
         OwnColumn::new("fraud", "BOOLEAN NOT NULL"),
         OwnColumn::new("seq", "BIGINT").meaning("place in the order, as in scores; NULL while it is not due"),
         OwnColumn::new("terminal", "BIGINT").meaning("terminal of the transaction, as in scores, once it is due"),
-        OwnColumn::new("kafka_partition", "INTEGER NOT NULL"),
+        OwnColumn::new("kafka_partition", "INTEGER NOT NULL").meaning("-1 if an analyst wrote it"),
         OwnColumn::new("kafka_offset", "BIGINT NOT NULL"),
     ],
     constraints: &["PRIMARY KEY (transaction_id, source, labelled_at)"],
     indexes: &["seq", "labelled_at", "terminal"],
+    further_indexes: &[Index {
+        name: "labels_of_analysts",
+        on: "labels (labelled_at) WHERE kafka_partition < 0 AND seq IS NULL",
+    }],
+    analyst: &["SELECT", "INSERT"],
     ..Table::USUAL
 };
 

@@ -11,6 +11,7 @@ use super::alerts;
 use super::batch::{Advance, Advances, AnalysisBatch, ScoreRow};
 use super::lease::{Fence, fence};
 use super::models::Scoring;
+use super::read::{Verdict, verdicts};
 use super::tally;
 use super::windows;
 use crate::error::{Error, Result};
@@ -34,6 +35,8 @@ pub(crate) enum Written {
         scoring: Scoring,
         /// The least score among the top cards of each day of the batch that has all of them, by days since 1970.
         floors: BTreeMap<i32, f64>,
+        /// The labels of analysts that are not due.
+        verdicts: Vec<Verdict>,
     },
     /// Nothing was written, because another run has the lease.
     Lost,
@@ -54,7 +57,9 @@ impl AnalysisStore {
         let (fence, scoring) = fence(&transaction, &mut self.statements, epoch, number).await?;
         match fence {
             Fence::Ready => {}
-            Fence::Written => return Ok(Written::Committed { scoring, floors: BTreeMap::new() }),
+            Fence::Written => {
+                return Ok(Written::Committed { scoring, floors: BTreeMap::new(), verdicts: Vec::new() });
+            }
             Fence::Lost => return Ok(Written::Lost),
         }
         copy_scores(&transaction, &mut self.statements, batch).await?;
@@ -64,6 +69,7 @@ impl AnalysisStore {
         advance(&transaction, &mut self.statements, labels, &batch.labels).await?;
         windows::write(&transaction, &mut self.statements, &batch.windows).await?;
         alerts::write(&transaction, &mut self.statements, &batch.alerts).await?;
+        let verdicts = verdicts(&transaction, &mut self.statements).await?;
         self.statements
             .execute(
                 &transaction,
@@ -74,7 +80,7 @@ impl AnalysisStore {
             .await
             .map_err(step())?;
         transaction.commit().await.map_err(Error::postgres("committing the analysis"))?;
-        Ok(Written::Committed { scoring, floors })
+        Ok(Written::Committed { scoring, floors, verdicts })
     }
 }
 

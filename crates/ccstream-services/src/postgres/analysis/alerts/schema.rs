@@ -27,11 +27,33 @@ pub(in crate::postgres) const ALERTS: Table = Table {
         OwnColumn::new("why_text", "TEXT NOT NULL").meaning("the same in words"),
         OwnColumn::new("seq", "BIGINT NOT NULL").meaning("place in the order, as in scores, at which it was opened"),
         OwnColumn::new("key_hash", "BIGINT NOT NULL"),
+        OwnColumn::new("silenced", "BOOLEAN NOT NULL DEFAULT false")
+            .meaning("whether a silence covers it, so that nobody is notified"),
         OwnColumn::new("written_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
     ],
     constraints: &["UNIQUE (rule, seq, key_hash)"],
     indexes: &["opened_at"],
     further_indexes: &[Index { name: "alerts_open", on: "alerts (id) WHERE state <> 'closed'" }],
+    analyst: &["SELECT", "UPDATE (state, outcome, note, closed_at)"],
+    ..Table::USUAL
+};
+
+/// The table of silences.
+pub(in crate::postgres) const ALERT_SILENCES: Table = Table {
+    name: "alert_silences",
+    comment: "ccstream: which alerts nobody is notified of, and until when",
+    columns: &[
+        OwnColumn::new("id", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+        OwnColumn::new("rule", "TEXT").meaning("name of the rule; NULL for every rule"),
+        OwnColumn::new("key", "TEXT").meaning("key, as in alerts; NULL for every key"),
+        OwnColumn::new("ends_at", "TIMESTAMP NOT NULL").meaning("time of the stream at which it ends, UTC"),
+        OwnColumn::new("note", "TEXT").meaning("why"),
+        OwnColumn::new("created_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
+    ],
+    constraints: &["CHECK (rule IS NOT NULL OR key IS NOT NULL)"],
+    indexes: &["ends_at"],
+    privileges: &["SELECT"],
+    analyst: &["SELECT", "INSERT", "DELETE"],
     ..Table::USUAL
 };
 

@@ -22,13 +22,20 @@ pub(crate) struct AlertsBatch {
 /// SQL that makes a timestamp of microseconds since 1970.
 const AT: &str = "timestamp '1970-01-01' + at * interval '1 microsecond'";
 
-/// Returns SQL that changes alerts, and notifies those who listen, once the transaction is committed.
-fn notifying(change: &str, state: &str) -> String {
+/// SQL that says whether a silence covers the alert of the row `t`.
+const IS_SILENCED: &str = "EXISTS (SELECT FROM alert_silences AS s
+     WHERE s.ends_at > timestamp '1970-01-01' + t.at * interval '1 microsecond'
+       AND (s.rule IS NULL OR s.rule = t.rule) AND (s.key IS NULL OR s.key = t.key))";
+
+/// Returns SQL that notifies those who listen, once the transaction is committed. `changed` is SQL that changes alerts,
+/// and returns their columns, and whether somebody has to hear of the change as `is_heard`.
+fn notifying(changed: &str, state: &str) -> String {
     format!(
-        "WITH changed AS ({change} RETURNING id, rule, key, severity)
-         SELECT count(pg_notify('ccstream_alerts', json_build_object('id', id, 'rule', rule, 'key', left(key, 500), 'severity', severity,
-                                                                     'state', '{state}')::text))
-         FROM changed"
+        "WITH changed AS ({changed})
+         SELECT count(pg_notify('ccstream_alerts',
+                                json_build_object('id', id, 'rule', rule, 'key', left(key, 500), 'severity', severity,
+                                                  'state', '{state}')::text))
+         FROM changed WHERE is_heard"
     )
 }
 
@@ -80,11 +87,14 @@ async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts
         alerts.iter().map(|alert| pick(alert)).collect()
     }
     let insert = format!(
-        "INSERT INTO alerts (rule, version, key, severity, opened_at, last_at, runbook, why, why_text, seq, key_hash)
-         SELECT rule, version, key, severity, {AT}, {AT}, nullif(runbook, ''), why::jsonb, why_text, seq, key_hash
+        "INSERT INTO alerts (rule, version, key, severity, opened_at, last_at, runbook, why, why_text, seq, key_hash,
+                             silenced)
+         SELECT rule, version, key, severity, {AT}, {AT}, nullif(runbook, ''), why::jsonb, why_text, seq, key_hash,
+                {IS_SILENCED}
          FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
                      $9::bigint[], $10::bigint[])
-             AS t (rule, version, key, severity, at, runbook, why, why_text, seq, key_hash)"
+             AS t (rule, version, key, severity, at, runbook, why, why_text, seq, key_hash)
+         RETURNING id, rule, key, severity, NOT silenced AS is_heard"
     );
     statements
         .query(
@@ -108,7 +118,8 @@ async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts
         .map_err(Error::postgres("writing alerts"))
 }
 
-/// Counts up alerts that are repeated. One of an absence that was over is open again.
+/// Counts up alerts that fire again. One of an absence that was over is open again, and one whose silence has ended is
+/// heard now.
 async fn repeat(transaction: &Transaction<'_>, statements: &mut Statements, changes: &[Change]) -> Result<()> {
     let repeated: Vec<(&str, i64, i64, i64)> = changes
         .iter()
@@ -126,13 +137,18 @@ async fn repeat(transaction: &Transaction<'_>, statements: &mut Statements, chan
     let times: Vec<i64> = repeated.iter().map(|(.., at)| *at).collect();
     let update = format!(
         "UPDATE alerts AS a SET count = a.count + t.count, last_at = greatest(a.last_at, {AT}), closed_at = NULL,
-             state = CASE WHEN a.closed_at IS NULL OR a.outcome IS NOT NULL THEN a.state ELSE 'open' END
-         FROM (SELECT rule, seq, key_hash, count(*) AS count, max(at) AS at
-               FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS t (rule, seq, key_hash, at)
-               GROUP BY rule, seq, key_hash) AS t
-         WHERE a.rule = t.rule AND a.seq = t.seq AND a.key_hash = t.key_hash"
+             state = CASE WHEN a.closed_at IS NULL OR a.outcome IS NOT NULL THEN a.state ELSE 'open' END,
+             silenced = t.silenced AND {IS_SILENCED}
+         FROM (SELECT id, rule, key, silenced, r.count, at
+               FROM (SELECT rule, seq, key_hash, count(*) AS count, max(at) AS at
+                     FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS r (rule, seq, key_hash, at)
+                     GROUP BY rule, seq, key_hash) AS r
+                    JOIN alerts USING (rule, seq, key_hash)) AS t
+         WHERE a.id = t.id
+         RETURNING a.id, a.rule, a.key, a.severity, t.silenced AND NOT a.silenced AS is_heard"
     );
-    let updated = statements.execute(transaction, &update, &[&rules, &places, &hashes, &times]).await;
+    let update = notifying(&update, "open");
+    let updated = statements.query(transaction, &update, &[&rules, &places, &hashes, &times]).await;
     updated.map(drop).map_err(Error::postgres("counting up alerts"))
 }
 
@@ -140,7 +156,8 @@ async fn close(transaction: &Transaction<'_>, statements: &mut Statements, chang
     let Change::Closed { rule, hash, opened, at } = change else { return Ok(()) };
     let update = "UPDATE alerts SET state = 'closed',
                       closed_at = timestamp '1970-01-01' + $4::bigint * interval '1 microsecond'
-                  WHERE rule = $1 AND seq = $2 AND key_hash = $3 AND state <> 'closed'";
+                  WHERE rule = $1 AND seq = $2 AND key_hash = $3 AND state <> 'closed'
+                  RETURNING id, rule, key, severity, NOT silenced AS is_heard";
     let parameters: [&(dyn ToSql + Sync); 4] = [rule, &(*opened as i64), &(*hash as i64), at];
     let closed = statements.query(transaction, &notifying(update, "closed"), &parameters).await;
     closed.map(drop).map_err(Error::postgres("closing an alert"))

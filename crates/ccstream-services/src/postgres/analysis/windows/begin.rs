@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 use super::ddl;
 use crate::error::{Error, Result};
 use crate::postgres::analysis::AnalysisStore;
-use crate::postgres::schema::READER;
+use crate::postgres::roles::READER;
 use ccstream_analysis::windows::{BUCKETS, Definition};
 
 /// The maximum number of rows that are deleted at once.
