@@ -93,6 +93,7 @@ def test_a_variable_overrides_the_default(monkeypatch: pytest.MonkeyPatch) -> No
         "KAFKA_LABELS_TOPIC",
         "KAFKA_TRUTH_TOPIC",
         "CCSTREAM_WINDOWS",
+        "CCSTREAM_ALERTS",
     }
     for name in ("bootstrap_servers", "topic", "group", "database_url", "max_rows"):
         setting = settings.named(name)
