@@ -32,6 +32,10 @@ Refunds are due within 30 days of the stream, so at the rates of this test hardl
 """
 MOST_LATER = 24_000_000
 """The number of events after which a producer has a million refunds and retries. It keeps no more."""
+QUEUED = 600
+"""The bytes of a message in a consumer's queue."""
+MOST_QUEUED = 16_384 * 1_024
+"""The size in bytes up to which a consumer reads ahead. The allocator keeps what its queue once took."""
 WARM_UP = 0.2
 """The share of the time that is ignored at the beginning, in which the queues of the worst case drain."""
 
@@ -171,8 +175,9 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka)
     )
     # Each verification takes longer than the one before, so only a few are demanded.
     assert checks >= at_length(2, 6)
+    kept = {"producer": LATER * min(events, MOST_LATER), "consumer": min(QUEUED * behind, MOST_QUEUED)}
     for name, sample in samples.items():
-        sample.check(name, kept=LATER * min(events, MOST_LATER) if name == "producer" else 0)
+        sample.check(name, kept.get(name, 0))
     assert set(sessions) == {SESSIONS}, sessions
     assert consumer.stop() == 0
     # This also compares the dashboard's figures, over the rows of half an hour.
