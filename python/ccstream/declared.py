@@ -1002,3 +1002,6 @@ DIMENSIONS = {
     "risk": "Risk flag",
 }
 """Each dimension that can be filtered by, and its name on the page."""
+
+DECLINED = ("declined", "failed", "failure", "refused", "rejected", "denied", "unsuccessful", "not approved")
+"""The statuses of declined transactions, in small letters."""

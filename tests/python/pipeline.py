@@ -109,6 +109,12 @@ class Pipeline:
         self.children.append(child)
         return child
 
+    def write(self, name: str, text: str) -> Path:
+        """Writes a file to the folder in which the commands are started, and returns its path."""
+        path = Path(self.folder.name) / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
     def consume(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         """Starts ``ccstream consume ARGUMENTS``, which writes its output and its events to files."""
         return self._start("consume", *arguments, environment=environment)

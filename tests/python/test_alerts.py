@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from conftest import at_length
-from test_analyze import analyze
+from test_analyze import analyze, kill_one
 from test_windows import EVENT, PARTITIONS, stream
 from waiting import wait_until
 
@@ -74,13 +73,6 @@ TABLES = (
 COLUMNS = "rule, version, key, severity, opened_at, last_at, count, state, why, why_text, seq"
 
 
-def write(pipeline: Pipeline, text: str) -> Path:
-    """Writes the file of alerts to the folder in which analyzers are started."""
-    path = Path(pipeline.folder.name) / "alerts.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def alerts(pipeline: Pipeline) -> list[tuple[Any, ...]]:
     """Returns all alerts, without what depends on when they were written."""
     return pipeline.query(f"SELECT {COLUMNS} FROM alerts ORDER BY rule, seq, key")
@@ -92,7 +84,7 @@ def test_each_alert_is_opened_once_despite_kills(embedded_pipeline: Pipeline, ch
     count = at_length(60_000, 600_000)
     pipeline.create_topic(PARTITIONS)
     stream(pipeline, count, chance)
-    write(pipeline, FILE)
+    pipeline.write("alerts.toml", FILE)
     analyze(pipeline)
     expected = alerts(pipeline)
     opened = dict(pipeline.query("SELECT rule, count(*) FROM alerts GROUP BY 1"))
@@ -103,13 +95,7 @@ def test_each_alert_is_opened_once_despite_kills(embedded_pipeline: Pipeline, ch
     pipeline.execute(f"DROP TABLE {TABLES}")
     kills = at_length(6, 100)
     for number in range(kills):
-        analyzer = pipeline.analyze("--batch-rows", str(chance.choice([200, 1_000, 5_000])))
-        analyzer.wait_for_event("leased")
-        [(before,)] = pipeline.query("SELECT seq FROM analysis")
-        goal = before + chance.randrange(2 * (count - before) // (kills - number + 1) + 1)
-        wait_until("more is scored", lambda: pipeline.query("SELECT seq >= %s FROM analysis", goal) == [(True,)])  # noqa: B023
-        analyzer.signal(signal.SIGKILL)
-        analyzer.wait()
+        kill_one(pipeline, chance, [200, 1_000, 5_000], lambda before: 2 * (count - before) // (kills - number + 1) + 1)  # noqa: B023
     analyzer = analyze(pipeline)
     assert not analyzer.events("warning"), analyzer.events("warning")
     assert pipeline.query("SELECT count(*) FROM scores") == [(count,)]
@@ -138,7 +124,7 @@ runbook = "https://example.com/large"
 def test_an_alert_is_announced_and_repeats_count_across_a_restart(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
-    write(pipeline, RULE)
+    pipeline.write("alerts.toml", RULE)
     analyzer = pipeline.analyze()
     analyzer.wait_for_event("reading")
     with pipeline.connect() as listener:
@@ -171,7 +157,7 @@ def test_the_file_is_read_again_and_what_is_wrong_is_explained(embedded_pipeline
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     wrong = RULE.replace("large", "wrong").replace("country", "land")
-    path = write(pipeline, RULE + wrong)
+    path = pipeline.write("alerts.toml", RULE + wrong)
     analyzer = pipeline.analyze()
     analyzer.wait_for_event("reading")
     [warning] = analyzer.warned("alert_refused")
@@ -205,7 +191,7 @@ def test_the_file_is_read_again_and_what_is_wrong_is_explained(embedded_pipeline
 def test_an_absence_is_noticed_by_the_clock_and_closed(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(2)
-    write(pipeline, '[[alert]]\nname = "silent"\nkind = "absence"\nafter = "3s"\nby = ["issuer"]\n')
+    pipeline.write("alerts.toml", '[[alert]]\nname = "silent"\nkind = "absence"\nafter = "3s"\nby = ["issuer"]\n')
     analyzer = pipeline.analyze()
     analyzer.wait_for_event("reading")
     pipeline.send([event(1, "10:00:00", issuer="a"), event(2, "10:00:00", issuer="b")])
@@ -224,7 +210,7 @@ def test_an_absence_is_noticed_by_the_clock_and_closed(embedded_pipeline: Pipeli
 def test_a_silenced_alert_is_heard_when_the_silence_is_over(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
-    write(pipeline, RULE.replace('"10m"', '"1h"'))
+    pipeline.write("alerts.toml", RULE.replace('"10m"', '"1h"'))
     analyze(pipeline)
     pipeline.execute(
         "INSERT INTO alert_silences (rule, key, ends_at) VALUES ('large', 'c', '2026-01-05 10:10'),"
@@ -251,7 +237,7 @@ def test_a_silenced_alert_is_heard_when_the_silence_is_over(embedded_pipeline: P
 def test_an_analyst_says_that_a_transaction_is_a_fraud(embedded_pipeline: Pipeline) -> None:
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
-    write(pipeline, RULE)
+    pipeline.write("alerts.toml", RULE)
     analyzer = pipeline.analyze("--no-default-model")
     analyzer.wait_for_event("reading")
     pipeline.send(

@@ -14,6 +14,7 @@ from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable, Sequence
 
     from pipeline import Pipeline
     from running import Running
@@ -74,6 +75,20 @@ def analyze(pipeline: Pipeline, *arguments: str) -> Running:
     analyzer = pipeline.analyze("--until-caught-up", *arguments)
     assert analyzer.wait() == 0, analyzer.output()
     return analyzer
+
+
+def kill_one(pipeline: Pipeline, chance: random.Random, sizes: Sequence[int], most: Callable[[int], int]) -> None:
+    """Starts an analyzer with one of the sizes of a batch, and kills it after a random number of further places.
+
+    The number is below ``most`` of the number of places so far.
+    """
+    analyzer = pipeline.analyze("--batch-rows", str(chance.choice(sizes)))
+    analyzer.wait_for_event("leased")
+    [(before,)] = pipeline.query("SELECT seq FROM analysis")
+    goal = before + chance.randrange(most(before))
+    wait_until("more is scored", lambda: pipeline.query("SELECT seq >= %s FROM analysis", goal) == [(True,)])
+    analyzer.signal(signal.SIGKILL)
+    analyzer.wait()
 
 
 def verified(pipeline: Pipeline, status: int = 0) -> dict[str, Any]:

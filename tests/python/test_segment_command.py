@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from ccstream.declared import DECLINED
 from ccstream.segments import Settings, segment, store
 from ccstream.segments.kinds import KINDS
-from ccstream.segments.queries import DECLINED
 from conftest import at_length, make_database
 from pipeline import make_pipeline
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ccstream.segments import groups, moves, queries
+from ccstream.declared import DECLINED
+from ccstream.segments import groups, moves
 from ccstream.segments.features import Sums, agreeing, compute, features_of, known, share, spread
 from ccstream.segments.features import weights as weigh
 from ccstream.segments.kinds import KINDS
@@ -202,7 +203,7 @@ def test_runs_of_the_same_time_move_nobody() -> None:
 def test_the_words_for_declined_are_those_of_the_documents() -> None:
     lines = (ROOT / "docs" / "data.md").read_text().splitlines()
     [line] = [line for line in lines if line.startswith("| declined | `")]
-    assert tuple(re.findall("`(.*?)`", line)) == queries.DECLINED
+    assert tuple(re.findall("`(.*?)`", line)) == DECLINED
 
 
 def test_without_the_extra_an_error_names_it() -> None:

@@ -6,14 +6,13 @@ import json
 import signal
 import uuid
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Producer
 
 from conftest import at_length
-from test_analyze import analyze, verified
+from test_analyze import analyze, kill_one, verified
 from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
@@ -169,13 +168,6 @@ def stream(pipeline: Pipeline, count: int, chance: random.Random) -> None:
     assert producer.flush(LIMIT) == 0
 
 
-def write(pipeline: Pipeline, text: str) -> Path:
-    """Writes the file of windows to the folder in which analyzers are started."""
-    path = Path(pipeline.folder.name) / "windows.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def differences(pipeline: Pipeline, name: str) -> list[tuple[object, ...]]:
     """Returns the cells in which a window differs from its recount: those of the table, and those of the recount."""
     columns = ", ".join(f'"{column}"' for column in ["window_start", "window_end", *COLUMNS[name], "late"])
@@ -209,15 +201,9 @@ def test_windows_equal_a_recount_despite_kills(embedded_pipeline: Pipeline, chan
     pipeline.create_topic(PARTITIONS)
     stream(pipeline, count, chance)
     pipeline.catch_up()
-    write(pipeline, FILE)
+    pipeline.write("windows.toml", FILE)
     for _ in range(at_length(4, 12)):
-        analyzer = pipeline.analyze("--batch-rows", str(chance.choice([500, 2_000, 10_000])))
-        analyzer.wait_for_event("leased")
-        [(before,)] = pipeline.query("SELECT seq FROM analysis")
-        goal = before + chance.randrange(count // 10)
-        wait_until("more is scored", lambda: pipeline.query("SELECT seq >= %s FROM analysis", goal) == [(True,)])  # noqa: B023
-        analyzer.signal(signal.SIGKILL)
-        analyzer.wait()
+        kill_one(pipeline, chance, [500, 2_000, 10_000], lambda _before: count // 10)
     analyzer = analyze(pipeline)
     assert not analyzer.events("warning"), analyzer.events("warning")
     assert pipeline.query("SELECT count(*) FROM scores") == [(count,)]
@@ -239,7 +225,7 @@ def test_a_changed_definition_is_counted_again(embedded_pipeline: Pipeline, chan
     pipeline.catch_up()
     before = FILE.replace(f'lateness = "{LATENESS}s"', 'lateness = "0s"').replace(MEASURES, '["count", "cards"]')
     before = before.replace("high = 0.01\n", "").replace('by = ["country"]', 'by = ["city"]')
-    path = write(pipeline, before)
+    path = pipeline.write("windows.toml", before)
     analyzer = pipeline.analyze()
     analyzer.wait_for_event("leased")
     wait_until("all is scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(20_000,)])
@@ -270,7 +256,7 @@ def test_verify_finds_rows_of_windows_that_differ(embedded_pipeline: Pipeline, c
     pipeline.create_topic(PARTITIONS)
     stream(pipeline, 5_000, chance)
     pipeline.catch_up()
-    write(pipeline, FILE)
+    pipeline.write("windows.toml", FILE)
     analyze(pipeline)
     assert verified(pipeline)["window_rows"] > 100
     for change, problem in (
@@ -295,7 +281,7 @@ def test_what_is_wrong_is_explained_and_not_counted(embedded_pipeline: Pipeline,
     pipeline.execute("CREATE TABLE window_taken (id INT)")
     text = '[[window]]\nname = "right"\nsize = "1m"\nmeasures = ["count"]\n'
     wrong = text.replace("right", "other").replace("1m", "1 minute")
-    path = write(pipeline, text + wrong + text.replace("right", "taken"))
+    path = pipeline.write("windows.toml", text + wrong + text.replace("right", "taken"))
     analyzer = pipeline.analyze()
     analyzer.wait_for_event("scored")
     warnings = [one["text"] for one in analyzer.warned("window_refused")]
@@ -340,7 +326,7 @@ def test_a_role_that_may_not_create_tables_is_told_what_to_run(
     stream(pipeline, 1_000, chance)
     pipeline.catch_up()
     analyze(pipeline)
-    write(pipeline, '[[window]]\nname = "right"\nsize = "1m"\nby = ["issuer"]\nmeasures = ["count"]\n')
+    pipeline.write("windows.toml", '[[window]]\nname = "right"\nsize = "1m"\nby = ["issuer"]\nmeasures = ["count"]\n')
     role = f"analyzer_{uuid.uuid4().hex[:8]}"
     whose = pipeline.database_url
     at, _, place = whose.partition("//")

@@ -230,12 +230,7 @@ impl Reading<'_> {
     pub(crate) fn by(&self) -> Result<Vec<Place>, Wrong> {
         let mut by = Vec::new();
         for (name, span) in self.texts("by")? {
-            let found = dimensions().find(|place| place.field().column == name);
-            let Some(place) = found else {
-                let names: Vec<&str> = dimensions().map(|place| place.field().column).collect();
-                let text = format!("there is no dimension {name:?}; use {}", names.join(", "));
-                return Err(self.wrong(span, text));
-            };
+            let place = dimension(&name).map_err(|text| self.wrong(span.clone(), text))?;
             if by.contains(&place) {
                 return Err(self.wrong(span, format!("{name} is there twice")));
             }
@@ -251,6 +246,16 @@ pub(crate) fn length(micros: i64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
     let whole = units.iter().find(|(_, of)| seconds != 0 && seconds % of == 0);
     whole.map_or_else(|| format!("{seconds}s"), |(unit, of)| format!("{}{unit}", seconds / of))
+}
+
+/// Returns the dimension of this name.
+///
+/// Errors: there is none, in words.
+pub(crate) fn dimension(name: &str) -> Result<Place, String> {
+    dimensions().find(|place| place.field().column == name).ok_or_else(|| {
+        let names: Vec<&str> = dimensions().map(|place| place.field().column).collect();
+        format!("there is no dimension {name:?}; use {}", names.join(", "))
+    })
 }
 
 /// Lists the fields that can be a dimension: texts and flags.

@@ -12,9 +12,6 @@ from psycopg import sql
 if TYPE_CHECKING:
     from ccstream.segments.kinds import Kind
 
-DECLINED = ("declined", "failed", "failure", "refused", "rejected", "denied", "unsuccessful", "not approved")
-"""The words for a declined transaction, in small letters, as in docs/data.md."""
-
 PERIOD = sql.SQL("""
 SELECT min("timestamp"), max("timestamp") FROM orders
 WHERE "timestamp" >= %(since)s AND "timestamp" < %(as_of)s AND {key} <> ''

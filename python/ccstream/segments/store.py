@@ -9,6 +9,7 @@ import numpy as np
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from ccstream.declared import DECLINED
 from ccstream.segments import moves, queries
 from ccstream.segments.features import VERSION, Sums, features_of
 from ccstream.segments.groups import Scale
@@ -148,7 +149,7 @@ def sums(connection: Connection, kind: Kind, since: datetime, as_of: datetime) -
         return None
     connection.execute(queries.MEMORY)
     query = queries.sums(kind, has_labels=has_table(connection, "labels"))
-    rows = connection.execute(query, {**limits, "declined": list(queries.DECLINED)}).fetchall()
+    rows = connection.execute(query, {**limits, "declined": list(DECLINED)}).fetchall()
     keys, *columns = zip(*rows, strict=True)
     # A new stream has fewer days than the period.
     days = max((as_of - found[0]).total_seconds() / DAY, 1.0)

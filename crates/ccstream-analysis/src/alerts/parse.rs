@@ -5,7 +5,7 @@ use ccstream_core::fields::Place;
 use super::condition::Condition;
 use super::definition::{Definition, Kind, Limit, Severity};
 use super::top::MAX_BUDGET;
-use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimensions};
+use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimension};
 
 /// The maximum number of keys of a rule.
 const MAX_KEYS: usize = 1_000_000;
@@ -126,11 +126,7 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
         }
         "new_value" => {
             let of = reading.string("of")?.ok_or_else(|| required("of", "\"country\""))?;
-            let Some(of) = dimensions().find(|place| place.field().column == of) else {
-                let names: Vec<&str> = dimensions().map(|place| place.field().column).collect();
-                return Err(reading.at("of", format!("there is no dimension {of:?}; use {}", names.join(", "))));
-            };
-            (Kind::NewValue(of), &["of"])
+            (Kind::NewValue(dimension(of).map_err(|text| reading.at("of", text))?), &["of"])
         }
         "amount" => {
             let ratio = reading.number("ratio", 1.0..=1e6, "a multiple from 1 to 1000000")?;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Run;
-use crate::consume::{Warning, WarningKind};
+use crate::consume::WarningKind;
 use crate::error::Result;
 use ccstream_analysis::windows::Fields;
 use ccstream_core::fields::Place;
@@ -16,11 +16,7 @@ impl Run<'_, '_> {
     /// the lease begins.
     pub(super) fn watch_alerts(&mut self, has_claimed: bool) -> Result<()> {
         let wrong = self.alerts_file.look();
-        let has_changed = wrong.is_some();
-        for text in wrong.into_iter().flatten() {
-            self.warn(Some(Warning::new(WarningKind::AlertRefused, text)));
-        }
-        if (has_changed || has_claimed) && self.held.is_some() { self.begin_alerts() } else { Ok(()) }
+        if self.begins(wrong, WarningKind::AlertRefused, has_claimed) { self.begin_alerts() } else { Ok(()) }
     }
 
     fn begin_alerts(&mut self) -> Result<()> {

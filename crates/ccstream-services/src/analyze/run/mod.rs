@@ -24,7 +24,7 @@ use super::fold::Fold;
 use super::labels::Labels;
 use super::lanes::Lanes;
 use super::report::{AnalyzeEvent, AnalyzeSummary, Forgotten};
-use crate::consume::{Waiting, Warning};
+use crate::consume::{Waiting, Warning, WarningKind};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Known, ModelFile, Scoring, Snapshot, Verdict, Written};
 use crate::postgres::reconnecting::Reconnecting;
@@ -255,6 +255,16 @@ impl<'r, 'o> Run<'r, 'o> {
         self.lanes.topic.forget();
         self.labels.topic.forget();
         self.observers.report(&AnalyzeEvent::LostLease);
+    }
+
+    /// Warns of what is wrong in a file of definitions, if that was read. Returns whether its definitions begin: it was
+    /// read, or this run has just taken the lease.
+    fn begins(&mut self, wrong: Option<Vec<String>>, kind: WarningKind, has_claimed: bool) -> bool {
+        let was_read = wrong.is_some();
+        for text in wrong.into_iter().flatten() {
+            self.warn(Some(Warning::new(kind, text)));
+        }
+        (was_read || has_claimed) && self.held.is_some()
     }
 
     fn warn(&mut self, warning: Option<Warning>) {

@@ -32,11 +32,7 @@ impl Run<'_, '_> {
     /// taken the lease begins.
     pub(super) fn watch_windows(&mut self, has_claimed: bool) -> Result<()> {
         let wrong = self.windows_file.look();
-        let has_changed = wrong.is_some();
-        for text in wrong.into_iter().flatten() {
-            self.warn(Some(Warning::new(WarningKind::WindowRefused, text)));
-        }
-        if (has_changed || has_claimed) && self.held.is_some() { self.begin_windows() } else { Ok(()) }
+        if self.begins(wrong, WarningKind::WindowRefused, has_claimed) { self.begin_windows() } else { Ok(()) }
     }
 
     fn begin_windows(&mut self) -> Result<()> {

@@ -22,10 +22,13 @@ pub(crate) struct AlertsBatch {
 /// SQL that makes a timestamp of microseconds since 1970.
 const AT: &str = "timestamp '1970-01-01' + at * interval '1 microsecond'";
 
-/// SQL that says whether a silence covers the alert of the row `t`.
-const IS_SILENCED: &str = "EXISTS (SELECT FROM alert_silences AS s
-     WHERE s.ends_at > timestamp '1970-01-01' + t.at * interval '1 microsecond'
-       AND (s.rule IS NULL OR s.rule = t.rule) AND (s.key IS NULL OR s.key = t.key))";
+/// Returns SQL that says whether a silence covers the alert of the row `t`.
+fn is_silenced() -> String {
+    format!(
+        "EXISTS (SELECT FROM alert_silences AS s
+                 WHERE s.ends_at > {AT} AND (s.rule IS NULL OR s.rule = t.rule) AND (s.key IS NULL OR s.key = t.key))"
+    )
+}
 
 /// Returns SQL that notifies those who listen, once the transaction is committed. `changed` is SQL that changes alerts,
 /// and returns their columns, and whether somebody has to hear of the change as `is_heard`.
@@ -90,11 +93,12 @@ async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts
         "INSERT INTO alerts (rule, version, key, severity, opened_at, last_at, runbook, why, why_text, seq, key_hash,
                              silenced)
          SELECT rule, version, key, severity, {AT}, {AT}, nullif(runbook, ''), why::jsonb, why_text, seq, key_hash,
-                {IS_SILENCED}
+                {}
          FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
                      $9::bigint[], $10::bigint[])
              AS t (rule, version, key, severity, at, runbook, why, why_text, seq, key_hash)
-         RETURNING id, rule, key, severity, NOT silenced AS is_heard"
+         RETURNING id, rule, key, severity, NOT silenced AS is_heard",
+        is_silenced()
     );
     statements
         .query(
@@ -138,14 +142,15 @@ async fn repeat(transaction: &Transaction<'_>, statements: &mut Statements, chan
     let update = format!(
         "UPDATE alerts AS a SET count = a.count + t.count, last_at = greatest(a.last_at, {AT}), closed_at = NULL,
              state = CASE WHEN a.closed_at IS NULL OR a.outcome IS NOT NULL THEN a.state ELSE 'open' END,
-             silenced = t.silenced AND {IS_SILENCED}
+             silenced = t.silenced AND {}
          FROM (SELECT id, rule, key, silenced, r.count, at
                FROM (SELECT rule, seq, key_hash, count(*) AS count, max(at) AS at
                      FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS r (rule, seq, key_hash, at)
                      GROUP BY rule, seq, key_hash) AS r
                     JOIN alerts USING (rule, seq, key_hash)) AS t
          WHERE a.id = t.id
-         RETURNING a.id, a.rule, a.key, a.severity, t.silenced AND NOT a.silenced AS is_heard"
+         RETURNING a.id, a.rule, a.key, a.severity, t.silenced AND NOT a.silenced AS is_heard",
+        is_silenced()
     );
     let update = notifying(&update, "open");
     let updated = statements.query(transaction, &update, &[&rules, &places, &hashes, &times]).await;
