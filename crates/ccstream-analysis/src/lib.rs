@@ -42,6 +42,8 @@ pub mod windows;
 
 pub mod alerts;
 
+pub mod notify;
+
 pub use self::event::{Carried, Event, Label};
 pub use self::features::{Feature, Features, version};
 pub use self::rules::Verdict;

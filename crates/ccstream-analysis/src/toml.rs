@@ -54,6 +54,8 @@ pub struct Parsed<T> {
 pub trait Defined: Sized {
     /// The key of the list of definitions.
     const KEY: &'static str;
+    /// The keys of all lists that a file with these definitions may have.
+    const KEYS: &'static [&'static str] = &[Self::KEY];
     /// The maximum number of definitions in a file.
     const MOST: usize;
 
@@ -66,7 +68,8 @@ pub trait Defined: Sized {
     fn read(reading: &Reading<'_>) -> Result<Self, Wrong>;
 }
 
-/// Reads the text of a file.
+/// Reads the definitions of one kind from the text of a file. What is wrong with those of other kinds is left to whoever
+/// reads these.
 pub fn parse<T: Defined>(text: &str) -> Parsed<T> {
     let mut parsed = Parsed { right: Vec::new(), wrong: Vec::new(), is_unreadable: false };
     let document = match Document::parse(text) {
@@ -81,8 +84,10 @@ pub fn parse<T: Defined>(text: &str) -> Parsed<T> {
     let kind = T::KEY;
     for (key, item) in document.iter() {
         let at = Position::new(text, document.as_table().key(key).and_then(toml_edit::Key::span).or(item.span()));
-        if key != kind {
-            parsed.wrong.push(at.wrong(None, format!("there is no key {key:?}; write each {kind} as [[{kind}]]")));
+        if !T::KEYS.contains(&key) {
+            let lists: Vec<String> = T::KEYS.iter().map(|key| format!("[[{key}]]")).collect();
+            parsed.wrong.push(at.wrong(None, format!("there is no key {key:?}; use {}", lists.join(" and "))));
+        } else if key != kind {
         } else if let Some(tables) = item.as_array_of_tables() {
             for table in tables {
                 add(text, table, &mut parsed);
@@ -102,7 +107,7 @@ fn add<T: Defined>(text: &str, table: &Table, parsed: &mut Parsed<T>) {
             return Err(reading.at("name", format!("another {} has this name", T::KEY)));
         }
         if parsed.right.len() == T::MOST {
-            return Err(reading.at("name", format!("there are more than {} {}s", T::MOST, T::KEY)));
+            return Err(reading.at("name", format!("there are more than {} tables [[{}]]", T::MOST, T::KEY)));
         }
         Ok(definition)
     });

@@ -311,7 +311,7 @@ fn what_is_wrong_is_explained() {
         (format!("{rule}cooldown = \"1h\"\ncooldown_limit = \"1m\"\n"), "line 7, column 18: a: the limit is shorter"),
         (format!("{rule}{rule}"), "line 7, column 8: a: another alert has this name"),
         ("[[alert]]\nkind = \"score\"\n".into(), "line 1, column 1: an alert needs a name"),
-        ("[[window]]\n".into(), "line 1, column 3: there is no key \"window\"; write each alert as [[alert]]"),
+        ("[[window]]\n".into(), "line 1, column 3: there is no key \"window\"; use [[alert]] and [[notify]]"),
         ("[[alert]\n".into(), "line 1, column "),
     ] {
         let wrong: Vec<String> = parse(&text).wrong.iter().map(ToString::to_string).collect();

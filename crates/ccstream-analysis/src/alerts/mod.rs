@@ -30,4 +30,5 @@ pub use self::definition::{Definition, Kind, Limit, Severity};
 pub use self::event::Event;
 pub use self::observation::Observation;
 pub use self::parse::parse;
+pub(crate) use self::parse::severity;
 pub use self::rule::{PARTS, Rule};

@@ -34,6 +34,7 @@ pub fn parse(text: &str) -> Parsed<Definition> {
 
 impl Defined for Definition {
     const KEY: &'static str = "alert";
+    const KEYS: &'static [&'static str] = &["alert", "notify"];
     const MOST: usize = 32;
 
     fn name(&self) -> &str {
@@ -70,16 +71,17 @@ impl Defined for Definition {
         if runbook.chars().count() > MAX_RUNBOOK || runbook.chars().any(char::is_control) {
             return Err(reading.at("runbook", format!("write a link of at most {MAX_RUNBOOK} characters")));
         }
-        let severity = severity(reading)?;
+        let severity = severity(reading)?.unwrap_or(Severity::Warning);
         let keys = reading.whole("keys", MAX_KEYS)?.unwrap_or(Self::KEYS);
         Ok(Self { name, kind, condition, by, severity, cooldown, cooldown_limit, runbook, keys })
     }
 }
 
-fn severity(reading: &Reading<'_>) -> Result<Severity, Wrong> {
-    let Some(name) = reading.string("severity")? else { return Ok(Severity::Warning) };
+/// Reads a severity. Returns None if the key is absent.
+pub(crate) fn severity(reading: &Reading<'_>) -> Result<Option<Severity>, Wrong> {
+    let Some(name) = reading.string("severity")? else { return Ok(None) };
     let found = Severity::ALL.into_iter().find(|severity| severity.name() == name);
-    found.ok_or_else(|| {
+    found.map(Some).ok_or_else(|| {
         let names = Severity::ALL.map(Severity::name).join(", ");
         reading.at("severity", format!("there is no severity {name:?}; use {names}"))
     })
