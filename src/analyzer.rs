@@ -230,6 +230,16 @@ impl PyAnalyzeSummary {
     fn alert_keys_forgotten(&self) -> i64 {
         self.0.forgotten.alert_keys
     }
+    /// The number of notifications of alerts that were sent.
+    #[getter]
+    fn notifications_sent(&self) -> i64 {
+        self.0.notifications.sent
+    }
+    /// The number of notifications of alerts that failed and are not tried again.
+    #[getter]
+    fn notifications_failed(&self) -> i64 {
+        self.0.notifications.failed
+    }
     /// The time since this run took the lease.
     #[getter]
     fn elapsed(&self) -> Duration {

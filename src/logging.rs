@@ -16,9 +16,10 @@ impl OneTree {
 }
 
 /// Returns whether a log record may contain data of messages: tokio-postgres logs the parameters of each statement,
-/// which include keys and payloads.
+/// which include keys and payloads, and ureq logs requests, whose URLs may have secrets.
 fn may_contain_data(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with("tokio_postgres") && metadata.level() >= Level::Debug
+    let is_chatty = ["tokio_postgres", "ureq"].iter().any(|name| metadata.target().starts_with(name));
+    is_chatty && metadata.level() >= Level::Debug
 }
 
 impl Log for OneTree {

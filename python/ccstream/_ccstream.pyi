@@ -113,6 +113,12 @@ class AnalyzeSummary:
     def labels_forgotten(self) -> int:
         """The number of labels that were forgotten, because too many are due whose transactions were never scored."""
     @property
+    def notifications_sent(self) -> int:
+        """The number of notifications of alerts that were sent."""
+    @property
+    def notifications_failed(self) -> int:
+        """The number of notifications of alerts that failed and are not tried again."""
+    @property
     def elapsed(self) -> timedelta:
         """The time since this run took the lease."""
     @property

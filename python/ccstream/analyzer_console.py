@@ -95,6 +95,11 @@ class AnalyzerConsole:
         if any(forgotten.values()):
             counts = ", ".join(f"{count:,} {what}" for what, count in forgotten.items() if count)
             self._printer.say(f"  forgotten beyond the limits: {counts}")
+        if summary.notifications_sent or summary.notifications_failed:
+            self._printer.say(
+                f"  notifications of alerts: {summary.notifications_sent:,} sent, "
+                f"{summary.notifications_failed:,} failed"
+            )
         if summary.missing:
             self._printer.say(
                 f"  missing {summary.missing:,}: deleted by retention before they were read, or unreadable"

@@ -42,6 +42,7 @@ WarningKind: TypeAlias = Literal[
     "model_unusable",
     "window_refused",
     "alert_refused",
+    "notification_failed",
     "truth_skipped",
     "drain_limit",
     "leave_unanswered",
@@ -74,7 +75,8 @@ WarningKind: TypeAlias = Literal[
 - ``model_unusable``: the active model cannot be used, so the rules score; or the shadow cannot be, so there is none.
 - ``window_refused``: a definition in ``windows.toml`` is wrong, or the table of a window cannot be prepared; the window
   is not counted.
-- ``alert_refused``: a rule in ``alerts.toml`` is wrong; it is not applied.
+- ``alert_refused``: a rule or a target in ``alerts.toml`` is wrong; it is not used.
+- ``notification_failed``: a notification of alerts was not sent; it is tried again, unless the text says otherwise.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.
 - ``drain_limit``: the run ended before everything that was read was committed; the next run reads the rest again.

@@ -119,9 +119,9 @@ class Pipeline:
         """Starts ``ccstream consume ARGUMENTS``, which writes its output and its events to files."""
         return self._start("consume", *arguments, environment=environment)
 
-    def analyze(self, *arguments: str) -> Running:
+    def analyze(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         """Starts ``ccstream analyze ARGUMENTS``."""
-        return self._start("analyze", *arguments)
+        return self._start("analyze", *arguments, environment=environment)
 
     def catch_up(self, *arguments: str, environment: dict[str, str] | None = None) -> Running:
         """Runs ``ccstream consume --until-caught-up ARGUMENTS`` and checks that it ends with status 0."""

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::postgres::analysis::{AlertsBatch, StoredAlerts};
+use crate::postgres::analysis::{AlertsBatch, Recipient, StoredAlerts};
 use ccstream_analysis::SnapshotError;
 use ccstream_analysis::alerts::{Change, Definition, Event, Kind, Observation, Rule};
 use ccstream_analysis::windows::{Facts, Fields};
@@ -33,6 +33,8 @@ pub(super) struct Alerts {
     rules: Vec<Rule>,
     /// The fields that facts have.
     pub(super) fields: Fields,
+    /// Who is notified.
+    pub(super) recipients: Vec<Recipient>,
     /// Whether a rule needs the clock.
     needs_clock: bool,
     changes: Vec<Change>,
@@ -121,6 +123,7 @@ impl Alerts {
         let mut batch = AlertsBatch {
             journal: Some((self.journal, journal)),
             changes: std::mem::take(&mut self.changes),
+            recipients: self.recipients.clone(),
             ..AlertsBatch::default()
         };
         if self.stored.is_none_or(|stored| stored.elapsed() >= STORE_EVERY) {

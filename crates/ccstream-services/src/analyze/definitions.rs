@@ -1,5 +1,6 @@
 //! This module reads a file of definitions, `windows.toml` or `alerts.toml`, and again when it changes.
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,8 +48,13 @@ impl<T: Defined + Clone> DefinitionsFile<T> {
     /// Without a path, the file has its usual name in the current folder, and may be absent.
     pub(super) fn new(path: Option<&Path>) -> Self {
         let is_named = path.is_some();
-        let path = path.map_or_else(|| PathBuf::from(format!("{}s.toml", T::KEY)), Path::to_owned);
+        let path = path.map_or_else(|| PathBuf::from(format!("{}s.toml", T::KEYS[0])), Path::to_owned);
         Self { path, is_named, looked: None, seen: Seen::Nothing, definitions: Vec::new() }
+    }
+
+    /// Returns the file's name.
+    pub(super) fn name(&self) -> impl Display + '_ {
+        self.path.display()
     }
 
     /// Returns whether there was a file when it was read last.

@@ -15,6 +15,7 @@ mod fold;
 mod labels;
 mod lanes;
 pub mod models;
+mod notify;
 mod recount;
 mod refetch;
 mod replay;
@@ -37,7 +38,7 @@ use self::scorer::read_file;
 use crate::error::Result;
 use crate::postgres;
 use crate::report::Observers;
-use ccstream_analysis::toml::Defined;
+use ccstream_analysis::windows::Definition as Window;
 use ccstream_core::settings::AnalyzerConfig;
 
 /// Maximum number of labels that are not due and are read when a run takes the lease.
@@ -55,12 +56,25 @@ pub fn check(config: &AnalyzerConfig) -> Result<()> {
     postgres::check_url(&config.database_url)
 }
 
-/// Returns the number of definitions of a file, of windows or of alerts, and what is wrong in it in words; None if no file
-/// was named and the usual one does not exist.
-pub(crate) fn read_definitions<T: Defined + Clone>(path: Option<&Path>) -> Option<(usize, Vec<String>)> {
-    let mut file = definitions::DefinitionsFile::<T>::new(path);
+/// Returns what the file of windows defines, and what is wrong in it, in words; None if no file was named and the usual
+/// one does not exist.
+pub(crate) fn read_windows(path: Option<&Path>) -> Option<(String, Vec<String>)> {
+    let mut file = definitions::DefinitionsFile::<Window>::new(path);
     let wrong = file.look()?;
-    (!wrong.is_empty() || file.is_there()).then_some((file.definitions.len(), wrong))
+    let found = format!("{} window(s) are defined", file.definitions.len());
+    (!wrong.is_empty() || file.is_there()).then_some((found, wrong))
+}
+
+/// Returns what the file of alerts defines, as [`read_windows`] does.
+pub(crate) fn read_alerts(path: Option<&Path>) -> Option<(String, Vec<String>)> {
+    let mut file = notify::AlertsFile::new(path);
+    let wrong = file.look()?;
+    let (rules, targets) = (file.rules.definitions.len(), file.targets.definitions.len());
+    let found = match targets {
+        0 => format!("{rules} alert(s) are defined"),
+        _ => format!("{rules} alert(s) and {targets} target(s) are defined"),
+    };
+    (!wrong.is_empty() || file.rules.is_there()).then_some((found, wrong))
 }
 
 /// Scores the topic's transactions until `stop` is cancelled or, with `until_caught_up`, until the end of both topics.

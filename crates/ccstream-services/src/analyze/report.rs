@@ -110,10 +110,21 @@ pub struct AnalyzeSummary {
     pub late: i64,
     /// What was forgotten because there was too much of it, since the state was restored.
     pub forgotten: Forgotten,
+    /// Notifications of alerts.
+    pub notifications: Notifications,
     /// Time since the lease was taken.
     pub elapsed: Duration,
     /// Whether everything that was read is committed. If not, the next run reads the rest again.
     pub drained: bool,
+}
+
+/// Counts notifications of alerts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Notifications {
+    /// Those that were sent.
+    pub sent: i64,
+    /// Those that were not, and are not tried again.
+    pub failed: i64,
 }
 
 /// Counts what a run no longer remembers, because the state has limits.

@@ -67,8 +67,10 @@ pub enum WarningKind {
     ModelUnusable,
     /// A definition of `windows.toml` is wrong, or a table of a window cannot be prepared. The window is not counted.
     WindowRefused,
-    /// A rule of `alerts.toml` is wrong. It is not applied.
+    /// A rule or a target of `alerts.toml` is wrong. It is not used.
     AlertRefused,
+    /// A notification of alerts was not sent. It is tried again, unless the text says otherwise.
+    NotificationFailed,
     /// Messages of the topic of truth were skipped. They are counted, and are not in the table `truth`.
     TruthSkipped,
     /// The run ended before everything that was read was committed. The next run reads the rest again.
@@ -100,6 +102,7 @@ impl WarningKind {
             Self::ModelUnusable => "model_unusable",
             Self::WindowRefused => "window_refused",
             Self::AlertRefused => "alert_refused",
+            Self::NotificationFailed => "notification_failed",
             Self::TruthSkipped => "truth_skipped",
             Self::DrainLimit => "drain_limit",
             Self::LeaveUnanswered => "leave_unanswered",

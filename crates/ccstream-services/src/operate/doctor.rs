@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use crate::analyze::read_definitions;
+use crate::analyze::{read_alerts, read_windows};
 use crate::error::{Error, Result};
 use crate::kafka::advertised::ADVERTISE;
 use crate::kafka::client::{
@@ -25,8 +25,6 @@ use crate::postgres::schema::is_lost;
 use crate::postgres::shape::Shape;
 use crate::postgres::tables::Tables;
 use crate::postgres::version;
-use ccstream_analysis::toml::Defined;
-use ccstream_analysis::{alerts, windows};
 use ccstream_core::Error as CoreError;
 use ccstream_core::settings::{DatabaseUrl, KafkaConfig};
 
@@ -77,22 +75,22 @@ pub fn doctor(
     kafka.validate()?;
     let mut checks = check_kafka(kafka)?;
     crate::runtime()?.block_on(check_database(url, tables, &mut checks));
-    checks.extend(check_definitions::<windows::Definition>("windows", "counted", windows));
-    checks.extend(check_definitions::<alerts::Definition>("alerts", "applied", alerts));
+    checks.extend(read_windows(windows).map(|read| check_definitions("windows", "counted", read)));
+    checks.extend(read_alerts(alerts).map(|read| check_definitions("alerts", "used", read)));
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     checks.push(Check::good("versions", format!("ccstream {}, librdkafka {librdkafka}", env!("CARGO_PKG_VERSION"))));
     Ok(checks)
 }
 
-/// Checks the file of windows or of alerts, if there is one. `done` says what is not done with what is wrong.
-fn check_definitions<T: Defined + Clone>(name: &'static str, done: &str, path: Option<&Path>) -> Option<Check> {
-    let (right, wrong) = read_definitions::<T>(path)?;
+/// Checks the file of windows or of alerts: what it defines, and what is wrong. `done` says what is not done with what is
+/// wrong.
+fn check_definitions(name: &'static str, done: &str, (found, wrong): (String, Vec<String>)) -> Check {
     if wrong.is_empty() {
-        return Some(Check::good(name, format!("{right} {}(s) are defined", T::KEY)));
+        return Check::good(name, found);
     }
     let mend =
         format!("correct the file; what is wrong is not {done}, and the analyzer reads it again when it changes");
-    Some(Check::bad(name, wrong.join("; "), mend))
+    Check::bad(name, wrong.join("; "), mend)
 }
 
 /// Returns whether the database accepts the login and answers a query, each within 3 s.

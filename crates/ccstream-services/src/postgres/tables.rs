@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::analysis::{
-    ALERT_JOURNAL, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY,
+    ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY,
     FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE,
     WINDOWS_STATE,
 };
@@ -41,6 +41,7 @@ pub(super) const ANALYZED: [Table; 19] = [
     ALERTS,
     ALERT_STATE,
     ALERT_JOURNAL,
+    ALERT_OUTBOX,
 ];
 
 /// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones

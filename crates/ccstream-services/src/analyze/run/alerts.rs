@@ -1,10 +1,15 @@
-//! This part of the loop begins the rules of alerts, reads their file again, and lets them know the time.
+//! This part of the loop begins the rules of alerts, reads their file again, lets them know the time, and lets
+//! notifications be sent.
 
 use std::time::{Duration, Instant};
 
 use super::Run;
+use crate::analyze::notify::Report;
+use crate::analyze::report::{AnalyzeEvent, AnalyzeSummary};
 use crate::consume::WarningKind;
 use crate::error::Result;
+use crate::postgres::analysis::Recipient;
+use crate::report::Observers;
 use ccstream_analysis::windows::Fields;
 use ccstream_core::fields::Place;
 
@@ -22,9 +27,11 @@ impl Run<'_, '_> {
     fn begin_alerts(&mut self) -> Result<()> {
         // What the rules remember is written, and read again.
         self.commit_all()?;
-        let Some(held) = &self.held else { return Ok(()) };
+        let Some(held) = &mut self.held else { return Ok(()) };
         let epoch = held.epoch;
-        let definitions = self.alerts_file.definitions.clone();
+        let definitions = self.alerts_file.rules.definitions.clone();
+        held.fold.alerts.recipients =
+            self.alerts_file.targets.definitions.iter().map(|target| Recipient::from(&**target)).collect();
         let places: Vec<Place> = definitions.iter().flat_map(|one| one.places()).collect();
         self.need_fields(&places);
         for again in [false, true] {
@@ -52,7 +59,7 @@ impl Run<'_, '_> {
     /// Takes these fields from transactions, too, while there are windows or alerts. Returns all fields that are taken.
     /// Everything that was folded must be committed.
     pub(super) fn need_fields(&mut self, places: &[Place]) -> Fields {
-        let is_needed = !(self.windows_file.definitions.is_empty() && self.alerts_file.definitions.is_empty());
+        let is_needed = !(self.windows_file.definitions.is_empty() && self.alerts_file.rules.definitions.is_empty());
         let mut fields = self.lanes.fields.clone().unwrap_or_default();
         let has_more = fields.add(places) || self.lanes.fields.is_none();
         if has_more && is_needed {
@@ -76,5 +83,31 @@ impl Run<'_, '_> {
                 held.fold.alerts.tick(held.fold.state.seq());
             }
         }
+    }
+
+    /// Lets notifications be sent while this run has the lease, and passes on what became of them.
+    pub(super) fn watch_notifications(&mut self) -> Result<()> {
+        if let Some(held) = &self.held {
+            self.notifier.serve(held.epoch, self.alerts_file.version, &self.alerts_file.targets.definitions)?;
+        }
+        let Self { notifier, observers, summary, .. } = self;
+        notifier.reported().for_each(|report| note(report, observers, summary));
+        Ok(())
+    }
+
+    /// Waits for notifications that are being sent. A run that ends by itself sends what is due, because no other run may
+    /// follow soon.
+    pub(super) fn end_notifications(&mut self) {
+        let (is_drained, limit) = (self.config.until_caught_up && !self.stop.is_cancelled(), self.grace());
+        let Self { notifier, observers, summary, .. } = self;
+        notifier.end(is_drained, limit, |report| note(report, observers, summary));
+    }
+}
+
+fn note(report: Report, observers: &mut Observers<'_, AnalyzeEvent>, summary: &mut AnalyzeSummary) {
+    match report {
+        Report::Sent => summary.notifications.sent += 1,
+        Report::Failed(count) => summary.notifications.failed += count as i64,
+        Report::Warning(warning) => observers.report(&AnalyzeEvent::Warning(warning)),
     }
 }

@@ -107,6 +107,9 @@ impl Run<'_, '_> {
                 self.observers.report(&AnalyzeEvent::Alert(alert.clone()));
             }
         }
+        if !batch.alerts.changes.is_empty() {
+            self.notifier.wake();
+        }
         let is_outdated = scoring != held.scoring;
         if let Some(sent) = held.sent.take() {
             self.report(&batch, late, took, sent);

@@ -23,13 +23,13 @@ use super::definitions::DefinitionsFile;
 use super::fold::Fold;
 use super::labels::Labels;
 use super::lanes::Lanes;
+use super::notify::{AlertsFile, Notifier};
 use super::report::{AnalyzeEvent, AnalyzeSummary, Forgotten};
 use crate::consume::{Waiting, Warning, WarningKind};
 use crate::error::{Error, Result};
 use crate::postgres::analysis::{AnalysisBatch, AnalysisStore, Known, ModelFile, Scoring, Snapshot, Verdict, Written};
 use crate::postgres::reconnecting::Reconnecting;
 use crate::report::Observers;
-use ccstream_analysis::alerts::Definition as Rule;
 use ccstream_analysis::windows::Definition as Window;
 use ccstream_core::settings::AnalyzerConfig;
 
@@ -111,7 +111,8 @@ pub(super) struct Run<'r, 'o> {
     labels: Labels,
     held: Option<Held>,
     windows_file: DefinitionsFile<Window>,
-    alerts_file: DefinitionsFile<Rule>,
+    alerts_file: AlertsFile,
+    notifier: Notifier,
     stalled: windows::Stalled,
     /// When the rules of alerts last learnt the time.
     ticked: Option<Instant>,
@@ -145,7 +146,8 @@ impl<'r, 'o> Run<'r, 'o> {
             observers,
             held: None,
             windows_file: DefinitionsFile::new(config.windows.as_deref()),
-            alerts_file: DefinitionsFile::new(config.alerts.as_deref()),
+            alerts_file: AlertsFile::new(config.alerts.as_deref()),
+            notifier: Notifier::new(config),
             ticked: None,
             stalled: windows::Stalled::default(),
             model,
@@ -189,6 +191,7 @@ impl<'r, 'o> Run<'r, 'o> {
             self.watch_windows(false)?;
             self.watch_alerts(false)?;
             self.tick_alerts();
+            self.watch_notifications()?;
             let has_read = self.follow_windows()? | self.read_labels()? | self.read_events()?;
             let is_due = self.is_due();
             if is_due {
@@ -217,6 +220,7 @@ impl<'r, 'o> Run<'r, 'o> {
             return Ok(false);
         }
         self.write_state()?;
+        self.end_notifications();
         let Some(held) = self.held.take() else { return Ok(true) };
         let grace = self.grace();
         self.database.free()?.wait_at_most(grace);

@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-pub(super) use self::alerts::{ALERT_JOURNAL, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS};
-pub(crate) use self::alerts::{AlertsBatch, StoredAlerts};
+pub(super) use self::alerts::{ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS};
+pub(crate) use self::alerts::{AlertsBatch, Claimed, Recipient, Recorded, Sending, StoredAlerts};
 pub use self::batch::AnalysisCounters;
 pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow};
 pub(crate) use self::history::{Account, Missing, Past, PastLabel};

@@ -100,3 +100,36 @@ pub(in crate::postgres) const ALERT_JOURNAL: Table = Table {
     privileges: &["SELECT", "INSERT", "DELETE"],
     ..Table::USUAL
 };
+
+/// The table of what targets of notifications are to receive.
+pub(in crate::postgres) const ALERT_OUTBOX: Table = Table {
+    name: "alert_outbox",
+    comment: "ccstream: which alerts each target of alerts.toml is notified of, and what became of it",
+    columns: &[
+        OwnColumn::new("id", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+        OwnColumn::new("alert", "BIGINT NOT NULL").meaning("id of the alert, as in alerts"),
+        OwnColumn::new("rule", "TEXT NOT NULL").meaning("name of its rule, as in alert_rules"),
+        OwnColumn::new("target", "TEXT NOT NULL").meaning("name of the target, as in alerts.toml"),
+        OwnColumn::new("what", "TEXT NOT NULL CHECK (what IN ('opened', 'closed'))")
+            .meaning("what became of the alert: opened or closed"),
+        OwnColumn::new("at", "TIMESTAMP NOT NULL").meaning("when it was opened or closed, as in alerts"),
+        OwnColumn::new("key", "TEXT")
+            .meaning("idempotency key of the notification; rows with the same one are sent together"),
+        OwnColumn::new("status", "TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'sent', 'failed'))")
+            .meaning("waiting, sent or failed"),
+        OwnColumn::new("attempts", "INTEGER NOT NULL DEFAULT 0").meaning("how often it was begun to send it"),
+        OwnColumn::new("next_at", "TIMESTAMPTZ NOT NULL").meaning("from when on it can be sent, or sent again"),
+        OwnColumn::new("begun_at", "TIMESTAMPTZ").meaning("when it was first begun to send it"),
+        OwnColumn::new("sent_at", "TIMESTAMPTZ").meaning("when the target had it"),
+        OwnColumn::new("last_error", "TEXT").meaning("why the last attempt failed"),
+        OwnColumn::new("written_at", "TIMESTAMPTZ NOT NULL DEFAULT now()"),
+    ],
+    further_indexes: &[
+        Index { name: "alert_outbox_waiting", on: "alert_outbox (target, next_at) WHERE status = 'waiting'" },
+        Index { name: "alert_outbox_waiting_alert", on: "alert_outbox (alert) WHERE status = 'waiting'" },
+        Index { name: "alert_outbox_begun", on: "alert_outbox (target, rule, what, begun_at)" },
+        Index { name: "alert_outbox_done", on: "alert_outbox (written_at) WHERE status <> 'waiting'" },
+    ],
+    privileges: &["SELECT", "INSERT", "UPDATE", "DELETE"],
+    ..Table::USUAL
+};

@@ -3,6 +3,7 @@
 use tokio_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 
+use super::notifying::{Notifying, Recipient, recipients};
 use crate::error::{Error, Result};
 use crate::postgres::statements::Statements;
 use ccstream_analysis::alerts::{Alert, Change};
@@ -11,6 +12,8 @@ use ccstream_analysis::alerts::{Alert, Change};
 #[derive(Debug, Default)]
 pub(crate) struct AlertsBatch {
     pub(crate) changes: Vec<Change>,
+    /// Who is notified of them.
+    pub(crate) recipients: Vec<Recipient>,
     /// What the rules have observed, with the number of the journal; None without rules.
     pub(crate) journal: Option<(i64, Vec<u8>)>,
     /// The parts of the state that are complete up to it: the number of the rule, that of the part, and its data.
@@ -27,18 +30,6 @@ fn is_silenced() -> String {
     format!(
         "EXISTS (SELECT FROM alert_silences AS s
                  WHERE s.ends_at > {AT} AND (s.rule IS NULL OR s.rule = t.rule) AND (s.key IS NULL OR s.key = t.key))"
-    )
-}
-
-/// Returns SQL that notifies those who listen, once the transaction is committed. `changed` is SQL that changes alerts,
-/// and returns their columns, and whether somebody has to hear of the change as `is_heard`.
-fn notifying(changed: &str, state: &str) -> String {
-    format!(
-        "WITH changed AS ({changed})
-         SELECT count(pg_notify('ccstream_alerts',
-                                json_build_object('id', id, 'rule', rule, 'key', left(key, 500), 'severity', severity,
-                                                  'state', '{state}')::text))
-         FROM changed WHERE is_heard"
     )
 }
 
@@ -65,27 +56,33 @@ pub(in super::super) async fn write(
         let delete = "DELETE FROM alert_journal WHERE number < $1";
         statements.execute(transaction, delete, &[&keep_from]).await.map_err(step())?;
     }
+    let recipients = recipients(&batch.recipients);
     let opened: Vec<&Alert> = batch.changes.iter().filter_map(opened).collect();
     if !opened.is_empty() {
-        open(transaction, statements, &opened).await?;
+        open(transaction, statements, &opened, &recipients).await?;
     }
     // An absence can be over, and begin again within the cooldown, in the same batch. So the order matters.
     let mut from = 0;
     for (at, change) in batch.changes.iter().enumerate() {
         if matches!(change, Change::Closed { .. }) {
-            repeat(transaction, statements, &batch.changes[from..at]).await?;
-            close(transaction, statements, change).await?;
+            repeat(transaction, statements, &batch.changes[from..at], &recipients).await?;
+            close(transaction, statements, change, &recipients).await?;
             from = at + 1;
         }
     }
-    repeat(transaction, statements, &batch.changes[from..]).await
+    repeat(transaction, statements, &batch.changes[from..], &recipients).await
 }
 
 fn opened(change: &Change) -> Option<&Alert> {
     if let Change::Opened(alert) = change { Some(alert) } else { None }
 }
 
-async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts: &[&Alert]) -> Result<()> {
+async fn open(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    alerts: &[&Alert],
+    recipients: &str,
+) -> Result<()> {
     fn column<'a, T>(alerts: &[&'a Alert], pick: impl Fn(&'a Alert) -> T) -> Vec<T> {
         alerts.iter().map(|alert| pick(alert)).collect()
     }
@@ -97,13 +94,13 @@ async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts
          FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
                      $9::bigint[], $10::bigint[])
              AS t (rule, version, key, severity, at, runbook, why, why_text, seq, key_hash)
-         RETURNING id, rule, key, severity, NOT silenced AS is_heard",
+         RETURNING id, rule, key, severity, opened_at AS at, NOT silenced AS is_heard",
         is_silenced()
     );
     statements
         .query(
             transaction,
-            &notifying(&insert, "open"),
+            &Notifying::OPENED.of(&insert, 11),
             &[
                 &column(alerts, |alert| alert.rule.as_str()),
                 &column(alerts, |alert| alert.version),
@@ -115,6 +112,7 @@ async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts
                 &column(alerts, |alert| alert.text.as_str()),
                 &column(alerts, |alert| alert.seq as i64),
                 &column(alerts, |alert| alert.hash as i64),
+                &recipients,
             ],
         )
         .await
@@ -124,7 +122,12 @@ async fn open(transaction: &Transaction<'_>, statements: &mut Statements, alerts
 
 /// Counts up alerts that fire again. One of an absence that was over is open again, and one whose silence has ended is
 /// heard now.
-async fn repeat(transaction: &Transaction<'_>, statements: &mut Statements, changes: &[Change]) -> Result<()> {
+async fn repeat(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    changes: &[Change],
+    recipients: &str,
+) -> Result<()> {
     let repeated: Vec<(&str, i64, i64, i64)> = changes
         .iter()
         .filter_map(|change| match change {
@@ -143,27 +146,33 @@ async fn repeat(transaction: &Transaction<'_>, statements: &mut Statements, chan
         "UPDATE alerts AS a SET count = a.count + t.count, last_at = greatest(a.last_at, {AT}), closed_at = NULL,
              state = CASE WHEN a.closed_at IS NULL OR a.outcome IS NOT NULL THEN a.state ELSE 'open' END,
              silenced = t.silenced AND {}
-         FROM (SELECT id, rule, key, silenced, r.count, at
+         FROM (SELECT id, rule, key, silenced, state, r.count, at
                FROM (SELECT rule, seq, key_hash, count(*) AS count, max(at) AS at
                      FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS r (rule, seq, key_hash, at)
                      GROUP BY rule, seq, key_hash) AS r
                     JOIN alerts USING (rule, seq, key_hash)) AS t
          WHERE a.id = t.id
-         RETURNING a.id, a.rule, a.key, a.severity, t.silenced AND NOT a.silenced AS is_heard",
+         RETURNING a.id, a.rule, a.key, a.severity, a.last_at AS at, t.silenced AND NOT a.silenced AS is_new,
+             NOT a.silenced AND (t.silenced OR t.state = 'closed' AND a.state = 'open') AS is_heard",
         is_silenced()
     );
-    let update = notifying(&update, "open");
-    let updated = statements.query(transaction, &update, &[&rules, &places, &hashes, &times]).await;
+    let update = Notifying::OPEN_AGAIN.of(&update, 5);
+    let updated = statements.query(transaction, &update, &[&rules, &places, &hashes, &times, &recipients]).await;
     updated.map(drop).map_err(Error::postgres("counting up alerts"))
 }
 
-async fn close(transaction: &Transaction<'_>, statements: &mut Statements, change: &Change) -> Result<()> {
+async fn close(
+    transaction: &Transaction<'_>,
+    statements: &mut Statements,
+    change: &Change,
+    recipients: &str,
+) -> Result<()> {
     let Change::Closed { rule, hash, opened, at } = change else { return Ok(()) };
     let update = "UPDATE alerts SET state = 'closed',
                       closed_at = timestamp '1970-01-01' + $4::bigint * interval '1 microsecond'
                   WHERE rule = $1 AND seq = $2 AND key_hash = $3 AND state <> 'closed'
-                  RETURNING id, rule, key, severity, NOT silenced AS is_heard";
-    let parameters: [&(dyn ToSql + Sync); 4] = [rule, &(*opened as i64), &(*hash as i64), at];
-    let closed = statements.query(transaction, &notifying(update, "closed"), &parameters).await;
+                  RETURNING id, rule, key, severity, closed_at AS at, NOT silenced AS is_heard";
+    let parameters: [&(dyn ToSql + Sync); 5] = [rule, &(*opened as i64), &(*hash as i64), at, &recipients];
+    let closed = statements.query(transaction, &Notifying::CLOSED.of(update, 5), &parameters).await;
     closed.map(drop).map_err(Error::postgres("closing an alert"))
 }

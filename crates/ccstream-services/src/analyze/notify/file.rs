@@ -1,0 +1,48 @@
+//! Reads `alerts.toml`, which has rules and targets, and again when it changes.
+
+use std::path::Path;
+
+use super::secrets;
+use crate::analyze::definitions::DefinitionsFile;
+use ccstream_analysis::alerts::Definition;
+use ccstream_analysis::notify::Target;
+
+/// The file of alerts.
+pub(in crate::analyze) struct AlertsFile {
+    pub(in crate::analyze) rules: DefinitionsFile<Definition>,
+    pub(in crate::analyze) targets: DefinitionsFile<Target>,
+    /// How often the file was read.
+    pub(in crate::analyze) version: u64,
+}
+
+impl AlertsFile {
+    /// Without a path, the file has its usual name in the current folder, and may be absent.
+    pub(in crate::analyze) fn new(path: Option<&Path>) -> Self {
+        Self { rules: DefinitionsFile::new(path), targets: DefinitionsFile::new(path), version: 0 }
+    }
+
+    /// Reads the file if it has changed, at most once a second. Returns what is wrong in it, each in words, if it was read.
+    pub(in crate::analyze) fn look(&mut self) -> Option<Vec<String>> {
+        let (rules, targets) = (self.rules.look(), self.targets.look());
+        if rules.is_none() && targets.is_none() {
+            return None;
+        }
+        self.version += 1;
+        let mut wrong = rules.unwrap_or_default();
+        // What is wrong with the file as a whole was found twice.
+        let of_targets: Vec<String> = targets.into_iter().flatten().filter(|text| !wrong.contains(text)).collect();
+        wrong.extend(of_targets);
+        let name = self.targets.name();
+        for target in &self.targets.definitions {
+            let problem = secrets::check(&target.channel).err().into_iter();
+            let is_unknown = |rule: &&String| !self.rules.definitions.iter().any(|one| one.name == **rule);
+            let unknown = target
+                .rules
+                .iter()
+                .filter(is_unknown)
+                .map(|rule| format!("no rule that is right has the name {rule:?}"));
+            wrong.extend(problem.chain(unknown).map(|text| format!("{name}, [[notify]] {}: {text}", target.name)));
+        }
+        Some(wrong)
+    }
+}
