@@ -1,0 +1,137 @@
+"""Receives notifications as real servers do: a webhook over HTTP, and a mail server over SMTP."""
+
+from __future__ import annotations
+
+import contextlib
+import email
+import email.policy
+import http.server
+import json
+import socketserver
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from email.message import EmailMessage
+
+
+@dataclass
+class Request:
+    """A request that a webhook has received."""
+
+    path: str
+    key: str
+    body: Any
+
+
+@dataclass
+class Webhook:
+    """A webhook. ``answer`` returns the status and the headers of the response to a request."""
+
+    answer: Callable[[Request], tuple[int, dict[str, str]]] = lambda _: (200, {})
+    requests: list[Request] = field(default_factory=list)
+    port: int = 0
+
+    def url(self, path: str = "/hook") -> str:
+        """Returns a URL of the webhook."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def keys(self) -> list[str]:
+        """Returns the idempotency keys of all requests, in their order."""
+        return [request.key for request in self.requests]
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Webhook]:
+        """Serves inside the ``with`` block."""
+        webhook = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                assert self.headers["Content-Type"] == "application/json"
+                request = Request(self.path, self.headers["Idempotency-Key"], body)
+                webhook.requests.append(request)
+                status, headers = webhook.answer(request)
+                # The client may have gone meanwhile.
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(status)
+                    for name, value in {**headers, "Content-Length": "0"}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = server.server_port
+        with _serving(server):
+            yield self
+
+
+@dataclass
+class MailServer:
+    """A mail server without TLS. ``refusals`` is how many e-mails it refuses for now, with status 451."""
+
+    refusals: int = 0
+    mails: list[EmailMessage] = field(default_factory=list)
+    refused: list[EmailMessage] = field(default_factory=list)
+    port: int = 0
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[MailServer]:
+        """Serves inside the ``with`` block."""
+        receiver = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def say(self, line: str) -> None:
+                self.wfile.write(f"{line}\r\n".encode())
+
+            def handle(self) -> None:
+                self.say("220 test")
+                while line := self.rfile.readline().decode().strip():
+                    verb = line.split(maxsplit=1)[0].upper()
+                    if verb == "QUIT":
+                        self.say("221 bye")
+                        return
+                    self.say("354 go on" if verb == "DATA" else "250 ok")
+                    if verb == "DATA":
+                        self.say(receiver.take(self.data()))
+
+            def data(self) -> bytes:
+                lines = []
+                while (line := self.rfile.readline()) not in {b".\r\n", b""}:
+                    lines.append(line.removeprefix(b"."))
+                return b"".join(lines)
+
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.port = server.server_address[1]
+        with _serving(server):
+            yield self
+
+    def take(self, data: bytes) -> str:
+        """Takes an e-mail, and returns the answer."""
+        mail = email.message_from_bytes(data, policy=email.policy.default)
+        if self.refusals > 0:
+            self.refusals -= 1
+            self.refused.append(mail)
+            return "451 later"
+        self.mails.append(mail)
+        return "250 ok"
+
+
+@contextlib.contextmanager
+def _serving(server: socketserver.TCPServer) -> Iterator[None]:
+    # Handlers that hang must not hold up the end of a test.
+    if isinstance(server, socketserver.ThreadingMixIn):
+        server.daemon_threads = True
+        server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
