@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import email
 import email.policy
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from email.message import EmailMessage
 
@@ -34,17 +36,17 @@ class Webhook:
     requests: list[Request] = field(default_factory=list)
     port: int = 0
 
-    def url(self, path: str = "/hook") -> str:
+    def url(self, path: str = "/hook", scheme: str = "http") -> str:
         """Returns a URL of the webhook."""
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{scheme}://localhost:{self.port}{path}"
 
     def keys(self) -> list[str]:
         """Returns the idempotency keys of all requests, in their order."""
         return [request.key for request in self.requests]
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Webhook]:
-        """Serves inside the ``with`` block."""
+    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[Webhook]:
+        """Serves inside the ``with`` block, with TLS if there is a context."""
         webhook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -66,22 +68,23 @@ class Webhook:
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = server.server_port
-        with _serving(server):
+        with _serving(server, tls):
             yield self
 
 
 @dataclass
 class MailServer:
-    """A mail server without TLS. ``refusals`` is how many e-mails it refuses for now, with status 451."""
+    """A mail server. ``refusals`` is how many e-mails it refuses for now, with status 451."""
 
     refusals: int = 0
+    logins: list[tuple[str, str]] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
     refused: list[EmailMessage] = field(default_factory=list)
     port: int = 0
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[MailServer]:
-        """Serves inside the ``with`` block."""
+    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[MailServer]:
+        """Serves inside the ``with`` block, with TLS from the start if there is a context."""
         receiver = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -95,7 +98,14 @@ class MailServer:
                     if verb == "QUIT":
                         self.say("221 bye")
                         return
-                    self.say("354 go on" if verb == "DATA" else "250 ok")
+                    if verb == "AUTH":
+                        _, user, password = base64.b64decode(line.split()[-1]).decode().split("\0")
+                        receiver.logins.append((user, password))
+                    self.say(
+                        {"EHLO": "250-test\r\n250 AUTH PLAIN", "AUTH": "235 ok", "DATA": "354 go on"}.get(
+                            verb, "250 ok"
+                        )
+                    )
                     if verb == "DATA":
                         self.say(receiver.take(self.data()))
 
@@ -107,7 +117,7 @@ class MailServer:
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self.port = server.server_address[1]
-        with _serving(server):
+        with _serving(server, tls):
             yield self
 
     def take(self, data: bytes) -> str:
@@ -122,7 +132,12 @@ class MailServer:
 
 
 @contextlib.contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[None]:
+def _serving(server: socketserver.TCPServer, tls: ssl.SSLContext | None) -> Iterator[None]:
+    if tls is not None:
+        # The handshake is left to the thread of a connection.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    # A client that does not trust the certificate breaks the connection off.
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
     # Handlers that hang must not hold up the end of a test.
     if isinstance(server, socketserver.ThreadingMixIn):
         server.daemon_threads = True

@@ -36,7 +36,8 @@ fn targets_are_read() {
         is_tls: false,
         login: Some(("me@example.com".into(), Secret::Variable("P".into()))),
     };
-    let keys = "email = \"a@example.com\"\nsmtp = \"smtp://me@example.com@smtp.example.com\"\nsmtp_password_env = \"P\"\n";
+    let keys =
+        "email = \"a@example.com\"\nsmtp = \"smtp://me@example.com@smtp.example.com\"\nsmtp_password_env = \"P\"\n";
     assert_eq!(mail(keys), expected);
     let other = mail("email = \"a@b\"\nfrom = \"c@d\"\nsmtp = \"smtps://relay\"\n");
     assert_eq!((other.from.as_str(), other.port, other.is_tls, other.login), ("c@d", 465, true, None));
@@ -44,7 +45,8 @@ fn targets_are_read() {
 
 #[test]
 fn a_file_has_rules_and_targets_and_each_is_read_by_its_own() {
-    let text = format!("{RULE}[[notify]]\nname = \"a\"\nwebhook = \"http://x\"\n[[notify]]\nname = \"b\"\nurl = \"x\"\n");
+    let text =
+        format!("{RULE}[[notify]]\nname = \"a\"\nwebhook = \"http://x\"\n[[notify]]\nname = \"b\"\nurl = \"x\"\n");
     let rules = alerts::parse(&text);
     assert_eq!((rules.right.len(), rules.wrong.len()), (1, 0));
     let targets: Parsed<Target> = parse(&text);

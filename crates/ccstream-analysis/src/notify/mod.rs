@@ -1,10 +1,10 @@
 //! Says who is notified of alerts, and how: reads the targets of `alerts.toml`, writes notifications in the forms of their
-//! targets, and decides when one that failed is sent again. It sends nothing itself.
+//! targets, and decides when one that failed is re-sent. It sends nothing itself.
 //!
 //! ```text
 //! alerts.toml ──> targets ──> which alerts each is notified of
 //! alerts of one rule ──> notice ──> body: JSON, Slack's, Alertmanager's, or the text of an e-mail
-//! answer of a server ──> retry: sent, sent again after a time, or refused
+//! answer of a server ──> retry: sent, re-sent after a time, or refused
 //! ```
 
 mod alertmanager;

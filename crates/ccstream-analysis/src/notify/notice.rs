@@ -28,7 +28,7 @@ impl What {
 }
 
 /// An alert of a notification. Everything is as it was when the alert was opened or closed, so that a notification that is
-/// sent again says the same.
+/// re-sent says the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Noticed {
     /// Its id in the table `alerts`.

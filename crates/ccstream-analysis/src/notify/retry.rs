@@ -1,4 +1,4 @@
-//! Decides what becomes of a notification by the answer of a server, and when one that failed is sent again.
+//! Decides what becomes of a notification by the answer of a server, and when one that failed is re-sent.
 
 use std::time::Duration;
 

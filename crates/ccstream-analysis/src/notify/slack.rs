@@ -6,7 +6,7 @@ use super::notice::{Notice, shorten};
 
 /// The most characters of the text of a section, which Slack limits to 3,000.
 const MAX_SECTION: usize = 2_900;
-/// The most characters of what is said of one alert.
+/// The most characters of the line of one alert.
 const MAX_ALERT: usize = 500;
 
 pub(super) fn body(notice: &Notice) -> Value {

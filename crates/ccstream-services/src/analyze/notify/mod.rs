@@ -31,8 +31,10 @@ use crate::postgres::reconnecting::Reconnecting;
 use ccstream_analysis::notify::Target;
 use ccstream_core::settings::AnalyzerConfig;
 
-/// How long a run that ends waits for notifications.
-const END_LIMIT: Duration = Duration::from_secs(10);
+/// How long a run that ends by itself waits for what is due, and one that is stopped for what is being sent. The next run
+/// sends the rest.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// What a sender reports.
 #[derive(Debug)]
@@ -90,13 +92,14 @@ impl Notifier {
     /// Waits for what is being sent, and with `is_drained` for everything that is due, and passes on what is reported.
     pub(super) fn end(&mut self, is_drained: bool, limit: Duration, mut report: impl FnMut(Report)) {
         self.command(Command::End { is_drained });
-        let Some(Running { thread, reports, abandon, .. }) = self.running.take() else { return };
-        let until = Instant::now() + limit.min(END_LIMIT);
+        let Some(Running { thread, commands, reports, abandon }) = self.running.take() else { return };
+        let until = Instant::now() + limit.min(if is_drained { DRAIN_LIMIT } else { STOP_LIMIT });
         // The sender's end of the channel is dropped with its thread.
         while let Ok(one) = reports.recv_timeout(until.saturating_duration_since(Instant::now())) {
             report(one);
         }
         abandon.cancel();
+        let _ = commands.send(Command::Abandon);
         let _ = thread.join();
         reports.try_iter().for_each(report);
     }
@@ -114,7 +117,7 @@ impl Notifier {
 
     fn command(&self, command: Command) {
         if let Some(running) = &self.running {
-            // If the thread is gone, there is nobody to tell.
+            // If the thread has ended, nobody needs the command.
             let _ = running.commands.send(command);
         }
     }

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Interval at which old rows are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
-/// What a sender is told.
+/// A command for a sender.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Serves these targets in an epoch.
@@ -30,6 +30,8 @@ pub(super) enum Command {
     Done { number: u64, claimed: Claimed, delivery: Delivery },
     /// Ends once nothing is being sent, and with `is_drained`, once nothing is due.
     End { is_drained: bool },
+    /// Ends at once.
+    Abandon,
 }
 
 /// Says that nobody waits any more.
@@ -75,7 +77,7 @@ impl Sender {
         }
     }
 
-    /// Runs until it is told to end, or until nobody waits any more.
+    /// Runs until the command to end, or until nobody waits any more.
     pub(super) fn run(mut self) {
         loop {
             match self.commands.recv_timeout(self.wait()) {
@@ -112,6 +114,7 @@ impl Sender {
             Command::Look => {}
             Command::Done { number, claimed, delivery } => self.record(number, &claimed, delivery)?,
             Command::End { is_drained } => self.ending = Some(is_drained),
+            Command::Abandon => return Err(Abandoned),
         }
         Ok(())
     }

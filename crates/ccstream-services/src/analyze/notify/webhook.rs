@@ -41,7 +41,7 @@ impl Webhook {
         };
         let request = self.agent.post(&url);
         let request = request.header("Content-Type", "application/json").header("Idempotency-Key", &notice.key);
-        // The body of the answer is not read: its status says enough, and an error page may repeat a secret of the URL.
+        // The body of the answer is not read: its status says enough, and an error page may contain a secret of the URL.
         match request.send(notice.body(self.form)) {
             Ok(response) => {
                 let status = response.status().as_u16();

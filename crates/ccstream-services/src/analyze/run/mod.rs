@@ -182,6 +182,7 @@ impl<'r, 'o> Run<'r, 'o> {
                 thread::park_timeout(CLAIM_EVERY);
                 continue;
             }
+            self.watch_notifications()?;
             self.look()?;
             if !self.begin()? {
                 thread::park_timeout(TICK);
@@ -191,7 +192,6 @@ impl<'r, 'o> Run<'r, 'o> {
             self.watch_windows(false)?;
             self.watch_alerts(false)?;
             self.tick_alerts();
-            self.watch_notifications()?;
             let has_read = self.follow_windows()? | self.read_labels()? | self.read_events()?;
             let is_due = self.is_due();
             if is_due {

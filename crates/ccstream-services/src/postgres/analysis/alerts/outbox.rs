@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::postgres::analysis::AnalysisStore;
 use ccstream_analysis::notify::{Notice, Noticed, What};
 
-/// How long a notification belongs to the run that has claimed it. After that, it is sent again.
+/// How long a notification belongs to the run that has claimed it. After that, it is re-sent.
 const CLAIMED_FOR: &str = "30 s";
 /// The maximum number of alerts in one notification.
 const MOST: i64 = 1_000;
-/// How long a notification is tried.
+/// How long a notification is tried, and how long it waits for a target that was removed.
 const TRIED_FOR: &str = "1 day";
 /// How often a notification is tried that the target refuses.
 const REFUSED_MOST: i32 = 5;
@@ -150,7 +150,7 @@ impl AnalysisStore {
         let query = format!(
             "WITH recorded AS (
                  UPDATE alert_outbox SET last_error = $3, next_at = now() + $4::bigint * interval '1 millisecond',
-                     status = CASE WHEN attempts >= $5 OR written_at < now() - interval '{TRIED_FOR}'
+                     status = CASE WHEN attempts >= $5 OR begun_at < now() - interval '{TRIED_FOR}'
                               THEN 'failed' ELSE 'waiting' END
                  WHERE id = ANY ($1) AND status = 'waiting' AND attempts <= $2
                  RETURNING status)
@@ -165,7 +165,7 @@ impl AnalysisStore {
         })
     }
 
-    /// Gives up notifications of targets that are no longer there, and deletes old rows. Returns how many were given up.
+    /// Lets notifications fail whose target was removed, and deletes old rows. Returns how many have failed.
     pub(crate) async fn tidy_outbox(&mut self, epoch: i64, targets: &[String]) -> Result<u64> {
         let step = || Error::postgres("tidying alert_outbox");
         let query = format!(

@@ -118,7 +118,7 @@ pub(in crate::postgres) const ALERT_OUTBOX: Table = Table {
         OwnColumn::new("status", "TEXT NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'sent', 'failed'))")
             .meaning("waiting, sent or failed"),
         OwnColumn::new("attempts", "INTEGER NOT NULL DEFAULT 0").meaning("how often it was begun to send it"),
-        OwnColumn::new("next_at", "TIMESTAMPTZ NOT NULL").meaning("from when on it can be sent, or sent again"),
+        OwnColumn::new("next_at", "TIMESTAMPTZ NOT NULL").meaning("from when on it can be sent or re-sent"),
         OwnColumn::new("begun_at", "TIMESTAMPTZ").meaning("when it was first begun to send it"),
         OwnColumn::new("sent_at", "TIMESTAMPTZ").meaning("when the target had it"),
         OwnColumn::new("last_error", "TEXT").meaning("why the last attempt failed"),
