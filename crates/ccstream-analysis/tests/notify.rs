@@ -110,7 +110,7 @@ fn notice(alerts: i64, what: What) -> Notice {
 }
 
 fn body(notice: &Notice, form: Form) -> Value {
-    serde_json::from_str(&notice.body(form)).unwrap()
+    serde_json::from_str(&notice.body(form)).expect("the body is JSON")
 }
 
 #[test]
