@@ -16,7 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 from certificates import Authority, missing_openssl, self_signed
 from conftest import at_length, leave_out
 from receivers import MailServer, Webhook
-from test_alerts import RULE, event, write
+from test_alerts import RULE, event
 from test_analyze import analyze
 from topics import read_whole
 from waiting import wait_until
@@ -53,7 +53,7 @@ def test_a_webhook_that_fails_three_times_gets_one_notification_with_one_key(emb
     webhook.answer = lambda _: (500 if len(webhook.requests) <= 3 else 200, {})
     with webhook.serving():
         # The URL has a secret, so it comes from the environment.
-        write(pipeline, RULE + target("ops", webhook_env="HOOK"))
+        pipeline.write("alerts.toml", RULE + target("ops", webhook_env="HOOK"))
         analyzer = pipeline.analyze(environment={"HOOK": webhook.url("/hook/secret")})
         analyzer.wait_for_event("reading")
         pipeline.send([large(1, 1)])
@@ -109,7 +109,7 @@ def test_a_webhook_that_hangs_stops_neither_the_analysis_nor_other_targets(embed
             target("topic", topic=topic, group="0s"),
             target("info", webhook=other.url("/warnings"), rules=["small"]),
         )
-        write(pipeline, RULE + RULE.replace("large", "small").replace("critical", "info") + "".join(targets))
+        pipeline.write("alerts.toml", RULE + RULE.replace("large", "small").replace("critical", "info") + "".join(targets))
         analyzer = pipeline.analyze()
         analyzer.wait_for_event("reading")
         pipeline.send([large(1, 1)])
@@ -158,7 +158,7 @@ def test_each_notification_comes_despite_kills(embedded_pipeline: Pipeline, chan
 
     webhook = Webhook(answer)
     with webhook.serving():
-        write(pipeline, RULE + target("ops", webhook=webhook.url(), form="alertmanager", group="0s"))
+        pipeline.write("alerts.toml", RULE + target("ops", webhook=webhook.url(), form="alertmanager", group="0s"))
         number = 0
         for kill in range(kills):
             analyzer = pipeline.analyze("--linger", "0.02")
@@ -193,7 +193,7 @@ def test_alerts_of_a_rule_that_open_soon_after_each_other_come_together(embedded
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     with Webhook().serving() as webhook:
-        write(pipeline, RULE + target("ops", webhook=webhook.url(), group="3s", form="slack", severity="critical"))
+        pipeline.write("alerts.toml", RULE + target("ops", webhook=webhook.url(), group="3s", form="slack", severity="critical"))
         # A run that ends by itself sends what is due before.
         pipeline.send([large(number, number) for number in range(1, 31)])
         analyze(pipeline)
@@ -219,7 +219,7 @@ def test_an_email_has_one_message_id_however_often_it_is_sent(embedded_pipeline:
     pipeline.create_topic(1)
     with MailServer(refusals=2).serving() as server:
         keys: dict[str, Any] = {"email": "to@example.com", "from": "me@example.com"}
-        write(pipeline, RULE + target("mail", **keys, smtp=f"smtp://127.0.0.1:{server.port}"))
+        pipeline.write("alerts.toml", RULE + target("mail", **keys, smtp=f"smtp://127.0.0.1:{server.port}"))
         analyzer = pipeline.analyze()
         analyzer.wait_for_event("reading")
         pipeline.send([large(1, 1)])
@@ -239,7 +239,7 @@ def test_who_wants_to_hears_that_an_alert_is_closed(embedded_pipeline: Pipeline)
     with Webhook().serving() as webhook:
         rule = '[[alert]]\nname = "silent"\nkind = "absence"\nafter = "3s"\n'
         both = target("both", webhook=webhook.url("/both"), form="alertmanager", resolved=True, group="0s")
-        write(pipeline, rule + both + target("opened", webhook=webhook.url("/opened"), group="0s"))
+        pipeline.write("alerts.toml", rule + both + target("opened", webhook=webhook.url("/opened"), group="0s"))
         analyzer = pipeline.analyze()
         analyzer.wait_for_event("reading")
         of = "SELECT target, what FROM alert_outbox WHERE status = 'sent' ORDER BY id"
@@ -267,14 +267,16 @@ def test_what_a_target_refuses_fails_and_is_warned_of(embedded_pipeline: Pipelin
         )
         names = [path.removeprefix("/") for path in answers]
         targets = [target(name, webhook=webhook.url(f"/{name}")) for name in names]
-        path = write(pipeline, RULE + "".join(targets) + target("unset", webhook_env="NO_SUCH_VARIABLE", rules=["x"]))
+        wrong = target("unset", webhook_env="NO_SUCH_VARIABLE", rules=["x"]) + target("circle", topic=pipeline.topic)
+        path = pipeline.write("alerts.toml", RULE + "".join(targets) + wrong)
         checks = json.loads(pipeline.run("doctor", "--json", "--alerts", str(path), status=1))["checks"]
         [found] = [check["found"] for check in checks if check["name"] == "alerts"]
         assert "[[notify]] unset: the environment variable NO_SUCH_VARIABLE is not set" in found
         assert '[[notify]] unset: no rule that is right has the name "x"' in found
+        assert f"[[notify]] circle: the analyzer reads the topic {pipeline.topic}" in found
         analyzer = pipeline.analyze()
         analyzer.wait_for_event("reading")
-        assert len(analyzer.warned("alert_refused")) == 2
+        assert len(analyzer.warned("alert_refused")) == 3
         pipeline.send([large(1, 1)])
         expected = [("gone", "failed", 5), ("moved", "failed", 5), ("busy", "sent", 2)]
         states = "SELECT target, status, attempts FROM alert_outbox ORDER BY id"
@@ -317,7 +319,7 @@ def test_certificates_are_checked_and_a_password_needs_tls(embedded_pipeline: Pi
             target("mail", smtp=f"smtps://me@example.com@localhost:{server.port}", **mail),
             target("plain", smtp=f"smtp://me@example.com@localhost:{plain.port}", **mail),
         )
-        write(pipeline, RULE + "".join(targets))
+        pipeline.write("alerts.toml", RULE + "".join(targets))
         analyzer = pipeline.analyze(environment={"SSL_CERT_FILE": str(authority.certificate)})
         analyzer.wait_for_event("reading")
         pipeline.send([large(1, 1)])

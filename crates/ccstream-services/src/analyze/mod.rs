@@ -65,9 +65,9 @@ pub(crate) fn read_windows(path: Option<&Path>) -> Option<(String, Vec<String>)>
     (!wrong.is_empty() || file.is_there()).then_some((found, wrong))
 }
 
-/// Returns what the file of alerts defines, as [`read_windows`] does.
-pub(crate) fn read_alerts(path: Option<&Path>) -> Option<(String, Vec<String>)> {
-    let mut file = notify::AlertsFile::new(path);
+/// Returns what the file of alerts defines, as [`read_windows`] does. `read_topics` are those that no target may write to.
+pub(crate) fn read_alerts(path: Option<&Path>, read_topics: Vec<String>) -> Option<(String, Vec<String>)> {
+    let mut file = notify::AlertsFile::new(path, read_topics);
     let wrong = file.look()?;
     let (rules, targets) = (file.rules.definitions.len(), file.targets.definitions.len());
     let found = match targets {

@@ -76,7 +76,7 @@ pub fn doctor(
     let mut checks = check_kafka(kafka)?;
     crate::runtime()?.block_on(check_database(url, tables, &mut checks));
     checks.extend(read_windows(windows).map(|read| check_definitions("windows", "counted", read)));
-    checks.extend(read_alerts(alerts).map(|read| check_definitions("alerts", "used", read)));
+    checks.extend(read_alerts(alerts, vec![kafka.topic.clone()]).map(|read| check_definitions("alerts", "used", read)));
     let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
     checks.push(Check::good("versions", format!("ccstream {}, librdkafka {librdkafka}", env!("CARGO_PKG_VERSION"))));
     Ok(checks)

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::analysis::{
-    ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS, FEATURE_DAY,
-    FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE,
-    WINDOWS_STATE,
+    ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS,
+    FEATURE_DAY, FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY, WINDOWS,
+    WINDOWS_LATE, WINDOWS_STATE,
 };
 use super::derived::Derived;
 use super::derived::latency::Latency;
@@ -21,7 +21,7 @@ use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
-pub(super) const ANALYZED: [Table; 19] = [
+pub(super) const ANALYZED: [Table; 20] = [
     ANALYSIS,
     ANALYSIS_OFFSETS,
     SCORES,

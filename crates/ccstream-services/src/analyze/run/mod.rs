@@ -146,7 +146,10 @@ impl<'r, 'o> Run<'r, 'o> {
             observers,
             held: None,
             windows_file: DefinitionsFile::new(config.windows.as_deref()),
-            alerts_file: AlertsFile::new(config.alerts.as_deref()),
+            alerts_file: AlertsFile::new(
+                config.alerts.as_deref(),
+                vec![config.kafka.topic.clone(), config.labels_topic.clone()],
+            ),
             notifier: Notifier::new(config),
             ticked: None,
             stalled: windows::Stalled::default(),
