@@ -189,6 +189,20 @@ fn a_rate() {
 }
 
 #[test]
+fn a_rate_of_different_values() {
+    let rule = "kind = \"rate\"\nwhere = \"status = declined\"\nby = [\"merchant\"]\nleast = 3\ndistinct = \"card_token\"\nsize = \"5m\"";
+    let declined = |time, card| Paid { time: DAY + time, card, status: "declined", ..PAID };
+    assert_eq!(
+        opened(rule, &[declined(0, "c1"), declined(100, "c2"), declined(101, "c2"), declined(289, "c3")]),
+        ["3 different values of card_token in 4 transactions with status = declined of merchant Alder Books within 5m"]
+    );
+    // One card that tries again and again looks alike, and so do three cards of which one is declined.
+    assert!(opened(rule, &[0, 1, 2, 3, 4].map(|time| declined(time, "c1"))).is_empty());
+    let approved = |time, card| Paid { status: "approved", ..declined(time, card) };
+    assert!(opened(rule, &[approved(0, "c1"), approved(1, "c2"), declined(2, "c3")]).is_empty());
+}
+
+#[test]
 fn a_new_value() {
     let rule = "kind = \"new_value\"\nof = \"country\"";
     let at = |time, country| Paid { time: DAY + time, country: Some(country), ..PAID };
@@ -305,6 +319,15 @@ fn what_is_wrong_is_explained() {
         (format!("{rule}where = \"issuer > 5\"\n"), "line 6, column 9: a: compare issuer by = or !=, not by >"),
         (format!("{rule}where = 'issuer = \"a'\n"), "line 6, column 9: a: a double quote is missing"),
         (format!("{rule}share = 0.5\n"), "line 6, column 9: a: share needs a condition"),
+        (format!("{rule}distinct = \"bank\"\n"), "line 6, column 12: a: there is no dimension \"bank\""),
+        (
+            format!("{rule}distinct = \"issuer\"\nwhere = \"status = declined\"\nshare = 0.5\n"),
+            "line 8, column 9: a: write share or distinct, not both",
+        ),
+        (
+            format!("{}distinct = \"issuer\"\n", rule.replace("least = 3", "least = 65")),
+            "line 5, column 9: a: write a whole number from 1 to 64",
+        ),
         (format!("{rule}share = 2\n"), "line 6, column 9: a: write a share from 0 to 1"),
         (format!("{rule}severity = \"bad\"\n"), "line 6, column 12: a: there is no severity \"bad\""),
         (format!("{rule}by = [\"issuer\", \"bank\"]\n"), "line 6, column 17: a: there is no dimension \"bank\""),
@@ -344,11 +367,12 @@ fn paid() -> impl Strategy<Value = Paid> {
     )
 }
 
-const RULES: [&str; 7] = [
+const RULES: [&str; 8] = [
     "kind = \"transaction\"\nwhere = \"status = declined\"\ncooldown = \"10m\"\nkeys = 2",
     "kind = \"score\"\nthreshold = 0.7\ncooldown = \"1m\"",
     "kind = \"score\"\nbudget = 2\ncooldown = \"1m\"",
     "kind = \"rate\"\nwhere = \"status = declined\"\nby = [\"country\"]\nleast = 2\nsize = \"5m\"\nshare = 0.4",
+    "kind = \"rate\"\nby = [\"country\"]\ndistinct = \"card_token\"\nleast = 2\nsize = \"5m\"\ncooldown = \"1m\"",
     "kind = \"new_value\"\nof = \"country\"\nkeys = 2",
     "kind = \"amount\"\nratio = 5\ncooldown = \"1m\"",
     "kind = \"absence\"\nafter = \"60s\"\nby = [\"country\"]\ncooldown = \"2m\"",

@@ -44,13 +44,14 @@ impl Rule {
         self.head.forgotten += forgotten;
         let mut is_changed = forgotten > 0;
         match (self.definition.kind, &mut known.what) {
-            (Kind::Rate { least, share, size, is_tumbling, holds_for }, what) => {
+            (Kind::Rate { least, distinct, share, size, is_tumbling, holds_for }, what) => {
                 let wanted = Wanted { least, share, size, is_tumbling, holds_for };
+                let value = distinct.map(|_| value);
                 if !matches!(what, What::Rate(_)) {
                     *what = What::Rate(Rate::default());
                 }
                 if let What::Rate(rate) = what {
-                    fires &= rate.add(time, observed.is(HIT), &wanted);
+                    fires &= rate.add(time, observed.is(HIT), value, &wanted);
                     applied.counts = rate.counts();
                 }
                 is_changed = true;

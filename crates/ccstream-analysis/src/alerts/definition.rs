@@ -50,8 +50,10 @@ pub enum Kind {
     Score(Limit),
     /// A number of transactions of a key in a window that meet the condition.
     Rate {
-        /// The least number of transactions that meet it.
+        /// The least number of transactions that meet it, or of values that they have.
         least: u32,
+        /// The field whose different values are counted; None if transactions are.
+        distinct: Option<Place>,
         /// The least share of those among all of the key; None if only the number counts.
         share: Option<f64>,
         /// The size of the window.
@@ -115,7 +117,10 @@ impl Definition {
 
     /// Lists the fields that the rule and its texts need.
     pub fn places(&self) -> Vec<Place> {
-        let of = if let Kind::NewValue(of) = self.kind { Some(of) } else { None };
+        let of = match self.kind {
+            Kind::NewValue(of) | Kind::Rate { distinct: Some(of), .. } => Some(of),
+            _ => None,
+        };
         let for_texts = [Place::MERCHANT, Place::CURRENCY];
         self.by.iter().copied().chain(self.condition.places()).chain(of).chain(for_texts).collect()
     }
@@ -132,8 +137,11 @@ impl fmt::Display for Definition {
             Kind::Transaction => {}
             Kind::Score(Limit::Threshold(threshold)) => writeln!(f, "threshold = {threshold:?}")?,
             Kind::Score(Limit::Budget(budget)) => writeln!(f, "budget = {budget}")?,
-            Kind::Rate { least, share, size, is_tumbling, holds_for } => {
+            Kind::Rate { least, distinct, share, size, is_tumbling, holds_for } => {
                 writeln!(f, "least = {least}")?;
+                if let Some(distinct) = distinct {
+                    writeln!(f, "distinct = \"{}\"", distinct.field().column)?;
+                }
                 if let Some(share) = share {
                     writeln!(f, "share = {share:?}")?;
                 }

@@ -67,7 +67,7 @@ impl Part {
             match &known.what {
                 What::Nothing => 0u8.push(&mut out),
                 What::Rate(rate) => {
-                    1u8.push(&mut out);
+                    if rate.has_values() { 4u8 } else { 1u8 }.push(&mut out);
                     rate.write(&mut out);
                 }
                 What::Values(values, time) => {
@@ -97,7 +97,7 @@ impl Part {
             let (key, used, cooldown) = (reader.u64()?, reader.u64()?, cooldown::read(&mut reader)?);
             let what = match reader.u8()? {
                 0 => What::Nothing,
-                1 => What::Rate(Rate::read(&mut reader)?),
+                kind @ (1 | 4) => What::Rate(Rate::read(&mut reader, kind == 4)?),
                 2 => {
                     let (time, count) = (reader.i64()?, reader.u8()?);
                     What::Values((0..count).map(|_| reader.u64()).collect::<Result<_>>()?, time)

@@ -22,7 +22,7 @@ pub struct Observation {
     pub(super) key: Key,
     pub(super) time: i64,
     pub(super) flags: u8,
-    /// A score, a key of a value, or a time of the clock, by the kind of the rule.
+    /// A score, the hash of a value, or a time of the clock, by the kind of the rule.
     pub(super) value: u64,
     /// The text of the key, if the rule has to know it later.
     pub(super) text: Option<Box<str>>,

@@ -4,6 +4,7 @@ use ccstream_core::fields::Place;
 
 use super::condition::Condition;
 use super::definition::{Definition, Kind, Limit, Severity};
+use super::keys::MAX_VALUES;
 use super::top::MAX_BUDGET;
 use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimension};
 
@@ -116,15 +117,22 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
         }
         "rate" => {
             let size = reading.length("size", SECOND, LONGEST)?.ok_or_else(|| required("size", "\"5m\""))?;
-            let least = reading.whole("least", MAX_LEAST)?.ok_or_else(|| required("least", "10"))? as u32;
+            let distinct = reading.string("distinct")?.map(dimension).transpose();
+            let distinct = distinct.map_err(|text| reading.at("distinct", text))?;
+            let most = if distinct.is_some() { MAX_VALUES } else { MAX_LEAST };
+            let least = reading.whole("least", most)?.ok_or_else(|| required("least", "10"))? as u32;
             let share = reading.number("share", 0.0..=1.0, "a share from 0 to 1")?;
+            if distinct.is_some() && share.is_some() {
+                return Err(reading.at("share", "write share or distinct, not both".into()));
+            }
             let is_tumbling = match reading.string("window")? {
                 None | Some("sliding") => false,
                 Some("tumbling") => true,
                 Some(_) => return Err(reading.at("window", "write \"sliding\" or \"tumbling\"".into())),
             };
             let holds_for = reading.length("for", 0, LONGEST)?.unwrap_or_default();
-            (Kind::Rate { least, share, size, is_tumbling, holds_for }, &["size", "least", "share", "window", "for"])
+            let kind = Kind::Rate { least, distinct, share, size, is_tumbling, holds_for };
+            (kind, &["size", "least", "distinct", "share", "window", "for"])
         }
         "new_value" => {
             let of = reading.string("of")?.ok_or_else(|| required("of", "\"country\""))?;

@@ -118,6 +118,7 @@ impl Rule {
         }
         let (mut is_hit, mut value) = (holds, 0);
         match kind {
+            Kind::Rate { distinct: Some(of), .. } | Kind::NewValue(of) => value = key::of(event.value(*of)?),
             Kind::Transaction | Kind::Rate { .. } => {}
             Kind::Score(Limit::Threshold(threshold)) if event.score >= *threshold => {}
             Kind::Amount(ratio) if event.ratio.is_some_and(|found| f64::from(found) >= *ratio) => {}
@@ -127,7 +128,6 @@ impl Rule {
                 is_hit = threshold.is_some_and(|threshold| event.score >= threshold);
                 value = event.score.to_bits();
             }
-            Kind::NewValue(of) => value = key::of(event.value(*of)?),
             Kind::Absence(_) => value = event.clock.0 as u64,
         }
         let mut key = 0;

@@ -61,6 +61,14 @@ pub(super) fn why(
             set("threshold", json!(least));
             format!("{paid} has a score of {score:.3}, which is at least {least:.3}{which}")
         }
+        Kind::Rate { size, distinct: Some(field), .. } => {
+            let name = field.field().column;
+            set("distinct", name.into());
+            set("count", json!(hits));
+            set("all", json!(all));
+            set("size", length(size).into());
+            format!("{hits} different values of {name} in {all} transactions{with}{of} within {}", length(size))
+        }
         Kind::Rate { size, .. } => {
             set("count", json!(hits));
             set("all", json!(all));
