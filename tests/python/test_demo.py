@@ -11,7 +11,8 @@ import pytest
 from ccstream import ServiceError, cli
 from ccstream.demo import plan as plans
 from ccstream.demo import texts
-from ccstream.demo.stored import Ring, Stored
+from ccstream.demo.show import RULES
+from ccstream.demo.stored import Alert, Ring, Stored
 
 if TYPE_CHECKING:
     from pipeline import Pipeline
@@ -115,6 +116,7 @@ def test_lines_fit_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     long = Stored(NOW - timedelta(days=3), 93, 0)
     lines = [line for plan in (planned(), planned(long)) for line in texts.planted(plan, ADDRESS, NOW)]
     lines += [*texts.history(planned()), *texts.history(planned(long)), *texts.sql()]
+    lines += texts.alert(Alert(1, "card_testing", "2 different values of card_token in 4 transactions " * 3), ADDRESS)
     assert len(lines) > 20
     assert [line for line in lines if len(line) > texts.WIDTH] == []
 
@@ -135,3 +137,35 @@ def test_the_queries_run(embedded_pipeline: Pipeline) -> None:
     assert len(approved) == 15
     assert all(0.7 < share <= 1 for share in approved)
     assert len(pipeline.query(ring)) == 10
+
+
+def test_the_rules_find_the_outage_and_the_ring_of_a_demo(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(1)
+    plan = plans.make(NOW, 1.2, timedelta(hours=8), Stored())
+    # An hour after the plan, the outage is over and the ring is at work.
+    end = plan.now + timedelta(hours=1)
+    assert plan.since is not None
+    count = round((end - plan.since).total_seconds() * plan.rate)
+    flags = plan.flags()
+    del flags[flags.index("--backfill") : flags.index("--backfill") + 2]
+    world = ("--start-time", plan.since.isoformat(), "--speed", "max", "--count", str(count))
+    pipeline.run("produce", "--quiet", *world, *flags)
+    pipeline.run("consume", "--until-caught-up", "--truth")
+    pipeline.run("analyze", "--until-caught-up", "--alerts", str(RULES))
+    assert plan.outage is not None
+    assert plan.ring is not None
+    opened = "SELECT min(opened_at) FROM alerts WHERE rule = 'network_out' AND key = 'visa'"
+    [(found,)] = pipeline.query(opened)
+    assert timedelta() < found - plan.outage.begins.replace(tzinfo=None) < timedelta(minutes=1)
+    # Each merchant that an alert names has a ring. That of the plan is among them, soon after its second card.
+    rings = dict(
+        pipeline.query(
+            "SELECT merchant, min(o.timestamp) FROM orders o JOIN truth ON order_id = transaction_id "
+            "WHERE kind = 'fraud' AND scenario = 'S5' AND value < 3 GROUP BY campaign, merchant"
+        )
+    )
+    tested = dict(pipeline.query("SELECT key, max(opened_at) FROM alerts WHERE rule = 'card_testing' GROUP BY 1"))
+    assert tested.keys() <= rings.keys()
+    [planted] = [merchant for merchant, begins in rings.items() if begins >= plan.ring.replace(tzinfo=None)]
+    assert tested[planted] - rings[planted] < timedelta(minutes=10)

@@ -109,7 +109,9 @@ def test_a_webhook_that_hangs_stops_neither_the_analysis_nor_other_targets(embed
             target("topic", topic=topic, group="0s"),
             target("info", webhook=other.url("/warnings"), rules=["small"]),
         )
-        pipeline.write("alerts.toml", RULE + RULE.replace("large", "small").replace("critical", "info") + "".join(targets))
+        pipeline.write(
+            "alerts.toml", RULE + RULE.replace("large", "small").replace("critical", "info") + "".join(targets)
+        )
         analyzer = pipeline.analyze()
         analyzer.wait_for_event("reading")
         pipeline.send([large(1, 1)])
@@ -193,7 +195,9 @@ def test_alerts_of_a_rule_that_open_soon_after_each_other_come_together(embedded
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     with Webhook().serving() as webhook:
-        pipeline.write("alerts.toml", RULE + target("ops", webhook=webhook.url(), group="3s", form="slack", severity="critical"))
+        pipeline.write(
+            "alerts.toml", RULE + target("ops", webhook=webhook.url(), group="3s", form="slack", severity="critical")
+        )
         # A run that ends by itself sends what is due before.
         pipeline.send([large(number, number) for number in range(1, 31)])
         analyze(pipeline)

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ccstream import embedded
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ccstream.console import LiveLine
     from ccstream.demo.stored import Ring
 
+RULES = Path(__file__).with_name("alerts.toml")
+"""The rules by which the analyzer raises alerts."""
 STALL_LIMIT = 60.0
 """The time, in seconds, within which the first or more rows must be stored, and the page must be served."""
 PATIENCE = 45.0
@@ -54,6 +57,7 @@ class Show:
         self._port = dashboard_port
         self._address = f"http://localhost:{dashboard_port}"
         self._plan = plans.Plan(utc_now(), math.inf)
+        self._alert = 0
 
     def start(self, rate: float, history: timedelta) -> None:
         """Starts all parts, and returns when the page has something to show.
@@ -73,7 +77,8 @@ class Show:
         self._parts.insert(0, Part.start("producer", ["produce", *self._plan.flags()]))
         self._wait_for_rows(before, began)
         # It starts after the history is stored, because the page is wanted first.
-        self._parts.insert(1, Part.start("analyzer", ["analyze"]))
+        self._alert = stored.newest_alert(self._connection)
+        self._parts.insert(1, Part.start("analyzer", ["analyze", "--alerts", str(RULES)]))
 
     def watch(self) -> NoReturn:
         """Shows the number of rows, and each planted event when it comes, until a part ends.
@@ -100,6 +105,9 @@ class Show:
                 self._say(*texts.scored(scored, self._address, self._plan))
             for text in self._outage_changed(seen, now):
                 self._say(text)
+            for one in stored.alerts(self._connection, self._alert, self._plan.now):
+                self._alert = one.id
+                self._say(*texts.alert(one, self._address))
             seen = now
             if len(counts) > 1:
                 self._show(counts, texts.next_event(self._plan, ring, now))

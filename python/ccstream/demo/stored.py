@@ -107,6 +107,31 @@ def ring(connection: psycopg.Connection, begins: datetime, ends: datetime) -> Ri
     return Ring(*found) if found else None
 
 
+@dataclass(frozen=True)
+class Alert:
+    """Holds an alert: its id, its rule, and why it was opened."""
+
+    id: int
+    rule: str
+    why: str
+
+
+def newest_alert(connection: psycopg.Connection) -> int:
+    """Returns the id of the newest alert; 0 without alerts."""
+    if not _exists(connection, "alerts"):
+        return 0
+    return int(_row(connection, "SELECT coalesce(max(id), 0) FROM alerts")[0])
+
+
+def alerts(connection: psycopg.Connection, after: int, since: datetime) -> list[Alert]:
+    """Returns alerts, oldest first: those after an id whose transactions are not older than a moment."""
+    if not _exists(connection, "alerts"):
+        return []
+    of = "SELECT id, rule, why_text FROM alerts WHERE id > %s AND opened_at >= %s ORDER BY id"
+    found = connection.execute(of, [after, since.replace(tzinfo=None)]).fetchall()
+    return [Alert(*row) for row in found]
+
+
 def _exists(connection: psycopg.Connection, table: str) -> bool:
     return bool(_row(connection, "SELECT to_regclass(%s) IS NOT NULL", table)[0])
 

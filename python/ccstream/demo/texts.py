@@ -15,7 +15,7 @@ from ccstream.errors import ServiceError
 
 if TYPE_CHECKING:
     from ccstream.demo.plan import Outage, Plan
-    from ccstream.demo.stored import Ring
+    from ccstream.demo.stored import Alert, Ring
 
 WIDTH = 80
 QUERIES = """\
@@ -110,6 +110,13 @@ def ring_found(ring: Ring, address: str) -> list[str]:
     """Says where the ring tests its cards."""
     where = f"{address}/?range=1h&merchant={quote(ring.merchant)}&max=3"
     return [f"✓ The ring is at {ring.merchant}: {ring.payments} payments by {_cards(ring)} so far", f"    {where}"]
+
+
+def alert(one: Alert, address: str) -> list[str]:
+    """Says why an alert was opened, and where the page shows it."""
+    text = f"! Alert {one.rule}: {one.why}"
+    lines = textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    return [*lines, f"    {address}/alerts"]
 
 
 def next_event(plan: Plan, ring: Ring | None, now: datetime) -> str:
