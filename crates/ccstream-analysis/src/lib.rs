@@ -44,6 +44,8 @@ pub mod alerts;
 
 pub mod notify;
 
+pub mod anomalies;
+
 pub use self::event::{Carried, Event, Label};
 pub use self::features::{Feature, Features, version};
 pub use self::rules::Verdict;

@@ -87,6 +87,21 @@ impl Facts {
         self.cents
     }
 
+    /// Returns whether it was approved; None if it was neither approved nor declined.
+    pub(crate) fn approved(&self) -> Option<bool> {
+        self.approved
+    }
+
+    /// Returns the key of the value of a field; None if it is absent.
+    pub(crate) fn one(&self, number: usize) -> Option<Key> {
+        self.keys.get(number).copied().filter(|key| *key != ABSENT_KEY)
+    }
+
+    /// Returns the value of a field; None if it is absent.
+    pub(crate) fn text(&self, number: usize) -> Option<&str> {
+        self.values().nth(number).flatten()
+    }
+
     /// Returns the values of all fields, in the order of [`Fields::places`].
     pub fn values(&self) -> impl Iterator<Item = Option<&str>> {
         texts(&self.values)
