@@ -106,14 +106,13 @@ fn record(seed: u64, rate: f64, file: &str) -> Result<(), Failed> {
     let mut world = world(seed, rate);
     let incidents = plan(&world)?;
     let start = world.start.map_or(0, |start| start.0);
-    let mut listed = String::new();
+    let mut listed = File::create(format!("{file}.incidents"))?;
     for Incident { kind, start: begins, end, subject } in &incidents {
         let about = if subject.is_empty() { String::new() } else { format!(":{subject}") };
         let text = format!("{kind}@{}s+{}s{about}", (begins - start) / 1_000_000, (end - begins) / 1_000_000);
         world.incidents.push(text.parse()?);
-        listed += &format!("{kind}\t{begins}\t{end}\t{subject}\n");
+        writeln!(listed, "{kind}\t{begins}\t{end}\t{subject}")?;
     }
-    fs::write(format!("{file}.incidents"), listed)?;
     let mut fields = Fields::default();
     fields.add(&Anomalies::places());
     let (mut anomalies, mut generator, mut message) =

@@ -67,6 +67,10 @@ impl Series {
         let corrected =
             |kpi: Kpi, usual: f64, per_event: f64| self.watches[kpi as usize].corrected(basis, usual, per_event);
         let events = corrected(Kpi::Rate, mixed(|level| level.events), 1.0);
+        if events < LEAST_LEARNED {
+            // It is not judged, and most series are small.
+            return [Expected { basis, events, value: 0.0 }; 3];
+        }
         let value = corrected(Kpi::Value, mixed(|level| level.events * level.amount), now.amount);
         let approval = corrected(Kpi::Approval, mixed(|level| level.share), 1.0);
         [events, value, approval].map(|value| Expected { basis, events, value })

@@ -17,6 +17,8 @@ const NEAR: i64 = 6;
 /// the buckets around it vary this many times as much as chance makes them, and those on one side by this part of that.
 const EDGE: f64 = 3.0;
 const SIDE: f64 = 0.4;
+/// With fewer transactions, a series is not judged, whatever the correction.
+const NEGLIGIBLE: f64 = 8.0;
 /// The variance of the square root of a Poisson count.
 const ROOT_VARIANCE: f64 = 0.25;
 /// The time constant of the last hour, in buckets, and the sum of weights from which it is known.
@@ -109,12 +111,17 @@ impl Recent {
 /// Returns what is usual for a series in a bucket. `born` is the first bucket in which all of its transactions were counted.
 pub(super) fn level(history: &History, series: usize, born: i64, bucket: i64, recent: &Recent) -> Level {
     for (basis, step, most) in [(Basis::Weeks, WEEK, WEEKS), (Basis::Days, DAY, LAST_DAYS)] {
-        let known = |at: &i64| at - NEAR >= born && (-NEAR..=NEAR).all(|by| history.get(series, at + by).is_some());
+        // A day is held as a whole, so what is between two buckets that are known is known.
+        let is_held = |at: i64| history.get(series, at).is_some();
+        let known = |at: &i64| at - NEAR >= born && is_held(at - NEAR) && is_held(at + NEAR);
         let times: Vec<i64> = (1..=most).map(|number| bucket - number * step).filter(known).collect();
         if times.len() >= LEAST {
             let around = Around { history, series };
-            let (events, amount, share) = (around.events(&times), around.amount(&times), around.share(&times));
-            return Level { basis, events, amount, share };
+            let events = around.events(&times);
+            if events < NEGLIGIBLE {
+                return Level { events, ..Level::NOTHING };
+            }
+            return Level { basis, events, amount: around.amount(&times), share: around.share(&times) };
         }
     }
     recent.level()

@@ -23,12 +23,11 @@ pub(super) struct Others(HashMap<Key, Other>);
 impl Others {
     /// Counts a transaction.
     pub(super) fn add(&mut self, key: Key, dimension: Dimension, name: &str) {
-        match self.0.get_mut(&key) {
-            Some(other) => other.events = other.events.saturating_add(1),
-            None => {
-                self.0.insert(key, Other { dimension, name: name.into(), events: 1 });
-                self.shrink();
-            }
+        if let Some(other) = self.0.get_mut(&key) {
+            other.events = other.events.saturating_add(1);
+        } else {
+            self.0.insert(key, Other { dimension, name: name.into(), events: 1 });
+            self.shrink();
         }
     }
 

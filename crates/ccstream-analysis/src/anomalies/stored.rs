@@ -16,7 +16,7 @@ const FORMAT: u8 = 1;
 
 impl Anomalies {
     /// Returns the parts that have changed since this was last called: the day, and all that is known besides the past.
-    /// They must be stored at once. Journals up to [`complete`](Self::complete) are not needed any more then.
+    /// They must be stored in one transaction. Journals up to [`complete`](Self::complete) are not needed any more then.
     pub fn snapshot(&mut self) -> Vec<(usize, Vec<u8>)> {
         let mut parts = self.history.changed();
         let mut out = vec![FORMAT];

@@ -124,6 +124,14 @@ impl Watch {
 
     /// Learns from five minutes how the last two hours went. `level` is what earlier weeks let expect.
     pub(super) fn learn(&mut self, cell: &Cell, level: &Level) {
+        let fading = fading();
+        if level.basis == Basis::Nothing {
+            // The series is too small at this hour. What is known of the hours before grows old.
+            for sum in [&mut self.seen, &mut self.expected, &mut self.answered] {
+                *sum *= fading;
+            }
+            return;
+        }
         if self.basis != level.basis {
             // What was learned with another basis says nothing.
             *self =
@@ -132,7 +140,6 @@ impl Watch {
         if self.is_disturbed() {
             return;
         }
-        let fading = fading();
         let (seen, expected) = self.parts(cell, level);
         self.seen = self.seen * fading + seen;
         self.expected = self.expected * fading + expected;
