@@ -4,6 +4,7 @@ use std::fmt;
 
 use ccstream_core::fields::Place;
 
+use super::anomaly::Anomalous;
 use super::condition::Condition;
 use crate::toml::length;
 
@@ -69,11 +70,14 @@ pub enum Kind {
     Amount(f64),
     /// No transaction that meets the condition for this time.
     Absence(i64),
+    /// A KPI that leaves its usual band.
+    Anomaly(Anomalous),
 }
 
 impl Kind {
     /// The names of all kinds.
-    pub(super) const NAMES: [&'static str; 6] = ["transaction", "score", "rate", "new_value", "amount", "absence"];
+    pub(super) const NAMES: [&'static str; 7] =
+        ["transaction", "score", "rate", "new_value", "amount", "absence", "anomaly"];
 
     /// Returns the name.
     pub fn name(&self) -> &'static str {
@@ -84,6 +88,7 @@ impl Kind {
             Self::NewValue(_) => 3,
             Self::Amount(_) => 4,
             Self::Absence(_) => 5,
+            Self::Anomaly(_) => 6,
         }]
     }
 }
@@ -151,9 +156,16 @@ impl fmt::Display for Definition {
             Kind::NewValue(of) => writeln!(f, "of = \"{}\"", of.field().column)?,
             Kind::Amount(ratio) => writeln!(f, "ratio = {ratio:?}")?,
             Kind::Absence(after) => writeln!(f, "after = \"{}\"", length(after))?,
+            Kind::Anomaly(anomalous) => {
+                writeln!(f, "kpis = {:?}\nseries = {:?}", anomalous.kpi_names(), anomalous.dimension_names())?;
+            }
         }
-        let by: Vec<String> = self.by.iter().map(|place| format!("{:?}", place.field().column)).collect();
-        writeln!(f, "by = [{}]\nseverity = \"{}\"", by.join(", "), self.severity.name())?;
+        if matches!(self.kind, Kind::Anomaly(_)) {
+            writeln!(f, "severity = \"{}\"", self.severity.name())?;
+        } else {
+            let by: Vec<&str> = self.by.iter().map(|place| place.field().column).collect();
+            writeln!(f, "by = {:?}\nseverity = \"{}\"", by, self.severity.name())?;
+        }
         writeln!(f, "cooldown = \"{}\"\ncooldown_limit = \"{}\"", length(self.cooldown), length(self.cooldown_limit))?;
         if !self.runbook.is_empty() {
             writeln!(f, "runbook = {:?}", self.runbook)?;

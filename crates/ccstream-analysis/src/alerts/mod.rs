@@ -1,4 +1,4 @@
-//! Raises alerts by rules: on a transaction, on the rate of transactions of a key, or on their absence.
+//! Raises alerts by rules: on a transaction, on the rate of transactions of a key, on their absence, or on an anomaly.
 //!
 //! ```text
 //! alerts.toml ──> definitions ──> rules: what each remembers of its keys ──> alerts: opened, repeated, closed
@@ -10,6 +10,7 @@
 //! that were stored before, gives the same state again.
 
 mod alert;
+mod anomaly;
 mod apply;
 mod condition;
 mod cooldown;
@@ -26,6 +27,7 @@ mod top;
 mod words;
 
 pub use self::alert::{Alert, Change};
+pub use self::anomaly::Anomalous;
 pub use self::definition::{Definition, Kind, Limit, Severity};
 pub use self::event::Event;
 pub use self::observation::Observation;

@@ -2,10 +2,12 @@
 
 use ccstream_core::fields::Place;
 
+use super::anomaly::Anomalous;
 use super::condition::Condition;
 use super::definition::{Definition, Kind, Limit, Severity};
 use super::keys::MAX_VALUES;
 use super::top::MAX_BUDGET;
+use crate::anomalies::{Dimension, Kpi};
 use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimension};
 
 /// The maximum number of keys of a rule.
@@ -45,7 +47,8 @@ impl Defined for Definition {
     fn read(reading: &Reading<'_>) -> Result<Self, Wrong> {
         let name = reading.name()?;
         let (kind, own) = kind(reading)?;
-        let known: Vec<&str> = KEYS.iter().chain(own).copied().collect();
+        let is_usual = |key: &&&str| !matches!(kind, Kind::Anomaly(_)) || !["where", "by"].contains(*key);
+        let known: Vec<&str> = KEYS.iter().filter(is_usual).chain(own).copied().collect();
         reading.only(&known)?;
         let condition = Condition::read(reading.string("where")?.unwrap_or_default());
         let condition = condition.map_err(|text| reading.at("where", text))?;
@@ -59,7 +62,7 @@ impl Defined for Definition {
         }
         let by = match kind {
             _ if reading.table.contains_key("by") => reading.by()?,
-            Kind::Rate { .. } | Kind::Absence(_) => Vec::new(),
+            Kind::Rate { .. } | Kind::Absence(_) | Kind::Anomaly(_) => Vec::new(),
             _ => vec![Place::CARD_TOKEN],
         };
         let cooldown = reading.length("cooldown", SECOND, LONGEST)?.unwrap_or(DAY / 24);
@@ -146,6 +149,26 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
             let after = reading.length("after", SECOND, LONGEST)?.ok_or_else(|| required("after", "\"10m\""))?;
             (Kind::Absence(after), &["after"])
         }
+        "anomaly" => {
+            let kpis = chosen(reading, "kpis", Kpi::ALL.map(Kpi::name))?;
+            let dimensions = chosen(reading, "series", Dimension::ALL.map(Dimension::name))?;
+            (Kind::Anomaly(Anomalous { kpis, dimensions }), &["kpis", "series"])
+        }
         _ => return Err(reading.at("kind", format!("there is no kind {kind:?}; use {names}"))),
     })
+}
+
+/// Reads which of these names a list has. Without the list, all are chosen.
+fn chosen<const N: usize>(reading: &Reading<'_>, key: &str, names: [&'static str; N]) -> Result<[bool; N], Wrong> {
+    if !reading.table.contains_key(key) {
+        return Ok([true; N]);
+    }
+    let mut chosen = [false; N];
+    for (name, span) in reading.texts(key)? {
+        let Some(at) = names.iter().position(|one| *one == name) else {
+            return Err(reading.wrong(span, format!("{key} has no {name:?}; use {}", names.join(", "))));
+        };
+        chosen[at] = true;
+    }
+    if chosen.contains(&true) { Ok(chosen) } else { Err(reading.at(key, format!("name one of {}", names.join(", ")))) }
 }

@@ -122,7 +122,7 @@ impl Rule {
             Kind::Transaction | Kind::Rate { .. } => {}
             Kind::Score(Limit::Threshold(threshold)) if event.score >= *threshold => {}
             Kind::Amount(ratio) if event.ratio.is_some_and(|found| f64::from(found) >= *ratio) => {}
-            Kind::Score(Limit::Threshold(_)) | Kind::Amount(_) => return None,
+            Kind::Score(Limit::Threshold(_)) | Kind::Amount(_) | Kind::Anomaly(_) => return None,
             Kind::Score(Limit::Budget(budget)) => {
                 let threshold = self.top.threshold_at(event.time.0, *budget);
                 is_hit = threshold.is_some_and(|threshold| event.score >= threshold);
@@ -141,7 +141,12 @@ impl Rule {
     }
 
     /// Returns what becomes of an alert.
-    fn change(&self, applied: &Applied, observed: &Observation, event: Option<&Event<'_>>) -> Option<Change> {
+    pub(super) fn change(
+        &self,
+        applied: &Applied,
+        observed: &Observation,
+        event: Option<&Event<'_>>,
+    ) -> Option<Change> {
         let (rule, hash, at) = (self.definition.name.clone(), observed.key, observed.time);
         if let Some(opened) = applied.closed {
             return Some(Change::Closed { rule, hash, opened, at: observed.value as i64 });

@@ -20,6 +20,8 @@ pub enum Dimension {
 }
 
 impl Dimension {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::All, Self::Network, Self::Issuer, Self::Country, Self::Category, Self::Merchant];
     /// All dimensions that have a field, each at the place of its number less 1.
     pub const FIELDS: [Self; 5] = [Self::Network, Self::Issuer, Self::Country, Self::Category, Self::Merchant];
 

@@ -1,5 +1,5 @@
 //! This module applies the rules of `alerts.toml`, and collects what a batch writes about alerts. It performs no I/O but
-//! for the clock, which only rules of the kind `absence` need.
+//! for the clock, which only rules of the kinds `absence` and `anomaly` need.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::postgres::analysis::{AlertsBatch, Recipient, StoredAlerts};
 use ccstream_analysis::SnapshotError;
 use ccstream_analysis::alerts::{Change, Definition, Event, Kind, Observation, Rule};
+use ccstream_analysis::anomalies::Reading;
 use ccstream_analysis::windows::{Facts, Fields};
 use ccstream_core::event::Micros;
 
@@ -106,6 +107,17 @@ impl Alerts {
         }
     }
 
+    /// Applies the rules to readings of KPIs. `seq` is the last place in the order.
+    pub(super) fn read(&mut self, readings: &[Reading], seq: u64) {
+        let before = self.observed.len();
+        for reading in readings {
+            for rule in &mut self.rules {
+                rule.reading(reading, seq, &mut self.changes, &mut self.observed);
+            }
+        }
+        self.has_ticked |= self.observed.len() > before;
+    }
+
     /// Returns whether a tick has changed something that is not written.
     pub(super) fn has_ticked(&self) -> bool {
         self.has_ticked
@@ -139,6 +151,7 @@ impl Alerts {
     }
 }
 
-fn clock() -> Micros {
+/// Returns the time of the clock.
+pub(super) fn clock() -> Micros {
     Micros(SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros() as i64))
 }

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::alerts::{Alerts, ScoredEvent};
+use super::alerts::{Alerts, ScoredEvent, clock};
+use super::anomalies::Anomalies;
 use super::report::Forgotten;
 use super::scorer::Scorer;
 use super::windows::Windows;
@@ -44,6 +45,7 @@ pub(super) struct Fold {
     pub(super) batch: AnalysisBatch,
     pub(super) windows: Windows,
     pub(super) alerts: Alerts,
+    pub(super) anomalies: Anomalies,
     greatest: Option<(f64, usize)>,
 }
 
@@ -75,6 +77,7 @@ impl Fold {
             batch: AnalysisBatch::default(),
             windows: Windows::default(),
             alerts: Alerts::default(),
+            anomalies: Anomalies::default(),
             greatest: None,
             scorer: Scorer::Rules,
             shadow: None,
@@ -93,8 +96,21 @@ impl Fold {
         (batch.seq, batch.time, batch.late) = (self.state.seq() as i64, self.time, self.late);
         self.greatest = None;
         batch.windows = self.windows.take_batch(batch.seq, self.time);
+        batch.anomalies = self.anomalies.take_batch(self.time, clock());
         batch.alerts = self.alerts.take_batch();
         batch
+    }
+
+    /// Lets rules know the time.
+    pub(super) fn tick(&mut self) {
+        let seq = self.state.seq();
+        self.alerts.tick(seq);
+        self.alerts.read(self.anomalies.tick(clock()), seq);
+    }
+
+    /// Returns whether a tick has changed something that is not written.
+    pub(super) fn has_ticked(&self) -> bool {
+        self.alerts.has_ticked() || self.anomalies.has_readings()
     }
 
     /// Returns up to `most` bytes of the state, of parts that were not written for `age` events and labels.
@@ -236,6 +252,7 @@ impl Fold {
             self.windows.add(scored.seq, (time, reached), facts, score);
             let (seq, id, ratio) = (scored.seq, &*id, some(carried.ratio));
             self.alerts.add(&ScoredEvent { seq, id, time, reached, score, ratio }, facts);
+            self.alerts.read(self.anomalies.add(facts, time), seq);
         }
         let known = Known { time, terminal: seen.terminal.map(|key| key as i64), ratio: some(carried.ratio) };
         if self.greatest.is_none_or(|(greatest, _)| score > greatest) {

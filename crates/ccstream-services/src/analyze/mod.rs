@@ -8,6 +8,7 @@
 //! committed with the offsets of both topics. The consumer is not involved and never waits for an analyzer.
 
 mod alerts;
+mod anomalies;
 mod default_model;
 mod definitions;
 mod detector;

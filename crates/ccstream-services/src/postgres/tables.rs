@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::analysis::{
     ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS,
-    FEATURE_DAY, FRAUD_CARDS, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE, SCORES, STATE, TOP_CARD_DAY, WINDOWS,
-    WINDOWS_LATE, WINDOWS_STATE,
+    ANOMALY_JOURNAL, ANOMALY_STATE, FEATURE_DAY, FRAUD_CARDS, KPI_BAND, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE,
+    SCORES, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE, WINDOWS_STATE,
 };
 use super::derived::Derived;
 use super::derived::latency::Latency;
@@ -21,7 +21,7 @@ use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
-pub(super) const ANALYZED: [Table; 20] = [
+pub(super) const ANALYZED: [Table; 23] = [
     ANALYSIS,
     ANALYSIS_OFFSETS,
     SCORES,
@@ -42,6 +42,9 @@ pub(super) const ANALYZED: [Table; 20] = [
     ALERT_STATE,
     ALERT_JOURNAL,
     ALERT_OUTBOX,
+    KPI_BAND,
+    ANOMALY_STATE,
+    ANOMALY_JOURNAL,
 ];
 
 /// Lists the tables of a database: `orders`, `kafka_offsets`, `ccstream_version`, the derived tables, and further ones

@@ -10,6 +10,8 @@ use crate::consume::WarningKind;
 use crate::error::Result;
 use crate::postgres::analysis::Recipient;
 use crate::report::Observers;
+use ccstream_analysis::alerts::Kind;
+use ccstream_analysis::anomalies::Anomalies;
 use ccstream_analysis::windows::Fields;
 use ccstream_core::fields::Place;
 
@@ -32,8 +34,12 @@ impl Run<'_, '_> {
         let definitions = self.alerts_file.rules.definitions.clone();
         held.fold.alerts.recipients =
             self.alerts_file.targets.definitions.iter().map(|target| Recipient::from(&**target)).collect();
-        let places: Vec<Place> = definitions.iter().flat_map(|one| one.places()).collect();
-        self.need_fields(&places);
+        let watches = definitions.iter().any(|one| matches!(one.kind, Kind::Anomaly(_)));
+        let mut places: Vec<Place> = definitions.iter().flat_map(|one| one.places()).collect();
+        if watches {
+            places.extend(Anomalies::places());
+        }
+        let fields = self.need_fields(&places);
         for again in [false, true] {
             match self.ask(async |store| store.begin_alerts(epoch, &definitions, again).await)? {
                 None => self.held = None,
@@ -52,6 +58,33 @@ impl Run<'_, '_> {
                 }
             }
             break;
+        }
+        if watches {
+            return self.watch_kpis(epoch, &fields);
+        }
+        if let Some(held) = &mut self.held {
+            held.fold.anomalies.end();
+        }
+        Ok(())
+    }
+
+    /// Begins to watch KPIs, unless they are watched.
+    fn watch_kpis(&mut self, epoch: i64, fields: &Fields) -> Result<()> {
+        for again in [false, true] {
+            if self.held.as_ref().is_none_or(|held| held.fold.anomalies.is_watching()) {
+                break;
+            }
+            match self.ask(async |store| store.begin_anomalies(epoch, again).await)? {
+                None => self.held = None,
+                Some(None) if self.held.is_some() => self.lose(),
+                Some(None) => {}
+                Some(Some(stored)) => {
+                    let Some(held) = &mut self.held else { break };
+                    if let Err(error) = held.fold.anomalies.begin(fields, &stored) {
+                        tracing::info!(%error, "Watching KPIs begins again.");
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -80,7 +113,7 @@ impl Run<'_, '_> {
         if is_due && self.lanes.keeps_up(self.config.batch_rows as i64) {
             self.ticked = Some(Instant::now());
             if let Some(held) = &mut self.held {
-                held.fold.alerts.tick(held.fold.state.seq());
+                held.fold.tick();
             }
         }
     }

@@ -165,7 +165,7 @@ impl Run<'_, '_> {
     pub(super) fn flush(&mut self) -> Result<()> {
         let is_free = self.database.is_free();
         let is_due = |held: &&mut Held| {
-            is_free && held.fold.batch.is_empty() && (held.fold.windows.is_due() || held.fold.alerts.has_ticked())
+            is_free && held.fold.batch.is_empty() && (held.fold.windows.is_due() || held.fold.has_ticked())
         };
         let Some(held) = self.held.as_mut().filter(is_due) else { return Ok(()) };
         let batch = held.fold.take_batch();

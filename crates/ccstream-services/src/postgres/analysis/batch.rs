@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use hashbrown::HashMap;
 
 use super::alerts::AlertsBatch;
+use super::anomalies::AnomaliesBatch;
 use super::tally::Tally;
 use super::windows::WindowsBatch;
 use ccstream_core::event::Micros;
@@ -138,6 +139,7 @@ pub(crate) struct AnalysisBatch {
     pub(crate) late: i64,
     pub(crate) windows: WindowsBatch,
     pub(crate) alerts: AlertsBatch,
+    pub(crate) anomalies: AnomaliesBatch,
     /// The transactions of the batch, by id.
     ids: HashMap<Box<str>, Known>,
     /// The labels of the batch, with `is_fraud` false, and their number by transaction.

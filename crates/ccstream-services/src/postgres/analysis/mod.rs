@@ -10,6 +10,7 @@
 //! everything that compares the counters of `kafka_offsets` with `orders` would include them.
 
 mod alerts;
+mod anomalies;
 mod batch;
 mod history;
 mod lease;
@@ -28,6 +29,8 @@ use tokio_postgres::types::Type;
 
 pub(super) use self::alerts::{ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS};
 pub(crate) use self::alerts::{AlertsBatch, Claimed, Recipient, Recorded, Sending, StoredAlerts};
+pub(super) use self::anomalies::{ANOMALY_JOURNAL, ANOMALY_STATE, KPI_BAND};
+pub(crate) use self::anomalies::{AnomaliesBatch, StoredAnomalies};
 pub use self::batch::AnalysisCounters;
 pub(crate) use self::batch::{AnalysisBatch, AppliedLabel, Known, ReceivedLabel, ScoreRow};
 pub(crate) use self::history::{Account, Missing, Past, PastLabel};

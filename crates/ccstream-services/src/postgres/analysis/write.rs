@@ -7,13 +7,13 @@ use futures_util::SinkExt;
 use tokio_postgres::Transaction;
 
 use super::AnalysisStore;
-use super::alerts;
 use super::batch::{Advance, Advances, AnalysisBatch, ScoreRow};
 use super::lease::{Fence, fence};
 use super::models::Scoring;
 use super::read::{Verdict, verdicts};
 use super::tally;
 use super::windows;
+use super::{alerts, anomalies};
 use crate::error::{Error, Result};
 use crate::postgres::begin;
 use crate::postgres::statements::Statements;
@@ -69,6 +69,7 @@ impl AnalysisStore {
         advance(&transaction, &mut self.statements, labels, &batch.labels).await?;
         windows::write(&transaction, &mut self.statements, &batch.windows).await?;
         alerts::write(&transaction, &mut self.statements, &batch.alerts).await?;
+        anomalies::write(&transaction, &mut self.statements, batch.seq, &batch.anomalies).await?;
         let verdicts = verdicts(&transaction, &mut self.statements).await?;
         self.statements
             .execute(
