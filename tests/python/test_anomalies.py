@@ -31,7 +31,9 @@ OUTAGE = START + timedelta(days=2, hours=12)
 RATE = 1.5
 BAND = """SELECT dimension, series, kpi, window_end, expected, low, high, observed, deviation, basis, is_anomalous
           FROM kpi_band ORDER BY 1, 2, 3, 4"""
-ALERTS = "SELECT rule, key, opened_at, last_at, closed_at, count, state, why_text, seq FROM alerts ORDER BY seq, rule, key"
+ALERTS = (
+    "SELECT rule, key, opened_at, last_at, closed_at, count, state, why_text, seq FROM alerts ORDER BY seq, rule, key"
+)
 
 
 def send(pipeline: Pipeline) -> None:
@@ -63,7 +65,9 @@ def test_an_outage_is_found_and_kills_change_nothing(embedded_pipeline: Pipeline
     # Both rules know it; only the other one knows more.
     assert {row[1] for row in whole[1] if row[0] == "networks"} <= {row[1] for row in whole[1] if row[0] == "kpi"}
     # Nothing else is anomalous, and nearly all of what is shown is in its band.
-    outside = "SELECT count(*) FILTER (WHERE observed NOT BETWEEN low AND high), count(*) FROM kpi_band WHERE window_end < %s"
+    outside = (
+        "SELECT count(*) FILTER (WHERE observed NOT BETWEEN low AND high), count(*) FROM kpi_band WHERE window_end < %s"
+    )
     [(out, shown)] = pipeline.query(outside, OUTAGE)
     assert shown > 1_000
     assert out < shown / 1_000
