@@ -190,6 +190,55 @@ fn quiet_nights_weekends_and_mondays_are_usual() {
     run.go(&KINDS, 2 * WEEK, USUAL);
     assert_eq!(run.opened(), BTreeSet::new());
     assert!(run.readings.len() > 100_000);
+    let key = |reading: &Reading| (reading.dimension, reading.series.clone(), reading.kpi, reading.end);
+    let keys: BTreeSet<_> = run.readings.iter().map(key).collect();
+    assert_eq!(keys.len(), run.readings.len(), "a series is watched twice");
+}
+
+#[test]
+fn after_a_pause_of_two_days_earlier_weeks_are_still_known() {
+    let mut run = Run::after_four_weeks();
+    run.go_to(1, 12);
+    run.go(&KINDS, 30, &|_, kind| (1.0, kind.0[0] != "Alderbank"));
+    assert!(!run.opened().is_empty());
+    run.minute += 2 * DAY;
+    run.go(&KINDS, 30, USUAL);
+    let turns = |turn: Turn| run.readings.iter().filter(|reading| reading.turn == Some(turn)).count();
+    assert_eq!(turns(Turn::Opened), turns(Turn::Closed));
+    assert!(run.readings.iter().rfind(|reading| reading.turn == Some(Turn::Closed)).unwrap().observed.is_none());
+    run.readings.clear();
+    // Neither the rest of the day on which the pause began nor the beginning of the one on which it ended has zeros.
+    run.go(&KINDS, 2 * WEEK, USUAL);
+    assert_eq!(run.opened(), BTreeSet::new());
+    assert!(run.readings.iter().all(|reading| reading.basis == Basis::Weeks));
+}
+
+#[test]
+fn a_series_that_is_replaced_closes_its_anomaly() {
+    let fields = fields();
+    let mut anomalies = Anomalies::new(&fields);
+    let names: Vec<String> = (0..17).map(|number| format!("network {number}")).collect();
+    let networks: Vec<Facts> = names
+        .iter()
+        .map(|name| {
+            fields.facts(&Transaction::new("a", Micros(0), Cents(100)).with(Place::PAYMENT_METHOD, name.clone()))
+        })
+        .collect();
+    let mut turns = Vec::new();
+    // From eight in the evening to half past midnight. One network is out of order before midnight, and one is new.
+    for minute in 20 * HOUR..24 * HOUR + 30 {
+        for (number, facts) in networks.iter().enumerate() {
+            let count = match number {
+                0 => 50 * i64::from(minute < 23 * HOUR + 30),
+                16 => 200 * i64::from(minute > 20 * HOUR + 5),
+                _ => 200,
+            };
+            (0..count).for_each(|_| anomalies.event(facts, Micros((MONDAY + minute) * MINUTE)));
+        }
+        let readings = anomalies.close_minutes(Micros(0)).into_iter();
+        turns.extend(readings.filter(|reading| &*reading.series == "network 0").filter_map(|reading| reading.turn));
+    }
+    assert_eq!(turns, [Turn::Opened, Turn::Closed]);
 }
 
 #[test]

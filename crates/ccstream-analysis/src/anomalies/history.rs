@@ -12,17 +12,20 @@ pub(super) const DAY: i64 = 24 * 60 / BUCKET;
 /// The number of days that are held. Four weeks are needed, and an hour before them.
 pub(super) const DAYS: usize = 32;
 
+/// The flags of a bucket in which a series was not counted: it is new, or the stream paused.
+const UNCOUNTED: u8 = u8::MAX;
+
 /// What was counted of a series on a day.
 #[derive(Debug, Clone, PartialEq)]
 struct Row {
     cells: Vec<Cell>,
-    /// For each bucket, a bit for each measure that was anomalous.
+    /// For each bucket, a bit for each measure that was anomalous, or [`UNCOUNTED`].
     flags: Vec<u8>,
 }
 
 impl Default for Row {
     fn default() -> Self {
-        Self { cells: vec![Cell::default(); DAY as usize], flags: vec![0; DAY as usize] }
+        Self { cells: vec![Cell::default(); DAY as usize], flags: vec![UNCOUNTED; DAY as usize] }
     }
 }
 
@@ -72,12 +75,12 @@ impl History {
         Self { days: vec![Day::default(); DAYS], is_changed: vec![false; DAYS] }
     }
 
-    /// Returns a bucket of a series; None if it is not known.
+    /// Returns a bucket of a series; None if it was not counted.
     pub(super) fn get(&self, series: usize, bucket: i64) -> Option<Past<'_>> {
         let (at, within) = place(bucket);
         let day = Some(&self.days[at]).filter(|day| day.number == bucket.div_euclid(DAY))?;
         let row = day.rows.get(series)?;
-        Some(Past { cell: &row.cells[within], flags: row.flags[within] })
+        Some(Past { cell: &row.cells[within], flags: row.flags[within] }).filter(|past| past.flags != UNCOUNTED)
     }
 
     /// Sets a bucket of a series.
@@ -112,7 +115,7 @@ impl History {
 impl Day {
     fn write(&self) -> Vec<u8> {
         // Of today, only the past is written.
-        let last = |row: &Row| (0..DAY as usize).rfind(|at| row.flags[*at] != 0 || row.cells[*at] != Cell::default());
+        let last = |row: &Row| row.flags.iter().rposition(|flags| *flags != UNCOUNTED);
         let filled = self.rows.iter().filter_map(last).max().map_or(0, |last| last + 1);
         let mut out = Vec::with_capacity(16 + self.rows.len() * filled * (Cell::BYTES + 1));
         self.number.push(&mut out);

@@ -156,6 +156,34 @@ impl Series {
         })
     }
 
+    /// Closes all anomalies, because the series is not watched any more, or the stream has paused.
+    pub(super) fn end(&mut self, minute: i64) -> Vec<Reading> {
+        let (expected, mut readings) = (self.expected(minute), Vec::new());
+        for kpi in Kpi::ALL {
+            let watch = &mut self.watches[kpi as usize];
+            if !watch.is_open() {
+                continue;
+            }
+            let Expected { basis, events, value } = expected[kpi as usize];
+            readings.push(Reading {
+                dimension: self.dimension,
+                series: self.name.clone(),
+                kpi,
+                end: (minute + 1) * MINUTE,
+                expected: value,
+                low: value,
+                high: value,
+                observed: None,
+                deviation: 0.0,
+                basis,
+                events,
+                is_anomalous: false,
+                turn: Some(watch.close()),
+            });
+        }
+        readings
+    }
+
     /// Learns from the five minutes. Returns the bits of the measures that are anomalous.
     fn learn(&mut self, window: &Cell, expected: &[Expected; 3]) -> u8 {
         let mut flags = 0;

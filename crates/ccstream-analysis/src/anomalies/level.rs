@@ -111,7 +111,7 @@ impl Recent {
 /// Returns what is usual for a series in a bucket. `born` is the first bucket in which all of its transactions were counted.
 pub(super) fn level(history: &History, series: usize, born: i64, bucket: i64, recent: &Recent) -> Level {
     for (basis, step, most) in [(Basis::Weeks, WEEK, WEEKS), (Basis::Days, DAY, LAST_DAYS)] {
-        // A day is held as a whole, so what is between two buckets that are known is known.
+        // A pause that is not counted is longer than this, so what is between two buckets that are known is known.
         let is_held = |at: i64| history.get(series, at).is_some();
         let known = |at: &i64| at - NEAR >= born && is_held(at - NEAR) && is_held(at + NEAR);
         let times: Vec<i64> = (1..=most).map(|number| bucket - number * step).filter(known).collect();

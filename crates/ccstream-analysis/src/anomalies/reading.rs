@@ -28,7 +28,8 @@ pub struct Reading {
     pub low: f64,
     /// The upper end of the usual band.
     pub high: f64,
-    /// What was observed; None if an anomaly ends because too little is expected to judge.
+    /// What was observed; None if an anomaly ends without a judgement: too little is expected, the series is not
+    /// watched any more, or the stream has paused for a day.
     pub observed: Option<f64>,
     /// The deviation, in usual spreads: below 0 if less was observed than was expected.
     pub deviation: f64,

@@ -30,6 +30,8 @@ pub(super) struct Series {
     pub(super) name: Box<str>,
     /// The first minute in which all of its transactions are counted.
     pub(super) born: i64,
+    /// The first minute after the last pause of the stream.
+    since: i64,
     /// The number of its transactions, which is halved each day.
     pub(super) weight: f64,
     /// The last minutes, each at the place of its number modulo [`WINDOW`].
@@ -46,6 +48,7 @@ impl Series {
             dimension,
             name: name.into(),
             born,
+            since: born,
             weight,
             minutes: [Cell::default(); WINDOW],
             recent: Recent::default(),
@@ -67,7 +70,13 @@ impl Series {
 
     /// Returns whether the window that ends with a minute is complete.
     pub(super) fn is_complete(&self, minute: i64) -> bool {
-        minute - self.born >= WINDOW as i64 - 1
+        minute - self.since >= WINDOW as i64 - 1
+    }
+
+    /// Forgets the last hours, because the stream has paused until a minute. Earlier weeks and days remain known.
+    pub(super) fn resume(&mut self, minute: i64) {
+        let after = Self::new(self.dimension, &self.name, self.born, self.weight);
+        *self = Self { since: minute.max(self.born), ..after };
     }
 
     /// Returns the first bucket in which all of its transactions were counted.
@@ -79,6 +88,7 @@ impl Series {
         (self.dimension as u8).push(out);
         minute::write_name(&self.name, out);
         self.born.push(out);
+        self.since.push(out);
         self.weight.push(out);
         self.minutes.iter().for_each(|cell| cell.write(out));
         self.recent.write(out);
@@ -88,8 +98,8 @@ impl Series {
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
         let (dimension, name) = (minute::dimension(reader)?, minute::name(reader)?);
-        let (born, weight) = (reader.i64()?, reader.finite("weight")?);
-        let mut series = Self::new(dimension, &name, born, weight);
+        let (born, since, weight) = (reader.i64()?, reader.i64()?, reader.finite("weight")?);
+        let mut series = Self { since, ..Self::new(dimension, &name, born, weight) };
         for cell in &mut series.minutes {
             *cell = Cell::read(reader)?;
         }

@@ -173,8 +173,10 @@ impl Anomalies {
     fn apply(&mut self, minute: &Minute) {
         let number = minute.number;
         if self.minute.is_some_and(|last| number - last > LONGEST_PAUSE) {
-            // What is known of the last hours is void, and the past before them is not.
-            self.series.iter_mut().for_each(|one| *one = Series::new(one.dimension, &one.name, number, one.weight));
+            for one in &mut self.series {
+                self.readings.extend(one.end(number));
+                one.resume(number);
+            }
         }
         if self.series.is_empty() {
             self.push(Series::new(Dimension::All, "", number, 0.0));
@@ -193,7 +195,12 @@ impl Anomalies {
         for (code, paid) in &minute.paid {
             self.currencies.learn(*code, *paid);
         }
-        minute.others.iter().for_each(|other| self.candidates.add(other));
+        for other in &minute.others {
+            // Minutes that were open when a value was chosen still count it among the others.
+            if !self.by_key.contains_key(&series::key_of(other.dimension, &other.name)) {
+                self.candidates.add(other);
+            }
+        }
         self.choose(number);
     }
 
@@ -210,7 +217,7 @@ impl Anomalies {
                 let all = self.series.iter().enumerate().filter(|(_, one)| one.dimension == dimension);
                 let Some((at, least)) = all.min_by(|one, other| one.1.weight.total_cmp(&other.1.weight)) else { break };
                 let Some((name, weight)) = self.candidates.take_for(dimension, least.weight) else { break };
-                self.replace(at, Series::new(dimension, &name, minute + 2, weight));
+                self.replace(at, minute, Series::new(dimension, &name, minute + 2, weight));
             }
         }
         if is_new_day {
@@ -224,8 +231,9 @@ impl Anomalies {
         self.series.push(series);
     }
 
-    fn replace(&mut self, at: usize, series: Series) {
-        let before = &self.series[at];
+    fn replace(&mut self, at: usize, minute: i64, series: Series) {
+        let before = &mut self.series[at];
+        self.readings.extend(before.end(minute));
         self.by_key.remove(&series::key_of(before.dimension, &before.name));
         self.by_key.insert(series::key_of(series.dimension, &series.name), at);
         self.series[at] = series;
