@@ -214,6 +214,28 @@ fn after_a_pause_of_two_days_earlier_weeks_are_still_known() {
 }
 
 #[test]
+fn what_stops_on_the_same_days_of_each_month_is_usual() {
+    let kinds: Vec<Kind> =
+        KINDS.into_iter().chain([(["Alderbank", "visa", "DE", "subscriptions", "Elm Streaming"], 80.0)]).collect();
+    let mut run = Run::new();
+    // 2026-03-20. The last days of March, and of April, have no payments of subscriptions.
+    run.minute = MONDAY + 74 * DAY;
+    let start = run.minute;
+    let monthly = move |minute: i64, kind: &Kind| {
+        let is_over = matches!((minute - start) / DAY, 9..=11 | 40..=41);
+        (if kind.0[3] == "subscriptions" && is_over { 0.0 } else { 1.0 }, true)
+    };
+    run.go(&kinds, 38 * DAY + 10 * HOUR, &monthly);
+    let (mut out, begin) = (run.clone(), run.minute);
+    out.go(&kinds, 20, &|_, kind| (if kind.0[3] == "subscriptions" { 0.0 } else { 1.0 }, true));
+    let turns = out.turns(begin, Dimension::Category, "subscriptions", Kpi::Rate);
+    assert!(matches!(turns[..], [.., (1..=7, Turn::Opened)]), "{turns:?}");
+    run.readings.clear();
+    run.go(&kinds, 3 * DAY, &monthly);
+    assert_eq!(run.opened(), BTreeSet::new());
+}
+
+#[test]
 fn a_series_that_is_replaced_closes_its_anomaly() {
     let fields = fields();
     let mut anomalies = Anomalies::new(&fields);

@@ -9,8 +9,8 @@ use crate::bytes::{Number, Reader, Result};
 pub(super) const BUCKET: i64 = 5;
 /// The number of buckets of a day.
 pub(super) const DAY: i64 = 24 * 60 / BUCKET;
-/// The number of days that are held. Four weeks are needed, and an hour before them.
-pub(super) const DAYS: usize = 32;
+/// The number of days that are held: a month of 31 days, the day before it and today.
+pub(super) const DAYS: usize = 33;
 
 /// The flags of a bucket in which a series was not counted: it is new, or the stream paused.
 const UNCOUNTED: u8 = u8::MAX;

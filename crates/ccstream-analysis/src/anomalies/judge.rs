@@ -4,7 +4,7 @@ use super::MINUTE;
 use super::bound::bound;
 use super::cell::Cell;
 use super::history::{BUCKET, bit};
-use super::level::{Level, level};
+use super::level::{Level, level, month};
 use super::measure::{Basis, Kpi};
 use super::reading::{Reading, Turn};
 use super::scale::{self, Expected, angle, band, deviation, observed, share, trifles};
@@ -20,6 +20,14 @@ const LEAST_LEARNED: f64 = 20.0;
 
 /// How all transactions together differ from what was expected, by measure: a factor, or a difference of angles.
 type Whole = [Option<f64>; 3];
+
+/// What a window is compared with besides what is expected. Only what differs from these as well is an anomaly.
+struct Others<'o> {
+    /// How all transactions together differ.
+    whole: Option<f64>,
+    /// How the same time and day of the last month differed: a factor of the rate.
+    month: &'o dyn Fn() -> Option<f64>,
+}
 
 impl Anomalies {
     pub(super) fn judge(&mut self, minute: i64) {
@@ -43,11 +51,12 @@ impl Anomalies {
             if !one.is_complete(minute) {
                 continue;
             }
-            let window = one.window();
+            let (window, born, level) = (one.window(), one.born_bucket(), one.levels[1]);
+            let month = || month(&self.history, at, born, bucket, &level);
             for kpi in Kpi::ALL {
                 let expected = &expected[at][kpi as usize];
-                let other = if at == 0 { None } else { whole[kpi as usize] };
-                self.readings.extend(one.judge(minute, &window, kpi, expected, other, bound));
+                let others = Others { whole: if at == 0 { None } else { whole[kpi as usize] }, month: &month };
+                self.readings.extend(one.judge(minute, &window, kpi, expected, &others, bound));
             }
             if is_end {
                 let flags = one.learn(&window, &expected[at]);
@@ -91,15 +100,14 @@ impl Series {
         })
     }
 
-    /// Judges a measure. `whole` is how all transactions differ from what was expected: only what differs from that as well
-    /// is an anomaly of this series.
+    /// Judges a measure.
     fn judge(
         &mut self,
         minute: i64,
         window: &Cell,
         kpi: Kpi,
         expected: &Expected,
-        whole: Option<f64>,
+        others: &Others<'_>,
         bound: f64,
     ) -> Option<Reading> {
         let watch = &mut self.watches[kpi as usize];
@@ -117,14 +125,21 @@ impl Series {
         if let Some(value) = value {
             outside = side(value, (low, high));
             is_inside = side(value, (f64::midpoint(expected.value, low), f64::midpoint(expected.value, high))) == 0;
-            if let Some(whole) = whole {
-                let with_whole = match kpi {
-                    Kpi::Approval => share(angle(expected.value) + whole),
-                    _ => expected.value * whole,
+            let compare = |with: f64, outside: i8| {
+                if side(value, limits(&Expected { value: with, ..*expected })) == outside { outside } else { 0 }
+            };
+            if let Some(whole) = others.whole {
+                outside = match kpi {
+                    Kpi::Approval => compare(share(angle(expected.value) + whole), outside),
+                    _ => compare(expected.value * whole, outside),
                 };
-                if side(value, limits(&Expected { value: with_whole, ..*expected })) != outside {
-                    outside = 0;
-                }
+            }
+            if outside != 0
+                && kpi != Kpi::Approval
+                && let Some(month) = (others.month)()
+            {
+                let is_little = expected.events * month < LEAST_OPEN;
+                outside = if outside < 0 && is_little { 0 } else { compare(expected.value * month, outside) };
             }
         }
         let mut turn = if value.is_some() { watch.step(outside, is_inside, minute) } else { None };

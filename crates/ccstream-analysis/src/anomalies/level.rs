@@ -1,7 +1,10 @@
 //! Computes what is usual for a series in five minutes, from the same minutes of earlier weeks or days.
 
+use ccstream_core::units::Micros;
+
+use super::MINUTE;
 use super::cell::Cell;
-use super::history::{DAY, History, Past};
+use super::history::{BUCKET, DAY, History, Past};
 use super::measure::{Basis, Kpi};
 use crate::bytes::{Number, Reader, Result};
 use crate::numbers::exp;
@@ -125,6 +128,17 @@ pub(super) fn level(history: &History, series: usize, born: i64, bucket: i64, re
         }
     }
     recent.level()
+}
+
+/// Returns by what factor a series was larger at the same time and day of the last month than `level` lets expect; None if
+/// it is not known. Bills are paid monthly, which weeks do not show. What was an anomaly then is none if it comes again.
+pub(super) fn month(history: &History, series: usize, born: i64, bucket: i64, level: &Level) -> Option<f64> {
+    let today = Micros(bucket * BUCKET * MINUTE).to_utc().date();
+    let last = today.first_of_month().yesterday().ok()?;
+    let at = bucket - i64::from(last.day()) * DAY;
+    let around = Around { history, series };
+    let is_known = today.day() <= last.day() && at - NEAR >= born && (-2..=2).all(|by| around.get(at + by).is_some());
+    (is_known && level.events > 0.0).then(|| around.events(&[at]) / level.events)
 }
 
 /// The buckets around the same time of several weeks or days.
