@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -272,3 +273,67 @@ def test_an_analyst_says_that_a_transaction_is_a_fraud(embedded_pipeline: Pipeli
     assert analyzer.wait() == 0
     pipeline.catch_up()
     pipeline.run("verify")
+
+
+SYSTEM = """
+[[alert]]
+name = "gone"
+kind = "system"
+of = "consumer"
+after = "3s"
+
+[[alert]]
+name = "behind"
+kind = "system"
+of = "lag"
+least = 50
+for = "2s"
+
+[[alert]]
+name = "rejects"
+kind = "system"
+of = "rejected"
+share = 0.2
+size = "10s"
+"""
+
+
+def test_a_consumer_that_is_gone_behind_or_rejects_raises_alerts(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    pipeline.create_topic(2)
+    pipeline.write("alerts.toml", SYSTEM)
+    states = "SELECT rule, state FROM alerts ORDER BY rule"
+    pipeline.send([event(0, "10:00:00")])
+    consumer = pipeline.consume()
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("reading")
+    wait_until("it is stored", lambda: pipeline.query("SELECT count(*) FROM orders") == [(1,)])
+    # Nothing comes, and a few messages wait for a moment: neither is an alert.
+    time.sleep(5)
+    pipeline.send([event(number, "10:00:01") for number in range(1, 100)])
+    wait_until("they are stored", lambda: pipeline.query("SELECT count(*) FROM orders") == [(100,)])
+    time.sleep(4)
+    assert pipeline.query(states) == []
+    assert consumer.stop() == 0
+    pipeline.send([event(number, "10:00:02") for number in range(100, 200)])
+    wait_until("it is missed", lambda: pipeline.query(states) == [("behind", "open"), ("gone", "open")])
+    assert [text for (text,) in pipeline.query("SELECT why_text FROM alerts ORDER BY rule")][0] == (
+        "the consumer has been behind for 2s: 100 messages wait"
+    )
+    consumer = pipeline.consume()
+    wait_until("it is back", lambda: pipeline.query(states) == [("behind", "closed"), ("gone", "closed")])
+    pipeline.send([b"{"] * 60)
+    wait_until("it rejects", lambda: pipeline.query(states)[2:] == [("rejects", "open")])
+    [(text,)] = pipeline.query("SELECT why_text FROM alerts WHERE rule = 'rejects'")
+    assert text.startswith("the consumer has rejected ")
+    # The alert is still open after a restart, and is closed once more good messages have come.
+    assert analyzer.stop() == 0
+    analyzer = pipeline.analyze()
+    analyzer.wait_for_event("reading")
+    time.sleep(4)
+    assert pipeline.query(states)[2:] == [("rejects", "open")]
+    pipeline.send([event(number, "10:00:03") for number in range(200, 1_000)])
+    wait_until("it is over", lambda: pipeline.query(states)[2:] == [("rejects", "closed")])
+    assert pipeline.query("SELECT count(*) FROM alerts") == [(3,)]
+    assert consumer.stop() == 0
+    assert analyzer.stop() == 0

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::alert::{Alert, Change};
+use super::alert::Change;
 use super::definition::Kind;
-use super::observation::{HIT, Observation, TICK};
+use super::observation::Observation;
 use super::rule::Rule;
+use super::turn::Turned;
 use crate::anomalies::{Dimension, Kpi, Reading, Turn};
-use crate::key;
 
 /// The anomalies that a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,20 +42,8 @@ impl Rule {
     pub fn reading(&mut self, reading: &Reading, seq: u64, changes: &mut Vec<Change>, journal: &mut Vec<Observation>) {
         let Kind::Anomaly(anomalous) = self.definition.kind else { return };
         let Some(turn) = reading.turn.filter(|_| anomalous.has(reading)) else { return };
-        let name = name(reading);
-        let flags = if turn == Turn::Opened { HIT } else { TICK };
-        let (rule, time) = (self.number(), reading.end);
-        let observed = Observation { rule, seq, key: key::of(&name), time, flags, value: time as u64, text: None };
-        let applied = self.apply(&observed, true, true);
-        let change = self.change(&applied, &observed, None).map(|change| match change {
-            Change::Opened(alert) => {
-                let (why, text) = why(reading);
-                Change::Opened(Alert { key: Some(name), why, text, ..alert })
-            }
-            other => other,
-        });
-        changes.extend(change);
-        journal.push(observed);
+        let turned = Turned { key: Some(name(reading)), is_open: turn == Turn::Opened, seq, time: reading.end };
+        self.turn(turned, || why(reading), changes, journal);
     }
 }
 

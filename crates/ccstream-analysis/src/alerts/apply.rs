@@ -92,13 +92,13 @@ impl Rule {
                 *what = What::Came(value as i64, false, observed.text.clone());
                 (fires, is_changed) = (false, true);
             }
-            (Kind::Anomaly(_), What::Came(_, is_open, _)) if observed.is(TICK) => {
+            (Kind::Anomaly(_) | Kind::System(_), What::Came(_, is_open, _)) if observed.is(TICK) => {
                 if std::mem::take(is_open) {
                     applied.closed = known.cooldown.map(|last| last.opened());
                 }
                 is_changed = true;
             }
-            (Kind::Anomaly(_), what) => {
+            (Kind::Anomaly(_) | Kind::System(_), what) => {
                 *what = What::Came(time, observed.is(HIT), None);
                 is_changed = true;
             }

@@ -6,6 +6,7 @@ use ccstream_core::fields::Place;
 
 use super::anomaly::Anomalous;
 use super::condition::Condition;
+use super::system::System;
 use crate::toml::length;
 
 /// How serious an alert is.
@@ -72,12 +73,19 @@ pub enum Kind {
     Absence(i64),
     /// A KPI that leaves its usual band.
     Anomaly(Anomalous),
+    /// The system itself.
+    System(System),
 }
 
 impl Kind {
     /// The names of all kinds.
-    pub(super) const NAMES: [&'static str; 7] =
-        ["transaction", "score", "rate", "new_value", "amount", "absence", "anomaly"];
+    pub(super) const NAMES: [&'static str; 8] =
+        ["transaction", "score", "rate", "new_value", "amount", "absence", "anomaly", "system"];
+
+    /// Returns whether the rule is applied to transactions, so that it can have a condition and a key.
+    pub(super) fn is_about_transactions(&self) -> bool {
+        !matches!(self, Self::Anomaly(_) | Self::System(_))
+    }
 
     /// Returns the name.
     pub fn name(&self) -> &'static str {
@@ -89,6 +97,7 @@ impl Kind {
             Self::Amount(_) => 4,
             Self::Absence(_) => 5,
             Self::Anomaly(_) => 6,
+            Self::System(_) => 7,
         }]
     }
 }
@@ -159,13 +168,21 @@ impl fmt::Display for Definition {
             Kind::Anomaly(anomalous) => {
                 writeln!(f, "kpis = {:?}\nseries = {:?}", anomalous.kpi_names(), anomalous.dimension_names())?;
             }
+            Kind::System(System::Lag { least, holds_for }) => {
+                writeln!(f, "of = \"lag\"\nleast = {least}\nfor = \"{}\"", length(holds_for))?;
+            }
+            Kind::System(System::Rejected { share, size }) => {
+                writeln!(f, "of = \"rejected\"\nshare = {share:?}\nsize = \"{}\"", length(size))?;
+            }
+            Kind::System(System::Consumer(after)) => {
+                writeln!(f, "of = \"consumer\"\nafter = \"{}\"", length(after))?;
+            }
         }
-        if matches!(self.kind, Kind::Anomaly(_)) {
-            writeln!(f, "severity = \"{}\"", self.severity.name())?;
-        } else {
+        if self.kind.is_about_transactions() {
             let by: Vec<&str> = self.by.iter().map(|place| place.field().column).collect();
-            writeln!(f, "by = {:?}\nseverity = \"{}\"", by, self.severity.name())?;
+            writeln!(f, "by = {by:?}")?;
         }
+        writeln!(f, "severity = \"{}\"", self.severity.name())?;
         writeln!(f, "cooldown = \"{}\"\ncooldown_limit = \"{}\"", length(self.cooldown), length(self.cooldown_limit))?;
         if !self.runbook.is_empty() {
             writeln!(f, "runbook = {:?}", self.runbook)?;

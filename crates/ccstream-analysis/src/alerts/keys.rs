@@ -32,7 +32,7 @@ pub(super) enum What {
     Rate(Rate),
     /// The values, and a time at which one was seen.
     Values(Vec<Key>, i64),
-    /// When the last transaction came by the clock, or an anomaly began; whether an alert of it is open; and the text of the
+    /// When the last transaction came by the clock, or something that lasts began; whether an alert of it is open; and the text of the
     /// key.
     Came(i64, bool, Option<Box<str>>),
 }

@@ -23,7 +23,9 @@ mod parse;
 mod rate;
 mod rule;
 mod stored;
+mod system;
 mod top;
+mod turn;
 mod words;
 
 pub use self::alert::{Alert, Change};
@@ -34,3 +36,4 @@ pub use self::observation::Observation;
 pub use self::parse::parse;
 pub(crate) use self::parse::severity;
 pub use self::rule::{PARTS, Rule};
+pub use self::system::{Sample, System};

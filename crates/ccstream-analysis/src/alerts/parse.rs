@@ -6,6 +6,7 @@ use super::anomaly::Anomalous;
 use super::condition::Condition;
 use super::definition::{Definition, Kind, Limit, Severity};
 use super::keys::MAX_VALUES;
+use super::system::System;
 use super::top::MAX_BUDGET;
 use crate::anomalies::{Dimension, Kpi};
 use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimension};
@@ -47,7 +48,7 @@ impl Defined for Definition {
     fn read(reading: &Reading<'_>) -> Result<Self, Wrong> {
         let name = reading.name()?;
         let (kind, own) = kind(reading)?;
-        let is_usual = |key: &&&str| !matches!(kind, Kind::Anomaly(_)) || !["where", "by"].contains(*key);
+        let is_usual = |key: &&&str| kind.is_about_transactions() || !["where", "by"].contains(*key);
         let known: Vec<&str> = KEYS.iter().filter(is_usual).chain(own).copied().collect();
         reading.only(&known)?;
         let condition = Condition::read(reading.string("where")?.unwrap_or_default());
@@ -62,7 +63,7 @@ impl Defined for Definition {
         }
         let by = match kind {
             _ if reading.table.contains_key("by") => reading.by()?,
-            Kind::Rate { .. } | Kind::Absence(_) | Kind::Anomaly(_) => Vec::new(),
+            Kind::Rate { .. } | Kind::Absence(_) | Kind::Anomaly(_) | Kind::System(_) => Vec::new(),
             _ => vec![Place::CARD_TOKEN],
         };
         let cooldown = reading.length("cooldown", SECOND, LONGEST)?.unwrap_or(DAY / 24);
@@ -154,8 +155,29 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
             let dimensions = chosen(reading, "series", Dimension::ALL.map(Dimension::name))?;
             (Kind::Anomaly(Anomalous { kpis, dimensions }), &["kpis", "series"])
         }
+        "system" => system(reading)?,
         _ => return Err(reading.at("kind", format!("there is no kind {kind:?}; use {names}"))),
     })
+}
+
+/// Reads what a rule on the system looks for, and lists the keys that only such a rule has.
+fn system(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong> {
+    let time = |key: &str, usual: i64| Ok(reading.length(key, SECOND, System::LONGEST)?.unwrap_or(usual));
+    let refuse = || reading.at("of", format!("a rule of the kind system needs of: {}", System::NAMES.join(", ")));
+    let (system, keys): (_, &[&str]) = match reading.string("of")?.ok_or_else(refuse)? {
+        "lag" => {
+            let least = reading.whole("least", i32::MAX as usize)?;
+            let least = least.ok_or_else(|| reading.at("least", "lag needs least, as in least = 100000".into()))?;
+            (System::Lag { least: least as i64, holds_for: time("for", DAY / 1_440)? }, &["of", "least", "for"])
+        }
+        "rejected" => {
+            let share = reading.number("share", 0.0..=1.0, "a share from 0 to 1")?.unwrap_or(0.01);
+            (System::Rejected { share, size: time("size", DAY / 288)? }, &["of", "share", "size"])
+        }
+        "consumer" => (System::Consumer(time("after", DAY / 1_440)?), &["of", "after"]),
+        _ => return Err(refuse()),
+    };
+    Ok((Kind::System(system), keys))
 }
 
 /// Reads which of these names a list has. Without the list, all are chosen.

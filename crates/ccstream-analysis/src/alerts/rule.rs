@@ -122,7 +122,9 @@ impl Rule {
             Kind::Transaction | Kind::Rate { .. } => {}
             Kind::Score(Limit::Threshold(threshold)) if event.score >= *threshold => {}
             Kind::Amount(ratio) if event.ratio.is_some_and(|found| f64::from(found) >= *ratio) => {}
-            Kind::Score(Limit::Threshold(_)) | Kind::Amount(_) | Kind::Anomaly(_) => return None,
+            Kind::Score(Limit::Threshold(_)) | Kind::Amount(_) | Kind::Anomaly(_) | Kind::System(_) => {
+                return None;
+            }
             Kind::Score(Limit::Budget(budget)) => {
                 let threshold = self.top.threshold_at(event.time.0, *budget);
                 is_hit = threshold.is_some_and(|threshold| event.score >= threshold);

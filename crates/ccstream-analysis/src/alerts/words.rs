@@ -88,8 +88,8 @@ pub(super) fn why(
             set("ratio", json!(ratio));
             format!("{paid} is {ratio:.1} times the card's usual amount")
         }
-        // Its words are those of what was measured.
-        Kind::Anomaly(_) => String::new(),
+        // Their words are those of what was measured.
+        Kind::Anomaly(_) | Kind::System(_) => String::new(),
         Kind::Absence(after) => {
             set("after", length(after).into());
             format!("no transaction{with}{of} for {}", length(after))

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::postgres::analysis::{AlertsBatch, Recipient, StoredAlerts};
+use crate::postgres::analysis::{AlertsBatch, ConsumerPosition, Recipient, StoredAlerts};
 use ccstream_analysis::SnapshotError;
-use ccstream_analysis::alerts::{Change, Definition, Event, Kind, Observation, Rule};
+use ccstream_analysis::alerts::{Change, Definition, Event, Kind, Observation, Rule, Sample, System};
 use ccstream_analysis::anomalies::Reading;
 use ccstream_analysis::windows::{Facts, Fields};
 use ccstream_core::event::Micros;
@@ -15,6 +15,9 @@ use ccstream_core::event::Micros;
 const STORE_EVERY: Duration = Duration::from_secs(1);
 /// Maximum size of the parts of a rule's state that are written for each second.
 const STATE_BYTES: usize = 1 << 18;
+
+/// How much longer samples are held than any rule needs: one sample has to be older.
+const SAMPLE_SLACK: i64 = 60_000_000;
 
 /// A transaction that was scored.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +39,12 @@ pub(super) struct Alerts {
     pub(super) fields: Fields,
     /// Who is notified.
     pub(super) recipients: Vec<Recipient>,
-    /// Whether a rule needs the clock.
+    /// Whether a rule needs the clock, and whether one is on the system.
     needs_clock: bool,
+    pub(super) needs_samples: bool,
+    /// What was known of the consumer in the last hour, and when no message waited last.
+    samples: Vec<Sample>,
+    waits_since: Option<Micros>,
     changes: Vec<Change>,
     observed: Vec<Observation>,
     /// The number of the last journal.
@@ -71,6 +78,7 @@ impl Alerts {
         }
         self.restored = self.rules.iter().map(Rule::forgotten).sum();
         self.needs_clock = definitions.iter().any(|one| matches!(one.kind, Kind::Absence(_)));
+        self.needs_samples = definitions.iter().any(|one| matches!(one.kind, Kind::System(_)));
         self.journal = last;
         Ok(())
     }
@@ -105,6 +113,26 @@ impl Alerts {
             }
             self.has_ticked |= self.observed.len() > before;
         }
+    }
+
+    /// Applies the rules to what is known of the consumer, of which `lag` messages wait. `seq` is the last place in the order.
+    pub(super) fn sample(&mut self, position: &ConsumerPosition, lag: i64, seq: u64) {
+        let clock = clock();
+        // A consumer to which nothing was sent has stored nothing, and is not gone.
+        if lag == 0 {
+            self.waits_since = Some(clock);
+        }
+        let waits_since = *self.waits_since.get_or_insert(clock);
+        let waits = clock.0 - waits_since.0;
+        let ConsumerPosition { read, rejected, idle, .. } = *position;
+        let idle = idle.unwrap_or(waits);
+        self.samples.retain(|one| one.time >= clock.0 - System::LONGEST - SAMPLE_SLACK);
+        self.samples.push(Sample { time: clock.0, lag, idle, waits, read, rejected });
+        let before = self.observed.len();
+        for rule in &mut self.rules {
+            rule.sample(&self.samples, seq, &mut self.changes, &mut self.observed);
+        }
+        self.has_ticked |= self.observed.len() > before;
     }
 
     /// Applies the rules to readings of KPIs. `seq` is the last place in the order.

@@ -3,7 +3,7 @@
 //! Each partition has a separate queue in librdkafka. A partition whose events are not needed yet is not read, and its
 //! queue keeps what was fetched ahead. A pause would discard it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -279,6 +279,13 @@ impl Lanes {
     /// Returns whether everything up to the end of each partition was taken.
     pub(super) fn is_at_end(&self) -> bool {
         self.topic.is_at_end() && self.merge.queued() == 0
+    }
+
+    /// Returns the number of messages between other offsets and the ends of the partitions, as of the last fetch.
+    pub(super) fn lag_of(&self, next: &BTreeMap<i32, i64>) -> i64 {
+        let end = |partition: &i32| self.topic.member.group().end(*partition).unwrap_or_default();
+        let behind = |partition| (end(partition) - next.get(partition).copied().unwrap_or_default()).max(0);
+        self.partitions.iter().map(behind).sum()
     }
 
     /// Returns the number of messages between what was taken and the ends of the partitions, as of the last fetch.

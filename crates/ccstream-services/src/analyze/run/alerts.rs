@@ -17,6 +17,8 @@ use ccstream_core::fields::Place;
 
 /// Interval at which rules get to know the time.
 const TICK_EVERY: Duration = Duration::from_secs(1);
+/// Interval at which rules on the system get to know how far the consumer is.
+const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 
 impl Run<'_, '_> {
     /// Reads the file of alerts if it has changed, and applies what it defines. Without a change, only a run that has taken
@@ -116,6 +118,22 @@ impl Run<'_, '_> {
                 held.fold.tick();
             }
         }
+    }
+
+    /// Lets rules on the system know how far the consumer is.
+    pub(super) fn sample_consumer(&mut self) -> Result<()> {
+        let is_needed = self.held.as_ref().is_some_and(|held| held.fold.alerts.needs_samples);
+        if !is_needed || self.sampled.is_some_and(|sampled| sampled.elapsed() < SAMPLE_EVERY) {
+            return Ok(());
+        }
+        self.sampled = Some(Instant::now());
+        let topic = self.config.kafka.topic.clone();
+        let Some(position) = self.ask(async |store| store.consumer_position(&topic).await)? else { return Ok(()) };
+        let lag = self.lanes.lag_of(&position.next);
+        if let Some(held) = &mut self.held {
+            held.fold.alerts.sample(&position, lag, held.fold.state.seq());
+        }
+        Ok(())
     }
 
     /// Lets notifications be sent while this run has the lease, and passes on what became of them.

@@ -116,6 +116,8 @@ pub(super) struct Run<'r, 'o> {
     stalled: windows::Stalled,
     /// When the rules of alerts last learnt the time.
     ticked: Option<Instant>,
+    /// When rules on the system last learnt how far the consumer is.
+    sampled: Option<Instant>,
     /// The model of the settings. It becomes active when the run first takes the lease.
     model: Option<ModelFile>,
     is_standby: bool,
@@ -152,6 +154,7 @@ impl<'r, 'o> Run<'r, 'o> {
             ),
             notifier: Notifier::new(config),
             ticked: None,
+            sampled: None,
             stalled: windows::Stalled::default(),
             model,
             is_standby: false,
@@ -195,6 +198,7 @@ impl<'r, 'o> Run<'r, 'o> {
             self.watch_windows(false)?;
             self.watch_alerts(false)?;
             self.tick_alerts();
+            self.sample_consumer()?;
             let has_read = self.follow_windows()? | self.read_labels()? | self.read_events()?;
             let is_due = self.is_due();
             if is_due {

@@ -28,7 +28,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 pub(super) use self::alerts::{ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS};
-pub(crate) use self::alerts::{AlertsBatch, Claimed, Recipient, Recorded, Sending, StoredAlerts};
+pub(crate) use self::alerts::{AlertsBatch, Claimed, ConsumerPosition, Recipient, Recorded, Sending, StoredAlerts};
 pub(super) use self::anomalies::{ANOMALY_JOURNAL, ANOMALY_STATE, KPI_BAND};
 pub(crate) use self::anomalies::{AnomaliesBatch, StoredAnomalies};
 pub use self::batch::AnalysisCounters;

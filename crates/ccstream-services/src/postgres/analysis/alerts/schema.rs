@@ -21,7 +21,8 @@ pub(in crate::postgres) const ALERTS: Table = Table {
         OwnColumn::new("outcome", "TEXT CHECK (outcome IN ('fraud', 'not fraud', 'noise'))")
             .meaning("what it was: fraud, not fraud or noise; NULL while it is not known"),
         OwnColumn::new("note", "TEXT"),
-        OwnColumn::new("closed_at", "TIMESTAMP").meaning("when an absence or an anomaly was over, UTC"),
+        OwnColumn::new("closed_at", "TIMESTAMP")
+            .meaning("when what it is about was over, UTC; for an absence, an anomaly or the system"),
         OwnColumn::new("runbook", "TEXT").meaning("where to read what to do"),
         OwnColumn::new("why", "JSONB NOT NULL").meaning("what the rule has found"),
         OwnColumn::new("why_text", "TEXT NOT NULL").meaning("the same in words"),
