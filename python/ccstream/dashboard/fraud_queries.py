@@ -12,8 +12,6 @@ MOST_LABELS = 2_000
 """The number of labels, counted from the newest, from which their delay is learnt."""
 RISKIEST, TOP = 8, 10
 """The numbers of transactions with reasons, and of rows of the tables of cards and merchants."""
-TIME_LIMIT = 20_000
-"""The statement timeout in milliseconds."""
 COLUMNS = {
     "scores": {"seq", "order_id", "event_time", "score", "card", "reasons"},
     "models": {"name", "is_active", "is_shadow"},
@@ -27,15 +25,6 @@ COLUMNS = {
     "feature_day": {"day", "feature", "bin", "seen"},
 }
 """The tables and columns without which there is no panel."""
-SETTINGS = f"""SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {TIME_LIMIT};
-SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL timezone = 'UTC'"""
-"""Begins a reading. Everything is limited to the transaction, because behind a pooler the session is shared."""
-ROLE = """SELECT set_config('role', rolname, true) FROM pg_roles r WHERE rolname = 'ccstream_reader'
-AND pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-AND (SELECT bool_and(has_table_privilege(r.oid, to_regclass(t), 'SELECT')) FROM unnest(%s::text[]) AS t)"""
-"""Takes the reading role, if it exists, may be set, and may read the tables that exist of those given."""
-THERE = """SELECT t, attname FROM unnest(%s::text[]) AS t JOIN pg_attribute ON attrelid = to_regclass(t)
-WHERE attnum > 0 AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')"""
 POSITION = """SELECT a.event_time, a.late, a.renewed_at,
     a.writer IS NOT NULL AND a.renewed_at > now() - interval '10 s'
         AND EXISTS (SELECT FROM pg_stat_activity WHERE pid = a.owner_pid),

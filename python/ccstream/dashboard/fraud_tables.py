@@ -1,8 +1,4 @@
-"""Reads what the analyzer stored, for the panel "Fraud", with the queries of ``fraud_queries``. All times are in UTC.
-
-Every reading is one read-only transaction with its role and settings limited to it, so that nothing is left in the
-session behind a pooler.
-"""
+"""Reads what the analyzer stored, for the panel "Fraud", with the queries of ``fraud_queries``. Times are in UTC."""
 
 from __future__ import annotations
 
@@ -10,14 +6,17 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import psycopg
-
 from ccstream.dashboard import fraud_queries as queries
+from ccstream.dashboard import reading
+from ccstream.dashboard.alert_queries import OPEN_COLUMNS
+from ccstream.dashboard.alert_tables import count_open
 from ccstream.dashboard.quality import Cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from decimal import Decimal
+
+    import psycopg
 
     from ccstream.dashboard.view import View
 
@@ -91,6 +90,7 @@ class Now:
         stake: for each currency, the high-scored transactions in the range, and the sum of their absolute amounts.
         riskiest: the highest scores in the range, or in the newest 24 hours if it has no high score.
         is_in_range: whether ``riskiest`` are of the range.
+        alerts: the number of open alerts by severity; empty if there are none, or no table of alerts.
     """
 
     event_time: datetime
@@ -105,6 +105,7 @@ class Now:
     stake: dict[str | None, tuple[int, float]]
     riskiest: list[Scored]
     is_in_range: bool
+    alerts: dict[str, int] = field(default_factory=dict)
 
     @property
     def scored(self) -> int:
@@ -166,11 +167,12 @@ class Tables:
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Opens a connection for one reading."""
-        return psycopg.connect(self.url, connect_timeout=5, prepare_threshold=None, application_name="ccstream page")
+        return reading.connect(self.url)
 
     def read_now(self, connection: psycopg.Connection[tuple[Any, ...]], span: Span) -> Now | None:
         """Reads what changes with every transaction; returns None if there is nothing to show."""
-        if not _begin(connection):
+        others = reading.begin_with(connection, queries.COLUMNS, OPEN_COLUMNS)
+        if others is None:
             return None
         position = connection.execute(queries.POSITION).fetchone()
         if position is None or position[0] is None or position[7] is None:
@@ -200,11 +202,12 @@ class Tables:
             stake={currency: (count, float(amount or 0)) for currency, count, amount in stake},
             riskiest=[Scored(*row) for row in riskiest],
             is_in_range=bool(stake or not riskiest),
+            alerts=count_open(connection) if others else {},
         )
 
     def read_days(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Days | None:
         """Reads what changes slowly; returns None if there is nothing to show."""
-        if not _begin(connection):
+        if not reading.begin(connection, queries.COLUMNS):
             return None
         row = connection.execute("SELECT event_time, (SELECT max(day) FROM score_day) FROM analysis").fetchone()
         if row is None or row[0] is None or row[1] is None:
@@ -230,7 +233,7 @@ class Tables:
         self, connection: psycopg.Connection[tuple[Any, ...]], days: Sequence[date]
     ) -> Iterator[tuple[date, Planted]]:
         """Yields the planted frauds of each day. Only those of the newest two days are read again."""
-        if not _are_there(connection, {"truth": {"transaction_id", "timestamp", "kind"}}):
+        if not reading.present(connection, {"truth": {"transaction_id", "timestamp", "kind"}}):
             return
         for day in days:
             if day not in self._past or day in days[-2:]:
@@ -247,19 +250,6 @@ class Tables:
 def _last_day(event_time: datetime) -> dict[str, datetime]:
     """Returns the limits of the newest 24 hours."""
     return {"start": event_time - timedelta(days=1), "end": event_time + timedelta(microseconds=1)}
-
-
-def _begin(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
-    """Begins a reading. Returns whether the tables exist and may be read."""
-    connection.execute(queries.SETTINGS)
-    connection.execute(queries.ROLE, [list(queries.COLUMNS)])
-    return _are_there(connection, queries.COLUMNS)
-
-
-def _are_there(connection: psycopg.Connection[tuple[Any, ...]], columns: dict[str, set[str]]) -> bool:
-    """Returns whether these tables have these columns, and may be read."""
-    found = set(connection.execute(queries.THERE, [list(columns)]).fetchall())
-    return all((table, column) in found for table, names in columns.items() for column in names)
 
 
 def _within(delay: timedelta | None) -> timedelta:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import atexit
 import os
 import re
-from datetime import timedelta, timezone, tzinfo
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import charts, custom, fraud, panels, sidebar, trust
+from ccstream.dashboard import alerts, charts, custom, fraud, panels, sidebar, trust
 from ccstream.dashboard.broker import BrokerWatch
 from ccstream.dashboard.clock import clock, day
 from ccstream.dashboard.dimensions import plain
@@ -24,10 +23,17 @@ from ccstream.dashboard.figures import load
 from ccstream.dashboard.fraud_tables import Span
 from ccstream.dashboard.fraud_watch import FraudWatch, Newest
 from ccstream.dashboard.view import SPANS, View, read, write
+from ccstream.dashboard.viewer import zone as viewers_zone
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from streamlit.delta_generator import DeltaGenerator
+    from streamlit.navigation.page import Page
+
     from ccstream.dashboard.figures import Figures
+    from ccstream.dashboard.fraud_tables import Now
 
 SHOWN_MESSAGES = 5
 SHOWN_BYTES = 2_000
@@ -67,34 +73,38 @@ def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
     return [(place(one), one.detail, one.payload) for one in kept]
 
 
-def _zone() -> tzinfo:
-    """Returns the viewer's time zone."""
-    try:
-        return ZoneInfo(st.context.timezone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return timezone.utc
-
-
 def render() -> None:
-    """Draws the page. Streamlit calls this whenever a setting changes."""
+    """Draws the page that the address names. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
     st.html(panels.STYLE)
-    url, zone = settings.database_url(), _zone()
+    dashboard = st.Page(_dashboard, title="Dashboard", icon=":material/monitoring:", default=True)
+    st.navigation([dashboard, _alerts()], position="top").run()
+
+
+def _alerts() -> Page:
+    return st.Page(alerts.draw, title="Alerts", icon=":material/notifications:", url_path="alerts")
+
+
+def _dashboard() -> None:
+    url, zone = settings.database_url(), viewers_zone()
     try:
         engine = _engine(url)
     except ccstream.ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
-    if "customs" not in st.session_state:
-        address = {name: st.query_params.get_all(name) for name in st.query_params}
-        view, st.session_state["notes"] = read(address)
-        sidebar.fill(view, zone)
+    state = st.session_state
+    if "view" not in state:
+        state["view"], state["notes"] = read({name: st.query_params.get_all(name) for name in st.query_params})
+    if "range" not in state:
+        # Streamlit forgets the settings of the side bar while another page is shown.
+        sidebar.fill(state["view"], zone)
     st.markdown("#### ccstream · card transactions")
     view, paused = sidebar.draw(engine.values, zone)
+    state["view"] = view
     wanted = write(view)
     if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
         st.query_params.from_dict(wanted)
-    for note in st.session_state["notes"]:
+    for note in state["notes"]:
         st.caption(f":material/info: {plain(note)}")
     if view.narrows:
         _filtered(view)
@@ -130,13 +140,15 @@ def _again() -> None:
 def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     if st.session_state.pop("clicked", False):
         st.rerun()
-    zone = _zone()
+    zone = viewers_zone()
     status, broker = engine.status, _broker(settings.bootstrap_servers(), settings.topic()).state
     if not _is_ready(status, url):
         return
     if sidebar.is_outdated(engine.values):
         st.rerun()
-    trust.status_line(status, broker, settings.topic(), settings.group())
+    line = st.container(horizontal=True, vertical_alignment="center", key="status")
+    with line:
+        trust.status_line(status, broker, settings.topic(), settings.group())
     trust.troubles(status, broker, zone)
     if status.loaded < 1:
         st.progress(status.loaded, f"Reading the table orders, newest rows first: {status.rows:,} rows so far")
@@ -159,6 +171,7 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         _nothing(status, view, zone)
     newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
     scores = _scores(url, settings.topic()).read(Span.of(view), newest)
+    _open_alerts(line, scores.now)
     fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
     panels.latest(figures.latest, st.context.timezone)
     with st.container(border=True):
@@ -173,6 +186,13 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
                 panels.messages(_rejected(url, reason))
             except ccstream.CcstreamError as error:
                 st.caption(f":material/error: Rejected messages cannot be read now: {plain(str(error))}")
+
+
+def _open_alerts(line: DeltaGenerator, now: Now | None) -> None:
+    """Adds the number of open alerts by severity, if there are any, to the line about the state of the page."""
+    if now is not None and now.alerts:
+        named = ", ".join(f"{count:,} {severity}" for severity, count in now.alerts.items())
+        line.page_link(_alerts(), label=f"Open alerts: {named}")
 
 
 def _about(figures: Figures, status: ccstream.KpiStatus, view: View, zone: tzinfo) -> str:

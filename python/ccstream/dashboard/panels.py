@@ -26,6 +26,8 @@ STYLE = """<style>
 .st-key-header [data-testid="stMetricValue"] { font-size: clamp(1.05rem, 13cqi, 2.25rem) }
 .st-key-header [data-testid="stMetricChart"] { margin-bottom: 0 }
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
+.st-key-status { row-gap: .25rem }
+.st-key-status [data-testid="stPageLink"] a { padding-left: 0 }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
 :is([data-testid="stMetric"], .st-key-fraud) g[role="graphics-symbol"]:empty { display: none }
 </style>"""

@@ -109,7 +109,7 @@ def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) 
         _within(95, "stored ", status.latency_ms[1]) if status.latency_ms else "no events in 5 min",
         f"{rejected:,} rejected",
     ]
-    st.markdown(" · ".join(parts))
+    st.markdown(" · ".join(parts), width="content")
 
 
 def _verdict(status: KpiStatus, ours: list[PartitionState], topic: str, group: str) -> str:
