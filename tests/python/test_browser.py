@@ -178,13 +178,16 @@ SETTLED = """() => !document.querySelector('[data-stale="true"]')
 """Whether nothing fades: while the script runs, Streamlit shows old elements in a pale colour."""
 
 
-def check_at_every_width(page: Page, last: str, dark: Sequence[int]) -> None:
+def check_at_every_width(
+    page: Page, last: str, dark: Sequence[int], first: str = '[data-testid="stMetricValue"]'
+) -> None:
     """Checks that no text is clipped, nothing is wider than the screen, and everything is accessible, in both colours.
 
     Args:
         page: the page.
         last: the selector of the chart that is drawn last.
         dark: the widths at which dark colours are checked, too. The layout does not depend on the colours.
+        first: the selector of an element that is drawn before it.
     """
     from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415
 
@@ -193,7 +196,7 @@ def check_at_every_width(page: Page, last: str, dark: Sequence[int]) -> None:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 2400})
         page.reload()
-        page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
+        page.wait_for_selector(first, timeout=LIMIT * 1000)
         page.wait_for_selector(last, timeout=LIMIT * 1000)
         page.wait_for_function(SETTLED, timeout=LIMIT * 1000)
         at = (scheme, width)
