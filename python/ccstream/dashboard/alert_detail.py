@@ -258,7 +258,7 @@ def _table(found: Last, alert: Alert, column: str) -> None:
             *("entry_mode", "country"),
         ],
         column_config={
-            "fired": st.column_config.TextColumn("", width=24),
+            "fired": st.column_config.TextColumn("●", width=24),
             "time": st.column_config.DatetimeColumn(
                 "Time", width=108, format="MM-DD HH:mm:ss", timezone=st.context.timezone
             ),
