@@ -56,7 +56,8 @@ def test_an_outage_is_found_and_kills_change_nothing(embedded_pipeline: Pipeline
     analyze(pipeline)
     whole = found(pipeline)
     [(opened, closed, text)] = pipeline.query(
-        "SELECT opened_at, closed_at, why_text FROM alerts WHERE rule = 'networks' AND key = 'approval_rate of network visa'"
+        "SELECT opened_at, closed_at, why_text FROM alerts"
+        " WHERE rule = 'networks' AND key = 'approval_rate of network visa'"
     )
     assert timedelta() < opened - OUTAGE <= timedelta(minutes=10)
     assert timedelta(minutes=30) < closed - OUTAGE <= timedelta(minutes=45)
