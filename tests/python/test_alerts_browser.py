@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analyst import open_alert, open_some, riskiest
-from conftest import at_length, make_database, score
-from pipeline import make_pipeline
+from conftest import at_length
 from test_alerts import event
 from test_browser import (  # noqa: F401
     SETTLED,
@@ -21,6 +20,7 @@ from test_browser import (  # noqa: F401
     number,
     opened,
     serving,
+    serving_scored,
 )
 from waiting import LIMIT, wait_until
 
@@ -55,13 +55,9 @@ cooldown = "1d"
 
 @pytest.fixture(scope="module")
 def served(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, int]]:
-    """Serves 20,000 scored transactions, and yields their pipeline and the page's port."""
-    with (
-        make_database(services) as url,
-        make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline,
-        serving(score(pipeline), tmp_path_factory.mktemp("alerts")) as port,
-    ):
-        yield pipeline, port
+    """Serves scored transactions."""
+    with serving_scored(services, tmp_path_factory.mktemp("alerts")) as served:
+        yield served
 
 
 @pytest.fixture

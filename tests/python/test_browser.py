@@ -139,15 +139,22 @@ def unchanged_page(unchanged_port: int, browser_page: Page) -> Iterator[Page]:
         yield page
 
 
-@pytest.fixture(scope="module")
-def all_scored(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, int]]:
+@contextlib.contextmanager
+def serving_scored(services: dict[str, str], folder: Path) -> Iterator[tuple[Pipeline, int]]:
     """Serves 20,000 scored transactions, and yields their pipeline and the page's port."""
     with (
         make_database(services) as url,
         make_pipeline(services["KAFKA_BOOTSTRAP_SERVERS"], url) as pipeline,
-        serving(score(pipeline), tmp_path_factory.mktemp("scored")) as port,
+        serving(score(pipeline), folder) as port,
     ):
         yield pipeline, port
+
+
+@pytest.fixture(scope="module")
+def all_scored(services: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, int]]:
+    """Serves scored transactions."""
+    with serving_scored(services, tmp_path_factory.mktemp("scored")) as served:
+        yield served
 
 
 @pytest.fixture
