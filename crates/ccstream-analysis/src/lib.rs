@@ -40,11 +40,11 @@ pub mod explain;
 pub mod toml;
 pub mod windows;
 
+pub mod anomalies;
+
 pub mod alerts;
 
 pub mod notify;
-
-pub mod anomalies;
 
 pub use self::event::{Carried, Event, Label};
 pub use self::features::{Feature, Features, version};
