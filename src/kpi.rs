@@ -99,7 +99,7 @@ impl PyKpiEngine {
     /// Args:
     ///     filters: A mapping from dimensions, which :data:`ccstream.kpi.DIMENSIONS` lists, to the selected value or an
     ///         iterable of values. The value None selects rows without one; ``risk`` has the values ``"true"`` and
-    ///         ``"false"``. Default: every row.
+    ///         ``"false"``, and ``segment`` the names of the merchants' current segments. Default: every row.
     ///     min_amount: The minimum amount (inclusive) in units of the currency, with at most two decimals: a number, a
     ///         ``Decimal`` or a text. Default: any.
     ///     max_amount: The maximum amount (inclusive), like ``min_amount``. Default: any.

@@ -993,6 +993,7 @@ DIMENSIONS = {
     "city": "City",
     "country": "Country",
     "merchant": "Merchant",
+    "segment": "Segment",
     "payment_method": "Payment method",
     "status": "Status",
     "currency": "Currency",

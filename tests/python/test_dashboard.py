@@ -103,6 +103,10 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     assert any("latest=7" in note for note in notes)
     [(count, approved)] = filled.query("SELECT count(*), count(*) FILTER (WHERE status = 'approved') FROM orders")
     assert page.metric[0].value == f"{count:,}" == "2,000"
+    # Nobody has a segment, so there is nothing to choose.
+    offered = {one.key for one in page.multiselect}
+    assert "only_issuer" in offered
+    assert "only_segment" not in offered
     assert page.metric[4].value == f"{approved / count:.1%}"
     # The events are months old.
     facts = " ".join(one.value for one in page.markdown)

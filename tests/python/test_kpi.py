@@ -15,6 +15,7 @@ import pytest
 
 import ccstream
 from ccstream import kpi
+from ccstream.segments import tables
 from conftest import micros
 from waiting import wait_until
 from zones import Shifted
@@ -36,7 +37,13 @@ NAMES = {
     "entry_mode": ["chip", "online"],
     "response_code": ["00", "05", "51"],
 }
-COLUMN = {**{name: name for name in NAMES}, "risk": "risk_flag::text"}
+SEGMENTS = ["large, night", "rare"]
+COLUMN = {
+    **{name: name for name in NAMES},
+    "risk": "risk_flag::text",
+    "segment": "(SELECT name FROM merchant_segment AS m WHERE m.merchant = orders.merchant AND valid_to IS NULL)",
+}
+CHOICES = {**NAMES, "risk": ["true", "false"], "segment": SEGMENTS}
 
 
 def fill(pipeline: Pipeline, chance: random.Random, rows: int) -> None:
@@ -73,6 +80,23 @@ def fill(pipeline: Pipeline, chance: random.Random, rows: int) -> None:
         with cursor.copy(f"COPY orders ({columns}) FROM STDIN") as copy:
             for line in lines:
                 copy.write_row(line)
+        tables.begin(connection)
+        cursor.execute("TRUNCATE segment_runs, segments, merchant_segment")
+        cursor.execute(
+            "INSERT INTO segment_runs (kind, as_of, days, founded, version, features, middle, width, silhouette, "
+            "members, moved, appeared, ended) VALUES ('merchants', now(), 1, 1, '1', '{}', '{}', '{}', 0, 0, 0, 0, 0)"
+        )
+        # Some merchants have a segment, some had one, and some never had one.
+        for merchant in chance.sample(NAMES["merchant"], 30):
+            before = BEGIN - timedelta(days=1)
+            times: list[tuple[datetime, datetime | None]] = [(before, BEGIN), (BEGIN, None), (before, None)]
+            for begin, end in chance.choice([times[:2], times[:1], times[2:]]):
+                segment = (merchant, chance.choice(SEGMENTS), begin, end)
+                cursor.execute(
+                    "INSERT INTO merchant_segment (merchant, segment, name, founded, valid_from, valid_to) "
+                    "VALUES (%s, 1, %s, 1, %s, %s)",
+                    segment,
+                )
         connection.commit()
 
 
@@ -115,10 +139,9 @@ class Sql:
 
 def random_query(chance: random.Random) -> dict[str, Any]:
     query: dict[str, Any] = {}
-    names = chance.sample([*NAMES, "risk"], chance.randrange(4))
-    choices = {**NAMES, "risk": ["true", "false"]}
+    names = chance.sample(list(CHOICES), chance.randrange(4))
     query["filters"] = {
-        name: chance.sample([*choices[name], None], chance.randrange(1, len(choices[name]) + 1)) for name in names
+        name: chance.sample([*CHOICES[name], None], chance.randrange(1, len(CHOICES[name]) + 1)) for name in names
     }
     if chance.random() < 0.3:
         query["min_amount"] = Decimal(chance.randrange(-5000, 5000)) / 100
@@ -222,7 +245,7 @@ def test_every_figure_agrees_with_sql(embedded_pipeline: Pipeline, chance: rando
             assert engine.refresh()
             assert engine.status.foreign_rows == engine.status.rows == rows
             for _ in range(queries):
-                compare(engine, embedded_pipeline, random_query(chance), [*NAMES, "risk"])
+                compare(engine, embedded_pipeline, random_query(chance), list(CHOICES))
 
 
 def test_a_range_moves_on_to_the_microsecond(embedded_pipeline: Pipeline, engine: ccstream.KpiEngine) -> None:

@@ -7,17 +7,20 @@ import math
 import uuid
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
+import ccstream
 from ccstream.declared import DECLINED
 from ccstream.segments import Settings, segment, store
 from ccstream.segments.kinds import KINDS
 from conftest import at_length, make_database
 from pipeline import make_pipeline
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -280,6 +283,39 @@ def test_a_role_without_privileges_gets_the_statements(months: Pipeline) -> None
         finally:
             owner.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}; DROP ROLE {role}")
     assert len(current(months)) > 500
+
+
+def test_the_engine_counts_by_segment(months: Pipeline) -> None:
+    url = months.database_url
+    with ccstream.KpiEngine.from_database(url) as engine:
+        assert engine.refresh()
+        assert engine.values("segment") == [None]
+        for day in range(2):
+            segment(url, Settings("merchants", FIRST + day * 30 * DAY, restart=True, segments=4 + day))
+            expected = dict(
+                months.query(
+                    "SELECT m.name, count(*) FROM orders AS o LEFT JOIN merchant_segment AS m "
+                    "ON m.merchant = o.merchant AND m.valid_to IS NULL GROUP BY 1"
+                )
+            )
+            assert len(expected) == 5 + day, "some merchant has no segment"
+            wait_until("the run is known", partial(is_counted, engine, list(expected)))
+            assert look(engine) == expected
+            name = engine.values("segment")[0]
+            assert engine.query(filters={"segment": name}).totals["count"] == expected[name]
+    assert "✓" in months.run("verify")
+
+
+def is_counted(engine: ccstream.KpiEngine, names: list[str | None]) -> bool:
+    """Returns whether the engine counts by these segments."""
+    return set(look(engine)) == set(names)
+
+
+def look(engine: ccstream.KpiEngine) -> dict[str | None, int]:
+    """Returns the number of transactions by segment."""
+    assert engine.refresh()
+    found = engine.query(by={"segment": []})["segment"]
+    return dict(zip(found["key"], found["count"].tolist(), strict=True))
 
 
 def test_without_transactions_the_command_says_so(embedded_pipeline: Pipeline) -> None:

@@ -131,11 +131,13 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
 
 def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, ...]:
     key = f"only_{name}"
-    values = choices(name)
+    values, chosen = choices(name), st.session_state.get(key, [])
     st.session_state.setdefault("offered", {})[name] = len(values)
+    if name not in FIRST and not chosen and set(values) <= {None}:
+        return ()
     there = [shown(value) for value in values[:MOST_CHOICES]]
     # A value that the address or a click has chosen stays among the options, even if no row has it (yet).
-    options = list(dict.fromkeys([*there, *st.session_state.get(key, [])]))
+    options = list(dict.fromkeys([*there, *chosen]))
     return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All", accept_new_options=True))
 
 

@@ -10,6 +10,7 @@ use super::chunk::{Chunk, CountAndSum, NOWHERE, ROWS, Terms, add};
 use super::groups::{EMPTY, Groups, is_of_kind};
 use super::offsets::Offsets;
 use super::question::{By, Dimension, Grouping, Query, Window};
+use crate::rows::attribute::Attribute;
 use crate::rows::block::{Block, CodedColumn};
 use crate::rows::cards::{Cards, FEW, OUTSIDE};
 use crate::rows::codes::ABSENT;
@@ -64,10 +65,7 @@ impl<'a> Asked<'a> {
         let map = |grouping: &Grouping| match map(grouping) {
             // Sums over kinds need no map.
             _ if is_of_kind(grouping) && !grouping.needs_rows() => Vec::new(),
-            None => Vec::new(),
-            Some(attribute) if matches!(attribute.coded_column(), CodedColumn::Merchant | CodedColumn::Card) => {
-                Vec::new()
-            }
+            None | Some(Attribute::MERCHANT | Attribute::CARD) => Vec::new(),
             Some(attribute) => {
                 let codes = 0..columns.codes(attribute.coded_column()) as u32;
                 codes.map(|code| columns.part(attribute, code)).collect()

@@ -9,7 +9,7 @@ use ccstream_core::fields::is_same;
 pub struct Definition {
     /// The name in queries.
     pub name: &'static str,
-    /// The name of the column in `orders`.
+    /// The name of the column in `orders`, or of the one whose value is searched for elsewhere.
     pub column: &'static str,
     /// The title on the page; None if the values are only counted, and the attribute is not a dimension.
     pub title: Option<&'static str>,
@@ -30,6 +30,10 @@ impl Definition {
     const fn flag(self, column: &'static str) -> Self {
         Self { column, is_flag: true, ..self }
     }
+    /// Defines an attribute of a merchant that is not in `orders`.
+    const fn of_merchant(name: &'static str, title: &'static str) -> Self {
+        Self { column: "merchant", ..Self::of_kind(name, title).coded_in(CodedColumn::Merchant) }
+    }
     const fn counted(name: &'static str, column: &'static str, coded: CodedColumn) -> Self {
         Self { name, column, title: None, coded, is_flag: false }
     }
@@ -41,6 +45,7 @@ pub const ATTRIBUTES: &[Definition] = &[
     Definition::of_kind("city", "City").coded_in(CodedColumn::Place),
     Definition::of_kind("country", "Country").coded_in(CodedColumn::Place),
     Definition::of_kind("merchant", "Merchant").coded_in(CodedColumn::Merchant),
+    Definition::of_merchant("segment", "Segment"),
     Definition::of_kind("payment_method", "Payment method"),
     Definition::of_kind("status", "Status"),
     Definition::of_kind("currency", "Currency"),
@@ -67,6 +72,7 @@ impl Attribute {
     pub const CITY: Self = Self::of("city");
     pub const COUNTRY: Self = Self::of("country");
     pub const MERCHANT: Self = Self::of("merchant");
+    pub const SEGMENT: Self = Self::of("segment");
     pub const STATUS: Self = Self::of("status");
     pub const CURRENCY: Self = Self::of("currency");
     pub const RISK: Self = Self::of("risk");
@@ -169,7 +175,7 @@ mod tests {
             let parts: Vec<usize> = Attribute::coded_in(column).map(Attribute::part).collect();
             assert_eq!(parts, (0..count(column)).collect::<Vec<_>>(), "{column:?}");
         }
-        assert_eq!((KINDS + PLACES + 2, PLACES), (COUNT, 2));
+        assert_eq!((KINDS + PLACES + 3, PLACES), (COUNT, 2));
     }
 
     #[test]

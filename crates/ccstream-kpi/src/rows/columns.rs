@@ -15,6 +15,7 @@ use super::block::{BLOCK_ROWS, Block, CodedColumn};
 use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
 use super::outcome::{OutcomeBits, outcome};
+use super::segments::{MerchantSegments, Segments};
 
 /// The name under which rare names are counted together if there is no room for all names.
 pub const OTHERS: &str = "(others)";
@@ -113,6 +114,8 @@ pub struct Columns {
     pub(super) kind_rows: Vec<u64>,
     /// The number of names of merchants and of cards that were in use when unused names were last removed.
     pub(super) in_use: [usize; 2],
+    /// The segments of the merchants, by their codes.
+    pub(super) segments: MerchantSegments,
 }
 
 impl Columns {
@@ -135,6 +138,7 @@ impl Columns {
         match attribute.coded_column() {
             CodedColumn::Kind => self.kinds.parts[code as usize][attribute.part()],
             CodedColumn::Place => self.places.parts[code as usize][attribute.part()],
+            CodedColumn::Merchant if attribute == Attribute::SEGMENT => self.segments.of_merchant(code),
             CodedColumn::Merchant | CodedColumn::Card => code,
         }
     }
@@ -169,7 +173,8 @@ impl Columns {
         let met = self.kinds_met.bytes() + self.places_met.bytes();
         let composite = self.kinds.bytes() + self.places.bytes();
         let places = self.coordinates.capacity() * size_of::<Coordinates>();
-        met + composite + places + self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>()
+        let dictionaries = self.dictionaries.iter().map(Dictionary::bytes).sum::<usize>();
+        met + composite + places + dictionaries + self.segments.bytes()
     }
 
     /// Returns the coordinates of a place. A place of [`OTHERS`] has none, since it is several places.
@@ -196,6 +201,7 @@ impl Columns {
         let kind = self.kinds_met.get(row.kind).map_or_else(|| self.meet_kind(row.kind), Ok)?;
         let place = self.places_met.get(row.place).map_or_else(|| self.meet_place(row.place), Ok)?;
         let merchant = self.dictionaries[Attribute::MERCHANT.index()].code_of_bytes(row.merchant)?;
+        self.segments.meet(merchant, row.merchant);
         let card = self.dictionaries[Attribute::CARD.index()].code_of_bytes(row.card)?;
         self.locate(place, row);
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK_ROWS) {
@@ -206,6 +212,31 @@ impl Columns {
         block.push(row.time, row.cents, [kind, place, merchant, card]);
         self.next_row += 1;
         Ok(())
+    }
+
+    /// Replaces the segments of all merchants. Counts of earlier segments become invalid, if any segment differs.
+    pub fn set_segments(&mut self, segments: Segments) {
+        if self.segments.replace(segments) {
+            self.generation += 1;
+            self.code_segments();
+        }
+    }
+
+    /// Gives each merchant's code the code of its segment.
+    pub(super) fn code_segments(&mut self) {
+        let is_folded = self.folded[Attribute::MERCHANT.index()] && self.segments.is_known();
+        let merchants = &self.dictionaries[Attribute::MERCHANT.index()];
+        let names = self.segments.code_all(merchants, is_folded.then_some(OTHERS));
+        self.dictionaries[Attribute::SEGMENT.index()] = names;
+        self.folded[Attribute::SEGMENT.index()] = is_folded;
+    }
+
+    /// Returns columns without rows for the same merchants' segments. Counts of these columns are invalid there.
+    #[must_use]
+    pub fn emptied(&mut self) -> Self {
+        let mut emptied = Self { generation: self.generation + 1, ..Self::default() };
+        emptied.set_segments(self.segments.take());
+        emptied
     }
 
     /// Returns the code of a kind, from bytes that occur for the first time.

@@ -10,4 +10,5 @@ pub(crate) mod dictionary;
 pub mod multiset;
 pub mod outcome;
 pub mod room;
+pub mod segments;
 pub(crate) mod sketch;

@@ -95,6 +95,9 @@ impl Columns {
         self.in_use[at] = kept.len();
         self.dictionaries[attribute.index()] = kept;
         self.blocks.iter_mut().for_each(|block| block.codes[column as usize].recode(&new));
+        if attribute == Attribute::MERCHANT {
+            self.code_segments();
+        }
     }
 
     /// Keeps the most frequent names that fit in a number of bytes, and counts the rows of all others as [`OTHERS`].
@@ -142,6 +145,7 @@ impl Columns {
         }
         self.in_use = [0; 2];
         self.generation += 1;
+        self.code_segments();
     }
 
     /// Keeps the most frequent combinations of a composite column that fit in a number of bytes, since even few names
@@ -361,7 +365,8 @@ mod tests {
         let limit = columns.name_bytes() * 3 - 3;
         columns.limit_bytes(limit, 0);
         assert!(columns.name_bytes() <= limit / 3);
-        for attribute in [Attribute::MERCHANT, Attribute::CITY, Attribute::all().nth(4).unwrap()] {
+        let payment_method = Attribute::all().find(|one| one.definition().name == "payment_method").unwrap();
+        for attribute in [Attribute::MERCHANT, Attribute::CITY, payment_method] {
             let rows = rows_of(&columns, attribute);
             assert!(columns.folded[attribute.index()]);
             for name in 0..10 {

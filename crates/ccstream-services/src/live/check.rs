@@ -6,6 +6,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use super::follow::{Sink, load};
+use super::segments;
 use super::snapshot::{Snapshot, look};
 use crate::error::{Error, Result};
 use ccstream_core::currency::Currency;
@@ -40,7 +41,10 @@ pub(crate) async fn compare(snapshot: &Transaction<'_>) -> Result<(u64, Vec<Stri
     let at = look(snapshot, 0).await?;
     let mut rows = Rows::default();
     load(snapshot, &at, &mut rows).await?;
-    let grouped: Vec<Attribute> = Attribute::dimensions().collect();
+    let run = segments::last_run(snapshot).await?;
+    rows.0.set_segments(segments::read(snapshot, run).await?);
+    let is_known = |attribute: &Attribute| *attribute != Attribute::SEGMENT || run.is_some();
+    let grouped: Vec<Attribute> = Attribute::dimensions().filter(is_known).collect();
     let by = |attribute: &Attribute| By::Dimension(Dimension::Of(*attribute));
     let groupings = grouped.iter().map(|attribute| Grouping { outcomes: true, ..Grouping::new(by(attribute)) });
     let query = Query { groupings: groupings.collect(), ..Query::default() };
@@ -92,16 +96,21 @@ async fn compare_groups(
     let of_engine = |figures: &Figures| [figures.count as i64, figures.sum, figures.approved as i64];
     let ours: BTreeMap<Option<&str>, [i64; 3]> =
         names.iter().map(Option::as_deref).zip(table.figures.iter().map(of_engine)).collect();
-    let column = attribute.definition().column;
     let own_currency = Currency::sql("currency");
-    let key = if attribute == Attribute::CURRENCY { own_currency.clone() } else { format!("{column}::text") };
+    let (key, joined) = match attribute {
+        Attribute::CURRENCY => (own_currency.clone(), ""),
+        Attribute::SEGMENT => {
+            ("m.name".into(), "LEFT JOIN merchant_segment AS m ON m.merchant = orders.merchant AND m.valid_to IS NULL")
+        }
+        _ => (format!("{}::text", attribute.definition().column), ""),
+    };
     let rows = snapshot
         .query_typed(
             &format!(
                 "SELECT {key}, count(*),
                         coalesce(sum(round(value, 2)) FILTER (WHERE {own_currency} IS NOT DISTINCT FROM $1::text) * 100, 0)::bigint,
                         count(*) FILTER (WHERE lower(status COLLATE \"C\") = ANY ($2::text[]))
-                 FROM orders GROUP BY 1"
+                 FROM orders {joined} GROUP BY 1"
             ),
             &[(&currency, Type::TEXT), (&APPROVED.as_slice(), Type::TEXT_ARRAY)],
         )

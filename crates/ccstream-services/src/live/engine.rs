@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::{self, Saved};
 use super::follow::{Follower, Known, Refreshed, Sink, or_stop};
+use super::segments::SegmentWatch;
 use super::snapshot::Snapshot;
 use super::status::Status;
 use super::trust::{Lacking, Trust, ask_trust};
@@ -249,6 +250,7 @@ impl Shared {
         let connecting = Reader::connect(&self.config.database_url, &tables);
         let Some(reader) = or_stop(connecting, &self.stop).await else { return Ok(()) };
         let mut follower = Follower::new(reader?);
+        let mut segments = SegmentWatch::default();
         while !self.stop.is_cancelled() {
             let asked = lock(&self.turn).asked;
             let mut sink = Rows { shared: self };
@@ -256,6 +258,9 @@ impl Shared {
                 return Ok(());
             };
             let refreshed = refreshed?;
+            if let Some(segments) = segments.look(&mut follower.reader).await? {
+                self.write().columns.set_segments(segments);
+            }
             let before = lock(&self.status).trust.clone();
             let lacking = self.lacking(&refreshed.snapshot, known.as_ref());
             let trust = ask_trust(&mut follower.reader, &refreshed.snapshot, before, lacking).await;
@@ -372,9 +377,7 @@ struct Rows<'a> {
 impl Sink for Rows<'_> {
     fn restart(&mut self) {
         let mut data = self.shared.write();
-        let generation = data.columns.generation + 1;
-        *data = Data { pieces: vec![0], at: data.at, ..Data::default() };
-        data.columns.generation = generation;
+        *data = Data { pieces: vec![0], at: data.at, columns: data.columns.emptied(), ..Data::default() };
         let mut status = lock(&self.shared.status);
         status.loaded = 0.0;
         status.rows_from_file = 0;

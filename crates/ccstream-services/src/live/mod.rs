@@ -12,6 +12,7 @@ mod file;
 mod follow;
 mod search;
 mod seen;
+mod segments;
 mod snapshot;
 mod status;
 mod trust;
