@@ -244,6 +244,12 @@ def test_the_state_is_stored_while_nothing_comes(world: Pipeline) -> None:
     assert verified(world)["ok"]
 
 
+def test_a_run_to_the_end_of_no_topic_is_an_error(pipeline: Pipeline) -> None:
+    analyzer = pipeline.analyze("--until-caught-up")
+    assert analyzer.wait() == 3
+    assert "does not exist; start the producer" in analyzer.failure()["error"]
+
+
 IN_A_COPY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND query LIKE 'COPY scores%%' AND state = 'active' AND wait_event = 'ClientRead'

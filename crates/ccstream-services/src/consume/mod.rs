@@ -126,6 +126,12 @@ fn run(
     Poll::new(config, member, writer, truth, topic_found, observers).run(stop, summary)
 }
 
+/// Returns the error of a run that is to end with its topic's last message, but has no topic.
+pub(crate) fn missing_topic(topic: &str) -> Error {
+    let text = format!("topic {topic:?} does not exist; start the producer, which creates it, or set another `topic`");
+    Error::Broker(text)
+}
+
 /// Waits until the broker answers. Returns whether the topic exists; None if `stop` was cancelled first.
 fn await_broker(
     config: &ConsumerConfig,
@@ -139,10 +145,7 @@ fn await_broker(
         let found = member.find_topic().and_then(|found| Ok((found, member.check_advertised()?)));
         match found {
             Ok((false, _)) if config.until_caught_up => {
-                return Err(Error::Broker(format!(
-                    "topic {:?} does not exist; start the producer, which creates it, or set another `topic`",
-                    config.kafka.topic
-                )));
+                return Err(missing_topic(&config.kafka.topic));
             }
             Ok((found, unreachable)) => {
                 if let Some(text) = unreachable {

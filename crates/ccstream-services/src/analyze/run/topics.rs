@@ -5,16 +5,21 @@ use std::time::Duration;
 use super::{Run, Topic};
 use crate::analyze::report::AnalyzeEvent;
 use crate::consume::assigned::{Assigned, Change, Gap};
-use crate::consume::{ConsumeEvent, Warning};
+use crate::consume::{ConsumeEvent, Warning, missing_topic};
 use crate::error::Result;
 use crate::postgres::Origin;
-use crate::postgres::analysis::{AnalysisStart, AnalysisStore};
+use crate::postgres::analysis::{AnalysisCounters, AnalysisStart, AnalysisStore};
 use crate::postgres::reconnecting::Reconnecting;
 
 impl Run<'_, '_> {
     /// Checks whether the topics are still the same.
     pub(super) fn look(&mut self) -> Result<()> {
         let change = self.lanes.topic.look()?;
+        // A topic that is deleted later may be about to be recreated.
+        let has_begun = !self.lanes.topic.next.is_empty() || self.summary.events != AnalysisCounters::default();
+        if matches!(change, Change::Missing(_)) && self.config.until_caught_up && !has_begun {
+            return Err(missing_topic(&self.config.kafka.topic));
+        }
         self.take_change(change, Topic::Events);
         let change = self.labels.topic.look()?;
         self.take_change(change, Topic::Labels);
