@@ -8,6 +8,10 @@ use ccstream_core::status::is_approved;
 
 use crate::key::{self, Key};
 
+/// The number of bytes of a key.
+const KEY: usize = size_of::<Key>();
+/// The number of bytes of the length of a value.
+const LENGTH: usize = size_of::<u16>();
 /// The length of a value that is absent.
 const ABSENT: u16 = u16::MAX;
 /// The key of a value that is absent.
@@ -36,24 +40,29 @@ impl Fields {
 
     /// Returns what windows need of a transaction.
     pub fn facts(&self, transaction: &Transaction<'_>) -> Facts {
-        let (mut keys, mut values) = (Vec::with_capacity(self.0.len()), Vec::with_capacity(16 * self.0.len()));
+        let is_used = self.0.contains(&Place::CURRENCY);
+        let currency = transaction.text(Place::CURRENCY).filter(|_| is_used).and_then(Currency::read);
+        // As in all that ccstream counts: `eur` and `EUR` are one currency, and their amounts can be added.
+        let currency = currency.as_ref().map(Currency::as_str);
+        let text = |place: &Place| match transaction.flag(*place) {
+            _ if *place == Place::CURRENCY => currency,
+            Some(flag) => Some(if flag { "true" } else { "false" }),
+            None => transaction.text(*place),
+        };
+        let size = |place| KEY + LENGTH + text(place).map_or(0, str::len);
+        let mut data = Vec::with_capacity(self.0.iter().map(size).sum());
         for place in &self.0 {
-            let text = match transaction.flag(*place) {
-                Some(flag) => Some(if flag { "true" } else { "false" }),
-                None => transaction.text(*place),
-            };
-            // As in all that ccstream counts: `eur` and `EUR` are one currency, and their amounts can be added.
-            let currency = text.filter(|_| *place == Place::CURRENCY).and_then(Currency::read);
-            let text = if *place == Place::CURRENCY { currency.as_ref().map(Currency::as_str) } else { text };
-            keys.push(text.map_or(ABSENT_KEY, key::of));
-            push(text, &mut values);
+            data.extend_from_slice(&text(place).map_or(ABSENT_KEY, key::of).to_le_bytes());
+        }
+        for place in &self.0 {
+            push(text(place), &mut data);
         }
         Facts {
             cents: transaction.value.0,
             approved: transaction.text(Place::STATUS).and_then(is_approved),
             card: transaction.text(Place::CARD_TOKEN).map(key::of),
-            keys: keys.into(),
-            values: values.into(),
+            fields: self.0.len(),
+            data: data.into(),
         }
     }
 
@@ -75,10 +84,11 @@ pub struct Facts {
     pub(super) approved: Option<bool>,
     /// The key of the card's token.
     pub(super) card: Option<Key>,
-    /// The keys of the values of the fields.
-    keys: Box<[Key]>,
-    /// The values of the fields, each with its length.
-    values: Box<[u8]>,
+    /// The number of fields.
+    fields: usize,
+    /// The keys of the values of the fields, and then the values, each with its length. They share one piece of memory,
+    /// because every transaction allocates it.
+    data: Box<[u8]>,
 }
 
 impl Facts {
@@ -94,7 +104,12 @@ impl Facts {
 
     /// Returns the key of the value of a field; None if it is absent.
     pub(crate) fn one(&self, number: usize) -> Option<Key> {
-        self.keys.get(number).copied().filter(|key| *key != ABSENT_KEY)
+        self.keys().get(number).map(|key| Key::from_le_bytes(*key)).filter(|key| *key != ABSENT_KEY)
+    }
+
+    /// Returns the keys of the values of all fields, as bytes.
+    fn keys(&self) -> &[[u8; KEY]] {
+        self.data.split_at(self.fields * KEY).0.as_chunks().0
     }
 
     /// Returns the value of a field; None if it is absent.
@@ -104,17 +119,18 @@ impl Facts {
 
     /// Returns the values of all fields, in the order of [`Fields::places`].
     pub fn values(&self) -> impl Iterator<Item = Option<&str>> {
-        texts(&self.values)
+        texts(&self.data[self.fields * KEY..])
     }
 
     /// Returns the key of the values of the fields of these numbers.
     pub(super) fn key(&self, dimensions: &[usize]) -> Key {
-        dimensions.iter().fold(0, |key, dimension| key::pair(key, self.keys[*dimension]))
+        let keys = self.keys();
+        dimensions.iter().fold(0, |key, dimension| key::pair(key, Key::from_le_bytes(keys[*dimension])))
     }
 
     /// Returns the values of the fields of these numbers, in the form in which they are kept.
     pub(super) fn kept(&self, dimensions: &[usize]) -> Box<[u8]> {
-        let all: Vec<Option<&str>> = texts(&self.values).collect();
+        let all: Vec<Option<&str>> = self.values().collect();
         let mut out = Vec::new();
         for dimension in dimensions {
             push(all[*dimension], &mut out);
