@@ -33,7 +33,8 @@ PURE := -p ccstream-core -p ccstream-kpi -p ccstream-analysis
 TIMED := python3 tools/timed.py
 
 .PHONY: help build release demo generate check check-all lint advisories test test-parts test-rust test-fuzz test-python wheel-test \
-    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-analysis bench-detect bench-windows bench-segments default-model kafka flink screenshots docs wheel clean
+    test-faults bench bench-attack bench-duplicates bench-refused bench-flood bench-dashboard bench-engine bench-analysis bench-detect bench-alerts \
+    bench-windows bench-segments default-model kafka flink screenshots docs wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -192,6 +193,9 @@ bench-detect: build ## measure fraud detectors on the preset handbook and on the
 
 bench-windows: release ## measure what windows cost the analyzer: ten minutes
 	$(BIN)/python bench/windows.py
+
+bench-alerts: release ## measure what alerts cost the analyzer, and how soon they are there: 15 minutes
+	$(BIN)/python bench/alerts.py
 
 bench-segments: build ## measure how long ccstream segment takes: three minutes
 	$(BIN)/python bench/segments.py

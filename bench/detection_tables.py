@@ -96,13 +96,30 @@ def analysis(measured: dict[str, Any]) -> str:
 
 def windows(measured: dict[str, Any]) -> str:
     """Makes the table of ``bench/windows.py``."""
-    lines = ["| windows | transactions / s | of the rate without | processor time, µs | more than without | rows |"]
-    lines.append("|---|--:|--:|--:|--:|--:|")
-    for line in measured["rates"]:
-        rows = sum(measured["rows"].values()) if line["name"] == "all" else measured["rows"].get(line["name"], 0)
-        times = f"{line['time']:.1f} | {100 * line['more']:+.0f} %"
-        lines.append(f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} | {times} | {rows:,} |")
+    counted = {**measured["rows"], "all": sum(measured["rows"].values())}
+    lines = _costs("windows", measured["rates"])
+    cells = ["rows", "--:", *(f"{counted.get(line['name'], 0):,}" for line in measured["rates"])]
+    return "\n".join(f"{line} {cell} |" for line, cell in zip(lines, cells, strict=True))
+
+
+def alerts(measured: dict[str, Any]) -> str:
+    """Makes the tables of ``bench/alerts.py``."""
+    lines = [*_costs("rules", measured["rates"]), ""]
+    lines += ["| rule | alerts | p50, ms | p99, ms | at most, ms |", "|---|--:|--:|--:|--:|"]
+    for line in measured["live"]:
+        figures = " | ".join(f"{line[name]:,.0f}" for name in ("alerts", "p50", "p99", "max"))
+        lines.append(f"| {line['rule']} | {figures} |")
     return "\n".join(lines)
+
+
+def _costs(what: str, rates: list[dict[str, Any]]) -> list[str]:
+    """Makes a table of what several things cost the analyzer."""
+    lines = [f"| {what} | transactions / s | of the rate without | processor time, µs | more than without |"]
+    lines.append("|---|--:|--:|--:|--:|")
+    for line in rates:
+        times = f"{line['time']:.1f} | {100 * line['more']:+.0f} %"
+        lines.append(f"| {line['name']} | {line['rate']:,.0f} | {line['share']:.2f} | {times} |")
+    return lines
 
 
 def segments(measured: dict[str, Any]) -> str:

@@ -32,6 +32,7 @@ PLACES = {
     "default_model": "docs/model-card.md",
     "draws": "docs/detection.md",
     "analysis": "docs/detection.md",
+    "alerts": "docs/alerts.md",
     "windows": "docs/windows.md",
     "segments": "docs/segments.md",
 }
@@ -72,6 +73,17 @@ def machine() -> dict[str, object]:
 def share(rates: list[float], ceiling: list[float]) -> float:
     """Returns the median ratio of each rate to the ceiling in the same round, because a machine's speed varies."""
     return statistics.median(rate / most for rate, most in zip(rates, ceiling, strict=False))
+
+
+def costs(found: dict[str, list[tuple[float, float]]]) -> list[dict[str, Any]]:
+    """Compares the rates and processor times of several ways of working with those of the way ``none``."""
+    bare = [[pair[at] for pair in found["none"]] for at in (0, 1)]
+    lines = []
+    for name, pairs in found.items():
+        rates, times = ([pair[at] for pair in pairs] for at in (0, 1))
+        medians = {"rate": statistics.median(rates), "time": statistics.median(times)}
+        lines.append({"name": name, **medians, "share": share(rates, bare[0]), "more": share(times, bare[1]) - 1})
+    return lines
 
 
 def keep(part: str, measured: dict[str, Any]) -> None:
@@ -197,6 +209,7 @@ TABLES = {
     "default_model": detection_tables.default_model,
     "draws": detection_tables.draws,
     "analysis": detection_tables.analysis,
+    "alerts": detection_tables.alerts,
     "windows": detection_tables.windows,
     "segments": detection_tables.segments,
 }

@@ -14,7 +14,6 @@ import resource
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 
 import psutil
 import psycopg
@@ -52,6 +51,16 @@ by = ["merchant"]
 measures = ["count", "approved_share"]
 """,
 }
+
+
+def send(bench: Workbench, count: int) -> None:
+    """Sends the transactions to be scored."""
+    create_topic(embedded_broker(), TOPIC, 4)
+    with bench.database() as url:
+        Place(TOPIC, url, embedded_broker()).run(
+            *("produce", "--quiet", "--rate", "1000", "--cards", str(CARDS), "--count", str(count)),
+            *("--start-time", "2026-06-01T12:00:00Z", "--speed", "max"),
+        )
 
 
 def processor_time(url: str) -> float:
@@ -112,25 +121,10 @@ def main() -> None:
     options = parser.parse_args()
     with postgres() as url, tempfile.TemporaryDirectory() as folder:
         bench = Workbench(url)
-        create_topic(embedded_broker(), TOPIC, 4)
-        with bench.database() as database:
-            Place(TOPIC, database, embedded_broker()).run(
-                *("produce", "--quiet", "--rate", "1000", "--cards", str(CARDS), "--count", str(options.count)),
-                *("--start-time", "2026-06-01T12:00:00Z", "--speed", "max"),
-            )
+        send(bench, options.count)
         found = measure(bench, options.rounds, Path(folder))
         counted = rows(bench, ("--windows", str(Path(folder) / "all.toml")))
-    none = found["none"]
-    rates = [
-        {
-            "name": name,
-            "rate": median(rate for rate, _ in figures),
-            "share": results.share([rate for rate, _ in figures], [rate for rate, _ in none]),
-            "time": median(used for _, used in figures),
-            "more": results.share([used for _, used in figures], [used for _, used in none]) - 1,
-        }
-        for name, figures in found.items()
-    ]
+    rates = results.costs(found)
     print(rates, counted)
     results.keep("windows", {"rounds": options.rounds, "count": options.count, "rates": rates, "rows": counted})
 
