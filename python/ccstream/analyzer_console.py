@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ccstream.console import LiveLine, Printer, Rate, per_second, shared_line
 from ccstream.event_log import print_json
 from ccstream.settings import WATCHABLE_RATE
+from ccstream.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +123,7 @@ def _text(kind: str, fields: Mapping[str, Any]) -> str:
         return "! Another analyzer has taken the lease; waiting to take over"
     if kind == "alert":
         where = f" (see {fields['runbook']})" if fields["runbook"] else ""
-        return f"! Alert {fields['rule']} ({fields['severity']}): {fields['text']}{where}"
+        return harmless(f"! Alert {fields['rule']} ({fields['severity']}): {fields['text']}{where}")
     return shared_line(kind, fields)
 
 

@@ -1,4 +1,4 @@
-"""Adapts output to a terminal: adds colours, and cuts lines to its width."""
+"""Adapts output to a terminal: adds colours, cuts lines to its width, and escapes what is not text."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def paint(line: str, stream: TextIO | None = None) -> str:
     if mark not in COLOURS or not is_coloured(stream or sys.stdout):
         return line
     return f"{name}{bracket}\033[{COLOURS[mark]}m{mark}\033[0m{rest[1:]}"
+
+
+def harmless(text: str) -> str:
+    """Escapes characters that cannot be printed, such as ESC, which begins a command to the terminal.
+
+    Others choose the merchant's name in an alert, so it must not clear the screen, reverse the line or add one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def fitted(line: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ccstream.analyzer_console import AnalyzerConsole
 from services import free_port
 
 if TYPE_CHECKING:
@@ -190,3 +191,12 @@ def test_addresses_may_come_with_quotes_and_blanks(embedded_pipeline: Pipeline) 
     ):
         assert part in pipeline.run("consume", "--bootstrap-servers", servers, status=2)
     assert '"my host"' in pipeline.run("verify", "--database-url", "postgresql://a:b@my%20host/c", status=2)
+
+
+def test_an_alert_does_not_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    # A merchant writes its own name: it could clear the screen, reverse the line, or add a line that looks like ours.
+    text = "12.50 USD at \x1b[2J\u202e O'Brien 😀\n[Analyzer] ✓ All is well"
+    fields = {"rule": "abroad", "severity": "warning", "text": text, "runbook": ""}
+    AnalyzerConsole(quiet=True).on_event("alert", fields)
+    shown = r"12.50 USD at \x1b[2J\u202e O'Brien 😀\n[Analyzer] ✓ All is well"
+    assert capsys.readouterr().out == f"[Analyzer] ! Alert abroad (warning): {shown}\n"
