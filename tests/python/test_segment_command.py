@@ -194,11 +194,19 @@ def test_new_segments_replace_the_old_ones(months: Pipeline) -> None:
     first = segment(url, Settings("merchants", FIRST, segments=5))
     assert len(first.segments) == 5
     again = segment(url, Settings("merchants", FIRST, segments=3, restart=True))
-    # The rows of the first run were valid for no time.
-    assert months.query("SELECT founded, count(*) FROM merchant_segment GROUP BY 1") == [(2, again.figures.members)]
+    # The rows of the first run were valid for no time, and still say what it assigned.
+    counts = "SELECT founded, run, ended_run, valid_to - valid_from, count(*) FROM merchant_segment GROUP BY 1, 2, 3, 4"
+    assert months.query(f"{counts} ORDER BY 1") == [
+        (1, 1, 2, timedelta(0), first.figures.members),
+        (2, 2, None, None, again.figures.members),
+    ]
     later = segment(url, Settings("merchants", FIRST + DAY, segments=4, days=30, restart=True))
     counts = "SELECT founded, valid_to, count(*) FROM merchant_segment GROUP BY 1, 2 ORDER BY 1"
-    assert months.query(counts) == [(2, FIRST + DAY, again.figures.members), (3, None, later.figures.members)]
+    assert months.query(counts) == [
+        (1, FIRST, first.figures.members),
+        (2, FIRST + DAY, again.figures.members),
+        (3, None, later.figures.members),
+    ]
     assert months.query("SELECT DISTINCT members FROM segment_runs WHERE run = 3") == [(later.figures.members,)]
 
 

@@ -140,7 +140,7 @@ def _run(connection: Connection, settings: Settings, progress: Callable[[str], N
     run = store.add_run(connection, figures, grouping.scale)
     segments = [_describe(sums, after.labels == at, at + 1, name) for at, name in enumerate(grouping.names)]
     store.add_segments(connection, run, segments, grouping.centres)
-    change = store.Change(sums.keys, before, after, grouping.names, past.founded if past else run, as_of)
+    change = store.Change(sums.keys, before, after, grouping.names, past.founded if past else run, run, as_of)
     store.write(connection, kind, members, change)
     return Outcome(run, figures, segments)
 

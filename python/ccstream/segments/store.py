@@ -118,6 +118,7 @@ class Change:
         after: Where they are now.
         names: The names of the segments.
         founded: The run in which the segments were found.
+        run: The number of the run.
         as_of: The time of the run, in UTC.
     """
 
@@ -126,6 +127,7 @@ class Change:
     after: moves.Places
     names: list[str]
     founded: int
+    run: int
     as_of: datetime
 
 
@@ -228,11 +230,11 @@ def write(connection: Connection, kind: Kind, members: Members, change: Change) 
     labels, keys = change.after.labels, np.array(change.keys, dtype=object)
     is_moved = change.before.labels != labels
     ended = set(members.keys) - set(change.keys) | (set(members.keys) & set(keys[is_moved]))
-    _end(connection, kind, sorted(ended), change.as_of)
-    query = sql.SQL("COPY {table} ({key}, segment, name, founded, valid_from) FROM STDIN")
+    _end(connection, kind, sorted(ended), change)
+    query = sql.SQL("COPY {table} ({key}, segment, name, founded, run, valid_from) FROM STDIN")
     with connection.cursor() as cursor, cursor.copy(_named(query, kind)) as copy:
         for key, label in zip(keys[is_moved], labels[is_moved].tolist(), strict=True):
-            copy.write_row((key, label + 1, change.names[label], change.founded, change.as_of))
+            copy.write_row((key, label + 1, change.names[label], change.founded, change.run, change.as_of))
     is_counted = ~is_moved & (change.before.streaks != change.after.streaks)
     query = sql.SQL(
         "UPDATE {table} AS t SET nearer_elsewhere = n.runs FROM unnest(%s::text[], %s::smallint[]) AS n (key, runs) "
@@ -241,13 +243,10 @@ def write(connection: Connection, kind: Kind, members: Members, change: Change) 
     connection.execute(_named(query, kind), [keys[is_counted].tolist(), change.after.streaks[is_counted].tolist()])
 
 
-def _end(connection: Connection, kind: Kind, keys: Sequence[str], as_of: datetime) -> None:
-    """Ends current rows. One that began at the same time was valid for no time, and is deleted."""
-    for text in (
-        "DELETE FROM {table} WHERE {key} = ANY(%(keys)s) AND valid_to IS NULL AND valid_from >= %(as_of)s",
-        "UPDATE {table} SET valid_to = %(as_of)s WHERE {key} = ANY(%(keys)s) AND valid_to IS NULL",
-    ):
-        connection.execute(_named(sql.SQL(text), kind), {"keys": keys, "as_of": as_of})
+def _end(connection: Connection, kind: Kind, keys: Sequence[str], change: Change) -> None:
+    """Ends current rows. One that began at the same time was valid for no time, and remains for who goes by runs."""
+    query = sql.SQL("UPDATE {table} SET valid_to = %s, ended_run = %s WHERE {key} = ANY(%s) AND valid_to IS NULL")
+    connection.execute(_named(query, kind), [change.as_of, change.run, keys])
 
 
 def _named(query: sql.SQL, kind: Kind) -> sql.Composed:

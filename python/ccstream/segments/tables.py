@@ -73,8 +73,10 @@ MEMBERS = """CREATE TABLE {table} (
     founded BIGINT NOT NULL,
     valid_from TIMESTAMP NOT NULL,
     valid_to TIMESTAMP,
+    run BIGINT NOT NULL,
+    ended_run BIGINT,
     nearer_elsewhere SMALLINT NOT NULL DEFAULT 0,
-    PRIMARY KEY ({key}, valid_from)
+    PRIMARY KEY ({key}, run)
 );
 CREATE UNIQUE INDEX {index} ON {table} ({key}) WHERE valid_to IS NULL;
 COMMENT ON TABLE {table} IS {comment};
@@ -84,6 +86,8 @@ COMMENT ON COLUMN {table}.name IS 'name of the segment';
 COMMENT ON COLUMN {table}.founded IS 'the run in which the segment was found';
 COMMENT ON COLUMN {table}.valid_from IS 'as_of of the run that assigned the segment, UTC';
 COMMENT ON COLUMN {table}.valid_to IS 'as_of of the run that ended it, exclusive; NULL while it is current';
+COMMENT ON COLUMN {table}.run IS 'the run that assigned the segment';
+COMMENT ON COLUMN {table}.ended_run IS 'the run that ended it; NULL while it is current';
 COMMENT ON COLUMN {table}.nearer_elsewhere IS
     'number of runs in a row, up to the last, in which another segment was clearly nearer';
 """
