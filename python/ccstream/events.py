@@ -42,6 +42,7 @@ WarningKind: TypeAlias = Literal[
     "model_unusable",
     "window_refused",
     "alert_refused",
+    "segments_unavailable",
     "notification_failed",
     "truth_skipped",
     "drain_limit",
@@ -76,6 +77,8 @@ WarningKind: TypeAlias = Literal[
 - ``window_refused``: a definition in ``windows.toml`` is wrong, or the table of a window cannot be prepared; the window
   is not counted.
 - ``alert_refused``: a rule or a target in ``alerts.toml`` is wrong; it is not used.
+- ``segments_unavailable``: a window or a rule goes by the segments of merchants, and they cannot be read, or there are
+  none; merchants have no segment, or keep those of before.
 - ``notification_failed``: a notification of alerts was not sent; it is tried again, unless the text says otherwise.
 - ``truth_skipped``: messages of the topic of truth were skipped, because they cannot be stored; the partitions are that
   topic's.

@@ -169,10 +169,14 @@ def stream(pipeline: Pipeline, count: int, chance: random.Random) -> None:
 
 
 def differences(pipeline: Pipeline, name: str) -> list[tuple[object, ...]]:
-    """Returns the cells in which a window differs from its recount: those of the table, and those of the recount."""
-    columns = ", ".join(f'"{column}"' for column in ["window_start", "window_end", *COLUMNS[name], "late"])
+    """Returns the rows in which a window of :data:`FILE` differs from its recount."""
+    return differing(pipeline, name, COLUMNS[name], RECOUNTS[name][0])
+
+
+def differing(pipeline: Pipeline, name: str, names: list[str], recount: str) -> list[tuple[object, ...]]:
+    """Returns the rows in which a window differs from a recount: those of the table, and those of the recount."""
+    columns = ", ".join(f'"{column}"' for column in ["window_start", "window_end", *names, "late"])
     table = f"SELECT {columns} FROM window_{name}"
-    recount = RECOUNTS[name][0]
     return pipeline.query(
         f"SELECT * FROM (({table}) EXCEPT ALL (SELECT * FROM ({recount}) AS r)) AS a"
         f" UNION ALL SELECT * FROM ((SELECT * FROM ({recount}) AS r) EXCEPT ALL ({table})) AS b"

@@ -37,6 +37,9 @@ pub mod models;
 
 pub mod explain;
 
+pub mod attribute;
+pub mod segments;
+
 pub mod toml;
 pub mod windows;
 

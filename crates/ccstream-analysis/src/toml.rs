@@ -4,10 +4,10 @@
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 
-use ccstream_core::fields::{FIELDS, Place};
-use ccstream_core::sql_type::SqlType;
 use ccstream_core::units::length_of_time;
 use toml_edit::{Document, Item, Table, Value};
+
+use crate::attribute::Attribute;
 
 /// The maximum number of characters of a name.
 const MAX_NAME: usize = 41;
@@ -232,14 +232,14 @@ impl Reading<'_> {
         list.iter().map(|value| text(value).ok_or_else(|| refuse(value.span()))).collect()
     }
 
-    pub(crate) fn by(&self) -> Result<Vec<Place>, Wrong> {
+    pub(crate) fn by(&self) -> Result<Vec<Attribute>, Wrong> {
         let mut by = Vec::new();
         for (name, span) in self.texts("by")? {
-            let place = dimension(&name).map_err(|text| self.wrong(span.clone(), text))?;
-            if by.contains(&place) {
+            let attribute = dimension(&name).map_err(|text| self.wrong(span.clone(), text))?;
+            if by.contains(&attribute) {
                 return Err(self.wrong(span, format!("{name} is there twice")));
             }
-            by.push(place);
+            by.push(attribute);
         }
         Ok(by)
     }
@@ -256,14 +256,6 @@ pub(crate) fn length(micros: i64) -> String {
 /// Returns the dimension of this name.
 ///
 /// Errors: there is none, in words.
-pub(crate) fn dimension(name: &str) -> Result<Place, String> {
-    dimensions().find(|place| place.field().column == name).ok_or_else(|| {
-        let names: Vec<&str> = dimensions().map(|place| place.field().column).collect();
-        format!("there is no dimension {name:?}; use {}", names.join(", "))
-    })
-}
-
-/// Lists the fields that can be a dimension: texts and flags.
-pub fn dimensions() -> impl Iterator<Item = Place> {
-    Place::all().filter(|place| matches!(FIELDS[place.index()].sql_type, SqlType::Text(_) | SqlType::Flag))
+pub(crate) fn dimension(name: &str) -> Result<Attribute, String> {
+    Attribute::of(name).ok_or_else(|| format!("there is no dimension {name:?}; use {}", Attribute::names()))
 }

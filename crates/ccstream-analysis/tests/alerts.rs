@@ -55,7 +55,7 @@ impl Run {
         assert!(parsed.wrong.is_empty(), "{:?}", parsed.wrong);
         let definition = parsed.right.into_iter().next().unwrap();
         let mut fields = Fields::default();
-        fields.add(&definition.places());
+        fields.add(&definition.attributes());
         let rules = vec![Rule::new(definition, 3, 1)];
         Self { rules, fields, seq: 0, reached: None, changes: Vec::new(), observed: Vec::new() }
     }
@@ -71,7 +71,8 @@ impl Run {
         if let Some(country) = paid.country {
             transaction = transaction.with(Place::COUNTRY, country);
         }
-        let facts = self.fields.facts(&transaction);
+        let mut facts = self.fields.facts(&transaction);
+        facts.assign(&[("Alder Books", "rare, large")].into_iter().collect());
         let values: Vec<Option<&str>> = facts.values().collect();
         let event = Event {
             seq: self.seq,
@@ -135,6 +136,22 @@ fn a_transaction() {
     assert!(opened(rule, &twins).is_empty());
     let quoted = "kind = \"transaction\"\nwhere = 'issuer = \"bank\" and country = (unknown)'";
     assert_eq!(opened(quoted, &[Paid { country: None, ..PAID }, PAID]).len(), 1);
+}
+
+#[test]
+fn a_transaction_of_a_merchant_of_a_segment() {
+    for (condition, fires) in [
+        ("segment = rare, large", true),
+        ("segment = frequent | \"rare, large\"", true),
+        ("segment = rare", false),
+        ("segment != \"rare, large\"", false),
+        ("segment != (unknown) and amount < 1000", true),
+    ] {
+        let rule = format!("kind = \"transaction\"\nwhere = '{condition}'\nby = [\"segment\"]");
+        let expected = format!("5.00 EUR at Alder Books (segment rare, large): {condition}");
+        let found = opened(&rule, &[Paid { cents: 500, ..PAID }]);
+        assert_eq!(found, if fires { vec![expected] } else { Vec::new() }, "{condition}");
+    }
 }
 
 #[test]

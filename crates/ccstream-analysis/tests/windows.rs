@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ccstream_analysis::segments::Segments;
 use ccstream_analysis::windows::{Definition, Event, Facts, Fields, Missed, Shape, Window, parse};
 use ccstream_core::event::{Cents, Micros, Transaction};
 use ccstream_core::fields::Place;
@@ -293,6 +294,54 @@ fn definitions_survive_being_written() {
         let one = definition(text);
         assert_eq!(parse(&one.to_string()).right, [one]);
     }
+}
+
+#[test]
+fn a_window_by_segment() {
+    let definition = definition("size = \"1m\"").to_string().replace("\"issuer\"", "\"segment\"");
+    let definition = parse(&definition).right.remove(0);
+    let mut fields = Fields::default();
+    fields.add(&definition.by);
+    // What is needed later comes after the segment.
+    fields.add(&[Place::CITY]);
+    let mut window = Window::new(definition, &fields);
+    let of = |merchant: Option<&'static str>| {
+        let mut transaction = Transaction::new("a", Micros(0), Cents(100)).with(Place::CITY, "Bonn");
+        if let Some(merchant) = merchant {
+            transaction = transaction.with(Place::MERCHANT, merchant);
+        }
+        fields.facts(&transaction)
+    };
+    let [first, second] = ["rare", "large"].map(|name| [("Alder Books", name)].into_iter().collect::<Segments>());
+    let mut all = vec![of(Some("Alder Books"))];
+    for (merchant, segments) in [
+        (Some("Alder Books"), &first),
+        (Some("Alder Books"), &second),
+        (Some("Birch Cafe"), &first),
+        (None, &first),
+        (Some("Alder Books"), &first),
+    ] {
+        let mut facts = of(merchant);
+        facts.assign(segments);
+        let values: Vec<Option<&str>> = facts.values().collect();
+        assert_eq!(values, [merchant.and_then(|merchant| segments.of(merchant)), None, Some("Bonn")]);
+        all.push(facts);
+    }
+    // What is read from the tables has the same key.
+    let mut named = of(Some("Alder Books"));
+    named.assign_name("rare");
+    assert_eq!(named, all[1]);
+    for (at, facts) in all.iter().enumerate() {
+        window.add(&Event { seq: at as u64 + 1, time: 0, reached: None, facts, score: None });
+    }
+    let counted: BTreeMap<Option<String>, i64> = window
+        .flush(None)
+        .rows
+        .iter()
+        .map(|row| (row.values().next().flatten().map(ToOwned::to_owned), row.totals.count))
+        .collect();
+    let expected = [(None, 3), (Some("large".to_owned()), 1), (Some("rare".to_owned()), 2)];
+    assert_eq!(counted, expected.into());
 }
 
 #[test]

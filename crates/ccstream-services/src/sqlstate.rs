@@ -64,7 +64,7 @@ pub const TABLE: &[Entry] = &[
         &["42501"],
         "a privilege is missing",
         Verdict::Stop,
-        "GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, rejected_counts, kpi_minute, ccstream_version; GRANT SELECT, INSERT, UPDATE, DELETE ON latency_minute; GRANT TEMPORARY ON the database. For the analyzer: GRANT SELECT ON those tables; GRANT SELECT, INSERT, UPDATE ON analysis, analysis_offsets, scores, labels, models, score_minute, score_day, feature_day, fraud_cards, windows, alerts, alert_rules; GRANT SELECT ON alert_silences; GRANT SELECT, INSERT, UPDATE, DELETE ON analysis_state, top_cards, windows_late, windows_state, alert_state, alert_journal, alert_outbox, kpi_band, anomaly_state, anomaly_journal",
+        "GRANT SELECT, INSERT, UPDATE ON orders, kafka_offsets, rejected_events, rejected_counts, kpi_minute, ccstream_version; GRANT SELECT, INSERT, UPDATE, DELETE ON latency_minute; GRANT TEMPORARY ON the database. For the analyzer: GRANT SELECT ON those tables; GRANT SELECT, INSERT, UPDATE ON analysis, analysis_offsets, scores, labels, models, score_minute, score_day, feature_day, fraud_cards, windows, alerts, alert_rules; GRANT SELECT ON alert_silences; GRANT SELECT, INSERT, UPDATE, DELETE ON analysis_state, top_cards, windows_late, windows_state, segments_adopted, alert_state, alert_journal, alert_outbox, kpi_band, anomaly_state, anomaly_journal",
     ),
     entry(
         &["42P01", "42703"],

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ccstream_core::fields::Place;
 
-use crate::toml::dimensions;
+use crate::attribute::Attribute;
 use crate::windows::Facts;
 
 /// The name of a value that is absent.
@@ -21,8 +21,8 @@ pub(super) struct Condition {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
-    /// Whether the value of a field is one of these, or none of them. None is an absent value.
-    Field { place: Place, is_one: bool, values: Vec<Option<String>> },
+    /// Whether the value of an attribute is one of these, or none of them. None is an absent value.
+    Text { attribute: Attribute, is_one: bool, values: Vec<Option<String>> },
     /// The range of the amount in hundredths, with both ends.
     Amount(i64, i64),
 }
@@ -45,19 +45,19 @@ impl Condition {
         self.parts.is_empty()
     }
 
-    /// Lists the fields that are compared.
-    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+    /// Lists the attributes that are compared.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = Attribute> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Field { place, .. } => Some(*place),
+            Part::Text { attribute, .. } => Some(*attribute),
             Part::Amount(..) => None,
         })
     }
 
-    /// Returns whether a transaction meets the condition. `value` returns the value of a field.
-    pub(super) fn holds<'f>(&self, facts: &Facts, value: impl Fn(Place) -> Option<&'f str>) -> bool {
+    /// Returns whether a transaction meets the condition. `value` returns the value of an attribute.
+    pub(super) fn holds<'f>(&self, facts: &Facts, value: impl Fn(Attribute) -> Option<&'f str>) -> bool {
         self.parts.iter().all(|part| match part {
-            Part::Field { place, is_one, values } => {
-                let value = value(*place);
+            Part::Text { attribute, is_one, values } => {
+                let value = value(*attribute);
                 values.iter().any(|one| one.as_deref() == value) == *is_one
             }
             Part::Amount(least, most) => (*least..=*most).contains(&facts.cents()),
@@ -106,14 +106,13 @@ fn part(text: &str) -> Result<Part, String> {
     if name == "amount" {
         return amount(sign, given);
     }
-    let place = match name {
+    let attribute = match name {
         // The name of the dimension on the page.
-        "risk" => Some(Place::RISK_FLAG),
-        name => dimensions().find(|place| place.field().column == name),
+        "risk" => Some(Place::RISK_FLAG.into()),
+        name => Attribute::of(name),
     };
-    let Some(place) = place else {
-        let names: Vec<&str> = dimensions().map(|place| place.field().column).collect();
-        return Err(format!("there is no field {name:?}; use one of amount, {}", names.join(", ")));
+    let Some(attribute) = attribute else {
+        return Err(format!("there is no field {name:?}; use one of amount, {}", Attribute::names()));
     };
     if !["=", "!="].contains(&sign) {
         return Err(format!("compare {name} by = or !=, not by {sign}"));
@@ -121,7 +120,7 @@ fn part(text: &str) -> Result<Part, String> {
     if given.is_empty() {
         return Err(format!("{text:?} has no value"));
     }
-    Ok(Part::Field { place, is_one: sign == "=", values: split(given, "|").into_iter().map(meant).collect() })
+    Ok(Part::Text { attribute, is_one: sign == "=", values: split(given, "|").into_iter().map(meant).collect() })
 }
 
 /// Returns the value that a text in a condition stands for.

@@ -7,6 +7,7 @@ use ccstream_core::fields::Place;
 use super::anomaly::Anomalous;
 use super::condition::Condition;
 use super::system::System;
+use crate::attribute::Attribute;
 use crate::toml::length;
 
 /// How serious an alert is.
@@ -55,7 +56,7 @@ pub enum Kind {
         /// The least number of transactions that meet it, or of values that they have.
         least: u32,
         /// The field whose different values are counted; None if transactions are.
-        distinct: Option<Place>,
+        distinct: Option<Attribute>,
         /// The least share of those among all of the key; None if only the number counts.
         share: Option<f64>,
         /// The size of the window.
@@ -66,7 +67,7 @@ pub enum Kind {
         holds_for: i64,
     },
     /// A value of a field that is new for the key.
-    NewValue(Place),
+    NewValue(Attribute),
     /// An amount that is at least this multiple of the card's usual one.
     Amount(f64),
     /// No transaction that meets the condition for this time.
@@ -112,7 +113,7 @@ pub struct Definition {
     /// The condition that transactions must meet.
     pub(super) condition: Condition,
     /// The fields whose values are the key. A transaction that lacks one of them is ignored.
-    pub by: Vec<Place>,
+    pub by: Vec<Attribute>,
     /// How serious its alerts are.
     pub severity: Severity,
     /// How long it only counts up an alert after opening it, in microseconds of event time.
@@ -129,14 +130,14 @@ impl Definition {
     /// The default of [`keys`](Self::keys).
     pub const KEYS: usize = 100_000;
 
-    /// Lists the fields that the rule and its texts need.
-    pub fn places(&self) -> Vec<Place> {
+    /// Lists the attributes that the rule and its texts need.
+    pub fn attributes(&self) -> Vec<Attribute> {
         let of = match self.kind {
             Kind::NewValue(of) | Kind::Rate { distinct: Some(of), .. } => Some(of),
             _ => None,
         };
-        let for_texts = [Place::MERCHANT, Place::CURRENCY];
-        self.by.iter().copied().chain(self.condition.places()).chain(of).chain(for_texts).collect()
+        let for_texts = [Place::MERCHANT, Place::CURRENCY].map(Attribute::Field);
+        self.by.iter().copied().chain(self.condition.attributes()).chain(of).chain(for_texts).collect()
     }
 }
 
@@ -154,7 +155,7 @@ impl fmt::Display for Definition {
             Kind::Rate { least, distinct, share, size, is_tumbling, holds_for } => {
                 writeln!(f, "least = {least}")?;
                 if let Some(distinct) = distinct {
-                    writeln!(f, "distinct = \"{}\"", distinct.field().column)?;
+                    writeln!(f, "distinct = \"{}\"", distinct.name())?;
                 }
                 if let Some(share) = share {
                     writeln!(f, "share = {share:?}")?;
@@ -162,7 +163,7 @@ impl fmt::Display for Definition {
                 let window = if is_tumbling { "tumbling" } else { "sliding" };
                 writeln!(f, "size = \"{}\"\nwindow = \"{window}\"\nfor = \"{}\"", length(size), length(holds_for))?;
             }
-            Kind::NewValue(of) => writeln!(f, "of = \"{}\"", of.field().column)?,
+            Kind::NewValue(of) => writeln!(f, "of = \"{}\"", of.name())?,
             Kind::Amount(ratio) => writeln!(f, "ratio = {ratio:?}")?,
             Kind::Absence(after) => writeln!(f, "after = \"{}\"", length(after))?,
             Kind::Anomaly(anomalous) => {
@@ -179,7 +180,7 @@ impl fmt::Display for Definition {
             }
         }
         if self.kind.is_about_transactions() {
-            let by: Vec<&str> = self.by.iter().map(|place| place.field().column).collect();
+            let by: Vec<&str> = self.by.iter().map(|one| one.name()).collect();
             writeln!(f, "by = {by:?}")?;
         }
         writeln!(f, "severity = \"{}\"", self.severity.name())?;

@@ -1,8 +1,8 @@
 //! Describes what a rule gets to know of a transaction.
 
-use ccstream_core::fields::Place;
 use ccstream_core::units::Micros;
 
+use crate::attribute::Attribute;
 use crate::windows::{Facts, Fields};
 
 /// A transaction in the order of the analysis.
@@ -31,9 +31,8 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// Returns the value of a field.
-    pub(super) fn value(&self, place: Place) -> Option<&str> {
-        let at = self.fields.places().iter().position(|other| *other == place)?;
-        self.values.get(at).copied().flatten()
+    /// Returns the value of an attribute.
+    pub(super) fn value(&self, attribute: impl Into<Attribute>) -> Option<&str> {
+        self.values.get(self.fields.number(attribute.into())?).copied().flatten()
     }
 }

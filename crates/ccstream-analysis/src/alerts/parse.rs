@@ -64,7 +64,7 @@ impl Defined for Definition {
         let by = match kind {
             _ if reading.table.contains_key("by") => reading.by()?,
             Kind::Rate { .. } | Kind::Absence(_) | Kind::Anomaly(_) | Kind::System(_) => Vec::new(),
-            _ => vec![Place::CARD_TOKEN],
+            _ => vec![Place::CARD_TOKEN.into()],
         };
         let cooldown = reading.length("cooldown", SECOND, LONGEST)?.unwrap_or(DAY / 24);
         let cooldown_limit = reading.length("cooldown_limit", SECOND, LONGEST)?;

@@ -111,7 +111,7 @@ impl Rule {
     /// Returns what the rule observes of a transaction; None if nothing.
     fn observe(&self, event: &Event<'_>, is_suspended: bool) -> Option<Observation> {
         let Definition { kind, condition, .. } = &self.definition;
-        let holds = condition.holds(event.facts, |place| event.value(place));
+        let holds = condition.holds(event.facts, |attribute| event.value(attribute));
         let needs_all = matches!(kind, Kind::Rate { share: Some(_), .. });
         if !holds && !needs_all {
             return None;
@@ -133,8 +133,8 @@ impl Rule {
             Kind::Absence(_) => value = event.clock.0 as u64,
         }
         let mut key = 0;
-        for place in &self.definition.by {
-            key = key::pair(key, key::of(event.value(*place)?));
+        for attribute in &self.definition.by {
+            key = key::pair(key, key::of(event.value(*attribute)?));
         }
         let is_named = matches!(kind, Kind::Absence(_)) && !self.parts[part_of(key)].0.contains_key(&key);
         let text = if is_named { words::key(&self.definition, event).map(String::into_boxed_str) } else { None };

@@ -10,7 +10,7 @@ use crate::toml::length;
 
 /// Returns the values of the key's fields; None for a rule without a key.
 pub(super) fn key(definition: &Definition, event: &Event<'_>) -> Option<String> {
-    let values: Vec<&str> = definition.by.iter().filter_map(|place| event.value(*place)).collect();
+    let values: Vec<&str> = definition.by.iter().filter_map(|one| event.value(*one)).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
 
@@ -28,7 +28,7 @@ pub(super) fn why(
     if !condition.is_empty() {
         why.insert("where".into(), condition.clone().into());
     }
-    let names: Vec<&str> = definition.by.iter().map(|place| place.field().column).collect();
+    let names: Vec<&str> = definition.by.iter().map(|one| one.name()).collect();
     if let Some(key) = key {
         why.insert("by".into(), json!(names));
         why.insert("key".into(), key.into());
@@ -62,7 +62,7 @@ pub(super) fn why(
             format!("{paid} has a score of {score:.3}, which is at least {least:.3}{which}")
         }
         Kind::Rate { size, distinct: Some(field), .. } => {
-            let name = field.field().column;
+            let name = field.name();
             set("distinct", name.into());
             set("count", json!(hits));
             set("all", json!(all));
@@ -76,8 +76,8 @@ pub(super) fn why(
             let share = if all > hits { format!(", of {all}") } else { String::new() };
             format!("{hits} transactions{with}{of} within {}{share}", length(size))
         }
-        Kind::NewValue(place) => {
-            let (name, value) = (place.field().column, event.and_then(|event| event.value(place)).unwrap_or_default());
+        Kind::NewValue(of) => {
+            let (name, value) = (of.name(), event.and_then(|event| event.value(of)).unwrap_or_default());
             set("of", name.into());
             set("value", value.into());
             set("before", json!(all));

@@ -67,7 +67,7 @@ impl Anomalies {
 
     /// Creates a state that has seen nothing. The fields must have all [`places`](Self::places).
     pub fn new(fields: &Fields) -> Self {
-        let number = |place| fields.places().iter().position(|other| *other == place);
+        let number = |place: Place| fields.number(place.into());
         Self {
             dimensions: Dimension::FIELDS.map(|one| one.place().and_then(number)),
             currency: number(Place::CURRENCY),

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use ccstream_core::fields::Place;
-
+use crate::attribute::Attribute;
 use crate::toml::length;
 
 /// The kind of a window. All times are in microseconds.
@@ -94,7 +93,7 @@ pub struct Definition {
     /// How long after its end a window accepts transactions, in microseconds of event time.
     pub lateness: i64,
     /// The dimensions, each of which is a column of the table.
-    pub by: Vec<Place>,
+    pub by: Vec<Attribute>,
     /// The measures.
     pub measures: Vec<Measure>,
     /// The score from which a score is high.
@@ -137,7 +136,7 @@ impl fmt::Display for Definition {
         }
         let names = |names: Vec<&str>| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         writeln!(f, "lateness = \"{}\"", length(self.lateness))?;
-        writeln!(f, "by = [{}]", names(self.by.iter().map(|place| place.field().column).collect()))?;
+        writeln!(f, "by = [{}]", names(self.by.iter().map(|one| one.name()).collect()))?;
         writeln!(f, "measures = [{}]", names(self.measures.iter().map(|measure| measure.name()).collect()))?;
         if self.has(Measure::HighShare) {
             writeln!(f, "high = {:?}", self.high)?;

@@ -4,6 +4,7 @@ use ccstream_core::fields::Place;
 
 use super::bucket::MAX_CELLS;
 use super::definition::{Definition, Measure, Shape};
+use crate::attribute::Attribute;
 use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong};
 
 /// The maximum number of windows that a transaction belongs to.
@@ -78,14 +79,14 @@ impl Reading<'_> {
         }
     }
 
-    fn measures(&self, by: &[Place]) -> Result<Vec<Measure>, Wrong> {
+    fn measures(&self, by: &[Attribute]) -> Result<Vec<Measure>, Wrong> {
         let mut measures = Vec::new();
         for (name, span) in self.texts("measures")? {
             let Some(measure) = Measure::ALL.into_iter().find(|measure| measure.name() == name) else {
                 let names = Measure::ALL.map(Measure::name).join(", ");
                 return Err(self.wrong(span, format!("there is no measure {name:?}; use {names}")));
             };
-            if measure.is_of_amounts() && !by.contains(&Place::CURRENCY) {
+            if measure.is_of_amounts() && !by.contains(&Place::CURRENCY.into()) {
                 let text =
                     format!("{name} needs \"currency\" in by, because amounts of different currencies cannot be added");
                 return Err(self.wrong(span, text));

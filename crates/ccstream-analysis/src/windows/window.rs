@@ -67,9 +67,8 @@ pub struct Window {
 impl Window {
     /// Creates a window that has seen nothing. The fields must have its dimensions.
     pub fn new(definition: Definition, fields: &Fields) -> Self {
-        let number = |place| fields.places().iter().position(|other| other == place);
         Self {
-            dimensions: definition.by.iter().filter_map(number).collect(),
+            dimensions: definition.by.iter().filter_map(|one| fields.number(*one)).collect(),
             definition,
             buckets: vec![Bucket::default(); BUCKETS],
             loaded: vec![0; BUCKETS],

@@ -9,10 +9,12 @@ use super::report::Forgotten;
 use super::scorer::Scorer;
 use super::windows::Windows;
 use crate::postgres::analysis::{
-    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, Snapshot, Tallied, WaitingLabels,
+    AnalysisBatch, AppliedLabel, Context, Known, Lease, ReceivedLabel, ScoreRow, SegmentRun, Snapshot, Tallied,
+    WaitingLabels,
 };
 use ccstream_analysis::event::{Label as FoldedLabel, Seen};
 use ccstream_analysis::pending::Pending;
+use ccstream_analysis::segments::Segments;
 use ccstream_analysis::snapshot::BucketId;
 use ccstream_analysis::state::{Counts, Settings, State};
 use ccstream_analysis::windows::Facts;
@@ -46,7 +48,16 @@ pub(super) struct Fold {
     pub(super) windows: Windows,
     pub(super) alerts: Alerts,
     pub(super) anomalies: Anomalies,
+    /// The segments of merchants; None if no window and no rule goes by them.
+    pub(super) segments: Option<Adopted>,
     greatest: Option<(f64, usize)>,
+}
+
+/// The segments by which transactions go.
+pub(super) struct Adopted {
+    /// The run that assigned them; None if merchants have none.
+    pub(super) run: Option<SegmentRun>,
+    pub(super) segments: Segments,
 }
 
 /// A label that is due.
@@ -78,6 +89,7 @@ impl Fold {
             windows: Windows::default(),
             alerts: Alerts::default(),
             anomalies: Anomalies::default(),
+            segments: None,
             greatest: None,
             scorer: Scorer::Rules,
             shadow: None,
@@ -237,7 +249,7 @@ impl Fold {
     pub(super) fn event(
         &mut self,
         id: Box<str>,
-        (seen, facts): (&Seen, Option<&Facts>),
+        (seen, facts): (&Seen, Option<&mut Facts>),
         time: Micros,
         place: (i32, i64),
     ) -> Vec<Due> {
@@ -249,6 +261,9 @@ impl Fold {
         let carried = scored.carried;
         let some = |value: f32| (!value.is_nan()).then_some(value);
         if let Some(facts) = facts {
+            if let Some(adopted) = &self.segments {
+                facts.assign(&adopted.segments);
+            }
             self.windows.add(scored.seq, (time, reached), facts, score);
             let (seq, id, ratio) = (scored.seq, &*id, some(carried.ratio));
             self.alerts.add(&ScoredEvent { seq, id, time, reached, score, ratio }, facts);

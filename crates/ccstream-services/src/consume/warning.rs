@@ -69,6 +69,8 @@ pub enum WarningKind {
     WindowRefused,
     /// A rule or a target of `alerts.toml` is wrong. It is not used.
     AlertRefused,
+    /// The segments of merchants, by which windows or alerts go, cannot be used.
+    SegmentsUnavailable,
     /// A notification of alerts was not sent. It is tried again, unless the text says otherwise.
     NotificationFailed,
     /// Messages of the topic of truth were skipped. They are counted, and are not in the table `truth`.
@@ -102,6 +104,7 @@ impl WarningKind {
             Self::ModelUnusable => "model_unusable",
             Self::WindowRefused => "window_refused",
             Self::AlertRefused => "alert_refused",
+            Self::SegmentsUnavailable => "segments_unavailable",
             Self::NotificationFailed => "notification_failed",
             Self::TruthSkipped => "truth_skipped",
             Self::DrainLimit => "drain_limit",

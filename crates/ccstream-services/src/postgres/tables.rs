@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::analysis::{
     ALERT_JOURNAL, ALERT_OUTBOX, ALERT_RULES, ALERT_SILENCES, ALERT_STATE, ALERTS, ANALYSIS, ANALYSIS_OFFSETS,
     ANOMALY_JOURNAL, ANOMALY_STATE, FEATURE_DAY, FRAUD_CARDS, KPI_BAND, LABELS, MODELS, SCORE_DAY, SCORE_MINUTE,
-    SCORES, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE, WINDOWS_STATE,
+    SCORES, SEGMENTS_ADOPTED, STATE, TOP_CARD_DAY, WINDOWS, WINDOWS_LATE, WINDOWS_STATE,
 };
 use super::derived::Derived;
 use super::derived::latency::Latency;
@@ -21,7 +21,7 @@ use super::truth::{TRUTH, TRUTH_OFFSETS};
 use super::version::VERSIONS;
 
 /// The tables of the analysis, in the order in which they are created.
-pub(super) const ANALYZED: [Table; 23] = [
+pub(super) const ANALYZED: [Table; 24] = [
     ANALYSIS,
     ANALYSIS_OFFSETS,
     SCORES,
@@ -36,6 +36,7 @@ pub(super) const ANALYZED: [Table; 23] = [
     WINDOWS,
     WINDOWS_LATE,
     WINDOWS_STATE,
+    SEGMENTS_ADOPTED,
     ALERT_RULES,
     ALERT_SILENCES,
     ALERTS,

@@ -12,8 +12,8 @@ use crate::postgres::analysis::Recipient;
 use crate::report::Observers;
 use ccstream_analysis::alerts::Kind;
 use ccstream_analysis::anomalies::Anomalies;
+use ccstream_analysis::attribute::Attribute;
 use ccstream_analysis::windows::Fields;
-use ccstream_core::fields::Place;
 
 /// Interval at which rules get to know the time.
 const TICK_EVERY: Duration = Duration::from_secs(1);
@@ -37,11 +37,11 @@ impl Run<'_, '_> {
         held.fold.alerts.recipients =
             self.alerts_file.targets.definitions.iter().map(|target| Recipient::from(&**target)).collect();
         let watches = definitions.iter().any(|one| matches!(one.kind, Kind::Anomaly(_)));
-        let mut places: Vec<Place> = definitions.iter().flat_map(|one| one.places()).collect();
+        let mut attributes: Vec<Attribute> = definitions.iter().flat_map(|one| one.attributes()).collect();
         if watches {
-            places.extend(Anomalies::places());
+            attributes.extend(Anomalies::places().into_iter().map(Attribute::Field));
         }
-        let fields = self.need_fields(&places);
+        let fields = self.need_fields(&attributes);
         for again in [false, true] {
             match self.ask(async |store| store.begin_alerts(epoch, &definitions, again).await)? {
                 None => self.held = None,
@@ -91,12 +91,13 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// Takes these fields from transactions, too, while there are windows or alerts. Returns all fields that are taken.
+    /// Takes these attributes from transactions, too, while there are windows or alerts. Returns all that are taken.
     /// Everything that was folded must be committed.
-    pub(super) fn need_fields(&mut self, places: &[Place]) -> Fields {
+    pub(super) fn need_fields(&mut self, attributes: &[Attribute]) -> Fields {
+        self.note_segments();
         let is_needed = !(self.windows_file.definitions.is_empty() && self.alerts_file.rules.definitions.is_empty());
         let mut fields = self.lanes.fields.clone().unwrap_or_default();
-        let has_more = fields.add(places) || self.lanes.fields.is_none();
+        let has_more = fields.add(attributes) || self.lanes.fields.is_none();
         if has_more && is_needed {
             // Messages that were read ahead lack the new fields.
             self.lanes.discard();

@@ -6,6 +6,7 @@ mod alerts;
 mod background;
 mod claim;
 mod commit;
+mod segments;
 mod snapshots;
 mod take;
 mod topics;
@@ -114,6 +115,7 @@ pub(super) struct Run<'r, 'o> {
     alerts_file: AlertsFile,
     notifier: Notifier,
     stalled: windows::Stalled,
+    segments: segments::Watch,
     /// When the rules of alerts last learnt the time.
     ticked: Option<Instant>,
     /// When rules on the system last learnt how far the consumer is.
@@ -156,6 +158,7 @@ impl<'r, 'o> Run<'r, 'o> {
             ticked: None,
             sampled: None,
             stalled: windows::Stalled::default(),
+            segments: segments::Watch::default(),
             model,
             is_standby: false,
             is_abandoned: false,
@@ -197,6 +200,8 @@ impl<'r, 'o> Run<'r, 'o> {
             self.look_at_writes()?;
             self.watch_windows(false)?;
             self.watch_alerts(false)?;
+            // Before anything is counted by them.
+            self.watch_segments()?;
             self.tick_alerts();
             self.sample_consumer()?;
             let has_read = self.follow_windows()? | self.read_labels()? | self.read_events()?;

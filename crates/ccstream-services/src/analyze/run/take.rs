@@ -143,7 +143,7 @@ impl Run<'_, '_> {
         let Some(held) = &mut self.held else { return Ok(()) };
         let Turn { partition, time, incoming } = turn;
         let to = incoming.offset + 1;
-        let (id, seen, facts) = match incoming.what {
+        let (id, seen, mut facts) = match incoming.what {
             What::Event(id, seen, facts) => (id, seen, facts),
             What::Invalid => {
                 held.fold.batch.events.to(partition, to).rejected += 1;
@@ -174,7 +174,7 @@ impl Run<'_, '_> {
             held.greatest_id.clear();
             held.greatest_id.push_str(&id);
         }
-        let overdue = held.fold.event(id, (&seen, facts.as_ref()), time, (partition, incoming.offset));
+        let overdue = held.fold.event(id, (&seen, facts.as_mut()), time, (partition, incoming.offset));
         held.fold.batch.events.to(partition, to).accepted += 1;
         for due in overdue {
             self.apply(due)?;

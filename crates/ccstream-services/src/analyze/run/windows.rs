@@ -9,8 +9,8 @@ use crate::analyze::windows::Counting;
 use crate::consume::{Warning, WarningKind};
 use crate::error::Result;
 use crate::postgres::analysis::BegunWindow;
+use ccstream_analysis::attribute::Attribute;
 use ccstream_analysis::windows::{Definition, Fields};
-use ccstream_core::fields::Place;
 
 /// Maximum number of transactions that are read again at once.
 const AT_ONCE: i64 = 10_000;
@@ -53,8 +53,8 @@ impl Run<'_, '_> {
             }
             None => return Ok(()),
         }
-        let places: Vec<Place> = definitions.iter().flat_map(|one| one.by.iter().copied()).collect();
-        let fields = self.need_fields(&places);
+        let attributes: Vec<Attribute> = definitions.iter().flat_map(|one| one.by.iter().copied()).collect();
+        let fields = self.need_fields(&attributes);
         let mut all = Vec::new();
         for definition in &definitions {
             match before.remove(&definition.name) {

@@ -3,6 +3,7 @@
 use super::missed::MissedDays;
 use crate::error::Result;
 use crate::postgres::analysis::{AnalysisStore, ListedWindow};
+use ccstream_analysis::attribute::Attribute;
 use ccstream_analysis::windows::{Definition, Event, Fields, Window, WindowRow, parse};
 
 /// Maximum number of transactions that are read at once.
@@ -32,11 +33,16 @@ pub(in crate::analyze) async fn recount(store: &mut AnalysisStore, end: i64) -> 
     let mut found = WindowsRecount::default();
     let mut fields = Fields::default();
     let mut all = Vec::new();
+    let unreadable = store.adopted_segments_lost().await?;
     for listed in store.windows().await?.into_iter().filter(|one| one.seq.max(one.counted) <= end) {
         let name = &listed.name;
         match parse(&listed.definition).right.pop() {
             _ if !listed.is_there => found.problems.push(format!("windows: the table window_{name} does not exist")),
             None => found.problems.push(format!("windows: this version cannot read the definition of {name}")),
+            Some(definition) if unreadable.is_some() && definition.by.contains(&Attribute::Segment) => {
+                let why = unreadable.as_deref().unwrap_or_default();
+                found.problems.push(format!("windows: window_{name} was not counted again: {why}"));
+            }
             Some(definition) => {
                 fields.add(&definition.by);
                 all.push((listed, definition));

@@ -1,5 +1,6 @@
 //! This module returns the statements that create and change the table of a window, and that write its rows.
 
+use ccstream_analysis::attribute::Attribute;
 use ccstream_analysis::windows::{Definition, Measure, Shape};
 use ccstream_core::fields::Place;
 
@@ -43,12 +44,13 @@ pub(super) fn columns(definition: &Definition) -> Vec<Column> {
         Column::new("window_start", "TIMESTAMP NOT NULL", start, at("w_start")),
         Column::new("window_end", "TIMESTAMP NOT NULL", end, at("w_end")),
     ];
-    for (number, place) in definition.by.iter().enumerate() {
-        let comment = match *place {
-            Place::CURRENCY => "as in orders, in capitals; NULL if it is not three letters",
-            _ => "as in orders",
+    for (number, attribute) in definition.by.iter().enumerate() {
+        let comment = match *attribute {
+            Attribute::Field(Place::CURRENCY) => "as in orders, in capitals; NULL if it is not three letters",
+            Attribute::Field(_) => "as in orders",
+            Attribute::Segment => "name in merchant_segment, by the run that segments_adopted has; NULL without one",
         };
-        columns.push(Column::new(place.field().column, "TEXT", comment, format!("n.d{number}")));
+        columns.push(Column::new(attribute.name(), "TEXT", comment, format!("n.d{number}")));
     }
     for measure in Measure::ALL.into_iter().filter(|measure| definition.has(*measure)) {
         columns.extend(measured(measure, definition));
@@ -160,7 +162,7 @@ fn names(definition: &Definition, is_one: impl Fn(&Column) -> bool, form: impl F
 pub(super) fn upsert(definition: &Definition) -> String {
     // A key's dimensions do not change.
     let is_updated = |column: &Column| {
-        let is_dimension = definition.by.iter().any(|place| place.field().column == column.name);
+        let is_dimension = definition.by.iter().any(|one| one.name() == column.name);
         !is_dimension && !["window_start", "key", "version"].contains(&column.name)
     };
     format!(

@@ -6,7 +6,9 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 
 use crate::error::{Error, Result};
+use crate::postgres::analysis::segments::JOIN_SEGMENT;
 use crate::postgres::analysis::{AnalysisStore, micros};
+use ccstream_analysis::attribute::Attribute;
 use ccstream_analysis::windows::{Facts, Fields};
 use ccstream_core::event::{Cents, Micros, Transaction};
 use ccstream_core::fields::Place;
@@ -42,16 +44,22 @@ impl AnalysisStore {
             past.to = after;
             return Ok(past);
         }
-        let names =
-            ["status", "card_token"].into_iter().chain(fields.places().iter().map(|place| place.field().column));
-        let columns: Vec<String> = names.map(|name| format!("o.{name}::text")).collect();
+        let is_segmented = fields.number(Attribute::Segment).is_some() && self.segments_refused().await?.is_none();
+        let column = |attribute: &Attribute| match attribute {
+            Attribute::Field(place) => format!("o.{}::text", place.field().column),
+            Attribute::Segment if is_segmented => "m.name".to_owned(),
+            Attribute::Segment => "NULL::text".to_owned(),
+        };
+        let first = [Place::STATUS, Place::CARD_TOKEN].map(Attribute::Field);
+        let columns: Vec<String> = first.iter().chain(fields.attributes()).map(column).collect();
         let query = format!(
             "SELECT s.seq, {}, s.score, o.order_id IS NULL, s.kafka_partition, s.kafka_offset, (o.value * 100)::bigint,
                     {}
-             FROM scores AS s LEFT JOIN orders AS o ON o.order_id = s.order_id
+             FROM scores AS s LEFT JOIN orders AS o ON o.order_id = s.order_id {}
              WHERE s.seq > $1 AND s.seq <= $2 ORDER BY s.seq",
             micros("s.event_time"),
-            columns.join(", ")
+            columns.join(", "),
+            if is_segmented { JOIN_SEGMENT } else { "" }
         );
         let parameters: [&(dyn ToSql + Sync); 2] = [&after, &past.to];
         let rows = self.client.query_raw(&query, parameters).await.map_err(step())?;
@@ -78,12 +86,19 @@ impl AnalysisStore {
                     transaction.set(place, Fields::datum(place, text));
                 }
             }
-            for (at, place) in fields.places().iter().enumerate() {
-                if let Some(text) = row.get::<_, Option<&str>>(9 + at) {
-                    transaction.set(*place, Fields::datum(*place, text));
+            let mut segment = None;
+            for (at, attribute) in fields.attributes().iter().enumerate() {
+                match (attribute, row.get::<_, Option<&str>>(9 + at)) {
+                    (Attribute::Field(place), Some(text)) => transaction.set(*place, Fields::datum(*place, text)),
+                    (Attribute::Segment, found) => segment = found,
+                    (Attribute::Field(_), None) => {}
                 }
             }
-            past.rows.push(PastRow { seq, time, score, facts: Some(fields.facts(&transaction)) });
+            let mut facts = fields.facts(&transaction);
+            if let Some(segment) = segment {
+                facts.assign_name(segment);
+            }
+            past.rows.push(PastRow { seq, time, score, facts: Some(facts) });
         }
         Ok(past)
     }
