@@ -86,6 +86,8 @@ name = "absence"
 kind = "absence"
 where = "currency = USD and amount > {rare}"
 after = "{after:.0f}s"
+cooldown = "1s"
+cooldown_limit = "1s"
 """
 SHARES = {"amount": 0.005, "score": 0.005, "rare": 0.5 / RATE}
 """The share of the transactions that each limit of :data:`LIVE` lets through. A rule on over 1 % is suspended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -185,7 +186,12 @@ def test_the_file_is_read_again_and_what_is_wrong_is_explained(embedded_pipeline
     pipeline.send([event(4, "10:00:03", amount="50", card_token="f")])
     wait_until("it is scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(4,)])
     assert pipeline.query("SELECT count(*) FROM alerts") == [(2,)]
+    # Nothing is read from a pipe, for which a reader would wait for ever.
+    os.mkfifo(path)
+    wait_until("it is refused", lambda: len(analyzer.warned("alert_refused")) == 3)
+    assert analyzer.warned("alert_refused")[-1]["text"] == "alerts.toml cannot be read: it is not a file"
     assert analyzer.stop() == 0
+    assert f"{path}: it is not a file" in pipeline.run("analyze", "--alerts", str(path), status=2)
     assert "alerts: " in pipeline.run("analyze", "--alerts", "missing.toml", status=2)
 
 

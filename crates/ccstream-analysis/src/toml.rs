@@ -9,6 +9,8 @@ use toml_edit::{Document, Item, Table, Value};
 
 use crate::attribute::Attribute;
 
+/// The maximum number of mistakes that are reported. Finding the place of one takes time by the length of the text.
+const MAX_WRONG: usize = 20;
 /// The maximum number of characters of a name.
 const MAX_NAME: usize = 41;
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -46,7 +48,7 @@ pub struct Parsed<T> {
     pub right: Vec<T>,
     /// What is wrong with the others.
     pub wrong: Vec<Wrong>,
-    /// Whether the file is not TOML, so that nothing is known of its definitions.
+    /// Whether the file is not TOML, or has too many mistakes, so that nothing is known of its definitions.
     pub is_unreadable: bool,
 }
 
@@ -86,11 +88,18 @@ pub fn parse<T: Defined>(text: &str) -> Parsed<T> {
         let at = Position::new(text, document.as_table().key(key).and_then(toml_edit::Key::span).or(item.span()));
         if !T::KEYS.contains(&key) {
             let lists: Vec<String> = T::KEYS.iter().map(|key| format!("[[{key}]]")).collect();
-            parsed.wrong.push(at.wrong(None, format!("there is no key {key:?}; use {}", lists.join(" and "))));
+            let says = format!("there is no key {}; use {}", quoted(key), lists.join(" and "));
+            parsed.wrong.push(at.wrong(None, says));
         } else if key != kind {
         } else if let Some(tables) = item.as_array_of_tables() {
             for table in tables {
                 add(text, table, &mut parsed);
+                if parsed.wrong.len() >= MAX_WRONG {
+                    let says = format!("there are {MAX_WRONG} mistakes or more; nothing of the file is used");
+                    parsed.wrong.push(at.wrong(None, says));
+                    parsed.is_unreadable = true;
+                    return parsed;
+                }
             }
         } else {
             parsed.wrong.push(at.wrong(None, format!("write each {kind} as [[{kind}]]")));
@@ -163,7 +172,7 @@ impl Reading<'_> {
         for (key, item) in self.table {
             if !keys.contains(&key) {
                 let span = self.table.key(key).and_then(toml_edit::Key::span).or(item.span());
-                return Err(self.wrong(span, format!("there is no key {key:?}; use {}", keys.join(", "))));
+                return Err(self.wrong(span, format!("there is no key {}; use {}", quoted(key), keys.join(", "))));
             }
         }
         Ok(())
@@ -192,13 +201,12 @@ impl Reading<'_> {
     pub(crate) fn length(&self, key: &str, least: i64, most: i64) -> Result<Option<i64>, Wrong> {
         let Some(item) = self.table.get(key) else { return Ok(None) };
         let read = item.as_str().and_then(|text| if text == "0s" { Some(0) } else { length_of_time(text) });
-        match read {
-            None => Err(self.at(key, format!("write {key} as a number and s, m, h or d, as in \"5m\""))),
-            Some(micros) if !(least..=most).contains(&micros) => {
-                Err(self.at(key, format!("{key} must be from {} to {}", length(least), length(most))))
-            }
-            some => Ok(some),
-        }
+        let is_right = |micros: &i64| (least..=most).contains(micros);
+        read.filter(is_right).map(Some).ok_or_else(|| {
+            let (least, most) = (length(least), length(most));
+            let units = "a whole number and s, m, h, d or w";
+            self.at(key, format!("write {key} as {units}, from {least} to {most}, as in \"5m\""))
+        })
     }
 
     /// Reads a whole number. Returns None if the key is absent.
@@ -245,6 +253,15 @@ impl Reading<'_> {
     }
 }
 
+/// Returns a text in quotes, and cuts a long one off.
+pub(crate) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
 /// Returns a length of time in its largest whole unit, such as `90s` or `5m`.
 pub(crate) fn length(micros: i64) -> String {
     let seconds = micros / 1_000_000;
@@ -257,5 +274,5 @@ pub(crate) fn length(micros: i64) -> String {
 ///
 /// Errors: there is none, in words.
 pub(crate) fn dimension(name: &str) -> Result<Attribute, String> {
-    Attribute::of(name).ok_or_else(|| format!("there is no dimension {name:?}; use {}", Attribute::names()))
+    Attribute::of(name).ok_or_else(|| format!("there is no dimension {}; use {}", quoted(name), Attribute::names()))
 }

@@ -332,7 +332,7 @@ fn what_is_wrong_is_explained() {
         (format!("{rule}most = 3\n"), "line 6, column 1: a: there is no key \"most\""),
         (format!("{rule}threshold = 0.5\n"), "line 6, column 1: a: there is no key \"threshold\""),
         (format!("{rule}where = \"land = DE\"\n"), "line 6, column 9: a: there is no field \"land\""),
-        (format!("{rule}where = \"amount != 5\"\n"), "line 6, column 9: a: amount != 5 is not possible"),
+        (format!("{rule}where = \"amount != 5\"\n"), "line 6, column 9: a: \"amount != 5\" is not possible"),
         (format!("{rule}where = \"issuer > 5\"\n"), "line 6, column 9: a: compare issuer by = or !=, not by >"),
         (format!("{rule}where = 'issuer = \"a'\n"), "line 6, column 9: a: a double quote is missing"),
         (format!("{rule}share = 0.5\n"), "line 6, column 9: a: share needs a condition"),
@@ -358,6 +358,12 @@ fn what_is_wrong_is_explained() {
         assert_eq!(wrong.len(), 1, "{text}: {wrong:?}");
         assert!(wrong[0].starts_with(says), "{} is not: {says}", wrong[0]);
     }
+    // The place of each mistake takes time by the length of the file, so not all of them are found.
+    let parsed = parse(&"[[alert]]\n".repeat(50_000));
+    assert_eq!((parsed.wrong.len(), parsed.is_unreadable), (21, true));
+    assert!(parsed.wrong[20].text.starts_with("there are 20 mistakes or more"));
+    let long = parse(&rule.replace("\"rate\"", &format!("\"{}\"", "é".repeat(500))));
+    assert!(long.wrong[0].text.contains("éé\"…; use"), "{}", long.wrong[0]);
     // A definition that is written and read again is the same.
     let full = format!(
         "{rule}where = 'issuer = \"a\" and amount >= -1.5'\nshare = 0.25\nfor = \"90s\"\nrunbook = \"https://x\"\n"

@@ -69,7 +69,10 @@ fn what_is_wrong_is_explained_without_secrets() {
         ("topic = \"a\"\nrules = \"a\"\n", "line 4, column 9: t: write rules as a list"),
         ("topic = \"a\"\nresolved = 1\n", "line 4, column 12: t: write resolved as true or false"),
         ("topic = \"a\"\nseverity = \"bad\"\n", "line 4, column 12: t: there is no severity"),
-        ("topic = \"a\"\ngroup = \"2d\"\n", "line 4, column 9: t: group must be from 0s to 1d"),
+        (
+            "topic = \"a\"\ngroup = \"2d\"\n",
+            "line 4, column 9: t: write group as a whole number and s, m, h, d or w, from 0s to 1d",
+        ),
         ("webhook_env = \"https://secret\"\n", "line 3, column 15: t: write the name of an environment variable"),
         ("email = \"a\"\n", "line 3, column 9: t: write one address"),
         ("email = \"a@b\"\n", "line 1, column 1: t: an e-mail needs smtp"),

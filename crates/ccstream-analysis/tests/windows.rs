@@ -355,7 +355,10 @@ fn what_is_wrong_is_said_with_its_place() {
         ("[[window]]\nname = \"A\"\n", "line 2, column 8: A: a name has"),
         ("[[window]]\nname = \"a\"\nwidth = \"5m\"\n", "line 3, column 1: a: there is no key \"width\""),
         ("[[window]]\nname = \"a\"\nsize = 5\n", "line 3, column 8: a: write size as"),
-        ("[[window]]\nname = \"a\"\nsize = \"32d\"\n", "line 3, column 8: a: size must be from 1s to 31d"),
+        (
+            "[[window]]\nname = \"a\"\nsize = \"32d\"\n",
+            "line 3, column 8: a: write size as a whole number and s, m, h, d or w, from 1s to 31d",
+        ),
         ("[[window]]\nname = \"a\"\nsize = \"5m\"\nhop = \"2m\"\n", "line 4, column 7: a: the size must be"),
         ("[[window]]\nname = \"a\"\nsize = \"5m\"\ngap = \"2m\"\n", "line 4, column 7: a: a window has a size, or"),
         ("[[window]]\nname = \"a\"\ngap = \"5m\"\nhop = \"2m\"\n", "line 4, column 7: a: hop needs size"),

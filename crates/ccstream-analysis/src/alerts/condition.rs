@@ -5,6 +5,7 @@ use std::fmt;
 use ccstream_core::fields::Place;
 
 use crate::attribute::Attribute;
+use crate::toml::quoted;
 use crate::windows::Facts;
 
 /// The name of a value that is absent.
@@ -34,7 +35,7 @@ impl Condition {
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.matches('"').count() % 2 == 1 {
-            return Err(format!("a double quote is missing in {text:?}"));
+            return Err(format!("a double quote is missing in {}", quoted(text)));
         }
         let parts = if text.is_empty() { Vec::new() } else { split(text, " and ") };
         Ok(Self { text: text.to_owned(), parts: parts.into_iter().map(part).collect::<Result<_, _>>()? })
@@ -96,7 +97,7 @@ fn split<'t>(text: &'t str, separator: &str) -> Vec<&'t str> {
 }
 
 fn part(text: &str) -> Result<Part, String> {
-    let refuse = || format!("{text:?} is not a condition; an example is: status = declined");
+    let refuse = || format!("{} is not a condition; an example is: status = declined", quoted(text));
     let name_ends = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_').ok_or_else(refuse)?;
     let (name, rest) = text.split_at(name_ends);
     let rest = rest.trim_start();
@@ -112,13 +113,13 @@ fn part(text: &str) -> Result<Part, String> {
         name => Attribute::of(name),
     };
     let Some(attribute) = attribute else {
-        return Err(format!("there is no field {name:?}; use one of amount, {}", Attribute::names()));
+        return Err(format!("there is no field {}; use one of amount, {}", quoted(name), Attribute::names()));
     };
     if !["=", "!="].contains(&sign) {
         return Err(format!("compare {name} by = or !=, not by {sign}"));
     }
     if given.is_empty() {
-        return Err(format!("{text:?} has no value"));
+        return Err(format!("{} has no value", quoted(text)));
     }
     Ok(Part::Text { attribute, is_one: sign == "=", values: split(given, "|").into_iter().map(meant).collect() })
 }
@@ -132,8 +133,9 @@ fn meant(text: &str) -> Option<String> {
 fn amount(sign: &str, given: &str) -> Result<Part, String> {
     let refuse = || {
         format!(
-            "amount {sign} {given} is not possible; write amount > 500 or amount <= 12.50, with at most two decimals, \
-             below 100 million"
+            "{} is not possible; compare the amount by =, <, <=, > or >= with a number below 100 million that has at most \
+             two decimals, as in amount <= 12.50",
+            quoted(&format!("amount {sign} {given}"))
         )
     };
     let (number, is_negative) = given.strip_prefix('-').map_or((given, false), |number| (number, true));

@@ -9,7 +9,7 @@ use super::keys::MAX_VALUES;
 use super::system::System;
 use super::top::MAX_BUDGET;
 use crate::anomalies::{Dimension, Kpi};
-use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimension};
+use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, dimension, quoted};
 
 /// The maximum number of keys of a rule.
 const MAX_KEYS: usize = 1_000_000;
@@ -88,7 +88,7 @@ pub(crate) fn severity(reading: &Reading<'_>) -> Result<Option<Severity>, Wrong>
     let found = Severity::ALL.into_iter().find(|severity| severity.name() == name);
     found.map(Some).ok_or_else(|| {
         let names = Severity::ALL.map(Severity::name).join(", ");
-        reading.at("severity", format!("there is no severity {name:?}; use {names}"))
+        reading.at("severity", format!("there is no severity {}; use {names}", quoted(name)))
     })
 }
 
@@ -156,7 +156,7 @@ fn kind(reading: &Reading<'_>) -> Result<(Kind, &'static [&'static str]), Wrong>
             (Kind::Anomaly(Anomalous { kpis, dimensions }), &["kpis", "series"])
         }
         "system" => system(reading)?,
-        _ => return Err(reading.at("kind", format!("there is no kind {kind:?}; use {names}"))),
+        _ => return Err(reading.at("kind", format!("there is no kind {}; use {names}", quoted(kind)))),
     })
 }
 
@@ -188,7 +188,7 @@ fn chosen<const N: usize>(reading: &Reading<'_>, key: &str, names: [&'static str
     let mut chosen = [false; N];
     for (name, span) in reading.texts(key)? {
         let Some(at) = names.iter().position(|one| *one == name) else {
-            return Err(reading.wrong(span, format!("{key} has no {name:?}; use {}", names.join(", "))));
+            return Err(reading.wrong(span, format!("{key} has no {}; use {}", quoted(&name), names.join(", "))));
         };
         chosen[at] = true;
     }

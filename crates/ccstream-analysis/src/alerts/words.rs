@@ -55,7 +55,8 @@ pub(super) fn why(
             let (least, which) = match limit {
                 Limit::Threshold(threshold) => (threshold, String::new()),
                 Limit::Budget(budget) => {
-                    (threshold.unwrap_or_default(), format!(", which {budget} reached on the day before"))
+                    let what = if definition.by == [Place::CARD_TOKEN.into()] { "cards" } else { "keys" };
+                    (threshold.unwrap_or_default(), format!(", which {budget} {what} reached on the day before"))
                 }
             };
             set("threshold", json!(least));

@@ -3,7 +3,7 @@
 use super::secret::Secret;
 use super::target::{Channel, Form, Mail, Target};
 use crate::alerts::{Severity, severity};
-use crate::toml::{DAY, Defined, Reading, SECOND, Wrong};
+use crate::toml::{DAY, Defined, Reading, SECOND, Wrong, quoted};
 
 /// The keys of which each target has exactly one.
 const CHANNELS: [&str; 4] = ["webhook", "webhook_env", "email", "topic"];
@@ -101,7 +101,7 @@ fn form(reading: &Reading<'_>) -> Result<Form, Wrong> {
     let Some(name) = reading.string("form")? else { return Ok(Form::Json) };
     Form::ALL.into_iter().find(|form| form.name() == name).ok_or_else(|| {
         let names = Form::ALL.map(Form::name).join(", ");
-        reading.at("form", format!("there is no form {name:?}; use {names}"))
+        reading.at("form", format!("there is no form {}; use {names}", quoted(name)))
     })
 }
 

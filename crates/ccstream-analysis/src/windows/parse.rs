@@ -5,7 +5,7 @@ use ccstream_core::fields::Place;
 use super::bucket::MAX_CELLS;
 use super::definition::{Definition, Measure, Shape};
 use crate::attribute::Attribute;
-use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong};
+use crate::toml::{DAY, Defined, LONGEST, Parsed, Reading, SECOND, Wrong, quoted};
 
 /// The maximum number of windows that a transaction belongs to.
 const MAX_HOPS: i64 = 120;
@@ -59,7 +59,7 @@ impl Reading<'_> {
                 without("longest", "gap")?;
                 let hop = self.length("hop", SECOND, size)?.unwrap_or(size);
                 if size % hop != 0 || size / hop > MAX_HOPS {
-                    let most = format!("the size must be 1 to {MAX_HOPS} times the hop");
+                    let most = format!("the size must be a whole multiple of the hop, {MAX_HOPS} times at most");
                     return Err(self.at("hop", most));
                 }
                 Ok(Shape::Fixed { size, hop })
@@ -84,7 +84,7 @@ impl Reading<'_> {
         for (name, span) in self.texts("measures")? {
             let Some(measure) = Measure::ALL.into_iter().find(|measure| measure.name() == name) else {
                 let names = Measure::ALL.map(Measure::name).join(", ");
-                return Err(self.wrong(span, format!("there is no measure {name:?}; use {names}")));
+                return Err(self.wrong(span, format!("there is no measure {}; use {names}", quoted(&name))));
             };
             if measure.is_of_amounts() && !by.contains(&Place::CURRENCY.into()) {
                 let text =

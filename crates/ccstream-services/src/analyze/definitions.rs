@@ -1,7 +1,8 @@
 //! This module reads a file of definitions, `windows.toml` or `alerts.toml`, and again when it changes.
 
 use std::fmt::Display;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,6 +13,8 @@ use ccstream_core::Error as CoreError;
 
 /// Interval at which the file is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What is reported of a folder, a pipe or a device.
+const NO_FILE: &str = "it is not a file";
 /// The maximum size of the file.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -35,13 +38,30 @@ pub(super) struct DefinitionsFile<T> {
     pub(super) definitions: Vec<Arc<T>>,
 }
 
-/// Checks that a file that was named can be read.
+/// Checks that a file that was named is there.
 ///
-/// Errors: it cannot.
+/// Errors: it is not, or it is no file.
 pub(super) fn check(setting: &'static str, path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
-    let refuse = |error: std::io::Error| CoreError::config(setting, format!("{}: {error}", path.display()));
-    std::fs::metadata(path).map(drop).map_err(|error| refuse(error).into())
+    let refuse = |why: String| CoreError::config(setting, format!("{}: {why}", path.display())).into();
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(refuse(NO_FILE.into())),
+        found => found.map(drop).map_err(|error| refuse(error.to_string())),
+    }
+}
+
+/// Reads a file whole. A pipe or a device might never end.
+fn read(path: &Path) -> std::result::Result<String, String> {
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err(NO_FILE.into());
+    }
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(format!("it has more than {MAX_BYTES} bytes"));
+    }
+    Ok(text)
 }
 
 impl<T: Defined + Clone> DefinitionsFile<T> {
@@ -77,18 +97,12 @@ impl<T: Defined + Clone> DefinitionsFile<T> {
             return None;
         }
         let name = self.path.display();
-        if let Seen::File(_, size) = seen
-            && size > MAX_BYTES
-        {
-            return Some(vec![format!("{name} has {size} bytes; at most {MAX_BYTES} are supported")]);
+        if seen == Seen::NoFile && !self.is_named {
+            self.definitions.clear();
+            return Some(Vec::new());
         }
-        let text = std::fs::read_to_string(&self.path);
-        let text = match text {
-            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_named => {
-                self.definitions.clear();
-                return Some(Vec::new());
-            }
-            Err(error) => return Some(vec![format!("{name} cannot be read: {error}")]),
+        let text = match read(&self.path) {
+            Err(why) => return Some(vec![format!("{name} cannot be read: {why}")]),
             Ok(text) => text,
         };
         let parsed = parse::<T>(&text);

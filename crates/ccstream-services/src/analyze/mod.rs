@@ -72,8 +72,8 @@ pub(crate) fn read_alerts(path: Option<&Path>, read_topics: Vec<String>) -> Opti
     let wrong = file.look()?;
     let (rules, targets) = (file.rules.definitions.len(), file.targets.definitions.len());
     let found = match targets {
-        0 => format!("{rules} alert(s) are defined"),
-        _ => format!("{rules} alert(s) and {targets} target(s) are defined"),
+        0 => format!("{rules} rule(s) are defined"),
+        _ => format!("{rules} rule(s) and {targets} target(s) are defined"),
     };
     (!wrong.is_empty() || file.rules.is_there()).then_some((found, wrong))
 }

@@ -90,7 +90,7 @@ fn check_definitions(name: &'static str, done: &str, (found, wrong): (String, Ve
     }
     let mend =
         format!("correct the file; what is wrong is not {done}, and the analyzer reads it again when it changes");
-    Check::bad(name, wrong.join("; "), mend)
+    Check::bad(name, wrong.join("\n    "), mend)
 }
 
 /// Returns whether the database accepts the login and answers a query, each within 3 s.
