@@ -6,26 +6,29 @@ import base64
 import contextlib
 import email
 import email.policy
+import functools
 import http.server
 import json
 import socketserver
+import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator
     from email.message import EmailMessage
 
 
 @dataclass
 class Request:
-    """A request that a webhook has received."""
+    """A request that a webhook has received, and when."""
 
     path: str
     key: str
     body: Any
+    at: float = field(default_factory=time.time)
 
 
 @dataclass
@@ -74,9 +77,16 @@ class Webhook:
 
 @dataclass
 class MailServer:
-    """A mail server. ``refusals`` is how many e-mails it refuses for now, with status 451."""
+    """A mail server. ``refusals`` is how many e-mails it refuses for now, with status 451.
+
+    With ``starttls`` it offers STARTTLS, which it refuses with ``has_lost_tls``. It takes a password without TLS, too.
+    ``plain`` has the lines that came without TLS.
+    """
 
     refusals: int = 0
+    starttls: ssl.SSLContext | None = None
+    has_lost_tls: bool = False
+    plain: list[str] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
     refused: list[EmailMessage] = field(default_factory=list)
@@ -85,37 +95,7 @@ class MailServer:
     @contextlib.contextmanager
     def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[MailServer]:
         """Serves inside the ``with`` block, with TLS from the start if there is a context."""
-        receiver = self
-
-        class Handler(socketserver.StreamRequestHandler):
-            def say(self, line: str) -> None:
-                self.wfile.write(f"{line}\r\n".encode())
-
-            def handle(self) -> None:
-                self.say("220 test")
-                while line := self.rfile.readline().decode().strip():
-                    verb = line.split(maxsplit=1)[0].upper()
-                    if verb == "QUIT":
-                        self.say("221 bye")
-                        return
-                    if verb == "AUTH":
-                        _, user, password = base64.b64decode(line.split()[-1]).decode().split("\0")
-                        receiver.logins.append((user, password))
-                    self.say(
-                        {"EHLO": "250-test\r\n250 AUTH PLAIN", "AUTH": "235 ok", "DATA": "354 go on"}.get(
-                            verb, "250 ok"
-                        )
-                    )
-                    if verb == "DATA":
-                        self.say(receiver.take(self.data()))
-
-            def data(self) -> bytes:
-                lines = []
-                while (line := self.rfile.readline()) not in {b".\r\n", b""}:
-                    lines.append(line.removeprefix(b"."))
-                return b"".join(lines)
-
-        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), functools.partial(_Conversation, self))
         self.port = server.server_address[1]
         with _serving(server, tls):
             yield self
@@ -129,6 +109,63 @@ class MailServer:
             return "451 later"
         self.mails.append(mail)
         return "250 ok"
+
+
+class _Conversation(socketserver.StreamRequestHandler):
+    """A client's conversation with a mail server."""
+
+    def __init__(self, receiver: MailServer, *arguments: Any) -> None:  # noqa: ANN401
+        self.receiver = receiver
+        super().__init__(*arguments)
+
+    def finish(self) -> None:
+        super().finish()
+        # After STARTTLS, the server does not know this socket.
+        self.request.close()
+
+    def say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+    def read(self) -> bytes:
+        line = self.rfile.readline()
+        if line and not isinstance(self.connection, ssl.SSLSocket):
+            self.receiver.plain.append(line.decode().strip())
+        return line
+
+    def handle(self) -> None:
+        self.say("220 test")
+        while line := self.read().decode().strip():
+            verb = line.split(maxsplit=1)[0].upper()
+            if verb == "QUIT":
+                self.say("221 bye")
+                return
+            if verb == "STARTTLS":
+                self.start_tls()
+                continue
+            if verb == "AUTH":
+                _, user, password = base64.b64decode(line.split()[-1]).decode().split("\0")
+                self.receiver.logins.append((user, password))
+            self.say({"EHLO": self.greeting(), "AUTH": "235 ok", "DATA": "354 go on"}.get(verb, "250 ok"))
+            if verb == "DATA":
+                self.say(self.receiver.take(self.data()))
+
+    def greeting(self) -> str:
+        has_tls = self.receiver.starttls is None or isinstance(self.connection, ssl.SSLSocket)
+        return "250-test\r\n" + ("" if has_tls else "250-STARTTLS\r\n") + "250 AUTH PLAIN"
+
+    def start_tls(self) -> None:
+        if self.receiver.starttls is None or self.receiver.has_lost_tls:
+            self.say("454 TLS is unavailable")
+            return
+        self.say("220 go on")
+        self.request = self.receiver.starttls.wrap_socket(self.connection, server_side=True)
+        self.setup()
+
+    def data(self) -> bytes:
+        lines = []
+        while (line := self.read()) not in {b".\r\n", b""}:
+            lines.append(line.removeprefix(b"."))
+        return b"".join(lines)
 
 
 @contextlib.contextmanager

@@ -41,6 +41,15 @@ def large(number: int, second: int, **fields: str) -> bytes:
     return event(number, f"10:00:{second:02}", amount="200.50", **{"card_token": f"c{number}", **fields})
 
 
+def topic_of_alerts(pipeline: Pipeline) -> str:
+    """Creates a topic for notifications, and returns its name."""
+    topic = f"{pipeline.topic}-alerts"
+    # The client has to exist until the topic is created.
+    admin = AdminClient({"bootstrap.servers": pipeline.broker})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result()
+    return topic
+
+
 def sent(pipeline: Pipeline) -> bool:
     """Returns whether there are notifications and all of them are sent."""
     return pipeline.query("SELECT bool_and(status = 'sent') FROM alert_outbox") == [(True,)]
@@ -94,9 +103,7 @@ def test_a_webhook_that_hangs_stops_neither_the_analysis_nor_other_targets(embed
     pipeline = embedded_pipeline
     pipeline.create_topic(1)
     go_on = threading.Event()
-    topic = f"{pipeline.topic}-alerts"
-    admin = AdminClient({"bootstrap.servers": pipeline.broker})
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result()
+    topic = topic_of_alerts(pipeline)
 
     def hang(_: Request) -> tuple[int, dict[str, str]]:
         go_on.wait()
@@ -158,9 +165,11 @@ def test_each_notification_comes_despite_kills(embedded_pipeline: Pipeline, chan
         time.sleep(chance.random() / 10)
         return 503 if chance.random() < 0.3 else 200, {}
 
+    topic = topic_of_alerts(pipeline)
     webhook = Webhook(answer)
     with webhook.serving():
-        pipeline.write("alerts.toml", RULE + target("ops", webhook=webhook.url(), form="alertmanager", group="0s"))
+        ops = target("ops", webhook=webhook.url(), form="alertmanager", group="0s")
+        pipeline.write("alerts.toml", RULE + ops + target("topic", topic=topic, group="0s"))
         number = 0
         for kill in range(kills):
             analyzer = pipeline.analyze("--linger", "0.02")
@@ -180,15 +189,25 @@ def test_each_notification_comes_despite_kills(embedded_pipeline: Pipeline, chan
         wait_until("all are scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(number,)])
         wait_until("all are sent", lambda: sent(pipeline))
         assert analyzer.stop() == 0
-    rows = pipeline.query("SELECT alert, key FROM alert_outbox ORDER BY alert")
-    assert [alert for alert, _ in rows] == [alert for (alert,) in pipeline.query("SELECT id FROM alerts ORDER BY id")]
-    assert len(rows) == number
-    received: dict[str, set[str]] = {}
+    opened = [alert for (alert,) in pipeline.query("SELECT id FROM alerts ORDER BY id")]
+    assert len(opened) == number
+    received: dict[str, dict[int, set[str]]] = {"ops": {}, "topic": {}}
     for request in webhook.requests:
         for alert in request.body:
-            received.setdefault(alert["labels"]["alert_id"], set()).add(request.key)
-    # Each is there, however often it was sent, with one key.
-    assert received == {str(alert): {key} for alert, key in rows}
+            received["ops"].setdefault(int(alert["labels"]["alert_id"]), set()).add(request.key)
+    messages = [json.loads(message.value() or b"") for message in read_whole(pipeline.broker, topic)]
+    assert not any(message["others"] for message in messages)
+    for message in messages:
+        for alert in message["alerts"]:
+            received["topic"].setdefault(alert["id"], set()).add(message["key"])
+    for name, found in received.items():
+        rows = pipeline.query("SELECT alert, key FROM alert_outbox WHERE target = %s ORDER BY alert", name)
+        assert [alert for alert, _ in rows] == opened
+        # Each is there, however often it was sent, with one key.
+        assert found == {alert: {key} for alert, key in rows}
+    keys = {"ops": webhook.keys(), "topic": [message["key"] for message in messages]}
+    told = ", ".join(f"{name} {len(all_of)} with {len(set(all_of))} keys" for name, all_of in keys.items())
+    print(f"{kills} kills, {number} alerts, notifications received: {told}")
 
 
 def test_alerts_of_a_rule_that_open_soon_after_each_other_come_together(embedded_pipeline: Pipeline) -> None:
