@@ -212,7 +212,7 @@ def test_many_pages_cost_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Tables, "connect", lambda _: Connection())
     monkeypatch.setattr(Tables, "read_now", record)
     monkeypatch.setattr(fraud_watch, "NONE_EVERY", 0.0)
-    monkeypatch.setattr(fraud_watch, "WANTED", 1.0)
+    monkeypatch.setattr("ccstream.dashboard.watch.WANTED", 1.0)
     watch = FraudWatch("", "")
     until = time.monotonic() + 3
     hour, day = Span(timedelta(hours=1)), Span(timedelta(days=1))

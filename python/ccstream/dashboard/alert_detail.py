@@ -9,7 +9,7 @@ import pandas as pd
 import psycopg
 import streamlit as st
 
-from ccstream.dashboard import alert_actions, alert_tables
+from ccstream.dashboard import alert_actions, alert_kpi, alert_tables
 from ccstream.dashboard.alert_actions import LENGTHS, ActionError
 from ccstream.dashboard.alert_queries import AMONG, LAST
 from ccstream.dashboard.alert_tables import OF
@@ -92,8 +92,11 @@ def draw(url: str, alert: Alert, rights: Rights, zone: tzinfo) -> None:
             st.caption(f":material/lock: {_why_not(rights)}")
         _decide(url, alert, disabled=not rights.may_write)
         _silence(url, alert, disabled=not rights.may_write)
-    with st.container(border=True):
-        _transactions(url, alert)
+    alert_kpi.draw(url, alert, zone)
+    # An anomaly of all transactions, or of a network, is about too many of them.
+    if alert.place or not alert.is_anomaly:
+        with st.container(border=True):
+            _transactions(url, alert)
 
 
 def _facts(alert: Alert, zone: tzinfo) -> None:
@@ -204,7 +207,7 @@ def _silence_now(url: str, alert: Alert) -> None:
 def _transactions(url: str, alert: Alert) -> None:
     st.markdown("**Last transactions**", help="● marks the transaction on which the rule fired.")
     try:
-        places = _places(url, alert.transaction, alert.by, alert.key)
+        places = alert.place or _places(url, alert.transaction, alert.by, alert.key)
         if not places:
             st.caption("This alert is about no single card or merchant.")
             return

@@ -53,6 +53,17 @@ class Alert:
         """The columns of ``orders`` whose values are the key; empty without a key."""
         return tuple(self.why.get("by", ()))
 
+    @property
+    def is_anomaly(self) -> bool:
+        """Whether it is about a KPI of a series, and not about transactions."""
+        return self.why.get("kind") == "anomaly"
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Of an anomaly, the column of ``OF`` that its series is of, with the value; empty if there is none."""
+        column, value = self.why.get("dimension"), self.why.get("series")
+        return {column: value} if column in OF and isinstance(value, str) and self.is_anomaly else {}
+
 
 class Silence(NamedTuple):
     """Holds a silence.

@@ -9,7 +9,7 @@ import psycopg
 import streamlit as st
 
 from ccstream import settings
-from ccstream.dashboard import alert_detail, alert_tables
+from ccstream.dashboard import alert_detail, alert_tables, approval
 from ccstream.dashboard.alert_actions import end_silence
 from ccstream.dashboard.alert_detail import ICONS, attempt, moment, times
 from ccstream.dashboard.alert_tables import SEVERITIES, STATES, Filters
@@ -68,12 +68,14 @@ def _rules(url: str) -> list[str] | None:
 
 def draw() -> None:
     """Draws the page. Streamlit calls this when the page is opened; what is in it refreshes by itself."""
-    st.html(STYLE)
+    st.html(STYLE + approval.STYLE)
     st.markdown("#### ccstream · alerts")
     state = st.session_state
-    if "alert" not in state:
-        asked = st.query_params.get("alert", "")
-        state["alert"] = int(asked) if asked.isdecimal() and len(asked) < len(str(2**63)) else None
+    asked = st.query_params.get("alert", "")
+    # A link within the page opens another address in a session that may have a selection.
+    if asked.isdecimal() and len(asked) < len(str(2**63)):
+        state["alert"] = int(asked)
+    state.setdefault("alert", None)
     _in_address()
     st.fragment(run_every=EVERY)(_live)(settings.database_url())
 

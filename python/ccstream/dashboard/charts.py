@@ -19,7 +19,8 @@ Spec = dict[str, Any]
 
 LAND = Path(__file__).parent / "land" / "land-110m.json"
 """Natural Earth's coastlines at 1:110 million, from the npm package world-atlas."""
-HEIGHT = 140
+HEIGHT = 235
+"""The height of the charts beside the table of merchants, with their axes."""
 # Colour-blind people can distinguish these colours of Okabe and Ito's palette. Each measure has one colour.
 TRANSACTIONS = "#0072B2"
 VALUE = "#009E73"
@@ -50,35 +51,33 @@ def empty(*columns: str) -> pd.DataFrame:
 
 
 @cache
-def over_time(measure: str, width: timedelta, form: str) -> Spec:
-    """Returns a chart of a measure over time, in the viewer's time zone.
+def value_over_time(width: timedelta, form: str) -> Spec:
+    """Returns a chart of the value over time, in the viewer's time zone.
 
-    Its data has the columns ``time``, ``end``, ``whole`` and the measure. Incomplete buckets (``whole`` is false), such
-    as the current one, are paler. The chart of transactions has a line at their usual level, the column ``usual``.
+    Its data has the columns ``time``, ``end``, ``whole`` and ``value``. Incomplete buckets (``whole`` is false), such
+    as the current one, are paler.
 
     Args:
-        measure: ``transactions`` or ``value``.
         width: the width of a bucket.
         form: the format of the axis's labels, as :func:`time_form` returns it.
     """
-    colour = TRANSACTIONS if measure == "transactions" else VALUE
-    time = alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6, grid=False))
-    base = alt.Chart(empty("time", "end", "whole", measure, "usual"))
-    chart: alt.Chart | alt.LayerChart | alt.FacetChart = base.mark_rect(color=colour).encode(
-        x=time,
-        x2="end:T",
-        y=alt.Y(f"{measure}:Q", title=None, axis=alt.Axis(format="~s", tickCount=3)),
-        y2=alt.datum(0),
-        opacity=alt.condition("datum.whole", alt.value(0.75), alt.value(0.3)),
-        tooltip=[
-            alt.Tooltip("time:T", title=f"{describe(width)} from", format="%Y-%m-%d %H:%M:%S"),
-            alt.Tooltip(f"{measure}:Q", format=",.2f" if measure == "value" else ","),
-        ],
+    chart = (
+        alt.Chart(empty("time", "end", "whole", "value"))
+        .mark_rect(color=VALUE)
+        .encode(
+            x=alt.X("time:T", title=None, axis=alt.Axis(format=form, labelOverlap=True, tickCount=6, grid=False)),
+            x2="end:T",
+            y=alt.Y("value:Q", title=None, axis=alt.Axis(format="~s", tickCount=3)),
+            y2=alt.datum(0),
+            opacity=alt.condition("datum.whole", alt.value(0.75), alt.value(0.3)),
+            tooltip=[
+                alt.Tooltip("time:T", title=f"{describe(width)} from", format="%Y-%m-%d %H:%M:%S"),
+                alt.Tooltip("value:Q", format=",.2f"),
+            ],
+        )
+        .properties(height=HEIGHT)
     )
-    if measure == "transactions":
-        usual = base.transform_filter("datum.whole").mark_line(color=USUAL, strokeWidth=1.5)
-        chart = alt.layer(chart, usual.encode(x=time, y="usual:Q"))
-    return as_spec(chart.properties(height=HEIGHT))
+    return as_spec(chart)
 
 
 def time_form(width: timedelta, buckets: int) -> str:

@@ -93,7 +93,8 @@ class Figures:
         currency: the currency whose amounts are added up.
         width: the width of a bucket of time.
         series: ``time`` (UTC), ``end``, ``whole`` (the bucket is over and lies entirely within the range),
-            ``transactions``, ``usual`` (their moving average; NaN if not whole), ``value``.
+            ``transactions``, ``usual`` (their moving average; NaN if not whole), ``value``, ``approved``, ``declined``,
+            ``share`` (the approval rate; NaN if no status means either).
         merchants: ``merchant``, ``trend`` (a list), ``transactions``, ``value``.
         places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), ``transactions``.
         categories: ``category``, ``transactions``, ``value``.
@@ -160,6 +161,9 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
                 "transactions": series["count"],
                 "usual": usual,
                 "value": kpi.units(series["sum"]),
+                "approved": series["approved"],
+                "declined": series["declined"],
+                "share": series["approved_share"],
             }
         ),
         merchants=_merchants(answer, whole),

@@ -10,6 +10,7 @@ from ccstream.dashboard import fraud_queries as queries
 from ccstream.dashboard import reading
 from ccstream.dashboard.alert_queries import OPEN_COLUMNS
 from ccstream.dashboard.alert_tables import count_open
+from ccstream.dashboard.band_queries import COLUMNS as BAND_COLUMNS
 from ccstream.dashboard.quality import Cells
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Now:
         riskiest: the highest scores in the range, or in the newest 24 hours if it has no high score.
         is_in_range: whether ``riskiest`` are of the range.
         alerts: the number of open alerts by severity; empty if there are none, or no table of alerts.
+        others: which of the tables ``alerts`` and ``kpi_band`` exist.
     """
 
     event_time: datetime
@@ -106,6 +108,7 @@ class Now:
     riskiest: list[Scored]
     is_in_range: bool
     alerts: dict[str, int] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> int:
@@ -171,7 +174,7 @@ class Tables:
 
     def read_now(self, connection: psycopg.Connection[tuple[Any, ...]], span: Span) -> Now | None:
         """Reads what changes with every transaction; returns None if there is nothing to show."""
-        others = reading.begin_with(connection, queries.COLUMNS, OPEN_COLUMNS)
+        others = reading.begin_with(connection, queries.COLUMNS, OPEN_COLUMNS | BAND_COLUMNS)
         if others is None:
             return None
         position = connection.execute(queries.POSITION).fetchone()
@@ -202,7 +205,8 @@ class Tables:
             stake={currency: (count, float(amount or 0)) for currency, count, amount in stake},
             riskiest=[Scored(*row) for row in riskiest],
             is_in_range=bool(stake or not riskiest),
-            alerts=count_open(connection) if others else {},
+            alerts=count_open(connection) if "alerts" in others else {},
+            others=frozenset(others),
         )
 
     def read_days(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Days | None:

@@ -1,12 +1,7 @@
-"""Reads the analyzer's tables in a separate thread, so that a slow database never blocks the page.
-
-All pages of a process share one watch. It reads each time range that a page has asked for recently, which
-takes at most a twentieth of the time.
-"""
+"""Reads the analyzer's tables for the panel "Fraud" in a separate thread, for each time range that a page shows."""
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass, field, replace
 
@@ -14,17 +9,12 @@ import psycopg
 
 from ccstream.dashboard.fraud_figures import Drift, drift
 from ccstream.dashboard.fraud_tables import Days, Now, Span, Tables
+from ccstream.dashboard.watch import PAUSES, Watch
 
 EVERY, DAYS_EVERY = 5.0, 30.0
 """The intervals, in seconds, at which the recent and the daily figures are read."""
 NONE_EVERY = 30.0
 """The interval, in seconds, at which absent tables are searched for."""
-PAUSES = 20
-"""How many times the duration of a reading is the least pause after it."""
-WANTED = 15.0
-"""The time, in seconds, for which a range is read after a page asked for it. Pages refresh more often."""
-FIRST = 1.0
-"""The time, in seconds, that a page waits for the first reading of a range."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ class FraudState:
     why: str = ""
 
 
-class FraudWatch:
+class FraudWatch(Watch[Span, FraudState]):
     """Reads the tables of a database until the process ends, while pages ask for them.
 
     Args:
@@ -71,16 +61,11 @@ class FraudWatch:
 
     def __init__(self, url: str, topic: str) -> None:
         self._tables = Tables(url, topic)
-        self._changed = threading.Condition()
-        self._wanted: dict[Span, float] = {}
-        self._due: dict[Span, float] = {}
-        self._states: dict[Span, FraudState] = {}
         self._newest = Newest()
-        self._rest_until = 0.0
         self._days: Days | None = None
         self._drift: Drift | None = None
         self._days_due = 0.0
-        threading.Thread(target=self._watch, name="ccstream-fraud", daemon=True).start()
+        super().__init__("ccstream-fraud", FraudState())
 
     def read(self, span: Span, newest: Newest) -> FraudState:
         """Returns the most recent figures of a range. It waits only for the first ones, and only for a second.
@@ -89,52 +74,15 @@ class FraudWatch:
             span: the range.
             newest: how far transactions have come.
         """
-        with self._changed:
-            self._newest = newest
-            self._wanted[span] = time.monotonic()
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: span in self._states, FIRST)
-            return self._states.get(span, FraudState())
+        self._newest = newest
+        return self._get(span)
 
-    def _watch(self) -> None:
-        while True:
-            span = self._next()
-            began = time.monotonic()
-            state = self._read(span)
-            ended = time.monotonic()
-            every = EVERY if state.now or state.why else NONE_EVERY
-            with self._changed:
-                self._states[span] = state
-                self._due[span] = ended + every
-                self._rest_until = ended + PAUSES * (ended - began)
-                self._changed.notify_all()
-
-    def _next(self) -> Span:
-        """Waits until a range is due, and returns it. Ranges that no page asks for any more are forgotten.
-
-        A range that was never read is due at once, so that a viewer who has chosen it does not wait.
-        """
-        with self._changed:
-            while True:
-                now = time.monotonic()
-                for span in [one for one, asked in self._wanted.items() if now - asked > WANTED]:
-                    for known in (self._wanted, self._due, self._states):
-                        known.pop(span, None)
-                first = min(self._wanted, key=lambda one: self._due.get(one, 0.0), default=None)
-                if first is None:
-                    self._changed.wait()
-                    continue
-                due = max(self._due[first], self._rest_until) if first in self._due else now
-                if due <= now:
-                    return first
-                self._changed.wait(due - now)
-
-    def _read(self, span: Span) -> FraudState:
+    def _read(self, asked: Span, before: FraudState) -> tuple[FraudState, float]:
         """Reads a range, and the daily figures if they are due. After an error, the figures stay as they were."""
-        before, newest = self._states.get(span, FraudState()), self._newest
+        newest = self._newest
         try:
             with self._tables.connect() as connection:
-                now = self._tables.read_now(connection, span)
+                now = self._tables.read_now(connection, asked)
             began = time.monotonic()
             if now is not None and began >= self._days_due:
                 with self._tables.connect() as connection:
@@ -144,7 +92,7 @@ class FraudWatch:
                 self._days_due = ended + max(DAYS_EVERY, PAUSES * (ended - began))
         except psycopg.Error as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            return replace(before, why=lines[0])
+            return replace(before, why=lines[0]), EVERY
         if now is None:
-            return FraudState()
-        return FraudState(now, self._days, self._drift, newest, time.time())
+            return FraudState(), NONE_EVERY
+        return FraudState(now, self._days, self._drift, newest, time.time()), EVERY

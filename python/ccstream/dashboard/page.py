@@ -15,7 +15,9 @@ from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import alerts, charts, custom, fraud, panels, sidebar, trust
+from ccstream.dashboard import alerts, approval, charts, custom, fraud, panels, sidebar, trust
+from ccstream.dashboard.band_tables import Band, Series
+from ccstream.dashboard.band_watch import BandWatch
 from ccstream.dashboard.broker import BrokerWatch
 from ccstream.dashboard.clock import clock, day
 from ccstream.dashboard.dimensions import plain
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
     from streamlit.navigation.page import Page
 
+    from ccstream.dashboard.broker import BrokerState
     from ccstream.dashboard.figures import Figures
     from ccstream.dashboard.fraud_tables import Now
 
@@ -61,6 +64,11 @@ def _scores(url: str, topic: str) -> FraudWatch:
     return FraudWatch(url, topic)
 
 
+@st.cache_resource(show_spinner=False)
+def _bands(url: str) -> BandWatch:
+    return BandWatch(url)
+
+
 @st.cache_data(ttl=5, max_entries=50, show_spinner=False)
 def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
     """Returns the place, the error and the payload of rejected messages."""
@@ -76,7 +84,7 @@ def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
 def render() -> None:
     """Draws the page that the address names. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
-    st.html(panels.STYLE)
+    st.html(panels.STYLE + approval.STYLE)
     dashboard = st.Page(_dashboard, title="Dashboard", icon=":material/monitoring:", default=True)
     st.navigation([dashboard, _alerts()], position="top").run()
 
@@ -162,18 +170,28 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         return
     if figures.count:
         panels.header(figures.metrics)
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.caption(_about(figures, status, view, zone), width="stretch")
-            panels.download(figures)
-        land = f"component/{_LAND.name}/{charts.LAND.name}"
-        panels.graphs(figures, land, _pick, st.session_state.get("clicks", 0))
-    else:
-        _nothing(status, view, zone)
     newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
     scores = _scores(url, settings.topic()).read(Span.of(view), newest)
+    if figures.count:
+        _charts(figures, _about(figures, status, view, zone), _band(url, view, scores.now), zone)
+    else:
+        _nothing(status, view, zone)
     _open_alerts(line, scores.now)
     fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
     panels.latest(figures.latest, st.context.timezone)
+    _trust(status, broker, url)
+
+
+def _charts(figures: Figures, about: str, band: Band, zone: tzinfo) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(about, width="stretch")
+        panels.download(figures)
+    approval.panel(figures, band, zone, _alerts())
+    land = f"component/{_LAND.name}/{charts.LAND.name}"
+    panels.graphs(figures, land, _pick, st.session_state.get("clicks", 0))
+
+
+def _trust(status: ccstream.KpiStatus, broker: BrokerState, url: str) -> None:
     with st.container(border=True):
         st.markdown("##### Can these figures be trusted?")
         trust.panel(status, broker, settings.topic(), settings.group())
@@ -186,6 +204,13 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
                 panels.messages(_rejected(url, reason))
             except ccstream.CcstreamError as error:
                 st.caption(f":material/error: Rejected messages cannot be read now: {plain(str(error))}")
+
+
+def _band(url: str, view: View, now: Now | None) -> Band:
+    """Returns the usual band and the alerts of the range. Without their tables, nothing is asked."""
+    if now is None or not now.others:
+        return Band()
+    return _bands(url).read(Span.of(view), Series.of(view) if "kpi_band" in now.others else None)
 
 
 def _open_alerts(line: DeltaGenerator, now: Now | None) -> None:

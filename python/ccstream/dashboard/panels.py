@@ -55,7 +55,7 @@ def header(metrics: list[Metric]) -> None:
 
 
 def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks: int) -> None:
-    """Draws all charts.
+    """Draws the charts below that of the approval rate.
 
     Args:
         figures: the figures to show.
@@ -65,7 +65,7 @@ def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks
     """
     left, right = st.columns([1, 1])
     with left.container(border=True, height="stretch"):
-        _over_time(figures)
+        _value(figures)
         st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
         _chart(_numbered(figures.amount_bins), charts.amounts(), "amounts", "Transactions by the size of their amounts")
     with right.container(border=True, height="stretch"):
@@ -109,21 +109,17 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{charts.ORDER: range(len(frame))})
 
 
-def _over_time(figures: Figures) -> None:
+def _value(figures: Figures) -> None:
     if figures.width is None or figures.series.empty:
-        st.caption("None of these transactions has a timestamp.")
         return
     form = charts.time_form(figures.width, len(figures.series))
     width = charts.describe(figures.width)
-    paler = "A pale bucket is not over yet, or lies only partly within the range."
-    st.markdown(f"##### Transactions per {width}", help=f"{paler} The line is a moving average, the usual level.")
-    spec = charts.over_time("transactions", figures.width, form)
-    _chart(figures.series.drop(columns="value"), spec, "count", f"Transactions per {width}")
-    st.markdown(f"##### Value per {width}, {plain(figures.currency or 'no currency')}", help=paler)
-    spec = charts.over_time("value", figures.width, form)
-    _chart(figures.series.drop(columns=["transactions", "usual"]), spec, "value", f"Value per {width}")
-    if figures.untimed:
-        st.caption(f"{figures.untimed:,} transactions have no timestamp; all other figures include them.")
+    st.markdown(
+        f"##### Value per {width}, {plain(figures.currency or 'no currency')}",
+        help="A pale bucket is not over yet, or lies only partly within the range.",
+    )
+    spec = charts.value_over_time(figures.width, form)
+    _chart(figures.series[["time", "end", "whole", "value"]], spec, "value", f"Value per {width}")
 
 
 def _bars(frame: pd.DataFrame, name: str, pick: Callable[[str, str], None], clicks: int) -> None:
