@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures
 
 BAND_NAME = "usual, by windows of five minutes"
-LINE, DASHES, AREA, DIAMOND, TRIANGLE = "line", "dashes", "area", "diamond", "triangle"
+LINE, DASHES, AREA, BAR, DIAMOND, TRIANGLE = "line", "dashes", "area", "bar", "diamond", "triangle"
 """The forms of the keys of a legend, which are classes of :data:`STYLE`."""
 STYLE = """<style>
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; font-size: .875rem; margin: 0; padding: 0 }
@@ -30,6 +30,7 @@ STYLE = """<style>
 .legend i.line { height: 0; background: none; border-top: 2.5px solid currentColor }
 .legend i.dashes { height: 0; background: none; border-top: 2px dashed currentColor }
 .legend i.area { opacity: .45 }
+.legend i.bar { opacity: .8 }
 .legend i.diamond { width: .7rem; clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%) }
 .legend i.triangle { width: .75rem; clip-path: polygon(50% 0, 100% 100%, 0 100%) }
 .st-key-approval { gap: .6rem }
@@ -83,8 +84,8 @@ def panel(figures: Figures, band: Band, zone: tzinfo, alerts: Page) -> None:
             help="A pale bar is not over yet, or lies only partly within the range.",
         )
         parts = approval_figures.stacked(figures.series)
-        keys = [(AREA, TRANSACTIONS, "approved"), (AREA, BAD, "declined")]
-        keys += [(AREA, OTHER, "neither")] if (parts["status"] == "other").any() else []
+        keys = [(BAR, TRANSACTIONS, "approved"), (BAR, BAD, "declined")]
+        keys += [(BAR, OTHER, "neither")] if (parts["status"] == "other").any() else []
         legend([*keys, (LINE, USUAL, "moving average")])
         whole = frames[BUCKETS].assign(usual=figures.series["usual"])
         frames = {
@@ -115,14 +116,18 @@ def _help() -> str:
 
 
 def _links(marked: list[Mark], zone: tzinfo, alerts: Page) -> None:
-    """Names the most urgent alerts, because a mark of the chart cannot be reached by keyboard."""
+    """Names the most urgent alert of each rule, because a mark of the chart cannot be reached by keyboard."""
+    of_rules: dict[str, Mark] = {}
+    for one in marked:
+        of_rules.setdefault(one.rule, one)
+    named = list(of_rules.values())[:NAMED]
     with st.container(horizontal=True, vertical_alignment="center", key="approval-alerts"):
-        for one in marked[:NAMED]:
+        for one in named:
             st.page_link(
                 alerts,
                 label=f"{approval_figures.moment(one.opened_at, zone)} {plain(approval_figures.name(one))}",
                 icon=":material/notifications:",
                 query_params={"alert": str(one.id)},
             )
-        if len(marked) > NAMED:
+        if len(marked) > len(named):
             st.page_link(alerts, label="All alerts")
