@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -104,8 +105,13 @@ def test_windows_equal_a_recount_by_the_adopted_runs_despite_kills(
             kill_one(pipeline, chance, [500, 2_000], lambda _before: count // 10)
     analyzer = analyze(pipeline)
     assert not analyzer.events("warning"), analyzer.events("warning")
-    assert adopted(pipeline) == [1, 2, 3, 4, 5]
-    assert pipeline.query("SELECT count(DISTINCT segment) > 4 FROM window_segment_minute") == [(True,)]
+    # A run that was adopted right before a kill may have got no place.
+    runs = adopted(pipeline)
+    assert (runs[0], runs[-1], len(set(runs)) >= 4) == (1, 5, True), runs
+    moved = (
+        f"SELECT count(*) > 0 FROM scores AS s JOIN orders AS o {ADOPTED} JOIN assigned AS f ON f.merchant = g.merchant"
+    )
+    assert pipeline.query(f"{moved} WHERE f.run = 1 AND f.name <> g.name") == [(True,)]
     check(pipeline)
     # What is counted again goes by the same runs.
     path.write_text(
@@ -152,9 +158,14 @@ def test_a_rule_fires_for_merchants_of_a_segment_alone(embedded_pipeline: Pipeli
     assert (warning["kind"], "run ccstream segment" in warning["text"]) == ("segments_unavailable", True)
     counted = "SELECT sum(count), count(segment) FROM window_segment_minute"
     wait_until("it is counted", lambda: pipeline.query(counted) == [(stream_count, 0)])
+    # The analyzer looks again, and warns once.
+    time.sleep(11)
+    assert len(analyzer.warned("segments_unavailable")) == 1
     assign(pipeline)
     wait_until("it is adopted", lambda: adopted(pipeline) == [None, 1])
-    names = pipeline.query("SELECT name, array_agg(merchant ORDER BY merchant) FROM assigned GROUP BY 1 ORDER BY 1")
+    names = pipeline.query(
+        "SELECT name, array_agg(merchant ORDER BY merchant) FROM assigned GROUP BY 1 ORDER BY count(*) DESC, 1"
+    )
     (name, members), (_, others) = names[:2]
     pipeline.write("alerts.toml", rules(name))
     wait_until("the rules apply", lambda: pipeline.query("SELECT count(*) FROM alert_rules") == [(2,)])
@@ -168,13 +179,19 @@ def test_a_rule_fires_for_merchants_of_a_segment_alone(embedded_pipeline: Pipeli
     wait_until("all is scored", lambda: pipeline.query("SELECT seq FROM analysis") == [(stream_count + 4,)])
     assert pipeline.query(opened) == expected
     assert len(analyzer.warned("segments_unavailable")) == 1
+    # What was adopted counts on if the tables cannot be read any more.
+    pipeline.execute("ALTER TABLE segment_runs RENAME TO hidden")
+    wait_until("it is noticed", lambda: len(analyzer.warned("segments_unavailable")) == 2)
+    pipeline.send([event(90_009, "10:00:09", merchant=members[0], amount="1000.00", currency="EUR")])
+    wait_until("it counts up", lambda: pipeline.query(opened)[0] == ("large", members[0], 2))
+    pipeline.execute("ALTER TABLE hidden RENAME TO segment_runs")
     analyzer.signal(signal.SIGKILL)
     analyzer.wait()
     pipeline.send([event(90_010, "10:00:10", merchant=members[0], amount="1000.00", currency="EUR")])
     pipeline.catch_up()
     assert not analyze(pipeline).events("warning")
-    assert pipeline.query(opened) == [("large", members[0], 2), expected[1]]
-    assert pipeline.query("SELECT sum(count) FROM window_segment_minute WHERE segment = %s", name) == [(2,)]
+    assert pipeline.query(opened) == [("large", members[0], 3), expected[1]]
+    assert pipeline.query("SELECT sum(count) FROM window_segment_minute WHERE segment = %s", name) == [(3,)]
     check(pipeline)
     # Without the tables, the analysis goes on.
     pipeline.execute("DROP TABLE merchant_segment")
@@ -183,7 +200,7 @@ def test_a_rule_fires_for_merchants_of_a_segment_alone(embedded_pipeline: Pipeli
     [warning] = analyze(pipeline).events("warning")
     assert (warning["kind"], "merchant_segment does not exist" in warning["text"]) == ("segments_unavailable", True)
     assert adopted(pipeline) == [None, 1, None]
-    assert pipeline.query(opened) == [("large", members[0], 2), expected[1]]
+    assert pipeline.query(opened) == [("large", members[0], 3), expected[1]]
     problems = verified(pipeline, status=1)["problems"]
     assert len(problems) == 2, problems
     assert all("merchant_segment does not exist" in problem for problem in problems)

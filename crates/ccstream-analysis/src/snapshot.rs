@@ -158,7 +158,7 @@ fn dump_table<T: Entry + fmt::Debug>(table: &Table<T>, out: &mut impl Write) -> 
 impl State {
     /// Takes a snapshot of at most this number of bytes, but of at least one bucket that has changed.
     ///
-    /// What it returns counts as written. If it could not be stored, call [`mark_unwritten`](Self::mark_unwritten).
+    /// What it returns counts as written. If it could not be stored, the state cannot be used any more.
     pub fn snapshot(&mut self, most: usize) -> Snapshot {
         self.snapshot_of_old(most, 0)
     }
@@ -191,13 +191,6 @@ impl State {
             *self.written_mut(*id) = Some(self.seq);
         }
         snapshot
-    }
-
-    /// Marks the buckets of a snapshot as not written, because it could not be stored.
-    pub fn mark_unwritten(&mut self, snapshot: &Snapshot) {
-        for (id, _) in &snapshot.written {
-            *self.written_mut(*id) = None;
-        }
     }
 
     /// Replaces a bucket by what was written when `seq` was the number of the last event or label.

@@ -292,10 +292,7 @@ impl Lanes {
 
     /// Returns the number of messages between what was taken and the ends of the partitions, as of the last fetch.
     pub(super) fn lag(&self) -> i64 {
-        let behind = |(partition, next): (&i32, &i64)| {
-            self.topic.member.group().end(*partition).map_or(0, |end| (end - next).max(0))
-        };
-        self.topic.next.iter().map(behind).sum::<i64>() + self.merge.queued() as i64
+        self.lag_of(&self.topic.next) + self.merge.queued() as i64
     }
 }
 
