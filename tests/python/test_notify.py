@@ -191,23 +191,26 @@ def test_each_notification_comes_despite_kills(embedded_pipeline: Pipeline, chan
         assert analyzer.stop() == 0
     opened = [alert for (alert,) in pipeline.query("SELECT id FROM alerts ORDER BY id")]
     assert len(opened) == number
-    received: dict[str, dict[int, set[str]]] = {"ops": {}, "topic": {}}
-    for request in webhook.requests:
-        for alert in request.body:
-            received["ops"].setdefault(int(alert["labels"]["alert_id"]), set()).add(request.key)
-    messages = [json.loads(message.value() or b"") for message in read_whole(pipeline.broker, topic)]
-    assert not any(message["others"] for message in messages)
-    for message in messages:
-        for alert in message["alerts"]:
-            received["topic"].setdefault(alert["id"], set()).add(message["key"])
-    for name, found in received.items():
+    alerts_of: dict[str, dict[str, set[int]]] = {"ops": {}, "topic": {}}
+    for name, of in alerts_of.items():
         rows = pipeline.query("SELECT alert, key FROM alert_outbox WHERE target = %s ORDER BY alert", name)
         assert [alert for alert, _ in rows] == opened
-        # Each is there, however often it was sent, with one key.
-        assert found == {alert: {key} for alert, key in rows}
-    keys = {"ops": webhook.keys(), "topic": [message["key"] for message in messages]}
-    told = ", ".join(f"{name} {len(all_of)} with {len(set(all_of))} keys" for name, all_of in keys.items())
-    print(f"{kills} kills, {number} alerts, notifications received: {told}")
+        for alert, key in rows:
+            of.setdefault(key, set()).add(alert)
+    # Each is there, however often it was sent, with one key.
+    assert set(webhook.keys()) == set(alerts_of["ops"])
+    for request in webhook.requests:
+        assert {int(alert["labels"]["alert_id"]) for alert in request.body} == alerts_of["ops"][request.key]
+    messages = [json.loads(message.value() or b"") for message in read_whole(pipeline.broker, topic)]
+    assert {message["key"] for message in messages} == set(alerts_of["topic"])
+    for message in messages:
+        # A message lists 20 of them.
+        listed = sorted(alerts_of["topic"][message["key"]])
+        assert message["count"] == len(listed)
+        assert [alert["id"] for alert in message["alerts"]] == listed[:20]
+    told = f"{len(webhook.requests)} requests with {len(alerts_of['ops'])} keys"
+    told += f", {len(messages)} messages with {len(alerts_of['topic'])} keys"
+    print(f"{kills} kills, {number} alerts, {told}")
 
 
 def test_alerts_of_a_rule_that_open_soon_after_each_other_come_together(embedded_pipeline: Pipeline) -> None:

@@ -53,6 +53,7 @@ pub(super) struct Sender {
     /// Whether the run ends, and whether everything that is due is sent before.
     ending: Option<bool>,
     has_warned: bool,
+    has_warned_of_removed: bool,
 }
 
 impl Sender {
@@ -74,6 +75,7 @@ impl Sender {
             tidied: None,
             ending: None,
             has_warned: false,
+            has_warned_of_removed: false,
         }
     }
 
@@ -144,6 +146,7 @@ impl Sender {
             let failed = self.ask(async |store| store.tidy_outbox(epoch, &all).await)?.unwrap_or_default();
             if failed > 0 {
                 self.report(Report::Failed(failed));
+                self.warn_of_removed(failed);
             }
         }
         let free: Vec<String> =
@@ -219,6 +222,17 @@ impl Sender {
     /// Warns once in a run.
     fn warn(&mut self, text: String) {
         if !std::mem::replace(&mut self.has_warned, true) {
+            self.report(Report::Warning(Warning::new(WarningKind::NotificationFailed, text)));
+        }
+    }
+
+    /// Warns once in a run of notifications that have failed because their targets were removed.
+    fn warn_of_removed(&mut self, failed: u64) {
+        if !std::mem::replace(&mut self.has_warned_of_removed, true) {
+            let text = format!(
+                "notifications of targets that were removed from alerts.toml have waited for a day: {failed}. They are not \
+                 sent any more; alerts are not lost"
+            );
             self.report(Report::Warning(Warning::new(WarningKind::NotificationFailed, text)));
         }
     }
