@@ -62,7 +62,7 @@ class Shot:
     Attributes:
         name: the picture's file.
         span: the time range.
-        last: the heading of the last panel that it shows.
+        last: the heading of the last panel that it shows, or the selector of the panel.
         width: the width of the browser's window.
         scheme: the colours.
         is_alone: whether it shows only that panel, and not what is above it.
@@ -82,7 +82,8 @@ class Shot:
         page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=60_000)
         page.wait_for_timeout(6000)
         heading = page.get_by_role("heading", name=self.last)
-        box = page.locator('[data-testid="stVerticalBlock"]').filter(has=heading).last.bounding_box()
+        panel = page.locator('[data-testid="stVerticalBlock"]').filter(has=heading).last
+        box = (page.locator(self.last) if self.last.startswith(".") else panel).bounding_box()
         if box is None:
             raise SystemExit(f"{self.name}: the page has no panel {self.last!r}")
         # The gap between two panels is 16 pixels.
@@ -96,6 +97,7 @@ class Shot:
 SHOTS = [
     Shot("dark.png", "1h", "Categories", scheme="dark"),
     Shot("dashboard.png", "7d", "Latest transactions"),
+    Shot("approval.png", "1h", ".st-key-approval", is_alone=True),
     Shot("fraud.png", "7d", "Fraud", is_alone=True),
     Shot("trust.png", "7d", "Can these figures be trusted?", is_alone=True),
     Shot("phone.png", "7d", "Busiest merchants", width=390),
@@ -148,6 +150,18 @@ def pages(browser: Browser) -> None:
         time.sleep(LIVE)
         for shot in SHOTS:
             shot.take(browser, port)
+        alerts(browser, port)
+
+
+def alerts(browser: Browser, port: int) -> None:
+    """Takes the picture of the page of alerts, with the network that is out selected."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1200})
+    page.goto(f"http://localhost:{port}/alerts")
+    page.locator('[class*="st-key-alert-row-"]', has_text="network_out").first.click(timeout=60_000)
+    page.wait_for_selector(".st-key-alert-detail canvas", timeout=60_000)
+    page.wait_for_timeout(6000)
+    save(browser, "alerts.png", page.screenshot())
+    page.close()
 
 
 def main() -> None:

@@ -90,11 +90,11 @@ def fill(pipeline: Pipeline, chance: random.Random, rows: int) -> None:
         for merchant in chance.sample(NAMES["merchant"], 30):
             before = BEGIN - timedelta(days=1)
             times: list[tuple[datetime, datetime | None]] = [(before, BEGIN), (BEGIN, None), (before, None)]
-            for begin, end in chance.choice([times[:2], times[:1], times[2:]]):
-                segment = (merchant, chance.choice(SEGMENTS), begin, end)
+            for run, (begin, end) in enumerate(chance.choice([times[:2], times[:1], times[2:]])):
+                segment = (merchant, run, chance.choice(SEGMENTS), begin, end)
                 cursor.execute(
-                    "INSERT INTO merchant_segment (merchant, segment, name, founded, valid_from, valid_to) "
-                    "VALUES (%s, 1, %s, 1, %s, %s)",
+                    "INSERT INTO merchant_segment (merchant, run, segment, name, founded, valid_from, valid_to) "
+                    "VALUES (%s, %s, 1, %s, 1, %s, %s)",
                     segment,
                 )
         connection.commit()
