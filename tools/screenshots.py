@@ -77,7 +77,7 @@ class Shot:
 
     def take(self, browser: Browser, port: int) -> None:
         """Takes the picture from the page on a port."""
-        page = browser.new_page(viewport={"width": self.width, "height": 5000}, color_scheme=self.scheme)
+        page = browser.new_page(viewport={"width": self.width, "height": 8000}, color_scheme=self.scheme)
         page.goto(f"http://localhost:{port}/?range={self.span}")
         page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=60_000)
         page.wait_for_timeout(6000)
@@ -126,7 +126,7 @@ def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 def runbook(browser: Browser, servers: str) -> None:
     """Takes the pictures of the runbook's producer and consumer."""
     # The client must live until the topic is created.
-    admin = AdminClient({"bootstrap.servers": servers})
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
     admin.create_topics([NewTopic("orders_json", 1, 1)])["orders_json"].result()
     outputs = []
     with running("consumer.py") as consumer:
@@ -167,11 +167,14 @@ def alerts(browser: Browser, port: int) -> None:
 def main() -> None:
     """Takes all pictures."""
     os.environ["CCSTREAM_KPI_FILE"] = str(Path(tempfile.mkdtemp()) / "columns")
-    with embedded_services() as places, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         try:
-            runbook(browser, places["KAFKA_BOOTSTRAP_SERVERS"])
-            pages(browser)
+            with embedded_services() as places:
+                runbook(browser, places["KAFKA_BOOTSTRAP_SERVERS"])
+            # The demo needs empty services: after later transactions, all of its history would be late.
+            with embedded_services():
+                pages(browser)
         finally:
             browser.close()
 

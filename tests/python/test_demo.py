@@ -78,6 +78,7 @@ def test_rows_of_an_earlier_start_are_continued() -> None:
     ):
         plan = planned(stored)
         assert plan.continues == continues
+        assert plan.newer == (None if continues else stored.newest)
         since = stored.newest + timedelta(minutes=1) if continues and stored.newest else NOW - WEEK
         assert plan.since == since
         assert (plan.earlier is not None) == (since < datetime(2026, 11, 29, 15, tzinfo=timezone.utc))
@@ -102,6 +103,10 @@ def test_what_is_said_is_true_at_every_moment() -> None:
     assert texts.history(planned()) == ["  A history of 7 days comes first: about 725,760 events."]
     [line] = texts.history(planned(history=timedelta(minutes=30), rate=100))
     assert line == "  A history of 30 minutes comes first: 180,000 events at the mean rate."
+    late = " ".join(" ".join(texts.history(planned(Stored(NOW - timedelta(hours=3), 1, 164)))).split())
+    assert (
+        "- Rows up to 1 Dec 12:16 UTC exist already. For the analyzer, all of the history before them is late" in late
+    )
     ring = Ring("Copper & Co.", 12, 5)
     at = [texts.next_event(plan, ring, NOW + timedelta(minutes=minutes)) for minutes in (0, 5, 15)]
     assert at == ["outage in 3 min 40 s", "outage for 8 min 40 s more", "the ring: 12 payments, 5 cards"]

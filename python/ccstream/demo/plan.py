@@ -59,6 +59,7 @@ class Plan:
         rate: the number of events a second, or infinity. Nothing is planted at infinity.
         since: the beginning of the history; None for none.
         continues: whether the history continues rows of an earlier start.
+        newer: the newest row of a stream before which the history comes, if there is one.
         earlier: an outage within the history, if the history is long enough.
         outage: the outage soon after the start.
         ring: when a ring begins to test stolen cards.
@@ -69,6 +70,7 @@ class Plan:
     rate: float
     since: datetime | None = None
     continues: bool = False
+    newer: datetime | None = None
     earlier: Outage | None = None
     outage: Outage | None = None
     ring: datetime | None = None
@@ -140,6 +142,7 @@ def make(now: datetime, rate: float, history: timedelta, stored: Stored) -> Plan
         rate=rate,
         since=since if history else None,
         continues=continues and bool(history),
+        newer=None if continues or not history else stored.newest,
         earlier=Outage("issuer_out", ISSUER, earlier, earlier + timedelta(hours=3)) if earlier > since else None,
         outage=Outage("network_out", NETWORK, outage, outage + timedelta(minutes=10)),
         ring=_full_minute(now + timedelta(minutes=1)),

@@ -67,7 +67,13 @@ def history(plan: Plan) -> list[str]:
         return f"  Rows up to {day(plan.since)} UTC exist. The stream continues there{more}".splitlines()
     # Hours differ: only over days is the number that of the mean rate.
     number = f"about {plan.expected:,} events" if plan.span == "7d" else f"{plan.expected:,} events at the mean rate"
-    return [f"  A history of {span(plan.now - plan.since)} comes first: {number}."]
+    lines = [f"  A history of {span(plan.now - plan.since)} comes first: {number}."]
+    if plan.newer is not None:
+        lines += _item(
+            f"Rows up to {day(plan.newer)} UTC exist already. For the analyzer, all of the history before them is late: "
+            "the page has no usual band, and alerts are missing. On empty services there is all of it."
+        )
+    return lines
 
 
 def planted(plan: Plan, address: str, now: datetime) -> list[str]:
