@@ -78,7 +78,7 @@ def test_a_password_is_sent_only_after_starttls(embedded_pipeline: Pipeline, tmp
         "right": [("me@example.com", SECRET)]
     }
     for name, server in servers.items():
-        # Nothing else is said without TLS.
+        # No other command comes without TLS.
         assert {line.partition(" ")[0] for line in server.plain} <= {"EHLO", "STARTTLS", "QUIT"}, (name, server.plain)
         assert any(line.startswith("EHLO") for line in server.plain), name
     assert set(errors) == bad
