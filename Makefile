@@ -150,7 +150,7 @@ wheel-test: build wheel ## test the release wheel, and the sdist from which it w
 	CCSTREAM_DIST=$(abspath dist) $(BIN)/pytest -m release
 
 test-faults: build ## run the tests of faults and of the page's widths at length: two hours; prints seeds
-	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults tests/python/test_browser.py
+	CCSTREAM_FAULTS=long $(BIN)/pytest -s tests/python/faults tests/python/test_browser.py tests/python/test_notify.py
 
 .PHONY: wheel-linux
 wheel-linux: ## build a wheel in a manylinux or musllinux image, with Docker: IMAGE=quay.io/pypa/manylinux_2_28_x86_64
