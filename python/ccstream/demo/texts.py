@@ -70,8 +70,8 @@ def history(plan: Plan) -> list[str]:
     lines = [f"  A history of {span(plan.now - plan.since)} comes first: {number}."]
     if plan.newer is not None:
         lines += _item(
-            f"Rows up to {day(plan.newer)} UTC exist already. For the analyzer, all of the history before them is late: "
-            "the page has no usual band, and alerts are missing. On empty services there is all of it."
+            f"Rows up to {day(plan.newer)} UTC exist already. For the analyzer, all of the history before them is "
+            "late: the page has no usual band, and alerts are missing. On empty services there is all of it."
         )
     return lines
 
