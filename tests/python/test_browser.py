@@ -206,6 +206,8 @@ def check_at_every_width(
         page.wait_for_selector(first, timeout=LIMIT * 1000)
         page.wait_for_selector(last, timeout=LIMIT * 1000)
         page.wait_for_function(SETTLED, timeout=LIMIT * 1000)
+        # A refresh may begin while the page is checked, and its old texts are pale for a moment.
+        page.add_style_tag(content='[data-stale="true"] { opacity: 1 !important; transition: none !important }')
         at = (scheme, width)
         assert page.evaluate(CLIPPED) == [], at
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), at
