@@ -31,13 +31,14 @@ use crate::errors::bad_argument;
 /// A trend also has ``time``, the starts of m buckets (``datetime64[us]``, UTC), and ``counts``, the number of rows by
 /// group and bucket (uint32, n by m).
 ///
-/// The measure ``approved`` adds ``approved``, ``decided``, ``declined`` and ``risky`` (int64), and ``approved_share``,
-/// which is ``approved / decided`` (float64; NaN if none are decided). ``min`` or ``max`` adds both (cents, float64).
-/// ``p50``, ``p95`` or ``p99`` adds all three (cents, float64, within 1 %). ``cards`` adds the number of distinct cards
-/// (int64).
+/// The measure ``approved`` adds ``approved``, ``decided``, ``declined`` and ``risky`` (int64), ``approved_share``, which
+/// is ``approved / decided`` (float64; NaN if none are decided), and the money that moved: ``purchases`` (approved rows
+/// with an amount of at least 0), ``value`` (their sum) and ``refunds`` (the sum of approved amounts below 0, as a positive
+/// number), int64 and in cents. ``min`` or ``max`` adds both (cents, float64). ``p50``, ``p95`` or ``p99`` adds all three
+/// (cents, float64, within 1 %). ``cards`` adds the number of distinct cards (int64).
 ///
-/// ``other_groups``, ``other_count`` and ``other_sum`` (int) describe the groups that are not among the ``top``. For
-/// ``time``, ``other_count`` is the number of rows without a time.
+/// ``other_groups``, ``other_count`` and ``other_sum`` (int), and ``other_value`` with the measure ``approved``, describe
+/// the groups that are not among the ``top``. For ``time``, ``other_count`` is the number of rows without a time.
 ///
 /// Example:
 ///     >>> answer = engine.query(by={"category": ["p95"]}, top=3)
@@ -89,7 +90,9 @@ impl PyKpiAnswer {
     ///
     /// ``count`` (rows), ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
     /// ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
-    /// cents and exact (as ``percentile_disc``). ``mean`` (cents), ``approved_share`` (``approved / decided``, 0 to 1)
+    /// cents and exact (as ``percentile_disc``). ``purchases``, ``value`` and ``refunds`` (int) count
+    /// approved rows with an amount of at least 0, and are the sum of their amounts, and that of approved amounts below 0
+    /// as a positive number, in cents. ``mean`` (cents), ``approved_share`` (``approved / decided``, 0 to 1)
     /// and ``rate`` (rows per second of the range) are float. A figure is None if there is nothing to measure; ``rate``
     /// is also None for all of time.
     #[getter]
@@ -170,11 +173,14 @@ fn totals<'py>(py: Python<'py>, totals: &Totals, range: Option<(i64, i64)>) -> P
         ("decided", figures.decided),
         ("declined", figures.declined),
         ("risky", figures.risky),
+        ("purchases", figures.purchases),
         ("cards", totals.cards),
     ] {
         found.set_item(name, count)?;
     }
     found.set_item("sum", figures.sum)?;
+    found.set_item("value", figures.value)?;
+    found.set_item("refunds", figures.refunds)?;
     let [p50, p95, p99] = totals.percentiles;
     for (name, cents) in [("min", totals.min), ("max", totals.max), ("p50", p50), ("p95", p95), ("p99", p99)] {
         found.set_item(name, cents)?;
@@ -231,6 +237,9 @@ fn table<'py>(py: Python<'py>, table: &Table, asked: &Grouping) -> PyResult<Boun
         found.set_item("decided", column(|figures| figures.decided as i64))?;
         found.set_item("declined", column(|figures| figures.declined as i64))?;
         found.set_item("risky", column(|figures| figures.risky as i64))?;
+        found.set_item("purchases", column(|figures| figures.purchases as i64))?;
+        found.set_item("value", column(|figures| figures.value))?;
+        found.set_item("refunds", column(|figures| figures.refunds))?;
         found.set_item("approved_share", ratio(|figures| share(figures.approved, figures.decided)))?;
     }
     if let (By::Time, Keys::Times(starts)) = (table.by, &table.keys) {
@@ -258,5 +267,8 @@ fn table<'py>(py: Python<'py>, table: &Table, asked: &Grouping) -> PyResult<Boun
     found.set_item("other_groups", groups)?;
     found.set_item("other_count", figures.count)?;
     found.set_item("other_sum", figures.sum)?;
+    if asked.outcomes {
+        found.set_item("other_value", figures.value)?;
+    }
     Ok(found)
 }

@@ -95,7 +95,9 @@ pub(crate) fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyRes
             "min" | "max" => grouping.extremes = true,
             "p50" | "p95" | "p99" => grouping.percentiles = true,
             "cards" => grouping.cards = true,
-            "approved" | "decided" | "declined" | "risky" | "approved_share" => grouping.outcomes = true,
+            "approved" | "decided" | "declined" | "risky" | "approved_share" | "purchases" | "value" | "refunds" => {
+                grouping.outcomes = true
+            }
             "count" | "amounts" | "sum" | "mean" | "rate" => {}
             _ => {
                 let known = "min, max, p50, p95, p99, cards, approved";

@@ -235,7 +235,7 @@ BLOCKS: dict[str, Callable[[list[Any], str], str]] = {
 """For each kind of block, the function that generates it."""
 
 
-def declared(lists: dict[str, list[Listed]], dimensions: dict[str, str], declined: tuple[str, ...]) -> str:
+def declared(lists: dict[str, list[Listed]], dimensions: dict[str, str], statuses: dict[str, list[str]]) -> str:
     """Returns the source of the Python module that holds the lists."""
     text = HEAD + inspect.getsource(Setting) + "\n\nSETTINGS: dict[str, tuple[Setting, ...]] = {\n"
     for name, settings in lists.items():
@@ -246,7 +246,8 @@ def declared(lists: dict[str, list[Listed]], dimensions: dict[str, str], decline
         text += "    ),\n"
     text += '}\n"""The settings of each part."""\n\n'
     text += f'DIMENSIONS = {dimensions!r}\n"""Each dimension that can be filtered by, and its name on the page."""\n\n'
-    text += f'DECLINED = {declined!r}\n"""The statuses of declined transactions, in small letters."""\n'
+    for name, words in statuses.items():
+        text += f'{name} = {tuple(words)!r}\n"""The statuses of {name.lower()} transactions, in small letters."""\n\n'
     return formatted(text, str(Path(sys.executable).parent / "ruff"), "format", "--stdin-filename", str(DECLARED), "-")
 
 
@@ -270,7 +271,7 @@ def main() -> int:
     """Writes the stale files; with ``--check`` it only lists them and returns 1 if there are any."""
     given = json.load(sys.stdin)
     lists = {name: [Listed.read(one) for one in listed] for name, listed in sorted(given["settings"].items())}
-    made = {DECLARED: declared(lists, dict(given["dimensions"]), tuple(given["declined"]))}
+    made = {DECLARED: declared(lists, dict(given["dimensions"]), given["statuses"])}
     for name in FILES:
         text = (ROOT / name).read_text(encoding="utf-8")
         made[ROOT / name] = filled(text, {**lists, "orders": given["fields"], "features": given["features"]})

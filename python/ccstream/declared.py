@@ -1004,5 +1004,23 @@ DIMENSIONS = {
 }
 """Each dimension that can be filtered by, and its name on the page."""
 
+APPROVED = (
+    "approved",
+    "completed",
+    "complete",
+    "succeeded",
+    "success",
+    "successful",
+    "captured",
+    "authorized",
+    "authorised",
+    "accepted",
+    "settled",
+    "paid",
+    "posted",
+    "cleared",
+)
+"""The statuses of approved transactions, in small letters."""
+
 DECLINED = ("declined", "failed", "failure", "refused", "rejected", "denied", "unsuccessful", "not approved")
 """The statuses of declined transactions, in small letters."""

@@ -123,11 +123,14 @@ class Sql:
     def rows(self, key: str) -> list[tuple[Any, ...]]:
         """Returns the figures of each group, without an order."""
         money = "FILTER (WHERE currency IS NOT DISTINCT FROM %(currency)s)"
+        moved = f"{money[:-1]} AND lower(status) IN ('approved', 'completed')"
         return self.pipeline.query(
             f"SELECT {key}, count(*), count(value) {money}, (sum(value) {money} * 100)::bigint, "
             "count(*) FILTER (WHERE lower(status) IN ('approved', 'completed')), "
             "count(*) FILTER (WHERE lower(status) IN ('approved', 'completed', 'declined', 'failed')), "
             "count(*) FILTER (WHERE lower(status) IN ('declined', 'failed')), count(*) FILTER (WHERE risk_flag), "
+            f"count(value) {moved} AND value >= 0), (sum(value) {moved} AND value >= 0) * 100)::bigint, "
+            f"(-sum(value) {moved} AND value < 0) * 100)::bigint, "
             f"(min(value) {money} * 100)::bigint, (max(value) {money} * 100)::bigint, "
             + ", ".join(
                 f"(percentile_disc({p}) WITHIN GROUP (ORDER BY value) {money} * 100)::bigint" for p in (0.5, 0.95, 0.99)
@@ -153,6 +156,7 @@ def random_query(chance: random.Random) -> dict[str, Any]:
     return query
 
 
+SUMS = {"sum", "value", "refunds"}
 MORE = ["min", "max", "p50", "p95", "p99", "cards", "approved"]
 
 
@@ -162,13 +166,13 @@ def compare(engine: ccstream.KpiEngine, pipeline: Pipeline, query: dict[str, Any
     sql = Sql(pipeline, query, answer.currency)
     total = sql.rows("1")
     found = answer.totals
-    measures = ["count", "amounts", "sum", "approved", "decided", "declined", "risky", "min", "max"]
-    measures += ["p50", "p95", "p99", "cards"]
+    measures = ["count", "amounts", "sum", "approved", "decided", "declined", "risky"]
+    measures += ["purchases", "value", "refunds", "min", "max", "p50", "p95", "p99", "cards"]
     if not total:
         assert found["count"] == 0
         return
     assert [found[name] for name in measures] == [
-        value if name != "sum" else value or 0 for name, value in zip(measures, total[0][1:], strict=True)
+        value if name not in SUMS else value or 0 for name, value in zip(measures, total[0][1:], strict=True)
     ]
     for name in dimensions:
         rows = sql.rows(COLUMN[name])
@@ -228,7 +232,7 @@ def check_groups(
     for at, name in enumerate(measures, start=1):
         found = np.asarray(table[name])[chosen]
         expected = [math.nan if row[at] is None else float(row[at]) for row in rows]
-        if name == "sum":
+        if name in SUMS:
             expected = [0 if math.isnan(value) else value for value in expected]
         if name in {"p50", "p95", "p99"}:
             np.testing.assert_allclose(found, expected, rtol=0.01, atol=0.5)

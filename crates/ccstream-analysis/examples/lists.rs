@@ -6,7 +6,7 @@ use ccstream_core::fields::{FIELDS, Field};
 use ccstream_core::settings::{
     AnalyzerConfig, ConsumerConfig, EngineConfig, KafkaConfig, Kind, ProducerConfig, Setting, Settings, Value,
 };
-use ccstream_core::status::DECLINED;
+use ccstream_core::status::{APPROVED, DECLINED};
 use ccstream_kpi::rows::attribute::ATTRIBUTES;
 use serde_json::json;
 
@@ -72,7 +72,7 @@ fn feature(feature: &Definition) -> serde_json::Value {
 fn main() {
     let titled = ATTRIBUTES.iter().filter_map(|attribute| Some((attribute.name, attribute.title?)));
     let lists = json!({
-        "declined": DECLINED,
+        "statuses": { "APPROVED": APPROVED.as_slice(), "DECLINED": DECLINED.as_slice() },
         "dimensions": titled.collect::<Vec<_>>(),
         "features": DEFINITIONS.iter().map(feature).collect::<Vec<_>>(),
         "fields": FIELDS.iter().map(field).collect::<Vec<_>>(),

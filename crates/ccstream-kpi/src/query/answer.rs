@@ -106,8 +106,8 @@ pub struct Answer {
 /// Returns the figures of all rows.
 fn total(state: &State, columns: &Columns) -> Figures {
     let mut figures = Figures::default();
-    for (kind, cell) in (0..).zip(&state.kinds) {
-        figures.count_in(*cell, columns.outcome(kind));
+    for (kind, cells) in (0..).zip(state.kinds.as_chunks().0) {
+        figures.count_kind(*cells, kind, columns);
     }
     figures
 }
@@ -164,8 +164,8 @@ fn figures_of(grouping: &Grouping, groups: &Groups) -> Vec<Figures> {
 /// Returns the figures of every value of an attribute that is a part of the kind, by summing over the kinds.
 fn figures_by_part(attribute: Attribute, state: &State, columns: &Columns) -> Vec<Figures> {
     let mut figures = vec![Figures::default(); columns.dictionary(attribute).len()];
-    for (kind, cell) in (0..).zip(&state.kinds) {
-        figures[columns.part(attribute, kind) as usize].count_in(*cell, columns.outcome(kind));
+    for (kind, cells) in (0..).zip(state.kinds.as_chunks().0) {
+        figures[columns.part(attribute, kind) as usize].count_kind(*cells, kind, columns);
     }
     figures
 }

@@ -14,7 +14,7 @@ use crate::rows::block::{Block, CodedColumn};
 use crate::rows::codes::SECOND;
 use crate::rows::codes::{ABSENT, Amounts, with_codes};
 use crate::rows::columns::Columns;
-use crate::rows::outcome::{IS_APPROVED, IS_DECIDED, IS_DECLINED, IS_RISKY, OUTCOMES, OutcomeBits};
+use crate::rows::outcome::{IS_APPROVED, IS_DECLINED, IS_REFUND, IS_RISKY, OUTCOMES, Outcome, below_zero};
 
 /// The number of rows that are processed together.
 pub(crate) const ROWS: usize = crate::rows::block::SPAN;
@@ -43,20 +43,46 @@ pub struct Figures {
     pub declined: u64,
     /// The number of rows whose risk flag is true.
     pub risky: u64,
+    /// The number of purchases: approved rows with an amount in the query's currency that is not below zero.
+    pub purchases: u64,
+    /// The sum of the amounts of purchases, in cents.
+    pub value: i64,
+    /// The sum of the amounts of refunds in the query's currency, in cents, as a positive number. Refunds are approved
+    /// rows with an amount below zero.
+    pub refunds: i64,
 }
 
 impl Figures {
     /// Adds a cell whose rows all have the given outcome.
-    pub(crate) fn count_in(&mut self, [rows, sum]: CountAndSum, outcome: OutcomeBits) {
-        let count = rows & u64::from(u32::MAX);
+    pub(crate) fn count_in(&mut self, [rows, sum]: CountAndSum, outcome: Outcome) {
+        let (count, amounts, sum) = (rows & u64::from(u32::MAX), rows >> 32, sum as i64);
         self.count += count;
-        self.amounts += rows >> 32;
-        self.sum += sum as i64;
-        let counted = |bit: OutcomeBits| if outcome & bit == 0 { 0 } else { count };
-        self.approved += counted(IS_APPROVED);
-        self.decided += counted(IS_DECIDED);
-        self.declined += counted(IS_DECLINED);
-        self.risky += counted(IS_RISKY);
+        self.amounts += amounts;
+        self.sum += sum;
+        match outcome & !IS_RISKY {
+            IS_APPROVED => {
+                self.approved += count;
+                self.purchases += amounts;
+                self.value += sum;
+            }
+            IS_REFUND => {
+                self.approved += count;
+                self.refunds -= sum;
+            }
+            IS_DECLINED => self.declined += count,
+            _ => {}
+        }
+        self.decided = self.approved + self.declined;
+        if outcome & IS_RISKY != 0 {
+            self.risky += count;
+        }
+    }
+
+    /// Adds the cells of both signed kinds of a kind.
+    pub(crate) fn count_kind(&mut self, cells: [CountAndSum; 2], kind: u32, columns: &Columns) {
+        for (cell, outcome) in cells.into_iter().zip(outcomes(kind, columns)) {
+            self.count_in(cell, outcome);
+        }
     }
 }
 
@@ -72,6 +98,9 @@ impl std::ops::Add for Figures {
             decided: self.decided + other.decided,
             declined: self.declined + other.declined,
             risky: self.risky + other.risky,
+            purchases: self.purchases + other.purchases,
+            value: self.value + other.value,
+            refunds: self.refunds + other.refunds,
         }
     }
 }
@@ -90,8 +119,8 @@ pub(crate) struct Terms {
     amounts: Option<(i64, i64)>,
     /// For each kind, a mask: all bits are set if its currency is the one whose amounts are summed, otherwise none.
     in_currency: Vec<i8>,
-    /// The outcome of each kind.
-    pub(crate) outcomes: Vec<OutcomeBits>,
+    /// The outcome of each signed kind.
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 impl Terms {
@@ -119,9 +148,15 @@ impl Terms {
             masks,
             amounts,
             in_currency: kinds.clone().map(|kind| -i8::from(is_in(kind))).collect(),
-            outcomes: kinds.map(|kind| columns.outcome(kind)).collect(),
+            outcomes: kinds.flat_map(|kind| outcomes(kind, columns)).collect(),
         }
     }
+}
+
+/// Returns the outcomes of both signed kinds of a kind.
+pub(crate) fn outcomes(kind: u32, columns: &Columns) -> [Outcome; 2] {
+    let outcome = columns.outcome(kind);
+    [outcome, below_zero(outcome)]
 }
 
 /// Returns the code of a name; None if no row has had it. Currencies are compared without case.
@@ -141,6 +176,7 @@ pub(crate) struct Chunk {
     pub(crate) rows: Vec<u16>,
     /// The same indices as a range; None if they are not consecutive.
     run: Option<Range<usize>>,
+    /// Twice the code of the kind, plus one if the amount is below zero: the signed kind.
     pub(crate) kinds: Vec<u32>,
     pub(crate) cells: Vec<CountAndSum>,
     /// The amount in cents; [`ABSENT`] if the row has none in the query's currency.
@@ -198,9 +234,10 @@ impl Chunk {
         decode(block, CodedColumn::Kind, self.run.clone(), &self.rows, &mut self.kinds);
         block.amount.gather(&self.rows, &mut self.cents);
         // This avoids branches, because the processor cannot predict the currency of a row.
-        for (cents, kind) in self.cents.iter_mut().zip(&self.kinds) {
+        for (cents, kind) in self.cents.iter_mut().zip(&mut self.kinds) {
             let keep = i64::from(terms.in_currency[*kind as usize]);
             *cents = (*cents & keep) | (ABSENT & !keep);
+            *kind = *kind << 1 | u32::from(*cents < 0 && *cents != ABSENT);
         }
         self.paid.clear();
         self.paid.extend(0..self.cents.len() as u16);

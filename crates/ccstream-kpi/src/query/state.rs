@@ -24,7 +24,7 @@ pub(crate) struct State {
     /// The start (inclusive) and end (exclusive) of the range; None for all of time.
     pub(crate) range: Option<(i64, i64)>,
     pub(crate) buckets: Option<Buckets>,
-    /// Count and sum of each kind. The totals, and the groups by an attribute of the kind, are sums of these.
+    /// Count and sum of each signed kind. The totals, and the groups by an attribute of the kind, are sums of these.
     pub(crate) kinds: Vec<CountAndSum>,
     pub(crate) amounts: Multiset,
     pub(crate) cards: Cards,
@@ -299,7 +299,7 @@ impl State {
     /// Makes room for every existing code.
     fn reserve(&mut self, asked: &Asked<'_>, columns: &Columns) {
         self.cards.reserve(columns.codes(CodedColumn::Card));
-        self.kinds.resize(columns.codes(CodedColumn::Kind), CountAndSum::default());
+        self.kinds.resize(2 * columns.codes(CodedColumn::Kind), CountAndSum::default());
         let slots = self.buckets.as_ref().map_or(0, |buckets| buckets.len);
         for (groups, grouping) in self.groups.iter_mut().zip(asked.groupings) {
             let len = match grouping.by {

@@ -14,7 +14,7 @@ use super::attribute::{Attribute, COUNT, KINDS, PLACES};
 use super::block::{BLOCK_ROWS, Block, CodedColumn};
 use super::codes::with_codes;
 use super::dictionary::{Dictionary, Memo, UNKNOWN};
-use super::outcome::{OutcomeBits, outcome};
+use super::outcome::{Outcome, outcome};
 use super::segments::{MerchantSegments, Segments};
 
 /// The name under which rare names are counted together if there is no room for all names.
@@ -94,7 +94,7 @@ pub struct Columns {
     pub(super) kinds: Composite<KINDS>,
     pub(super) kinds_met: Memo,
     /// The outcome of each kind, by its code.
-    pub(super) outcomes: Vec<OutcomeBits>,
+    pub(super) outcomes: Vec<Outcome>,
     pub(super) places: Composite<PLACES>,
     pub(super) places_met: Memo,
     /// The coordinates of each place, by its code.
@@ -281,7 +281,7 @@ impl Columns {
     }
 
     /// Returns the outcome of the rows of a kind.
-    pub fn outcome(&self, kind: u32) -> OutcomeBits {
+    pub fn outcome(&self, kind: u32) -> Outcome {
         self.outcomes[kind as usize]
     }
 
