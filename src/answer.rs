@@ -31,14 +31,16 @@ use crate::errors::bad_argument;
 /// A trend also has ``time``, the starts of m buckets (``datetime64[us]``, UTC), and ``counts``, the number of rows by
 /// group and bucket (uint32, n by m).
 ///
-/// The measure ``approved`` adds ``approved``, ``decided``, ``declined`` and ``risky`` (int64), ``approved_share``, which
-/// is ``approved / decided`` (float64; NaN if none are decided), and the money that moved: ``purchases`` (approved rows
-/// with an amount of at least 0), ``value`` (their sum) and ``refunds`` (the sum of approved amounts below 0, as a positive
-/// number), int64 and in cents. ``min`` or ``max`` adds both (cents, float64). ``p50``, ``p95`` or ``p99`` adds all three
-/// (cents, float64, within 1 %). ``cards`` adds the number of distinct cards (int64).
+/// The measure ``approved`` adds ``approved``, ``decided``, ``declined`` and ``risky`` (int64), ``approved_share``,
+/// which is ``approved / decided`` (float64; NaN if none are decided), and the money that moved, in cents (int64):
+/// ``value`` is the sum of the amounts of purchases, which are approved rows with an amount of at least 0, and
+/// ``purchases`` is their number; ``refunds`` is the sum of approved amounts below 0, as a positive number. ``min`` or
+/// ``max`` adds both (cents, float64). ``p50``, ``p95`` or ``p99`` adds all three (cents, float64, within 1 %).
+/// ``cards`` adds the number of distinct cards (int64).
 ///
-/// ``other_groups``, ``other_count`` and ``other_sum`` (int), and ``other_value`` with the measure ``approved``, describe
-/// the groups that are not among the ``top``. For ``time``, ``other_count`` is the number of rows without a time.
+/// ``other_groups``, ``other_count`` and ``other_sum`` (int), and ``other_value`` with the measure ``approved``,
+/// describe the groups that are not among the ``top``. For ``time``, ``other_count`` is the number of rows without a
+/// time.
 ///
 /// Example:
 ///     >>> answer = engine.query(by={"category": ["p95"]}, top=3)
@@ -89,12 +91,11 @@ impl PyKpiAnswer {
     /// The figures of all rows in the range, as a dict.
     ///
     /// ``count`` (rows), ``amounts`` (rows with an amount in the currency), ``approved``, ``decided``, ``declined``,
-    /// ``risky`` and ``cards`` (distinct) are int. ``sum``, ``min``, ``max``, ``p50``, ``p95`` and ``p99`` are int, in
-    /// cents and exact (as ``percentile_disc``). ``purchases``, ``value`` and ``refunds`` (int) count
-    /// approved rows with an amount of at least 0, and are the sum of their amounts, and that of approved amounts below 0
-    /// as a positive number, in cents. ``mean`` (cents), ``approved_share`` (``approved / decided``, 0 to 1)
-    /// and ``rate`` (rows per second of the range) are float. A figure is None if there is nothing to measure; ``rate``
-    /// is also None for all of time.
+    /// ``risky``, ``purchases`` (approved rows with an amount of at least 0) and ``cards`` (distinct) are int. ``sum``,
+    /// ``value`` (of purchases), ``refunds`` (of approved amounts below 0, as a positive number), ``min``, ``max``,
+    /// ``p50``, ``p95`` and ``p99`` are int, in cents and exact (as ``percentile_disc``). ``mean`` (cents),
+    /// ``approved_share`` (``approved / decided``, 0 to 1) and ``rate`` (rows per second of the range) are float. A
+    /// figure is None if there is nothing to measure; ``rate`` is also None for all of time.
     #[getter]
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         totals(py, &self.answer.totals, self.answer.range)

@@ -13,7 +13,8 @@ import ccstream
 from ccstream import embedded
 from ccstream.dashboard.custom import Custom
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.figures import change_text, load, to_csv
+from ccstream.dashboard.figures import load, to_csv
+from ccstream.dashboard.metrics import HELP, change_text
 from ccstream.dashboard.view import View
 from services import ROOT, free_port
 from waiting import LIMIT, wait_until
@@ -107,17 +108,18 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     offered = {one.key for one in page.multiselect}
     assert "only_issuer" in offered
     assert "only_segment" not in offered
-    assert page.metric[4].value == f"{approved / count:.1%}"
+    assert page.metric[1].value == f"{approved / count:.1%}"
     # The events are months old.
     facts = " ".join(one.value for one in page.markdown)
     assert "at least 5 % stored over a day late" in facts
     assert "From event to stored, in the last 5 min: **at least 50 % over a day late**" in facts
     page.multiselect(key="only_category").select("food_dining").run()
     [(count, value)] = filled.query(
-        "SELECT count(*), sum(value) FILTER (WHERE currency = 'USD') FROM orders WHERE category = 'food_dining'"
+        "SELECT count(*), sum(value) FILTER (WHERE currency = 'USD' AND status = 'approved' AND value >= 0) "
+        "FROM orders WHERE category = 'food_dining'"
     )
     assert page.metric[0].value == f"{count:,}"
-    assert page.metric[1].value == f"{value:,.2f}"
+    assert page.metric[2].value == f"{value:,.2f}"
     assert page.query_params["category"] in ("food_dining", ["food_dining"])
     page.session_state["range"] = "1h"
     page.run()
@@ -137,7 +139,7 @@ def test_markup_in_data_is_shown_as_text(filled: Pipeline, monkeypatch: pytest.M
     assert any("No transactions match" in one.value for one in page.info)
     page.button(key="clear").click().run()
     labels = [metric.label for metric in page.metric]
-    assert labels[8] == plain(odd)
+    assert labels[len(HELP)] == plain(odd)
     assert page.metric[0].value == "2,000"
     # A rejected message is shown as text.
     [(reason, detail)] = filled.query("SELECT reason, detail FROM rejected_events")
@@ -200,7 +202,7 @@ def test_amounts_of_one_currency(filled: Pipeline) -> None:
             "SELECT count(*) FILTER (WHERE currency = 'USD'), sum(value) FILTER (WHERE currency = 'EUR') FROM orders"
         )
         assert (figures.amounts, figures.currency) == (usd, "USD")
-        assert (figures.metrics[8].label, figures.metrics[8].number) == ("Euros (EUR)", float(eur))
+        assert (figures.metrics[-1].label, figures.metrics[-1].number) == ("Euros (EUR)", float(eur))
         assert load(engine, View(span="all", filters={"currency": ("EUR",)}), timezone.utc).currency == "EUR"
         only = load(engine, View(span="all", filters={"currency": ("EUR",)}, money="USD"), timezone.utc)
         assert only.merchants["value"].isna().all()
@@ -226,14 +228,60 @@ def test_one_refresh_agrees_with_sql(filled: Pipeline) -> None:
         assert [(name, f"{amount:.2f}") for name, amount in found] == [(name, str(value)) for name, value in rows]
         declined = View(span="all", filters={"status": ("declined",)}, money="EUR")
         figures = load(engine, declined, timezone.utc, [Custom("Big", "sum", "amount > 50 and country != US")])
-        [(value,)] = filled.query("SELECT sum(value) FROM orders WHERE status = 'declined' AND currency = 'EUR'")
-        assert figures.metrics[1].value == f"{value:,.2f}"
+        # What was declined moved no money.
+        assert [one.value for one in figures.metrics[2:4]] == ["0.00", "0.00"]
         [(value,)] = filled.query(
             "SELECT sum(value) FROM orders WHERE status = 'declined' AND currency = 'EUR' AND value > 50 "
             "AND country IS DISTINCT FROM 'US'"
         )
-        assert (figures.metrics[8].label, figures.metrics[8].value) == ("Big (EUR)", f"{value:,.2f}")
+        assert (figures.metrics[-1].label, figures.metrics[-1].value) == ("Big (EUR)", f"{value:,.2f}")
         assert "time,2026-01-01" in to_csv(figures)
+
+
+def test_value_is_money_that_moved(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    event = (
+        '{{"order_id":"{}","amount":{},"timestamp":"2026-01-05T10:00:0{}Z","currency":"EUR",'
+        '"status":"{}","merchant":"{}"}}'
+    )
+    rows = [
+        (10, "approved", "A"),
+        (0.5, "settled", "A"),
+        (-4, "approved", "A"),
+        (-3, "declined", "A"),
+        (7, "declined", "A"),
+        (-1, "Paid", "B"),
+        (9, "pending", "B"),
+        (2, "failed", "C"),
+    ]
+    pipeline.send([event.format(n, amount, n, *rest).encode() for n, (amount, *rest) in enumerate(rows)])
+    pipeline.catch_up()
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        assert engine.refresh()
+        customs = [
+            Custom("Refund rate", "count", "amount < 0", of=""),
+            Custom("Lost", "sum", "status = declined", of="amount >= 0 and status != pending", good=-1),
+            Custom("Nothing", "count", "status = approved", of="merchant = nobody"),
+            Custom("Purchase", "average"),
+        ]
+        figures = load(engine, View(span="all"), timezone.utc, customs)
+        shown = {one.label: one for one in figures.metrics}
+        assert (shown["Value (EUR)"].value, shown["Refunds (EUR)"].value) == ("10.50", "5.00")
+        assert shown["Refund rate"].value == "37.5%"
+        # 4 of the declined amounts are left of 7 - 3, and all amounts of at least 0 but the pending one are 19.5.
+        assert (shown["Lost"].number, shown["Lost"].good) == (4 / 19.5, -1)
+        assert (shown["Nothing"].value, shown["Nothing"].trend) == ("-", [])
+        assert shown["Purchase (EUR)"].value == "5.25"
+        merchants = figures.merchants.set_index("merchant")["value"]
+        assert merchants.to_dict() == {"A": 10.5, "B": 0, "C": 0}
+        assert figures.series["value"].sum() == 10.5
+        assert figures.series["refunds"].sum() == 5
+        # A slice without a purchase has no average, and one without an amount has no value.
+        only = load(engine, View(span="all", filters={"merchant": ("C",)}), timezone.utc)
+        assert [one.value for one in only.metrics[2:5]] == ["0.00", "0.00", "1"]
+        assert "Average purchase **-**" in only.sizes
+        dollars = load(engine, View(span="all", money="USD"), timezone.utc)
+        assert [one.value for one in dollars.metrics[2:4]] == ["-", "-"]
 
 
 def test_changes_are_against_the_time_before(filled: Pipeline) -> None:
@@ -261,7 +309,7 @@ def test_changes_are_against_the_time_before(filled: Pipeline) -> None:
         (before, share_before), (now, share) = found
         assert now > 0 < before
         assert changes[0] == change_text("count", now, before)
-        assert changes[4] == change_text("approved_share", share, share_before)
+        assert changes[1] == change_text("approved_share", share, share_before)
         # A period that begins before the first row is incomplete, so nothing is compared with it.
         longer = middle + length + timedelta(seconds=1)
         assert {metric.change for metric in shown(middle, longer).metrics} == {None}
@@ -419,8 +467,8 @@ def test_words_of_a_status_are_known_in_any_case(
     pipeline.send([event.format(n, "eur" if n == 2 else "EUR", word).encode() for n, word in enumerate(words)])
     pipeline.catch_up()
     page = settled(of(pipeline, monkeypatch, tmp_path, range="all"))
-    assert [one.value for one in page.metric[4:6]] == ["75.0%", "1"]
-    assert page.metric[1].value == "40.00"
+    assert [page.metric[at].value for at in (1, 4)] == ["75.0%", "1"]
+    assert page.metric[2].value == "30.00"
     pipeline.execute("UPDATE orders SET status = 'on hold'")
-    wait_until("it is read again", lambda: page.run().metric[4].value == "-")
-    assert page.metric[5].value == "-"
+    wait_until("it is read again", lambda: page.run().metric[1].value == "-")
+    assert page.metric[4].value == "-"

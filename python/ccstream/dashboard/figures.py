@@ -7,20 +7,22 @@ import io
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ccstream import kpi
-from ccstream.dashboard.custom import MEASURES, Custom
+from ccstream.dashboard.custom import MEASURES, Custom, narrow
 from ccstream.dashboard.dimensions import UNKNOWN, WEEKDAYS, shown
+from ccstream.dashboard.metrics import HELP, Answered, Metric, of_custom, of_measure, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta, tzinfo
 
     from ccstream import KpiAnswer, KpiEngine, KpiStatus
+    from ccstream.dashboard.metrics import Whole
     from ccstream.dashboard.view import View
 
 TOP = 12
@@ -32,53 +34,17 @@ PLACES = 300
 GROUPINGS: dict[str, list[str]] = {
     "time": ["p95", "cards", "approved"],
     "trend:merchant": [],
-    "merchant": [],
-    "category": [],
-    "payment_method": [],
+    "merchant": ["approved"],
+    "category": ["approved"],
+    "payment_method": ["approved"],
     "place": [],
     "hour_of_week": [],
     "amount": [],
     "currency": [],
 }
 """The groupings that a page needs, which one query computes in one pass."""
-CENTS = ("sum", "mean", "p50", "p95", "p99")
-GOOD = {"declined": -1, "approved_share": 1, "count": 1, "sum": 1, "rate": 1}
-"""For each measure with a direction, whether a larger value is better (1) or worse (-1)."""
 USUAL = 6
 """The half-life of the line of the usual level, in buckets."""
-HELP = {
-    "count": "All transactions in every currency, approved or not.",
-    "sum": "The sum of all amounts in this currency, including declined transactions. Refunds are negative.",
-    "mean": "The mean of all amounts in this currency, including declined transactions.",
-    "p95": "95 % of the amounts in this currency are at most this. The figure is exact; its small chart is within 1 %.",
-    "approved_share": "The share of approved transactions among those with a status that means approved or declined.",
-    "declined": "The number of transactions with a status that means declined.",
-    "cards": "The number of distinct card tokens, counted exactly.",
-    "rate": "Transactions a second in the time range, by the transactions' own timestamps.",
-}
-
-
-@dataclass(frozen=True)
-class Metric:
-    """Holds one figure of the header.
-
-    Attributes:
-        label: the figure's name.
-        value: the value as text.
-        number: the exact value, money in units of its currency; None if there is no value.
-        change: the change from the preceding period, as text; None if there is nothing to compare with.
-        good: whether a larger value is better (1), worse (-1) or neither (0).
-        trend: the values over the range, one for each complete bucket that has a value.
-        help: the meaning of the figure.
-    """
-
-    label: str
-    value: str
-    number: float | None
-    change: str | None
-    good: int
-    trend: list[float]
-    help: str
 
 
 @dataclass(frozen=True)
@@ -93,14 +59,16 @@ class Figures:
         currency: the currency whose amounts are added up.
         width: the width of a bucket of time.
         series: ``time`` (UTC), ``end``, ``whole`` (the bucket is over and lies entirely within the range),
-            ``transactions``, ``usual`` (their moving average; NaN if not whole), ``value``, ``approved``, ``declined``,
-            ``share`` (the approval rate; NaN if no status means either).
+            ``transactions``, ``usual`` (their moving average; NaN if not whole), ``value`` and ``average`` (of approved
+            purchases), ``refunds``, ``approved``, ``declined``, ``share`` (the approval rate; NaN if no status means
+            either).
         merchants: ``merchant``, ``trend`` (a list), ``transactions``, ``value``.
         places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), ``transactions``.
         categories: ``category``, ``transactions``, ``value``.
         methods: ``payment_method``, ``transactions``, ``value``.
         week: ``weekday`` (Mon to Sun), ``hour``, ``transactions``.
         amount_bins: ``label``, ``transactions``.
+        sizes: the average purchase and percentiles of the amounts, in words.
         latest: the transactions that were stored last.
         untimed: the number of rows without a timestamp, which no chart over time includes.
     """
@@ -118,6 +86,7 @@ class Figures:
     methods: pd.DataFrame
     week: pd.DataFrame
     amount_bins: pd.DataFrame
+    sizes: str
     latest: pd.DataFrame
     untimed: int
 
@@ -135,13 +104,16 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
     answer = engine.query(**view.question(), by=GROUPINGS, tz=zone, top=PLACES)
     whole = _whole(answer)
     before = answer.before if _compares(answer, status) else None
-    metrics = [_metric(name, MEASURES[name], (answer, before, whole), HELP[name]) for name in HELP]
-    for custom in [*more, *view.customs]:
-        narrowed = view.question(custom.narrow(view.rows(), engine.values))
-        own = engine.query(**narrowed, by={"time": GROUPINGS["time"]}, tz=zone)
-        own_before = None if before is None else own.before
-        about = f"{MEASURES[custom.measure]} where {custom.where or 'anything'}"
-        metrics.append(_metric(custom.measure, custom.name, (own, own_before, _whole(own)), about))
+    answered = Answered(answer, before, whole)
+
+    def ask(where: str) -> Answered:
+        own = engine.query(
+            **view.question(narrow(where, view.rows(), engine.values)), by={"time": GROUPINGS["time"]}, tz=zone
+        )
+        return Answered(own, None if before is None else own.before, _whole(own))
+
+    metrics = [of_measure(name, MEASURES[name], answered, about) for name, about in HELP.items()]
+    metrics += [of_custom(custom, ask) for custom in [*more, *view.customs]]
     series = answer["time"]
     times = pd.to_datetime(series["key"], utc=True)
     usual = np.full(len(times), np.nan)
@@ -160,7 +132,9 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
                 "whole": whole,
                 "transactions": series["count"],
                 "usual": usual,
-                "value": kpi.units(series["sum"]),
+                "value": kpi.units(series["value"]),
+                "refunds": kpi.units(series["refunds"]),
+                "average": kpi.units(answered.by_time("average")),
                 "approved": series["approved"],
                 "declined": series["declined"],
                 "share": series["approved_share"],
@@ -172,12 +146,10 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
         methods=_bars(answer, "payment_method"),
         week=_week(answer),
         amount_bins=_amounts(answer),
+        sizes=_sizes(answered),
         latest=_latest(engine.latest(view.latest, **view.rows())),
         untimed=series["other_count"],
     )
-
-
-Whole: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 
 def _whole(answer: KpiAnswer) -> Whole:
@@ -197,71 +169,10 @@ def _compares(answer: KpiAnswer, status: KpiStatus) -> bool:
     return status.first_at <= before and (status.dropped_until is None or status.dropped_until < before)
 
 
-def text(measure: str, value: float | None) -> str:
-    """Formats a measure for people: money in units of its currency, counts with thousands separators."""
-    if value is None or math.isnan(value):
-        return "-"
-    if measure in CENTS:
-        units = kpi.units(value)
-        return f"{units:,.2f}" if abs(units) < 10**7 else f"{units / 10**6:,.2f} M"
-    if measure == "approved_share":
-        return f"{value:.1%}"
-    return f"{value:,.2f}" if measure == "rate" else f"{value:,.0f}"
-
-
-def _value(answer: KpiAnswer, totals: Mapping[str, Any], measure: str) -> float | None:
-    if measure == "declined" and not totals["decided"]:
-        # Without any known status, the number of declined transactions is unknown, not 0.
-        return None
-    if measure != "rate" or totals["rate"] is not None:
-        return None if totals[measure] is None else float(totals[measure])
-    # A query of all time has no rate in its totals. The buckets cover the time from the first event to the last.
-    rates = answer["time"]["rate"]
-    return float(np.mean(rates)) if len(rates) else None
-
-
-def _metric(measure: str, label: str, found: tuple[KpiAnswer, Mapping[str, Any] | None, Whole], about: str) -> Metric:
-    """Builds a metric from an answer, the totals of the preceding period (None if incomplete) and whole buckets."""
-    answer, totals_before, whole = found
-    value = _value(answer, answer.totals, measure)
-    before = _value(answer, totals_before, measure) if totals_before else None
-    series = answer["time"]
-    # A measure without values by bucket, such as the median, has the chart of the counts.
-    trend = series[measure if measure in series else "count"].astype(float)[whole]
-    trend = trend[~np.isnan(trend)]
-    is_money = measure in CENTS
-    unit = f" ({answer.currency or 'no currency'})" if is_money else ""
-    return Metric(
-        label=label + unit,
-        value=text(measure, value),
-        number=kpi.units(value) if is_money else value,
-        change=change_text(measure, value, before),
-        good=GOOD.get(measure, 0),
-        trend=(kpi.units(trend) if is_money else trend).tolist() if len(trend) > 1 else [],
-        help=about,
-    )
-
-
-def change_text(measure: str, value: float | None, before: float | None) -> str | None:
-    """Formats the change of a measure: of a share in percentage points, of other measures in percent."""
-    if measure == "approved_share":
-        points = None if value is None or before is None else (value - before) * 100
-        found = None if points is None else f"{points:+.1f} pp"
-    else:
-        change = kpi.change(value, before)
-        found = None if change is None else f"{change:+,.1%}"
-    return found.strip("+-") if found and is_zero(found) else found
-
-
-def is_zero(change: str) -> bool:
-    """Returns whether a change is 0 when rounded. It then has no sign and no arrow."""
-    return not change.strip("+-0.%p ")
-
-
 def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     table = answer[name]
     # A group without an amount in the currency has no value, which differs from a value of 0.
-    values = np.where(table["amounts"] > 0, kpi.units(table["sum"]), np.nan)
+    values = np.where(table["amounts"] > 0, kpi.units(table["value"]), np.nan)
     frame = {
         name: [shown(key) for key in table["key"][:top]],
         "transactions": table["count"][:top].tolist(),
@@ -271,7 +182,7 @@ def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     if groups:
         frame[name].append("1 other" if groups == 1 else f"{groups:,} others")
         frame["transactions"].append(int(table["count"][top:].sum()) + table["other_count"])
-        others = int(table["sum"][top:].sum()) + table["other_sum"]
+        others = int(table["value"][top:].sum()) + table["other_value"]
         frame["value"].append(float(kpi.units(others)) if others else math.nan)
     return pd.DataFrame(frame)
 
@@ -320,6 +231,11 @@ def _amounts(answer: KpiAnswer) -> pd.DataFrame:
     if len(edges) and edges[0] < 0:
         names[0] = "refunds"
     return pd.DataFrame({"label": names, "transactions": table["count"]})
+
+
+def _sizes(answered: Answered) -> str:
+    average, median, p95 = (text(name, answered.value(name)) for name in ("average", "p50", "p95"))
+    return f"Average purchase **{average}**; half are at most **{median}**, 95 % at most **{p95}**."
 
 
 def _latest(rows: Mapping[str, list[Any]]) -> pd.DataFrame:

@@ -8,18 +8,20 @@ import streamlit as st
 
 from ccstream.dashboard import charts
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.figures import is_zero, to_csv
+from ccstream.dashboard.figures import to_csv
+from ccstream.dashboard.metrics import is_zero
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from ccstream.dashboard.figures import Figures, Metric
+    from ccstream.dashboard.figures import Figures
+    from ccstream.dashboard.metrics import Metric
 
-ACROSS = 4
+ACROSS = 6
 """The number of metrics in a row, if each has room for :data:`NARROW` pixels."""
-NARROW = 165
+NARROW = 150
 COLOURS = {1: "normal", 0: "off", -1: "inverse"}
 STYLE = """<style>
 .st-key-header [data-testid="stMetric"] { container-type: inline-size }
@@ -67,6 +69,7 @@ def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks
     with left.container(border=True, height="stretch"):
         _value(figures)
         st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
+        st.caption(f"Of all transactions. {figures.sizes}")
         _chart(_numbered(figures.amount_bins), charts.amounts(), "amounts", "Transactions by the size of their amounts")
     with right.container(border=True, height="stretch"):
         st.markdown("##### Busiest merchants")
@@ -116,7 +119,7 @@ def _value(figures: Figures) -> None:
     width = charts.describe(figures.width)
     st.markdown(
         f"##### Value per {width}, {plain(figures.currency or 'no currency')}",
-        help="A pale bucket is not over yet, or lies only partly within the range.",
+        help="Approved purchases. A pale bucket is not over yet, or lies only partly within the range.",
     )
     spec = charts.value_over_time(figures.width, form)
     _chart(figures.series[["time", "end", "whole", "value"]], spec, "value", f"Value per {width}")

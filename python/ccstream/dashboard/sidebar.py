@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ccstream.dashboard.custom import MAX_AMOUNT, MEASURES, Custom, CustomError
+from ccstream.dashboard.custom import DIVISIBLE, MAX_AMOUNT, MEASURES, Custom, CustomError
 from ccstream.dashboard.dimensions import plain, shown
 from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, MOST_KPIS, SPANS, View
 from ccstream.declared import DIMENSIONS
@@ -21,6 +21,8 @@ FIRST = ("category", "city", "merchant", "status")
 """The dimensions whose filters are always visible."""
 MOST_CHOICES = 1000
 """The number of values that a filter offers. Any other value can be typed."""
+BETTER = {"as the measure says": None, "more": 1, "less": -1, "neither": 0}
+"""What a viewer can choose as the better direction of a KPI."""
 LOOK_EVERY = 10.0
 """The interval between two checks for new values, in seconds."""
 
@@ -159,6 +161,12 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(timezone.utc)
 
 
+def _divisor(text: str) -> str | None:
+    """Returns the condition of a divisor; None if nothing was typed."""
+    typed = text.strip()
+    return ("" if typed == "all" else typed) if typed else None
+
+
 def _customs() -> list[Custom]:
     customs: list[Custom] = st.session_state["customs"]
     with st.expander("Your own KPIs"):
@@ -166,10 +174,17 @@ def _customs() -> list[Custom]:
             name = st.text_input("Name", placeholder="Declined over 500 abroad")
             measure = st.selectbox("Measure", list(MEASURES), format_func=MEASURES.__getitem__)
             where = st.text_input("Condition", placeholder="status = declined and amount > 500 and country != US")
+            of = st.text_input(
+                "Divided by the same where",
+                placeholder="status = declined",
+                help="Makes the KPI a rate, for example of one response code among declines. `all` stands for all "
+                f"transactions. Possible for: {', '.join(MEASURES[name] for name in DIVISIBLE)}.",
+            )
+            good = BETTER[st.selectbox("Better", list(BETTER))]
             added = st.form_submit_button("Add to the header", help=f"At most {MOST_KPIS}.")
             if added and len(customs) < MOST_KPIS:
                 try:
-                    customs.append(Custom(name, measure, where))
+                    customs.append(Custom(name, measure, where, _divisor(of), good))
                 except CustomError as error:
                     st.error(plain(str(error)))
         for at, custom in enumerate(list(customs)):
