@@ -79,7 +79,7 @@ class Shot:
         """Takes the picture from the page on a port."""
         page = browser.new_page(viewport={"width": self.width, "height": 8000}, color_scheme=self.scheme)
         page.goto(f"http://localhost:{port}/?range={self.span}")
-        page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=60_000)
+        page.wait_for_selector(".st-key-bars-category svg.marks", timeout=60_000)
         page.wait_for_timeout(6000)
         heading = page.get_by_role("heading", name=self.last)
         panel = page.locator('[data-testid="stVerticalBlock"]').filter(has=heading).last
@@ -97,7 +97,7 @@ class Shot:
 SHOTS = [
     Shot("dark.png", "1h", "Categories", scheme="dark"),
     Shot("dashboard.png", "7d", "Latest transactions"),
-    Shot("approval.png", "1h", ".st-key-approval", is_alone=True),
+    Shot("approval.png", "1h", ".st-key-timeline", is_alone=True),
     Shot("fraud.png", "7d", "Fraud", is_alone=True),
     Shot("trust.png", "7d", "Can these figures be trusted?", is_alone=True),
     Shot("phone.png", "7d", "Busiest merchants", width=390),

@@ -104,7 +104,7 @@ def opened(port: int, browser_page: Page) -> Iterator[Page]:
     browser_page.goto(f"http://localhost:{port}/?range=all")
     browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
     # This chart is drawn last.
-    browser_page.wait_for_selector(".st-key-bars-payment_method svg.marks", timeout=LIMIT * 1000)
+    browser_page.wait_for_selector(".st-key-bars-category svg.marks", timeout=LIMIT * 1000)
     yield browser_page
     # After a reload, the browser may use its cached copy.
     assert 200 in lands

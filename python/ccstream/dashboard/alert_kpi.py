@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 import streamlit as st
 
-from ccstream.dashboard import approval, approval_charts, approval_figures, band_tables, charts
-from ccstream.dashboard.approval import AREA, BAND_NAME, DASHES, DIAMOND, LINE
-from ccstream.dashboard.approval_charts import BAD, RATE
+from ccstream.dashboard import band_tables, charts, timeline, timeline_charts, timeline_figures
 from ccstream.dashboard.band_queries import STEP, WINDOW
 from ccstream.dashboard.band_tables import Series, Window
 from ccstream.dashboard.charts import USUAL
 from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.timeline import AREA, BAND_NAME, DASHES, DIAMOND, LINE
+from ccstream.dashboard.timeline_charts import BAD, RATE
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -79,7 +79,7 @@ def words(alert: Alert, zone: tzinfo) -> str:
     number = {name: format(float(why[name]), measure.form) for name in ("observed", "expected", "low", "high")}
     basis = BASES.get(why.get("basis", ""))
     return (
-        f"In the five minutes to {approval_figures.moment(alert.opened_at, zone)}: "
+        f"In the five minutes to {timeline_figures.moment(alert.opened_at, zone)}: "
         f"**{number['observed']}{measure.unit}**. Expected {number['expected']}{f' from {basis}' if basis else ''}; "
         f"usual is {number['low']} to {number['high']}."
     )
@@ -104,12 +104,12 @@ def _chart(url: str, alert: Alert, measure: Measure) -> None:
         st.caption("Its windows are not stored any more.")
         return
     keys = [(LINE, RATE, "observed"), (AREA, USUAL, BAND_NAME), (DASHES, USUAL, "expected")]
-    approval.legend([*keys, (DIAMOND, BAD, "anomaly")])
+    timeline.legend([*keys, (DIAMOND, BAD, "anomaly")])
     length = windows[-1].time - windows[0].time
     form = charts.time_form(STEP, round(length / STEP))
-    frames = approval_figures.windows(windows, measure.form.removesuffix("f"))
+    frames = timeline_figures.windows(windows, measure.form.removesuffix("f"))
     title = f"{measure.name} of the series over time"
-    spec = approval_charts.windows(measure.axis, measure.form.removesuffix("f"), form)
+    spec = timeline_charts.windows(measure.axis, measure.form.removesuffix("f"), form)
     st.vega_lite_chart(spec={**spec, "datasets": frames}, key=f"alert-kpi-{alert.id}", alt=title)
     if series.dimension not in {"all", "network"}:
         minutes = round(WINDOW.total_seconds() / 60)

@@ -15,15 +15,18 @@ import pandas as pd
 from ccstream import kpi
 from ccstream.dashboard.custom import MEASURES, Custom, narrow
 from ccstream.dashboard.dimensions import UNKNOWN, WEEKDAYS, shown
-from ccstream.dashboard.metrics import HELP, Answered, Metric, of_custom, of_measure, text
+from ccstream.dashboard.metrics import HELP, Answered, Metric, divided, of_custom, of_measure, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import timedelta, tzinfo
+    from typing import TypeAlias
 
     from ccstream import KpiAnswer, KpiEngine, KpiStatus
     from ccstream.dashboard.metrics import Whole
     from ccstream.dashboard.view import View
+
+    Counts: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
 TOP = 12
 """The number of bars in a chart."""
@@ -31,14 +34,18 @@ MERCHANTS = 15
 """The number of rows in the table of merchants."""
 PLACES = 300
 """The number of circles on the map."""
+STACKED = 6
+"""The number of parts of the bars over time, if these are divided by a dimension."""
+OTHERS = "(others)"
+"""The name of all other parts, which is that of names which the engine counts together."""
 GROUPINGS: dict[str, list[str]] = {
     "time": ["p95", "cards", "approved"],
     "trend:merchant": [],
     "merchant": ["approved"],
     "category": ["approved"],
     "payment_method": ["approved"],
-    "place": [],
-    "hour_of_week": [],
+    "place": ["approved"],
+    "hour_of_week": ["approved"],
     "amount": [],
     "currency": [],
 }
@@ -62,11 +69,13 @@ class Figures:
             ``transactions``, ``usual`` (their moving average; NaN if not whole), ``value`` and ``average`` (of approved
             purchases), ``refunds``, ``approved``, ``declined``, ``share`` (the approval rate; NaN if no status means
             either).
-        merchants: ``merchant``, ``trend`` (a list), ``transactions``, ``value``.
-        places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), ``transactions``.
-        categories: ``category``, ``transactions``, ``value``.
-        methods: ``payment_method``, ``transactions``, ``value``.
-        week: ``weekday`` (Mon to Sun), ``hour``, ``transactions``.
+        stack: for each part of the bars over time, its name and the transactions of each bucket.
+        merchants: ``merchant``, ``trend`` (a list), and the measures: ``transactions``, ``value`` and ``average`` (of
+            approved purchases), ``share`` (the approval rate); NaN if there is none.
+        places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), and the measures.
+        categories: ``category`` and the measures.
+        methods: ``payment_method`` and the measures.
+        week: ``weekday`` (Mon to Sun), ``hour``, and the measures.
         amount_bins: ``label``, ``transactions``.
         sizes: the average purchase and percentiles of the amounts, in words.
         latest: the transactions that were stored last.
@@ -80,6 +89,7 @@ class Figures:
     currency: str | None
     width: timedelta | None
     series: pd.DataFrame
+    stack: Mapping[str, Counts]
     merchants: pd.DataFrame
     places: pd.DataFrame
     categories: pd.DataFrame
@@ -101,7 +111,8 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
         more: KPIs in addition to those of the view.
     """
     status = engine.status
-    answer = engine.query(**view.question(), by=GROUPINGS, tz=zone, top=PLACES)
+    by = GROUPINGS if view.stack == "outcome" else {**GROUPINGS, f"trend:{view.stack}": []}
+    answer = engine.query(**view.question(), by=by, tz=zone, top=PLACES)
     whole = _whole(answer)
     before = answer.before if _compares(answer, status) else None
     answered = Answered(answer, before, whole)
@@ -140,6 +151,7 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
                 "share": series["approved_share"],
             }
         ),
+        stack=_outcomes(series) if view.stack == "outcome" else _stack(answer[f"trend:{view.stack}"]),
         merchants=_merchants(answer, whole),
         places=_places(answer),
         categories=_bars(answer, "category"),
@@ -169,22 +181,51 @@ def _compares(answer: KpiAnswer, status: KpiStatus) -> bool:
     return status.first_at <= before and (status.dropped_until is None or status.dropped_until < before)
 
 
+def _measures(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the measures of a grouping's groups, each an array with one element for each of them."""
+    value = kpi.units(table["value"])
+    return {
+        "transactions": table["count"],
+        # A group without an amount in the currency has no value, which differs from a value of 0.
+        "value": np.where(table["amounts"] > 0, value, np.nan),
+        "average": divided(value, table["purchases"].astype(float)),
+        "share": table["approved_share"],
+    }
+
+
+def _outcomes(series: Mapping[str, Any]) -> dict[str, Counts]:
+    """Returns the transactions of each bucket by what became of them. ``neither`` is any other status."""
+    neither = series["count"] - series["approved"] - series["declined"]
+    return {"approved": series["approved"], "declined": series["declined"]} | (
+        {"neither": neither} if neither.any() else {}
+    )
+
+
+def _stack(trend: Mapping[str, Any]) -> dict[str, Counts]:
+    """Returns the transactions of each bucket for the largest groups of a dimension, and for all others together."""
+    counts = trend["counts"].astype(np.int64)
+    found = dict(zip(map(shown, trend["key"][:STACKED]), counts, strict=False))
+    others = counts[STACKED:].sum(axis=0)
+    if others.any():
+        # A group may have this name, too.
+        found[OTHERS] = found.get(OTHERS, 0) + others
+    return found
+
+
 def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     table = answer[name]
-    # A group without an amount in the currency has no value, which differs from a value of 0.
-    values = np.where(table["amounts"] > 0, kpi.units(table["value"]), np.nan)
-    frame = {
-        name: [shown(key) for key in table["key"][:top]],
-        "transactions": table["count"][:top].tolist(),
-        "value": values[:top].tolist(),
+    frame = pd.DataFrame({name: [shown(key) for key in table["key"]], **_measures(table)})
+    first, rest = frame.iloc[:top], frame.iloc[top:]
+    groups = len(rest) + table["other_groups"]
+    if not groups:
+        return first
+    others = int(table["value"][top:].sum()) + table["other_value"]
+    last = {
+        name: "1 other" if groups == 1 else f"{groups:,} others",
+        "transactions": int(rest["transactions"].sum()) + table["other_count"],
+        "value": float(kpi.units(others)) if others else math.nan,
     }
-    groups = len(values) - len(frame["value"]) + table["other_groups"]
-    if groups:
-        frame[name].append("1 other" if groups == 1 else f"{groups:,} others")
-        frame["transactions"].append(int(table["count"][top:].sum()) + table["other_count"])
-        others = int(table["value"][top:].sum()) + table["other_value"]
-        frame["value"].append(float(kpi.units(others)) if others else math.nan)
-    return pd.DataFrame(frame)
+    return pd.concat([first, pd.DataFrame([last], columns=frame.columns)], ignore_index=True)
 
 
 def _merchants(answer: KpiAnswer, whole: Whole) -> pd.DataFrame:
@@ -204,22 +245,16 @@ def _places(answer: KpiAnswer) -> pd.DataFrame:
             "country": [shown(country) for country in table["country"]],
             "latitude": table["latitude"],
             "longitude": table["longitude"],
-            "transactions": table["count"],
+            **_measures(table),
         }
     )
 
 
 def _week(answer: KpiAnswer) -> pd.DataFrame:
     table = answer["hour_of_week"]
-    some = table["count"] > 0
-    hours = table["key"][some]
-    return pd.DataFrame(
-        {
-            "weekday": [WEEKDAYS[hour // 24] for hour in hours],
-            "hour": hours % 24,
-            "transactions": table["count"][some],
-        }
-    )
+    hours = table["key"]
+    frame = pd.DataFrame({"weekday": [WEEKDAYS[hour // 24] for hour in hours], "hour": hours % 24, **_measures(table)})
+    return frame[frame["transactions"] > 0].reset_index(drop=True)
 
 
 def _amounts(answer: KpiAnswer) -> pd.DataFrame:

@@ -15,12 +15,12 @@ from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import alerts, approval, charts, custom, fraud, panels, sidebar, trust
+from ccstream.dashboard import alerts, charts, custom, fraud, panels, sidebar, timeline, trust
 from ccstream.dashboard.band_tables import Band, Series
 from ccstream.dashboard.band_watch import BandWatch
 from ccstream.dashboard.broker import BrokerWatch
 from ccstream.dashboard.clock import clock, day
-from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.dimensions import named, plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.fraud_tables import Span
 from ccstream.dashboard.fraud_watch import FraudWatch, Newest
@@ -29,7 +29,7 @@ from ccstream.dashboard.viewer import zone as viewers_zone
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
     from streamlit.delta_generator import DeltaGenerator
     from streamlit.navigation.page import Page
@@ -84,7 +84,7 @@ def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
 def render() -> None:
     """Draws the page that the address names. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
-    st.html(panels.STYLE + approval.STYLE)
+    st.html(panels.STYLE + timeline.STYLE)
     dashboard = st.Page(_dashboard, title="Dashboard", icon=":material/monitoring:", default=True)
     st.navigation([dashboard, _alerts()], position="top").run()
 
@@ -114,21 +114,26 @@ def _dashboard() -> None:
         st.query_params.from_dict(wanted)
     for note in state["notes"]:
         st.caption(f":material/info: {plain(note)}")
-    if view.narrows:
-        _filtered(view)
+    if view.narrows or sidebar.is_zoomed():
+        _filtered(view, zone)
     # Only the live part runs again at each interval, so that the rest of the page does not flicker.
     every = None if paused else timedelta(seconds=view.every)
     st.fragment(run_every=every)(_live)(engine, url, view)
 
 
-def _filtered(view: View) -> None:
-    """Shows the filters above the figures, because a phone hides the side bar."""
-    parts = [f"{DIMENSIONS[name]}: {', '.join(values)}" for name, values in view.filters.items()]
+def _filtered(view: View, zone: tzinfo) -> None:
+    """Shows filters and zoom above the figures, because a phone hides the side bar."""
+    parts = [f"{DIMENSIONS[name]}: {', '.join(map(named, values))}" for name, values in view.filters.items()]
     parts += [f"amount from {view.min_amount:,.2f}"] if view.min_amount is not None else []
     parts += [f"amount to {view.max_amount:,.2f}"] if view.max_amount is not None else []
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/filter_alt: {plain(' · '.join(parts))}", width="content")
-        st.button("Clear", on_click=sidebar.clear, key="clear", type="tertiary")
+        if parts:
+            st.markdown(f":material/filter_alt: {plain(' · '.join(parts))}", width="content")
+            st.button("Clear", on_click=sidebar.clear, key="clear", type="tertiary")
+        if sidebar.is_zoomed() and view.start and view.end:
+            times = [f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}" for moment in (view.start, view.end)]
+            st.markdown(f":material/zoom_in: {' to '.join(times)}", width="content")
+            st.button("Back", on_click=sidebar.back, key="back", type="tertiary", help="Returns to the range before.")
 
 
 def _pick(name: str, key: str) -> None:
@@ -136,8 +141,13 @@ def _pick(name: str, key: str) -> None:
     chosen = st.session_state[key]["selection"].get(charts.PICK, [])
     if chosen and not re.fullmatch(r"1 other|[\d,]+ others", chosen[0][name]):
         st.session_state[f"only_{name}"] = [chosen[0][name]]
+    _clicked()
+
+
+def _clicked() -> None:
+    """Makes the whole page run again, and its charts appear without what was selected in them."""
     st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
-    st.session_state["clicked"] = True
+    _again()
 
 
 def _again() -> None:
@@ -173,22 +183,31 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
     scores = _scores(url, settings.topic()).read(Span.of(view), newest)
     if figures.count:
-        _charts(figures, _about(figures, status, view, zone), _band(url, view, scores.now), zone)
+        _charts(figures, view, _about(figures, status, view, zone), _band(url, view, scores.now), zone)
     else:
         _nothing(status, view, zone)
     _open_alerts(line, scores.now)
     fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
-    panels.latest(figures.latest, st.context.timezone)
+    panels.latest(figures, st.context.timezone)
     _trust(status, broker, url)
 
 
-def _charts(figures: Figures, about: str, band: Band, zone: tzinfo) -> None:
+def _charts(figures: Figures, view: View, about: str, band: Band, zone: tzinfo) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(about, width="stretch")
-        panels.download(figures)
-    approval.panel(figures, band, zone, _alerts())
+        timeline.switch(_again)
+
+    def zoom(start: datetime, end: datetime) -> None:
+        sidebar.zoom(start, end, zone)
+        _clicked()
+
+    def back() -> None:
+        sidebar.back()
+        _clicked()
+
+    timeline.panel(figures, view, band, zone, timeline.Actions(_alerts(), _again, zoom, back))
     land = f"component/{_LAND.name}/{charts.LAND.name}"
-    panels.graphs(figures, land, _pick, st.session_state.get("clicks", 0))
+    panels.graphs(figures, view.metric, land, _pick, st.session_state.get("clicks", 0))
 
 
 def _trust(status: ccstream.KpiStatus, broker: BrokerState, url: str) -> None:

@@ -56,48 +56,50 @@ def header(metrics: list[Metric]) -> None:
         )
 
 
-def graphs(figures: Figures, land: str, pick: Callable[[str, str], None], clicks: int) -> None:
-    """Draws the charts below that of the approval rate.
+def graphs(figures: Figures, metric: str, land: str, pick: Callable[[str, str], None], clicks: int) -> None:
+    """Draws the charts below those over time.
 
     Args:
         figures: the figures to show.
+        metric: the measure that the charts show, a key of :data:`ccstream.dashboard.charts.SHOWN`.
         land: the URL of the coastlines.
         pick: a function that is called with a dimension and the key of its chart after a click on one of its bars.
         clicks: the number of clicks so far. It is part of each chart's key, so that a click creates the chart again.
     """
+    title = charts.SHOWN[metric].title
     left, right = st.columns([1, 1])
-    with left.container(border=True, height="stretch"):
-        _value(figures)
-        st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
-        st.caption(f"Of all transactions. {figures.sizes}")
-        _chart(_numbered(figures.amount_bins), charts.amounts(), "amounts", "Transactions by the size of their amounts")
-    with right.container(border=True, height="stretch"):
-        st.markdown("##### Busiest merchants")
-        _merchants(figures)
-    left, right = st.columns([3, 2])
     with left:
         with st.container(border=True):
-            st.markdown("##### Where")
-            _where(figures, land)
+            st.markdown(f"##### {title} by payment method", help="Click a value to filter by it.")
+            _bars(figures.methods, "payment_method", metric, pick, clicks)
         with st.container(border=True, height="stretch"):
-            st.markdown("##### By weekday and hour", help="In your time zone.")
-            _chart(figures.week, charts.week(), "week", "Transactions by weekday and hour")
-    with right:
+            st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
+            st.caption(f"Of all transactions. {figures.sizes}")
+            alt = "Transactions by the size of their amounts"
+            _chart(_numbered(figures.amount_bins), charts.amounts(), "amounts", alt)
+    with right.container(border=True, height="stretch"):
+        st.markdown("##### Busiest merchants")
+        _merchants(figures, metric)
+    left, right = st.columns([1, 1])
+    with left:
         with st.container(border=True):
-            st.markdown("##### Categories", help="Click a bar to filter by it.")
-            _bars(figures.categories, "category", pick, clicks)
+            st.markdown(f"##### {title} by city")
+            _where(figures, metric, land)
         with st.container(border=True, height="stretch"):
-            st.markdown("##### Payment methods", help="Click a bar to filter by it.")
-            _bars(figures.methods, "payment_method", pick, clicks)
+            st.markdown(f"##### {title} by weekday and hour", help="In your time zone.")
+            _chart(figures.week, charts.week(metric), f"week-{metric}", f"{title} by weekday and hour")
+    with right.container(border=True, height="stretch"):
+        st.markdown(f"##### {title} by category", help="Click a value to filter by it.")
+        _bars(figures.categories, "category", metric, pick, clicks)
 
 
-def _where(figures: Figures, land: str) -> None:
+def _where(figures: Figures, metric: str, land: str) -> None:
     known = figures.places.dropna(subset=["latitude", "longitude"])
     if known.empty:
         st.caption("None of these transactions has a city with coordinates.")
         return
     alt = f"A map of the transactions of {len(known)} cities"
-    st.vega_lite_chart(known, charts.world(land), key="world", height=300, alt=alt)
+    st.vega_lite_chart(known, charts.world(land, metric), key=f"world-{metric}", height=300, alt=alt)
     if lost := figures.count - int(known["transactions"].sum()):
         st.caption(
             f"{lost:,} transactions are not on the map: their city is unknown, has no coordinates, or is too rare."
@@ -112,55 +114,52 @@ def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{charts.ORDER: range(len(frame))})
 
 
-def _value(figures: Figures) -> None:
-    if figures.width is None or figures.series.empty:
-        return
-    form = charts.time_form(figures.width, len(figures.series))
-    width = charts.describe(figures.width)
-    st.markdown(
-        f"##### Value per {width}, {plain(figures.currency or 'no currency')}",
-        help="Approved purchases. A pale bucket is not over yet, or lies only partly within the range.",
-    )
-    spec = charts.value_over_time(figures.width, form)
-    _chart(figures.series[["time", "end", "whole", "value"]], spec, "value", f"Value per {width}")
-
-
-def _bars(frame: pd.DataFrame, name: str, pick: Callable[[str, str], None], clicks: int) -> None:
-    key = f"{name}-{clicks}"
+def _bars(frame: pd.DataFrame, name: str, metric: str, pick: Callable[[str, str], None], clicks: int) -> None:
+    key = f"{name}-{metric}-{clicks}"
     with st.container(key=f"bars-{name}"):
         st.vega_lite_chart(
             _numbered(frame),
-            charts.bars(name),
+            charts.bars(name, metric),
             key=key,
             on_select=lambda: pick(name, key),
             selection_mode=charts.PICK,
-            alt=f"Transactions by {name.replace('_', ' ')}",
+            alt=f"{charts.SHOWN[metric].title} by {name.replace('_', ' ')}",
         )
 
 
-def _merchants(figures: Figures) -> None:
+def _merchants(figures: Figures, metric: str) -> None:
+    last = "value" if metric == "count" else charts.SHOWN[metric].column
+    currency = figures.currency or "Value"
     # The widths add up to 368 pixels, which a page of 1,280 pixels has for the table. They grow on a wider page.
     st.dataframe(
         figures.merchants,
         hide_index=True,
         height="content",
         placeholder="-",
+        column_order=("merchant", "trend", "transactions", last),
         alt="The busiest merchants with their trends",
         column_config={
             "merchant": st.column_config.TextColumn("Merchant", width=133),
             "trend": st.column_config.AreaChartColumn("Trend", width=60, y_min=0, color=charts.TRANSACTIONS),
             "transactions": st.column_config.NumberColumn("Count", width=70, format="localized"),
-            "value": st.column_config.NumberColumn(figures.currency or "Value", width=105, format="accounting"),
+            "value": st.column_config.NumberColumn(currency, width=105, format="accounting"),
+            "average": st.column_config.NumberColumn(f"Avg. {currency}", width=105, format="accounting"),
+            "share": st.column_config.NumberColumn("Approved", width=105, format="percent"),
         },
     )
 
 
-def latest(frame: pd.DataFrame, zone: str | None) -> None:
-    """Draws the table of the transactions that were stored last."""
+def latest(figures: Figures, zone: str | None) -> None:
+    """Draws the table of the transactions that were stored last, and the button that downloads all figures."""
+    frame = figures.latest
     with st.container(border=True):
-        st.markdown(
-            "##### Latest transactions", help="In the order in which they were stored. The time range does not apply."
-        )
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(
+                "##### Latest transactions",
+                help="In the order in which they were stored. The time range does not apply.",
+                width="content",
+            )
+            _download(figures)
         if frame.empty:
             st.caption("No transactions match these filters.")
             return
@@ -184,10 +183,10 @@ def latest(frame: pd.DataFrame, zone: str | None) -> None:
         )
 
 
-def download(figures: Figures) -> None:
+def _download(figures: Figures) -> None:
     """Draws the button that downloads all figures as a file."""
     st.download_button(
-        "Download as CSV",
+        "Figures as CSV",
         lambda: to_csv(figures),
         file_name="ccstream.csv",
         mime="text/csv",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ccstream.dashboard.custom import DIVISIBLE, MAX_AMOUNT, MEASURES, Custom, CustomError
-from ccstream.dashboard.dimensions import plain, shown
+from ccstream.dashboard.dimensions import named, plain, shown
 from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, MOST_KPIS, SPANS, View
 from ccstream.declared import DIMENSIONS
 
@@ -21,6 +21,8 @@ FIRST = ("category", "city", "merchant", "status")
 """The dimensions whose filters are always visible."""
 MOST_CHOICES = 1000
 """The number of values that a filter offers. Any other value can be typed."""
+IN_PANELS = ("metric", "stack", "threshold")
+"""The settings whose widgets are in panels. Streamlit forgets them while these are not drawn."""
 BETTER = {"as the measure says": None, "more": 1, "less": -1, "neither": 0}
 """What a viewer can choose as the better direction of a KPI."""
 LOOK_EVERY = 10.0
@@ -36,13 +38,46 @@ def fill(view: View, zone: tzinfo) -> None:
     state["min"] = None if view.min_amount is None else float(view.min_amount)
     state["max"] = None if view.max_amount is None else float(view.max_amount)
     state["money"] = view.money or ""
-    state["latest"], state["every"], state["threshold"] = view.latest, view.every, view.threshold
+    state["latest"], state["every"] = view.latest, view.every
+    for name in IN_PANELS:
+        state[name] = getattr(view, name)
     state["customs"] = list(view.customs)
     if view.start and view.end:
-        last = (view.end - timedelta(microseconds=1)).astimezone(zone)
-        state["days"] = (view.start.astimezone(zone).date(), last.date())
-        # The exact range of the address applies until other days are chosen.
-        state["exact"] = (state["days"], view.start, view.end)
+        _set_times(view.start, view.end, zone)
+
+
+def _set_times(start: datetime, end: datetime, zone: tzinfo) -> None:
+    """Sets the widgets of a range from a time to another."""
+    state = st.session_state
+    state["from"], state["to"] = (_local(moment, zone) for moment in (start, end))
+    # The widgets have whole minutes. The exact range applies until other times are chosen.
+    state["exact"] = ((state["from"], state["to"]), start, end)
+
+
+def _local(moment: datetime, zone: tzinfo) -> datetime:
+    return moment.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0)
+
+
+def zoom(start: datetime, end: datetime, zone: tzinfo) -> None:
+    """Sets the time range to a part of it, and keeps the range of before for :func:`back`."""
+    state = st.session_state
+    state.setdefault("zooms", []).append({name: state.get(name) for name in ("range", "from", "to", "exact")})
+    state["range"] = FROM_TO
+    _set_times(start, end, zone)
+
+
+def back() -> None:
+    """Returns to the time range before the last zoom, if there was one."""
+    if is_zoomed():
+        st.session_state.update(st.session_state["zooms"].pop())
+
+
+def is_zoomed() -> bool:
+    """Returns whether the time range is that of a zoom. Another choice of a range ends all zooms."""
+    state = st.session_state
+    if state["range"] != FROM_TO or (state.get("from"), state.get("to")) != (state.get("exact") or [None])[0]:
+        state["zooms"] = []
+    return bool(state.get("zooms"))
 
 
 def clear() -> None:
@@ -88,7 +123,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
             format_func=names.__getitem__,
             help="By the transactions' own timestamps.",
         )
-        start, end = _days(zone) if span == FROM_TO else (None, None)
+        start, end = _times(zone) if span == FROM_TO else (None, None)
         filters = {name: _pick(name, choices) for name in FIRST}
         with st.expander("More filters"):
             filters |= {name: _pick(name, choices) for name in DIMENSIONS if name not in FIRST}
@@ -124,8 +159,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
         money=money or None,
         latest=latest,
         every=every,
-        # Its widget is in the panel that it belongs to. Streamlit forgets it while that panel is not drawn.
-        threshold=st.session_state.setdefault("threshold", View.threshold),
+        **{name: st.session_state.setdefault(name, getattr(View, name)) for name in IN_PANELS},
         customs=tuple(customs),
     )
     return view, paused
@@ -140,25 +174,40 @@ def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, .
     there = [shown(value) for value in values[:MOST_CHOICES]]
     # A value that the address or a click has chosen stays among the options, even if no row has it (yet).
     options = list(dict.fromkeys([*there, *chosen]))
-    return tuple(st.multiselect(DIMENSIONS[name], options, key=key, placeholder="All", accept_new_options=True))
+    return tuple(
+        st.multiselect(
+            DIMENSIONS[name], options, key=key, placeholder="All", accept_new_options=True, format_func=named
+        )
+    )
 
 
-def _days(zone: tzinfo) -> tuple[datetime, datetime]:
+def _times(zone: tzinfo) -> tuple[datetime, datetime]:
+    """Draws the widgets of a range from a time to another, and returns the range."""
     state = st.session_state
-    today = datetime.now(zone).date()
-    state.setdefault("days", (today - timedelta(days=1), today))
-    days = st.date_input("Days, both included", key="days", min_value=date(1970, 1, 1), max_value=date(2099, 12, 30))
-    if not isinstance(days, tuple) or len(days) != 2:  # noqa: PLR2004
-        # The viewer has chosen only the first day so far.
-        days = state.get("whole_days", (today - timedelta(days=1), today))
-    state["whole_days"] = days
-    if "exact" in state and days == state["exact"][0]:
-        return state["exact"][1], state["exact"][2]
-    return _midnight(days[0], zone), _midnight(days[1] + timedelta(days=1), zone)
-
-
-def _midnight(day: date, zone: tzinfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(timezone.utc)
+    now = datetime.now(zone).replace(tzinfo=None, second=0, microsecond=0)
+    for name, usual in (("from", now - timedelta(days=1)), ("to", now)):
+        if state.get(name) is None:
+            state[name] = usual
+    start, end = (
+        st.datetime_input(
+            label,
+            key=name,
+            min_value=datetime(1970, 1, 1),  # noqa: DTZ001
+            max_value=datetime(2099, 12, 30),  # noqa: DTZ001
+            format="YYYY-MM-DD",
+            step=60,
+        )
+        for label, name in (("From", "from"), ("To, not included", "to"))
+    )
+    # A cleared widget has no time.
+    start, end = start or now - timedelta(days=1), end or now
+    exact = state.get("exact")
+    if exact and (start, end) == exact[0]:
+        return exact[1], exact[2]
+    if end <= start:
+        st.caption(":material/error: The end is not after the start; one minute is shown.")
+        end = start + timedelta(minutes=1)
+    return start.replace(tzinfo=zone).astimezone(timezone.utc), end.replace(tzinfo=zone).astimezone(timezone.utc)
 
 
 def _divisor(text: str) -> str | None:

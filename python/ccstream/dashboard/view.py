@@ -14,14 +14,33 @@ from ccstream.declared import DIMENSIONS
 
 SPANS: dict[str, tuple[str, timedelta | None]] = {
     "5m": ("5 min", timedelta(minutes=5)),
+    "15m": ("15 min", timedelta(minutes=15)),
     "1h": ("1 h", timedelta(hours=1)),
+    "6h": ("6 h", timedelta(hours=6)),
     "24h": ("24 h", timedelta(days=1)),
     "7d": ("7 d", timedelta(days=7)),
+    "30d": ("30 d", timedelta(days=30)),
+    "90d": ("90 d", timedelta(days=90)),
     "all": ("All", None),
 }
 """For each time range in the address, its name on the page and its length."""
 FROM_TO = "from-to"
-
+CHARTED = {
+    "approved_share": "Approval rate",
+    "count": "Transactions",
+    "value": "Value",
+    "average": "Average purchase",
+}
+"""The measures that the charts can show, each with its name on the page."""
+STACKS = {
+    "outcome": "Outcome",
+    "payment_method": "Payment method",
+    "category": "Category",
+    "country": "Country",
+    "entry_mode": "Entry mode",
+    "segment": "Segment",
+}
+"""What the bars of transactions over time can be divided by, each with its name on the page."""
 LATEST = (10, 25, 50, 100)
 EVERY = (2, 3, 5, 10)
 """The possible intervals between two refreshes, in seconds."""
@@ -29,11 +48,13 @@ THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """The possible scores from which a transaction counts as found. Each is a lower bound of a cell of ``score_day``."""
 MOST_KPIS = 12
 """The maximum number of the viewer's own KPIs. Each costs a query at every refresh."""
+_CHOSEN = ("latest", "every", "metric", "stack", "threshold")
+"""The settings that have one of a few values."""
 _MOST_NOTES = 5
 _YEARS = range(1970, 2100)
 
 Filters = Mapping[str, tuple[str, ...]]
-N = TypeVar("N", int, float)
+N = TypeVar("N", int, float, str)
 
 
 @dataclass(frozen=True)
@@ -51,6 +72,8 @@ class View:
             frequent one.
         latest: the number of latest transactions to show.
         every: the interval between two refreshes, in seconds.
+        metric: a key of :data:`CHARTED`, which the charts show.
+        stack: a key of :data:`STACKS`, by which the bars of transactions over time are divided.
         threshold: the score from which a transaction counts as found, in the figures of the quality of scores.
         customs: the viewer's own KPIs.
     """
@@ -64,6 +87,8 @@ class View:
     money: str | None = None
     latest: int = LATEST[0]
     every: int = 5
+    metric: str = "approved_share"
+    stack: str = "outcome"
     threshold: float = 0.5
     customs: tuple[Custom, ...] = ()
 
@@ -106,12 +131,12 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
     """
     notes: list[str] = []
     values = {name: texts[-1] for name, texts in address.items() if texts}
-    known = {"range", "from", "to", "min", "max", "money", "latest", "every", "threshold", "kpi", *DIMENSIONS}
+    known = {"range", "from", "to", "min", "max", "money", *_CHOSEN, "kpi", *DIMENSIONS}
     notes += [
         f"The address has “{name}”, which is not a filter; it is ignored." for name in address if name not in known
     ]
 
-    def number(name: str, choices: tuple[N, ...], usual: N) -> N:
+    def chosen(name: str, choices: tuple[N, ...], usual: N) -> N:
         text = values.get(name)
         for choice in choices:
             if str(choice) == text:
@@ -142,9 +167,11 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         min_amount=_amount("min", values, notes),
         max_amount=_amount("max", values, notes),
         money=values.get("money"),
-        latest=number("latest", LATEST, View.latest),
-        every=number("every", EVERY, View.every),
-        threshold=number("threshold", THRESHOLDS, View.threshold),
+        latest=chosen("latest", LATEST, View.latest),
+        every=chosen("every", EVERY, View.every),
+        metric=chosen("metric", tuple(CHARTED), View.metric),
+        stack=chosen("stack", tuple(STACKS), View.stack),
+        threshold=chosen("threshold", THRESHOLDS, View.threshold),
         customs=_customs(address.get("kpi", []), notes),
     )
     if len(notes) > _MOST_NOTES:
@@ -163,9 +190,7 @@ def write(view: View) -> dict[str, list[str]]:
         ("min", view.min_amount, None),
         ("max", view.max_amount, None),
         ("money", view.money, None),
-        ("latest", view.latest, usual.latest),
-        ("every", view.every, usual.every),
-        ("threshold", view.threshold, usual.threshold),
+        *((name, getattr(view, name), getattr(usual, name)) for name in _CHOSEN),
     ):
         if value != left_out:
             address[name] = [str(value)]

@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from analyst import open_alert, riskiest
-from ccstream.dashboard import alert_kpi, approval_figures, band_queries, band_tables
+from ccstream.dashboard import alert_kpi, band_queries, band_tables, timeline_figures
 from ccstream.dashboard.alert_tables import Filters
 from ccstream.dashboard.alert_tables import read as read_alerts
-from ccstream.dashboard.approval_figures import Span as Odd
 from ccstream.dashboard.band_tables import Band, Cell, Series
 from ccstream.dashboard.fraud_tables import Span
+from ccstream.dashboard.timeline_figures import Span as Odd
 from ccstream.dashboard.view import View
 from test_alerts_page import page, texts
 from test_dashboard import app, engines, settled  # noqa: F401
@@ -72,21 +72,21 @@ def test_only_all_transactions_and_one_network_have_a_band() -> None:
 
 def test_anomalies_are_merged_and_named() -> None:
     cells = [cell(minute, is_odd=minute in {3, 4, 5, 9}) for minute in range(12)]
-    found = approval_figures.anomalies(cells, MINUTE)
+    found = timeline_figures.anomalies(cells, MINUTE)
     assert found == [
         Odd(START + 3 * MINUTE - HALF, START + 5 * MINUTE + HALF),
         Odd(START + 9 * MINUTE - HALF, START + 9 * MINUTE + HALF),
     ]
-    said = approval_figures.words(cells, found, timezone.utc)
+    said = timeline_figures.words(cells, found, timezone.utc)
     assert "2 anomalies]: 2026-01-07 00:08 to 2026-01-07 00:09, 2026-01-07 00:02 to 2026-01-07 00:05" in said
-    assert "no anomaly] from 2026-01-07 00:00 to 2026-01-07 00:02" in approval_figures.words(
+    assert "no anomaly] from 2026-01-07 00:00 to 2026-01-07 00:02" in timeline_figures.words(
         cells[:3], [], timezone.utc
     )
-    lasting = approval_figures.words(cells[:5], approval_figures.anomalies(cells[:5], MINUTE), timezone.utc)
+    lasting = timeline_figures.words(cells[:5], timeline_figures.anomalies(cells[:5], MINUTE), timezone.utc)
     assert "anomaly since 2026-01-07 00:02]: 50.0% approved; 85.0% to 98.0% is usual" in lasting
-    assert approval_figures.words([], [], timezone.utc) == ""
+    assert timeline_figures.words([], [], timezone.utc) == ""
     # Where nothing is known, the band has a gap.
-    assert approval_figures.lines([*cells[:3], *cells[8:]], MINUTE)["run"].tolist() == [0] * 3 + [1] * 4
+    assert timeline_figures.lines([*cells[:3], *cells[8:]], MINUTE)["run"].tolist() == [0] * 3 + [1] * 4
 
 
 def test_the_band_agrees_with_sql(scored: Pipeline) -> None:
@@ -101,7 +101,7 @@ def test_the_band_agrees_with_sql(scored: Pipeline) -> None:
         (ODD[0] - MIDDLE, ODD[0] + MINUTE - MIDDLE),
         (ODD[1] - MIDDLE, ODD[1] - MIDDLE),
     ]
-    [found] = approval_figures.anomalies(band.cells, band.step)
+    [found] = timeline_figures.anomalies(band.cells, band.step)
     assert (found.start, found.end) == (ODD[0] - MIDDLE - HALF, ODD[1] - MIDDLE + HALF)
     # Of several windows, the one that deviates most is shown.
     lowest = "SELECT min(observed) FROM kpi_band WHERE window_end IN (%s, %s) AND dimension = 'all'"
@@ -118,7 +118,7 @@ def test_the_band_agrees_with_sql(scored: Pipeline) -> None:
     fill_band(scored, 3 * 1440, dimension="network", series="mc")
     long = band_tables.read(url, Span(), Series("network", "mc"))
     assert (long.step, long.width) == (timedelta(minutes=5), timedelta(minutes=30))
-    assert len(approval_figures.anomalies(long.cells, long.step)) == 1
+    assert len(timeline_figures.anomalies(long.cells, long.step)) == 1
     shown = band_tables.windows(url, everything, "approval_rate", START, START + 10 * MINUTE)
     assert [one.time for one in shown] == [START + n * MINUTE - MIDDLE for n in range(1, 11)]
 
@@ -131,8 +131,8 @@ def test_alerts_of_the_range_are_marked(scored: Pipeline) -> None:
     open_alert(scored, "d", 4, opened_at=ODD[1], last_at=ODD[1])
     band = band_tables.read(scored.database_url, Span(start=START, end=ODD[1]), None)
     assert [one.id for one in band.marks] == [urgent, first]
-    assert approval_figures.marks(band.marks)["url"].tolist() == [f"alerts?alert={urgent}", f"alerts?alert={first}"]
-    assert [approval_figures.name(one) for one in band.marks] == ["b · visa", "a"]
+    assert timeline_figures.marks(band.marks)["url"].tolist() == [f"alerts?alert={urgent}", f"alerts?alert={first}"]
+    assert [timeline_figures.name(one) for one in band.marks] == ["b · visa", "a"]
 
 
 def test_every_query_uses_indexes(scored: Pipeline) -> None:

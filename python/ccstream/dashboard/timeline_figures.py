@@ -12,8 +12,10 @@ from ccstream.dashboard.band_tables import Cell
 from ccstream.dashboard.clock import clock, micros
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta, tzinfo
+
+    import numpy.typing as npt
 
     from ccstream.dashboard.band_tables import Band, Mark, Window
 
@@ -21,8 +23,6 @@ NAMED = 3
 """The number of anomalies and of alerts that the page names, those that come first."""
 BUCKETS, BAND, ODD, SPANS, MARKS, PARTS, LEVEL = "buckets", "band", "odd", "spans", "marks", "parts", "level"
 """The names of the parts of the data."""
-STATUSES = ("approved", "declined", "other")
-"""The parts of a bar, from the bottom. ``other`` is any status that means neither."""
 
 
 class Span(NamedTuple):
@@ -66,7 +66,8 @@ def buckets(series: pd.DataFrame, cells: Sequence[Cell], width: timedelta) -> pd
         cells: the cells of the band.
         width: the width of a cell.
     """
-    frame = series[["time", "end", "whole", "share", "approved", "declined", "transactions"]].copy()
+    columns = ["time", "end", "whole", "share", "approved", "declined", "transactions", "value", "average"]
+    frame = series[columns].copy()
     frame["middle"] = frame["time"] + (frame["end"] - frame["time"]) / 2
     if cells:
         times = pd.to_datetime([cell.time for cell in cells], utc=True)
@@ -76,19 +77,22 @@ def buckets(series: pd.DataFrame, cells: Sequence[Cell], width: timedelta) -> pd
     return frame
 
 
-def stacked(series: pd.DataFrame) -> pd.DataFrame:
-    """Returns the transactions of each bucket by status, each with where its bar begins and ends."""
-    counts = series[["approved", "declined"]].to_numpy(dtype=np.int64)
-    counts = np.column_stack([counts, series["transactions"].to_numpy(dtype=np.int64) - counts.sum(axis=1)])
-    tops = counts.cumsum(axis=1)
-    parts = [
-        series[["time", "end", "whole"]].assign(
-            status=status, transactions=counts[:, at], bottom=tops[:, at] - counts[:, at], top=tops[:, at]
+def stacked(series: pd.DataFrame, stack: Mapping[str, npt.NDArray[np.int64]]) -> pd.DataFrame:
+    """Returns the transactions of each bucket by part, each with where its bar begins and ends.
+
+    Args:
+        series: the series of the page's figures.
+        stack: for each part, the transactions of each bucket.
+    """
+    bottom = np.zeros(len(series), dtype=np.int64)
+    parts = []
+    for name_, counts in stack.items():
+        part = series[["time", "end", "whole"]].assign(
+            part=name_, transactions=counts, bottom=bottom, top=bottom + counts
         )
-        for at, status in enumerate(STATUSES)
-    ]
-    frame = pd.concat(parts, ignore_index=True)
-    return frame[frame["transactions"] > 0].reset_index(drop=True)
+        parts.append(part[part["transactions"] > 0])
+        bottom = bottom + counts
+    return pd.concat(parts, ignore_index=True)
 
 
 def lines(cells: Sequence[Cell] | Sequence[Window], width: timedelta) -> pd.DataFrame:

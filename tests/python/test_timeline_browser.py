@@ -1,25 +1,29 @@
-"""Tests the chart of the approval rate in a real browser: its usual band, what left it, and the way to an alert."""
+"""Tests the charts over time in a real browser: the usual band and what left it, alerts, zooming and switches."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from analyst import open_alert
+from ccstream.dashboard.figures import STACKED
 from conftest import at_length
-from test_approval import ODD, START, fill_band
 from test_browser import (  # noqa: F401
     SETTLED,
     WIDTHS,
+    all_scored,
     box_of,
     browser,
     browser_page,
     check_at_every_width,
+    number,
     opened,
     serving_scored,
 )
+from test_timeline import ODD, START, fill_band
 from waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
@@ -32,9 +36,9 @@ if TYPE_CHECKING:
 # Streamlit and Altair cause deprecation warnings, and the threads of cached engines end only with the process.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
-CHART = ".st-key-approval svg.marks >> nth=0"
-VOLUME = ".st-key-approval svg.marks >> nth=1"
-LEGEND = ".st-key-approval .legend >> nth=0"
+CHART = ".st-key-timeline svg.marks >> nth=0"
+VOLUME = ".st-key-timeline svg.marks >> nth=1"
+LEGEND = ".st-key-timeline .legend >> nth=0"
 RANGE = f"range=from-to&from={START.isoformat()}&to={(START + timedelta(hours=5)).isoformat()}"
 
 
@@ -66,7 +70,7 @@ def test_what_left_the_band_is_marked(served: tuple[int, int], browser_page: Pag
     port, alert = served
     with opened(port, browser_page) as page:
         show(page, port)
-        panel, chart = page.locator(".st-key-approval"), page.locator(CHART)
+        panel, chart = page.locator(".st-key-timeline"), page.locator(CHART)
         assert "1 anomaly" in panel.inner_text()
         keys = page.locator(LEGEND).inner_text().split("\n")
         assert keys == ["approval rate", "usual, by windows of five minutes", "expected", "anomaly", "alert"]
@@ -91,6 +95,64 @@ def test_what_left_the_band_is_marked(served: tuple[int, int], browser_page: Pag
         told = page.locator(".st-key-alert-kpi").inner_text()
         assert "Approval rate of all transactions" in told
         assert "48.0%. Expected 92.0%" in told
+
+
+@pytest.mark.timeout(1800)
+def test_dragging_zooms_and_a_double_click_goes_back(
+    all_scored: tuple[Pipeline, int],  # noqa: F811
+    browser_page: Page,  # noqa: F811
+) -> None:
+    pipeline, port = all_scored
+    with opened(port, browser_page) as page:
+        before = number(page, "Transactions")
+        box = box_of(page.locator(CHART))
+        left, right, middle = box["x"] + box["width"] * 0.4, box["x"] + box["width"] * 0.7, box["y"] + 100
+        page.mouse.move(left, middle)
+        page.mouse.down()
+        page.mouse.move(right, middle, steps=5)
+        page.mouse.up()
+        page.wait_for_url("**range=from-to**", timeout=LIMIT * 1000)
+        address = parse_qs(urlsplit(page.url).query)
+        [(count,)] = pipeline.query(
+            "SELECT count(*) FROM orders WHERE timestamp >= %s AND timestamp < %s",
+            *(datetime.fromisoformat(address[name][0]).replace(tzinfo=None) for name in ("from", "to")),
+        )
+        wait_until("the figures are those of the zoom", lambda: number(page, "Transactions") == f"{count:,}")
+        assert f"{count:,}" != before
+        page.get_by_role("button", name="Back").wait_for(timeout=LIMIT * 1000)
+        page.wait_for_selector(CHART)
+        box = box_of(page.locator(CHART))
+        page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + 100)
+        page.wait_for_url("**range=all**", timeout=LIMIT * 1000)
+        wait_until("the figures are those of before", lambda: number(page, "Transactions") == before)
+        assert page.get_by_role("button", name="Back").count() == 0
+
+
+@pytest.mark.timeout(1800)
+def test_a_switch_changes_what_all_charts_show(
+    all_scored: tuple[Pipeline, int],  # noqa: F811
+    browser_page: Page,  # noqa: F811
+) -> None:
+    pipeline, port = all_scored
+    [(category, value)] = pipeline.query(
+        "SELECT category, sum(value) FROM orders WHERE status = 'approved' AND value >= 0 AND currency = 'USD' "
+        "AND category = (SELECT category FROM orders GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1) GROUP BY 1"
+    )
+    with opened(port, browser_page) as page:
+        page.get_by_role("radio", name="Value").click()
+        page.wait_for_url("**metric=value**", timeout=LIMIT * 1000)
+        for heading in ("Value per", "Value by category"):
+            page.get_by_role("heading", name=heading).wait_for(timeout=LIMIT * 1000)
+        bar = page.locator(f".st-key-bars-category path[aria-label*='category: {category}']")
+        bar.first.wait_for(timeout=LIMIT * 1000)
+        assert f"value: {value:,.2f}" in (bar.first.get_attribute("aria-label") or "")
+        page.locator(".st-key-stack").get_by_role("combobox").click()
+        page.get_by_role("option", name="By payment method").click()
+        page.wait_for_url("**stack=payment_method**", timeout=LIMIT * 1000)
+        page.wait_for_selector(".st-key-timeline .legend >> text=Visa", timeout=LIMIT * 1000)
+        names = page.locator(".st-key-timeline .legend").last.inner_text().split("\n")
+        [(networks,)] = pipeline.query("SELECT count(DISTINCT payment_method) FROM orders")
+        assert len(names) == min(networks, STACKED) + (networks > STACKED) + 1
 
 
 @pytest.mark.timeout(1800)

@@ -7,18 +7,28 @@ the same width, so that they are in line.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from ccstream.dashboard.approval_figures import BAND, BUCKETS, LEVEL, MARKS, ODD, PARTS, SPANS, STATUSES
-from ccstream.dashboard.charts import TRANSACTIONS, USUAL, Spec, as_spec
+from ccstream.dashboard.charts import SHOWN, TRANSACTIONS, USUAL, Spec, as_spec
+from ccstream.dashboard.dimensions import named
+from ccstream.dashboard.figures import OTHERS
+from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, ODD, PARTS, SPANS
 
-HEIGHT, LOW = 370, 190
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ZOOM, BACK = "zoom", "back"
+"""The names of the selections in the large chart: a range of time, and where a double click was."""
+HEIGHT, LOW = 340, 190
 """The heights of the chart of the approval rate, and of that of the volume, with their axes."""
 DETAIL = 280
 """The height of the chart of an alert, with its axes."""
 RATE, BAD, OTHER = TRANSACTIONS, "#D55E00", "#999999"
+COLOURS = {"approved": TRANSACTIONS, "declined": BAD, "neither": OTHER, OTHERS: OTHER}
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#F0E442", "#D55E00")
+"""The colours of parts with other names, again of Okabe and Ito. That of the moving average is not among them."""
 SEVERITIES = {"critical": BAD, "warning": "#E69F00", "info": "#56B4E9"}
 """The colours of alerts, which are those of the page of alerts."""
 AXIS = 48
@@ -26,44 +36,57 @@ AXIS = 48
 
 
 @cache
-def approval(form: str, *, has_band: bool) -> Spec:
-    """Returns a chart of the approval rate over time, with its usual band, anomalies and alerts.
+def over_time(measure: str, form: str, *, has_band: bool) -> Spec:
+    """Returns the large chart: a measure over time, with its usual band, anomalies and alerts.
 
     Its data has the parts :data:`BUCKETS`, :data:`BAND`, :data:`ODD`, :data:`SPANS` and :data:`MARKS`, as
-    ``approval_figures`` returns them.
+    ``timeline_figures`` returns them. Dragging selects a range of time (:data:`ZOOM`); a double click selects a bucket
+    (:data:`BACK`).
 
     Args:
+        measure: a key of :data:`ccstream.dashboard.charts.SHOWN`.
         form: the format of the axis's labels, as :func:`ccstream.dashboard.charts.time_form` returns it.
-        has_band: whether the usual band is known.
+        has_band: whether the usual band of the measure is known.
     """
-    rate = alt.Y("share:Q", title="approval rate", scale=alt.Scale(zero=False), axis=_axis(".0%"))
-    of = alt.Chart(_part(BUCKETS)).encode(x=_time("middle:T", form), y=rate)
+    shown = SHOWN[measure]
+    y = alt.Y(
+        f"{shown.column}:Q",
+        title=shown.title.lower(),
+        scale=alt.Scale(zero=shown.is_sum),
+        axis=_axis(".0%" if shown.column == "share" else shown.rounded),
+    )
+    of = alt.Chart(_part(BUCKETS)).encode(x=_time("middle:T", form), y=y)
     tooltip = [
         alt.Tooltip("time:T", title="from", format="%Y-%m-%d %H:%M:%S"),
-        alt.Tooltip("share:Q", title="approval rate", format=".1%"),
+        alt.Tooltip(f"{shown.column}:Q", title=shown.title.lower(), format=shown.exact),
         *([alt.Tooltip("usual:N", title="usual")] if has_band else []),
         alt.Tooltip("approved:Q", format=","),
         alt.Tooltip("declined:Q", format=","),
     ]
-    line = of.transform_filter("datum.whole").mark_line(color=RATE, strokeWidth=2)
-    points = of.mark_point(color=RATE, filled=True, size=14).encode(
+    line = of.transform_filter("datum.whole").mark_line(color=shown.colour, strokeWidth=2)
+    points = of.mark_point(color=shown.colour, filled=True, size=14).encode(
         opacity=alt.condition("datum.whole", alt.value(1), alt.value(0.35))
     )
-    layers = [line, points, *_cross(form, tooltip), _marks(form)]
+    rule, area = _cross(form, tooltip)
+    zoom = alt.selection_interval(name=ZOOM, encodings=["x"])
+    back = alt.selection_point(name=BACK, fields=["time"], on="dblclick", clear=False)
+    layers = [line, points, rule, area.add_params(zoom, back), _marks(form)]
     if has_band:
-        layers = [*_band(form), *layers, _odd(form, ".1%")]
+        layers = [*_band(form), *layers, _odd(form, shown.exact)]
     return as_spec(alt.layer(*layers).properties(height=HEIGHT))
 
 
 @cache
-def volume(form: str) -> Spec:
-    """Returns a chart of transactions over time: approved, declined and others, with their moving average.
+def volume(form: str, parts: tuple[str, ...]) -> Spec:
+    """Returns a chart of transactions over time, divided into parts, with their moving average.
 
     Its data has the parts :data:`BUCKETS`, :data:`PARTS` and :data:`LEVEL`. Incomplete buckets are paler.
 
     Args:
         form: the format of the axis's labels.
+        parts: the names of the parts of a bar, from the bottom.
     """
+    colours = part_colours(parts)
     bars = (
         alt.Chart(_part(PARTS))
         .mark_rect()
@@ -72,11 +95,7 @@ def volume(form: str) -> Spec:
             x2="end:T",
             y=alt.Y("bottom:Q", title="transactions", axis=_axis("~s")),
             y2="top:Q",
-            color=alt.Color(
-                "status:N",
-                scale=alt.Scale(domain=[*STATUSES], range=[TRANSACTIONS, BAD, OTHER]),
-                legend=None,
-            ),
+            color=alt.Color("part:N", scale=alt.Scale(domain=[*colours], range=[*colours.values()]), legend=None),
             opacity=alt.condition("datum.whole", alt.value(0.8), alt.value(0.3)),
         )
     )
@@ -88,10 +107,15 @@ def volume(form: str) -> Spec:
     tooltip = [
         alt.Tooltip("time:T", title="from", format="%Y-%m-%d %H:%M:%S"),
         alt.Tooltip("transactions:Q", format=","),
-        alt.Tooltip("approved:Q", format=","),
-        alt.Tooltip("declined:Q", format=","),
+        *[alt.Tooltip(f"part{at}:Q", title=named(part), format=",") for at, part in enumerate(parts)],
     ]
     return as_spec(alt.layer(bars, level, *_cross(form, tooltip)).properties(height=LOW))
+
+
+def part_colours(parts: Sequence[str]) -> dict[str, str]:
+    """Returns the colour of each part of the bars over time."""
+    free = iter(PALETTE)
+    return {part: COLOURS[part] if part in COLOURS else next(free) for part in parts}
 
 
 @cache

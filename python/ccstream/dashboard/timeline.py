@@ -1,0 +1,232 @@
+"""Draws a measure over time with its usual band, anomalies and alerts, and the volume below it."""
+
+from __future__ import annotations
+
+import html
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple
+
+import streamlit as st
+
+from ccstream.dashboard import charts, timeline_charts, timeline_figures
+from ccstream.dashboard.charts import SHOWN, USUAL
+from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.timeline_charts import BACK, BAD, ZOOM
+from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, NAMED, ODD, PARTS, SPANS
+from ccstream.dashboard.view import CHARTED, STACKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import tzinfo
+
+    import pandas as pd
+    from streamlit.navigation.page import Page
+
+    from ccstream.dashboard.band_tables import Band, Cell, Mark
+    from ccstream.dashboard.figures import Figures
+    from ccstream.dashboard.view import View
+
+BAND_NAME = "usual, by windows of five minutes"
+LINE, DASHES, AREA, BAR, DIAMOND, TRIANGLE = "line", "dashes", "area", "bar", "diamond", "triangle"
+"""The forms of the keys of a legend, which are classes of :data:`STYLE`."""
+STYLE = """<style>
+.legend { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; font-size: .875rem; margin: 0; padding: 0 }
+.legend span { display: inline-flex; align-items: center; gap: .4rem }
+.legend i { display: inline-block; flex: none; width: 1.1rem; height: .7rem; background: currentColor }
+.legend i.line { height: 0; background: none; border-top: 2.5px solid currentColor }
+.legend i.dashes { height: 0; background: none; border-top: 2px dashed currentColor }
+.legend i.area { opacity: .45 }
+.legend i.bar { opacity: .8 }
+.legend i.diamond { width: .7rem; clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%) }
+.legend i.triangle { width: .75rem; clip-path: polygon(50% 0, 100% 100%, 0 100%) }
+.st-key-timeline { gap: .6rem }
+.st-key-timeline-alerts { row-gap: 0 }
+:is(.st-key-timeline, .st-key-alert-kpi) g[role="graphics-symbol"]:empty { display: none }
+</style>"""
+"""The style of legends. It also hides empty groups of marks from screen readers, as that of other charts does."""
+
+
+class _Drawn(NamedTuple):
+    """Holds what both charts show: figures, their buckets, a bucket's width in words, and the format of times."""
+
+    figures: Figures
+    buckets: pd.DataFrame
+    width: str
+    form: str
+
+
+class Actions(NamedTuple):
+    """Holds what happens when a viewer does something with the charts.
+
+    Attributes:
+        alerts: the page of alerts, to which marks and links lead.
+        changed: a function that is called after a switch was changed.
+        zoom: a function that is called with a range of time that was dragged over.
+        back: a function that is called after a double click.
+    """
+
+    alerts: Page
+    changed: Callable[[], None]
+    zoom: Callable[[datetime, datetime], None]
+    back: Callable[[], None]
+
+
+def panel(figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actions) -> None:
+    """Draws both charts.
+
+    Args:
+        figures: the figures of the page.
+        view: the settings of the page.
+        band: the usual band of the approval rate, and the alerts of the range.
+        zone: the viewer's time zone.
+        actions: what happens when a viewer does something.
+    """
+    with st.container(border=True, key="timeline"):
+        if figures.width is None or figures.series.empty:
+            st.caption("None of these transactions has a timestamp.")
+            return
+        cells, marked = timeline_figures.within(band, figures.series)
+        # The band is that of the approval rate alone.
+        cells = cells if view.metric == "approved_share" else []
+        drawn = _Drawn(
+            figures,
+            timeline_figures.buckets(figures.series, cells, band.width),
+            charts.describe(figures.width),
+            charts.time_form(figures.width, len(figures.series)),
+        )
+        _over_time(drawn, view.metric, (band, cells, marked), zone, actions)
+        if marked:
+            _links(marked, zone, actions.alerts)
+        _volume(drawn, actions.changed)
+        if figures.untimed:
+            st.caption(f"{figures.untimed:,} transactions have no timestamp; all other figures include them.")
+
+
+def switch(changed: Callable[[], None]) -> None:
+    """Draws the switch of the measure that all charts show."""
+    st.segmented_control(
+        "Charts show",
+        list(CHARTED),
+        key="metric",
+        format_func=CHARTED.__getitem__,
+        required=True,
+        on_change=changed,
+        label_visibility="collapsed",
+    )
+
+
+def _over_time(
+    drawn: _Drawn, metric: str, known: tuple[Band, list[Cell], list[Mark]], zone: tzinfo, actions: Actions
+) -> None:
+    """Draws the large chart. ``known`` has the band with its cells, and the alerts of the range."""
+    band, cells, marked = known
+    found = timeline_figures.anomalies(cells, band.step)
+    shown = SHOWN[metric]
+    title = f"{shown.title} per {drawn.width}"
+    if shown.column in charts.MONEY:
+        title += f", {drawn.figures.currency or 'no currency'}"
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(f"##### {plain(title)}", help=_help(metric), width="content")
+        if said := timeline_figures.words(cells, found, zone):
+            st.markdown(said, width="content")
+    keys = [(LINE, shown.colour, shown.title.lower())]
+    keys += [(AREA, USUAL, BAND_NAME), (DASHES, USUAL, "expected")] if cells else []
+    keys += [(DIAMOND, BAD, "anomaly")] if found else []
+    keys += [(TRIANGLE, BAD, "alert")] if marked else []
+    legend(keys)
+    frames = {
+        BUCKETS: drawn.buckets,
+        BAND: timeline_figures.lines(cells, band.width),
+        ODD: timeline_figures.odd(cells),
+        SPANS: timeline_figures.spans(found),
+        MARKS: timeline_figures.marks(marked),
+    }
+    spec = timeline_charts.over_time(metric, drawn.form, has_band=bool(cells))
+    # A new key draws the chart without the selection of before.
+    key = f"timeline-{metric}-{bool(cells)}-{st.session_state.get('clicks', 0)}"
+    st.vega_lite_chart(
+        spec={**spec, "datasets": frames},
+        key=key,
+        alt=title,
+        on_select=lambda: _selected(key, actions),
+        selection_mode=[ZOOM, BACK],
+    )
+
+
+def _selected(key: str, actions: Actions) -> None:
+    """Passes on what was selected in the large chart."""
+    selection = st.session_state[key]["selection"]
+    if selection.get(BACK):
+        actions.back()
+    elif times := next(iter((selection.get(ZOOM) or {}).values()), None):
+        start, end = (datetime.fromtimestamp(time / 1000, timezone.utc) for time in (min(times), max(times)))
+        actions.zoom(start, end)
+
+
+def _volume(drawn: _Drawn, changed: Callable[[], None]) -> None:
+    stack = drawn.figures.stack
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(
+            f"##### Transactions per {drawn.width}",
+            help="A pale bar is not over yet, or lies only partly within the range. Beside the largest six, all others "
+            "are one part.",
+            width="content",
+        )
+        st.selectbox(
+            "Divided by",
+            list(STACKS),
+            key="stack",
+            format_func=lambda name: f"By {STACKS[name].lower()}",
+            on_change=changed,
+            label_visibility="collapsed",
+            width=190,
+        )
+    colours = timeline_charts.part_colours(tuple(stack))
+    legend([(BAR, colours[part], named(part)) for part in stack] + [(LINE, USUAL, "moving average")])
+    whole = drawn.buckets.assign(usual=drawn.figures.series["usual"])
+    frames = {
+        BUCKETS: drawn.buckets.assign(**{f"part{at}": counts for at, counts in enumerate(stack.values())}),
+        PARTS: timeline_figures.stacked(drawn.figures.series, stack),
+        LEVEL: whole.loc[whole["whole"], ["middle", "usual"]],
+    }
+    spec = timeline_charts.volume(drawn.form, tuple(stack))
+    st.vega_lite_chart(spec={**spec, "datasets": frames}, key="volume", alt=f"Transactions per {drawn.width}")
+
+
+def legend(keys: list[tuple[str, str, str]]) -> None:
+    """Draws a legend. Each key has a form, a colour and a text."""
+    shown = "".join(
+        f'<span><i class="{form}" style="color:{colour}"></i>{html.escape(text)}</span>' for form, colour, text in keys
+    )
+    st.html(f'<div class="legend">{shown}</div>')
+
+
+def _help(metric: str) -> str:
+    pale = "A pale point is not over yet, or lies only partly within the range. "
+    if metric == "approved_share":
+        return (
+            "The share of approved transactions among those with a status that means approved or declined. "
+            f"{pale}`ccstream analyze` knows the usual band of all transactions and of each network, which is the "
+            "filter by one payment method, while `alerts.toml` has a rule of the kind `anomaly`. Over several windows, "
+            "their mean is shown. Drag to zoom; double click to go back."
+        )
+    money = "Of approved purchases; refunds are not subtracted. " if metric != "count" else ""
+    return f"{money}{pale}Drag to zoom; double click to go back."
+
+
+def _links(marked: list[Mark], zone: tzinfo, alerts: Page) -> None:
+    """Names the most urgent alert of each rule, because a mark of the chart cannot be reached by keyboard."""
+    of_rules: dict[str, Mark] = {}
+    for one in marked:
+        of_rules.setdefault(one.rule, one)
+    named = list(of_rules.values())[:NAMED]
+    with st.container(horizontal=True, vertical_alignment="center", key="timeline-alerts"):
+        for one in named:
+            st.page_link(
+                alerts,
+                label=f"{timeline_figures.moment(one.opened_at, zone)} {plain(timeline_figures.name(one))}",
+                icon=":material/notifications:",
+                query_params={"alert": str(one.id)},
+            )
+        if len(marked) > len(named):
+            st.page_link(alerts, label="All alerts")
