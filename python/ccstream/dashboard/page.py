@@ -15,7 +15,7 @@ from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import alerts, charts, custom, fraud, panels, sidebar, timeline, trust
+from ccstream.dashboard import alerts, changes, charts, custom, declines, fraud, panels, sidebar, timeline, trust
 from ccstream.dashboard.band_tables import Band, Series
 from ccstream.dashboard.band_watch import BandWatch
 from ccstream.dashboard.broker import BrokerWatch
@@ -183,7 +183,7 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
     scores = _scores(url, settings.topic()).read(Span.of(view), newest)
     if figures.count:
-        _charts(figures, view, _about(figures, status, view, zone), _band(url, view, scores.now), zone)
+        _charts(engine, view, figures, _about(figures, status, view, zone), _band(url, view, scores.now))
     else:
         _nothing(status, view, zone)
     _open_alerts(line, scores.now)
@@ -192,7 +192,8 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     _trust(status, broker, url)
 
 
-def _charts(figures: Figures, view: View, about: str, band: Band, zone: tzinfo) -> None:
+def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str, band: Band) -> None:
+    zone = viewers_zone()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(about, width="stretch")
         timeline.switch(_again)
@@ -206,6 +207,8 @@ def _charts(figures: Figures, view: View, about: str, band: Band, zone: tzinfo) 
         _clicked()
 
     timeline.panel(figures, view, band, zone, timeline.Actions(_alerts(), _again, zoom, back))
+    changes.panel(engine, view, zone)
+    declines.panel(engine, view, zone)
     land = f"component/{_LAND.name}/{charts.LAND.name}"
     panels.graphs(figures, view.metric, land, _pick, st.session_state.get("clicks", 0))
 

@@ -1,0 +1,149 @@
+"""Asks the engine for the transactions of a range by each dimension, now and at the same time before.
+
+Moments are in microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from ccstream.dashboard.dimensions import shown
+from ccstream.dashboard.memory import lacks
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from ccstream import KpiEngine, KpiStatus
+    from ccstream.dashboard.view import View
+
+DIMENSIONS = (
+    "payment_method",
+    "category",
+    "country",
+    "city",
+    "merchant",
+    "entry_mode",
+    "issuer",
+    "response_code",
+)
+"""The dimensions whose values are compared."""
+MOST = 5_000
+"""The maximum number of values of a dimension, those with the most transactions."""
+MEASURES = ("count", "approved", "decided", "declined", "value", "purchases")
+STEPS = 60
+"""The number of steps in which a compared range moves by its own length."""
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Holds the transactions of a range by the values of a dimension.
+
+    Attributes:
+        names: the values' names on the page (length n).
+        figures: for each of :data:`MEASURES`, the numbers (int64, length n).
+        is_whole: whether these are all values.
+    """
+
+    names: list[str]
+    figures: dict[str, npt.NDArray[np.int64]]
+    is_whole: bool
+
+
+@dataclass(frozen=True)
+class Side:
+    """Holds the transactions of a range.
+
+    Attributes:
+        span: the start (inclusive) and the end (exclusive) of the range; None for all of time.
+        currency: the currency of amounts.
+        totals: for each of :data:`MEASURES`, the number.
+        tables: for each of :data:`DIMENSIONS`, its values.
+    """
+
+    span: tuple[int, int] | None
+    currency: str | None
+    totals: dict[str, int]
+    tables: dict[str, Table]
+
+
+def ask(engine: KpiEngine, question: dict[str, Any]) -> Side:
+    """Asks for a range.
+
+    Args:
+        engine: the engine that answers.
+        question: the arguments of ``KpiEngine.query`` that select rows and a currency.
+    """
+    answer = engine.query(**question, by={name: ["approved"] for name in DIMENSIONS}, top=MOST)
+    return Side(
+        span=None if answer.start is None or answer.end is None else (answer.start, answer.end),
+        currency=answer.currency,
+        totals={name: answer.totals[name] for name in MEASURES},
+        tables={
+            name: Table(
+                names=[shown(key) for key in answer[name]["key"]],
+                figures={measure: answer[name][measure] for measure in MEASURES},
+                is_whole=not answer[name]["other_groups"],
+            )
+            for name in DIMENSIONS
+        },
+    )
+
+
+def question_now(view: View) -> dict[str, Any]:
+    """Returns the question about the page's range."""
+    question = view.question()
+    question.pop("before", None)
+    return question
+
+
+def question_then(
+    view: View, span: tuple[int, int], currency: str | None, ago: timedelta, zone: tzinfo
+) -> dict[str, Any]:
+    """Returns the question about the same time a number of days before, by the viewer's clock.
+
+    A range that follows the clock is compared with one that moves in steps of 1/60 of its length, such as a minute for
+    an hour, so it is up to half a step off. Between two steps the engine has the counts, and visits only new rows.
+    Otherwise it would count all rows of the compared range at each refresh. Each step costs that once.
+
+    Args:
+        view: the settings of the page.
+        span: the range of the page.
+        currency: the currency of amounts, which may have been less frequent then.
+        ago: a number of days.
+        zone: the viewer's time zone.
+    """
+    length = span[1] - span[0]
+    # The clock on the wall counts: a day on which clocks change has 23 or 25 hours.
+    end = _micros((_EPOCH + span[1] * _MICROSECOND).astimezone(zone) - ago)
+    question = question_now(view)
+    if question.pop("last", None) is not None:
+        step = max(1, length // STEPS)
+        end = (end + step // 2) // step * step
+    return {**question, "currency": currency or "", "start": end - length, "end": end}
+
+
+def obstacle(status: KpiStatus, span: tuple[int, int], ago: timedelta, since: int, zone: tzinfo) -> str | None:
+    """Says why a range cannot be compared with an earlier one; None if it can.
+
+    Args:
+        status: the state of the engine.
+        span: the range.
+        ago: how long before the other range is.
+        since: the start of the other range.
+        zone: the time zone in which moments are written.
+    """
+    if (span[1] - span[0]) * _MICROSECOND > ago:
+        return f"the range is longer than {'a day' if ago == DAY else 'a week'}"
+    return lacks(status, since, zone)
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND

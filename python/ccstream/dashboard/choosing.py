@@ -1,0 +1,27 @@
+"""Makes what a viewer has clicked the filter of the page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+
+def only(dimension: str, name: str) -> None:
+    """Filters by one value. Streamlit calls this before the page runs again.
+
+    Args:
+        dimension: the dimension.
+        name: the value's name on the page.
+    """
+    st.session_state[f"only_{dimension}"] = [name]
+    clicked()
+
+
+def clicked() -> None:
+    """Makes the whole page run again, with tables and charts in which nothing is selected."""
+    st.session_state["clicks"] = clicks() + 1
+    st.session_state["clicked"] = True
+
+
+def clicks() -> int:
+    """Returns the number of clicks so far. It is part of the keys of what can be clicked."""
+    return int(st.session_state.get("clicks", 0))

@@ -1,0 +1,145 @@
+"""Draws why transactions were declined: by response code, network and country. A click on a row filters by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ccstream.dashboard import declines_figures
+from ccstream.dashboard.choosing import clicked, clicks, only
+from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.figures import change_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+    import pandas as pd
+    from streamlit.elements.lib.column_types import ColumnConfig
+
+    from ccstream import KpiEngine
+    from ccstream.dashboard.declines_figures import Declines
+    from ccstream.dashboard.view import View
+
+HELP = (
+    "The share is of all declined transactions, and the change is from the preceding period of equal length. The value "
+    "is the sum of the declined amounts; a declined refund is negative. A retry may have recovered it. Click a row to "
+    "filter by it."
+)
+
+
+def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
+    """Draws the panel; nothing if no status of these transactions means approved or declined.
+
+    Args:
+        engine: the engine that answers.
+        view: the settings of the page.
+        zone: the viewer's time zone.
+    """
+    found = declines_figures.load(engine, view, zone)
+    if not found.decided:
+        return
+    with st.container(border=True, key="declines"):
+        st.markdown("##### Why declined", help=HELP)
+        st.markdown(_summary(found))
+        if not found.declined:
+            return
+        left, right = st.columns([3, 2])
+        with left:
+            _codes(found)
+        with right:
+            _places(found.networks, "payment_method", "Network")
+            _places(found.countries, "country", "Country")
+
+
+def _summary(found: Declines) -> str:
+    if not found.declined:
+        return f"None of {found.decided:,} transactions was declined."
+    text = (
+        f"**{found.declined:,}** of {found.decided:,} transactions were declined ({found.declined / found.decided:.1%})"
+    )
+    if change := change_text("declined", found.declined, found.before):
+        text += f", {plain(change)} from the preceding period"
+    if found.value is not None:
+        text += f". Their value is **{found.value:,.2f}** {plain(found.currency or 'without a currency')}"
+        text += "; retries may have recovered a part of it"
+    return f"{text}."
+
+
+def _codes(found: Declines) -> None:
+    if not found.coded:
+        st.caption("No declined transaction has a response code.")
+        return
+    _table(
+        found.codes.drop(columns="response_code"),
+        found.codes["response_code"].tolist(),
+        "response_code",
+        "Declined transactions by response code",
+        {
+            "reason": st.column_config.TextColumn("Reason", width=190),
+            "declined": st.column_config.NumberColumn("Declined", width=75, format="localized"),
+            "share": st.column_config.ProgressColumn(
+                "Share", width=105, format="percent", min_value=0, max_value=1, color="#D55E00"
+            ),
+            "change": st.column_config.TextColumn("Change", width=80),
+            "value": st.column_config.NumberColumn(found.currency or "Value", width=100, format="accounting"),
+        },
+    )
+    if found.other_codes:
+        st.caption(f"Other response codes: {found.other_codes:,}.")
+
+
+def _places(frame: pd.DataFrame, name: str, title: str) -> None:
+    if frame.empty:
+        return
+    _table(
+        frame,
+        frame[name].tolist(),
+        name,
+        f"Declined transactions by {title.lower()}",
+        {
+            name: st.column_config.TextColumn(title, width=110),
+            "declined": st.column_config.NumberColumn("Declined", width=75, format="localized"),
+            "rate": st.column_config.ProgressColumn(
+                "Declined, of all",
+                width=115,
+                format="percent",
+                min_value=0,
+                max_value=max(0.01, float(frame["rate"].max())),
+                color="#D55E00",
+            ),
+        },
+    )
+
+
+def _table(frame: pd.DataFrame, names: list[str], dimension: str, alt: str, config: Mapping[str, ColumnConfig]) -> None:
+    """Draws a table. A click on a row makes its value the filter.
+
+    Args:
+        frame: the rows.
+        names: the value of each row.
+        dimension: the dimension of the values.
+        alt: what the table has.
+        config: the columns.
+    """
+    key = f"declines-{dimension}-{clicks()}"
+
+    def pick() -> None:
+        cells = st.session_state[key]["selection"]["cells"]
+        if cells:
+            only(dimension, names[cells[0][0]])
+        else:
+            clicked()
+
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        placeholder="-",
+        key=key,
+        on_select=pick,
+        selection_mode="single-cell",
+        alt=alt,
+        column_config=config,
+    )
