@@ -18,13 +18,19 @@ if TYPE_CHECKING:
     from ccstream.dashboard.changes_sides import Side
     from ccstream.dashboard.view import View
 
+STYLE = """<style>
+.st-key-changes-movers button { justify-content: flex-start; text-align: left; padding: .3rem 0; min-height: 0 }
+.st-key-changes-movers button > div { justify-content: flex-start; text-align: left }
+</style>"""
+"""The style of rows, which begin at the left like a text."""
 KEPT = 60
 """The time, in seconds, for which figures of the past are kept. Rows that come late are in them afterwards."""
 HELP = (
     "The values of payment method, category, country, city, merchant, entry mode, issuer and response code whose "
     "transactions or approval rate have changed most, compared with what chance does to numbers of this size. A change "
     "counts as far as others have not changed in the same way. Values with fewer than "
-    f"{changes_figures.LEAST} transactions are left out. Click a row to filter by it."
+    f"{changes_figures.LEAST} transactions are left out. Changes in brackets are from the first time that a row names. "
+    "Click a row to filter by it."
 )
 
 
@@ -48,7 +54,7 @@ def panel(engine: ccstream.KpiEngine, view: View, zone: tzinfo) -> None:
     with st.container(border=True, key="changes"):
         st.markdown("##### What changed", help=HELP)
         for column, since in zip(st.columns(len(AGO)), AGO, strict=True):
-            column.markdown(f"{changes_words.title(since, view.span)}  \n{changes_words.whole(found, since)}")
+            column.markdown(f"**{changes_words.title(since, view.span)}**  \n{changes_words.whole(found, since)}")
         if not found.then:
             return
         if not found.movers:

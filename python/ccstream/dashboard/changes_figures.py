@@ -73,16 +73,14 @@ class Mover:
         name: the value's name on the page.
         what: what has changed most surprisingly: :data:`COUNT`, :data:`DECLINED` or :data:`RATE`.
         surprise: the change in standard deviations.
-        since: the key of :data:`AGO` of the time since which it has changed most surprisingly.
         now: its figures now.
-        then: its figures at each time that can be compared.
+        then: its figures at each time that can be compared, one or two keys of :data:`AGO` in their order.
     """
 
     dimension: str
     name: str
     what: str
     surprise: float
-    since: str
     now: Values
     then: Mapping[str, Values]
 
@@ -119,14 +117,15 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, ask_then: Callable[..., Si
     Returns:
         What has changed; None if the range is all of time.
     """
-    now = ask(engine, question_now(view))
-    if now.span is None:
+    question = question_now(view)
+    if not {"last", "start"} & question.keys():
         return None
+    now = ask(engine, question)
     status = engine.status
     sides: dict[str, Side] = {}
     obstacles: dict[str, str] = {}
     for name, ago in AGO.items():
-        question = question_then(view, now.span, now.currency, ago, zone)
+        question = question_then(view, now, ago, zone)
         if why := obstacle(status, now.span, ago, question["start"], zone):
             obstacles[name] = why
         else:
@@ -150,26 +149,23 @@ def movers(now: Side, sides: Mapping[str, Side]) -> list[Mover]:
         now: the range.
         sides: the same time before, by its name.
     """
-    best: dict[tuple[str, str], tuple[float, str, str]] = {}
-    for since, side in sides.items():
+    best: dict[tuple[str, str], tuple[float, str]] = {}
+    for side in sides.values():
         for dimension in DIMENSIONS:
             for name, what, surprise in _changed(now, side, dimension):
                 before = best.get((dimension, name))
                 if before is None or abs(surprise) > abs(before[0]):
-                    best[dimension, name] = (surprise, what, since)
-    first = sorted(best.items(), key=lambda one: -abs(one[1][0]))[:MOVERS]
-    return [
-        Mover(
-            dimension,
-            name,
-            what,
-            surprise,
-            since,
-            now=_values(now.tables[dimension], name) or NOTHING,
-            then={key: values for key, side in sides.items() if (values := _values(side.tables[dimension], name))},
-        )
-        for (dimension, name), (surprise, what, since) in first
-    ]
+                    best[dimension, name] = (surprise, what)
+    found: list[Mover] = []
+    for (dimension, name), (surprise, what) in sorted(best.items(), key=lambda one: -abs(one[1][0])):
+        now_values = _values(now.tables[dimension], name) or NOTHING
+        then = {key: values for key, side in sides.items() if (values := _values(side.tables[dimension], name))}
+        # A country with one city, or an issuer with one network, has the same transactions.
+        if not any((one.what, one.now, one.then) == (what, now_values, then) for one in found):
+            found.append(Mover(dimension, name, what, surprise, now_values, then))
+        if len(found) == MOVERS:
+            break
+    return found
 
 
 def _values(table: Table, name: str) -> Values | None:

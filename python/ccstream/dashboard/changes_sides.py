@@ -62,13 +62,15 @@ class Side:
     """Holds the transactions of a range.
 
     Attributes:
-        span: the start (inclusive) and the end (exclusive) of the range; None for all of time.
+        at: the moment for which the figures are true.
+        span: the start (inclusive) and the end (exclusive) of the range.
         currency: the currency of amounts.
         totals: for each of :data:`MEASURES`, the number.
         tables: for each of :data:`DIMENSIONS`, its values.
     """
 
-    span: tuple[int, int] | None
+    at: int
+    span: tuple[int, int]
     currency: str | None
     totals: dict[str, int]
     tables: dict[str, Table]
@@ -79,11 +81,12 @@ def ask(engine: KpiEngine, question: dict[str, Any]) -> Side:
 
     Args:
         engine: the engine that answers.
-        question: the arguments of ``KpiEngine.query`` that select rows and a currency.
+        question: the arguments of ``KpiEngine.query`` that select a range, rows and a currency.
     """
     answer = engine.query(**question, by={name: ["approved"] for name in DIMENSIONS}, top=MOST)
     return Side(
-        span=None if answer.start is None or answer.end is None else (answer.start, answer.end),
+        at=answer.at,
+        span=(answer.start or 0, answer.end or answer.at),
         currency=answer.currency,
         totals={name: answer.totals[name] for name in MEASURES},
         tables={
@@ -104,9 +107,7 @@ def question_now(view: View) -> dict[str, Any]:
     return question
 
 
-def question_then(
-    view: View, span: tuple[int, int], currency: str | None, ago: timedelta, zone: tzinfo
-) -> dict[str, Any]:
+def question_then(view: View, now: Side, ago: timedelta, zone: tzinfo) -> dict[str, Any]:
     """Returns the question about the same time a number of days before, by the viewer's clock.
 
     A range that follows the clock is compared with one that moves in steps of 1/60 of its length, such as a minute for
@@ -115,19 +116,30 @@ def question_then(
 
     Args:
         view: the settings of the page.
-        span: the range of the page.
-        currency: the currency of amounts, which may have been less frequent then.
+        now: the range of the page.
         ago: a number of days.
         zone: the viewer's time zone.
     """
-    length = span[1] - span[0]
-    # The clock on the wall counts: a day on which clocks change has 23 or 25 hours.
-    end = _micros((_EPOCH + span[1] * _MICROSECOND).astimezone(zone) - ago)
+
+    def before(moment: int) -> int:
+        # The clock on the wall counts: a day on which clocks change has 23 or 25 hours.
+        return _micros((_EPOCH + moment * _MICROSECOND).astimezone(zone) - ago)
+
+    def in_steps(moment: int) -> int:
+        return (moment + step // 2) // step * step
+
+    length = now.span[1] - now.span[0]
+    step = max(1, length // STEPS)
     question = question_now(view)
     if question.pop("last", None) is not None:
-        step = max(1, length // STEPS)
-        end = (end + step // 2) // step * step
-    return {**question, "currency": currency or "", "start": end - length, "end": end}
+        end = in_steps(before(now.span[1]))
+        start = end - length
+    else:
+        # Of a range that is not over, the part that has passed is compared.
+        start = before(now.span[0])
+        end = before(now.span[1]) if now.span[1] <= now.at else max(start + 1, in_steps(before(now.at)))
+    # The currency may have been less frequent then.
+    return {**question, "currency": now.currency or "", "start": start, "end": end}
 
 
 def obstacle(status: KpiStatus, span: tuple[int, int], ago: timedelta, since: int, zone: tzinfo) -> str | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccstream import kpi
 from ccstream.dashboard.changes_figures import COUNT, DECLINED, RATE
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.figures import change_text, text
+from ccstream.dashboard.metrics import change_text, text
 from ccstream.dashboard.response_codes import meaning
 from ccstream.dashboard.view import FROM_TO
 from ccstream.declared import DIMENSIONS
@@ -35,21 +34,18 @@ def title(since: str, span: str) -> str:
 
 
 def whole(changes: Changes, since: str) -> str:
-    """Says how all transactions have changed since a time, or why they cannot be compared."""
+    """Says how all transactions have changed since a time, or why they cannot be compared, in Markdown."""
     if since in changes.obstacles:
         return f"Not compared: {plain(changes.obstacles[since])}."
     now, then = changes.now, changes.then[since]
-    parts = [f"**{now.count:,}** transactions instead of {then.count:,}"]
-    if now.approved_share is not None and then.approved_share is not None:
-        parts.append(f"approval rate **{now.approved_share:.1%}** instead of {then.approved_share:.1%}")
-    if now.purchases or then.purchases:
-        parts.append(f"value {change(now, then, 'value') or 'instead of none'}")
-    return plain_dots(parts)
-
-
-def plain_dots(parts: list[str]) -> str:
-    """Joins parts of a text."""
-    return " · ".join(parts)
+    parts = [
+        ("transactions", change_text(COUNT, now.count, then.count), f"{then.count:,}"),
+        ("approval rate", change_text(RATE, now.approved_share, then.approved_share), figure(RATE, then)),
+        ("value", change_text("value", now.value, then.value), amount(then.value, changes.currency)),
+    ]
+    known = [f"{name} **{plain(change)}** from {before}" for name, change, before in parts if change]
+    said = " · ".join(known)
+    return said[0].upper() + said[1:] if said else "There was no transaction."
 
 
 def mover(one: Mover, currency: str | None, span: str) -> str:
@@ -60,21 +56,22 @@ def mover(one: Mover, currency: str | None, span: str) -> str:
         currency: the currency of amounts.
         span: the page's time range.
     """
-    others = [since for since in one.then if since != one.since]
-    figures = f"{figure(one.what, one.now)} instead of {figure(one.what, one.then[one.since])} {when(one.since, span)}"
-    for since in others:
-        figures += f" and {figure(one.what, one.then[since])} {when(since, span)}"
-    then = one.then[one.since]
-    parts = [f"**{named(one)}**: {label(one.what)} {figures}"]
-    if one.what == RATE:
-        parts.append(_with_change(f"{one.now.count:,} transactions", change_text("count", one.now.count, then.count)))
-    elif one.what == COUNT and one.now.approved_share is not None and then.approved_share is not None:
-        rate = f"approval rate {one.now.approved_share:.1%}"
-        parts.append(_with_change(rate, change_text(RATE, one.now.approved_share, then.approved_share)))
+    then = next(iter(one.then.values()))
+    befores = [f"{figure(one.what, values)} {when(since, span)}" for since, values in one.then.items()]
+    instead = f"instead of {' and '.join(befores)}"
+    count = f"{one.now.count:,} {'transaction' if one.now.count == 1 else 'transactions'}"
+    rate = f"approval rate {figure(RATE, one.now)}"
+    if one.what == DECLINED:
+        parts = [f"{one.now.declined:,} declined {instead}"]
+    elif one.what == RATE:
+        parts = [f"{rate} {instead}", f"{count}{bracketed(change_text(COUNT, one.now.count, then.count))}"]
+    else:
+        change = change_text(RATE, one.now.approved_share, then.approved_share)
+        parts = [f"{count} {instead}", f"{rate}{bracketed(change)}"]
     if one.what != DECLINED and (one.now.purchases or then.purchases):
-        amount = f"{text('sum', float(one.now.value))} {plain(currency or 'without a currency')}"
-        parts.append(_with_change(amount, change(one.now, then, "value")))
-    return plain_dots(parts)
+        change = change_text("value", one.now.value, then.value)
+        parts.append(f"value {amount(one.now.value, currency)}{bracketed(change)}")
+    return f"**{named(one)}**: {' · '.join(parts)}"
 
 
 def named(one: Mover) -> str:
@@ -84,28 +81,18 @@ def named(one: Mover) -> str:
     return f"{name}, {words}" if words else name
 
 
-def label(what: str) -> str:
-    """Names what has changed."""
-    return {COUNT: "transactions", DECLINED: "declines", RATE: "approval rate"}[what]
-
-
 def figure(what: str, values: Values) -> str:
-    """Formats what has changed."""
+    """Formats what may have changed of a value."""
     if what == RATE:
         return "none" if values.approved_share is None else f"{values.approved_share:.1%}"
     return f"{values.count if what == COUNT else values.declined:,}"
 
 
-def change(now: Values, then: Values, measure: str) -> str | None:
-    """Formats the change of the value of purchases in Markdown; None if there was none."""
-    found = change_text("sum", float(getattr(now, measure)), float(getattr(then, measure)))
-    return None if found is None else plain(found)
+def amount(cents: int, currency: str | None) -> str:
+    """Formats an amount, in Markdown."""
+    return f"{text('sum', cents)} {plain(currency or 'without a currency')}"
 
 
-def _with_change(figure: str, found: str | None) -> str:
-    return f"{figure} ({found})" if found else figure
-
-
-def units(cents: int) -> float:
-    """Converts cents to units of the currency."""
-    return float(kpi.units(cents))
+def bracketed(change: str | None) -> str:
+    """Returns a change in brackets after a blank, in Markdown; empty if there is none."""
+    return f" ({plain(change)})" if change else ""

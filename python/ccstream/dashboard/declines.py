@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ccstream.dashboard import declines_figures
+from ccstream.dashboard.timeline_charts import BAD
 from ccstream.dashboard.choosing import clicked, clicks, only
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.figures import change_text
+from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,22 +50,17 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
         with left:
             _codes(found)
         with right:
-            _places(found.networks, "payment_method", "Network")
-            _places(found.countries, "country", "Country")
+            _places(found.networks, "payment_method")
+            _places(found.countries, "country")
 
 
 def _summary(found: Declines) -> str:
     if not found.declined:
         return f"None of {found.decided:,} transactions was declined."
-    text = (
-        f"**{found.declined:,}** of {found.decided:,} transactions were declined ({found.declined / found.decided:.1%})"
-    )
-    if change := change_text("declined", found.declined, found.before):
-        text += f", {plain(change)} from the preceding period"
-    if found.value is not None:
-        text += f". Their value is **{found.value:,.2f}** {plain(found.currency or 'without a currency')}"
-        text += "; retries may have recovered a part of it"
-    return f"{text}."
+    if found.value is None:
+        return f"None of {found.declined:,} declined transactions has an amount in the currency of this page."
+    currency = plain(found.currency or "without a currency")
+    return f"Declined amounts: **{found.value:,.2f}** {currency}. Retries may have recovered a part of them."
 
 
 def _codes(found: Declines) -> None:
@@ -72,7 +68,7 @@ def _codes(found: Declines) -> None:
         st.caption("No declined transaction has a response code.")
         return
     _table(
-        found.codes.drop(columns="response_code"),
+        found.codes.drop(columns="response_code").assign(share=100 * found.codes["share"]),
         found.codes["response_code"].tolist(),
         "response_code",
         "Declined transactions by response code",
@@ -80,7 +76,7 @@ def _codes(found: Declines) -> None:
             "reason": st.column_config.TextColumn("Reason", width=190),
             "declined": st.column_config.NumberColumn("Declined", width=75, format="localized"),
             "share": st.column_config.ProgressColumn(
-                "Share", width=105, format="percent", min_value=0, max_value=1, color="#D55E00"
+                "Share", width=105, format="%.1f%%", min_value=0, max_value=100, color=BAD
             ),
             "change": st.column_config.TextColumn("Change", width=80),
             "value": st.column_config.NumberColumn(found.currency or "Value", width=100, format="accounting"),
@@ -90,24 +86,24 @@ def _codes(found: Declines) -> None:
         st.caption(f"Other response codes: {found.other_codes:,}.")
 
 
-def _places(frame: pd.DataFrame, name: str, title: str) -> None:
+def _places(frame: pd.DataFrame, name: str) -> None:
     if frame.empty:
         return
     _table(
-        frame,
+        frame.assign(rate=100 * frame["rate"]),
         frame[name].tolist(),
         name,
-        f"Declined transactions by {title.lower()}",
+        f"Declined transactions by {DIMENSIONS[name].lower()}",
         {
-            name: st.column_config.TextColumn(title, width=110),
+            name: st.column_config.TextColumn(DIMENSIONS[name], width=110),
             "declined": st.column_config.NumberColumn("Declined", width=75, format="localized"),
             "rate": st.column_config.ProgressColumn(
-                "Declined, of all",
-                width=115,
-                format="percent",
+                "Decline rate",
+                width=110,
+                format="%.1f%%",
                 min_value=0,
-                max_value=max(0.01, float(frame["rate"].max())),
-                color="#D55E00",
+                max_value=max(1.0, 100 * float(frame["rate"].max())),
+                color=BAD,
             ),
         },
     )

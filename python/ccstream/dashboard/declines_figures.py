@@ -10,7 +10,7 @@ import pandas as pd
 
 from ccstream import kpi
 from ccstream.dashboard.dimensions import shown
-from ccstream.dashboard.figures import change_text
+from ccstream.dashboard.metrics import change_text
 from ccstream.dashboard.memory import lacks
 from ccstream.dashboard.response_codes import meaning
 from ccstream.declared import DECLINED
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CODES = 10
 """The maximum number of response codes in the table."""
-PLACES = 6
+PLACES = 5
 """The maximum number of networks, and of countries."""
 TRIES = 3
 """How often two queries are asked until both are of one snapshot."""
@@ -35,10 +35,10 @@ class Declines:
     """Holds why transactions of the page's range and filters were declined.
 
     Attributes:
+        at: the moment for which the figures by response code are true; None if there is none.
         decided: the number of transactions with a status that means approved or declined.
         declined: the number of declined transactions.
-        before: the number of those in the preceding period of equal length; None if it is unknown.
-        value: the sum of their amounts, in units of the currency; None if none has an amount in it.
+        value: the sum of the declined amounts, in units of the currency; None if none has an amount in it.
         currency: the currency.
         coded: the number of declined transactions with a response code.
         codes: ``response_code``, ``reason`` (with the code), ``declined``, ``share`` (of all declines), ``change``
@@ -49,9 +49,9 @@ class Declines:
         countries: the same of ``country``.
     """
 
+    at: int | None
     decided: int
     declined: int
-    before: int | None
     value: float | None
     currency: str | None
     coded: int
@@ -77,11 +77,11 @@ def load(engine: KpiEngine, view: View, zone: tzinfo) -> Declines:
     rows = narrowed(view.rows(), engine.values("status"))
     codes = None if rows is None else _codes(engine, view, rows, zone)
     totals = everything.totals
-    table, before, value = (_table(None, None), None, None) if codes is None else codes
+    table, value, at = (_table(None, None), None, None) if codes is None else codes
     return Declines(
+        at=at,
         decided=totals["decided"],
         declined=totals["declined"],
-        before=before,
         value=value,
         currency=everything.currency,
         coded=int(table.loc[table["known"], "declined"].sum()),
@@ -104,10 +104,8 @@ def narrowed(rows: Mapping[str, Any], statuses: list[str | None]) -> dict[str, A
     return {**rows, "filters": {**rows["filters"], "status": declined}} if declined else None
 
 
-def _codes(
-    engine: KpiEngine, view: View, rows: dict[str, Any], zone: tzinfo
-) -> tuple[pd.DataFrame, int | None, float | None]:
-    """Returns the table of codes, the number of declined transactions before, and their value now."""
+def _codes(engine: KpiEngine, view: View, rows: dict[str, Any], zone: tzinfo) -> tuple[pd.DataFrame, float | None, int]:
+    """Returns the table of codes, the value of all of them, and the moment for which both are true."""
     question = view.question(rows)
     question.pop("before", None)
     now = engine.query(**question, by={"response_code": []})
@@ -129,9 +127,8 @@ def _codes(
         if both.at != now.at or lacks(engine.status, since, zone):
             both = None
     counts = None if both is None else _counts(both)
-    before = None if both is None else both.totals["count"] - now.totals["count"]
     value = float(kpi.units(now.totals["sum"])) if now.totals["amounts"] else None
-    return _table(now, counts), before, value
+    return _table(now, counts), value, now.at
 
 
 def _counts(answer: KpiAnswer) -> dict[str | None, int]:

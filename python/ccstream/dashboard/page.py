@@ -84,7 +84,7 @@ def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
 def render() -> None:
     """Draws the page that the address names. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
-    st.html(panels.STYLE + timeline.STYLE)
+    st.html(panels.STYLE + timeline.STYLE + changes.STYLE)
     dashboard = st.Page(_dashboard, title="Dashboard", icon=":material/monitoring:", default=True)
     st.navigation([dashboard, _alerts()], position="top").run()
 
