@@ -70,7 +70,8 @@ def draw(chance: random.Random) -> View:
 
 def condition(view: View, start: datetime | None, end: datetime | None) -> tuple[str, dict[str, Any]]:
     """Returns the SQL condition of a view's filters within a range."""
-    parts, values = ["true"], {"least": view.min_amount}
+    parts: list[str] = ["true"]
+    values: dict[str, Any] = {"least": view.min_amount}
     for name, chosen in view.filters.items():
         parts.append(f"coalesce({name}, '(unknown)') = ANY(%({name})s)")
         values[name] = list(chosen)

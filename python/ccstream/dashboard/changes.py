@@ -58,7 +58,7 @@ def panel(engine: ccstream.KpiEngine, view: View, zone: tzinfo) -> None:
         if not found.then:
             return
         if not found.movers:
-            st.caption("No single value stands out.")
+            st.caption("No single value differs clearly.")
         with st.container(key="changes-movers", gap=None):
             for at, one in enumerate(found.movers):
                 st.button(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ccstream.dashboard import declines_figures
-from ccstream.dashboard.timeline_charts import BAD
 from ccstream.dashboard.choosing import clicked, clicks, only
 from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.timeline_charts import BAD
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from ccstream import kpi
 from ccstream.dashboard.dimensions import shown
-from ccstream.dashboard.metrics import change_text
 from ccstream.dashboard.memory import lacks
+from ccstream.dashboard.metrics import change_text
 from ccstream.dashboard.response_codes import meaning
 from ccstream.declared import DECLINED
 
