@@ -41,9 +41,11 @@ STYLE = """<style>
 .legend i.triangle { width: .75rem; clip-path: polygon(50% 0, 100% 100%, 0 100%) }
 .st-key-timeline { gap: .6rem }
 .st-key-timeline-alerts { row-gap: 0 }
+.st-key-timeline :is(.zoom_brush, .zoom_brush_bg):has(path[d*="h0v"]) { display: none }
 :is(.st-key-timeline, .st-key-alert-kpi) g[role="graphics-symbol"]:empty { display: none }
 </style>"""
-"""The style of legends. It also hides empty groups of marks from screen readers, as that of other charts does."""
+"""The style of legends. It also hides from screen readers empty groups of marks, as that of other charts does, and the
+rectangle of a zoom while nobody drags it."""
 
 
 class _Drawn(NamedTuple):
