@@ -96,7 +96,7 @@ pub(crate) fn grouping(name: &str, more: &[String], top: Option<usize>) -> PyRes
             "p50" | "p95" | "p99" => grouping.percentiles = true,
             "cards" => grouping.cards = true,
             "approved" | "decided" | "declined" | "risky" | "approved_share" | "purchases" | "value" | "refunds" => {
-                grouping.outcomes = true
+                grouping.outcomes = true;
             }
             "count" | "amounts" | "sum" | "mean" | "rate" => {}
             _ => {

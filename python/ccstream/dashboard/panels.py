@@ -77,7 +77,7 @@ def graphs(figures: Figures, metric: str, land: str, pick: Callable[[str, str], 
             st.caption(f"Of all transactions. {figures.sizes}")
             alt = "Transactions by the size of their amounts"
             _chart(_numbered(figures.amount_bins), charts.amounts(), "amounts", alt)
-    with right.container(border=True, height="stretch"):
+    with right.container(border=True, height="stretch", key="merchants"):
         st.markdown("##### Busiest merchants")
         _merchants(figures, metric)
     left, right = st.columns([1, 1])
