@@ -15,7 +15,20 @@ from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import alerts, changes, charts, custom, declines, fraud, panels, sidebar, timeline, trust
+from ccstream.dashboard import (
+    alerts,
+    changes,
+    charts,
+    custom,
+    declines,
+    drawer,
+    fraud,
+    panels,
+    search,
+    sidebar,
+    timeline,
+    trust,
+)
 from ccstream.dashboard.band_tables import Band, Series
 from ccstream.dashboard.band_watch import BandWatch
 from ccstream.dashboard.broker import BrokerWatch
@@ -103,13 +116,14 @@ def _dashboard() -> None:
     state = st.session_state
     if "view" not in state:
         state["view"], state["notes"] = read({name: st.query_params.get_all(name) for name in st.query_params})
+        state["notes"] += drawer.notes()
     if "range" not in state:
         # Streamlit forgets the settings of the side bar while another page is shown.
         sidebar.fill(state["view"], zone)
-    st.markdown("#### ccstream · card transactions")
+    search.heading("ccstream · card transactions", url, engine.values)
     view, paused = sidebar.draw(engine.values, zone)
     state["view"] = view
-    wanted = write(view)
+    wanted = write(view) | drawer.address()
     if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
         st.query_params.from_dict(wanted)
     for note in state["notes"]:
@@ -119,6 +133,7 @@ def _dashboard() -> None:
     # Only the live part runs again at each interval, so that the rest of the page does not flicker.
     every = None if paused else timedelta(seconds=view.every)
     st.fragment(run_every=every)(_live)(engine, url, view)
+    drawer.draw(url, zone, lambda text: search.results(url, text, engine.values, zone))
 
 
 def _filtered(view: View, zone: tzinfo) -> None:

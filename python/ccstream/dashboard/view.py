@@ -131,7 +131,7 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
     """
     notes: list[str] = []
     values = {name: texts[-1] for name, texts in address.items() if texts}
-    known = {"range", "from", "to", "min", "max", "money", *_CHOSEN, "kpi", *DIMENSIONS}
+    known = {"range", "from", "to", "min", "max", "money", *_CHOSEN, "kpi", "open", *DIMENSIONS}
     notes += [
         f"The address has “{name}”, which is not a filter; it is ignored." for name in address if name not in known
     ]
