@@ -57,8 +57,8 @@ def mover(one: Mover, currency: str | None, span: str) -> str:
         span: the page's time range.
     """
     then = next(iter(one.then.values()))
-    befores = [f"{figure(one.what, values)} {when(since, span)}" for since, values in one.then.items()]
-    instead = f"instead of {' and '.join(befores)}"
+    earlier = [f"{figure(one.what, values)} {when(since, span)}" for since, values in one.then.items()]
+    instead = f"instead of {' and '.join(earlier)}"
     count = f"{one.now.count:,} {'transaction' if one.now.count == 1 else 'transactions'}"
     rate = f"approval rate {figure(RATE, one.now)}"
     if one.what == DECLINED:

@@ -2,7 +2,7 @@
 
 pub use ccstream_core::status::{APPROVED, DECLINED};
 
-/// Holds the outcome of a row: [`IS_APPROVED`], [`IS_REFUND`], [`IS_DECLINED`] or none of them, and [`IS_RISKY`] or not.
+/// Holds the outcome of a row: approved, approved with an amount below zero, declined or none of them; and risky or not.
 /// Other statuses, such as of pending transactions, do not count in rates.
 pub type Outcome = u8;
 /// The number of outcomes.
