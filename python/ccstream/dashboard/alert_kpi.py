@@ -12,6 +12,7 @@ from ccstream.dashboard import band_tables, charts, timeline, timeline_charts, t
 from ccstream.dashboard.band_queries import STEP, WINDOW
 from ccstream.dashboard.band_tables import Series, Window
 from ccstream.dashboard.charts import USUAL
+from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.timeline import AREA, BAND_NAME, DASHES, DIAMOND, LINE
 from ccstream.dashboard.timeline_charts import BAD, RATE
@@ -110,7 +111,7 @@ def _chart(url: str, alert: Alert, measure: Measure) -> None:
     frames = timeline_figures.windows(windows, measure.form.removesuffix("f"))
     title = f"{measure.name} of the series over time"
     spec = timeline_charts.windows(measure.axis, measure.form.removesuffix("f"), form)
-    st.vega_lite_chart(spec={**spec, "datasets": frames}, key=f"alert-kpi-{alert.id}", alt=title)
+    plot(frames, spec, key=f"alert-chart-{alert.id}", alt=title)
     if series.dimension not in {"all", "network"}:
         minutes = round(WINDOW.total_seconds() / 60)
         st.caption(f"Windows of {minutes} minutes. Those of this series are stored only while it is anomalous.")

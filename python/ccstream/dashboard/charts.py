@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -19,15 +18,16 @@ from ccstream.dashboard.view import CHARTED
 
 Spec = dict[str, Any]
 
-LAND = Path(__file__).parent / "land" / "land-110m.json"
-"""Natural Earth's coastlines at 1:110 million, from the npm package world-atlas."""
-HEIGHT = 235
-"""The height of the charts beside the table of merchants, with their axes."""
+LAND = "land-110m.json"
+"""The file of Natural Earth's coastlines at 1:110 million, from the npm package world-atlas, beside the component."""
+HEIGHT, MAP = 300, 300
+"""The heights of the chart of amounts, with its axes, and of the map."""
 # Colour-blind people can distinguish these colours of Okabe and Ito's palette. Each measure has one colour.
 TRANSACTIONS = "#0072B2"
 VALUE = "#009E73"
 PLACES = "#D55E00"
 USUAL = "#CC79A7"
+REFUNDS = "#E69F00"
 
 
 class Shown(NamedTuple):
@@ -42,7 +42,7 @@ class Shown(NamedTuple):
     @property
     def is_sum(self) -> bool:
         """Whether the measure adds up, so that it is drawn as a bar from zero."""
-        return self.column in {"transactions", "value"}
+        return self.column in {"transactions", "value", "refunds", "declined"}
 
 
 SHOWN = {
@@ -52,17 +52,19 @@ SHOWN = {
         "count": ("transactions", ",", "~s", TRANSACTIONS),
         "value": ("value", ",.2f", "~s", VALUE),
         "average": ("average", ",.2f", "~s", VALUE),
+        "refunds": ("refunds", ",.2f", "~s", REFUNDS),
+        "declined": ("declined", ",", "~s", PLACES),
     }.items()
 }
 """How charts show each measure of :data:`ccstream.dashboard.view.CHARTED`."""
 MEASURES = tuple(one.column for one in SHOWN.values())
 """The columns of measures in the data of charts."""
-MONEY = ("value", "average")
+MONEY = ("value", "average", "refunds")
 """The columns of amounts of money."""
 HEAT = ["#cfe3f1", TRANSACTIONS]
 """The colours of the least and the greatest value of a heat map."""
-PICK = "pick"
-"""The name of the selection in a chart."""
+CHOSEN, PALE = "chosen", 0.3
+"""The parameter of a chart that has the chosen values, and the opacity of all other marks."""
 ORDER = "order"
 """A column that numbers a frame's rows. Without it, a chart loses the order of its rows when its data is updated."""
 
@@ -107,7 +109,7 @@ def names(value: str) -> str:
 
 @cache
 def bars(column: str, measure: str) -> Spec:
-    """Returns a chart of a measure by a column's values, in their :data:`ORDER`. A click selects a value.
+    """Returns a chart of a measure by a column's values, in their :data:`ORDER`. Its parameter is :data:`CHOSEN`.
 
     Sums are bars. Other measures are points on a scale that need not begin at zero.
 
@@ -116,12 +118,11 @@ def bars(column: str, measure: str) -> Spec:
         measure: a key of :data:`SHOWN`.
     """
     shown = SHOWN[measure]
-    pick = alt.selection_point(name=PICK, fields=[column])
     base = alt.Chart(empty(column, *MEASURES, ORDER)).transform_calculate(name=names(f"datum.{column}"))
     mark = (
         base.mark_bar(color=shown.colour, cornerRadiusEnd=2, cursor="pointer")
         if shown.is_sum
-        else base.mark_point(color=shown.colour, filled=True, size=110, opacity=1, cursor="pointer")
+        else base.mark_point(color=shown.colour, filled=True, size=110, cursor="pointer")
     )
     chart = (
         mark.encode(
@@ -143,12 +144,18 @@ def bars(column: str, measure: str) -> Spec:
                     grid=not shown.is_sum,
                 ),
             ),
+            opacity=_chosen(column),
             tooltip=[alt.Tooltip("name:N", title=column.replace("_", " ")), *_tooltips()],
         )
-        .add_params(pick)
+        .add_params(alt.param(name=CHOSEN, value=[]))
         .properties(height=alt.Step(20))
     )
     return as_spec(chart)
+
+
+def _chosen(column: str) -> Any:  # noqa: ANN401
+    """Returns the opacity of a mark: if values are chosen, all other marks are pale."""
+    return alt.condition(f"!length({CHOSEN}) || indexof({CHOSEN}, datum.{column}) >= 0", alt.value(1), alt.value(PALE))
 
 
 def _tooltips() -> list[alt.Tooltip]:
@@ -198,13 +205,13 @@ def amounts() -> Spec:
 
 
 @cache
-def world(land: str, measure: str) -> Spec:
+def world(measure: str) -> Spec:
     """Returns a map of cities with circles in proportion to a sum; other measures are their colours.
 
-    Its data has the columns ``city``, ``country``, ``latitude`` and ``longitude``, and the measures.
+    Its data has the columns ``city``, ``country``, ``latitude`` and ``longitude``, and the measures. Its parameter is
+    :data:`CHOSEN`.
 
     Args:
-        land: the URL from which a browser loads the coastlines of :data:`LAND`. The page serves it itself.
         measure: a key of :data:`SHOWN`.
     """
     shown = SHOWN[measure]
@@ -212,11 +219,12 @@ def world(land: str, measure: str) -> Spec:
     background = alt.Chart(empty()).mark_geoshape(fill="#8884", stroke="#8888", strokeWidth=0.4, aria=False)
     points = (
         alt.Chart(empty("city", "country", "latitude", "longitude", *MEASURES))
-        .mark_circle(color=PLACES, opacity=0.7, stroke="white", strokeWidth=0.6)
+        .mark_circle(color=PLACES, fillOpacity=0.7, stroke="white", strokeWidth=0.6, cursor="pointer")
         .encode(
             longitude="longitude:Q",
             latitude="latitude:Q",
             size=alt.Size(f"{sized}:Q", scale=alt.Scale(range=[15, 500]), legend=None),
+            opacity=_chosen("city"),
             tooltip=["city:N", "country:N", *_tooltips()],
         )
     )
@@ -234,10 +242,15 @@ def world(land: str, measure: str) -> Spec:
                 ),
             )
         )
-    spec = as_spec(alt.layer(background, points).project("naturalEarth1"))
+    spec = as_spec(
+        alt.layer(background, points)
+        .add_params(alt.param(name=CHOSEN, value=[]))
+        .project("naturalEarth1")
+        .properties(height=MAP)
+    )
     # The circles use the page's data; the land has separate data.
     spec["layer"][1].pop("data", None)
-    spec["layer"][0]["data"] = {"url": land, "format": {"type": "topojson", "feature": "land"}}
+    spec["layer"][0]["data"] = {"url": LAND, "format": {"type": "topojson", "feature": "land"}}
     return spec
 
 

@@ -13,6 +13,7 @@ import streamlit as st
 from ccstream.dashboard import alerts, drawer_charts, drawer_figures, drawer_tables
 from ccstream.dashboard.alert_detail import ICONS, READ_EVERY, times
 from ccstream.dashboard.alert_queries import TIME_LIMIT
+from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.drawer_figures import STATUSES
 from ccstream.dashboard.drawer_tables import COLUMNS, KINDS
@@ -151,7 +152,7 @@ def _several(found: Several | None, place: Place, zone: tzinfo) -> None:
         st.markdown(f"**Transactions per {width}**")
         form = "%b %d %H:%M" if width == "hour" else "%b %d, %Y"
         spec = drawer_charts.history(width, form, tuple(one for one in STATUSES if (frame["status"] == one).any()))
-        st.vega_lite_chart(frame, spec, key="drawer-history", alt=f"Transactions per {width}")
+        plot(frame, spec, key="drawer-history", alt=f"Transactions per {width}")
     if high := drawer_figures.high_scores(found.rows, zone):
         st.markdown("**High scores**", help="Those of the transactions below, each with its reasons.")
         st.markdown(high)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,13 @@ GROUPINGS: dict[str, list[str]] = {
     "currency": [],
 }
 """The groupings that a page needs, which one query computes in one pass."""
+PICKED = {
+    "merchant": ("merchant", "trend:merchant"),
+    "city": ("place",),
+    "category": ("category",),
+    "payment_method": ("payment_method",),
+}
+"""The dimensions whose values can be clicked, each with its groupings."""
 USUAL = 6
 """The half-life of the line of the usual level, in buckets."""
 
@@ -71,7 +78,7 @@ class Figures:
             either).
         stack: for each part of the bars over time, its name and the transactions of each bucket.
         merchants: ``merchant``, ``trend`` (a list), and the measures: ``transactions``, ``value`` and ``average`` (of
-            approved purchases), ``share`` (the approval rate); NaN if there is none.
+            approved purchases), ``refunds``, ``declined``, ``share`` (the approval rate); NaN if there is none.
         places: ``city``, ``country``, ``latitude``, ``longitude`` (degrees), and the measures.
         categories: ``category`` and the measures.
         methods: ``payment_method`` and the measures.
@@ -116,6 +123,7 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
     whole = _whole(answer)
     before = answer.before if _compares(answer, status) else None
     answered = Answered(answer, before, whole)
+    every = {name: _of_all(engine, view, zone, name, answer) for name in PICKED}
 
     def ask(where: str) -> Answered:
         own = engine.query(
@@ -152,16 +160,33 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
             }
         ),
         stack=_outcomes(series) if view.stack == "outcome" else _stack(answer[f"trend:{view.stack}"]),
-        merchants=_merchants(answer, whole),
-        places=_places(answer),
-        categories=_bars(answer, "category"),
-        methods=_bars(answer, "payment_method"),
+        merchants=_merchants(every["merchant"], whole),
+        places=_places(every["city"]),
+        categories=_bars(every["category"], "category"),
+        methods=_bars(every["payment_method"], "payment_method"),
         week=_week(answer),
         amount_bins=_amounts(answer),
         sizes=_sizes(answered),
         latest=_latest(engine.latest(view.latest, **view.rows())),
         untimed=series["other_count"],
     )
+
+
+def _of_all(engine: KpiEngine, view: View, zone: tzinfo, name: str, answer: KpiAnswer) -> KpiAnswer:
+    """Returns the groups of a dimension without the filter by it, so that its chart shows what was not chosen, too.
+
+    Args:
+        engine: the engine.
+        view: the settings of the page.
+        zone: the viewer's time zone.
+        name: the dimension, a key of :data:`PICKED`.
+        answer: the answer with all filters, which is returned if the dimension is not filtered.
+    """
+    if name not in view.filters:
+        return answer
+    others = {one: values for one, values in view.filters.items() if one != name}
+    asked = replace(view, filters=others, money=answer.currency or view.money).question()
+    return engine.query(**asked, by={one: GROUPINGS[one] for one in PICKED[name]}, tz=zone, top=PLACES)
 
 
 def _whole(answer: KpiAnswer) -> Whole:
@@ -189,6 +214,8 @@ def _measures(table: Mapping[str, Any]) -> dict[str, Any]:
         # A group without an amount in the currency has no value, which differs from a value of 0.
         "value": np.where(table["amounts"] > 0, value, np.nan),
         "average": divided(value, table["purchases"].astype(float)),
+        "refunds": np.where(table["amounts"] > 0, kpi.units(table["refunds"]), np.nan),
+        "declined": table["declined"],
         "share": table["approved_share"],
     }
 

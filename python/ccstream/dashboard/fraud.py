@@ -8,6 +8,7 @@ import streamlit as st
 
 from ccstream.dashboard import charts, fraud_charts, fraud_figures
 from ccstream.dashboard.clock import clock, micros, span
+from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.fraud_charts import BY_TRUTH, IN_SHADOW, LABELS
 from ccstream.dashboard.fraud_queries import MOST_HIGH
@@ -113,7 +114,7 @@ def _over_time(now: Now, days: Days | None) -> None:
         spec = fraud_charts.share_over_time(form)
         if now.high:
             frame = fraud_figures.over_time(now)
-            st.vega_lite_chart(frame, spec, key="fraud-share", alt="Share of high scores over time")
+            plot(frame, spec, key="fraud-share", alt="Share of high scores over time")
         else:
             st.caption("No transaction of this time range scored high.")
     if days is None:
@@ -126,7 +127,7 @@ def _over_time(now: Now, days: Days | None) -> None:
             "its label has come.",
         )
         frame = fraud_figures.distribution(days)
-        st.vega_lite_chart(frame, fraud_charts.distribution(), key="fraud-scores", alt="Transactions by score")
+        plot(frame, fraud_charts.distribution(), key="fraud-scores", alt="Transactions by score")
 
 
 def _riskiest(now: Now, zone: tzinfo) -> None:
@@ -192,7 +193,7 @@ def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> N
         f"labels are still coming: nine of ten came within {days.maturity.total_seconds() / 86_400:.1f} days.",
     )
     lines = fraud_figures.quality_lines(found)
-    st.vega_lite_chart(lines, fraud_charts.quality(), key="fraud-quality", alt="Average precision by day")
+    plot(lines, fraud_charts.quality(), key="fraud-quality", alt="Average precision by day")
     points = [name for name in (LABELS, BY_TRUTH, IN_SHADOW) if any(one.who == name for one in found)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         who = st.selectbox("Figures", points, key="fraud-who") if len(points) > 1 else LABELS
@@ -238,7 +239,7 @@ def _drift(found: Drift, now: Now) -> None:
         return
     today = now.event_time.date()
     lines = fraud_figures.drift_lines(found, today)
-    st.vega_lite_chart(lines, fraud_charts.drift(), key="fraud-drift", alt="Drift by day")
+    plot(lines, fraud_charts.drift(), key="fraud-drift", alt="Drift by day")
     # A table would cut off the names of the features.
     st.markdown(fraud_figures.drift_list(found, today))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ccstream import kpi
 from ccstream.dashboard.custom import MEASURES, Custom
+from ccstream.dashboard.view import CHARTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,18 +48,23 @@ class Metric:
         value: the value as text.
         number: the exact value, money in units of its currency; None if there is no value.
         change: the change from the preceding period, as text; None if there is nothing to compare with.
+        direction: whether the value rises (1), falls (-1) or neither (0).
         good: whether a larger value is better (1), worse (-1) or neither (0).
         trend: the values over the range, one for each complete bucket that has a value.
         help: the meaning of the figure.
+        charted: the measure by which charts show it, a key of :data:`ccstream.dashboard.view.CHARTED`; None if they
+            cannot.
     """
 
     label: str
     value: str
     number: float | None
     change: str | None
+    direction: int
     good: int
     trend: list[float]
     help: str
+    charted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,8 @@ def of_custom(custom: Custom, ask: Callable[[str], Answered]) -> Metric:
         matched = [wholes.get(start, 0.0) for start in answered.answer["time"]["key"].tolist()]
         trend = divided(answered.by_time(custom.measure), np.array(matched))
         metric = _metric("ratio", custom.name, _Values(now, before, trend), answered, about)
-    return metric if custom.good is None else replace(metric, good=custom.good)
+    # The charts show measures of all transactions of the page, not of a condition.
+    return replace(metric, charted=None, good=metric.good if custom.good is None else custom.good)
 
 
 def divided(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -168,6 +175,12 @@ def is_zero(change: str) -> bool:
     return not change.strip("+-0.%p ")
 
 
+def _direction(change: str | None, value: float | None, before: float | None) -> int:
+    if change is None or value is None or before is None or is_zero(change):
+        return 0
+    return 1 if value > before else -1
+
+
 def _value(answer: KpiAnswer, totals: Mapping[str, Any], measure: str) -> float | None:
     if measure == "declined" and not totals["decided"]:
         # Without any known status, the number of declined transactions is unknown, not 0.
@@ -197,13 +210,16 @@ def _metric(measure: str, label: str, values: _Values, answered: Answered, about
     is_money = measure in CENTS
     trend = values.by_time[answered.whole]
     trend = trend[~np.isnan(trend)]
+    change = change_text(measure, value, values.before)
     unit = f" ({answered.answer.currency or 'no currency'})" if is_money else ""
     return Metric(
         label=label + unit,
         value=text(measure, value),
         number=kpi.units(value) if is_money else value,
-        change=change_text(measure, value, values.before),
+        change=change,
+        direction=_direction(change, value, values.before),
         good=GOOD.get(measure, 0),
         trend=(kpi.units(trend) if is_money else trend).tolist() if len(trend) > 1 else [],
         help=about,
+        charted=measure if measure in CHARTED else None,
     )

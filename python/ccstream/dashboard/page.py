@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import streamlit as st
-from streamlit.components.v1 import declare_component
 
 import ccstream
 from ccstream import settings
 from ccstream.dashboard import (
     alerts,
     changes,
-    charts,
     custom,
     declines,
     drawer,
@@ -32,6 +29,7 @@ from ccstream.dashboard import (
 from ccstream.dashboard.band_tables import Band, Series
 from ccstream.dashboard.band_watch import BandWatch
 from ccstream.dashboard.broker import BrokerWatch
+from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.clock import clock, day
 from ccstream.dashboard.dimensions import named, plain
 from ccstream.dashboard.figures import load
@@ -54,9 +52,6 @@ if TYPE_CHECKING:
 SHOWN_MESSAGES = 5
 SHOWN_BYTES = 2_000
 _ICON = Path(__file__).with_name("card.svg")
-# This component is never drawn. Declaring it makes Streamlit serve the coastlines, which a browser then caches. (This
-# is a comment, because Streamlit draws a bare string in the file that it runs.)
-_LAND = declare_component("land", path=charts.LAND.parent)
 
 
 @st.cache_resource(show_spinner=False)
@@ -151,20 +146,6 @@ def _filtered(view: View, zone: tzinfo) -> None:
             st.button("Back", on_click=sidebar.back, key="back", type="tertiary", help="Returns to the range before.")
 
 
-def _pick(name: str, key: str) -> None:
-    """Makes the value of a clicked bar the filter."""
-    chosen = st.session_state[key]["selection"].get(charts.PICK, [])
-    if chosen and not re.fullmatch(r"1 other|[\d,]+ others", chosen[0][name]):
-        st.session_state[f"only_{name}"] = [chosen[0][name]]
-    _clicked()
-
-
-def _clicked() -> None:
-    """Makes the whole page run again, and its charts appear without what was selected in them."""
-    st.session_state["clicks"] = st.session_state.get("clicks", 0) + 1
-    _again()
-
-
 def _again() -> None:
     """Makes the whole page run again, after a setting within its live part was changed."""
     st.session_state["clicked"] = True
@@ -194,7 +175,7 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         st.error(plain(str(error)), icon=":material/error:")
         return
     if figures.count:
-        panels.header(figures.metrics)
+        panels.header(figures.metrics, view.metric)
     newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
     scores = _scores(url, settings.topic()).read(Span.of(view), newest)
     if figures.count:
@@ -215,17 +196,16 @@ def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str
 
     def zoom(start: datetime, end: datetime) -> None:
         sidebar.zoom(start, end, zone)
-        _clicked()
+        clicked()
 
     def back() -> None:
         sidebar.back()
-        _clicked()
+        clicked()
 
     timeline.panel(figures, view, band, zone, timeline.Actions(_alerts(), _again, zoom, back))
     changes.panel(engine, view, zone)
     declines.panel(engine, view, zone)
-    land = f"component/{_LAND.name}/{charts.LAND.name}"
-    panels.graphs(figures, view.metric, land, _pick, st.session_state.get("clicks", 0))
+    panels.graphs(figures, view)
 
 
 def _trust(status: ccstream.KpiStatus, broker: BrokerState, url: str) -> None:

@@ -2,140 +2,150 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from ccstream.dashboard import charts
+from ccstream.dashboard.choosing import clicked, clicks, toggle
+from ccstream.dashboard.component import cards, plot
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import to_csv
-from ccstream.dashboard.metrics import is_zero
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
 
     from ccstream.dashboard.figures import Figures
     from ccstream.dashboard.metrics import Metric
+    from ccstream.dashboard.view import View
 
-ACROSS = 6
-"""The number of metrics in a row, if each has room for :data:`NARROW` pixels."""
 NARROW = 150
-COLOURS = {1: "normal", 0: "off", -1: "inverse"}
+"""The least width of a card of the header, in pixels."""
+OTHERS = re.compile(r"1 other|[\d,]+ others")
+"""The name of all values that have no bar or row of their own."""
+CLICK = (
+    "Click a value to filter by it, and again to undo it; with Ctrl or Cmd, several. By keyboard, choose with the "
+    "arrow keys and Enter."
+)
 STYLE = """<style>
-.st-key-header [data-testid="stMetric"] { container-type: inline-size }
-.st-key-header [data-testid="stMetricValue"] { font-size: clamp(1.05rem, 13cqi, 2.25rem) }
-.st-key-header [data-testid="stMetricChart"] { margin-bottom: 0 }
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
 .st-key-status { row-gap: .25rem }
 .st-key-status [data-testid="stPageLink"] a { padding-left: 0 }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
-:is([data-testid="stMetric"], .st-key-fraud) g[role="graphics-symbol"]:empty { display: none }
 </style>"""
-"""The page's style. It makes a metric's value as large as its card allows, and gives faint texts enough contrast. It
-also hides from screen readers empty groups of marks, such as those that are drawn only under the mouse."""
+"""The page's style. It gives faint texts enough contrast."""
 
 
-def header(metrics: list[Metric]) -> None:
-    """Draws the header: each metric with its change and its trend."""
-    grid = st.grid(ACROSS, min_column_width=NARROW, gap="small", key="header")
-    for metric in metrics:
-        zero = metric.change is not None and is_zero(metric.change)
-        grid.metric(
-            plain(metric.label),
-            metric.value,
-            metric.change,
-            delta_color="off" if zero else COLOURS[metric.good],  # type: ignore[arg-type]
-            delta_arrow="off" if zero else "auto",
-            border=True,
-            height="stretch",
-            chart_data=metric.trend or None,
-            chart_type="area",
-            help=plain(metric.help) or None,
-        )
+def header(metrics: list[Metric], metric: str) -> None:
+    """Draws the header: each KPI with its change and its course. A click on one makes charts show its measure.
+
+    Args:
+        metrics: the KPIs.
+        metric: the measure that the charts show, a key of :data:`ccstream.dashboard.charts.SHOWN`.
+    """
+
+    def pick(charted: str) -> None:
+        st.session_state["metric"] = charted
+        clicked()
+
+    cards(metrics, NARROW, metric, pick, key="header")
 
 
-def graphs(figures: Figures, metric: str, land: str, pick: Callable[[str, str], None], clicks: int) -> None:
+def graphs(figures: Figures, view: View) -> None:
     """Draws the charts below those over time.
 
     Args:
         figures: the figures to show.
-        metric: the measure that the charts show, a key of :data:`ccstream.dashboard.charts.SHOWN`.
-        land: the URL of the coastlines.
-        pick: a function that is called with a dimension and the key of its chart after a click on one of its bars.
-        clicks: the number of clicks so far. It is part of each chart's key, so that a click creates the chart again.
+        view: the settings of the page.
     """
+    metric = view.metric
     title = charts.SHOWN[metric].title
     left, right = st.columns([1, 1])
     with left:
         with st.container(border=True):
-            st.markdown(f"##### {title} by payment method", help="Click a value to filter by it.")
-            _bars(figures.methods, "payment_method", metric, pick, clicks)
+            st.markdown(f"##### {title} by payment method", help=CLICK)
+            _bars(figures.methods, "payment_method", view)
         with st.container(border=True, height="stretch"):
             st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
             st.caption(f"Of all transactions. {figures.sizes}")
             alt = "Transactions by the size of their amounts"
-            _chart(_numbered(figures.amount_bins), charts.amounts(), "amounts", alt)
+            plot(_numbered(figures.amount_bins), charts.amounts(), key="amounts", alt=alt)
     with right.container(border=True, height="stretch", key="merchants"):
-        st.markdown("##### Busiest merchants")
-        _merchants(figures, metric)
+        st.markdown("##### Busiest merchants", help="Click a row to filter by it, and again to undo it.")
+        _merchants(figures, view)
     left, right = st.columns([1, 1])
     with left:
         with st.container(border=True):
             st.markdown(f"##### {title} by city")
-            _where(figures, metric, land)
+            _where(figures, view)
         with st.container(border=True, height="stretch"):
             st.markdown(f"##### {title} by weekday and hour", help="In your time zone.")
-            _chart(figures.week, charts.week(metric), f"week-{metric}", f"{title} by weekday and hour")
+            plot(figures.week, charts.week(metric), key="week", alt=f"{title} by weekday and hour")
     with right.container(border=True, height="stretch"):
-        st.markdown(f"##### {title} by category", help="Click a value to filter by it.")
-        _bars(figures.categories, "category", metric, pick, clicks)
+        st.markdown(f"##### {title} by category", help=CLICK)
+        _bars(figures.categories, "category", view)
 
 
-def _where(figures: Figures, metric: str, land: str) -> None:
+def _where(figures: Figures, view: View) -> None:
     known = figures.places.dropna(subset=["latitude", "longitude"])
     if known.empty:
         st.caption("None of these transactions has a city with coordinates.")
         return
     alt = f"A map of the transactions of {len(known)} cities"
-    st.vega_lite_chart(known, charts.world(land, metric), key=f"world-{metric}", height=300, alt=alt)
-    if lost := figures.count - int(known["transactions"].sum()):
+    _picked(known, charts.world(view.metric), "city", view, key="world", alt=alt)
+    if (lost := figures.count - int(known["transactions"].sum())) and "city" not in view.filters:
         st.caption(
             f"{lost:,} transactions are not on the map: their city is unknown, has no coordinates, or is too rare."
         )
-
-
-def _chart(frame: pd.DataFrame, spec: charts.Spec, key: str, alt: str) -> None:
-    st.vega_lite_chart(frame, spec, key=key, alt=alt)
 
 
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{charts.ORDER: range(len(frame))})
 
 
-def _bars(frame: pd.DataFrame, name: str, metric: str, pick: Callable[[str, str], None], clicks: int) -> None:
-    key = f"{name}-{metric}-{clicks}"
-    with st.container(key=f"bars-{name}"):
-        st.vega_lite_chart(
-            _numbered(frame),
-            charts.bars(name, metric),
-            key=key,
-            on_select=lambda: pick(name, key),
-            selection_mode=charts.PICK,
-            alt=f"{charts.SHOWN[metric].title} by {name.replace('_', ' ')}",
-        )
+def _bars(frame: pd.DataFrame, name: str, view: View) -> None:
+    alt = f"{charts.SHOWN[view.metric].title} by {name.replace('_', ' ')}"
+    _picked(_numbered(frame), charts.bars(name, view.metric), name, view, key=f"bars-{name}", alt=alt)
 
 
-def _merchants(figures: Figures, metric: str) -> None:
+def _picked(frame: pd.DataFrame, spec: charts.Spec, name: str, view: View, *, key: str, alt: str) -> None:
+    """Draws a chart of the values of a dimension. A click on one chooses it as the filter, or undoes that."""
+
+    def picked(sent: dict[str, Any]) -> None:
+        if not OTHERS.fullmatch(sent[name]):
+            toggle(name, sent[name], adds=sent["adds"])
+
+    plot(frame, spec, key=key, alt=alt, chosen=view.filters.get(name, ()), picked=picked, pick=[name])
+
+
+def _merchants(figures: Figures, view: View) -> None:
+    metric, chosen = view.metric, view.filters.get("merchant", ())
+    names = figures.merchants["merchant"].tolist()
+    frame = figures.merchants
+    if chosen:
+        frame = frame.assign(merchant=[f"✓ {name}" if name in chosen else name for name in names])
+    key = f"merchants-{clicks()}"
+
+    def pick() -> None:
+        cells = st.session_state[key]["selection"]["cells"]
+        name = names[cells[0][0]] if cells else None
+        if name is not None and not OTHERS.fullmatch(name):
+            toggle("merchant", name, adds=False)
+        else:
+            clicked()
+
     last = "value" if metric == "count" else charts.SHOWN[metric].column
     currency = figures.currency or "Value"
     # The widths add up to 368 pixels, which a page of 1,280 pixels has for the table. They grow on a wider page.
     st.dataframe(
-        figures.merchants,
+        frame,
         hide_index=True,
         height="content",
         placeholder="-",
+        key=key,
+        on_select=pick,
+        selection_mode="single-cell",
         column_order=("merchant", "trend", "transactions", last),
         alt="The busiest merchants with their trends",
         column_config={
@@ -145,6 +155,8 @@ def _merchants(figures: Figures, metric: str) -> None:
             "value": st.column_config.NumberColumn(currency, width=105, format="accounting"),
             "average": st.column_config.NumberColumn(f"Avg. {currency}", width=105, format="accounting"),
             "share": st.column_config.NumberColumn("Approved", width=105, format="percent"),
+            "refunds": st.column_config.NumberColumn(f"Refunds {currency}", width=105, format="accounting"),
+            "declined": st.column_config.NumberColumn("Declined", width=105, format="localized"),
         },
     )
 

@@ -10,8 +10,9 @@ import streamlit as st
 
 from ccstream.dashboard import charts, timeline_charts, timeline_figures
 from ccstream.dashboard.charts import SHOWN, USUAL
+from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import named, plain
-from ccstream.dashboard.timeline_charts import BACK, BAD, ZOOM
+from ccstream.dashboard.timeline_charts import BAD
 from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, NAMED, ODD, PARTS, SPANS
 from ccstream.dashboard.view import CHARTED, STACKS
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ccstream.dashboard.figures import Figures
     from ccstream.dashboard.view import View
 
+ZOOM = "Drag to zoom, or click a time; double click to go back."
 BAND_NAME = "usual, by windows of five minutes"
 LINE, DASHES, AREA, BAR, DIAMOND, TRIANGLE = "line", "dashes", "area", "bar", "diamond", "triangle"
 """The forms of the keys of a legend, which are classes of :data:`STYLE`."""
@@ -41,11 +43,8 @@ STYLE = """<style>
 .legend i.triangle { width: .75rem; clip-path: polygon(50% 0, 100% 100%, 0 100%) }
 .st-key-timeline { gap: .6rem }
 .st-key-timeline-alerts { row-gap: 0 }
-.st-key-timeline :is(.zoom_brush, .zoom_brush_bg):has(path[d*="h0v"]) { display: none }
-:is(.st-key-timeline, .st-key-alert-kpi) g[role="graphics-symbol"]:empty { display: none }
 </style>"""
-"""The style of legends. It also hides from screen readers empty groups of marks, as that of other charts does, and the
-rectangle of a zoom while nobody drags it."""
+"""The style of legends."""
 
 
 class _Drawn(NamedTuple):
@@ -99,7 +98,7 @@ def panel(figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actio
         _over_time(drawn, view.metric, (band, cells, marked), zone, actions)
         if marked:
             _links(marked, zone, actions.alerts)
-        _volume(drawn, actions.changed)
+        _volume(drawn, actions)
         if figures.untimed:
             st.caption(f"{figures.untimed:,} transactions have no timestamp; all other figures include them.")
 
@@ -144,28 +143,17 @@ def _over_time(
         MARKS: timeline_figures.marks(marked),
     }
     spec = timeline_charts.over_time(metric, drawn.form, has_band=bool(cells))
-    # A new key draws the chart without the selection of before.
-    key = f"timeline-{metric}-{bool(cells)}-{st.session_state.get('clicks', 0)}"
-    st.vega_lite_chart(
-        spec={**spec, "datasets": frames},
-        key=key,
-        alt=title,
-        on_select=lambda: _selected(key, actions),
-        selection_mode=[ZOOM, BACK],
-    )
+    _plot(frames, spec, "over-time", title, actions)
 
 
-def _selected(key: str, actions: Actions) -> None:
-    """Passes on what was selected in the large chart."""
-    selection = st.session_state[key]["selection"]
-    if selection.get(BACK):
-        actions.back()
-    elif times := next(iter((selection.get(ZOOM) or {}).values()), None):
-        start, end = (datetime.fromtimestamp(time / 1000, timezone.utc) for time in (min(times), max(times)))
-        actions.zoom(start, end)
+def _plot(frames: dict[str, pd.DataFrame], spec: charts.Spec, key: str, title: str, actions: Actions) -> None:
+    def zoomed(start: float, end: float) -> None:
+        actions.zoom(*(datetime.fromtimestamp(time / 1000, timezone.utc) for time in (start, end)))
+
+    plot(frames, spec, key=key, alt=title, zoomed=zoomed, back=actions.back)
 
 
-def _volume(drawn: _Drawn, changed: Callable[[], None]) -> None:
+def _volume(drawn: _Drawn, actions: Actions) -> None:
     stack = drawn.figures.stack
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.markdown(
@@ -179,7 +167,7 @@ def _volume(drawn: _Drawn, changed: Callable[[], None]) -> None:
             list(STACKS),
             key="stack",
             format_func=lambda name: f"By {STACKS[name].lower()}",
-            on_change=changed,
+            on_change=actions.changed,
             label_visibility="collapsed",
             width=190,
         )
@@ -192,7 +180,7 @@ def _volume(drawn: _Drawn, changed: Callable[[], None]) -> None:
         LEVEL: whole.loc[whole["whole"], ["middle", "usual"]],
     }
     spec = timeline_charts.volume(drawn.form, tuple(stack))
-    st.vega_lite_chart(spec={**spec, "datasets": frames}, key="volume", alt=f"Transactions per {drawn.width}")
+    _plot(frames, spec, "volume", f"Transactions per {drawn.width}", actions)
 
 
 def legend(keys: list[tuple[str, str, str]]) -> None:
@@ -210,10 +198,10 @@ def _help(metric: str) -> str:
             "The share of approved transactions among those with a status that means approved or declined. "
             f"{pale}`ccstream analyze` knows the usual band of all transactions and of each network, which is the "
             "filter by one payment method, while `alerts.toml` has a rule of the kind `anomaly`. Over several windows, "
-            "their mean is shown. Drag to zoom; double click to go back."
+            f"their mean is shown. {ZOOM}"
         )
     money = "Of approved purchases; refunds are not subtracted. " if metric != "count" else ""
-    return f"{money}{pale}Drag to zoom; double click to go back."
+    return f"{money}{pale}{ZOOM}"
 
 
 def _links(marked: list[Mark], zone: tzinfo, alerts: Page) -> None:

@@ -19,8 +19,8 @@ from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, ODD
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ZOOM, BACK = "zoom", "back"
-"""The names of the selections in the large chart: a range of time, and where a double click was."""
+CROSS = "cross"
+"""The parameter of a chart that has the start of the bucket under the pointer, in this chart or in another one."""
 HEIGHT, LOW = 340, 190
 """The heights of the chart of the approval rate, and of that of the volume, with their axes."""
 DETAIL = 280
@@ -40,8 +40,7 @@ def over_time(measure: str, form: str, *, has_band: bool) -> Spec:
     """Returns the large chart: a measure over time, with its usual band, anomalies and alerts.
 
     Its data has the parts :data:`BUCKETS`, :data:`BAND`, :data:`ODD`, :data:`SPANS` and :data:`MARKS`, as
-    ``timeline_figures`` returns them. Dragging selects a range of time (:data:`ZOOM`); a double click selects a bucket
-    (:data:`BACK`).
+    ``timeline_figures`` returns them.
 
     Args:
         measure: a key of :data:`ccstream.dashboard.charts.SHOWN`.
@@ -67,13 +66,10 @@ def over_time(measure: str, form: str, *, has_band: bool) -> Spec:
     points = of.mark_point(color=shown.colour, filled=True, size=14).encode(
         opacity=alt.condition("datum.whole", alt.value(1), alt.value(0.35))
     )
-    rule, area = _cross(form, tooltip)
-    zoom = alt.selection_interval(name=ZOOM, encodings=["x"])
-    back = alt.selection_point(name=BACK, fields=["time"], on="dblclick", clear=False)
-    layers = [line, points, rule, area.add_params(zoom, back), _marks(form)]
+    layers = [line, points, *_cross(form, tooltip), _marks(form)]
     if has_band:
         layers = [*_band(form), *layers, _odd(form, shown.exact)]
-    return as_spec(alt.layer(*layers).properties(height=HEIGHT))
+    return _layered(layers, HEIGHT)
 
 
 @cache
@@ -109,7 +105,7 @@ def volume(form: str, parts: tuple[str, ...]) -> Spec:
         alt.Tooltip("transactions:Q", format=","),
         *[alt.Tooltip(f"part{at}:Q", title=named(part), format=",") for at, part in enumerate(parts)],
     ]
-    return as_spec(alt.layer(bars, level, *_cross(form, tooltip)).properties(height=LOW))
+    return _layered([bars, level, *_cross(form, tooltip)], LOW)
 
 
 def part_colours(parts: Sequence[str]) -> dict[str, str]:
@@ -139,7 +135,11 @@ def windows(title: str, numbers: str, form: str) -> Spec:
     ]
     line = of.mark_line(color=RATE, strokeWidth=2)
     layers = [*_band(form), line, *_cross(form, tooltip), _odd(form, numbers)]
-    return as_spec(alt.layer(*layers).properties(height=DETAIL))
+    return _layered(layers, DETAIL)
+
+
+def _layered(layers: list[Any], height: int) -> Spec:
+    return as_spec(alt.layer(*layers).add_params(alt.param(name=CROSS, value=None)).properties(height=height))
 
 
 def _part(name: str) -> alt.NamedData:
@@ -189,12 +189,9 @@ def _odd(form: str, numbers: str) -> Any:  # noqa: ANN401
 def _cross(form: str, tooltip: list[alt.Tooltip]) -> list[Any]:
     """Returns the layers of the cross-hair: a line through the bucket under the mouse, and what the bucket has."""
     base = alt.Chart(_part(BUCKETS))
-    under = alt.selection_point(on="pointerover", clear="pointerout", fields=["time"], empty=False)
-    line = base.mark_rule(color="#888", strokeWidth=1, aria=False).encode(
-        x=_time("middle:T", form), opacity=alt.condition(under, alt.value(1), alt.value(0))
-    )
-    area = base.mark_rect(opacity=0).encode(x=_time("time:T", form), x2="end:T", tooltip=tooltip).add_params(under)
-    return [line, area]
+    under = base.transform_filter(f"datum.time === {CROSS}")
+    line = under.mark_rule(color="#888", strokeWidth=1, aria=False).encode(x=_time("middle:T", form))
+    return [line, base.mark_rect(opacity=0).encode(x=_time("time:T", form), x2="end:T", tooltip=tooltip)]
 
 
 def _marks(form: str) -> Any:  # noqa: ANN401

@@ -66,7 +66,7 @@ def buckets(series: pd.DataFrame, cells: Sequence[Cell], width: timedelta) -> pd
         cells: the cells of the band.
         width: the width of a cell.
     """
-    columns = ["time", "end", "whole", "share", "approved", "declined", "transactions", "value", "average"]
+    columns = ["time", "end", "whole", "share", "approved", "declined", "transactions", "value", "average", "refunds"]
     frame = series[columns].copy()
     frame["middle"] = frame["time"] + (frame["end"] - frame["time"]) / 2
     if cells:

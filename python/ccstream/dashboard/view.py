@@ -30,6 +30,8 @@ CHARTED = {
     "count": "Transactions",
     "value": "Value",
     "average": "Average purchase",
+    "refunds": "Refunds",
+    "declined": "Declined",
 }
 """The measures that the charts can show, each with its name on the page."""
 STACKS = {

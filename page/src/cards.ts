@@ -1,0 +1,105 @@
+// Draws the cards of KPIs: each a name, a value, its change and its course, which choose what the charts show.
+import type { Component } from "./main";
+import { addStyle } from "./style";
+
+export interface CardsData {
+  kind: "cards";
+  /** The least width of a card in pixels. */
+  narrow: number;
+  cards: Card[];
+}
+
+interface Card {
+  label: string;
+  value: string;
+  /** The change in words, whether it is an improvement (1), the contrary (-1) or neither (0), and its direction. */
+  change: string | null;
+  good: number;
+  up: number;
+  trend: number[];
+  help: string;
+  /** What a click sends; null if a click does nothing. */
+  pick: string | null;
+  chosen: boolean;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+const [WIDTH, HEIGHT] = [100, 30];
+
+export function drawCards({ data, parentElement, setTriggerValue }: Component<CardsData>): () => void {
+  addStyle();
+  let grid = parentElement.querySelector<HTMLElement>(".ccs-cards");
+  if (!grid) {
+    grid = document.createElement("div");
+    grid.className = "ccs-cards";
+    parentElement.append(grid);
+  }
+  grid.style.setProperty("--ccs-narrow", `${data.narrow}px`);
+  // Cards remain while their values change, so that the focus and a tooltip do, too.
+  const tags = data.cards.map((card) => (card.pick === null ? "DIV" : "BUTTON"));
+  if ([...grid.children].map((one) => one.tagName).join() !== tags.join()) {
+    grid.replaceChildren(...tags.map(empty));
+  }
+  data.cards.forEach((card, at) => {
+    const element = grid.children[at] as HTMLElement;
+    fill(element, card);
+    if (card.pick !== null) {
+      element.setAttribute("aria-pressed", `${card.chosen}`);
+      element.onclick = () => setTriggerValue("picked", card.pick);
+    }
+  });
+  return () => grid.remove();
+}
+
+function empty(tag: string): HTMLElement {
+  const card = document.createElement(tag);
+  card.className = "ccs-card";
+  for (const part of ["label", "value", "change"]) {
+    const element = document.createElement("span");
+    element.className = `ccs-${part}`;
+    card.append(element);
+  }
+  const trend = document.createElementNS(SVG, "svg");
+  trend.setAttribute("class", "ccs-trend");
+  trend.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  trend.setAttribute("preserveAspectRatio", "none");
+  trend.setAttribute("aria-hidden", "true");
+  for (const form of ["area", "line"]) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("vector-effect", "non-scaling-stroke");
+    path.setAttribute("fill", form === "area" ? "currentColor" : "none");
+    path.setAttribute("fill-opacity", "0.1");
+    if (form === "line") path.setAttribute("stroke", "currentColor");
+    path.setAttribute("stroke-opacity", "0.55");
+    trend.append(path);
+  }
+  card.append(trend);
+  return card;
+}
+
+function fill(element: HTMLElement, card: Card): void {
+  const [label, value, change, trend] = [...element.children] as [HTMLElement, HTMLElement, HTMLElement, SVGElement];
+  label.textContent = card.label;
+  value.textContent = card.value;
+  const arrow = card.up > 0 ? "↑ " : card.up < 0 ? "↓ " : "";
+  change.textContent = card.change === null ? "" : `${arrow}${card.change}`;
+  change.className = `ccs-change${card.change === null ? "" : ` ${tone(card.good)}`}`;
+  element.title = card.help;
+  const line = points(card.trend);
+  const [area, course] = [...trend.children] as [SVGElement, SVGElement];
+  area.setAttribute("d", line && `${line}V${HEIGHT}H0Z`);
+  course.setAttribute("d", line);
+}
+
+function tone(good: number): string {
+  return good > 0 ? "ccs-good" : good < 0 ? "ccs-bad" : "ccs-flat";
+}
+
+/** Returns the path of a course, from its least to its greatest value. */
+function points(values: number[]): string {
+  if (values.length < 2) return "";
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const step = WIDTH / (values.length - 1);
+  const y = (value: number) => (high > low ? HEIGHT - 1 - ((value - low) / (high - low)) * (HEIGHT - 2) : HEIGHT / 2);
+  return values.map((value, at) => `${at ? "L" : "M"}${(at * step).toFixed(2)},${y(value).toFixed(2)}`).join("");
+}
