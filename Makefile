@@ -211,6 +211,10 @@ flink: build ## run the jobs of flink/ on Apache Flink, beside services that run
 	$(BIN)/python flink/flink.py submit
 	$(BIN)/python flink/flink.py status
 
+.PHONY: page
+page: ## bundle the page's component again, after a change of page/ (needs Node.js; nothing else does)
+	cd page && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+
 screenshots: build ## take the documents' pictures from a real run (needs chromium)
 	$(BIN)/python tools/screenshots.py
 

@@ -12,6 +12,7 @@ from conftest import at_length
 from test_alerts import event
 from test_browser import (  # noqa: F401
     SETTLED,
+    VALUE,
     WIDTHS,
     box_of,
     browser,
@@ -227,7 +228,7 @@ def test_filters_are_there_after_a_visit_of_the_other_page(
         page.keyboard.press("Enter")
         wait_until("one is listed", lambda: rows_of(page).count() == 1)
         page.locator(LINK, has_text="Dashboard").click()
-        page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
+        page.wait_for_selector(VALUE, timeout=LIMIT * 1000)
         wait_until("it is filtered again", lambda: number(page, "Transactions") == f"{rows:,}")
         assert "category=food_dining" in page.url
         page.locator(LINK, has_text="Alerts").click()

@@ -57,10 +57,14 @@ def browser_page(browser: Browser) -> Iterator[Page]:
         yield context.new_page()
 
 
+VALUE = ".ccs-value"
+"""The selector of the values of KPIs."""
+
+
 def number(page: Page, label: str) -> str:
-    """Returns the text of a metric's value."""
-    metric = page.locator('[data-testid="stMetric"]', has_text=label)
-    return metric.locator('[data-testid="stMetricValue"]').first.inner_text()
+    """Returns the value on the card of a KPI."""
+    card = page.locator(".ccs-card", has=page.get_by_text(label, exact=True))
+    return card.locator(".ccs-value").inner_text()
 
 
 def box_of(element: Locator) -> FloatRect:
@@ -97,12 +101,12 @@ def opened(port: int, browser_page: Page) -> Iterator[Page]:
     lands: list[int] = []
     hosts: set[str | None] = set()
     errors: list[str] = []
-    browser_page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    browser_page.on("console", lambda line: errors.append(line.text))
     browser_page.on("pageerror", lambda raised: errors.append(str(raised)))
     browser_page.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
     browser_page.on("response", lambda got: lands.append(got.status) if "land-110m" in got.url else None)
     browser_page.goto(f"http://localhost:{port}/?range=all")
-    browser_page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
+    browser_page.wait_for_selector(VALUE, timeout=LIMIT * 1000)
     # This chart is drawn last.
     browser_page.wait_for_selector(".st-key-bars-category svg.marks", timeout=LIMIT * 1000)
     yield browser_page
@@ -170,8 +174,10 @@ WIDTHS: Sequence[int] = (1440, 1280, 900, 390)
 LAST_OF_FRAUD = ".st-key-fraud svg.marks >> nth=3"
 """The chart of the panel "Fraud" that is drawn last. The panel has four."""
 CLIPPED = """() => {
-    const texts = ['stMetricLabel', 'stMetricValue', 'stMetricDelta', 'stHeading', 'stMarkdown', 'stCaptionContainer']
-    const selectors = [...texts.map(name => `[data-testid="${name}"]`), 'button', 'h1, h2, h3, h4, h5, h6', 'li']
+    const texts = ['stHeading', 'stMarkdown', 'stCaptionContainer']
+    const cards = ['.ccs-label', '.ccs-value', '.ccs-change']
+    const others = ['button', 'h1, h2, h3, h4, h5, h6', 'li']
+    const selectors = [...cards, ...texts.map(name => `[data-testid="${name}"]`), ...others]
     const clipped = one => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1
     const parts = one => [one, ...one.querySelectorAll('p, div, span, label')]
     const all = [...document.querySelectorAll(selectors.join(', '))].flatMap(parts)
@@ -185,9 +191,7 @@ SETTLED = """() => !document.querySelector('[data-stale="true"]')
 """Whether nothing fades: while the script runs, Streamlit shows old elements in a pale colour."""
 
 
-def check_at_every_width(
-    page: Page, last: str, dark: Sequence[int], first: str = '[data-testid="stMetricValue"]'
-) -> None:
+def check_at_every_width(page: Page, last: str, dark: Sequence[int], first: str = VALUE) -> None:
     """Checks that no text is clipped, nothing is wider than the screen, and everything is accessible, in both colours.
 
     Args:
@@ -323,11 +327,11 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Post
     assert merchants.evaluate("table => table.scrollWidth <= table.clientWidth")
     # On a phone, two metrics fit side by side, and nothing is wider than the screen.
     page.set_viewport_size({"width": 390, "height": 900})
-    cards = page.locator('[data-testid="stMetric"]')
+    cards = page.locator(".ccs-card")
     wait_until("two fit", lambda: len({round(box["y"]) for box in map(box_of, cards.all()[:4])}) == 2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.reload()
-    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
+    page.wait_for_selector(VALUE, timeout=LIMIT * 1000)
     assert number(page, "Transactions") == f"{rows:,}"
 
 

@@ -12,10 +12,10 @@ from streamlit.testing.v1 import AppTest
 import ccstream
 from ccstream import embedded
 from ccstream.dashboard.custom import Custom
-from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load, to_csv
 from ccstream.dashboard.metrics import HELP, change_text
 from ccstream.dashboard.view import View
+from drawn import cards
 from services import ROOT, free_port
 from waiting import LIMIT, wait_until
 
@@ -65,7 +65,7 @@ def settled(page: AppTest) -> AppTest:
     def has_read() -> bool:
         page.run()
         texts = [one.value for one in [*page.info, *page.warning]]
-        return bool(page.metric) or any("orders" in one or "No answer" in one or "No trans" in one for one in texts)
+        return bool(cards(page)) or any("orders" in one or "No answer" in one or "No trans" in one for one in texts)
 
     wait_until("the engine has read", has_read)
     assert not page.exception
@@ -103,12 +103,12 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     assert any("bogus" in note for note in notes)
     assert any("latest=7" in note for note in notes)
     [(count, approved)] = filled.query("SELECT count(*), count(*) FILTER (WHERE status = 'approved') FROM orders")
-    assert page.metric[0].value == f"{count:,}" == "2,000"
+    assert cards(page)[0].value == f"{count:,}" == "2,000"
     # Nobody has a segment, so there is nothing to choose.
     offered = {one.key for one in page.multiselect}
     assert "only_issuer" in offered
     assert "only_segment" not in offered
-    assert page.metric[1].value == f"{approved / count:.1%}"
+    assert cards(page)[1].value == f"{approved / count:.1%}"
     # The events are months old.
     facts = " ".join(one.value for one in page.markdown)
     assert "at least 5 % stored over a day late" in facts
@@ -118,8 +118,8 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
         "SELECT count(*), sum(value) FILTER (WHERE currency = 'USD' AND status = 'approved' AND value >= 0) "
         "FROM orders WHERE category = 'food_dining'"
     )
-    assert page.metric[0].value == f"{count:,}"
-    assert page.metric[2].value == f"{value:,.2f}"
+    assert cards(page)[0].value == f"{count:,}"
+    assert cards(page)[2].value == f"{value:,.2f}"
     assert page.query_params["category"] in ("food_dining", ["food_dining"])
     page.session_state["range"] = "1h"
     page.run()
@@ -138,9 +138,9 @@ def test_markup_in_data_is_shown_as_text(filled: Pipeline, monkeypatch: pytest.M
     assert not any("![x](" in one for one in shown)
     assert any("No transactions match" in one.value for one in page.info)
     page.button(key="clear").click().run()
-    labels = [metric.label for metric in page.metric]
-    assert labels[len(HELP)] == plain(odd)
-    assert page.metric[0].value == "2,000"
+    labels = [metric.label for metric in cards(page)]
+    assert labels[len(HELP)] == odd
+    assert cards(page)[0].value == "2,000"
     # A rejected message is shown as text.
     [(reason, detail)] = filled.query("SELECT reason, detail FROM rejected_events")
     page.selectbox(key="reason").select(reason).run()
@@ -171,7 +171,7 @@ def test_a_start_without_the_database_shows_the_file(
     postgres.stop()
     try:
         page = settled(app(monkeypatch, filled.database_url, tmp_path, range="all"))
-        assert page.metric[0].value == "2,000"
+        assert cards(page)[0].value == "2,000"
         wait_until("a warning", lambda: any("has been unavailable" in one.value for one in page.run().warning))
         assert not page.exception
     finally:
@@ -328,10 +328,10 @@ def test_a_table_made_by_somebody_else(
     embedded_pipeline.run("produce", "--count", "1", "--rate", "max")
     embedded_pipeline.run("consume", "--until-caught-up")
     page = settled(app(monkeypatch, embedded_pipeline.database_url, tmp_path, range="all"))
-    assert page.metric[0].value == "4"
+    assert cards(page)[0].value == "4"
     page.session_state["range"] = "1h"
     page.run()
-    assert page.metric[0].value == "1"
+    assert cards(page)[0].value == "1"
     assert not page.exception
     with ccstream.KpiEngine.from_database(embedded_pipeline.database_url) as engine:
         assert engine.refresh()
@@ -392,7 +392,7 @@ def test_tables_that_cannot_be_used_are_named_everywhere(
     shows(page, part)
     assert "There is no table" not in texts(page)
     assert "No answer from PostgreSQL" not in texts(page)
-    assert not page.metric
+    assert not cards(page)
 
 
 def test_row_security_that_is_turned_on_later_is_noticed(
@@ -403,7 +403,7 @@ def test_row_security_that_is_turned_on_later_is_noticed(
     shows(page, "row level security")
     assert "The tables have been unusable" in texts(page)
     # The page still shows the earlier figures.
-    assert page.metric[0].value == "2,000"
+    assert cards(page)[0].value == "2,000"
     filled.execute("ALTER TABLE orders DISABLE ROW LEVEL SECURITY")
     shows(page, "every message is accounted for")
 
@@ -467,8 +467,8 @@ def test_words_of_a_status_are_known_in_any_case(
     pipeline.send([event.format(n, "eur" if n == 2 else "EUR", word).encode() for n, word in enumerate(words)])
     pipeline.catch_up()
     page = settled(of(pipeline, monkeypatch, tmp_path, range="all"))
-    assert [page.metric[at].value for at in (1, 4)] == ["75.0%", "1"]
-    assert page.metric[2].value == "30.00"
+    assert [cards(page)[at].value for at in (1, 4)] == ["75.0%", "1"]
+    assert cards(page)[2].value == "30.00"
     pipeline.execute("UPDATE orders SET status = 'on hold'")
-    wait_until("it is read again", lambda: page.run().metric[1].value == "-")
-    assert page.metric[4].value == "-"
+    wait_until("it is read again", lambda: cards(page.run())[1].value == "-")
+    assert cards(page)[4].value == "-"

@@ -66,8 +66,9 @@ def test_the_wheel_is_for_every_python_and_has_its_data(wheel: Path) -> None:
     assert "cp310-abi3" in wheel.name
     assert wheel.stat().st_size < MOST_BYTES
     names = zipfile.ZipFile(wheel).namelist()
-    page = ("page.py", "card.svg", ".streamlit/config.toml", "land/land-110m.json")
-    for name in ("py.typed", "_ccstream.pyi", *(f"dashboard/{part}" for part in page)):
+    bundle = ("component.js", "LICENSES.txt", "land-110m.json")
+    page = ("page.py", "card.svg", ".streamlit/config.toml", *(f"bundle/{part}" for part in bundle))
+    for name in ("py.typed", "_ccstream.pyi", "pyproject.toml", *(f"dashboard/{part}" for part in page)):
         assert f"ccstream/{name}" in names
 
 

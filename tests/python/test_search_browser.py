@@ -11,6 +11,7 @@ from analyst import open_some, riskiest
 from conftest import at_length
 from test_browser import (  # noqa: F401
     SETTLED,
+    VALUE,
     WIDTHS,
     box_of,
     browser,
@@ -185,7 +186,7 @@ def test_a_phone_has_the_search(
     page = browser_page
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"http://localhost:{port}/?range=all")
-    page.wait_for_selector('[data-testid="stMetricValue"]', timeout=LIMIT * 1000)
+    page.wait_for_selector(VALUE, timeout=LIMIT * 1000)
     box = page.get_by_label("Search", exact=True).first
     # It is on the first screen, and needs no side bar.
     assert box_of(box)["y"] < 200

@@ -7,6 +7,7 @@ bundles it.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -16,12 +17,19 @@ from streamlit.components.v2 import component
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from streamlit.components.v2.types import ComponentRenderer
+
     from ccstream.dashboard.charts import Spec
     from ccstream.dashboard.metrics import Metric
 
 ROWS = "rows"
 """The name of a chart's data that has one part."""
-_draw = component("ccstream.component", js="component.js", isolate_styles=False)
+
+
+@cache
+def _component() -> ComponentRenderer:
+    # Streamlit knows the component's files only while it serves a page.
+    return component("ccstream.component", js="component.js", isolate_styles=False)
 
 
 def plot(
@@ -60,7 +68,7 @@ def plot(
     if back is not None:
         events["on_back_change"] = back
     has_choice = any(one.get("name") == "chosen" for one in spec.get("params", ()))
-    _draw(
+    _component()(
         key=key,
         data={
             "kind": "plot",
@@ -88,7 +96,7 @@ def cards(
         pick: a function that is called with the measure of a clicked card.
         key: the name of the cards on the page.
     """
-    _draw(
+    _component()(
         key=key,
         data={
             "kind": "cards",

@@ -137,11 +137,12 @@ def _over_time(
     legend(keys)
     frames = {
         BUCKETS: drawn.buckets,
-        BAND: timeline_figures.lines(cells, band.width),
-        ODD: timeline_figures.odd(cells),
-        SPANS: timeline_figures.spans(found),
         MARKS: timeline_figures.marks(marked),
     }
+    if cells:
+        frames[BAND] = timeline_figures.lines(cells, band.width)
+        frames[ODD] = timeline_figures.odd(cells)
+        frames[SPANS] = timeline_figures.spans(found)
     spec = timeline_charts.over_time(metric, drawn.form, has_band=bool(cells))
     _plot(frames, spec, "over-time", title, actions)
 
