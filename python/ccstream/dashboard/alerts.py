@@ -19,6 +19,8 @@ from ccstream.dashboard.viewer import zone as viewers_zone
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from streamlit.navigation.page import Page
+
     from ccstream.dashboard.alert_tables import Alert, Reading, Silence
 
 EVERY = timedelta(seconds=5)
@@ -64,6 +66,11 @@ CHOSEN = """<style>
 @st.cache_data(ttl=30, max_entries=5, show_spinner=False)
 def _rules(url: str) -> list[str] | None:
     return alert_tables.rules(url)
+
+
+def page() -> Page:
+    """Returns this page, to which others link."""
+    return st.Page(draw, title="Alerts", icon=":material/notifications:", url_path="alerts")
 
 
 def draw() -> None:

@@ -1,0 +1,160 @@
+"""Draws the live part of the dashboard: all figures of one moment, with what is known of their state."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+import ccstream
+from ccstream import settings
+from ccstream.dashboard import alerts, changes, custom, declines, fraud, panels, sidebar, situation, timeline, trust
+from ccstream.dashboard.band_tables import Band, Series
+from ccstream.dashboard.band_watch import BandWatch
+from ccstream.dashboard.broker import BrokerWatch
+from ccstream.dashboard.choosing import clicked
+from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.figures import load
+from ccstream.dashboard.fraud_tables import Span
+from ccstream.dashboard.fraud_watch import FraudWatch, Newest
+from ccstream.dashboard.viewer import zone as viewers_zone
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from streamlit.delta_generator import DeltaGenerator
+
+    from ccstream.dashboard.broker import BrokerState
+    from ccstream.dashboard.figures import Figures
+    from ccstream.dashboard.fraud_tables import Now
+    from ccstream.dashboard.view import View
+
+SHOWN_MESSAGES = 5
+SHOWN_BYTES = 2_000
+
+
+@st.cache_resource(show_spinner=False)
+def _broker(servers: str, topic: str) -> BrokerWatch:
+    return BrokerWatch(servers, topic)
+
+
+@st.cache_resource(show_spinner=False)
+def _scores(url: str, topic: str) -> FraudWatch:
+    return FraudWatch(url, topic)
+
+
+@st.cache_resource(show_spinner=False)
+def _bands(url: str) -> BandWatch:
+    return BandWatch(url)
+
+
+@st.cache_data(ttl=5, max_entries=50, show_spinner=False)
+def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
+    """Returns the place, the error and the payload of rejected messages."""
+    kept = ccstream.select_rejected(database_url=url, reason=reason, limit=SHOWN_MESSAGES, max_bytes=SHOWN_BYTES)
+
+    def place(one: ccstream.KeptMessage) -> str:
+        size = "" if one.payload_bytes is None else f", {one.payload_bytes:,} bytes"
+        return f"{one.topic}, partition {one.partition}, offset {one.offset:,}, {one.rejected_at}{size}"
+
+    return [(place(one), one.detail, one.payload) for one in kept]
+
+
+def draw(engine: ccstream.KpiEngine, url: str, view: View) -> None:
+    """Draws the live part.
+
+    Args:
+        engine: the engine that computes the figures.
+        url: the URL of its database.
+        view: the settings of the page.
+    """
+    if st.session_state.pop("clicked", False):
+        st.rerun()
+    zone = viewers_zone()
+    status, broker = engine.status, _broker(settings.bootstrap_servers(), settings.topic()).state
+    if not situation.is_ready(status, url):
+        return
+    if sidebar.is_outdated(engine.values):
+        st.rerun()
+    line = st.container(horizontal=True, vertical_alignment="center", key="status")
+    with line:
+        trust.status_line(status, broker, settings.topic(), settings.group())
+    trust.troubles(status, broker, zone)
+    if status.loaded < 1:
+        st.progress(status.loaded, f"Reading the table orders, newest rows first: {status.rows:,} rows so far")
+    more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
+    for one in wrong:
+        st.caption(f":material/error: {plain(one)}")
+    try:
+        figures = load(engine, view, zone, more)
+    except ccstream.ConfigError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if figures.count:
+        panels.header(figures.metrics, view.metric)
+    newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
+    scores = _scores(url, settings.topic()).read(Span.of(view), newest)
+    if figures.count:
+        _charts(engine, view, figures, situation.about(figures, status, view, zone), _band(url, view, scores.now))
+    else:
+        situation.nothing(status, view, zone)
+    _open_alerts(line, scores.now)
+    fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
+    panels.latest(figures, st.context.timezone)
+    _trust(status, broker, url)
+
+
+def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str, band: Band) -> None:
+    zone = viewers_zone()
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(about, width="stretch")
+        timeline.switch(_again)
+
+    def zoom(start: datetime, end: datetime) -> None:
+        sidebar.zoom(start, end, zone)
+        clicked()
+
+    def back() -> None:
+        sidebar.back()
+        clicked()
+
+    timeline.panel(figures, view, band, zone, timeline.Actions(alerts.page(), _again, zoom, back))
+    changes.panel(engine, view, zone)
+    declines.panel(engine, view, zone)
+    panels.graphs(figures, view)
+
+
+def _again() -> None:
+    """Makes the whole page run again, after a setting within its live part was changed."""
+    st.session_state["clicked"] = True
+
+
+def _trust(status: ccstream.KpiStatus, broker: BrokerState, url: str) -> None:
+    with st.container(border=True):
+        st.markdown("##### Can these figures be trusted?")
+        trust.panel(status, broker, settings.topic(), settings.group())
+        if status.rejected and (
+            reason := st.selectbox(
+                "Read rejected messages", [None, *[name for name, _ in status.rejected]], key="reason", format_func=str
+            )
+        ):
+            try:
+                panels.messages(_rejected(url, reason))
+            except ccstream.CcstreamError as error:
+                st.caption(f":material/error: Rejected messages cannot be read now: {plain(str(error))}")
+
+
+def _band(url: str, view: View, now: Now | None) -> Band:
+    """Returns the usual band and the alerts of the range. Without their tables, nothing is asked."""
+    if now is None or not now.others:
+        return Band()
+    return _bands(url).read(Span.of(view), Series.of(view) if "kpi_band" in now.others else None)
+
+
+def _open_alerts(line: DeltaGenerator, now: Now | None) -> None:
+    """Adds the number of open alerts by severity, if there are any, to the line about the state of the page."""
+    if now is not None and now.alerts:
+        named = ", ".join(f"{count:,} {severity}" for severity, count in now.alerts.items())
+        line.page_link(alerts.page(), label=f"Open alerts: {named}")
