@@ -9,7 +9,7 @@ import pandas as pd
 import psycopg
 import streamlit as st
 
-from ccstream.dashboard import alert_actions, alert_kpi, alert_tables
+from ccstream.dashboard import alert_actions, alert_kpi, alert_tables, viewer
 from ccstream.dashboard.alert_actions import LENGTHS, ActionError
 from ccstream.dashboard.alert_queries import AMONG, LAST
 from ccstream.dashboard.alert_tables import OF
@@ -263,7 +263,7 @@ def _table(found: Last, alert: Alert, column: str) -> None:
         column_config={
             "fired": st.column_config.TextColumn("●", width=24),
             "time": st.column_config.DatetimeColumn(
-                "Time", width=108, format="MM-DD HH:mm:ss", timezone=st.context.timezone
+                "Time", width=108, format="MM-DD HH:mm:ss", timezone=str(viewer.zone())
             ),
             "amount": st.column_config.NumberColumn("Amount", width=74, format="accounting"),
             "currency": st.column_config.TextColumn("Curr.", width=46),

@@ -9,12 +9,11 @@ import psycopg
 import streamlit as st
 
 from ccstream import settings
-from ccstream.dashboard import alert_detail, alert_tables, timeline
+from ccstream.dashboard import alert_detail, alert_tables, timeline, viewer
 from ccstream.dashboard.alert_actions import end_silence
 from ccstream.dashboard.alert_detail import ICONS, attempt, moment, times
 from ccstream.dashboard.alert_tables import SEVERITIES, STATES, Filters
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.viewer import zone as viewers_zone
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -96,13 +95,13 @@ def select(number: int | None) -> None:
 
 def _in_address() -> None:
     number = st.session_state["alert"]
-    wanted = {} if number is None else {"alert": str(number)}
+    wanted = viewer.in_address() | ({} if number is None else {"alert": str(number)})
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
 
 
 def _live(url: str) -> None:
-    state, zone = st.session_state, viewers_zone()
+    state, zone = st.session_state, viewer.zone()
     limit = state.setdefault("alert_limit", MORE)
     try:
         names = _rules(url)

@@ -14,6 +14,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.components.v2 import component
 
+from ccstream.dashboard import viewer
+from ccstream.dashboard.utc_charts import in_utc
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -72,7 +75,7 @@ def plot(
         key=key,
         data={
             "kind": "plot",
-            "spec": spec,
+            "spec": in_utc(spec) if viewer.shows_utc() else spec,
             "tables": {name: columns(frame) for name, frame in tables.items()},
             "signals": {"chosen": list(chosen)} if has_choice else {},
             "description": alt,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import streamlit as st
 
-from ccstream.dashboard import alerts, drawer_charts, drawer_figures, drawer_tables
+from ccstream.dashboard import alerts, drawer_charts, drawer_figures, drawer_tables, viewer
 from ccstream.dashboard.alert_detail import ICONS, READ_EVERY, times
 from ccstream.dashboard.alert_queries import TIME_LIMIT
 from ccstream.dashboard.component import plot
@@ -234,7 +234,7 @@ def _table(found: Several, place: Place) -> None:
 def _columns() -> dict[str, Any]:
     make = st.column_config
     return {
-        "time": make.DatetimeColumn("Time", width=112, format="MM-DD HH:mm:ss", timezone=st.context.timezone),
+        "time": make.DatetimeColumn("Time", width=112, format="MM-DD HH:mm:ss", timezone=str(viewer.zone())),
         "amount": make.NumberColumn("Amount", width=78, format="accounting"),
         "score": make.ProgressColumn("Score", width=80, min_value=0, max_value=1, format="%.3f", color=FRAUD),
         "currency": make.TextColumn("Curr.", width=48),

@@ -102,7 +102,7 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View) -> None:
         situation.nothing(status, view, zone)
     _open_alerts(line, scores.now)
     fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
-    panels.latest(figures, st.context.timezone)
+    panels.latest(figures, str(zone))
     _trust(status, broker, url)
 
 

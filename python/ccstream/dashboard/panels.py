@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ccstream.dashboard import charts
+from ccstream.dashboard import charts, viewer
 from ccstream.dashboard.choosing import clicked, clicks, toggle
 from ccstream.dashboard.component import cards, plot
 from ccstream.dashboard.dimensions import plain
@@ -80,7 +80,7 @@ def graphs(figures: Figures, view: View) -> None:
             st.markdown(f"##### {title} by city")
             _where(figures, view)
         with st.container(border=True, height="stretch"):
-            st.markdown(f"##### {title} by weekday and hour", help="In your time zone.")
+            st.markdown(f"##### {title} by weekday and hour", help=f"In the time zone {viewer.zone()}.")
             plot(figures.week, charts.week(metric), key="week", alt=f"{title} by weekday and hour")
     with right.container(border=True, height="stretch"):
         st.markdown(f"##### {title} by category", help=CLICK)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ccstream.dashboard import viewer
 from ccstream.dashboard.custom import DIVISIBLE, MAX_AMOUNT, MEASURES, Custom, CustomError
 from ccstream.dashboard.dimensions import named, plain, shown
-from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, MOST_KPIS, SPANS, View
+from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, LOCAL, MOST_KPIS, SPANS, UTC, View
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def fill(view: View, zone: tzinfo) -> None:
     state["min"] = None if view.min_amount is None else float(view.min_amount)
     state["max"] = None if view.max_amount is None else float(view.max_amount)
     state["money"] = view.money or ""
-    state["latest"], state["every"] = view.latest, view.every
+    state["latest"], state["every"], state["zone"] = view.latest, view.every, view.zone
     for name in IN_PANELS:
         state[name] = getattr(view, name)
     state["customs"] = list(view.customs)
@@ -54,6 +55,13 @@ def _set_times(start: datetime, end: datetime, zone: tzinfo) -> None:
     state["exact"] = ((state["from"], state["to"]), start, end)
 
 
+def _convert_times() -> None:
+    """Makes the widgets of a range show the same moments in the time zone that was just chosen."""
+    view: View = st.session_state["view"]
+    if view.start and view.end:
+        _set_times(view.start, view.end, viewer.zone())
+
+
 def _local(moment: datetime, zone: tzinfo) -> datetime:
     return moment.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0)
 
@@ -61,15 +69,21 @@ def _local(moment: datetime, zone: tzinfo) -> datetime:
 def zoom(start: datetime, end: datetime, zone: tzinfo) -> None:
     """Sets the time range to a part of it, and keeps the range of before for :func:`back`."""
     state = st.session_state
-    state.setdefault("zooms", []).append({name: state.get(name) for name in ("range", "from", "to", "exact")})
+    before: View = state["view"]
+    state.setdefault("zooms", []).append((before.span, before.start, before.end))
     state["range"] = FROM_TO
     _set_times(start, end, zone)
 
 
 def back() -> None:
     """Returns to the time range before the last zoom, if there was one."""
-    if is_zoomed():
-        st.session_state.update(st.session_state["zooms"].pop())
+    if not is_zoomed():
+        return
+    state = st.session_state
+    state["range"], start, end = state["zooms"].pop()
+    state["from"] = state["to"] = state["exact"] = None
+    if start and end:
+        _set_times(start, end, viewer.zone())
 
 
 def is_zoomed() -> bool:
@@ -124,6 +138,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
             help="By the transactions' own timestamps.",
         )
         start, end = _times(zone) if span == FROM_TO else (None, None)
+        _zones()
         filters = {name: _pick(name, choices) for name in FIRST}
         with st.expander("More filters"):
             filters |= {name: _pick(name, choices) for name in DIMENSIONS if name not in FIRST}
@@ -159,6 +174,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
         money=money or None,
         latest=latest,
         every=every,
+        zone=st.session_state["zone"],
         **{name: st.session_state.setdefault(name, getattr(View, name)) for name in IN_PANELS},
         customs=tuple(customs),
     )
@@ -178,6 +194,21 @@ def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, .
         st.multiselect(
             DIMENSIONS[name], options, key=key, placeholder="All", accept_new_options=True, format_func=named
         )
+    )
+
+
+def _zones() -> None:
+    """Draws the switch between the viewer's time zone and UTC, unless both are the same."""
+    own = str(viewer.own_zone())
+    if own == "UTC":
+        return
+    st.segmented_control(
+        "Times in",
+        [LOCAL, UTC],
+        key="zone",
+        format_func={LOCAL: own, UTC: "UTC"}.__getitem__,
+        required=True,
+        on_change=_convert_times,
     )
 
 

@@ -48,9 +48,11 @@ EVERY = (2, 3, 5, 10)
 """The possible intervals between two refreshes, in seconds."""
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """The possible scores from which a transaction counts as found. Each is a lower bound of a cell of ``score_day``."""
+LOCAL, UTC = "local", "utc"
+"""The time zones in which a page shows times: that of the viewer's browser, and UTC."""
 MOST_KPIS = 12
 """The maximum number of the viewer's own KPIs. Each costs a query at every refresh."""
-_CHOSEN = ("latest", "every", "metric", "stack", "threshold")
+_CHOSEN = ("latest", "every", "metric", "stack", "threshold", "zone")
 """The settings that have one of a few values."""
 _MOST_NOTES = 5
 _YEARS = range(1970, 2100)
@@ -77,6 +79,7 @@ class View:
         metric: a key of :data:`CHARTED`, which the charts show.
         stack: a key of :data:`STACKS`, by which the bars of transactions over time are divided.
         threshold: the score from which a transaction counts as found, in the figures of the quality of scores.
+        zone: the time zone of times, :data:`LOCAL` or :data:`UTC`.
         customs: the viewer's own KPIs.
     """
 
@@ -92,6 +95,7 @@ class View:
     metric: str = "approved_share"
     stack: str = "outcome"
     threshold: float = 0.5
+    zone: str = LOCAL
     customs: tuple[Custom, ...] = ()
 
     @property
@@ -174,6 +178,7 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         metric=chosen("metric", tuple(CHARTED), View.metric),
         stack=chosen("stack", tuple(STACKS), View.stack),
         threshold=chosen("threshold", THRESHOLDS, View.threshold),
+        zone=chosen("zone", (LOCAL, UTC), View.zone),
         customs=_customs(address.get("kpi", []), notes),
     )
     if len(notes) > _MOST_NOTES:
