@@ -9,7 +9,7 @@ import psycopg
 import streamlit as st
 
 from ccstream import settings
-from ccstream.dashboard import alert_detail, alert_tables, timeline, viewer
+from ccstream.dashboard import alert_detail, alert_tables, hidden, timeline, viewer
 from ccstream.dashboard.alert_actions import end_silence
 from ccstream.dashboard.alert_detail import ICONS, attempt, moment, times
 from ccstream.dashboard.alert_tables import SEVERITIES, STATES, Filters
@@ -83,7 +83,8 @@ def draw() -> None:
         state["alert"] = int(asked)
     state.setdefault("alert", None)
     _in_address()
-    st.fragment(run_every=EVERY)(_live)(settings.database_url())
+    every = None if hidden.is_hidden() else EVERY
+    st.fragment(run_every=every)(_live)(settings.database_url())
 
 
 def select(number: int | None) -> None:

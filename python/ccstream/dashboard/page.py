@@ -11,7 +11,7 @@ import streamlit as st
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import alerts, changes, drawer, live, panels, search, sidebar, timeline
+from ccstream.dashboard import alerts, changes, drawer, hidden, live, panels, search, sidebar, timeline
 from ccstream.dashboard.dimensions import named, plain
 from ccstream.dashboard.view import View, read, write
 from ccstream.dashboard.viewer import zone as viewers_zone
@@ -34,7 +34,7 @@ def _engine(url: str) -> ccstream.KpiEngine:
 def render() -> None:
     """Draws the page that the address names. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
-    st.html(panels.STYLE + timeline.STYLE + changes.STYLE)
+    st.html(panels.STYLE + timeline.STYLE + changes.STYLE + hidden.STYLE)
     dashboard = st.Page(_dashboard, title="Dashboard", icon=":material/monitoring:", default=True)
     st.navigation([dashboard, alerts.page()], position="top").run()
 
@@ -64,7 +64,8 @@ def _dashboard() -> None:
     if view.narrows or sidebar.is_zoomed():
         _filtered(view, zone)
     # Only the live part runs again at each interval, so that the rest of the page does not flicker.
-    every = None if paused else timedelta(seconds=view.every)
+    is_hidden = hidden.is_hidden()
+    every = None if paused or is_hidden else timedelta(seconds=view.every)
     st.fragment(run_every=every)(live.draw)(engine, url, view)
     drawer.draw(url, zone, lambda text: search.results(url, text, engine.values, zone))
 
