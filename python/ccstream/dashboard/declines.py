@@ -46,12 +46,18 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
         st.markdown(_summary(found))
         if not found.declined:
             return
-        left, right = st.columns([3, 2])
-        with left:
-            _codes(found)
-        with right:
-            _places(found.networks, "payment_method")
-            _places(found.countries, "country")
+        places = {"payment_method": found.networks, "country": found.countries}
+        if found.coded:
+            left, right = st.columns([3, 2])
+            with left:
+                _codes(found)
+            with right:
+                for name, frame in places.items():
+                    _places(frame, name)
+        elif some := {name: frame for name, frame in places.items() if not frame.empty}:
+            for column, (name, frame) in zip(st.columns(len(some)), some.items(), strict=True):
+                with column:
+                    _places(frame, name)
 
 
 def _summary(found: Declines) -> str:
@@ -64,9 +70,6 @@ def _summary(found: Declines) -> str:
 
 
 def _codes(found: Declines) -> None:
-    if not found.coded:
-        st.caption("No declined transaction has a response code.")
-        return
     _table(
         found.codes.drop(columns="response_code").assign(share=100 * found.codes["share"]),
         found.codes["response_code"].tolist(),

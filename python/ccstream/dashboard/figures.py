@@ -16,9 +16,11 @@ from ccstream import kpi
 from ccstream.dashboard.custom import MEASURES, Custom, narrow
 from ccstream.dashboard.dimensions import UNKNOWN, WEEKDAYS, shown
 from ccstream.dashboard.metrics import HELP, Answered, Metric, divided, of_custom, of_measure, text
+from ccstream.dashboard.presence import fitting, headed
+from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import timedelta, tzinfo
     from typing import TypeAlias
 
@@ -87,6 +89,7 @@ class Figures:
         sizes: the average purchase and percentiles of the amounts, in words.
         latest: the transactions that were stored last.
         untimed: the number of rows without a timestamp, which no chart over time includes.
+        known: the dimensions that have a value in the whole table. The page leaves out the others.
     """
 
     at: int
@@ -106,9 +109,16 @@ class Figures:
     sizes: str
     latest: pd.DataFrame
     untimed: int
+    known: Collection[str]
 
 
-def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = ()) -> Figures:
+def load(
+    engine: KpiEngine,
+    view: View,
+    zone: tzinfo,
+    more: Sequence[Custom] = (),
+    known: Collection[str] = frozenset(DIMENSIONS),
+) -> Figures:
     """Queries all figures of a page.
 
     Args:
@@ -116,7 +126,9 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
         view: the settings of the page.
         zone: the viewer's time zone.
         more: KPIs in addition to those of the view.
+        known: the dimensions that have a value.
     """
+    view = fitting(view, known)
     status = engine.status
     by = GROUPINGS if view.stack == "outcome" else {**GROUPINGS, f"trend:{view.stack}": []}
     answer = engine.query(**view.question(), by=by, tz=zone, top=PLACES)
@@ -131,7 +143,8 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
         )
         return Answered(own, None if before is None else own.before, _whole(own))
 
-    metrics = [of_measure(name, MEASURES[name], answered, about) for name, about in HELP.items()]
+    there = headed(HELP, known, answer.totals["cards"])
+    metrics = [of_measure(name, MEASURES[name], answered, HELP[name]) for name in there]
     metrics += [of_custom(custom, ask) for custom in [*more, *view.customs]]
     series = answer["time"]
     times = pd.to_datetime(series["key"], utc=True)
@@ -169,6 +182,7 @@ def load(engine: KpiEngine, view: View, zone: tzinfo, more: Sequence[Custom] = (
         sizes=_sizes(answered),
         latest=_latest(engine.latest(view.latest, **view.rows())),
         untimed=series["other_count"],
+        known=known,
     )
 
 

@@ -34,7 +34,9 @@ def is_hidden() -> bool:
     It must be called once in every run of a page, because it also draws the element that watches the tab.
     """
     before = bool(st.session_state.get(KEY, {}).get("hidden", False))
-    found = _component()(key=KEY, data={"hidden": before}, default={"hidden": False}, on_hidden_change=_changed)
+    found = _component()(
+        key=KEY, data={"kind": KEY, "hidden": before}, default={"hidden": False}, on_hidden_change=_changed
+    )
     return bool(found["hidden"])
 
 

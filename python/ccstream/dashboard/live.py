@@ -10,7 +10,20 @@ import streamlit as st
 
 import ccstream
 from ccstream import settings
-from ccstream.dashboard import alerts, changes, custom, declines, fraud, panels, sidebar, situation, timeline, trust
+from ccstream.dashboard import (
+    alerts,
+    changes,
+    custom,
+    declines,
+    fraud,
+    graphs,
+    panels,
+    sidebar,
+    situation,
+    timeline,
+    trust,
+    viewer,
+)
 from ccstream.dashboard.band_tables import Band, Series
 from ccstream.dashboard.band_watch import BandWatch
 from ccstream.dashboard.broker import BrokerWatch
@@ -19,9 +32,10 @@ from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.fraud_tables import Span
 from ccstream.dashboard.fraud_watch import FraudWatch, Newest
-from ccstream.dashboard.viewer import zone as viewers_zone
+from ccstream.dashboard.presence import charted, fitting
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from streamlit.delta_generator import DeltaGenerator
@@ -62,17 +76,18 @@ def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
     return [(place(one), one.detail, one.payload) for one in kept]
 
 
-def draw(engine: ccstream.KpiEngine, url: str, view: View) -> None:
+def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str]) -> None:
     """Draws the live part.
 
     Args:
         engine: the engine that computes the figures.
         url: the URL of its database.
         view: the settings of the page.
+        known: the dimensions that have a value.
     """
     if st.session_state.pop("clicked", False):
         st.rerun()
-    zone = viewers_zone()
+    zone, view = viewer.zone(), fitting(view, known)
     status, broker = engine.status, _broker(settings.bootstrap_servers(), settings.topic()).state
     if not situation.is_ready(status, url):
         return
@@ -88,7 +103,7 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View) -> None:
     for one in wrong:
         st.caption(f":material/error: {plain(one)}")
     try:
-        figures = load(engine, view, zone, more)
+        figures = load(engine, view, zone, more, known)
     except ccstream.ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
@@ -107,10 +122,10 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View) -> None:
 
 
 def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str, band: Band) -> None:
-    zone = viewers_zone()
+    zone = viewer.zone()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(about, width="stretch")
-        timeline.switch(_again)
+        timeline.switch(charted(figures.known), _again)
 
     def zoom(start: datetime, end: datetime) -> None:
         sidebar.zoom(start, end, zone)
@@ -123,7 +138,7 @@ def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str
     timeline.panel(figures, view, band, zone, timeline.Actions(alerts.page(), _again, zoom, back))
     changes.panel(engine, view, zone)
     declines.panel(engine, view, zone)
-    panels.graphs(figures, view)
+    graphs.draw(figures, view)
 
 
 def _again() -> None:

@@ -13,6 +13,7 @@ import ccstream
 from ccstream import settings
 from ccstream.dashboard import alerts, changes, drawer, hidden, live, panels, search, sidebar, timeline
 from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.presence import with_values
 from ccstream.dashboard.view import View, read, write
 from ccstream.dashboard.viewer import zone as viewers_zone
 from ccstream.declared import DIMENSIONS
@@ -54,7 +55,8 @@ def _dashboard() -> None:
         # Streamlit forgets the settings of the side bar while another page is shown.
         sidebar.fill(state["view"], zone)
     search.heading("ccstream · card transactions", url, engine.values)
-    view, paused = sidebar.draw(engine.values, zone)
+    values = {name: engine.values(name) for name in DIMENSIONS}
+    view, paused = sidebar.draw(values, zone)
     state["view"] = view
     wanted = write(view) | drawer.address()
     if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
@@ -66,7 +68,7 @@ def _dashboard() -> None:
     # Only the live part runs again at each interval, so that the rest of the page does not flicker.
     is_hidden = hidden.is_hidden()
     every = None if paused or is_hidden else timedelta(seconds=view.every)
-    st.fragment(run_every=every)(live.draw)(engine, url, view)
+    st.fragment(run_every=every)(live.draw)(engine, url, view, with_values(values))
     drawer.draw(url, zone, lambda text: search.results(url, text, engine.values, zone))
 
 

@@ -16,10 +16,10 @@ from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, LOCAL, MOST_KPIS, SP
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 FIRST = ("category", "city", "merchant", "status")
-"""The dimensions whose filters are always visible."""
+"""The dimensions whose filters are above all others."""
 MOST_CHOICES = 1000
 """The number of values that a filter offers. Any other value can be typed."""
 IN_PANELS = ("metric", "stack", "threshold")
@@ -117,11 +117,11 @@ def is_outdated(choices: Callable[[str], list[str | None]]) -> bool:
     return any(count <= MOST_CHOICES and len(choices(name)) != count for name, count in offered.items())
 
 
-def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View, bool]:
-    """Draws the side bar.
+def draw(values: Mapping[str, list[str | None]], zone: tzinfo) -> tuple[View, bool]:
+    """Draws the side bar. A filter without values is left out.
 
     Args:
-        choices: a function that returns all values of a dimension.
+        values: all values of each dimension.
         zone: the viewer's time zone.
 
     Returns:
@@ -139,9 +139,9 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
         )
         start, end = _times(zone) if span == FROM_TO else (None, None)
         _zones()
-        filters = {name: _pick(name, choices) for name in FIRST}
+        filters = {name: _pick(name, values[name]) for name in FIRST}
         with st.expander("More filters"):
-            filters |= {name: _pick(name, choices) for name in DIMENSIONS if name not in FIRST}
+            filters |= {name: _pick(name, values[name]) for name in DIMENSIONS if name not in FIRST}
             left, right = st.columns(2)
             most = float(MAX_AMOUNT)
             low, high = (
@@ -150,15 +150,7 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
                 )
                 for column, label, key in ((left, "Amount from", "min"), (right, "Amount to", "max"))
             )
-        currencies = [shown(name) for name in choices("currency")]
-        options = list(dict.fromkeys(["", *currencies, st.session_state["money"]]))
-        money = st.selectbox(
-            "Currency of amounts",
-            options,
-            key="money",
-            format_func=lambda name: name or "Automatic: the most frequent",
-            help="Amounts of different currencies are never added up.",
-        )
+        money = _money(values["currency"])
         customs = _customs()
         left, right = st.columns(2)
         every = left.selectbox("Refresh, s", EVERY, key="every")
@@ -181,11 +173,26 @@ def draw(choices: Callable[[str], list[str | None]], zone: tzinfo) -> tuple[View
     return view, paused
 
 
-def _pick(name: str, choices: Callable[[str], list[str | None]]) -> tuple[str, ...]:
+def _money(currencies: list[str | None]) -> str:
+    """Draws the choice of a currency, unless there is no choice. Returns an empty text for the most frequent one."""
+    chosen: str = st.session_state.setdefault("money", "")
+    if len(currencies) < 2 and not chosen:  # noqa: PLR2004
+        return chosen
+    return st.selectbox(
+        "Currency of amounts",
+        list(dict.fromkeys(["", *map(shown, currencies), chosen])),
+        key="money",
+        format_func=lambda name: name or "Automatic: the most frequent",
+        help="Amounts of different currencies are never added up.",
+    )
+
+
+def _pick(name: str, values: list[str | None]) -> tuple[str, ...]:
     key = f"only_{name}"
-    values, chosen = choices(name), st.session_state.get(key, [])
+    chosen = st.session_state.get(key, [])
     st.session_state.setdefault("offered", {})[name] = len(values)
-    if name not in FIRST and not chosen and set(values) <= {None}:
+    # Before the table is read, the first filters have no values, but keep their places.
+    if not chosen and set(values) <= {None} and (values or name not in FIRST):
         return ()
     there = [shown(value) for value in values[:MOST_CHOICES]]
     # A value that the address or a click has chosen stays among the options, even if no row has it (yet).

@@ -41,7 +41,11 @@ def about(figures: Figures, status: KpiStatus, view: View, zone: tzinfo) -> str:
 def is_ready(status: KpiStatus, url: str) -> bool:
     """Returns whether there is anything to show. If there is not, it shows what to do."""
     if status.no_tables:
-        st.info(f"{_sentence(status.trouble)}: `python consumer.py`", icon=":material/inbox:")
+        st.info(
+            f"{_sentence(status.trouble)}: `python consumer.py`  \nA table orders of yours keeps its rows and columns. "
+            "The consumer adds the columns that the page needs to follow it.",
+            icon=":material/inbox:",
+        )
         return False
     if status.snapshot_at is not None:
         return True

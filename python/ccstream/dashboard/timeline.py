@@ -12,6 +12,7 @@ from ccstream.dashboard import charts, timeline_charts, timeline_figures
 from ccstream.dashboard.charts import SHOWN, USUAL
 from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.presence import stacks
 from ccstream.dashboard.timeline_charts import BAD
 from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, NAMED, ODD, PARTS, SPANS
 from ccstream.dashboard.view import CHARTED, STACKS
@@ -103,11 +104,16 @@ def panel(figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actio
             st.caption(f"{figures.untimed:,} transactions have no timestamp; all other figures include them.")
 
 
-def switch(changed: Callable[[], None]) -> None:
-    """Draws the switch of the measure that all charts show."""
+def switch(measures: list[str], changed: Callable[[], None]) -> None:
+    """Draws the switch of the measure that all charts show.
+
+    Args:
+        measures: the measures to choose from, keys of :data:`ccstream.dashboard.view.CHARTED`.
+        changed: a function that is called after a choice.
+    """
     st.segmented_control(
         "Charts show",
-        list(CHARTED),
+        measures,
         key="metric",
         format_func=CHARTED.__getitem__,
         required=True,
@@ -165,7 +171,7 @@ def _volume(drawn: _Drawn, actions: Actions) -> None:
         )
         st.selectbox(
             "Divided by",
-            list(STACKS),
+            stacks(drawn.figures.known),
             key="stack",
             format_func=lambda name: f"By {STACKS[name].lower()}",
             on_change=actions.changed,

@@ -1,0 +1,179 @@
+"""Draws the charts and the table of transactions by their values: merchants, places, categories and others."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from ccstream.dashboard import charts, viewer
+from ccstream.dashboard.choosing import clicked, clicks, toggle
+from ccstream.dashboard.component import plot
+from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.figures import TOP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    import pandas as pd
+
+    from ccstream.dashboard.figures import Figures
+    from ccstream.dashboard.view import View
+
+    Draw: TypeAlias = Callable[[Figures, View], None]
+
+OTHERS = re.compile(r"1 other|[\d,]+ others")
+"""The name of all values that have no bar or row of their own."""
+CLICK = (
+    "Click a value to filter by it, and again to undo it; with Ctrl or Cmd, several. By keyboard, choose with the "
+    "arrow keys and Enter."
+)
+
+
+def draw(figures: Figures, view: View) -> None:
+    """Draws all of them in two columns, except those of dimensions without values.
+
+    Args:
+        figures: the figures to show.
+        view: the settings of the page.
+    """
+    known = figures.known
+    places = [where] if "city" in known and _has_places(figures) else []
+    _columns(
+        figures,
+        view,
+        [*([methods] if "payment_method" in known else []), sizes],
+        [merchants] if "merchant" in known else [],
+    )
+    _columns(figures, view, [*places, week], [categories] if "category" in known else [])
+
+
+def _columns(figures: Figures, view: View, left: Sequence[Draw], right: Sequence[Draw]) -> None:
+    """Draws panels in two columns. Without any on the right, those on the left are beside each other."""
+    sides = [left, right] if right else [[one] for one in left]
+    for column, some in zip(st.columns(len(sides)), sides, strict=True):
+        with column:
+            for at, one in enumerate(some):
+                with st.container(border=True, height="content" if at < len(some) - 1 else "stretch"):
+                    one(figures, view)
+
+
+def methods(figures: Figures, view: View) -> None:
+    """Draws a chart of networks and other methods of payment."""
+    _heading(view, "by payment method", CLICK)
+    _bars(figures.methods, "payment_method", view)
+
+
+def categories(figures: Figures, view: View) -> None:
+    """Draws a chart of categories."""
+    _heading(view, "by category", CLICK)
+    _bars(figures.categories, "category", view)
+
+
+def week(figures: Figures, view: View) -> None:
+    """Draws a heat map of weekdays and hours."""
+    _heading(view, "by weekday and hour", f"In the time zone {viewer.zone()}.")
+    alt = f"{charts.SHOWN[view.metric].title} by weekday and hour"
+    plot(figures.week, charts.week(view.metric), key="week", alt=alt)
+
+
+def sizes(figures: Figures, view: View) -> None:  # noqa: ARG001
+    """Draws a chart of transactions by the size of their amounts."""
+    st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
+    st.caption(f"Of all transactions. {figures.sizes}")
+    alt = "Transactions by the size of their amounts"
+    plot(_numbered(figures.amount_bins), charts.amounts(), key="amounts", alt=alt)
+
+
+def where(figures: Figures, view: View) -> None:
+    """Draws a map of cities; a chart of them if none has coordinates."""
+    _heading(view, "by city", CLICK)
+    known = figures.places.dropna(subset=["latitude", "longitude"])
+    if known.empty:
+        _bars(figures.places.head(TOP), "city", view)
+        if len(figures.places) > TOP:
+            st.caption(f"The {TOP} busiest cities. None has coordinates for a map.")
+        return
+    alt = f"A map of the transactions of {len(known)} cities"
+    _picked(known, charts.world(view.metric), "city", view, key="world", alt=alt)
+    if (lost := figures.count - int(known["transactions"].sum())) and "city" not in view.filters:
+        st.caption(
+            f"{lost:,} transactions are not on the map: their city is unknown, has no coordinates, or is too rare."
+        )
+
+
+def _has_places(figures: Figures) -> bool:
+    """Returns whether cities can be shown. Without coordinates, two cities of one name would be one bar."""
+    places = figures.places
+    return bool(places["latitude"].notna().any() or places["city"].is_unique)
+
+
+def _heading(view: View, by: str, about: str) -> None:
+    st.markdown(f"##### {charts.SHOWN[view.metric].title} {by}", help=about)
+
+
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{charts.ORDER: range(len(frame))})
+
+
+def _bars(frame: pd.DataFrame, name: str, view: View) -> None:
+    alt = f"{charts.SHOWN[view.metric].title} by {name.replace('_', ' ')}"
+    _picked(_numbered(frame), charts.bars(name, view.metric), name, view, key=f"bars-{name}", alt=alt)
+
+
+def _picked(frame: pd.DataFrame, spec: charts.Spec, name: str, view: View, *, key: str, alt: str) -> None:
+    """Draws a chart of the values of a dimension. A click on one chooses it as the filter, or undoes that."""
+
+    def picked(sent: dict[str, Any]) -> None:
+        if not OTHERS.fullmatch(sent[name]):
+            toggle(name, sent[name], adds=sent["adds"])
+
+    plot(frame, spec, key=key, alt=alt, chosen=view.filters.get(name, ()), picked=picked, pick=[name])
+
+
+def merchants(figures: Figures, view: View) -> None:
+    """Draws a table of the busiest merchants with their trends."""
+    st.markdown("##### Busiest merchants", help="Click a row to filter by it, and again to undo it.")
+    metric, chosen = view.metric, view.filters.get("merchant", ())
+    names = figures.merchants["merchant"].tolist()
+    frame = figures.merchants
+    if chosen:
+        frame = frame.assign(merchant=[f"✓ {name}" if name in chosen else name for name in names])
+    key = f"merchants-{clicks()}"
+
+    def pick() -> None:
+        cells = st.session_state[key]["selection"]["cells"]
+        name = names[cells[0][0]] if cells else None
+        if name is not None and not OTHERS.fullmatch(name):
+            toggle("merchant", name, adds=False)
+        else:
+            clicked()
+
+    last = "value" if metric == "count" else charts.SHOWN[metric].column
+    currency = figures.currency or "Value"
+    columns = ["merchant", "trend", "transactions", *([last] if "status" in figures.known else [])]
+    # The widths add up to 368 pixels, which a page of 1,280 pixels has for the table. They grow on a wider page.
+    with st.container(key="merchants"):
+        st.dataframe(
+            frame,
+            hide_index=True,
+            height="content",
+            placeholder="-",
+            key=key,
+            on_select=pick,
+            selection_mode="single-cell",
+            column_order=columns,
+            alt="The busiest merchants with their trends",
+            column_config={
+                "merchant": st.column_config.TextColumn("Merchant", width=133),
+                "trend": st.column_config.AreaChartColumn("Trend", width=60, y_min=0, color=charts.TRANSACTIONS),
+                "transactions": st.column_config.NumberColumn("Count", width=70, format="localized"),
+                "value": st.column_config.NumberColumn(currency, width=105, format="accounting"),
+                "average": st.column_config.NumberColumn(f"Avg. {currency}", width=105, format="accounting"),
+                "share": st.column_config.NumberColumn("Approved", width=105, format="percent"),
+                "refunds": st.column_config.NumberColumn(f"Refunds {currency}", width=105, format="accounting"),
+                "declined": st.column_config.NumberColumn("Declined", width=105, format="localized"),
+            },
+        )
