@@ -59,11 +59,40 @@ function empty(tag: string): HTMLElement {
     element.className = `ccs-${part}`;
     card.append(element);
   }
-  const trend = document.createElementNS(SVG, "svg");
-  trend.setAttribute("class", "ccs-trend");
-  trend.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
-  trend.setAttribute("preserveAspectRatio", "none");
-  trend.setAttribute("aria-hidden", "true");
+  card.append(trend());
+  return card;
+}
+
+function fill(element: HTMLElement, card: Card): void {
+  const [label, value, change, course] = [...element.children] as [HTMLElement, HTMLElement, HTMLElement, SVGElement];
+  label.textContent = card.label;
+  value.textContent = card.value;
+  const arrow = card.up > 0 ? "↑ " : card.up < 0 ? "↓ " : "";
+  change.textContent = card.change === null ? "" : `${arrow}${card.change}`;
+  change.className = `ccs-change${card.change === null ? "" : ` ${tone(card.good)}`}`;
+  element.title = card.help;
+  trend(card.trend, course);
+}
+
+function tone(good: number): string {
+  return good > 0 ? "ccs-good" : good < 0 ? "ccs-bad" : "ccs-flat";
+}
+
+/** Draws a course, by default an empty one in a new picture. Returns the picture. */
+export function trend(values: number[] = [], picture: SVGElement = emptyTrend()): SVGElement {
+  const line = points(values);
+  const [area, course] = [...picture.children] as [SVGElement, SVGElement];
+  area.setAttribute("d", line && `${line}V${HEIGHT}H0Z`);
+  course.setAttribute("d", line);
+  return picture;
+}
+
+function emptyTrend(): SVGElement {
+  const picture = document.createElementNS(SVG, "svg");
+  picture.setAttribute("class", "ccs-course");
+  picture.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+  picture.setAttribute("preserveAspectRatio", "none");
+  picture.setAttribute("aria-hidden", "true");
   for (const form of ["area", "line"]) {
     const path = document.createElementNS(SVG, "path");
     path.setAttribute("vector-effect", "non-scaling-stroke");
@@ -71,28 +100,9 @@ function empty(tag: string): HTMLElement {
     path.setAttribute("fill-opacity", "0.1");
     if (form === "line") path.setAttribute("stroke", "currentColor");
     path.setAttribute("stroke-opacity", "0.55");
-    trend.append(path);
+    picture.append(path);
   }
-  card.append(trend);
-  return card;
-}
-
-function fill(element: HTMLElement, card: Card): void {
-  const [label, value, change, trend] = [...element.children] as [HTMLElement, HTMLElement, HTMLElement, SVGElement];
-  label.textContent = card.label;
-  value.textContent = card.value;
-  const arrow = card.up > 0 ? "↑ " : card.up < 0 ? "↓ " : "";
-  change.textContent = card.change === null ? "" : `${arrow}${card.change}`;
-  change.className = `ccs-change${card.change === null ? "" : ` ${tone(card.good)}`}`;
-  element.title = card.help;
-  const line = points(card.trend);
-  const [area, course] = [...trend.children] as [SVGElement, SVGElement];
-  area.setAttribute("d", line && `${line}V${HEIGHT}H0Z`);
-  course.setAttribute("d", line);
-}
-
-function tone(good: number): string {
-  return good > 0 ? "ccs-good" : good < 0 ? "ccs-bad" : "ccs-flat";
+  return picture;
 }
 
 /** Returns the path of a course, from its least to its greatest value. */

@@ -20,7 +20,27 @@ button.ccs-card:hover { border-color: var(--st-primary-color) }
 .ccs-good { color: var(--st-green-text-color); background: var(--st-green-background-color) }
 .ccs-bad { color: var(--st-red-text-color); background: var(--st-red-background-color) }
 .ccs-flat { color: inherit; background: var(--st-gray-background-color) }
-.ccs-trend { width: 100%; height: 34px; margin-top: auto; padding-top: .5rem; overflow: visible }
+.ccs-course { width: 100%; height: 34px; margin-top: auto; padding-top: .5rem; overflow: visible }
+.ccs-table { overflow-x: auto; max-width: 100% }
+.ccs-table:focus-visible { outline: 2px solid var(--st-primary-color) }
+.ccs-table table { width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums }
+.ccs-table :is(th, td) { padding: .3rem .5rem; border-bottom: 1px solid var(--st-border-color-light); text-align: left }
+.ccs-table th { font-weight: normal; opacity: .8; vertical-align: bottom }
+.ccs-table :is(th, td).ccs-number { text-align: right; white-space: nowrap }
+.ccs-table td.ccs-text { overflow-wrap: anywhere }
+.ccs-table td.ccs-trend { width: 6rem; color: var(--st-primary-color) }
+.ccs-table .ccs-course { display: block; height: 1.3rem; padding: 0 }
+.ccs-table td.ccs-share { min-width: 6.5rem; white-space: nowrap }
+.ccs-table td.ccs-share span { display: inline-block; min-width: 3.2rem; text-align: right }
+.ccs-table td.ccs-share i { display: inline-block; vertical-align: middle; margin-left: .5rem; width: calc(100% - 4rem);
+  height: .5rem; border-radius: 2px; background: linear-gradient(#D55E00 0 0) 0 / var(--ccs-share) 100% no-repeat,
+  var(--st-gray-background-color) }
+.ccs-table button { all: unset; cursor: pointer }
+.ccs-table button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px }
+.ccs-table tr.ccs-picked { cursor: pointer }
+.ccs-table tr.ccs-picked:hover { background: var(--st-secondary-background-color) }
+.ccs-table tr.ccs-pale { opacity: .7 }
+.ccs-table tr:has(button[aria-pressed="true"]) { font-weight: 600 }
 `;
 
 export function addStyle(): void {

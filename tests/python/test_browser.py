@@ -322,7 +322,7 @@ def test_a_browser_reads_what_sql_says(filled: Pipeline, postgres: embedded.Post
     assert f"category={category}" in page.url
     # On a small laptop, the last column of the table of merchants is visible without scrolling.
     page.set_viewport_size({"width": 1280, "height": 900})
-    merchants = page.locator(".st-key-merchants .dvn-scroller").first
+    merchants = page.locator(".st-key-merchants .ccs-table")
     wait_until("the page is narrower", lambda: box_of(merchants)["width"] < 380)
     assert merchants.evaluate("table => table.scrollWidth <= table.clientWidth")
     # On a phone, two metrics fit side by side, and nothing is wider than the screen.

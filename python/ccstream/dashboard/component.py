@@ -1,4 +1,4 @@
-"""Draws charts and the cards of KPIs with the page's own component, which updates them in place.
+"""Draws charts, tables and the cards of KPIs with the page's own component, which updates them in place.
 
 Streamlit's own charts draw everything again at each refresh. The component's source is in ``page/``; ``make page``
 bundles it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -120,6 +120,61 @@ def cards(
             ],
         },
         on_picked_change=lambda: pick(_sent(key, "picked")),
+    )
+
+
+class Column(NamedTuple):
+    """Holds the title of a table's column and the form of its cells.
+
+    Attributes:
+        title: the title.
+        form: ``text``; ``number`` (a text at the right); ``share`` (a share from 0 to 1 and its text, drawn as a bar);
+            ``trend`` (numbers, drawn as a line).
+    """
+
+    title: str
+    form: Literal["text", "number", "share", "trend"] = "text"
+
+
+def table(
+    heads: Sequence[Column],
+    cells: Sequence[Sequence[Any]],
+    *,
+    key: str,
+    alt: str,
+    picks: Sequence[str | None] = (),
+    chosen: Sequence[str] = (),
+    picked: Callable[[str, bool], None] | None = None,
+) -> None:
+    """Draws a table.
+
+    Args:
+        heads: the columns.
+        cells: the cells of each row, in the forms of the columns.
+        key: the name of the table on the page.
+        alt: what the table has, for screen readers.
+        picks: what a click on each row passes on; None for a row that cannot be clicked. Without any, no row can.
+        chosen: what is chosen of ``picks``; all other rows are pale then.
+        picked: a function that is called after a click on a row, with what it passes on, and whether it adds to what
+            is chosen.
+    """
+
+    def sent() -> None:
+        if picked is not None:
+            found = _sent(key, "picked")
+            picked(found["name"], found["adds"])
+
+    _component()(
+        key=key,
+        data={
+            "kind": "table",
+            "description": alt,
+            "columns": [{"title": one.title, "form": one.form} for one in heads],
+            "rows": [list(row) for row in cells],
+            "picks": list(picks) or [None] * len(cells),
+            "chosen": list(chosen),
+        },
+        on_picked_change=sent,
     )
 
 

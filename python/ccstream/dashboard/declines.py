@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from ccstream.dashboard import declines_figures
-from ccstream.dashboard.choosing import clicked, clicks, only
-from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.timeline_charts import BAD
+from ccstream.dashboard.choosing import toggle
+from ccstream.dashboard.component import Column, table
+from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.metrics import text
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import tzinfo
 
     import pandas as pd
-    from streamlit.elements.lib.column_types import ColumnConfig
 
     from ccstream import KpiEngine
     from ccstream.dashboard.declines_figures import Declines
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 HELP = (
     "The share is of all declined transactions, and the change is from the preceding period of equal length. The value "
     "is the sum of the declined amounts; a declined refund is negative. A retry may have recovered it. Click a row to "
-    "filter by it."
+    "filter by it, and again to undo it."
 )
 
 
@@ -50,14 +49,14 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
         if found.coded:
             left, right = st.columns([3, 2])
             with left:
-                _codes(found)
+                _codes(found, view)
             with right:
                 for name, frame in places.items():
-                    _places(frame, name)
+                    _places(frame, name, view)
         elif some := {name: frame for name, frame in places.items() if not frame.empty}:
             for column, (name, frame) in zip(st.columns(len(some)), some.items(), strict=True):
                 with column:
-                    _places(frame, name)
+                    _places(frame, name, view)
 
 
 def _summary(found: Declines) -> str:
@@ -69,76 +68,44 @@ def _summary(found: Declines) -> str:
     return f"Declined amounts: **{found.value:,.2f}** {currency}. Retries may have recovered a part of them."
 
 
-def _codes(found: Declines) -> None:
-    _table(
-        found.codes.drop(columns="response_code").assign(share=100 * found.codes["share"]),
-        found.codes["response_code"].tolist(),
-        "response_code",
-        "Declined transactions by response code",
-        {
-            "reason": st.column_config.TextColumn("Reason", width=190),
-            "declined": st.column_config.NumberColumn("Declined", width=75, format="localized"),
-            "share": st.column_config.ProgressColumn(
-                "Share", width=105, format="%.1f%%", min_value=0, max_value=100, color=BAD
-            ),
-            "change": st.column_config.TextColumn("Change", width=80),
-            "value": st.column_config.NumberColumn(found.currency or "Value", width=100, format="accounting"),
-        },
-    )
+def _codes(found: Declines, view: View) -> None:
+    frame = found.codes
+    heads = [
+        Column("Reason"),
+        Column("Declined", "number"),
+        Column("Share", "share"),
+        Column("Change", "number"),
+        Column(found.currency or "Value", "number"),
+    ]
+    cells = [
+        [one.reason, f"{one.declined:,}", [one.share, f"{one.share:.1%}"], one.change or "-", text("value", one.value)]
+        for one in frame.assign(value=100 * frame["value"]).itertuples()
+    ]
+    _table(heads, cells, frame["response_code"].tolist(), "response_code", view)
     if found.other_codes:
         st.caption(f"Other response codes: {found.other_codes:,}.")
 
 
-def _places(frame: pd.DataFrame, name: str) -> None:
+def _places(frame: pd.DataFrame, name: str, view: View) -> None:
     if frame.empty:
         return
-    _table(
-        frame.assign(rate=100 * frame["rate"]),
-        frame[name].tolist(),
-        name,
-        f"Declined transactions by {DIMENSIONS[name].lower()}",
-        {
-            name: st.column_config.TextColumn(DIMENSIONS[name], width=110),
-            "declined": st.column_config.NumberColumn("Declined", width=75, format="localized"),
-            "rate": st.column_config.ProgressColumn(
-                "Decline rate",
-                width=110,
-                format="%.1f%%",
-                min_value=0,
-                max_value=max(1.0, 100 * float(frame["rate"].max())),
-                color=BAD,
-            ),
-        },
-    )
+    heads = [Column(DIMENSIONS[name]), Column("Declined", "number"), Column("Decline rate", "share")]
+    most = max(0.01, float(frame["rate"].max()))
+    cells = [
+        [named(value), f"{declined:,}", [rate / most, f"{rate:.1%}"]]
+        for value, declined, rate in zip(frame[name], frame["declined"], frame["rate"], strict=True)
+    ]
+    _table(heads, cells, frame[name].tolist(), name, view)
 
 
-def _table(frame: pd.DataFrame, names: list[str], dimension: str, alt: str, config: Mapping[str, ColumnConfig]) -> None:
-    """Draws a table. A click on a row makes its value the filter.
-
-    Args:
-        frame: the rows.
-        names: the value of each row.
-        dimension: the dimension of the values.
-        alt: what the table has.
-        config: the columns.
-    """
-    key = f"declines-{dimension}-{clicks()}"
-
-    def pick() -> None:
-        cells = st.session_state[key]["selection"]["cells"]
-        if cells:
-            only(dimension, names[cells[0][0]])
-        else:
-            clicked()
-
-    st.dataframe(
-        frame,
-        hide_index=True,
-        height="content",
-        placeholder="-",
-        key=key,
-        on_select=pick,
-        selection_mode="single-cell",
-        alt=alt,
-        column_config=config,
+def _table(heads: list[Column], cells: list[list[Any]], values: list[str], dimension: str, view: View) -> None:
+    """Draws a table. A click on a row makes its value the filter, or undoes that."""
+    table(
+        heads,
+        cells,
+        key=f"declines-{dimension}",
+        alt=f"Declined transactions by {DIMENSIONS[dimension].lower()}",
+        picks=values,
+        chosen=view.filters.get(dimension, ()),
+        picked=lambda name, adds: toggle(dimension, name, adds=adds),
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from ccstream.dashboard import charts, viewer
-from ccstream.dashboard.choosing import clicked, clicks, toggle
-from ccstream.dashboard.component import plot
+from ccstream.dashboard.choosing import toggle
+from ccstream.dashboard.component import Column, plot, table
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import TOP
 
@@ -136,44 +137,22 @@ def _picked(frame: pd.DataFrame, spec: charts.Spec, name: str, view: View, *, ke
 def merchants(figures: Figures, view: View) -> None:
     """Draws a table of the busiest merchants with their trends."""
     st.markdown("##### Busiest merchants", help="Click a row to filter by it, and again to undo it.")
-    metric, chosen = view.metric, view.filters.get("merchant", ())
-    names = figures.merchants["merchant"].tolist()
     frame = figures.merchants
-    if chosen:
-        frame = frame.assign(merchant=[f"✓ {name}" if name in chosen else name for name in names])
-    key = f"merchants-{clicks()}"
-
-    def pick() -> None:
-        cells = st.session_state[key]["selection"]["cells"]
-        name = names[cells[0][0]] if cells else None
-        if name is not None and not OTHERS.fullmatch(name):
-            toggle("merchant", name, adds=False)
-        else:
-            clicked()
-
-    last = "value" if metric == "count" else charts.SHOWN[metric].column
-    currency = figures.currency or "Value"
-    columns = ["merchant", "trend", "transactions", *([last] if "status" in figures.known else [])]
-    # The widths add up to 368 pixels, which a page of 1,280 pixels has for the table. They grow on a wider page.
-    with st.container(key="merchants"):
-        st.dataframe(
-            frame,
-            hide_index=True,
-            height="content",
-            placeholder="-",
-            key=key,
-            on_select=pick,
-            selection_mode="single-cell",
-            column_order=columns,
-            alt="The busiest merchants with their trends",
-            column_config={
-                "merchant": st.column_config.TextColumn("Merchant", width=133),
-                "trend": st.column_config.AreaChartColumn("Trend", width=60, y_min=0, color=charts.TRANSACTIONS),
-                "transactions": st.column_config.NumberColumn("Count", width=70, format="localized"),
-                "value": st.column_config.NumberColumn(currency, width=105, format="accounting"),
-                "average": st.column_config.NumberColumn(f"Avg. {currency}", width=105, format="accounting"),
-                "share": st.column_config.NumberColumn("Approved", width=105, format="percent"),
-                "refunds": st.column_config.NumberColumn(f"Refunds {currency}", width=105, format="accounting"),
-                "declined": st.column_config.NumberColumn("Declined", width=105, format="localized"),
-            },
-        )
+    last = "value" if view.metric == "count" else view.metric
+    shown = charts.SHOWN[last]
+    unit = f", {figures.currency or 'no currency'}" if shown.column in charts.MONEY else ""
+    heads = [Column("Merchant"), Column("Trend", "trend"), Column("Count", "number")]
+    cells = [[one.merchant, one.trend, f"{one.transactions:,}"] for one in frame.itertuples()]
+    if "status" in figures.known:
+        heads.append(Column(f"{shown.title}{unit}", "number"))
+        for row, number in zip(cells, frame[shown.column], strict=True):
+            row.append("-" if math.isnan(number) else format(number, shown.exact))
+    table(
+        heads,
+        cells,
+        key="merchants",
+        alt="The busiest merchants with their trends",
+        picks=[None if OTHERS.fullmatch(name) else name for name in frame["merchant"]],
+        chosen=view.filters.get("merchant", ()),
+        picked=lambda name, adds: toggle("merchant", name, adds=adds),
+    )

@@ -96,12 +96,14 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str
     line = st.container(horizontal=True, vertical_alignment="center", key="status")
     with line:
         trust.status_line(status, broker, settings.topic(), settings.group())
-    trust.troubles(status, broker, zone)
-    if status.loaded < 1:
-        st.progress(status.loaded, f"Reading the table orders, newest rows first: {status.rows:,} rows so far")
     more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
-    for one in wrong:
-        st.caption(f":material/error: {plain(one)}")
+    # What comes and goes has a place of its own. Otherwise, Streamlit would draw all that is below a second time.
+    with st.container():
+        trust.troubles(status, broker, zone)
+        if status.loaded < 1:
+            st.progress(status.loaded, f"Reading the table orders, newest rows first: {status.rows:,} rows so far")
+        for one in wrong:
+            st.caption(f":material/error: {plain(one)}")
     try:
         figures = load(engine, view, zone, more, known)
     except ccstream.ConfigError as error:

@@ -61,10 +61,12 @@ def _dashboard() -> None:
     wanted = write(view) | drawer.address()
     if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
         st.query_params.from_dict(wanted)
-    for note in state["notes"]:
-        st.caption(f":material/info: {plain(note)}")
-    if view.narrows or sidebar.is_zoomed():
-        _filtered(view, zone)
+    # What comes and goes has a place of its own. Otherwise, Streamlit would draw all that is below a second time.
+    with st.container():
+        for note in state["notes"]:
+            st.caption(f":material/info: {plain(note)}")
+        if view.narrows or sidebar.is_zoomed():
+            _filtered(view, zone)
     # Only the live part runs again at each interval, so that the rest of the page does not flicker.
     is_hidden = hidden.is_hidden()
     every = None if paused or is_hidden else timedelta(seconds=view.every)
