@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -10,7 +11,6 @@ from ccstream.dashboard import declines_figures
 from ccstream.dashboard.choosing import toggle
 from ccstream.dashboard.component import Column, table
 from ccstream.dashboard.dimensions import named, plain
-from ccstream.dashboard.metrics import text
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -78,8 +78,10 @@ def _codes(found: Declines, view: View) -> None:
         Column(found.currency or "Value", "number"),
     ]
     cells = [
-        [one.reason, f"{one.declined:,}", [one.share, f"{one.share:.1%}"], one.change or "-", text("value", one.value)]
-        for one in frame.assign(value=100 * frame["value"]).itertuples()
+        [reason, f"{declined:,}", [share, f"{share:.1%}"], change or "-", "-" if math.isnan(value) else f"{value:,.2f}"]
+        for reason, declined, share, change, value in zip(
+            frame["reason"], frame["declined"], frame["share"], frame["change"], frame["value"], strict=True
+        )
     ]
     _table(heads, cells, frame["response_code"].tolist(), "response_code", view)
     if found.other_codes:
