@@ -13,6 +13,7 @@ from ccstream import settings
 from ccstream.dashboard import (
     alerts,
     changes,
+    compared,
     custom,
     declines,
     fraud,
@@ -137,7 +138,8 @@ def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str
         sidebar.back()
         clicked()
 
-    timeline.panel(figures, view, band, zone, timeline.Actions(alerts.page(), _again, zoom, back))
+    actions = timeline.Actions(alerts.page(), _again, zoom, back)
+    timeline.panel(figures, view, band, zone, actions, earlier=compared.load(engine, view, figures, zone))
     changes.panel(engine, view, zone)
     declines.panel(engine, view, zone)
     graphs.draw(figures, view)

@@ -22,7 +22,7 @@ FIRST = ("category", "city", "merchant", "status")
 """The dimensions whose filters are above all others."""
 MOST_CHOICES = 1000
 """The number of values that a filter offers. Any other value can be typed."""
-IN_PANELS = ("metric", "stack", "threshold")
+IN_PANELS = ("metric", "stack", "compare", "threshold")
 """The settings whose widgets are in panels. Streamlit forgets them while these are not drawn."""
 BETTER = {"as the measure says": None, "more": 1, "less": -1, "neither": 0}
 """What a viewer can choose as the better direction of a KPI."""

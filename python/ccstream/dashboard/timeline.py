@@ -15,7 +15,7 @@ from ccstream.dashboard.dimensions import named, plain
 from ccstream.dashboard.presence import stacks
 from ccstream.dashboard.timeline_charts import BAD
 from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, NAMED, ODD, PARTS, SPANS
-from ccstream.dashboard.view import CHARTED, STACKS
+from ccstream.dashboard.view import CHARTED, COMPARED, STACKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +25,18 @@ if TYPE_CHECKING:
     from streamlit.navigation.page import Page
 
     from ccstream.dashboard.band_tables import Band, Cell, Mark
+    from ccstream.dashboard.compared import Compared
     from ccstream.dashboard.figures import Figures
     from ccstream.dashboard.view import View
 
 ZOOM = "Drag to zoom, or click a time; double click to go back."
+ABOUT = {
+    "value": "Of approved purchases; refunds are not subtracted. ",
+    "average": "Of approved purchases. ",
+    "refunds": "Approved amounts below zero, as a positive number. ",
+    "declined": "Transactions with a status that means declined. ",
+}
+"""What measures mean, if their names do not say it."""
 BAND_NAME = "usual, by windows of five minutes"
 LINE, DASHES, AREA, BAR, DIAMOND, TRIANGLE = "line", "dashes", "area", "bar", "diamond", "triangle"
 """The forms of the keys of a legend, which are classes of :data:`STYLE`."""
@@ -49,9 +57,18 @@ STYLE = """<style>
 
 
 class _Drawn(NamedTuple):
-    """Holds what both charts show: figures, their buckets, a bucket's width in words, and the format of times."""
+    """Holds what both charts show.
+
+    Attributes:
+        figures: the figures of the page.
+        compared: the earlier period that the large chart compares with; None without one.
+        buckets: the buckets of time.
+        width: a bucket's width in words.
+        form: the format of times.
+    """
 
     figures: Figures
+    compared: Compared | None
     buckets: pd.DataFrame
     width: str
     form: str
@@ -73,7 +90,9 @@ class Actions(NamedTuple):
     back: Callable[[], None]
 
 
-def panel(figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actions) -> None:
+def panel(
+    figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actions, *, earlier: Compared | None = None
+) -> None:
     """Draws both charts.
 
     Args:
@@ -82,6 +101,7 @@ def panel(figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actio
         band: the usual band of the approval rate, and the alerts of the range.
         zone: the viewer's time zone.
         actions: what happens when a viewer does something.
+        earlier: the earlier period that the large chart compares with; None without one.
     """
     with st.container(border=True, key="timeline"):
         if figures.width is None or figures.series.empty:
@@ -92,6 +112,7 @@ def panel(figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actio
         cells = cells if view.metric == "approved_share" else []
         drawn = _Drawn(
             figures,
+            earlier,
             timeline_figures.buckets(figures.series, cells, band.width),
             charts.describe(figures.width),
             charts.time_form(figures.width, len(figures.series)),
@@ -136,21 +157,37 @@ def _over_time(
         st.markdown(f"##### {plain(title)}", help=_help(metric), width="content")
         if said := timeline_figures.words(cells, found, zone):
             st.markdown(said, width="content")
+        st.selectbox(
+            "Compare with",
+            ["", *COMPARED],
+            key="compare",
+            format_func=lambda name: COMPARED.get(name, "Compare with nothing"),
+            on_change=actions.changed,
+            label_visibility="collapsed",
+            width=210,
+        )
     keys = [(LINE, shown.colour, shown.title.lower())]
+    buckets, earlier = drawn.buckets, drawn.compared
+    if earlier is not None and earlier.missing is None:
+        buckets = timeline_figures.with_earlier(buckets, earlier.frame, shown.column)
+        keys.append((DASHES, timeline_charts.EARLIER, earlier.name))
     keys += [(AREA, USUAL, BAND_NAME), (DASHES, USUAL, "expected")] if cells else []
     keys += [(DIAMOND, BAD, "anomaly")] if found else []
     keys += [(TRIANGLE, BAD, "alert")] if marked else []
     legend(keys)
     frames = {
-        BUCKETS: drawn.buckets,
+        BUCKETS: buckets,
         MARKS: timeline_figures.marks(marked),
     }
     if cells:
         frames[BAND] = timeline_figures.lines(cells, band.width)
         frames[ODD] = timeline_figures.odd(cells)
         frames[SPANS] = timeline_figures.spans(found)
-    spec = timeline_charts.over_time(metric, drawn.form, has_band=bool(cells))
+    name = earlier.name if earlier is not None and earlier.missing is None else None
+    spec = timeline_charts.over_time(metric, drawn.form, has_band=bool(cells), compared=name)
     _plot(frames, spec, "over-time", title, actions)
+    if earlier is not None and earlier.missing is not None:
+        st.caption(f"There is no line of {earlier.name}: {earlier.missing}.")
 
 
 def _plot(frames: dict[str, pd.DataFrame], spec: charts.Spec, key: str, title: str, actions: Actions) -> None:
@@ -207,8 +244,7 @@ def _help(metric: str) -> str:
             "filter by one payment method, while `alerts.toml` has a rule of the kind `anomaly`. Over several windows, "
             f"their mean is shown. {ZOOM}"
         )
-    money = "Of approved purchases; refunds are not subtracted. " if metric != "count" else ""
-    return f"{money}{pale}{ZOOM}"
+    return f"{ABOUT.get(metric, '')}{pale}{ZOOM}"
 
 
 def _links(marked: list[Mark], zone: tzinfo, alerts: Page) -> None:

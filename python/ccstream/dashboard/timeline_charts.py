@@ -25,6 +25,8 @@ HEIGHT, LOW = 340, 190
 """The heights of the chart of the approval rate, and of that of the volume, with their axes."""
 DETAIL = 280
 """The height of the chart of an alert, with its axes."""
+EARLIER = "#767676"
+"""The colour of the line of an earlier period."""
 RATE, BAD, OTHER = TRANSACTIONS, "#D55E00", "#999999"
 COLOURS = {"approved": TRANSACTIONS, "declined": BAD, "neither": OTHER, OTHERS: OTHER}
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#F0E442", "#D55E00")
@@ -36,7 +38,7 @@ AXIS = 48
 
 
 @cache
-def over_time(measure: str, form: str, *, has_band: bool) -> Spec:
+def over_time(measure: str, form: str, *, has_band: bool, compared: str | None = None) -> Spec:
     """Returns the large chart: a measure over time, with its usual band, anomalies and alerts.
 
     Its data has the parts :data:`BUCKETS`, :data:`BAND`, :data:`ODD`, :data:`SPANS` and :data:`MARKS`, as
@@ -46,6 +48,7 @@ def over_time(measure: str, form: str, *, has_band: bool) -> Spec:
         measure: a key of :data:`ccstream.dashboard.charts.SHOWN`.
         form: the format of the axis's labels, as :func:`ccstream.dashboard.charts.time_form` returns it.
         has_band: whether the usual band of the measure is known.
+        compared: the name of an earlier period, which the column ``then`` of the buckets is about; None without one.
     """
     shown = SHOWN[measure]
     y = alt.Y(
@@ -58,6 +61,7 @@ def over_time(measure: str, form: str, *, has_band: bool) -> Spec:
     tooltip = [
         alt.Tooltip("time:T", title="from", format="%Y-%m-%d %H:%M:%S"),
         alt.Tooltip(f"{shown.column}:Q", title=shown.title.lower(), format=shown.exact),
+        *([alt.Tooltip("then:Q", title=compared, format=shown.exact)] if compared else []),
         *([alt.Tooltip("usual:N", title="usual")] if has_band else []),
         alt.Tooltip("approved:Q", format=","),
         alt.Tooltip("declined:Q", format=","),
@@ -67,6 +71,9 @@ def over_time(measure: str, form: str, *, has_band: bool) -> Spec:
         opacity=alt.condition("datum.whole", alt.value(1), alt.value(0.35))
     )
     layers = [line, points, *_cross(form, tooltip), _marks(form)]
+    if compared:
+        then = of.encode(y=alt.Y("then:Q", title=shown.title.lower()))
+        layers.insert(0, then.mark_line(color=EARLIER, strokeWidth=1.5, strokeDash=[2, 3]))
     if has_band:
         layers = [*_band(form), *layers, _odd(form, shown.exact)]
     return _layered(layers, HEIGHT)

@@ -58,6 +58,21 @@ def anomalies(cells: Sequence[Cell], step: timedelta) -> list[Span]:
     return found
 
 
+def with_earlier(frame: pd.DataFrame, earlier: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Returns buckets with the column ``then``: a measure in an earlier period, at the same time; NaN if it is unknown.
+
+    Args:
+        frame: the buckets of a series.
+        earlier: the buckets of the earlier period, whose ``time`` was moved to that of the series; maybe empty.
+        measure: the column of the measure.
+    """
+    if earlier.empty:
+        return frame.assign(then=np.nan)
+    half = (frame["end"] - frame["time"]).min() / 2
+    place = pd.Index(earlier["time"]).get_indexer(pd.Index(frame["time"]), method="nearest", tolerance=half)
+    return frame.assign(then=np.where(place < 0, np.nan, earlier[measure].to_numpy(dtype=float)[place]))
+
+
 def buckets(series: pd.DataFrame, cells: Sequence[Cell], width: timedelta) -> pd.DataFrame:
     """Returns the buckets of the page's series with the usual band at their middle, as text.
 

@@ -43,6 +43,9 @@ STACKS = {
     "segment": "Segment",
 }
 """What the bars of transactions over time can be divided by, each with its name on the page."""
+BEFORE, WEEK = "before", "week"
+COMPARED = {BEFORE: "The period before", WEEK: "A week before"}
+"""What the large chart can compare with, each with its name on the page."""
 LATEST = (10, 25, 50, 100)
 EVERY = (2, 3, 5, 10)
 """The possible intervals between two refreshes, in seconds."""
@@ -52,7 +55,7 @@ LOCAL, UTC = "local", "utc"
 """The time zones in which a page shows times: that of the viewer's browser, and UTC."""
 MOST_KPIS = 12
 """The maximum number of the viewer's own KPIs. Each costs a query at every refresh."""
-_CHOSEN = ("latest", "every", "metric", "stack", "threshold", "zone")
+_CHOSEN = ("latest", "every", "metric", "stack", "compare", "threshold", "zone")
 """The settings that have one of a few values."""
 _MOST_NOTES = 5
 _YEARS = range(1970, 2100)
@@ -78,6 +81,7 @@ class View:
         every: the interval between two refreshes, in seconds.
         metric: a key of :data:`CHARTED`, which the charts show.
         stack: a key of :data:`STACKS`, by which the bars of transactions over time are divided.
+        compare: a key of :data:`COMPARED`, whose line the large chart has; empty for none.
         threshold: the score from which a transaction counts as found, in the figures of the quality of scores.
         zone: the time zone of times, :data:`LOCAL` or :data:`UTC`.
         customs: the viewer's own KPIs.
@@ -94,6 +98,7 @@ class View:
     every: int = 5
     metric: str = "approved_share"
     stack: str = "outcome"
+    compare: str = ""
     threshold: float = 0.5
     zone: str = LOCAL
     customs: tuple[Custom, ...] = ()
@@ -177,6 +182,7 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         every=chosen("every", EVERY, View.every),
         metric=chosen("metric", tuple(CHARTED), View.metric),
         stack=chosen("stack", tuple(STACKS), View.stack),
+        compare=chosen("compare", tuple(COMPARED), View.compare),
         threshold=chosen("threshold", THRESHOLDS, View.threshold),
         zone=chosen("zone", (LOCAL, UTC), View.zone),
         customs=_customs(address.get("kpi", []), notes),
