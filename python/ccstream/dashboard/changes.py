@@ -10,6 +10,7 @@ import ccstream
 from ccstream.dashboard import changes_figures, changes_sides, changes_words
 from ccstream.dashboard.changes_figures import AGO, RATE
 from ccstream.dashboard.choosing import only
+from ccstream.dashboard.panel_csv import head
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -52,7 +53,7 @@ def panel(engine: ccstream.KpiEngine, view: View, zone: tzinfo) -> None:
     if found is None:
         return
     with st.container(border=True, key="changes"):
-        st.markdown("##### What changed", help=HELP)
+        head("What changed", "changes", lambda: changes_figures.table(found), help=HELP, currency=found.currency)
         for column, since in zip(st.columns(len(AGO)), AGO, strict=True):
             column.markdown(f"**{changes_words.title(since, view.span)}**  \n{changes_words.whole(found, since)}")
         if not found.then:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from ccstream.dashboard import changes_scales as scales
 from ccstream.dashboard.changes_sides import DAY, DIMENSIONS, WEEK, ask, obstacle, question_now, question_then
@@ -166,6 +167,23 @@ def movers(now: Side, sides: Mapping[str, Side]) -> list[Mover]:
         if len(found) == MOVERS:
             break
     return found
+
+
+def table(changes: Changes) -> pd.DataFrame:
+    """Returns the figures of all transactions and of each mover, now and at each time of comparison.
+
+    The columns are ``dimension`` (``all`` for all transactions), ``name``, ``time``, ``transactions``, ``approved``,
+    ``decided``, ``declined``, and ``value`` in units of the currency.
+    """
+    known = [("all", "", {"now": changes.now, **changes.then})]
+    known += [(one.dimension, one.name, {"now": one.now, **one.then}) for one in changes.movers]
+    rows = [
+        (dimension, name, time, one.count, one.approved, one.decided, one.declined, one.value / 100)
+        for dimension, name, times in known
+        for time, one in times.items()
+    ]
+    columns = ("dimension", "name", "time", "transactions", "approved", "decided", "declined", "value")
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _values(table: Table, name: str) -> Values | None:

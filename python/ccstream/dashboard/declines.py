@@ -11,6 +11,7 @@ from ccstream.dashboard import declines_figures
 from ccstream.dashboard.choosing import toggle
 from ccstream.dashboard.component import Column, table
 from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.panel_csv import head
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
     if not found.decided:
         return
     with st.container(border=True, key="declines"):
-        st.markdown("##### Why declined", help=HELP)
+        head("Why declined", "declines", found.by_value, help=HELP, currency=found.currency)
         st.markdown(_summary(found))
         if not found.declined:
             return

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ccstream import kpi
+from ccstream.dashboard.csv_texts import stacked
 from ccstream.dashboard.dimensions import shown
 from ccstream.dashboard.memory import lacks
 from ccstream.dashboard.metrics import change_text
@@ -59,6 +60,11 @@ class Declines:
     other_codes: int
     networks: pd.DataFrame
     countries: pd.DataFrame
+
+    def by_value(self) -> pd.DataFrame:
+        """Returns the three tables below each other, with ``dimension`` and ``name`` for each value."""
+        tables = (("response_code", self.codes), ("payment_method", self.networks), ("country", self.countries))
+        return stacked({by: table.rename(columns={by: "name"}) for by, table in tables}, "dimension")
 
 
 def load(engine: KpiEngine, view: View, zone: tzinfo) -> Declines:

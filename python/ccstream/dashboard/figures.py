@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ccstream import kpi
+from ccstream.dashboard.csv_texts import safe
 from ccstream.dashboard.custom import MEASURES, Custom, narrow
-from ccstream.dashboard.dimensions import UNKNOWN, WEEKDAYS, shown
+from ccstream.dashboard.dimensions import WEEKDAYS, shown
 from ccstream.dashboard.metrics import HELP, Answered, Metric, divided, of_custom, of_measure, text
 from ccstream.dashboard.presence import fitting, headed
 from ccstream.declared import DIMENSIONS
@@ -87,7 +88,6 @@ class Figures:
         week: ``weekday`` (Mon to Sun), ``hour``, and the measures.
         amount_bins: ``label``, ``transactions``.
         sizes: the average purchase and percentiles of the amounts, in words.
-        latest: the transactions that were stored last.
         untimed: the number of rows without a timestamp, which no chart over time includes.
         known: the dimensions that have a value in the whole table. The page leaves out the others.
     """
@@ -107,7 +107,6 @@ class Figures:
     week: pd.DataFrame
     amount_bins: pd.DataFrame
     sizes: str
-    latest: pd.DataFrame
     untimed: int
     known: Collection[str]
 
@@ -180,7 +179,6 @@ def load(
         week=_week(answer),
         amount_bins=_amounts(answer),
         sizes=_sizes(answered),
-        latest=_latest(engine.latest(view.latest, **view.rows())),
         untimed=series["other_count"],
         known=known,
     )
@@ -314,19 +312,6 @@ def _sizes(answered: Answered) -> str:
     return f"Average purchase **{average}**; half are at most **{median}**, 95 % at most **{p95}**."
 
 
-def _latest(rows: Mapping[str, list[Any]]) -> pd.DataFrame:
-    texts = ("merchant", "category", "city", "country", "payment_method", "status", "currency")
-    known = {name: [UNKNOWN if value is None else value for value in rows[name]] for name in texts}
-    return pd.DataFrame(
-        {
-            "time": pd.to_datetime(pd.Series(rows["time"], dtype="Int64"), unit="us", utc=True, errors="coerce"),
-            "merchant": known["merchant"],
-            "amount": kpi.units(rows["cents"]),
-            **{name: known[name] for name in ("currency", "status", "category", "payment_method", "city", "country")},
-        }
-    )
-
-
 def to_csv(figures: Figures) -> str:
     """Returns all figures of the page as one CSV, unrounded.
 
@@ -334,10 +319,10 @@ def to_csv(figures: Figures) -> str:
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["what", "key", "more", "transactions", f"value_{_safe(figures.currency or 'unknown')}", "change"])
+    writer.writerow(["what", "key", "more", "transactions", f"value_{safe(figures.currency or 'unknown')}", "change"])
     for metric in figures.metrics:
         number = "" if metric.number is None else metric.number
-        writer.writerow(["metric", _safe(metric.label), "", "", number, metric.change or ""])
+        writer.writerow(["metric", safe(metric.label), "", "", number, metric.change or ""])
     for what, frame, key, more in (
         ("time", figures.series, "time", None),
         ("merchant", figures.merchants, "merchant", None),
@@ -346,16 +331,9 @@ def to_csv(figures: Figures) -> str:
         ("city", figures.places, "city", "country"),
         ("amount", figures.amount_bins, "label", None),
         ("hour", figures.week, "weekday", "hour"),
-        ("latest", figures.latest, "time", "merchant"),
     ):
         for row in frame.to_dict("records"):
-            second = _safe(row[more]) if more else ""
-            value = row.get("value", row.get("amount", ""))
-            writer.writerow([what, _safe(row[key]), second, row.get("transactions", ""), value, ""])
+            second = safe(row[more]) if more else ""
+            value = row.get("value", "")
+            writer.writerow([what, safe(row[key]), second, row.get("transactions", ""), value, ""])
     return out.getvalue()
-
-
-def _safe(key: object) -> str:
-    """Returns a text that a spreadsheet does not take for a formula."""
-    name = str(key)
-    return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

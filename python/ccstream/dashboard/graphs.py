@@ -13,6 +13,7 @@ from ccstream.dashboard.choosing import toggle
 from ccstream.dashboard.component import Column, plot, table
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import TOP
+from ccstream.dashboard.panel_csv import head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,26 +64,28 @@ def _columns(figures: Figures, view: View, left: Sequence[Draw], right: Sequence
 
 def methods(figures: Figures, view: View) -> None:
     """Draws a chart of networks and other methods of payment."""
-    _heading(view, "by payment method", CLICK)
+    _heading(view, "by payment method", CLICK, figures.methods, figures.currency)
     _bars(figures.methods, "payment_method", view)
 
 
 def categories(figures: Figures, view: View) -> None:
     """Draws a chart of categories."""
-    _heading(view, "by category", CLICK)
+    _heading(view, "by category", CLICK, figures.categories, figures.currency)
     _bars(figures.categories, "category", view)
 
 
 def week(figures: Figures, view: View) -> None:
     """Draws a heat map of weekdays and hours."""
-    _heading(view, "by weekday and hour", f"In the time zone {viewer.zone()}.")
+    about = f"In the time zone {viewer.zone()}."
+    _heading(view, "by weekday and hour", about, figures.week, figures.currency)
     alt = f"{charts.SHOWN[view.metric].title} by weekday and hour"
     plot(figures.week, charts.week(view.metric), key="week", alt=alt)
 
 
 def sizes(figures: Figures, view: View) -> None:  # noqa: ARG001
     """Draws a chart of transactions by the size of their amounts."""
-    st.markdown(f"##### Amounts in {plain(figures.currency or 'no currency')}")
+    title = f"Amounts in {plain(figures.currency or 'no currency')}"
+    head(title, "amounts", lambda: figures.amount_bins, currency=figures.currency)
     st.caption(f"Of all transactions. {figures.sizes}")
     alt = "Transactions by the size of their amounts"
     plot(_numbered(figures.amount_bins), charts.amounts(), key="amounts", alt=alt)
@@ -90,7 +93,7 @@ def sizes(figures: Figures, view: View) -> None:  # noqa: ARG001
 
 def where(figures: Figures, view: View) -> None:
     """Draws a map of cities; a chart of them if none has coordinates."""
-    _heading(view, "by city", CLICK)
+    _heading(view, "by city", CLICK, figures.places, figures.currency)
     known = figures.places.dropna(subset=["latitude", "longitude"])
     if known.empty:
         _bars(figures.places.head(TOP), "city", view)
@@ -111,8 +114,9 @@ def _has_places(figures: Figures) -> bool:
     return bool(places["latitude"].notna().any() or places["city"].is_unique)
 
 
-def _heading(view: View, by: str, about: str) -> None:
-    st.markdown(f"##### {charts.SHOWN[view.metric].title} {by}", help=about)
+def _heading(view: View, by: str, about: str, frame: pd.DataFrame, currency: str | None) -> None:
+    title = f"{charts.SHOWN[view.metric].title} {by}"
+    head(title, by.replace(" ", "-"), lambda: frame, help=about, currency=currency)
 
 
 def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -136,8 +140,9 @@ def _picked(frame: pd.DataFrame, spec: charts.Spec, name: str, view: View, *, ke
 
 def merchants(figures: Figures, view: View) -> None:
     """Draws a table of the busiest merchants with their trends."""
-    st.markdown("##### Busiest merchants", help="Click a row to filter by it, and again to undo it.")
     frame = figures.merchants
+    about = "Click a row to filter by it, and again to undo it."
+    head("Busiest merchants", "by-merchant", lambda: frame, help=about, currency=figures.currency)
     last = "value" if view.metric == "count" else view.metric
     shown = charts.SHOWN[last]
     unit = f", {figures.currency or 'no currency'}" if shown.column in charts.MONEY else ""

@@ -18,6 +18,7 @@ from ccstream.dashboard import (
     declines,
     fraud,
     graphs,
+    latest,
     panels,
     sidebar,
     situation,
@@ -120,7 +121,7 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str
         situation.nothing(status, view, zone)
     _open_alerts(line, scores.now)
     fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
-    panels.latest(figures, str(zone))
+    latest.panel(url, view, figures, status, zone)
     _trust(status, broker, url)
 
 

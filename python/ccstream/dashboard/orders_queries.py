@@ -40,3 +40,8 @@ def newest(column: str, wanted: Collection[str], there: Collection[str], limit: 
     if not is_indexed:
         where = "ctid >= %(first)s::tid ORDER BY timestamp DESC NULLS LAST"
     return f"(SELECT {names} FROM orders WHERE {column} = %(value)s AND {where} LIMIT {limit}) AS o"
+
+
+def moment(column: str) -> str:
+    """Returns a column of times without those that Python cannot represent, such as infinity, which become NULL."""
+    return f"CASE WHEN {column} >= '0001-01-01' AND {column} < '9999-12-31' THEN {column} END"

@@ -72,8 +72,12 @@ class Orders:
         unindexed = tuple(column for column in columns if column not in self.indexed)
         if not unindexed or self.first == 0:
             return Reach(unindexed)
+        return Reach(unindexed, self.searched())
+
+    def searched(self) -> int:
+        """Returns the number of rows at the end of the table."""
         row = self.connection.execute(queries.SEARCHED, [self._end]).fetchone()
-        return Reach(unindexed, row[0] if row else 0)
+        return row[0] if row else 0
 
     @property
     def _end(self) -> str:

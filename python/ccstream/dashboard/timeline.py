@@ -12,6 +12,7 @@ from ccstream.dashboard import charts, timeline_charts, timeline_figures
 from ccstream.dashboard.charts import SHOWN, USUAL
 from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.panel_csv import button
 from ccstream.dashboard.presence import stacks
 from ccstream.dashboard.timeline_charts import BAD
 from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, NAMED, ODD, PARTS, SPANS
@@ -166,6 +167,7 @@ def _over_time(
             label_visibility="collapsed",
             width=210,
         )
+        button("over-time", lambda: drawn.figures.series, currency=drawn.figures.currency)
     keys = [(LINE, shown.colour, shown.title.lower())]
     buckets, earlier = drawn.buckets, drawn.compared
     if earlier is not None and earlier.missing is None:
@@ -215,12 +217,14 @@ def _volume(drawn: _Drawn, actions: Actions) -> None:
             label_visibility="collapsed",
             width=190,
         )
+        stacked = timeline_figures.stacked(drawn.figures.series, stack)
+        button("parts-over-time", lambda: stacked.drop(columns=["bottom", "top"]))
     colours = timeline_charts.part_colours(tuple(stack))
     legend([(BAR, colours[part], named(part)) for part in stack] + [(LINE, USUAL, "moving average")])
     whole = drawn.buckets.assign(usual=drawn.figures.series["usual"])
     frames = {
         BUCKETS: drawn.buckets.assign(**{f"part{at}": counts for at, counts in enumerate(stack.values())}),
-        PARTS: timeline_figures.stacked(drawn.figures.series, stack),
+        PARTS: stacked,
         LEVEL: whole.loc[whole["whole"], ["middle", "usual"]],
     }
     spec = timeline_charts.volume(drawn.form, tuple(stack))
