@@ -209,7 +209,6 @@ def test_amounts_of_one_currency(filled: Pipeline) -> None:
         [custom] = [Custom("=1+1", "count")]
         lines = to_csv(load(engine, View(span="all"), timezone.utc, [custom])).splitlines()
         assert any(line.startswith("metric,'=1+1,") for line in lines)
-        assert sum(line.startswith("latest,") for line in lines) == 10
 
 
 def test_one_refresh_agrees_with_sql(filled: Pipeline) -> None:
@@ -223,9 +222,6 @@ def test_one_refresh_agrees_with_sql(filled: Pipeline) -> None:
         assert (figures.series["time"].diff().dropna() == figures.width).all()
         merchants = figures.merchants.iloc[:12]
         assert [sum(trend) for trend in merchants["trend"]] == merchants["transactions"].tolist()
-        rows = filled.query("SELECT merchant, value FROM orders ORDER BY ctid DESC LIMIT 10")
-        found = zip(figures.latest["merchant"], figures.latest["amount"], strict=True)
-        assert [(name, f"{amount:.2f}") for name, amount in found] == [(name, str(value)) for name, value in rows]
         declined = View(span="all", filters={"status": ("declined",)}, money="EUR")
         figures = load(engine, declined, timezone.utc, [Custom("Big", "sum", "amount > 50 and country != US")])
         # What was declined moved no money.

@@ -43,7 +43,9 @@ HEADS = {
     "id": Column("Transaction"),
 }
 """The columns of the table."""
-STYLE = "<style>.st-key-latest-table :is(th, td) { white-space: nowrap }</style>"
+STYLE = """<style>
+.st-key-latest-table :is(th, td) { white-space: nowrap; max-width: 20rem; overflow: hidden; text-overflow: ellipsis }
+</style>"""
 """The style of the table: each transaction is one line."""
 
 
