@@ -1,4 +1,4 @@
-"""Tests the latest transactions and the files of transactions: filters mean what the engine means, figures are SQL's."""
+"""Tests the latest transactions and files of transactions: filters mean what the engine means, figures are SQL's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from ccstream.dashboard import (
 )
 from ccstream.dashboard.csv_texts import stacked, tidy
 from ccstream.dashboard.export_files import ExportError
-from ccstream.dashboard.latest_tables import Latest
 from ccstream.dashboard.latest_watch import LatestWatch
 from ccstream.dashboard.orders_where import SEGMENTS, Slice, uncounted
 from ccstream.dashboard.view import View
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
+    from ccstream.dashboard.latest_tables import Latest
     from pipeline import Pipeline
 
 START = datetime(2026, 1, 5, tzinfo=timezone.utc)

@@ -114,6 +114,7 @@ def _copying(url: str, asked: Slice, *, is_typed: bool) -> Iterator[tuple[psycop
             query = queries.copy(expressions, where, has_scores=has_scores)
             if has_scores:
                 columns.append(Column(SCORE, "double precision"))
+            given["rows"] = queries.MOST
             with connection.cursor() as cursor, cursor.copy(query, given) as copy:
                 yield copy, columns
     except psycopg.errors.QueryCanceled as error:

@@ -77,7 +77,7 @@ class Column:
 
 
 def copy(columns: list[sql.Composable], where: str, *, has_scores: bool) -> sql.Composed:
-    """Returns the COPY of the newest transactions, the newest first.
+    """Returns the COPY of the newest transactions, the newest first. The parameter ``rows`` is the maximum number.
 
     Args:
         columns: the expressions of the columns.
@@ -90,17 +90,16 @@ def copy(columns: list[sql.Composable], where: str, *, has_scores: bool) -> sql.
     )
     return sql.SQL(
         "COPY (SELECT {columns}{score} FROM (SELECT * FROM orders WHERE {where}"
-        " ORDER BY timestamp DESC NULLS LAST, order_id DESC LIMIT {most}) AS o{join}"
+        " ORDER BY timestamp DESC NULLS LAST, order_id DESC LIMIT %(rows)s) AS o{join}"
         " ORDER BY o.timestamp DESC NULLS LAST, order_id DESC) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
     ).format(
         columns=sql.SQL(", ").join(columns),
         score=score,
         where=sql.SQL(where),
-        most=sql.Literal(MOST),
         join=join,
     )
 
 
 def _quoted(name: str) -> sql.Composable:
-    # The query has parameters, so a percent sign is written twice.
+    # The query always has a parameter, so a percent sign is written twice.
     return sql.Identifier(name.replace("%", "%%"))
