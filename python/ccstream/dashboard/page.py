@@ -68,7 +68,9 @@ def _dashboard() -> None:
         sidebar.fill(state["view"], zone)
     search.heading("ccstream · card transactions", url, engine.values)
     values = {name: engine.values(name) for name in DIMENSIONS}
-    view, paused = sidebar.draw(values, zone)
+    sidebar.offer(values)
+    known = with_values(values)
+    view, paused = sidebar.draw(values, known, zone)
     state["view"] = view
     wanted = write(view) | drawer.address()
     if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
@@ -82,7 +84,7 @@ def _dashboard() -> None:
     # Only the live part runs again at each interval, so that the rest of the page does not flicker.
     is_hidden = hidden.is_hidden()
     every = None if paused or is_hidden else timedelta(seconds=view.every)
-    st.fragment(run_every=every)(live.draw)(engine, url, view, with_values(values))
+    st.fragment(run_every=every)(live.draw)(engine, url, view, known)
     drawer.draw(url, zone, lambda text: search.results(url, text, engine.values, zone))
 
 

@@ -20,12 +20,13 @@ OUTCOME = "outcome"
 
 
 def with_values(values: Mapping[str, Collection[str | None]]) -> frozenset[str]:
-    """Returns the dimensions that have a value, or may have one, as long as no row was read.
+    """Returns the dimensions that have a value; all of them, as long as no row was read.
 
     Args:
         values: all values of each dimension; None stands for an absent one.
     """
-    return frozenset(name for name, some in values.items() if not some or any(value is not None for value in some))
+    found = frozenset(name for name, some in values.items() if any(value is not None for value in some))
+    return found or frozenset(values)
 
 
 def charted(known: Collection[str]) -> list[str]:

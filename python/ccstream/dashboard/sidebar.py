@@ -16,7 +16,7 @@ from ccstream.dashboard.view import EVERY, FROM_TO, LATEST, LOCAL, MOST_KPIS, SP
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 FIRST = ("category", "city", "merchant", "status")
 """The dimensions whose filters are above all others."""
@@ -101,8 +101,13 @@ def clear() -> None:
     st.session_state["min"] = st.session_state["max"] = None
 
 
+def offer(values: Mapping[str, list[str | None]]) -> None:
+    """Keeps how many values each dimension has, for :func:`is_outdated`."""
+    st.session_state["offered"] = {name: len(some) for name, some in values.items()}
+
+
 def is_outdated(choices: Callable[[str], list[str | None]]) -> bool:
-    """Returns whether a dimension has other values than its filter offers. It checks every :data:`LOOK_EVERY` seconds.
+    """Returns whether a dimension has other values than the page offers. It checks every :data:`LOOK_EVERY` seconds.
 
     Args:
         choices: a function that returns all values of a dimension.
@@ -117,16 +122,18 @@ def is_outdated(choices: Callable[[str], list[str | None]]) -> bool:
     return any(count <= MOST_CHOICES and len(choices(name)) != count for name, count in offered.items())
 
 
-def draw(values: Mapping[str, list[str | None]], zone: tzinfo) -> tuple[View, bool]:
+def draw(values: Mapping[str, list[str | None]], known: Collection[str], zone: tzinfo) -> tuple[View, bool]:
     """Draws the side bar. A filter without values is left out.
 
     Args:
-        values: all values of each dimension.
+        values: all values of each dimension; None stands for an absent one.
+        known: the dimensions that have a value.
         zone: the viewer's time zone.
 
     Returns:
         The view that the widgets are set to, and whether refreshing is paused.
     """
+    there = {name for name, some in values.items() if {*some} - {None}}
     with st.sidebar:
         names = {key: label for key, (label, _) in SPANS.items()} | {FROM_TO: "From-to"}
         span = st.pills(
@@ -139,9 +146,11 @@ def draw(values: Mapping[str, list[str | None]], zone: tzinfo) -> tuple[View, bo
         )
         start, end = _times(zone) if span == FROM_TO else (None, None)
         _zones()
-        filters = {name: _pick(name, values[name]) for name in FIRST}
+        filters = {name: _pick(name, values[name]) for name in FIRST if _is_shown(name, known)}
         with st.expander("More filters"):
-            filters |= {name: _pick(name, values[name]) for name in DIMENSIONS if name not in FIRST}
+            # Unlike the first filters, these have no places to keep while no row was read.
+            more = [name for name in DIMENSIONS if name not in FIRST and _is_shown(name, there)]
+            filters |= {name: _pick(name, values[name]) for name in more}
             left, right = st.columns(2)
             most = float(MAX_AMOUNT)
             low, high = (
@@ -176,7 +185,7 @@ def draw(values: Mapping[str, list[str | None]], zone: tzinfo) -> tuple[View, bo
 def _money(currencies: list[str | None]) -> str:
     """Draws the choice of a currency, unless there is no choice. Returns an empty text for the most frequent one."""
     chosen: str = st.session_state.setdefault("money", "")
-    if len(currencies) < 2 and not chosen:  # noqa: PLR2004
+    if sum(one is not None for one in currencies) < 2 and not chosen:  # noqa: PLR2004
         return chosen
     return st.selectbox(
         "Currency of amounts",
@@ -187,13 +196,14 @@ def _money(currencies: list[str | None]) -> str:
     )
 
 
+def _is_shown(name: str, known: Collection[str]) -> bool:
+    """Returns whether a filter is shown. One that the address has set is shown even if no transaction has a value."""
+    return name in known or bool(st.session_state.get(f"only_{name}"))
+
+
 def _pick(name: str, values: list[str | None]) -> tuple[str, ...]:
     key = f"only_{name}"
     chosen = st.session_state.get(key, [])
-    st.session_state.setdefault("offered", {})[name] = len(values)
-    # Before the table is read, the first filters have no values, but keep their places.
-    if not chosen and set(values) <= {None} and (values or name not in FIRST):
-        return ()
     there = [shown(value) for value in values[:MOST_CHOICES]]
     # A value that the address or a click has chosen stays among the options, even if no row has it (yet).
     options = list(dict.fromkeys([*there, *chosen]))
