@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -42,6 +43,7 @@ def panel(
     *,
     currency: str | None,
     changed: Callable[[], None],
+    riskiest: int | None = None,
 ) -> None:
     """Draws the panel, or nothing if there are no scores.
 
@@ -52,6 +54,7 @@ def panel(
         zone: the viewer's time zone.
         currency: the currency whose amounts are added up.
         changed: a function that is called after the threshold was changed.
+        riskiest: the number of high scores to show, without tables and charts by day. Default: the whole panel.
     """
     if state.now is None:
         if state.why and not status.trouble:
@@ -68,6 +71,9 @@ def panel(
         st.markdown(fraud_figures.headline(state.now, currency))
         st.markdown(_reached(state.now, state.newest))
         _over_time(state.now, state.days)
+        if riskiest is not None:
+            _riskiest(replace(state.now, riskiest=state.now.riskiest[:riskiest]), zone)
+            return
         left, right = st.columns([1, 1])
         with left:
             _riskiest(state.now, zone)

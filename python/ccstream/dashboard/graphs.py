@@ -52,6 +52,21 @@ def draw(figures: Figures, view: View) -> None:
     _columns(figures, view, [*places, week], [categories] if "category" in known else [])
 
 
+def overview(figures: Figures, view: View) -> None:
+    """Draws cities beside payment methods and categories, as far as they have values.
+
+    Args:
+        figures: the figures to show.
+        view: the settings of the page.
+    """
+    known = figures.known
+    bars = [*([methods] if "payment_method" in known else []), *([categories] if "category" in known else [])]
+    if "city" in known and _has_places(figures):
+        _columns(figures, view, [where, week], bars)
+    else:
+        _columns(figures, view, [*bars, week], [])
+
+
 def _columns(figures: Figures, view: View, left: Sequence[Draw], right: Sequence[Draw]) -> None:
     """Draws panels in two columns. Without any on the right, those on the left are beside each other."""
     sides = [left, right] if right else [[one] for one in left]

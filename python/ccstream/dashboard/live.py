@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
@@ -33,7 +33,7 @@ from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.fraud_tables import Span
-from ccstream.dashboard.fraud_watch import FraudWatch, Newest
+from ccstream.dashboard.fraud_watch import FraudState, FraudWatch, Newest
 from ccstream.dashboard.presence import charted, fitting
 
 if TYPE_CHECKING:
@@ -78,8 +78,24 @@ def _rejected(url: str, reason: str) -> list[tuple[str, str, bytes | None]]:
     return [(place(one), one.detail, one.payload) for one in kept]
 
 
-def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str]) -> None:
-    """Draws the live part.
+class Moment(NamedTuple):
+    """Holds what a refresh has read.
+
+    Attributes:
+        status: the state of the engine.
+        broker: the state of the broker.
+        figures: the figures of the page.
+        line: the line about the state of the page, to which open alerts are added.
+    """
+
+    status: ccstream.KpiStatus
+    broker: BrokerState
+    figures: Figures
+    line: DeltaGenerator
+
+
+def begin(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str]) -> Moment | None:
+    """Reads the figures, and draws what is known of their state; returns None if there are none yet.
 
     Args:
         engine: the engine that computes the figures.
@@ -89,10 +105,10 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str
     """
     if st.session_state.pop("clicked", False):
         st.rerun()
-    zone, view = viewer.zone(), fitting(view, known)
+    zone = viewer.zone()
     status, broker = engine.status, _broker(settings.bootstrap_servers(), settings.topic()).state
     if not situation.is_ready(status, url):
-        return
+        return None
     if sidebar.is_outdated(engine.values):
         st.rerun()
     line = st.container(horizontal=True, vertical_alignment="center", key="status")
@@ -110,26 +126,60 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str
         figures = load(engine, view, zone, more, known)
     except ccstream.ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")
+        return None
+    return Moment(status, broker, figures, line)
+
+
+def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str]) -> None:
+    """Draws the live part. For the arguments, see :func:`begin`."""
+    view, zone = fitting(view, known), viewer.zone()
+    moment = begin(engine, url, view, known)
+    if moment is None:
         return
+    status, broker, figures, _ = moment
     if figures.count:
         panels.header(figures.metrics, view.metric)
-    newest = Newest(broker.ends if broker.down_since is None else {}, status.last_at)
-    scores = _scores(url, settings.topic()).read(Span.of(view), newest)
+    scored = scores(url, view, moment)
     if figures.count:
-        _charts(engine, view, figures, situation.about(figures, status, view, zone), _band(url, view, scores.now))
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.caption(situation.about(figures, status, view, zone), width="stretch")
+            timeline.switch(charted(known), again)
+        over_time(engine, url, view, figures, scored.now)
+        changes.panel(engine, view, zone)
+        declines.panel(engine, view, zone)
+        graphs.draw(figures, view)
     else:
         situation.nothing(status, view, zone)
-    _open_alerts(line, scores.now)
-    fraud.panel(scores, status, view, zone, currency=figures.currency, changed=_again)
+    fraud.panel(scored, status, view, zone, currency=figures.currency, changed=again)
     latest.panel(url, view, figures, status, zone)
     _trust(status, broker, url)
 
 
-def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str, band: Band) -> None:
+def scores(url: str, view: View, moment: Moment) -> FraudState:
+    """Returns what is known of scores and alerts. Open alerts are added to the line about the state of the page."""
+    broker = moment.broker
+    newest = Newest(broker.ends if broker.down_since is None else {}, moment.status.last_at)
+    found = _scores(url, settings.topic()).read(Span.of(view), newest)
+    if found.now is not None and found.now.alerts:
+        counts = ", ".join(f"{count:,} {severity}" for severity, count in found.now.alerts.items())
+        moment.line.page_link(alerts.page(), label=f"Open alerts: {counts}")
+    return found
+
+
+def over_time(
+    engine: ccstream.KpiEngine, url: str, view: View, figures: Figures, now: Now | None, *, has_volume: bool = True
+) -> None:
+    """Draws the charts over time.
+
+    Args:
+        engine: the engine that computes the figures.
+        url: the URL of the database, which has the usual band.
+        view: the settings of the page.
+        figures: the figures of the page.
+        now: what is known of scores.
+        has_volume: whether the chart of the volume is drawn, too.
+    """
     zone = viewer.zone()
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(about, width="stretch")
-        timeline.switch(charted(figures.known), _again)
 
     def zoom(start: datetime, end: datetime) -> None:
         sidebar.zoom(start, end, zone)
@@ -139,14 +189,12 @@ def _charts(engine: ccstream.KpiEngine, view: View, figures: Figures, about: str
         sidebar.back()
         clicked()
 
-    actions = timeline.Actions(alerts.page(), _again, zoom, back)
-    timeline.panel(figures, view, band, zone, actions, earlier=compared.load(engine, view, figures, zone))
-    changes.panel(engine, view, zone)
-    declines.panel(engine, view, zone)
-    graphs.draw(figures, view)
+    actions = timeline.Actions(alerts.page(), again, zoom, back)
+    band, earlier = _band(url, view, now), compared.load(engine, view, figures, zone)
+    timeline.panel(figures, view, band, zone, actions, earlier=earlier, has_volume=has_volume)
 
 
-def _again() -> None:
+def again() -> None:
     """Makes the whole page run again, after a setting within its live part was changed."""
     st.session_state["clicked"] = True
 
@@ -171,10 +219,3 @@ def _band(url: str, view: View, now: Now | None) -> Band:
     if now is None or not now.others:
         return Band()
     return _bands(url).read(Span.of(view), Series.of(view) if "kpi_band" in now.others else None)
-
-
-def _open_alerts(line: DeltaGenerator, now: Now | None) -> None:
-    """Adds the number of open alerts by severity, if there are any, to the line about the state of the page."""
-    if now is not None and now.alerts:
-        named = ", ".join(f"{count:,} {severity}" for severity, count in now.alerts.items())
-        line.page_link(alerts.page(), label=f"Open alerts: {named}")

@@ -22,9 +22,11 @@ from ccstream.dashboard import (
     panels,
     search,
     sidebar,
+    situation,
     timeline,
+    wall,
 )
-from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.presence import with_values
 from ccstream.dashboard.view import View, read, write
 from ccstream.dashboard.viewer import zone as viewers_zone
@@ -66,33 +68,46 @@ def _dashboard() -> None:
     if "range" not in state:
         # Streamlit forgets the settings of the side bar while another page is shown.
         sidebar.fill(state["view"], zone)
-    search.heading("ccstream · card transactions", url, engine.values)
     values = {name: engine.values(name) for name in DIMENSIONS}
     sidebar.offer(values)
     known = with_values(values)
-    view, paused = sidebar.draw(values, known, zone)
+    is_hidden = hidden.is_hidden()
+    if state["view"].is_wall:
+        view = state["view"]
+        _show_address(write(view))
+        _notes()
+        every = None if is_hidden else timedelta(seconds=min(view.every, view.turn))
+        wall.draw(engine, url, view, known, every)
+        return
+    search.heading("ccstream · card transactions", url, engine.values)
+    view, paused = sidebar.draw(values, known, zone, wall.link)
     state["view"] = view
-    wanted = write(view) | drawer.address()
-    if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
-        st.query_params.from_dict(wanted)
+    _show_address(write(view) | drawer.address())
     # What comes and goes has a place of its own. Otherwise, Streamlit would draw all that is below a second time.
     with st.container():
-        for note in state["notes"]:
-            st.caption(f":material/info: {plain(note)}")
+        _notes()
         if view.narrows or sidebar.is_zoomed():
             _filtered(view, zone)
     # Only the live part runs again at each interval, so that the rest of the page does not flicker.
-    is_hidden = hidden.is_hidden()
     every = None if paused or is_hidden else timedelta(seconds=view.every)
     st.fragment(run_every=every)(live.draw)(engine, url, view, known)
     drawer.draw(url, zone, lambda text: search.results(url, text, engine.values, zone))
 
 
+def _show_address(wanted: dict[str, list[str]]) -> None:
+    if {name: st.query_params.get_all(name) for name in st.query_params} != wanted:
+        st.query_params.from_dict(wanted)
+
+
+def _notes() -> None:
+    """Shows which parts of the address are not valid."""
+    for note in st.session_state["notes"]:
+        st.caption(f":material/info: {plain(note)}")
+
+
 def _filtered(view: View, zone: tzinfo) -> None:
     """Shows filters and zoom above the figures, because a phone hides the side bar."""
-    parts = [f"{DIMENSIONS[name]}: {', '.join(map(named, values))}" for name, values in view.filters.items()]
-    parts += [f"amount from {view.min_amount:,.2f}"] if view.min_amount is not None else []
-    parts += [f"amount to {view.max_amount:,.2f}"] if view.max_amount is not None else []
+    parts = situation.narrowed(view)
     with st.container(horizontal=True, vertical_alignment="center"):
         if parts:
             st.markdown(f":material/filter_alt: {plain(' · '.join(parts))}", width="content")

@@ -122,13 +122,16 @@ def is_outdated(choices: Callable[[str], list[str | None]]) -> bool:
     return any(count <= MOST_CHOICES and len(choices(name)) != count for name, count in offered.items())
 
 
-def draw(values: Mapping[str, list[str | None]], known: Collection[str], zone: tzinfo) -> tuple[View, bool]:
+def draw(
+    values: Mapping[str, list[str | None]], known: Collection[str], zone: tzinfo, draw_end: Callable[[], None]
+) -> tuple[View, bool]:
     """Draws the side bar. A filter without values is left out.
 
     Args:
         values: all values of each dimension; None stands for an absent one.
         known: the dimensions that have a value.
         zone: the viewer's time zone.
+        draw_end: a function that draws what is at the end of the side bar.
 
     Returns:
         The view that the widgets are set to, and whether refreshing is paused.
@@ -165,6 +168,7 @@ def draw(values: Mapping[str, list[str | None]], known: Collection[str], zone: t
         every = left.selectbox("Refresh, s", EVERY, key="every")
         latest = right.selectbox("Latest rows", LATEST, key="latest")
         paused = st.toggle("Pause", key="paused")
+        draw_end()
     view = View(
         span=span or View.span,
         start=start,
@@ -176,6 +180,7 @@ def draw(values: Mapping[str, list[str | None]], known: Collection[str], zone: t
         latest=latest,
         every=every,
         zone=st.session_state["zone"],
+        turn=st.session_state["view"].turn,
         **{name: st.session_state.setdefault(name, getattr(View, name)) for name in IN_PANELS},
         customs=tuple(customs),
     )

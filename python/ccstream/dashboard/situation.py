@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from ccstream.dashboard.clock import clock, day
-from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.dimensions import named, plain
 from ccstream.dashboard.view import SPANS
+from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -36,6 +37,22 @@ def about(figures: Figures, status: KpiStatus, view: View, zone: tzinfo) -> str:
             else " Changes are from the preceding period of equal length."
         )
     return about
+
+
+def scope(view: View, zone: tzinfo) -> str:
+    """Returns in words which transactions a page is about: their time range, and the filters."""
+    label, length = SPANS.get(view.span, ("", None))
+    span = f"last {label}" if length else "all of time"
+    if view.start and view.end:
+        span = " to ".join(f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" for moment in (view.start, view.end))
+    return " · ".join([span, *narrowed(view)])
+
+
+def narrowed(view: View) -> list[str]:
+    """Returns the filters of a page in words."""
+    parts = [f"{DIMENSIONS[name]}: {', '.join(map(named, values))}" for name, values in view.filters.items()]
+    parts += [f"amount from {view.min_amount:,.2f}"] if view.min_amount is not None else []
+    return parts + ([f"amount to {view.max_amount:,.2f}"] if view.max_amount is not None else [])
 
 
 def is_ready(status: KpiStatus, url: str) -> bool:

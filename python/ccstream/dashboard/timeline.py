@@ -92,7 +92,14 @@ class Actions(NamedTuple):
 
 
 def panel(
-    figures: Figures, view: View, band: Band, zone: tzinfo, actions: Actions, *, earlier: Compared | None = None
+    figures: Figures,
+    view: View,
+    band: Band,
+    zone: tzinfo,
+    actions: Actions,
+    *,
+    earlier: Compared | None = None,
+    has_volume: bool = True,
 ) -> None:
     """Draws both charts.
 
@@ -103,6 +110,7 @@ def panel(
         zone: the viewer's time zone.
         actions: what happens when a viewer does something.
         earlier: the earlier period that the large chart compares with; None without one.
+        has_volume: whether the chart of the volume is drawn, too.
     """
     with st.container(border=True, key="timeline"):
         if figures.width is None or figures.series.empty:
@@ -121,7 +129,8 @@ def panel(
         _over_time(drawn, view.metric, (band, cells, marked), zone, actions)
         if marked:
             _links(marked, zone, actions.alerts)
-        _volume(drawn, actions)
+        if has_volume:
+            _volume(drawn, actions)
         if figures.untimed:
             st.caption(f"{figures.untimed:,} transactions have no timestamp; all other figures include them.")
 

@@ -51,11 +51,13 @@ EVERY = (2, 3, 5, 10)
 """The possible intervals between two refreshes, in seconds."""
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """The possible scores from which a transaction counts as found. Each is a lower bound of a cell of ``score_day``."""
+TURNS = (5, 10, 20, 30, 60, 120)
+"""The possible times, in seconds, for which a wall shows one part of the page."""
 LOCAL, UTC = "local", "utc"
 """The time zones in which a page shows times: that of the viewer's browser, and UTC."""
 MOST_KPIS = 12
 """The maximum number of the viewer's own KPIs. Each costs a query at every refresh."""
-_CHOSEN = ("latest", "every", "metric", "stack", "compare", "threshold", "zone")
+_CHOSEN = ("latest", "every", "metric", "stack", "compare", "threshold", "zone", "turn")
 """The settings that have one of a few values."""
 _MOST_NOTES = 5
 _YEARS = range(1970, 2100)
@@ -84,6 +86,8 @@ class View:
         compare: a key of :data:`COMPARED`, whose line the large chart has; empty for none.
         threshold: the score from which a transaction counts as found, in the figures of the quality of scores.
         zone: the time zone of times, :data:`LOCAL` or :data:`UTC`.
+        is_wall: whether the page is shown on a wall: without controls, and one part after the other.
+        turn: the time for which a wall shows one part, in seconds; one of :data:`TURNS`.
         customs: the viewer's own KPIs.
     """
 
@@ -101,6 +105,8 @@ class View:
     compare: str = ""
     threshold: float = 0.5
     zone: str = LOCAL
+    is_wall: bool = False
+    turn: int = 20
     customs: tuple[Custom, ...] = ()
 
     @property
@@ -142,7 +148,7 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
     """
     notes: list[str] = []
     values = {name: texts[-1] for name, texts in address.items() if texts}
-    known = {"range", "from", "to", "min", "max", "money", *_CHOSEN, "kpi", "open", *DIMENSIONS}
+    known = {"range", "from", "to", "min", "max", "money", "kiosk", *_CHOSEN, "kpi", "open", *DIMENSIONS}
     notes += [
         f"The address has “{name}”, which is not a filter; it is ignored." for name in address if name not in known
     ]
@@ -185,6 +191,8 @@ def read(address: Mapping[str, list[str]]) -> tuple[View, list[str]]:
         compare=chosen("compare", tuple(COMPARED), View.compare),
         threshold=chosen("threshold", THRESHOLDS, View.threshold),
         zone=chosen("zone", (LOCAL, UTC), View.zone),
+        is_wall=chosen("kiosk", (0, 1), 0) == 1,
+        turn=chosen("turn", TURNS, View.turn),
         customs=_customs(address.get("kpi", []), notes),
     )
     if len(notes) > _MOST_NOTES:
@@ -203,6 +211,7 @@ def write(view: View) -> dict[str, list[str]]:
         ("min", view.min_amount, None),
         ("max", view.max_amount, None),
         ("money", view.money, None),
+        ("kiosk", int(view.is_wall), 0),
         *((name, getattr(view, name), getattr(usual, name)) for name in _CHOSEN),
     ):
         if value != left_out:
