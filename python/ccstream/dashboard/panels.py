@@ -20,8 +20,13 @@ STYLE = """<style>
 .st-key-status { row-gap: .25rem }
 .st-key-status [data-testid="stPageLink"] a { padding-left: 0 }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
+@media (max-width: 640px) {
+    .ccs-table td.ccs-text { overflow-wrap: break-word }
+    .ccs-table td.ccs-share { min-width: 0 }
+    .ccs-table td.ccs-share i { display: none }
+}
 </style>"""
-"""The page's style. It gives faint texts enough contrast."""
+"""The page's style. It gives faint texts enough contrast, and on a phone, the texts of tables the room of their bars."""
 
 
 def header(metrics: list[Metric], metric: str) -> None:
