@@ -26,7 +26,7 @@ STYLE = """<style>
     .ccs-table td.ccs-share i { display: none }
 }
 </style>"""
-"""The page's style. It gives faint texts enough contrast, and on a phone, the texts of tables the room of their bars."""
+"""The page's style. It gives faint texts enough contrast. On a phone, the texts of tables have the room of the bars."""
 
 
 def header(metrics: list[Metric], metric: str) -> None:

@@ -29,7 +29,8 @@ STYLE = """<style>
 @media (min-width: 1600px) { [data-testid="stMain"] { zoom: 1.25 } }
 @media (min-width: 2500px) { [data-testid="stMain"] { zoom: 1.65 } }
 @media (min-width: 3800px) { [data-testid="stMain"] { zoom: 2.5 } }
-:is([data-testid="stHeader"], [data-testid="stSidebar"], [data-testid="stTooltipIcon"], .st-key-compare) { display: none }
+:is([data-testid="stHeader"], [data-testid="stSidebar"]) { display: none }
+:is([data-testid="stTooltipIcon"], .st-key-compare) { display: none }
 [data-testid="stColumn"]:not(:has([data-testid="stElementContainer"])) { display: none }
 [data-testid="stMainBlockContainer"] { max-width: none; padding: .5rem 1.5rem 0 }
 [data-testid="stMainBlockContainer"] [data-testid="stVerticalBlock"] { gap: .6rem }
