@@ -51,8 +51,8 @@ def test_a_table_of_eight_columns(
         page.wait_for_selector(VALUE, timeout=LIMIT * 1000)
         page.wait_for_selector(".st-key-bars-city svg.marks", timeout=LIMIT * 1000)
         [(count, value, declined)] = pipeline.query(
-            "SELECT count(*), sum(value) FILTER (WHERE status = 'approved'), count(*) FILTER (WHERE status = 'declined')"
-            " FROM orders"
+            "SELECT count(*), sum(value) FILTER (WHERE status = 'approved'),"
+            " count(*) FILTER (WHERE status = 'declined') FROM orders"
         )
         assert number(page, "Transactions") == f"{count:,}"
         assert number(page, "Value (EUR)") == f"{value:,.2f}"

@@ -11,7 +11,7 @@ from ccstream.declared import DIMENSIONS
 
 
 def test_what_has_values() -> None:
-    values = {"city": ["Oslo", None], "category": [None], "status": ["approved"]}
+    values: dict[str, list[str | None]] = {"city": ["Oslo", None], "category": [None], "status": ["approved"]}
     assert with_values(values) == {"city", "status"}
     # Before a row was read, nothing is left out.
     assert with_values({name: [None] for name in DIMENSIONS}) == set(DIMENSIONS)

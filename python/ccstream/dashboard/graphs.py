@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Draw: TypeAlias = Callable[[Figures, View], None]
 
 OTHERS = re.compile(r"1 other|[\d,]+ others")
-"""The name of all values that have no bar or row of their own."""
+"""The name of all values that have no separate bar or row."""
 CLICK = (
     "Click a value to filter by it, and again to undo it; with Ctrl or Cmd, several. By keyboard, choose with the "
     "arrow keys and Enter."

@@ -115,7 +115,7 @@ def begin(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[st
     with line:
         trust.status_line(status, broker, settings.topic(), settings.group())
     more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
-    # What comes and goes has a place of its own. Otherwise, Streamlit would draw all that is below a second time.
+    # What comes and goes has a separate place. Otherwise, Streamlit would draw all that is below a second time.
     with st.container():
         trust.troubles(status, broker, zone)
         if status.loaded < 1:

@@ -83,7 +83,7 @@ def _dashboard() -> None:
     view, paused = sidebar.draw(values, known, zone, wall.link)
     state["view"] = view
     _show_address(write(view) | drawer.address())
-    # What comes and goes has a place of its own. Otherwise, Streamlit would draw all that is below a second time.
+    # What comes and goes has a separate place. Otherwise, Streamlit would draw all that is below a second time.
     with st.container():
         _notes()
         if view.narrows or sidebar.is_zoomed():
