@@ -35,6 +35,8 @@ export class Pointer {
       point(view, timeOf(item));
     });
     box.addEventListener("pointerleave", () => this.leave(), of);
+    // A mark that moves away under a pointer at rest hides the tooltip; then the mark that is there now shows its own.
+    box.addEventListener("pointerover", (event) => event.isTrusted && this.last && this.again(), of);
     view.addEventListener("click", (event, item) => this.click(event as unknown as MouseEvent, item));
     if (wanted.zooms) {
       box.addEventListener("pointerdown", (event) => this.down(event), of);
