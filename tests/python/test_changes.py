@@ -137,16 +137,16 @@ def surprises(pipeline: Pipeline, one: Slice, dimension: str, ago: timedelta) ->
         for at, side in enumerate(("here", "NOT here"))
         for name, condition in columns.items()
     )
-    query = f"""WITH some AS (
+    query = f"""WITH chosen AS (
             SELECT *, timestamp >= %(start)s AND timestamp < %(end)s AS here FROM orders WHERE {one.where}
             AND (timestamp >= %(start)s AND timestamp < %(end)s
                 OR timestamp >= %(start)s - %(ago)s AND timestamp < %(end)s - %(ago)s)
-        ), groups AS (SELECT coalesce({dimension}, '(unknown)') AS name, {counts} FROM some GROUP BY 1
+        ), grouped AS (SELECT coalesce({dimension}, '(unknown)') AS name, {counts} FROM chosen GROUP BY 1
         ), beside AS (
             SELECT *, count(*) OVER () AS names, sum(count0) OVER () AS all0, sum(count1) OVER () AS all1,
                 sum(approved0) OVER () - approved0 AS restapproved0, sum(decided0) OVER () - decided0 AS rest0,
                 sum(approved1) OVER () - approved1 AS restapproved1, sum(decided1) OVER () - decided1 AS rest1
-            FROM groups
+            FROM grouped
         ), scored AS (SELECT *, {root} AS a, {share} AS b, {rate} AS c, {beside} AS d FROM beside WHERE names > 1)
         SELECT name, '{counted}', {nearer("a", "b")} FROM scored WHERE greatest({counted}0, {counted}1) >= 20
             AND abs({counted}0 - {counted}1) >= 0.1::float8 * greatest({counted}0, {counted}1)
