@@ -256,3 +256,116 @@ def check(pipeline: Pipeline, one: Slice, found: Changes) -> list[str]:
     most = sorted((abs(surprise) for surprise in different.values()), reverse=True)[:MOVERS]
     assert [abs(mover.surprise) for mover in found.movers] == pytest.approx(most)
     return [mover.what for mover in found.movers]
+
+
+QUIET_DAYS = 200
+CHANCE = 1 / 16_000
+"""The documented probability that chance alone changes a value beyond the threshold."""
+
+
+def quiet(generator: np.random.Generator, weights: dict[str, Any], rates: dict[str, Any], expected: float) -> Side:
+    """Draws a day on which nothing but chance and the number of all transactions changes."""
+    count = int(generator.poisson(expected))
+    tables, totals = {}, dict.fromkeys(MEASURES, 0)
+    # Two of a hundred transactions are neither approved nor declined.
+    is_decided = generator.random(count) < 0.98
+    chances = generator.random(count)
+    is_approved = np.zeros(count, dtype=bool)
+    for dimension, weight in weights.items():
+        value = generator.choice(len(weight), size=count, p=weight)
+        if dimension == "category":
+            is_approved = is_decided & (chances < rates["category"][value])
+        marked = {"count": np.ones(count, dtype=bool), "decided": is_decided, "approved": is_approved}
+        marked |= {"declined": is_decided & ~is_approved, "value": is_approved, "purchases": is_approved}
+        columns = {name: np.bincount(value[chosen], minlength=len(weight)) for name, chosen in marked.items()}
+        tables[dimension] = Table([f"{dimension} {at}" for at in range(len(weight))], columns, is_whole=True)
+        totals = {name: int(chosen.sum()) for name, chosen in marked.items()}
+    return Side(at=0, span=(0, 1), currency="EUR", totals=totals, tables=tables)
+
+
+@pytest.mark.parametrize("expected", [300, 5_000])
+def test_chance_and_a_common_change_make_no_mover(chance: random.Random, expected: int) -> None:
+    """Compares quiet days. Twice as many transactions of every value are a common change, which explains itself."""
+    generator = np.random.default_rng(chance.getrandbits(64))
+    sizes = dict(zip(DIMENSIONS, (6, 14, 30, 60, 200, 5, 40, 12), strict=True))
+    weights = {name: generator.dirichlet(np.full(size, 0.5)) for name, size in sizes.items()}
+    # The approval rate is that of the category, which comes first here.
+    weights = {"category": weights.pop("category"), **weights}
+    rates = {"category": generator.uniform(0.6, 0.99, sizes["category"])}
+    tested = found = days = 0
+    for day in range(QUIET_DAYS):
+        now, yesterday, last_week = (
+            quiet(generator, weights, rates, expected * size) for size in (1, 1, 2 if day % 2 else 1)
+        )
+        sides = {"yesterday": yesterday, "last week": last_week}
+        for side in sides.values():
+            for name in DIMENSIONS:
+                here, there = (one.tables[name].figures["count"] for one in (now, side))
+                # Of each value, its count and its approval rate are compared.
+                tested += 2 * int((np.maximum(here, there) >= LEAST).sum())
+        movers = changes_figures.movers(now, sides)
+        found += len(movers)
+        days += bool(movers)
+    expected_movers = tested * CHANCE
+    print(f"{found} of {tested:,} comparisons on {days} of {QUIET_DAYS} days; {expected_movers:.1f} are expected")
+    assert tested > 10_000
+    # The scales are approximate for small numbers. The rest is the chance of this test itself.
+    assert found <= 1.5 * expected_movers + 4 * expected_movers**0.5 + 2
+
+
+def test_a_value_that_may_be_incomplete_is_no_mover() -> None:
+    """Compares with a side that has only the largest values: what it lacks may have had transactions."""
+
+    def side(names: list[str], counts: list[int], *, is_whole: bool) -> Side:
+        figures = {name: np.array(counts if name == "count" else [0] * len(counts)) for name in MEASURES}
+        nothing = Table([], {name: np.array([], dtype=np.int64) for name in MEASURES}, is_whole=True)
+        tables = {**dict.fromkeys(DIMENSIONS, nothing), "merchant": Table(names, figures, is_whole=is_whole)}
+        totals = {**dict.fromkeys(MEASURES, 0), "count": 10_000}
+        return Side(at=0, span=(0, 1), currency=None, totals=totals, tables=tables)
+
+    now = side(["a", "b", "c"], [500, 500, 500], is_whole=True)
+    for is_whole, names in ((False, []), (True, ["c"])):
+        then = side(["a", "b"], [500, 500], is_whole=is_whole)
+        assert [mover.name for mover in changes_figures.movers(now, {"yesterday": then})] == names
+        assert [mover.name for mover in changes_figures.movers(then, {"yesterday": now})] == names
+
+
+def asked(engine: ccstream.KpiEngine, view: View) -> tuple[Changes, list[Side]]:
+    """Returns what has changed, and the answers about the past."""
+    sides: list[Side] = []
+
+    def ask(engine: ccstream.KpiEngine, question: dict[str, Any]) -> Side:
+        sides.append(changes_sides.ask(engine, question))
+        return sides[-1]
+
+    found = changes_figures.load(engine, view, timezone.utc, ask)
+    assert found is not None
+    return found, sides
+
+
+def test_ranges_that_follow_the_clock(embedded_pipeline: Pipeline) -> None:
+    """Compares the last hours, and a day that has just begun, with SQL: the compared part is as long as what passed."""
+    pipeline = embedded_pipeline
+    now = datetime.now(timezone.utc)
+    start = now - timedelta(days=8)
+    world = ("--rate", "0.05", "--start-time", f"{start:%Y-%m-%dT%H:%M:%SZ}", "--speed", "max", "--seed", "5")
+    pipeline.run("produce", *world, "--count", "36000", "--quiet")
+    pipeline.run("consume", "--until-caught-up")
+    begun = now - timedelta(minutes=20)
+    views = [View(span="1h"), View(span="6h")]
+    views += [View(span="from-to", start=begun, end=begun + timedelta(hours=length)) for length in (1, 24)]
+    with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
+        assert engine.refresh()
+        for view in views:
+            found, sides = asked(engine, view)
+            assert len(sides) == len(AGO)
+            own = changes_sides.ask(engine, changes_sides.question_now(view))
+            passed = (own.span[0], min(own.span[1], own.at))
+            length = passed[1] - passed[0]
+            for (since, values), side in zip(found.then.items(), sides, strict=True):
+                moments = [micros(moment).replace(tzinfo=timezone.utc) for moment in side.span]
+                every = Slice(view, *moments, "true", {})
+                assert values == figures(pipeline, every, found.currency, *moments), (view, since)
+                before = [(moment - AGO[since] // timedelta(microseconds=1)) for moment in passed]
+                assert abs(side.span[1] - before[1]) <= length / STEPS / 2 + 1, (view, since)
+                assert side.span[1] - side.span[0] == pytest.approx(length, rel=0.5 / STEPS + 1e-6), (view, since)

@@ -36,7 +36,7 @@ MOST = 5_000
 """The maximum number of values of a dimension, those with the most transactions."""
 MEASURES = ("count", "approved", "decided", "declined", "value", "purchases")
 STEPS = 60
-"""The number of steps in which a compared range moves by its own length."""
+"""The least number of steps in which a compared range moves by its own length."""
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
@@ -112,7 +112,8 @@ def question_then(view: View, now: Side, ago: timedelta, zone: tzinfo) -> dict[s
 
     A range that follows the clock is compared with one that moves in steps of 1/60 of its length, such as a minute for
     an hour, so it is up to half a step off. Between two steps the engine has the counts, and visits only new rows.
-    Otherwise it would count all rows of the compared range at each refresh. Each step costs that once.
+    Otherwise it would count all rows of the compared range at each refresh. Each step costs that once. Of a range that
+    is not over, the part that has passed is compared, whose end moves in steps of at most 1/60 of that part.
 
     Args:
         view: the settings of the page.
@@ -128,16 +129,17 @@ def question_then(view: View, now: Side, ago: timedelta, zone: tzinfo) -> dict[s
     def in_steps(moment: int) -> int:
         return (moment + step // 2) // step * step
 
-    length = now.span[1] - now.span[0]
-    step = max(1, length // STEPS)
+    start, end = now.span
     question = question_now(view)
     if question.pop("last", None) is not None:
-        end = in_steps(before(now.span[1]))
-        start = end - length
+        step = max(1, (end - start) // STEPS)
+        start, end = in_steps(before(end)) - (end - start), in_steps(before(end))
+    elif end <= now.at:
+        start, end = before(start), before(end)
     else:
-        # Of a range that is not over, the part that has passed is compared.
-        start = before(now.span[0])
-        end = before(now.span[1]) if now.span[1] <= now.at else max(start + 1, in_steps(before(now.at)))
+        # A power of two does not change at each refresh, although the passed part grows.
+        step = 1 << (max(1, (now.at - start) // STEPS).bit_length() - 1)
+        start, end = before(start), max(before(start) + 1, in_steps(before(now.at)))
     # The currency may have been less frequent then.
     return {**question, "currency": now.currency or "", "start": start, "end": end}
 
