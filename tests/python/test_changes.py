@@ -65,6 +65,15 @@ class Candidate(NamedTuple):
     then: dict[str, Values]
 
 
+def store(pipeline: Pipeline) -> Pipeline:
+    """Stores transactions of days that differ."""
+    world = ("--rate", f"{A_DAY / 86_400:.5f}", "--start-time", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--speed", "max")
+    pipeline.run("produce", *world, "--seed", "5", "--count", str(DAYS * A_DAY), "--quiet")
+    pipeline.run("consume", "--until-caught-up")
+    pipeline.execute(CHANGED)
+    return pipeline
+
+
 def draw(chance: random.Random) -> Slice:
     """Draws a range of the last week and filters."""
     some = {
@@ -218,11 +227,7 @@ def check_sentence(mover: Mover, expected: Candidate, currency: str | None) -> N
 
 @pytest.mark.timeout(1800)
 def test_a_recount_in_sql_chooses_the_same(embedded_pipeline: Pipeline, chance: random.Random) -> None:
-    pipeline = embedded_pipeline
-    world = ("--rate", f"{A_DAY / 86_400:.5f}", "--start-time", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--speed", "max")
-    pipeline.run("produce", *world, "--seed", "5", "--count", str(DAYS * A_DAY), "--quiet")
-    pipeline.run("consume", "--until-caught-up")
-    pipeline.execute(CHANGED)
+    pipeline = store(embedded_pipeline)
     kinds: list[str] = []
     with ccstream.KpiEngine.from_database(pipeline.database_url) as engine:
         assert engine.refresh()
