@@ -34,7 +34,13 @@ LIMIT = 120_000
 """The time limit for a page to open, in milliseconds."""
 STILL = 5_000
 """A page is open when nothing was drawn for this number of milliseconds."""
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+]
 WATCH = """([figures, drawn]) => {
     window.opened = {drawn: 0, last: 0, shifts: []}
     const look = () => {
@@ -166,17 +172,22 @@ def opened(
         figures: the selector of a figure.
         drawn: the selector of what is drawn last, such as all charts.
     """
-    sent: list[tuple[float, float]] = []
+    there: list[Opened] = []
+
+    def sent(_: object) -> None:
+        for one in there:
+            one.sent.append(one.clocks())
+
     with browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce") as context:
         page = context.new_page()
+        page.on("websocket", lambda socket: socket.on("framesent", sent))
         context.add_init_script(f"({WATCH})({[figures, drawn]!r})")
         page.goto(url)
         page.wait_for_selector(figures, timeout=LIMIT)
         page.wait_for_function(f"opened.drawn && performance.now() - opened.last > {STILL}", timeout=LIMIT)
         took: dict[str, Any] = page.evaluate("opened")
-        found = Opened(page, server, _renderer(browser), sent)
-        page.on("websocket", lambda _: None)
-        yield found, Opening(took["figures"] / 1000, took["last"] / 1000, shift(took["shifts"]))
+        there.append(Opened(page, server, _renderer(browser)))
+        yield there[0], Opening(took["figures"] / 1000, took["last"] / 1000, shift(took["shifts"]))
 
 
 def _renderer(browser: Browser) -> psutil.Process:

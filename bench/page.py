@@ -2,8 +2,8 @@
 
 One run starts separate services. The consumer loads rows that are spread over 30 days. At each size it measures how
 long the engine reads them, the time of a page's refresh while rows arrive, the time of a new filter, and the time of
-the GROUP BY queries that the engine replaces. Then it measures the load of one and of twenty open pages on the
-database, the ingest rate with and without them, and the time from sending an event to counting it.
+the GROUP BY queries that the engine replaces. Then it measures the budgets of the page in a browser, see
+``bench/budgets.py``, the ingest rate with and without an open page, and the time from sending an event to counting it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import psycopg
 from confluent_kafka import Producer
 from streamlit.testing.v1 import AppTest
 
+import budgets
 import ccstream
+import results
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.view import View
 
@@ -200,43 +201,6 @@ class Pages:
         return refreshes
 
 
-def transactions() -> int:
-    """Returns the number of transactions that the database has committed or rolled back."""
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute("SELECT pg_stat_clear_snapshot()")
-        [[count]] = connection.execute(
-            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
-        ).fetchall()
-    return int(count)
-
-
-def open_pages(plan: dict[int, float]) -> list[dict[str, Any]]:
-    """Measures the load of open pages on the database and the memory of the process.
-
-    Args:
-        plan: for each number of pages, the seconds for which they are open.
-    """
-    found = []
-    for count, seconds in plan.items():
-        pages = Pages(count)
-        # The first minute is not measured, because some things are created once.
-        pages.refresh(60)
-        before, began = transactions(), time.time()
-        memory = psutil.Process().memory_info().rss
-        refreshes = pages.refresh(seconds)
-        took = time.time() - began
-        found.append(
-            {
-                "pages": count,
-                "refreshes": refreshes,
-                "transactions / s": (transactions() - before) / took,
-                "memory before, MB": memory / 1e6,
-                "memory after, MB": psutil.Process().memory_info().rss / 1e6,
-            }
-        )
-    return found
-
-
 def ingest(count: int, runs: int) -> dict[str, float]:
     """Returns the messages a second with and without an open dashboard, measured in turns."""
     rates: dict[str, list[float]] = {"closed": [], "open": []}
@@ -306,9 +270,10 @@ def main() -> None:
     """Runs the parts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
-    parser.add_argument("--minutes", type=float, default=10, help="the minutes for which twenty pages are open")
+    parser.add_argument("--minutes", type=float, default=60, help="the minutes for which a page is open (default 60)")
+    parser.add_argument("--ranges", nargs="+", default=["24h", "all"], help="the time ranges of the page in a browser")
     parser.add_argument(
-        "--parts", nargs="+", default=["sizes", "pages", "ingest", "latency"], help="the parts to run (default: all)"
+        "--parts", nargs="+", default=["sizes", "budgets", "ingest", "latency"], help="the parts to run (default: all)"
     )
     options = parser.parse_args()
     os.chdir(ROOT)
@@ -326,9 +291,10 @@ def main() -> None:
                 print(json.dumps(sizes[-1]), flush=True)
         if sizes:
             show(sizes)
+        if "budgets" in options.parts:
+            results.keep("page", budgets.measure(there, options.ranges, options.minutes))
         # Each part runs in a separate process, because a page's engine ends only with its process.
         parts = {
-            "pages": f"open_pages({{1: {options.minutes * 12}, 20: {options.minutes * 60}}})",
             "ingest": "ingest(1_000_000, 3)",
             "latency": "latency(50)",
         }

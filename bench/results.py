@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import detection_tables  # noqa: E402
 from apache_kafka import VERSION as KAFKA_VERSION  # noqa: E402
 from compared import comparison  # noqa: E402
+from page_tables import budgets  # noqa: E402
 
 FILE = ROOT / "bench" / "results.json"
 PLACES = {
@@ -212,6 +213,7 @@ TABLES = {
     "alerts": detection_tables.alerts,
     "windows": detection_tables.windows,
     "segments": detection_tables.segments,
+    "page": budgets,
 }
 
 
