@@ -50,8 +50,8 @@ WATCH = """([figures, drawn]) => {
         requestAnimationFrame(look)
     }
     requestAnimationFrame(look)
-    const add = list => list.getEntries().forEach(one => one.hadRecentInput || opened.shifts.push([one.startTime, one.value]))
-    new PerformanceObserver(add).observe({type: 'layout-shift', buffered: true})
+    const note = one => one.hadRecentInput || opened.shifts.push([one.startTime, one.value])
+    new PerformanceObserver(list => list.getEntries().forEach(note)).observe({type: 'layout-shift', buffered: true})
 }"""
 """JavaScript that records when the first figure is there, when the last thing was drawn, and what has moved."""
 
