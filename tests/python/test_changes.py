@@ -104,10 +104,9 @@ def figures(pipeline: Pipeline, one: Slice, currency: str | None, start: datetim
     return Values(*row)
 
 
-def by_value(
-    pipeline: Pipeline, one: Slice, currency: str | None, dimension: str, start: datetime, end: datetime
-) -> dict[str, Values]:
-    """Returns the figures of each value of a dimension."""
+def by_value(pipeline: Pipeline, one: Slice, currency: str | None, dimension: str, ago: timedelta) -> dict[str, Values]:
+    """Returns the figures of each value of a dimension, a time ago."""
+    start, end = one.start - ago, one.end - ago
     query = f"""SELECT coalesce({dimension}, '(unknown)'), {FIGURES} FROM orders
         WHERE {one.where} AND timestamp >= %(start)s AND timestamp < %(end)s GROUP BY 1"""
     rows = pipeline.query(query, money=currency, **one.values, **times(start, end))
@@ -178,11 +177,8 @@ def recounted(
             for name, what, surprise in surprises(pipeline, one, dimension, AGO[since]):
                 if name not in best or abs(surprise) > abs(best[name][1]):
                     best[name] = (what, surprise)
-        now = by_value(pipeline, one, currency, dimension, one.start, one.end)
-        then = {
-            since: by_value(pipeline, one, currency, dimension, one.start - AGO[since], one.end - AGO[since])
-            for since in compared
-        }
+        now = by_value(pipeline, one, currency, dimension, timedelta())
+        then = {since: by_value(pipeline, one, currency, dimension, AGO[since]) for since in compared}
         nothing = Values(0, 0, 0, 0, 0, 0)
         for name, (what, surprise) in best.items():
             before = {since: values.get(name, nothing) for since, values in then.items()}
