@@ -28,7 +28,7 @@ from services import free_port  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, CDPSession, Page
 
 LIMIT = 120_000
 """The time limit for a page to open, in milliseconds."""
@@ -130,12 +130,14 @@ class Opened:
         page: the page.
         server: the process that serves it.
         renderer: the process that draws it.
+        session: a session with the browser's developer tools.
         sent: at each message to the server, which asks for a refresh: the processor times of server and renderer.
     """
 
     page: Page
     server: psutil.Process
     renderer: psutil.Process
+    session: CDPSession
     sent: list[tuple[float, float]] = field(default_factory=list)
 
     def clocks(self) -> tuple[float, float]:
@@ -147,11 +149,8 @@ class Opened:
         self.page.wait_for_timeout(seconds * 1000)
 
     def tasks(self) -> float:
-        """Returns the time that the page's main thread has spent on tasks, in seconds."""
-        session = self.page.context.new_cdp_session(self.page)
-        session.send("Performance.enable")
-        metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
-        session.detach()
+        """Returns the time that the page's main thread has spent on tasks since the opening, in seconds."""
+        metrics = {one["name"]: one["value"] for one in self.session.send("Performance.getMetrics")["metrics"]}
         return float(metrics["TaskDuration"])
 
     def memory(self) -> tuple[float, float]:
@@ -186,7 +185,9 @@ def opened(
         page.wait_for_selector(figures, timeout=LIMIT)
         page.wait_for_function(f"opened.drawn && performance.now() - opened.last > {STILL}", timeout=LIMIT)
         took: dict[str, Any] = page.evaluate("opened")
-        there.append(Opened(page, server, _renderer(browser)))
+        session = context.new_cdp_session(page)
+        session.send("Performance.enable")
+        there.append(Opened(page, server, _renderer(browser), session))
         yield there[0], Opening(took["figures"] / 1000, took["last"] / 1000, shift(took["shifts"]))
 
 
