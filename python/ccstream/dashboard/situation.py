@@ -25,6 +25,12 @@ def about(figures: Figures, status: KpiStatus, view: View, zone: tzinfo) -> str:
     moment = clock(figures.at, zone)
     state = "exact" if status.loaded >= 1 and not status.outdated else "for the rows that were read so far"
     about = f"As of {moment} ({zone}), {state}."
+    if status.foreign_rows:
+        # The engine follows what consumers have stored.
+        about += (
+            f" They include {status.foreign_rows:,} rows of another program. Further ones are included once a row of "
+            "the table is changed or deleted."
+        )
     if figures.amounts < figures.count:
         share = figures.amounts / figures.count
         currency = plain(figures.currency or "no currency")
@@ -60,7 +66,7 @@ def is_ready(status: KpiStatus, url: str) -> bool:
     if status.no_tables:
         st.info(
             f"{_sentence(status.trouble)}: `python consumer.py`  \nA table orders of yours keeps its rows and columns. "
-            "The consumer adds the columns that the page needs to follow it.",
+            "The consumer adds what is missing.",
             icon=":material/inbox:",
         )
         return False
