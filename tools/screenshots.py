@@ -61,7 +61,7 @@ class Shot:
 
     Attributes:
         name: the picture's file.
-        span: the time range.
+        address: the part of the address after ``range=``.
         last: the heading of the last panel that it shows, or the selector of the panel.
         width: the width of the browser's window.
         scheme: the colours.
@@ -69,7 +69,7 @@ class Shot:
     """
 
     name: str
-    span: str
+    address: str
     last: str
     width: int = 1440
     scheme: Literal["light", "dark"] = "light"
@@ -78,7 +78,7 @@ class Shot:
     def take(self, browser: Browser, port: int) -> None:
         """Takes the picture from the page on a port."""
         page = browser.new_page(viewport={"width": self.width, "height": 8000}, color_scheme=self.scheme)
-        page.goto(f"http://localhost:{port}/?range={self.span}")
+        page.goto(f"http://localhost:{port}/?range={self.address}")
         page.wait_for_selector(".st-key-bars-category svg.marks", timeout=60_000)
         page.wait_for_timeout(6000)
         heading = page.get_by_role("heading", name=self.last)
@@ -95,9 +95,12 @@ class Shot:
 
 
 SHOTS = [
-    Shot("dark.png", "1h", "Categories", scheme="dark"),
+    Shot("dark.png", "1h", "by category", scheme="dark"),
     Shot("dashboard.png", "7d", "Latest transactions"),
     Shot("approval.png", "1h", ".st-key-timeline", is_alone=True),
+    Shot("compared.png", "24h&metric=count&compare=before&stack=payment_method", ".st-key-timeline", is_alone=True),
+    Shot("changed.png", "1h", ".st-key-changes", is_alone=True),
+    Shot("declined.png", "1h", ".st-key-declines", is_alone=True),
     Shot("fraud.png", "7d", "Fraud", is_alone=True),
     Shot("trust.png", "7d", "Can these figures be trusted?", is_alone=True),
     Shot("phone.png", "7d", "Busiest merchants", width=390),
@@ -150,7 +153,31 @@ def pages(browser: Browser) -> None:
         time.sleep(LIVE)
         for shot in SHOTS:
             shot.take(browser, port)
+        drawer(browser, port)
+        wall(browser, port)
         alerts(browser, port)
+
+
+def drawer(browser: Browser, port: int) -> None:
+    """Takes the picture of the drawer of a card that was scored high."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1100})
+    page.goto(f"http://localhost:{port}/?range=7d")
+    page.locator(".st-key-fraud-riskiest").wait_for(timeout=60_000)
+    page.locator(".st-key-latest-table button").first.click(timeout=60_000)
+    page.wait_for_selector(".st-key-drawer", timeout=60_000)
+    page.wait_for_timeout(6000)
+    save(browser, "drawer.png", page.screenshot())
+    page.close()
+
+
+def wall(browser: Browser, port: int) -> None:
+    """Takes the picture of the page on a wall."""
+    page = browser.new_page(viewport={"width": 1920, "height": 1080})
+    page.goto(f"http://localhost:{port}/?range=24h&kiosk=1")
+    page.wait_for_selector(".st-key-timeline svg.marks", timeout=60_000)
+    page.wait_for_timeout(4000)
+    save(browser, "wall.png", page.screenshot())
+    page.close()
 
 
 def alerts(browser: Browser, port: int) -> None:
