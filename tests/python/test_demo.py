@@ -144,11 +144,13 @@ def test_the_queries_run(embedded_pipeline: Pipeline) -> None:
     assert len(pipeline.query(ring)) == 10
 
 
-def test_the_rules_find_the_outage_and_the_ring_of_a_demo(embedded_pipeline: Pipeline) -> None:
-    pipeline = embedded_pipeline
+def store(pipeline: Pipeline, history: timedelta) -> tuple[plans.Outage, datetime]:
+    """Stores and analyzes what a demo sends until an hour after its start. Returns its outage and when its ring begins.
+
+    The outage is over then, and the ring is at work.
+    """
     pipeline.create_topic(1)
-    plan = plans.make(NOW, 1.2, timedelta(hours=8), Stored())
-    # An hour after the plan, the outage is over and the ring is at work.
+    plan = plans.make(NOW, 1.2, history, Stored())
     end = plan.now + timedelta(hours=1)
     assert plan.since is not None
     count = round((end - plan.since).total_seconds() * plan.rate)
@@ -160,17 +162,28 @@ def test_the_rules_find_the_outage_and_the_ring_of_a_demo(embedded_pipeline: Pip
     pipeline.run("analyze", "--until-caught-up", "--alerts", str(RULES))
     assert plan.outage is not None
     assert plan.ring is not None
-    opened = "SELECT min(opened_at) FROM alerts WHERE rule = 'network_out' AND key = 'visa'"
-    [(found,)] = pipeline.query(opened)
-    assert timedelta() < found - plan.outage.begins.replace(tzinfo=None) < timedelta(minutes=1)
-    # Each merchant that an alert names has a ring. That of the plan is among them, soon after its second card.
-    rings = dict(
+    return plan.outage, plan.ring
+
+
+def rings(pipeline: Pipeline) -> dict[str, datetime]:
+    """Returns the merchants at which rings test cards, each with the time of the first payment."""
+    return dict(
         pipeline.query(
             "SELECT merchant, min(o.timestamp) FROM orders o JOIN truth ON order_id = transaction_id "
             "WHERE kind = 'fraud' AND scenario = 'S5' AND value < 3 GROUP BY campaign, merchant"
         )
     )
+
+
+def test_the_rules_find_the_outage_and_the_ring_of_a_demo(embedded_pipeline: Pipeline) -> None:
+    pipeline = embedded_pipeline
+    outage, ring = store(pipeline, timedelta(hours=8))
+    opened = "SELECT min(opened_at) FROM alerts WHERE rule = 'network_out' AND key = 'visa'"
+    [(found,)] = pipeline.query(opened)
+    assert timedelta() < found - outage.begins.replace(tzinfo=None) < timedelta(minutes=1)
+    # Each merchant that an alert names has a ring. That of the plan is among them, soon after its second card.
+    found_rings = rings(pipeline)
     tested = dict(pipeline.query("SELECT key, max(opened_at) FROM alerts WHERE rule = 'card_testing' GROUP BY 1"))
-    assert tested.keys() <= rings.keys()
-    [planted] = [merchant for merchant, begins in rings.items() if begins >= plan.ring.replace(tzinfo=None)]
-    assert tested[planted] - rings[planted] < timedelta(minutes=10)
+    assert tested.keys() <= found_rings.keys()
+    [planted] = [merchant for merchant, begins in found_rings.items() if begins >= ring.replace(tzinfo=None)]
+    assert tested[planted] - found_rings[planted] < timedelta(minutes=10)

@@ -35,7 +35,7 @@ HELP = (
 )
 
 
-@st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False, hash_funcs={ccstream.KpiEngine: id})
+@st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False, hash_funcs={"ccstream.KpiEngine": id})
 def _then(engine: ccstream.KpiEngine, question: dict[str, Any]) -> Side:
     """Asks for a time in the past, once a minute for all pages."""
     return changes_sides.ask(engine, question)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-import ccstream
 from ccstream import kpi
 from ccstream.dashboard.memory import lacks
 from ccstream.dashboard.metrics import divided
@@ -42,7 +41,7 @@ class Compared:
     missing: str | None = None
 
 
-@st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False, hash_funcs={ccstream.KpiEngine: id})
+@st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False, hash_funcs={"ccstream.KpiEngine": id})
 def _asked(engine: KpiEngine, question: dict[str, Any]) -> pd.DataFrame:
     """Asks for a time in the past, once a minute for all pages."""
     answer = engine.query(**question, by={"time": ["approved"]})
