@@ -255,11 +255,11 @@ def repr_of(value: Any, *, is_degree: bool) -> str:  # noqa: ANN401
 def test_errors_are_said_in_words(messy: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ExportError, match="cannot be read now"):
         export_files.parquet(f"postgresql://a:s3cret@localhost:{free_port()}/c", Slice())
-    monkeypatch.setattr(export_queries, "TIME_LIMIT", 300)
-    with messy.connect() as connection, connection.transaction():
+    why: list[str] = []
+    make = export._maker(export_files.csv, messy.database_url, Slice(), why)
+    with monkeypatch.context() as patched, messy.connect() as connection, connection.transaction():
+        patched.setattr(export_queries, "TIME_LIMIT", 300)
         connection.execute("LOCK TABLE orders")
-        why: list[str] = []
-        make = export._maker(export_files.csv, messy.database_url, Slice(), why)
         with pytest.raises(ExportError, match="has not read them within"):
             make()
         assert "Choose a shorter time range" in why[0]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-import ccstream
 from ccstream.dashboard import changes_figures, changes_sides, changes_words
 from ccstream.dashboard.changes_figures import AGO, RATE
 from ccstream.dashboard.choosing import only
@@ -15,6 +14,7 @@ from ccstream.dashboard.panel_csv import head
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from ccstream import KpiEngine
     from ccstream.dashboard.changes_figures import Mover
     from ccstream.dashboard.changes_sides import Side
     from ccstream.dashboard.view import View
@@ -36,12 +36,12 @@ HELP = (
 
 
 @st.cache_data(ttl=KEPT, max_entries=50, show_spinner=False, hash_funcs={"ccstream.KpiEngine": id})
-def _then(engine: ccstream.KpiEngine, question: dict[str, Any]) -> Side:
+def _then(engine: KpiEngine, question: dict[str, Any]) -> Side:
     """Asks for a time in the past, once a minute for all pages."""
     return changes_sides.ask(engine, question)
 
 
-def panel(engine: ccstream.KpiEngine, view: View, zone: tzinfo) -> None:
+def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
     """Draws the panel; nothing if the range is all of time, or has no transaction.
 
     Args:
