@@ -180,7 +180,8 @@ CLIPPED = """() => {
     const selectors = [...cards, ...texts.map(name => `[data-testid="${name}"]`), ...others]
     const clipped = one => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1
     const parts = one => [one, ...one.querySelectorAll('p, div, span, label')]
-    const all = [...document.querySelectorAll(selectors.join(', '))].flatMap(parts)
+    const isSeen = one => !one.closest('[data-testid="stSidebar"][data-collapsed="true"]')
+    const all = [...document.querySelectorAll(selectors.join(', '))].filter(isSeen).flatMap(parts)
     return [...new Set(all.filter(clipped).map(one => `${one.tagName} ${one.className}: ${one.innerText}`))]
 }"""
 """JavaScript that returns the texts that are wider than their elements."""
