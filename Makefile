@@ -175,7 +175,7 @@ bench-refused: release ## measure the cost of rows that PostgreSQL refuses
 bench-flood: release ## measure the cost of hostile but valid events for the page
 	$(BIN)/python bench/flood.py
 
-bench-dashboard: release ## measure the page and its engine at 100 thousand to 10 million rows: half an hour
+bench-dashboard: release ## measure the page and its engine at 100 thousand to 10 million rows: two hours
 	$(BIN)/python bench/page.py
 
 bench-engine: release ## compare the engine with pandas, polars and DuckDB on the same rows
