@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from opened import Opened, Opening
 
-FIGURES = '[data-testid="stMetricValue"]'
+FIGURES = ".ccs-value"
 """The selector of a figure."""
-DRAWN = "svg.marks, canvas.marks, canvas"
+DRAWN = "svg.marks, canvas"
 """The selector of everything that is drawn: charts and tables."""
 EMPTY = 'import streamlit as st\nst.metric("One", 1)\nst.bar_chart({"a": [1, 2]})\n'
 """The script of the empty page. It has one figure and one chart, because Streamlit loads both parts on demand."""

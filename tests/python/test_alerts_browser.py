@@ -220,7 +220,7 @@ def test_filters_are_there_after_a_visit_of_the_other_page(
     [(rows,)] = pipeline.query("SELECT count(*) FROM orders WHERE category = 'food_dining'")
     with opened(port, browser_page) as page:
         page.get_by_role("combobox", name="Category").click()
-        page.get_by_role("option", name="food_dining").click()
+        page.get_by_role("option", name="Food and dining").click()
         wait_until("it is filtered", lambda: number(page, "Transactions") == f"{rows:,}")
         page.locator(LINK, has_text="Alerts").click()
         wait_until("all are listed", lambda: rows_of(page).count() == 3)
