@@ -28,5 +28,10 @@ def plots(page: AppTest) -> list[dict[str, Any]]:
     return [one for one in _drawn(page) if one["kind"] == "plot"]
 
 
+def tables(page: AppTest) -> dict[str, list[list[Any]]]:
+    """Returns the cells of the page's tables, each with the name that screen readers read."""
+    return {one["description"]: one["rows"] for one in _drawn(page) if one["kind"] == "table"}
+
+
 def _drawn(page: AppTest) -> list[dict[str, Any]]:
     return [json.loads(one.proto.json) for one in page.get("bidi_component")]

@@ -52,7 +52,7 @@ def test_data_is_passed_as_json() -> None:
         }
     )
     assert columns(frame) == {
-        "time": [noon.timestamp() * 1000, None],
+        "time": [round(noon.timestamp() * 1000), None],
         "share": [0.5, None],
         "count": [1, 2],
         "whole": [True, False],

@@ -92,7 +92,7 @@ def test_each_kind_is_found_by_keyboard(
         close(page)
         find(page, case.merchant.upper())
         drawer = wait_for(page, f"merchant:{case.merchant}")
-        assert drawer.locator("svg.marks .mark-rect path").count() > 5
+        wait_until("its history is drawn", lambda: drawer.locator("svg.marks .mark-rect path").count() > 5)
         assert f"{case.score:.3f}" in drawer.inner_text()
         close(page)
         find(page, terminal)

@@ -54,7 +54,7 @@ GROUPINGS: dict[str, list[str]] = {
 }
 """The groupings that a page needs, which one query computes in one pass."""
 PICKED = {
-    "merchant": ("merchant", "trend:merchant"),
+    "merchant": ("merchant", "trend:merchant", "time"),
     "city": ("place",),
     "category": ("category",),
     "payment_method": ("payment_method",),
@@ -172,7 +172,7 @@ def load(
             }
         ),
         stack=_outcomes(series) if view.stack == "outcome" else _stack(answer[f"trend:{view.stack}"]),
-        merchants=_merchants(every["merchant"], whole),
+        merchants=_merchants(every["merchant"]),
         places=_places(every["city"]),
         categories=_bars(every["category"], "category"),
         methods=_bars(every["payment_method"], "payment_method"),
@@ -198,7 +198,9 @@ def _of_all(engine: KpiEngine, view: View, zone: tzinfo, name: str, answer: KpiA
         return answer
     others = {one: values for one, values in view.filters.items() if one != name}
     asked = replace(view, filters=others, money=answer.currency or view.money).question()
-    return engine.query(**asked, by={one: GROUPINGS[one] for one in PICKED[name]}, tz=zone, top=PLACES)
+    return engine.query(
+        **asked, by={one: [] if one == "time" else GROUPINGS[one] for one in PICKED[name]}, tz=zone, top=PLACES
+    )
 
 
 def _whole(answer: KpiAnswer) -> Whole:
@@ -267,10 +269,10 @@ def _bars(answer: KpiAnswer, name: str, top: int = TOP) -> pd.DataFrame:
     return pd.concat([first, pd.DataFrame([last], columns=frame.columns)], ignore_index=True)
 
 
-def _merchants(answer: KpiAnswer, whole: Whole) -> pd.DataFrame:
+def _merchants(answer: KpiAnswer) -> pd.DataFrame:
     frame = _bars(answer, "merchant", MERCHANTS)
     trend = answer["trend:merchant"]
-    counts = trend["counts"][:MERCHANTS, whole]
+    counts = trend["counts"][:MERCHANTS, _whole(answer)]
     courses = dict(zip(map(shown, trend["key"][:MERCHANTS]), counts.tolist(), strict=True))
     frame.insert(1, "trend", [courses.get(name, []) for name in frame["merchant"]])
     return frame
