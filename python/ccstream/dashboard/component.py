@@ -185,8 +185,9 @@ def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
 
 def _values(column: pd.Series[Any]) -> list[Any]:
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        nanoseconds = column.astype("datetime64[ns, UTC]").astype("int64").tolist()
-        return [None if one == pd.NaT.value else one / 1e6 for one in nanoseconds]
+        # Nanoseconds would not be exact as floating-point numbers.
+        microseconds = column.astype("datetime64[us, UTC]").astype("int64").tolist()
+        return [None if one == pd.NaT.value else one / 1e3 for one in microseconds]
     values: list[Any] = column.tolist()
     return [None if math.isnan(one) else one for one in values] if column.dtype.kind == "f" else values
 
