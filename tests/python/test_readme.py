@@ -60,7 +60,7 @@ def test_the_pages_kpi_is_one(tmp_path: Path) -> None:
     [toml] = blocks("docs/page.md", "toml")
     file = tmp_path / "kpis.toml"
     file.write_text(toml, encoding="utf-8")
-    assert (len(read_file(file)[0]), read_file(file)[1]) == (1, [])
+    assert (len(read_file(file)[0]), read_file(file)[1]) == (2, [])
     others = re.findall(r"# (.*)", toml)[0].split(", ")
     assert {"count", *others} == set(MEASURES)
 

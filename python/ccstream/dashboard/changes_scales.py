@@ -50,7 +50,7 @@ def of_shares(now: Numbers, all_now: Numbers, then: Numbers, all_then: Numbers) 
 
     Example:
         >>> round(float(of_shares(71, 100, 92, 100)), 1)
-        -4.0
+        -3.9
     """
     found: Scores = (_angle(now, all_now) - _angle(then, all_then)) / np.sqrt(_variance(all_now) + _variance(all_then))
     return found

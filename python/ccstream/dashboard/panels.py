@@ -18,6 +18,7 @@ NARROW = 150
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
 .st-key-status { row-gap: .25rem }
+.st-key-header { min-height: 124px }
 .st-key-status [data-testid="stPageLink"] a { padding-left: 0 }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
 @media (max-width: 640px) {
@@ -26,7 +27,8 @@ STYLE = """<style>
     .ccs-table td.ccs-share i { display: none }
 }
 </style>"""
-"""The page's style. It gives faint texts enough contrast. On a phone, the texts of tables have the room of the bars."""
+"""The page's style. It gives faint texts enough contrast. On a phone, the texts of tables have the room of the bars. The
+header has its height before it is drawn, so that nothing below it moves."""
 
 
 def header(metrics: list[Metric], metric: str) -> None:
