@@ -27,8 +27,8 @@ STYLE = """<style>
     .ccs-table td.ccs-share i { display: none }
 }
 </style>"""
-"""The page's style. It gives faint texts enough contrast. On a phone, the texts of tables have the room of the bars. The
-header has its height before it is drawn, so that nothing below it moves."""
+"""The page's style. It gives faint texts enough contrast. On a phone, the texts of tables have the room of the bars.
+The header has its height before it is drawn, so that nothing below it moves."""
 
 
 def header(metrics: list[Metric], metric: str) -> None:
