@@ -41,7 +41,7 @@ def history(width: str, form: str, statuses: tuple[str, ...]) -> Spec:
                 scale=alt.Scale(domain=[*statuses], range=[COLOURS[one] for one in statuses]),
                 legend=alt.Legend(title=None, orient="top"),
             ),
-            order=alt.Order("status:N"),
+            order=alt.Order("status:O"),
             tooltip=[
                 alt.Tooltip("time:T", title=f"{width} from", format="%Y-%m-%d %H:%M"),
                 alt.Tooltip("status:N"),
