@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ccstream import kpi
+from ccstream.dashboard.clock import micros
+from ccstream.dashboard.figures import by_bucket
 from ccstream.dashboard.memory import lacks
-from ccstream.dashboard.metrics import divided
+from ccstream.dashboard.metrics import Answered
 from ccstream.dashboard.view import COMPARED, SPANS, WEEK
 
 if TYPE_CHECKING:
@@ -45,18 +47,8 @@ class Compared:
 def _asked(engine: KpiEngine, question: dict[str, Any]) -> pd.DataFrame:
     """Asks for a time in the past, once a minute for all pages."""
     answer = engine.query(**question, by={"time": ["approved"]})
-    series = answer["time"]
-    return pd.DataFrame(
-        {
-            "time": pd.to_datetime(series["key"], utc=True),
-            "transactions": series["count"],
-            "value": kpi.units(series["value"]),
-            "refunds": kpi.units(series["refunds"]),
-            "average": divided(kpi.units(series["value"]), series["purchases"].astype(float)),
-            "declined": series["declined"],
-            "share": series["approved_share"],
-        }
-    )
+    times = pd.to_datetime(answer["time"]["key"], utc=True)
+    return pd.DataFrame({"time": times, **by_bucket(Answered(answer, None, np.ones(len(times), dtype=bool)))})
 
 
 def load(engine: KpiEngine, view: View, figures: Figures, zone: tzinfo) -> Compared | None:
@@ -80,7 +72,7 @@ def load(engine: KpiEngine, view: View, figures: Figures, zone: tzinfo) -> Compa
         then = start.astimezone(zone).replace(tzinfo=None) - timedelta(weeks=1)
         back = start - then.replace(tzinfo=zone)
     name = COMPARED[view.compare].lower()
-    since = round((start - back - datetime(1970, 1, 1, tzinfo=timezone.utc)) / timedelta(microseconds=1))
+    since = micros((start - back).replace(tzinfo=None))
     if missing := lacks(engine.status, since, zone):
         return Compared(name, pd.DataFrame(), missing)
     rows = {name: value for name, value in view.question().items() if name not in {"last", "before"}}

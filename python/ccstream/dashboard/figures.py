@@ -149,6 +149,9 @@ def load(
     times = pd.to_datetime(series["key"], utc=True)
     usual = np.full(len(times), np.nan)
     usual[whole] = kpi.ewma(series["count"][whole].astype(float), USUAL)
+    buckets = {"time": times, "end": pd.to_datetime(series["end"], utc=True), "whole": whole, **by_bucket(answered)}
+    over_time = pd.DataFrame(buckets)
+    over_time.insert(list(buckets).index("value"), "usual", usual)
     return Figures(
         at=answer.at,
         metrics=metrics,
@@ -156,21 +159,7 @@ def load(
         amounts=answer.totals["amounts"],
         currency=answer.currency,
         width=answer.width,
-        series=pd.DataFrame(
-            {
-                "time": times,
-                "end": pd.to_datetime(series["end"], utc=True),
-                "whole": whole,
-                "transactions": series["count"],
-                "usual": usual,
-                "value": kpi.units(series["value"]),
-                "refunds": kpi.units(series["refunds"]),
-                "average": kpi.units(answered.by_time("average")),
-                "approved": series["approved"],
-                "declined": series["declined"],
-                "share": series["approved_share"],
-            }
-        ),
+        series=over_time,
         stack=_outcomes(series) if view.stack == "outcome" else _stack(answer[f"trend:{view.stack}"]),
         merchants=_merchants(every["merchant"]),
         places=_places(every["city"]),
@@ -182,6 +171,20 @@ def load(
         untimed=series["other_count"],
         known=known,
     )
+
+
+def by_bucket(answered: Answered) -> dict[str, Any]:
+    """Returns the measures of each bucket of time, with the names of the columns of :attr:`Figures.series`."""
+    series = answered.answer["time"]
+    return {
+        "transactions": series["count"],
+        "value": kpi.units(series["value"]),
+        "refunds": kpi.units(series["refunds"]),
+        "average": kpi.units(answered.by_time("average")),
+        "approved": series["approved"],
+        "declined": series["declined"],
+        "share": series["approved_share"],
+    }
 
 
 def _of_all(engine: KpiEngine, view: View, zone: tzinfo, name: str, answer: KpiAnswer) -> KpiAnswer:
