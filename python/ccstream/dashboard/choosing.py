@@ -34,11 +34,5 @@ def only(dimension: str, name: str) -> None:
 
 
 def clicked() -> None:
-    """Makes the whole page run again, with tables and charts in which nothing is selected."""
-    st.session_state["clicks"] = clicks() + 1
+    """Makes the whole page run again, after something within its live part was clicked or changed."""
     st.session_state["clicked"] = True
-
-
-def clicks() -> int:
-    """Returns the number of clicks so far. It is part of the keys of what can be clicked."""
-    return int(st.session_state.get("clicks", 0))

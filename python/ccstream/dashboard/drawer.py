@@ -199,7 +199,7 @@ def _alerts(found: list[Alert], zone: tzinfo, of: str) -> None:
         state = "" if alert.state == "open" else f" · {alert.outcome or alert.state}"
         with st.container(border=True, gap=None, key=f"drawer-alert-{alert.id}"):
             st.page_link(
-                st.Page(alerts.draw, title="Alerts", url_path="alerts"),
+                alerts.page(),
                 label=f"{ICONS[alert.severity]} **{plain(alert.rule)}**{state} · {times(alert, zone)}",
                 query_params={"alert": str(alert.id)},
             )

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ccstream.dashboard import drawer, export, latest_figures
+from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.clock import clock
 from ccstream.dashboard.component import Column, table
 from ccstream.dashboard.dimensions import plain
-from ccstream.dashboard.figures import to_csv
+from ccstream.dashboard.figures import OTHERS, to_csv
 from ccstream.dashboard.latest_watch import LatestWatch
-from ccstream.dashboard.orders_where import OTHERS, Slice, uncounted
+from ccstream.dashboard.orders_where import Slice, uncounted
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def _table(rows: list[dict[str, Any]], zone: tzinfo) -> None:
 
     def opened(number: str, _: bool) -> None:
         drawer.show("transaction", number)
-        # The whole page runs again, because the drawer is outside of its live part.
-        st.session_state["clicked"] = True
+        # The drawer is outside of the page's live part.
+        clicked()
 
     table(
         [HEADS[name] for name in found],

@@ -143,14 +143,14 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str
     if figures.count:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.caption(situation.about(figures, status, view, zone), width="stretch")
-            timeline.switch(charted(known), again)
+            timeline.switch(charted(known), clicked)
         over_time(engine, url, view, figures, scored.now)
         changes.panel(engine, view, zone)
         declines.panel(engine, view, zone)
         graphs.draw(figures, view)
     else:
         situation.nothing(status, view, zone)
-    fraud.panel(scored, status, view, zone, currency=figures.currency, changed=again)
+    fraud.panel(scored, status, view, zone, currency=figures.currency, changed=clicked)
     latest.panel(url, view, figures, status, zone)
     _trust(status, broker, url)
 
@@ -189,14 +189,9 @@ def over_time(
         sidebar.back()
         clicked()
 
-    actions = timeline.Actions(alerts.page(), again, zoom, back)
+    actions = timeline.Actions(alerts.page(), clicked, zoom, back)
     band, earlier = _band(url, view, now), compared.load(engine, view, figures, zone)
     timeline.panel(figures, view, band, zone, actions, earlier=earlier, has_volume=has_volume)
-
-
-def again() -> None:
-    """Makes the whole page run again, after a setting within its live part was changed."""
-    st.session_state["clicked"] = True
 
 
 def _trust(status: ccstream.KpiStatus, broker: BrokerState, url: str) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ccstream.dashboard.figures import OTHERS
 from ccstream.dashboard.fraud_tables import Span
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 SEGMENTS = {"merchant_segment": {"merchant", "name", "valid_to"}, "segment_runs": {"kind"}}
 """The tables and columns without which no merchant has a segment."""
-OTHERS = "(others)"
-"""The name under which the engine counts rare values together."""
 MOST = Decimal(1_000_000_000)
 """The limit of amounts. The engine takes a larger one, and what is not a number, for an absent one."""
 COLUMNS = {"risk": "risk_flag"}

@@ -11,6 +11,7 @@ import streamlit as st
 from ccstream.dashboard import changes, declines, fraud, graphs, live, panels, sidebar, situation, viewer
 from ccstream.dashboard.alert_detail import ICONS, times
 from ccstream.dashboard.alert_watch import AlertWatch
+from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.presence import fitting
 
@@ -128,7 +129,7 @@ def _risk(shown: _Shown) -> None:
             shown.view,
             viewer.zone(),
             currency=shown.moment.figures.currency,
-            changed=live.again,
+            changed=clicked,
             riskiest=MOST_RISKY,
         )
     with right, st.container(border=True, key="wall-alerts"):
