@@ -87,8 +87,9 @@ function create({ data, parentElement }: Component<PlotData>, made: string, conf
   return { box, view, pointer, made, end: () => observer.disconnect(), drawn: Promise.resolve() };
 }
 
-async function refresh({ view, box, pointer, end }: Plot, data: PlotData): Promise<void> {
-  if (!box.isConnected) return end();
+async function refresh({ view, box, pointer }: Plot, data: PlotData): Promise<void> {
+  // The chart was removed while its last update was drawn.
+  if (!box.isConnected) return;
   for (const [name, columns] of Object.entries(data.tables)) update(view, name, columns);
   for (const [name, value] of Object.entries(data.signals)) view.signal(name, value);
   await view.runAsync();

@@ -79,8 +79,14 @@ export class Pointer {
       // The first click of a double click does not zoom.
       this.waiting = window.setTimeout(() => this.send("zoomed", [from, to]), DOUBLE);
     } else {
-      pick(this, this.wanted.pick, datum, event.ctrlKey || event.metaKey);
+      this.pick(datum, event.ctrlKey || event.metaKey);
     }
+  }
+
+  private pick(datum: Record<string, unknown>, adds: boolean): void {
+    const columns = this.wanted.pick;
+    if (!columns.length || columns.some((name) => datum[name] === undefined)) return;
+    this.send("picked", { ...Object.fromEntries(columns.map((name) => [name, datum[name]])), adds });
   }
 
   private down(event: PointerEvent): void {
@@ -135,12 +141,6 @@ export class Pointer {
     const [from, to] = (this.view.scale("x") as { range(): [number, number] }).range();
     return to - from;
   }
-}
-
-/** Sends the columns of a mark that was chosen by mouse or keyboard. */
-export function pick(pointer: Pointer, columns: string[], datum: Record<string, unknown>, adds: boolean): void {
-  if (!columns.length || columns.some((name) => datum[name] === undefined)) return;
-  pointer.send("picked", { ...Object.fromEntries(columns.map((name) => [name, datum[name]])), adds });
 }
 
 function timeOf(item: Item | null | undefined): number | null {
