@@ -153,42 +153,39 @@ def pages(browser: Browser) -> None:
         time.sleep(LIVE)
         for shot in SHOTS:
             shot.take(browser, port)
-        drawer(browser, port)
-        wall(browser, port)
-        alerts(browser, port)
+        screens(browser, port)
 
 
-def drawer(browser: Browser, port: int) -> None:
-    """Takes the picture of the drawer of a card that was scored high."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1100})
-    page.goto(f"http://localhost:{port}/?range=7d")
-    page.locator(".st-key-fraud-riskiest").wait_for(timeout=60_000)
-    page.locator(".st-key-latest-table button").first.click(timeout=60_000)
-    page.wait_for_selector(".st-key-drawer", timeout=60_000)
+def screen(browser: Browser, name: str, address: str, width: int, height: int, *, click: str = "", last: str) -> None:
+    """Takes the picture of a screen.
+
+    Args:
+        browser: the browser.
+        name: the picture's file.
+        address: the address of the page.
+        width: the width of the screen.
+        height: its height.
+        click: the selector of what is clicked first, in which the first match counts.
+        last: the selector of what is drawn last.
+    """
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.goto(address)
+    if click:
+        page.locator(click).first.click(timeout=60_000)
+    page.wait_for_selector(last, timeout=60_000)
     page.wait_for_timeout(6000)
-    save(browser, "drawer.png", page.screenshot())
+    save(browser, name, page.screenshot())
     page.close()
 
 
-def wall(browser: Browser, port: int) -> None:
-    """Takes the picture of the page on a wall."""
-    page = browser.new_page(viewport={"width": 1920, "height": 1080})
-    page.goto(f"http://localhost:{port}/?range=24h&kiosk=1")
-    page.wait_for_selector(".st-key-timeline svg.marks", timeout=60_000)
-    page.wait_for_timeout(4000)
-    save(browser, "wall.png", page.screenshot())
-    page.close()
-
-
-def alerts(browser: Browser, port: int) -> None:
-    """Takes the picture of the page of alerts, with the network that is out selected."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1200})
-    page.goto(f"http://localhost:{port}/alerts")
-    page.locator('[class*="st-key-alert-row-"]', has_text="network_out").first.click(timeout=60_000)
-    page.wait_for_selector(".st-key-alert-detail canvas", timeout=60_000)
-    page.wait_for_timeout(6000)
-    save(browser, "alerts.png", page.screenshot())
-    page.close()
+def screens(browser: Browser, port: int) -> None:
+    """Takes the pictures of the drawer of a transaction, of a wall, and of the alert of the network that is out."""
+    page = f"http://localhost:{port}/"
+    row = ".st-key-latest-table button"
+    screen(browser, "drawer.png", f"{page}?range=7d", 1440, 1100, click=row, last=".st-key-drawer")
+    screen(browser, "wall.png", f"{page}?range=24h&kiosk=1", 1920, 1080, last=".st-key-timeline svg.marks")
+    row = '[class*="st-key-alert-row-"]:has-text("network_out")'
+    screen(browser, "alerts.png", f"{page}alerts", 1440, 1200, click=row, last=".st-key-alert-detail canvas")
 
 
 def main() -> None:
