@@ -1,4 +1,4 @@
-"""Reads what the page's component is told to draw, in pages without a browser."""
+"""Reads what the page passes to its component, in pages without a browser."""
 
 from __future__ import annotations
 
