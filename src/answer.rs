@@ -123,7 +123,8 @@ impl PyKpiAnswer {
     /// Returns:
     ///     A DataFrame with the columns of ``answer[name]``, indexed by its ``key``. The index has the grouping's name.
     ///     Times are in the query's time zone. For a trend, the values are the counts, with a column for each bucket.
-    ///     The frame's ``attrs`` are ``other_groups``, ``other_count`` and ``other_sum``.
+    ///     The frame's ``attrs`` are ``other_groups``, ``other_count`` and ``other_sum``, and ``other_value`` with the
+    ///     measure ``approved``.
     ///
     /// Raises:
     ///     ConfigError: pandas is not installed, or no name is given although the answer does not have exactly one

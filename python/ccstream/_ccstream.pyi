@@ -1697,11 +1697,12 @@ class KpiAnswer:
         the week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64). ``count``,
         ``amounts`` (rows with an amount in the currency), ``sum`` (cents): int64. ``mean`` (cents), of time ``rate``:
         float64, NaN for none; of time ``end``, as ``key``. If one of them was asked for: ``approved``, ``decided``,
-        ``declined``, ``risky``: int64, ``approved_share``: float64. If asked for: ``min``, ``max``, ``p50``, ``p95``,
-        ``p99`` (cents, float64; percentiles within 1 %) and ``cards`` (int64). Of places: ``country``, ``latitude`` and
-        ``longitude`` (degrees, float64). Of a trend: ``time`` (``datetime64[us]``, length m) and ``counts`` (uint32, n
-        by m). What is not among the ``top``: ``other_groups``, ``other_count``, ``other_sum`` as int; of time,
-        ``other_count`` are the rows without a time.
+        ``declined``, ``risky``, ``purchases``, ``value`` and ``refunds`` (cents): int64, ``approved_share``: float64.
+        If asked for: ``min``, ``max``, ``p50``, ``p95``, ``p99`` (cents, float64; percentiles within 1 %) and ``cards``
+        (int64). Of places: ``country``, ``latitude`` and ``longitude`` (degrees, float64). Of a trend: ``time``
+        (``datetime64[us]``, length m) and ``counts`` (uint32, n by m). What is not among the ``top``: ``other_groups``,
+        ``other_count`` and ``other_sum``, and with ``approved`` ``other_value``, as int; of time, ``other_count`` are
+        the rows without a time.
 
         Raises:
             KeyError: it was not asked for.
@@ -1715,7 +1716,8 @@ class KpiAnswer:
         Returns:
             A DataFrame with the columns of ``answer[name]``, indexed by its ``key``. The index has the grouping's name.
             Times are in the query's time zone. For a trend, the values are the counts, with a column for each bucket.
-            The frame's ``attrs`` are ``other_groups``, ``other_count`` and ``other_sum``.
+            The frame's ``attrs`` are ``other_groups``, ``other_count`` and ``other_sum``, and ``other_value`` with the
+            measure ``approved``.
 
         Raises:
             ConfigError: pandas is not installed, or no name is given although the answer does not have exactly one

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Codes: TypeAlias = npt.NDArray[np.int64]
 
 _LARGEST = 2**63 - 1
-_OTHERS = ("other_groups", "other_count", "other_sum")
+_OTHERS = ("other_groups", "other_count", "other_sum", "other_value")
 """The entries of a grouping that exist once, not for each key."""
 
 
@@ -152,7 +152,7 @@ def to_pandas(name: str, table: Mapping[str, Any], zone: tzinfo | None) -> pd.Da
             keys = table["key"]
             index = pd.Index(keys, dtype=object if isinstance(keys, list) else None, name=name)
         frame = pd.DataFrame(columns).set_index(index)
-    frame.attrs.update({key: table[key] for key in _OTHERS})
+    frame.attrs.update({key: table[key] for key in _OTHERS if key in table})
     return frame
 
 
