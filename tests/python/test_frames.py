@@ -234,7 +234,9 @@ def test_answers_as_frames(filled: Pipeline) -> None:
     for name in answer.keys():  # noqa: SIM118 - an answer is not a mapping
         frame, table = answer.to_pandas(name), answer[name]
         others = {key for key in table if key.startswith("other_")}
-        assert others == {"other_groups", "other_count", "other_sum"} | ({"other_value"} if "approved" in table else set())
+        assert others == {"other_groups", "other_count", "other_sum"} | (
+            {"other_value"} if "approved" in table else set()
+        )
         assert frame.attrs == {key: table[key] for key in others}
         if name == "trend:status":
             assert frame.to_numpy().tolist() == table["counts"].tolist()
