@@ -1691,21 +1691,10 @@ class KpiAnswer:
         None unless the query had ``before=True``.
         """
     def __getitem__(self, name: str, /) -> dict[str, Any]:
-        """A grouping's columns, all of one length n.
-
-        ``key``: the names as a list (None: unknown), the beginnings of buckets as ``datetime64[us]`` (UTC), hours of
-        the week (int64, 0 is Monday 0 to 1 o'clock) or the lower edges of amounts in cents (int64). ``count``,
-        ``amounts`` (rows with an amount in the currency), ``sum`` (cents): int64. ``mean`` (cents), of time ``rate``:
-        float64, NaN for none; of time ``end``, as ``key``. If one of them was asked for: ``approved``, ``decided``,
-        ``declined``, ``risky``, ``purchases``, ``value`` and ``refunds`` (cents): int64, ``approved_share``: float64.
-        If asked for: ``min``, ``max``, ``p50``, ``p95``, ``p99`` (cents, float64; percentiles within 1 %) and ``cards``
-        (int64). Of places: ``country``, ``latitude`` and ``longitude`` (degrees, float64). Of a trend: ``time``
-        (``datetime64[us]``, length m) and ``counts`` (uint32, n by m). What is not among the ``top``: ``other_groups``,
-        ``other_count`` and ``other_sum``, and with ``approved`` ``other_value``, as int; of time, ``other_count`` are
-        the rows without a time.
+        """Returns the columns of a grouping, which the description of the class lists.
 
         Raises:
-            KeyError: it was not asked for.
+            KeyError: The query had no such grouping.
         """
     def to_pandas(self, name: str | None = None) -> pd.DataFrame:
         """Returns a grouping as a pandas DataFrame. This requires pandas.

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     Codes: TypeAlias = npt.NDArray[np.int64]
 
 _LARGEST = 2**63 - 1
-_OTHERS = ("other_groups", "other_count", "other_sum", "other_value")
-"""The entries of a grouping that exist once, not for each key."""
+_OTHERS = "other_"
+"""With this begin the names of a grouping's entries that exist once, not for each key."""
 
 
 class Frame:
@@ -144,7 +144,7 @@ def to_pandas(name: str, table: Mapping[str, Any], zone: tzinfo | None) -> pd.Da
         index = pd.Index(table["key"], dtype=object, name=dimension)
         frame = pd.DataFrame(table["counts"], index=index, columns=moments(table["time"], "time"))
     else:
-        columns = {key: values for key, values in table.items() if key not in {"key", *_OTHERS}}
+        columns = {key: values for key, values in table.items() if key != "key" and not key.startswith(_OTHERS)}
         if name == "time":
             index = moments(table["key"], name)
             columns["end"] = moments(columns["end"])
@@ -152,7 +152,7 @@ def to_pandas(name: str, table: Mapping[str, Any], zone: tzinfo | None) -> pd.Da
             keys = table["key"]
             index = pd.Index(keys, dtype=object if isinstance(keys, list) else None, name=name)
         frame = pd.DataFrame(columns).set_index(index)
-    frame.attrs.update({key: table[key] for key in _OTHERS if key in table})
+    frame.attrs.update({key: value for key, value in table.items() if key.startswith(_OTHERS)})
     return frame
 
 
