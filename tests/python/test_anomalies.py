@@ -29,6 +29,7 @@ severity = "critical"
 START = datetime(2026, 10, 5)  # noqa: DTZ001
 OUTAGE = START + timedelta(days=2, hours=12)
 RATE = 1.5
+COUNT = round((OUTAGE - START + timedelta(minutes=90)).total_seconds() * RATE)
 BAND = """SELECT dimension, series, kpi, window_end, expected, low, high, observed, deviation, basis, is_anomalous
           FROM kpi_band ORDER BY 1, 2, 3, 4"""
 ALERTS = (
@@ -38,8 +39,7 @@ ALERTS = (
 
 def send(pipeline: Pipeline) -> None:
     """Sends two and a half days of the world, and in the end an outage of half an hour and an hour after it."""
-    count = round((OUTAGE - START + timedelta(minutes=90)).total_seconds() * RATE)
-    flags = ("--rate", str(RATE), "--count", str(count), "--start-time", START.isoformat(), "--speed", "max")
+    flags = ("--rate", str(RATE), "--count", str(COUNT), "--start-time", START.isoformat(), "--speed", "max")
     incident = f"network_out@{OUTAGE.isoformat()}+30m:visa"
     pipeline.run("produce", "--quiet", "--seed", "3", *flags, "--incident", incident)
 
@@ -75,6 +75,6 @@ def test_an_outage_is_found_and_kills_change_nothing(embedded_pipeline: Pipeline
     assert all(row[2] >= OUTAGE for row in whole[1]), whole[1]
     pipeline.execute(f"DROP TABLE {TABLES}, kpi_band, anomaly_state, anomaly_journal")
     for _ in range(at_length(6, 40)):
-        kill_one(pipeline, chance, (500, 5_000, 50_000), lambda before: 60_000)  # noqa: ARG005
+        kill_one(pipeline, chance, (500, 5_000, 50_000), lambda before: min(60_000, COUNT - before) + 1)
     analyze(pipeline)
     assert found(pipeline) == whole

@@ -86,7 +86,7 @@ def test_windows_equal_a_recount_by_the_adopted_runs_despite_kills(
     pipeline.catch_up()
     # Without windows by segments, nothing is adopted.
     assign(pipeline)
-    kill_one(pipeline, chance, [500, 2_000], lambda _before: count // 10)
+    kill_one(pipeline, chance, [500, 2_000], lambda before: min(count // 10, count - before) + 1)
     assert adopted(pipeline) == []
     path = pipeline.write("windows.toml", FILE)
     # A run of the same time that replaces the one before, one that only assigns new members, and later ones.
@@ -102,7 +102,7 @@ def test_windows_equal_a_recount_by_the_adopted_runs_despite_kills(
         if settings:
             assign(pipeline, settings)
         for _ in range(at_length(1, 3)):
-            kill_one(pipeline, chance, [500, 2_000], lambda _before: count // 10)
+            kill_one(pipeline, chance, [500, 2_000], lambda before: min(count // 10, count - before) + 1)
     analyzer = analyze(pipeline)
     assert not analyzer.events("warning"), analyzer.events("warning")
     # A run that was adopted right before a kill may have got no place.

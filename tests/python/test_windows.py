@@ -207,7 +207,7 @@ def test_windows_equal_a_recount_despite_kills(embedded_pipeline: Pipeline, chan
     pipeline.catch_up()
     pipeline.write("windows.toml", FILE)
     for _ in range(at_length(4, 12)):
-        kill_one(pipeline, chance, [500, 2_000, 10_000], lambda _before: count // 10)
+        kill_one(pipeline, chance, [500, 2_000, 10_000], lambda before: min(count // 10, count - before) + 1)
     analyzer = analyze(pipeline)
     assert not analyzer.events("warning"), analyzer.events("warning")
     assert pipeline.query("SELECT count(*) FROM scores") == [(count,)]

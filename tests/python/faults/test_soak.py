@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAST = 20_000.0
 """The minimum rate, in events a second."""
 MEMORY_LIMIT = 150e6
-"""The memory limit of a process at any rate, in bytes."""
+"""The memory limit of a process at any rate, in bytes, without what it keeps for later."""
 SESSIONS = 2
 """The number of the consumer's sessions in PostgreSQL."""
 FULL = 4.0
@@ -70,7 +70,7 @@ class Samples:
             f"{max(memory) / 1e6:.1f} MB at most; {max(handles[:third])} handles, then {max(handles[-third:])}"
         )
         course = f"{name}: {' '.join(f'{held / 1e6:.0f}' for held in memory)} MB"
-        assert max(memory) < MEMORY_LIMIT, course
+        assert max(memory) < MEMORY_LIMIT + kept, course
         assert late < early * 1.05 + 1e6 + kept, course
         # One additional handle may be a connection that is being opened again.
         assert max(handles[-third:]) <= max(handles[:third]) + 1, name
@@ -140,6 +140,8 @@ def test_a_soak_at_half_the_rate(apache_pipeline: Pipeline, apache: ApacheKafka)
     sessions: list[int] = []
     began = time.monotonic()
     checks, longest, behind = 0, 0.0, 0
+    # A producer that is not connected yet cannot fill its queue.
+    wait_until("it sends", lambda: stored(pipeline) > backlog + warm_up)
     the_worst(pipeline, apache, samples["producer"].process, samples["consumer"].process)
     checked = last = stored(pipeline)
     moved = time.monotonic()
