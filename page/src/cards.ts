@@ -1,5 +1,5 @@
 // Draws the cards of KPIs: each a name, a value, its change and its course, which choose what the charts show.
-import type { Component } from "./main";
+import type { Place } from "./board";
 import { addStyle } from "./style";
 
 export interface CardsData {
@@ -26,7 +26,7 @@ interface Card {
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [100, 30];
 
-export function drawCards({ data, parentElement, setTriggerValue }: Component<CardsData>): () => void {
+export function drawCards({ data, parentElement, send }: Place<CardsData>): () => void {
   addStyle();
   let grid = parentElement.querySelector<HTMLElement>(".ccs-cards");
   if (!grid) {
@@ -45,7 +45,7 @@ export function drawCards({ data, parentElement, setTriggerValue }: Component<Ca
     fill(element, card);
     if (card.pick !== null) {
       element.setAttribute("aria-pressed", `${card.chosen}`);
-      element.onclick = () => setTriggerValue("picked", card.pick);
+      element.onclick = () => send("picked", card.pick);
     }
   });
   return () => grid.remove();

@@ -1,23 +1,36 @@
-// Draws what Streamlit passes on: charts, tables, and the cards of KPIs. Streamlit calls the default function at each update.
-import { type CardsData, drawCards } from "./cards";
-import { type TableData, drawTable } from "./table";
-import { type PlotData, drawPlot } from "./plot";
+// Draws what Streamlit passes on. Streamlit calls the default function at each update.
+import { type Part, drawParts } from "./board";
+import { save, type SavedFile } from "./file";
 
 /** What Streamlit passes to a component. */
-export interface Component<Data> {
-  data: Data;
+interface Component {
+  /** A :class:`Board` as JSON in UTF-8. */
+  data: Uint8Array;
   parentElement: HTMLElement;
   /** Passes an event on to the server, which runs the page again. */
   setTriggerValue(name: string, value: unknown): void;
 }
 
-export default function draw(component: Component<CardsData | PlotData | TableData>): () => void {
-  switch (component.data.kind) {
-    case "cards":
-      return drawCards(component as Component<CardsData>);
-    case "table":
-      return drawTable(component as Component<TableData>);
-    default:
-      return drawPlot(component as Component<PlotData>);
+interface Board {
+  parts: Part[];
+  /** A file that was asked for; null without one. */
+  file: SavedFile | null;
+}
+
+export default function draw({ data, parentElement, setTriggerValue }: Component): () => void {
+  const { parts, file } = JSON.parse(new TextDecoder().decode(data)) as Board;
+  const send = (part: string, event: string, value: unknown) => setTriggerValue("event", { part, event, value });
+  let board = parentElement.querySelector<HTMLElement>(":scope > .ccs-column");
+  if (!board) {
+    board = document.createElement("div");
+    board.className = "ccs-column";
+    parentElement.append(board);
   }
+  const drawn = board;
+  drawParts(drawn, parts, send);
+  if (file) save(file);
+  return () => {
+    drawParts(drawn, [], send);
+    drawn.remove();
+  };
 }

@@ -4,7 +4,7 @@ import { type TopLevelSpec, compile } from "vega-lite";
 import { Handler } from "vega-tooltip";
 import { join, leave } from "./cross";
 import { walk } from "./keys";
-import type { Component } from "./main";
+import type { Place } from "./board";
 import { Pointer } from "./pointer";
 import { type Columns, update } from "./rows";
 import { addStyle } from "./style";
@@ -43,24 +43,24 @@ const plots = new WeakMap<HTMLElement, Plot>();
 /** Files beside this one, such as the coastlines. */
 const files = loader({ baseURL: new URL(".", import.meta.url).href });
 
-export function drawPlot(component: Component<PlotData>): () => void {
-  const { data, parentElement } = component;
+export function drawPlot(place: Place<PlotData>): () => void {
+  const { data, parentElement } = place;
   const config = theme(parentElement);
   const made = JSON.stringify([data.spec, config, data.description]);
   let plot = plots.get(parentElement);
   if (plot?.made !== made) {
     remove(parentElement);
-    plot = create(component, made, config);
+    plot = create(place, made, config);
     plots.set(parentElement, plot);
   }
   const current = plot;
-  current.pointer.send = (name, value) => component.setTriggerValue(name, value);
+  current.pointer.send = (name, value) => place.send(name, value);
   // Rows are compared with those that are drawn, so one update waits for the one before.
   current.drawn = current.drawn.then(() => refresh(current, data));
   return () => remove(parentElement);
 }
 
-function create({ data, parentElement }: Component<PlotData>, made: string, config: object): Plot {
+function create({ data, parentElement }: Place<PlotData>, made: string, config: object): Plot {
   addStyle();
   const box = document.createElement("div");
   box.className = `ccs-plot${data.zooms ? " ccs-zooms" : ""}`;

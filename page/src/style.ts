@@ -1,5 +1,37 @@
-// Adds the style of charts and cards to the page, once.
+// Adds the style of boards and their parts to the page, once.
 const STYLE = `
+.ccs-column, .ccs-panel { display: flex; flex-direction: column; gap: .6rem; min-width: 0 }
+.ccs-panel { padding: calc(1rem - 1px); border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius) }
+.ccs-row { display: grid; grid-template-columns: var(--ccs-columns); gap: 1rem }
+.ccs-row > .ccs-column:has(> .ccs-panel), .ccs-column:has(> .ccs-row) { gap: 1rem }
+.ccs-row > .ccs-column > .ccs-panel:last-child { flex: 1 }
+@media (max-width: 640px) { .ccs-row { grid-template-columns: minmax(0, 1fr) } }
+.ccs-line { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem .8rem }
+.ccs-line > .ccs-head { flex: 1 1 auto }
+.ccs-head { display: flex; flex-wrap: wrap; align-items: center; gap: .1rem .5rem; min-height: 1.75rem }
+.ccs-head h5 { margin: 0; padding: 0; font-size: 1rem; font-weight: 600; line-height: 1.2 }
+.ccs-head p { order: 9; flex-basis: 100%; margin: 0; font-size: .875rem }
+.ccs-help { all: unset; box-sizing: border-box; flex: none; width: 1.1rem; height: 1.1rem; border: 1px solid currentColor;
+  border-radius: 50%; font-size: .75rem; line-height: calc(1.1rem - 2px); text-align: center; opacity: .7; cursor: pointer }
+.ccs-file { all: unset; flex: none; margin-left: auto; padding: .2rem; line-height: 0; cursor: pointer; opacity: .75 }
+.ccs-file svg { width: 1.1rem; height: 1.1rem; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round }
+:is(.ccs-help, .ccs-file):hover { opacity: 1 }
+:is(.ccs-help, .ccs-file, .ccs-choices button, .ccs-select select):focus-visible { outline: 2px solid var(--st-primary-color);
+  outline-offset: 1px }
+.ccs-paragraph { white-space: pre-line; overflow-wrap: anywhere }
+.ccs-small { font-size: .875rem; opacity: .85 }
+.ccs-text-small { font-size: .875rem }
+.ccs-text-good { color: var(--st-green-text-color) }
+.ccs-text-bad { color: var(--st-red-text-color) }
+.ccs-text-doubtful { color: var(--st-orange-text-color) }
+.ccs-items { margin: 0; padding-left: 1.1rem; white-space: pre-line; overflow-wrap: anywhere }
+.ccs-items li { margin: 0 0 .35rem }
+.ccs-choices { display: flex; flex-direction: column }
+.ccs-choices button { all: unset; display: flex; gap: .5rem; padding: .3rem 0; cursor: pointer }
+.ccs-choices button:hover { color: var(--st-primary-color) }
+.ccs-choices i { flex: none; font-style: normal; width: 1rem; text-align: center }
+.ccs-select select { max-width: 100%; padding: .3rem .5rem; border: 1px solid var(--st-border-color); color: inherit;
+  border-radius: var(--st-base-radius); background: var(--st-secondary-background-color); font: inherit; font-size: .875rem }
 .ccs-plot { position: relative; width: 100%; overflow: hidden }
 .ccs-plot svg { display: block; max-width: 100% }
 .ccs-plot.ccs-zooms svg { cursor: crosshair }

@@ -1,5 +1,5 @@
 // Draws a table whose rows can be chosen. Cells are texts, shares as bars, or courses.
-import type { Component } from "./main";
+import type { Place } from "./board";
 import { trend } from "./cards";
 import { addStyle } from "./style";
 
@@ -24,7 +24,7 @@ interface Column {
 /** A text, a share from 0 to 1 with its text, or the values of a course. */
 type Cell = string | [number, string] | number[];
 
-export function drawTable({ data, parentElement, setTriggerValue }: Component<TableData>): () => void {
+export function drawTable({ data, parentElement, send }: Place<TableData>): () => void {
   addStyle();
   let box = parentElement.querySelector<HTMLElement>(".ccs-table");
   if (!box) {
@@ -51,7 +51,7 @@ export function drawTable({ data, parentElement, setTriggerValue }: Component<Ta
     row.classList.toggle("ccs-pale", data.chosen.length > 0 && !isChosen);
     if (pick === null) return;
     row.querySelector("button")!.setAttribute("aria-pressed", `${isChosen}`);
-    row.onclick = (event) => setTriggerValue("picked", { name: pick, adds: event.ctrlKey || event.metaKey });
+    row.onclick = (event) => send("picked", { name: pick, adds: event.ctrlKey || event.metaKey });
   });
   return () => box.remove();
 }

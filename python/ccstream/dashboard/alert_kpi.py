@@ -11,6 +11,7 @@ import streamlit as st
 from ccstream.dashboard import band_tables, charts, timeline, timeline_charts, timeline_figures
 from ccstream.dashboard.band_queries import STEP, WINDOW
 from ccstream.dashboard.band_tables import Series, Window
+from ccstream.dashboard.board import board
 from ccstream.dashboard.charts import USUAL
 from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import plain
@@ -105,13 +106,14 @@ def _chart(url: str, alert: Alert, measure: Measure) -> None:
         st.caption("Its windows are not stored any more.")
         return
     keys = [(LINE, RATE, "observed"), (AREA, USUAL, BAND_NAME), (DASHES, USUAL, "expected")]
-    timeline.legend([*keys, (DIAMOND, BAD, "anomaly")])
     length = windows[-1].time - windows[0].time
     form = charts.time_form(STEP, round(length / STEP))
     frames = timeline_figures.windows(windows, measure.form.removesuffix("f"))
     title = f"{measure.name} of the series over time"
     spec = timeline_charts.windows(measure.axis, measure.form.removesuffix("f"), form)
-    plot(frames, spec, key=f"alert-chart-{alert.id}", alt=title)
+    with board(f"board-alert-{alert.id}"):
+        timeline.legend("alert-legend", [*keys, (DIAMOND, BAD, "anomaly")])
+        plot(frames, spec, key=f"alert-chart-{alert.id}", alt=title)
     if series.dimension not in {"all", "network"}:
         minutes = round(WINDOW.total_seconds() / 60)
         st.caption(f"Windows of {minutes} minutes. Those of this series are stored only while it is anomalous.")

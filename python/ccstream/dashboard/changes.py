@@ -7,23 +7,20 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ccstream.dashboard import changes_figures, changes_sides, changes_words
-from ccstream.dashboard.changes_figures import AGO, RATE
+from ccstream.dashboard.board import add, board, box, text
+from ccstream.dashboard.changes_figures import AGO
 from ccstream.dashboard.choosing import only
-from ccstream.dashboard.panel_csv import head
+from ccstream.dashboard.head import head
+from ccstream.dashboard.words import bold
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
     from ccstream import KpiEngine
-    from ccstream.dashboard.changes_figures import Mover
+    from ccstream.dashboard.changes_figures import Changes
     from ccstream.dashboard.changes_sides import Side
     from ccstream.dashboard.view import View
 
-STYLE = """<style>
-.st-key-changes-movers button { justify-content: flex-start; text-align: left; padding: .3rem 0; min-height: 0 }
-.st-key-changes-movers button > div { justify-content: flex-start; text-align: left }
-</style>"""
-"""The style of rows, which begin at the left like a text."""
 KEPT = 60
 """The time, in seconds, for which figures of the past are kept. Rows that come late are in them afterwards."""
 HELP = (
@@ -52,28 +49,26 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
     found = changes_figures.load(engine, view, zone, _then)
     if found is None:
         return
-    with st.container(border=True, key="changes"):
+    with board("board-changes"), box("panel", "changes"):
         head("What changed", "changes", lambda: changes_figures.table(found), help=HELP, currency=found.currency)
-        for column, since in zip(st.columns(len(AGO)), AGO, strict=True):
-            column.markdown(f"**{changes_words.title(since, view.span)}**  \n{changes_words.whole(found, since)}")
+        with box("row", "changes-whole", [1] * len(AGO)):
+            for since in AGO:
+                title = changes_words.title(since, view.span)
+                text(f"changes-{since}", [bold(title), "\n", *changes_words.whole(found, since)])
         if not found.then:
             return
         if not found.movers:
-            st.caption("No single value differs clearly.")
-        with st.container(key="changes-movers", gap=None):
-            for at, one in enumerate(found.movers):
-                st.button(
-                    changes_words.mover(one, found.currency, view.span),
-                    key=f"changes-{at}",
-                    type="tertiary",
-                    icon=_icon(one),
-                    on_click=only,
-                    args=(one.dimension, one.name),
-                )
+            text("changes-none", ["No single value differs clearly."], small=True)
+        _movers(found, view)
 
 
-def _icon(one: Mover) -> str:
-    rises = one.surprise > 0
-    if one.what == RATE:
-        return ":material/trending_up:" if rises else ":material/trending_down:"
-    return ":material/arrow_upward:" if rises else ":material/arrow_downward:"
+def _movers(found: Changes, view: View) -> None:
+    choices = [
+        {
+            "rises": 1 if one.surprise > 0 else -1,
+            "runs": changes_words.mover(one, found.currency, view.span),
+            "pick": [one.dimension, one.name],
+        }
+        for one in found.movers
+    ]
+    add("changes-movers", {"kind": "choices", "choices": choices}, {"picked": lambda pick: only(*pick)})

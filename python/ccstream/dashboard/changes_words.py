@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ccstream.dashboard.changes_figures import COUNT, DECLINED, RATE
-from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.metrics import change_text, text
 from ccstream.dashboard.response_codes import meaning
 from ccstream.dashboard.view import FROM_TO
+from ccstream.dashboard.words import bold
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
     from ccstream.dashboard.changes_figures import Changes, Mover, Values
+    from ccstream.dashboard.words import Run
 
 NAMES = {"yesterday": "the day before", "last week": "the week before"}
 """What the times of comparison are called for a range that does not end now."""
@@ -33,23 +34,25 @@ def title(since: str, span: str) -> str:
     return f"Against {when(since, span)}" if span == FROM_TO else f"Against this time {when(since, span)}"
 
 
-def whole(changes: Changes, since: str) -> str:
-    """Says how all transactions have changed since a time, or why they cannot be compared, in Markdown."""
+def whole(changes: Changes, since: str) -> list[Run]:
+    """Says how all transactions have changed since a time, or why they cannot be compared."""
     if since in changes.obstacles:
-        return f"Not compared: {plain(changes.obstacles[since])}."
+        return [f"Not compared: {changes.obstacles[since]}."]
     now, then = changes.now, changes.then[since]
     parts = [
         ("transactions", change_text(COUNT, now.count, then.count), f"{then.count:,}"),
         ("approval rate", change_text(RATE, now.approved_share, then.approved_share), figure(RATE, then)),
         ("value", change_text("value", now.value, then.value), amount(then.value, changes.currency)),
     ]
-    known = [f"{name} **{plain(change)}** from {before}" for name, change, before in parts if change]
-    said = " · ".join(known)
-    return said[0].upper() + said[1:] if said else "There was no transaction."
+    known: list[Run] = []
+    for name, change, before in parts:
+        if change:
+            known += [f" · {name} " if known else f"{name.capitalize()} ", bold(change), f" from {before}"]
+    return known or ["There was no transaction."]
 
 
-def mover(one: Mover, currency: str | None, span: str) -> str:
-    """Says how a value has changed, in Markdown.
+def mover(one: Mover, currency: str | None, span: str) -> list[Run]:
+    """Says how a value has changed.
 
     Args:
         one: the value.
@@ -71,12 +74,12 @@ def mover(one: Mover, currency: str | None, span: str) -> str:
     if one.what != DECLINED and (one.now.purchases or then.purchases):
         change = change_text("value", one.now.value, then.value)
         parts.append(f"value {amount(one.now.value, currency)}{bracketed(change)}")
-    return f"**{named(one)}**: {' · '.join(parts)}"
+    return [bold(named(one)), f": {' · '.join(parts)}"]
 
 
 def named(one: Mover) -> str:
-    """Names a value with its dimension, in Markdown."""
-    name = f"{DIMENSIONS[one.dimension]} {plain(one.name)}"
+    """Names a value with its dimension."""
+    name = f"{DIMENSIONS[one.dimension]} {one.name}"
     words = meaning(one.name) if one.dimension == "response_code" else None
     return f"{name}, {words}" if words else name
 
@@ -89,10 +92,10 @@ def figure(what: str, values: Values) -> str:
 
 
 def amount(cents: int, currency: str | None) -> str:
-    """Formats an amount, in Markdown."""
-    return f"{text('sum', cents)} {plain(currency or 'without a currency')}"
+    """Formats an amount."""
+    return f"{text('sum', cents)} {currency or 'without a currency'}"
 
 
 def bracketed(change: str | None) -> str:
-    """Returns a change in brackets after a blank, in Markdown; empty if there is none."""
-    return f" ({plain(change)})" if change else ""
+    """Returns a change in brackets after a blank; empty if there is none."""
+    return f" ({change})" if change else ""

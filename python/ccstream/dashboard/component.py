@@ -1,38 +1,27 @@
-"""Draws charts, tables and the cards of KPIs with the page's own component, which updates them in place.
+"""Adds charts, tables and the cards of KPIs to a board, which updates them in place.
 
-Streamlit's own charts draw everything again at each refresh. The component's source is in ``page/``; ``make page``
-bundles it.
+Streamlit's own charts draw everything again at each refresh.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import pandas as pd
-import streamlit as st
-from streamlit.components.v2 import component
 
 from ccstream.dashboard import viewer
+from ccstream.dashboard.board import add
 from ccstream.dashboard.utc_charts import in_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from streamlit.components.v2.types import ComponentRenderer
 
     from ccstream.dashboard.charts import Spec
     from ccstream.dashboard.metrics import Metric
 
 ROWS = "rows"
 """The name of a chart's data that has one part."""
-
-
-@cache
-def _component() -> ComponentRenderer:
-    # Streamlit knows the component's files only while it serves a page.
-    return component("ccstream.component", js="component.js", isolate_styles=False)
 
 
 def plot(
@@ -63,28 +52,24 @@ def plot(
         back: a function that is called after a double click.
     """
     tables = {ROWS: data} if isinstance(data, pd.DataFrame) else data
-    events: dict[str, Any] = {}
+    events: dict[str, Callable[[Any], None]] = {}
     if picked is not None:
-        events["on_picked_change"] = lambda: picked(_sent(key, "picked"))
+        events["picked"] = picked
     if zoomed is not None:
-        events["on_zoomed_change"] = lambda: zoomed(*_sent(key, "zoomed"))
+        events["zoomed"] = lambda times: zoomed(*times)
     if back is not None:
-        events["on_back_change"] = back
+        events["back"] = lambda _: back()
     has_choice = any(one.get("name") == "chosen" for one in spec.get("params", ()))
-    _component()(
-        key=key,
-        data={
-            "kind": "plot",
-            "spec": in_utc(spec) if viewer.shows_utc() else spec,
-            "tables": {name: columns(frame) for name, frame in tables.items()},
-            "signals": {"chosen": list(chosen)} if has_choice else {},
-            "description": alt,
-            "pick": list(pick),
-            "zooms": zoomed is not None,
-        },
-        height=_height(spec),
-        **events,
-    )
+    part = {
+        "kind": "plot",
+        "spec": in_utc(spec) if viewer.shows_utc() else spec,
+        "tables": {name: columns(frame) for name, frame in tables.items()},
+        "signals": {"chosen": list(chosen)} if has_choice else {},
+        "description": alt,
+        "pick": list(pick),
+        "zooms": zoomed is not None,
+    }
+    add(key, part, events)
 
 
 def cards(
@@ -99,28 +84,29 @@ def cards(
         pick: a function that is called with the measure of a clicked card.
         key: the name of the cards on the page.
     """
-    _component()(
-        key=key,
-        data={
-            "kind": "cards",
-            "narrow": narrow,
-            "cards": [
-                {
-                    "label": one.label,
-                    "value": one.value,
-                    "change": one.change,
-                    "good": one.good * one.direction,
-                    "up": one.direction,
-                    "trend": one.trend,
-                    "help": one.help,
-                    "pick": one.charted,
-                    "chosen": one.charted == chosen,
-                }
-                for one in metrics
-            ],
-        },
-        on_picked_change=lambda: pick(_sent(key, "picked")),
-    )
+    part = {
+        "kind": "cards",
+        "narrow": narrow,
+        "cards": [
+            {
+                "label": one.label,
+                "value": one.value,
+                "change": one.change,
+                "good": one.good * one.direction,
+                "up": one.direction,
+                "trend": one.trend,
+                "help": one.help,
+                "pick": one.charted,
+                "chosen": one.charted == chosen,
+            }
+            for one in metrics
+        ],
+    }
+    add(key, part, {"picked": pick})
+
+
+Form: TypeAlias = Literal["text", "number", "share", "trend"]
+"""The form of the cells of a table's column."""
 
 
 class Column(NamedTuple):
@@ -133,7 +119,7 @@ class Column(NamedTuple):
     """
 
     title: str
-    form: Literal["text", "number", "share", "trend"] = "text"
+    form: Form = "text"
 
 
 def table(
@@ -158,24 +144,15 @@ def table(
         picked: a function that is called after a click on a row, with what it passes on, and whether it adds to what
             is chosen.
     """
-
-    def sent() -> None:
-        if picked is not None:
-            found = _sent(key, "picked")
-            picked(found["name"], found["adds"])
-
-    _component()(
-        key=key,
-        data={
-            "kind": "table",
-            "description": alt,
-            "columns": [{"title": one.title, "form": one.form} for one in heads],
-            "rows": [list(row) for row in cells],
-            "picks": list(picks) or [None] * len(cells),
-            "chosen": list(chosen),
-        },
-        on_picked_change=sent,
-    )
+    part = {
+        "kind": "table",
+        "description": alt,
+        "columns": [{"title": one.title, "form": one.form} for one in heads],
+        "rows": [list(row) for row in cells],
+        "picks": list(picks) or [None] * len(cells),
+        "chosen": list(chosen),
+    }
+    add(key, part, {} if picked is None else {"picked": lambda sent: picked(sent["name"], sent["adds"])})
 
 
 def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
@@ -190,13 +167,3 @@ def _values(column: pd.Series[Any]) -> list[Any]:
         return [None if one == pd.NaT.value else one / 1e3 for one in microseconds]
     values: list[Any] = column.tolist()
     return [None if math.isnan(one) else one for one in values] if column.dtype.kind == "f" else values
-
-
-def _sent(key: str, event: str) -> Any:  # noqa: ANN401
-    """Returns what the component has sent with an event."""
-    return st.session_state[key][event]
-
-
-def _height(spec: Spec) -> int | Literal["content"]:
-    height = spec.get("height")
-    return height if isinstance(height, int) else "content"

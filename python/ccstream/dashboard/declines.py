@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import streamlit as st
-
 from ccstream.dashboard import declines_figures
+from ccstream.dashboard.board import board, box, text
 from ccstream.dashboard.choosing import toggle
 from ccstream.dashboard.component import Column, table
-from ccstream.dashboard.dimensions import named, plain
-from ccstream.dashboard.panel_csv import head
+from ccstream.dashboard.dimensions import named
+from ccstream.dashboard.head import head
+from ccstream.dashboard.words import bold
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ccstream import KpiEngine
     from ccstream.dashboard.declines_figures import Declines
     from ccstream.dashboard.view import View
+    from ccstream.dashboard.words import Run
 
 HELP = (
     "The share is of all declined transactions, and the change is from the preceding period of equal length. The value "
@@ -41,32 +42,33 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
     found = declines_figures.load(engine, view, zone)
     if not found.decided:
         return
-    with st.container(border=True, key="declines"):
+    with board("board-declines"), box("panel", "declines"):
         head("Why declined", "declines", found.by_value, help=HELP, currency=found.currency)
-        st.markdown(_summary(found))
+        text("declines-summary", _summary(found))
         if not found.declined:
             return
         places = {"payment_method": found.networks, "country": found.countries}
         if found.coded:
-            left, right = st.columns([3, 2])
-            with left:
-                _codes(found, view)
-            with right:
-                for name, frame in places.items():
-                    _places(frame, name, view)
+            with box("row", "declines-tables", [3, 2]):
+                with box("column", "declines-codes"):
+                    _codes(found, view)
+                with box("column", "declines-places"):
+                    for name, frame in places.items():
+                        _places(frame, name, view)
         elif some := {name: frame for name, frame in places.items() if not frame.empty}:
-            for column, (name, frame) in zip(st.columns(len(some)), some.items(), strict=True):
-                with column:
+            with box("row", "declines-tables", [1] * len(some)):
+                for name, frame in some.items():
                     _places(frame, name, view)
 
 
-def _summary(found: Declines) -> str:
+def _summary(found: Declines) -> list[Run]:
     if not found.declined:
-        return f"None of {found.decided:,} transactions was declined."
+        return [f"None of {found.decided:,} transactions was declined."]
     if found.value is None:
-        return f"None of {found.declined:,} declined transactions has an amount in the currency of this page."
-    currency = plain(found.currency or "without a currency")
-    return f"Declined amounts: **{found.value:,.2f}** {currency}. Retries may have recovered a part of them."
+        return [f"None of {found.declined:,} declined transactions has an amount in the currency of this page."]
+    currency = found.currency or "without a currency"
+    amount = bold(f"{found.value:,.2f}")
+    return ["Declined amounts: ", amount, f" {currency}. Retries may have recovered a part of them."]
 
 
 def _codes(found: Declines, view: View) -> None:
@@ -86,7 +88,7 @@ def _codes(found: Declines, view: View) -> None:
     ]
     _table(heads, cells, frame["response_code"].tolist(), "response_code", view)
     if found.other_codes:
-        st.caption(f"Other response codes: {found.other_codes:,}.")
+        text("declines-others", [f"Other response codes: {found.other_codes:,}."], small=True)
 
 
 def _places(frame: pd.DataFrame, name: str, view: View) -> None:

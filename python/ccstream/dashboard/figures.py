@@ -18,6 +18,7 @@ from ccstream.dashboard.custom import MEASURES, Custom, narrow
 from ccstream.dashboard.dimensions import WEEKDAYS, shown
 from ccstream.dashboard.metrics import HELP, Answered, Metric, divided, of_custom, of_measure, text
 from ccstream.dashboard.presence import fitting, headed
+from ccstream.dashboard.words import bold
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ccstream import KpiAnswer, KpiEngine, KpiStatus
     from ccstream.dashboard.metrics import Whole
     from ccstream.dashboard.view import View
+    from ccstream.dashboard.words import Run
 
     Counts: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
@@ -106,7 +108,7 @@ class Figures:
     methods: pd.DataFrame
     week: pd.DataFrame
     amount_bins: pd.DataFrame
-    sizes: str
+    sizes: list[Run]
     untimed: int
     known: Collection[str]
 
@@ -312,9 +314,9 @@ def _amounts(answer: KpiAnswer) -> pd.DataFrame:
     return pd.DataFrame({"label": names, "transactions": table["count"]})
 
 
-def _sizes(answered: Answered) -> str:
-    average, median, p95 = (text(name, answered.value(name)) for name in ("average", "p50", "p95"))
-    return f"Average purchase **{average}**; half are at most **{median}**, 95 % at most **{p95}**."
+def _sizes(answered: Answered) -> list[Run]:
+    average, median, p95 = (bold(text(name, answered.value(name))) for name in ("average", "p50", "p95"))
+    return ["Average purchase ", average, "; half are at most ", median, ", 95 % at most ", p95, "."]
 
 
 def to_csv(figures: Figures) -> str:

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from ccstream.dashboard import charts, fraud_charts, fraud_figures
+from ccstream.dashboard.board import board, box, items, select, text
 from ccstream.dashboard.clock import clock, micros, span
-from ccstream.dashboard.component import plot
+from ccstream.dashboard.component import Column, plot, table
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.fraud_charts import BY_TRUTH, IN_SHADOW, LABELS
 from ccstream.dashboard.fraud_queries import MOST_HIGH
+from ccstream.dashboard.head import head
 from ccstream.dashboard.quality import LARGE, LEAST_ROWS, MODERATE
 from ccstream.dashboard.view import THRESHOLDS
+from ccstream.dashboard.words import doubtful, good
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
 
     import pandas as pd
-    from streamlit.elements.lib.column_types import ColumnConfig
 
     from ccstream import KpiStatus
+    from ccstream.dashboard.component import Form
     from ccstream.dashboard.fraud_figures import Drift
     from ccstream.dashboard.fraud_tables import Days, Now
     from ccstream.dashboard.fraud_watch import FraudState, Newest
     from ccstream.dashboard.view import View
-
-ROW = 35
-"""The height of a table's row, in pixels."""
-TALL = 9 * ROW + 2
-"""The greatest height of a table by day, whose other rows scroll into view."""
+    from ccstream.dashboard.words import Run
 
 
 def panel(
@@ -60,33 +60,42 @@ def panel(
         if state.why and not status.trouble:
             st.caption(f":material/error: Scores cannot be read now: {plain(state.why)}")
         return
-    with st.container(border=True, key="fraud"):
-        st.markdown("##### Fraud", help=_help(view))
+    with board("board-fraud"), box("panel", "fraud"):
+        head("Fraud", "fraud", help=_help(view))
         if state.why and not status.trouble:
             moment = clock(int(state.read_at * 1e6), zone)
-            st.warning(
-                f"The scores cannot be read: {plain(state.why)} This panel has the figures of {moment}.",
-                icon=":material/power_off:",
-            )
-        st.markdown(fraud_figures.headline(state.now, currency))
-        st.markdown(_reached(state.now, state.newest))
+            why = f"! The scores cannot be read: {state.why} This panel has the figures of {moment}."
+            text("fraud-why", [doubtful(why)])
+        text("fraud-headline", fraud_figures.headline(state.now, currency))
+        text("fraud-reached", _reached(state.now, state.newest))
         _over_time(state.now, state.days)
         if riskiest is not None:
             _riskiest(replace(state.now, riskiest=state.now.riskiest[:riskiest]), zone)
             return
-        left, right = st.columns([1, 1])
-        with left:
-            _riskiest(state.now, zone)
+        _who(state, zone)
         if state.days is not None and state.drift is not None:
-            with right if state.now.riskiest else left:
-                _cards(state.days)
-            with right:
-                _merchants(state.days)
-            left, right = st.columns([1, 1])
-            with left:
-                _quality(state.days, state.now, view, changed)
-            with right:
-                _drift(state.drift, state.now)
+            with box("row", "fraud-days", [1, 1]):
+                with box("column", "fraud-quality-column"):
+                    _quality(state.days, state.now, view, changed)
+                with box("column", "fraud-drift-column"):
+                    _drift(state.drift, state.now)
+
+
+def _who(state: FraudState, zone: tzinfo) -> None:
+    """Adds the riskiest transactions, cards and merchants."""
+    now, days = state.now, state.days
+    if now is None:
+        return
+    with box("row", "fraud-who", [1, 1]):
+        with box("column", "fraud-who-left"):
+            _riskiest(now, zone)
+            if days is not None and not now.riskiest:
+                _cards(days)
+        with box("column", "fraud-who-right"):
+            if days is not None:
+                if now.riskiest:
+                    _cards(days)
+                _merchants(days)
 
 
 def _help(view: View) -> str:
@@ -97,180 +106,159 @@ def _help(view: View) -> str:
     )
 
 
-def _reached(now: Now, newest: Newest) -> str:
+def _reached(now: Now, newest: Newest) -> list[Run]:
     """Says whether a run is analyzing, and how far it has come."""
-    stopped = ":orange[**!** no analyzer is running], start one with ccstream analyze"
-    running = ":green[**✓** an analyzer is running]" if now.is_held else stopped
     unread = sum(max(0, end - now.next_offsets.get(partition, 0)) for partition, end in newest.ends.items())
-    parts = [running, f"lag of the analysis {unread:,}" if newest.ends else "lag of the analysis unknown"]
+    parts = ["", f"lag of the analysis {unread:,}" if newest.ends else "lag of the analysis unknown"]
     if newest.time is not None:
         behind = newest.time - micros(now.event_time)
         what = f"{span(behind)} behind" if behind >= 10**6 else "up to"
         parts.append(f"scored {what} the newest transaction")
     if now.late:
         parts.append(f"{now.late:,} scored late")
-    return " · ".join(parts)
+    rest = " · ".join(parts)
+    if now.is_held:
+        return [good("✓ an analyzer is running"), rest]
+    return [doubtful("! no analyzer is running"), ", start one with ", ("code", "ccstream analyze"), rest]
 
 
 def _over_time(now: Now, days: Days | None) -> None:
-    left, right = st.columns([1, 1])
-    with left:
-        st.markdown(f"**Share of high scores per {charts.describe(now.width)}**", help="A pale bar is not over yet.")
-        form = charts.time_form(now.width, len(now.series))
-        spec = fraud_charts.share_over_time(form)
-        if now.high:
-            frame = fraud_figures.over_time(now)
-            plot(frame, spec, key="fraud-share", alt="Share of high scores over time")
-        else:
-            st.caption("No transaction of this time range scored high.")
-    if days is None:
-        return
-    with right:
-        shown = len(days.main)
-        st.markdown(
-            f"**Scores of {f'the newest {shown} days' if shown > 1 else 'one day'}**",
-            help="A bar begins at the score below it. Numbers are on a logarithmic scale. A fraud is known once "
-            "its label has come.",
-        )
-        frame = fraud_figures.distribution(days)
-        plot(frame, fraud_charts.distribution(), key="fraud-scores", alt="Transactions by score")
+    with box("row", "fraud-over-time", [1, 1]):
+        with box("column", "fraud-share-column"):
+            head(
+                f"Share of high scores per {charts.describe(now.width)}",
+                "fraud-share",
+                help="A pale bar is not over yet.",
+            )
+            form = charts.time_form(now.width, len(now.series))
+            if now.high:
+                frame = fraud_figures.over_time(now)
+                alt = "Share of high scores over time"
+                plot(frame, fraud_charts.share_over_time(form), key="fraud-share", alt=alt)
+            else:
+                text("fraud-none", ["No transaction of this time range scored high."], small=True)
+        if days is None:
+            return
+        with box("column", "fraud-scores-column"):
+            shown = len(days.main)
+            head(
+                f"Scores of {f'the newest {shown} days' if shown > 1 else 'one day'}",
+                "fraud-scores",
+                help="A bar begins at the score below it. Numbers are on a logarithmic scale. A fraud is known once "
+                "its label has come.",
+            )
+            frame = fraud_figures.distribution(days)
+            plot(frame, fraud_charts.distribution(), key="fraud-scores", alt="Transactions by score")
 
 
 def _riskiest(now: Now, zone: tzinfo) -> None:
     where = "" if now.is_in_range else ", newest 24 hours"
-    st.markdown(
-        f"**Who and why{where}**",
+    head(
+        f"Who and why{where}",
+        "fraud-riskiest",
         help="The highest scores of the time range, or of the newest 24 hours if it has none, each with its reasons.",
     )
     if not now.riskiest:
-        st.caption(f"None of the newest {MOST_HIGH:,} high scores is in this time range, or in the newest 24 hours.")
+        none = f"None of the newest {MOST_HIGH:,} high scores is in this time range, or in the newest 24 hours."
+        text("fraud-no-riskiest", [none], small=True)
         return
     # A table would cut off the reasons, or not fit a phone.
-    with st.container(key="fraud-riskiest"):
-        st.markdown(fraud_figures.riskiest(now, zone))
+    items("fraud-riskiest", fraud_figures.riskiest(now, zone))
 
 
 def _cards(days: Days) -> None:
     newest = max(days.main, default=None)
     day = fraud_figures.short(newest) if newest else "the day"
-    st.markdown(f"**Riskiest cards of {day}**", help="By the highest score of the day, in UTC.")
-    _table(
-        fraud_figures.cards(days),
+    head(
+        f"Riskiest cards of {day}",
         "fraud-cards",
-        "The riskiest cards",
-        {
-            "card": st.column_config.TextColumn("Card", width=56),
-            "score": st.column_config.ProgressColumn(
-                "Score", width=76, min_value=0, max_value=1, format="%.3f", color=fraud_charts.FRAUD
-            ),
-            "known": st.column_config.TextColumn(
-                "Fraud", width=46, help="Whether a label says that the card had a fraud on this day."
-            ),
-            "merchant": st.column_config.TextColumn("Merchant", width=166),
-            "amount": _number("Amount", 74, "accounting"),
-            "currency": st.column_config.TextColumn("Curr.", width=44),
-        },
+        help="By the highest score of the day, in UTC. Fraud: whether a label says that the card had one on this day.",
     )
+    frame = fraud_figures.cards(days)
+    heads = ["Card", "Score", "Fraud", "Merchant", "Amount", "Curr."]
+    forms: list[Form] = ["text", "share", "text", "text", "number", "text"]
+    cells = [
+        [card, [score, f"{score:.3f}"], known, merchant, _number(amount, ",.2f"), currency]
+        for card, score, known, merchant, amount, currency in frame.itertuples(index=False, name=None)
+    ]
+    table(list(map(Column, heads, forms)), cells, key="fraud-cards", alt="The riskiest cards")
 
 
 def _merchants(days: Days) -> None:
-    st.markdown(
-        "**Riskiest merchants of 24 hours**",
+    head(
+        "Riskiest merchants of 24 hours",
+        "fraud-merchants",
         help="By the sum of their high scores, which is the number of frauds to expect among them.",
     )
-    _table(
-        fraud_figures.merchants(days),
-        "fraud-merchants",
-        "The riskiest merchants",
-        {
-            "merchant": st.column_config.TextColumn("Merchant", width=190),
-            "high": _number("High scores", 84, "localized"),
-            "sum": _number("Their sum", 80, "%.1f"),
-            "cards": _number("Cards", 70, "localized"),
-        },
-    )
+    heads = [Column("Merchant"), *(Column(name, "number") for name in ("High scores", "Their sum", "Cards"))]
+    cells = [
+        [merchant, f"{high:,}", f"{total:.1f}", f"{cards:,}"]
+        for merchant, high, total, cards, _ in fraud_figures.merchants(days).itertuples(index=False, name=None)
+    ]
+    table(heads, cells, key="fraud-merchants", alt="The riskiest merchants")
 
 
 def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> None:
     found = fraud_figures.qualities(days, now.event_time, view.threshold, now.shadow)
-    st.markdown(
-        "**How good: average precision by day**",
+    head(
+        "How good: average precision by day",
+        "fraud-quality",
         help="The precision, averaged over the frauds. A hollow point, or a star in the table, marks a day whose "
-        f"labels are still coming: nine of ten came within {days.maturity.total_seconds() / 86_400:.1f} days.",
+        f"labels are still coming: nine of ten came within {days.maturity.total_seconds() / 86_400:.1f} days. Days are "
+        "in UTC. AP is the average precision. CP@100 is the share with a fraud among the 100 cards with the day's "
+        "highest scores, and the ceiling is the greatest CP@100 that is possible on the day. The lift is the share of "
+        "frauds in the top 1 %, divided by that among all.",
     )
     lines = fraud_figures.quality_lines(found)
     plot(lines, fraud_charts.quality(), key="fraud-quality", alt="Average precision by day")
     points = [name for name in (LABELS, BY_TRUTH, IN_SHADOW) if any(one.who == name for one in found)]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        who = st.selectbox("Figures", points, key="fraud-who") if len(points) > 1 else LABELS
-        st.selectbox(
-            "Threshold",
-            THRESHOLDS,
-            key="threshold",
-            on_change=changed,
-            help="The score from which a transaction counts as found, for precision and recall.",
-        )
-    _table(
-        fraud_figures.quality_table(found, who or LABELS),
-        "fraud-qualities",
-        "Quality by day",
-        {
-            "day": st.column_config.TextColumn("Day", width=64, help="In UTC. With a star: labels are still coming."),
-            "frauds": _number("Frauds", 58, "localized"),
-            "precision": _number("Precision", 70, "%.2f"),
-            "recall": _number("Recall", 56, "%.2f"),
-            "ap": _number("AP", 48, "%.2f", help="Average precision."),
-            "cards": _number(
-                "CP@100",
-                66,
-                "%.2f",
-                help="Of the 100 cards with the day's highest scores, the share with a fraud.",
-            ),
-            "ceiling": _number("Ceiling", 60, "%.2f", help="The greatest CP@100 that is possible on the day."),
-            "lift": _number("Lift", 44, "%.0f", help="The share of frauds in the top 1 %, divided by that among all."),
-        },
-        height=TALL,
-    )
+    if st.session_state.get("fraud-who") not in points:
+        st.session_state["fraud-who"] = LABELS
+    with box("line", "fraud-settings"):
+        if len(points) > 1:
+            select("fraud-who", "Figures", {name: f"Figures {name}" for name in points}, lambda: None)
+        thresholds = {one: f"Found from a score of {one:g}" for one in THRESHOLDS}
+        select("threshold", "Threshold", thresholds, changed)
+    _qualities(fraud_figures.quality_table(found, st.session_state["fraud-who"]))
+
+
+def _qualities(frame: pd.DataFrame) -> None:
+    heads = {
+        "day": ("Day", ""),
+        "frauds": ("Frauds", ",.0f"),
+        "precision": ("Precision", ".2f"),
+        "recall": ("Recall", ".2f"),
+        "ap": ("AP", ".2f"),
+        "cards": ("CP@100", ".2f"),
+        "ceiling": ("Ceiling", ".2f"),
+        "lift": ("Lift", ".0f"),
+    }
+    cells = [
+        [str(value) if not form else _number(value, form) for value, (_, form) in zip(row, heads.values(), strict=True)]
+        for row in frame[[*heads]].itertuples(index=False, name=None)
+    ]
+    titles = [Column(title, "number" if form else "text") for title, form in heads.values()]
+    table(titles, cells, key="fraud-qualities", alt="Quality by day")
 
 
 def _drift(found: Drift, now: Now) -> None:
-    st.markdown(
-        "**How stable: drift by day**",
+    head(
+        "How stable: drift by day",
+        "fraud-drift",
         help="The population stability index of a day against the seven days before it. Below "
         f"{MODERATE:g} a change is small, from {LARGE:g} on it is large "
         "(dashed lines). A hollow point is a day that is not over.",
     )
     if not found.days:
-        st.caption(f"A day is compared with the days before it, once both have {LEAST_ROWS} rows.")
+        none = f"A day is compared with the days before it, once both have {LEAST_ROWS} rows."
+        text("fraud-no-drift", [none], small=True)
         return
     today = now.event_time.date()
     lines = fraud_figures.drift_lines(found, today)
     plot(lines, fraud_charts.drift(), key="fraud-drift", alt="Drift by day")
     # A table would cut off the names of the features.
-    st.markdown(fraud_figures.drift_list(found, today))
+    items("fraud-drifts", fraud_figures.drift_list(found, today))
 
 
-def _number(label: str, width: int, form: str, *, help: str | None = None) -> ColumnConfig:
-    return st.column_config.NumberColumn(label, width=width, format=form, help=help)
-
-
-def _table(
-    frame: pd.DataFrame,
-    key: str,
-    alt: str,
-    columns: dict[str, ColumnConfig],
-    *,
-    height: int | None = None,
-) -> None:
-    """Draws a table of these columns, which may scroll beyond a height."""
-    is_tall = height is not None and ROW * (len(frame) + 1) + 2 > height
-    st.dataframe(
-        frame,
-        hide_index=True,
-        key=key,
-        height=height if height is not None and is_tall else "content",
-        column_order=[*columns],
-        placeholder="-",
-        alt=alt,
-        column_config=columns,
-    )
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or math.isnan(value) else format(value, form)

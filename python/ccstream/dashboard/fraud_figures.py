@@ -12,9 +12,10 @@ import pandas as pd
 from ccstream.dashboard import quality
 from ccstream.dashboard.charts import ORDER
 from ccstream.dashboard.clock import clock, micros
-from ccstream.dashboard.dimensions import UNKNOWN, plain, shown
+from ccstream.dashboard.dimensions import UNKNOWN, shown
 from ccstream.dashboard.fraud_charts import BY_TRUTH, FEATURE, IN_SHADOW, LABELS, SCORE
 from ccstream.dashboard.fraud_queries import MOST_HIGH
+from ccstream.dashboard.words import bold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ccstream.dashboard.fraud_tables import Days, Now, Planted, Scored
     from ccstream.dashboard.quality import Cells
+    from ccstream.dashboard.words import Run
 
 WORST = 3
 """The number of features whose drift is named."""
@@ -71,22 +73,25 @@ class Drift:
         return sorted({*self.score, *self.features})
 
 
-def headline(now: Now, currency: str | None) -> str:
-    """Says how many transactions of the range scored high, and what amount is at stake, in Markdown."""
+def headline(now: Now, currency: str | None) -> list[Run]:
+    """Says how many transactions of the range scored high, and what amount is at stake."""
     if not now.scored:
-        return f"No transaction of this time range has a score. {_models(now)}."
-    high = f"**{now.high:,}** of {now.scored:,} transactions scored high (**{now.high / now.scored:.2%}**)"
+        return ["No transaction of this time range has a score. ", *_models(now)]
+    share = bold(f"{now.high / now.scored:.2%}")
+    high: list[Run] = [bold(f"{now.high:,}"), f" of {now.scored:,} transactions scored high (", share, "). "]
+    if not now.high:
+        return [*high, "Nothing is at stake. ", *_models(now)]
     newest = f"Of the newest {MOST_HIGH:,}" if now.high > MOST_HIGH else "Of these"
     count, amount = now.stake.get(currency, (0, 0.0))
-    stake = f"{newest}, {count:,} are in {plain(currency or 'no currency')}: **{amount:,.2f}** is at stake"
-    return f"{high}. {stake if now.high else 'Nothing is at stake'}. {_models(now)}."
+    of = f"{newest}, {count:,} are in {currency or 'no currency'}: "
+    return [*high, of, bold(f"{amount:,.2f}"), " is at stake. ", *_models(now)]
 
 
-def _models(now: Now) -> str:
+def _models(now: Now) -> list[Run]:
     """Names the models that score, and says what the default model is for."""
     made_for = ", made for the simulated world and not for real cards" if now.model == DEFAULT_MODEL else ""
-    shadow = f"; {plain(now.shadow)} scores beside it" if now.shadow else ""
-    return f"Model: **{plain(now.model)}**{made_for}{shadow}"
+    shadow = f"; {now.shadow} scores beside it" if now.shadow else ""
+    return ["Model: ", bold(now.model), f"{made_for}{shadow}."]
 
 
 def over_time(now: Now) -> pd.DataFrame:
@@ -121,23 +126,23 @@ def distribution(days: Days) -> pd.DataFrame:
     return frame[frame["count"] > 0]
 
 
-def riskiest(now: Now, zone: tzinfo) -> str:
-    """Returns the riskiest transactions of the range, each with the reasons for its score, as a list in Markdown.
+def riskiest(now: Now, zone: tzinfo) -> list[list[Run]]:
+    """Returns the riskiest transactions of the range, each with the reasons for its score, as texts.
 
     Args:
         now: the recent figures.
         zone: the viewer's time zone.
     """
 
-    def written(row: Scored) -> str:
+    def written(row: Scored) -> list[Run]:
         what = f"{row.currency or ''} at {row.merchant or UNKNOWN}"
         if row.amount is not None:
             what = f"{'refund of ' * (row.amount < 0)}{abs(row.amount):,.2f} {what}"
         whose = f"{clock(micros(row.time), zone)}, card {row.card or UNKNOWN}"
         why = "; ".join([whose, *(row.reasons or ())])
-        return f"- **{row.score:.3f}** {plain(what.strip())}  \n  :small[{plain(why)}]"
+        return [bold(f"{row.score:.3f}"), f" {what.strip()}\n", ("small", why)]
 
-    return "\n".join(map(written, now.riskiest))
+    return [*map(written, now.riskiest)]
 
 
 def cards(days: Days) -> pd.DataFrame:
@@ -254,17 +259,17 @@ def drift_lines(found: Drift, today: date) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_LINE, "name"]).assign(**{ORDER: range(len(rows))})
 
 
-def drift_list(found: Drift, today: date) -> str:
-    """Returns the drift of the newest days, with the features that have drifted most, as a list in Markdown."""
+def drift_list(found: Drift, today: date) -> list[list[Run]]:
+    """Returns the drift of the newest days, with the features that have drifted most, as texts."""
 
-    def written(day: date) -> str:
+    def written(day: date) -> list[Run]:
         score = found.score.get(day)
         own = "score unknown" if score is None else f"score {score:.2f} ({quality.in_words(score)})"
-        features = ", ".join(f"{plain(name)} {index:.2f}" for name, index in found.features.get(day, []))
+        features = ", ".join(f"{name} {index:.2f}" for name, index in found.features.get(day, []))
         name = short(day) if day < today else f"{short(day)} so far"
-        return f"- **{name}** {own}  \n  :small[{features or 'features unknown'}]"
+        return [bold(name), f" {own}\n", ("small", features or "features unknown")]
 
-    return "\n".join(map(written, found.days[: -NEWEST - 1 : -1]))
+    return [*map(written, found.days[: -NEWEST - 1 : -1])]
 
 
 def short(day: date) -> str:

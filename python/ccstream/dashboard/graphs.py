@@ -1,4 +1,4 @@
-"""Draws the charts and the table of transactions by their values: merchants, places, categories and others."""
+"""Adds the charts and the table of transactions by their values: merchants, places, categories and others."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-import streamlit as st
-
 from ccstream.dashboard import charts, viewer
+from ccstream.dashboard.board import board, box, text
 from ccstream.dashboard.choosing import toggle
 from ccstream.dashboard.component import Column, plot, table
-from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import TOP
-from ccstream.dashboard.panel_csv import head
+from ccstream.dashboard.head import head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +33,7 @@ CLICK = (
 
 
 def draw(figures: Figures, view: View) -> None:
-    """Draws all of them in two columns, except those of dimensions without values.
+    """Adds all of them in two columns, except those of dimensions without values.
 
     Args:
         figures: the figures to show.
@@ -43,17 +41,14 @@ def draw(figures: Figures, view: View) -> None:
     """
     known = figures.known
     places = [where] if "city" in known and _has_places(figures) else []
-    _columns(
-        figures,
-        view,
-        [*([methods] if "payment_method" in known else []), sizes],
-        [merchants] if "merchant" in known else [],
-    )
-    _columns(figures, view, [*places, week], [categories] if "category" in known else [])
+    first = [*([methods] if "payment_method" in known else []), sizes]
+    with board("graphs"):
+        _columns("busiest", figures, view, first, [merchants] if "merchant" in known else [])
+        _columns("where", figures, view, [*places, week], [categories] if "category" in known else [])
 
 
 def overview(figures: Figures, view: View) -> None:
-    """Draws cities beside payment methods and categories, as far as they have values.
+    """Adds cities beside payment methods and categories, as far as they have values.
 
     Args:
         figures: the figures to show.
@@ -61,36 +56,36 @@ def overview(figures: Figures, view: View) -> None:
     """
     known = figures.known
     bars = [*([methods] if "payment_method" in known else []), *([categories] if "category" in known else [])]
-    if "city" in known and _has_places(figures):
-        _columns(figures, view, [where, week], bars)
-    else:
-        _columns(figures, view, [*bars, week], [])
+    has_map = "city" in known and _has_places(figures)
+    with board("graphs"):
+        _columns("where", figures, view, [where, week] if has_map else [*bars, week], bars if has_map else [])
 
 
-def _columns(figures: Figures, view: View, left: Sequence[Draw], right: Sequence[Draw]) -> None:
-    """Draws panels in two columns. Without any on the right, those on the left are beside each other."""
+def _columns(name: str, figures: Figures, view: View, left: Sequence[Draw], right: Sequence[Draw]) -> None:
+    """Adds panels in two columns. Without any on the right, those on the left are beside each other."""
     sides = [left, right] if right else [[one] for one in left]
-    for column, some in zip(st.columns(len(sides)), sides, strict=True):
-        with column:
-            for at, one in enumerate(some):
-                with st.container(border=True, height="content" if at < len(some) - 1 else "stretch"):
-                    one(figures, view)
+    with box("row", name, [1] * len(sides)):
+        for at, some in enumerate(sides):
+            with box("column", f"{name}-{at}"):
+                for one in some:
+                    with box("panel", f"panel-{one.__name__}"):
+                        one(figures, view)
 
 
 def methods(figures: Figures, view: View) -> None:
-    """Draws a chart of networks and other methods of payment."""
+    """Adds a chart of networks and other methods of payment."""
     _heading(view, "by payment method", CLICK, figures.methods, figures.currency)
     _bars(figures.methods, "payment_method", view)
 
 
 def categories(figures: Figures, view: View) -> None:
-    """Draws a chart of categories."""
+    """Adds a chart of categories."""
     _heading(view, "by category", CLICK, figures.categories, figures.currency)
     _bars(figures.categories, "category", view)
 
 
 def week(figures: Figures, view: View) -> None:
-    """Draws a heat map of weekdays and hours."""
+    """Adds a heat map of weekdays and hours."""
     about = f"In the time zone {viewer.zone()}."
     _heading(view, "by weekday and hour", about, figures.week, figures.currency)
     alt = f"{charts.SHOWN[view.metric].title} by weekday and hour"
@@ -98,29 +93,28 @@ def week(figures: Figures, view: View) -> None:
 
 
 def sizes(figures: Figures, view: View) -> None:  # noqa: ARG001
-    """Draws a chart of transactions by the size of their amounts."""
-    title = f"Amounts in {plain(figures.currency or 'no currency')}"
+    """Adds a chart of transactions by the size of their amounts."""
+    title = f"Amounts in {figures.currency or 'no currency'}"
     head(title, "amounts", lambda: figures.amount_bins, currency=figures.currency)
-    st.caption(f"Of all transactions. {figures.sizes}")
+    text("sizes", ["Of all transactions. ", *figures.sizes], small=True)
     alt = "Transactions by the size of their amounts"
     plot(_numbered(figures.amount_bins), charts.amounts(), key="amounts", alt=alt)
 
 
 def where(figures: Figures, view: View) -> None:
-    """Draws a map of cities; a chart of them if none has coordinates."""
+    """Adds a map of cities; a chart of them if none has coordinates."""
     _heading(view, "by city", CLICK, figures.places, figures.currency)
     known = figures.places.dropna(subset=["latitude", "longitude"])
     if known.empty:
         _bars(figures.places.head(TOP), "city", view)
         if len(figures.places) > TOP:
-            st.caption(f"The {TOP} busiest cities. None has coordinates for a map.")
+            text("cities", [f"The {TOP} busiest cities. None has coordinates for a map."], small=True)
         return
     alt = f"A map of the transactions of {len(known)} cities"
     _picked(known, charts.world(view.metric), "city", view, key="world", alt=alt)
     if (lost := figures.count - int(known["transactions"].sum())) and "city" not in view.filters:
-        st.caption(
-            f"{lost:,} transactions are not on the map: their city is unknown, has no coordinates, or is too rare."
-        )
+        lacking = f"{lost:,} transactions are not on the map: the city is unknown, has no coordinates, or is too rare."
+        text("not-on-map", [lacking], small=True)
 
 
 def _has_places(figures: Figures) -> bool:
@@ -144,7 +138,7 @@ def _bars(frame: pd.DataFrame, name: str, view: View) -> None:
 
 
 def _picked(frame: pd.DataFrame, spec: charts.Spec, name: str, view: View, *, key: str, alt: str) -> None:
-    """Draws a chart of the values of a dimension. A click on one chooses it as the filter, or undoes that."""
+    """Adds a chart of the values of a dimension. A click on one chooses it as the filter, or undoes that."""
 
     def picked(sent: dict[str, Any]) -> None:
         if not OTHERS.fullmatch(sent[name]):
@@ -154,7 +148,7 @@ def _picked(frame: pd.DataFrame, spec: charts.Spec, name: str, view: View, *, ke
 
 
 def merchants(figures: Figures, view: View) -> None:
-    """Draws a table of the busiest merchants with their trends."""
+    """Adds a table of the busiest merchants with their trends."""
     frame = figures.merchants
     about = "Click a row to filter by it, and again to undo it."
     head("Busiest merchants", "by-merchant", lambda: frame, help=about, currency=figures.currency)

@@ -13,12 +13,10 @@ import ccstream
 from ccstream import settings
 from ccstream.dashboard import (
     alerts,
-    changes,
     drawer,
     hidden,
     latest,
     live,
-    panel_csv,
     panels,
     search,
     sidebar,
@@ -49,7 +47,7 @@ def _engine(url: str) -> ccstream.KpiEngine:
 def render() -> None:
     """Draws the page that the address names. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
-    st.html(panels.STYLE + panel_csv.STYLE + latest.STYLE + timeline.STYLE + changes.STYLE + hidden.STYLE)
+    st.html(panels.STYLE + latest.STYLE + timeline.STYLE + hidden.STYLE)
     dashboard = st.Page(_dashboard, title="Dashboard", icon=":material/monitoring:", default=True)
     st.navigation([dashboard, alerts.page()], position="top").run()
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
 
 from ccstream.dashboard import charts, timeline_charts, timeline_figures
+from ccstream.dashboard.board import add, board, box, select, text
 from ccstream.dashboard.charts import SHOWN, USUAL
 from ccstream.dashboard.component import plot
 from ccstream.dashboard.dimensions import named, plain
-from ccstream.dashboard.panel_csv import button
+from ccstream.dashboard.head import head
 from ccstream.dashboard.presence import stacks
 from ccstream.dashboard.timeline_charts import BAD
 from ccstream.dashboard.timeline_figures import BAND, BUCKETS, LEVEL, MARKS, NAMED, ODD, PARTS, SPANS
@@ -126,13 +126,16 @@ def panel(
             charts.describe(figures.width),
             charts.time_form(figures.width, len(figures.series)),
         )
-        _over_time(drawn, view.metric, (band, cells, marked), zone, actions)
+        with board("board-over-time"):
+            _over_time(drawn, view.metric, (band, cells, marked), zone, actions)
         if marked:
             _links(marked, zone, actions.alerts)
-        if has_volume:
-            _volume(drawn, actions)
-        if figures.untimed:
-            st.caption(f"{figures.untimed:,} transactions have no timestamp; all other figures include them.")
+        with board("board-volume"):
+            if has_volume:
+                _volume(drawn, actions)
+            if figures.untimed:
+                untimed = f"{figures.untimed:,} transactions have no timestamp; all other figures include them."
+                text("untimed", [untimed], small=True)
 
 
 def switch(measures: list[str], changed: Callable[[], None]) -> None:
@@ -163,20 +166,16 @@ def _over_time(
     title = f"{shown.title} per {drawn.width}"
     if shown.column in charts.MONEY:
         title += f", {drawn.figures.currency or 'no currency'}"
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(f"##### {plain(title)}", help=_help(metric), width="content")
-        if said := timeline_figures.words(cells, found, zone):
-            st.markdown(said, width="content")
-        st.selectbox(
-            "Compare with",
-            ["", *COMPARED],
-            key="compare",
-            format_func=lambda name: COMPARED.get(name, "Compare with nothing"),
-            on_change=actions.changed,
-            label_visibility="collapsed",
-            width=210,
+    with box("line", "over-time-head"):
+        head(
+            title,
+            "over-time",
+            lambda: drawn.figures.series,
+            help=_help(metric),
+            currency=drawn.figures.currency,
+            said=timeline_figures.words(cells, found, zone),
         )
-        button("over-time", lambda: drawn.figures.series, currency=drawn.figures.currency)
+        select("compare", "Compare with", {"": "Compare with nothing", **COMPARED}, actions.changed)
     keys = [(LINE, shown.colour, shown.title.lower())]
     buckets, earlier = drawn.buckets, drawn.compared
     if earlier is not None and earlier.missing is None:
@@ -185,7 +184,7 @@ def _over_time(
     keys += [(AREA, USUAL, BAND_NAME), (DASHES, USUAL, "expected")] if cells else []
     keys += [(DIAMOND, BAD, "anomaly")] if found else []
     keys += [(TRIANGLE, BAD, "alert")] if marked else []
-    legend(keys)
+    legend("over-time-legend", keys)
     frames = {
         BUCKETS: buckets,
         MARKS: timeline_figures.marks(marked),
@@ -198,7 +197,7 @@ def _over_time(
     spec = timeline_charts.over_time(metric, drawn.form, has_band=bool(cells), compared=name)
     _plot(frames, spec, "over-time", title, actions)
     if earlier is not None and earlier.missing is not None:
-        st.caption(f"There is no line of {earlier.name}: {earlier.missing}.")
+        text("not-compared", [f"There is no line of {earlier.name}: {earlier.missing}."], small=True)
 
 
 def _plot(frames: dict[str, pd.DataFrame], spec: charts.Spec, key: str, title: str, actions: Actions) -> None:
@@ -210,26 +209,19 @@ def _plot(frames: dict[str, pd.DataFrame], spec: charts.Spec, key: str, title: s
 
 def _volume(drawn: _Drawn, actions: Actions) -> None:
     stack = drawn.figures.stack
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(
-            f"##### Transactions per {drawn.width}",
+    stacked = timeline_figures.stacked(drawn.figures.series, stack)
+    with box("line", "volume-head"):
+        head(
+            f"Transactions per {drawn.width}",
+            "parts-over-time",
+            lambda: stacked.drop(columns=["bottom", "top"]),
             help="A pale bar is not over yet, or lies only partly within the range. Beside the largest six, all others "
             "are one part.",
-            width="content",
         )
-        st.selectbox(
-            "Divided by",
-            stacks(drawn.figures.known),
-            key="stack",
-            format_func=lambda name: f"By {STACKS[name].lower()}",
-            on_change=actions.changed,
-            label_visibility="collapsed",
-            width=190,
-        )
-        stacked = timeline_figures.stacked(drawn.figures.series, stack)
-        button("parts-over-time", lambda: stacked.drop(columns=["bottom", "top"]))
+        names = {name: f"By {STACKS[name].lower()}" for name in stacks(drawn.figures.known)}
+        select("stack", "Divided by", names, actions.changed)
     colours = timeline_charts.part_colours(tuple(stack))
-    legend([(BAR, colours[part], named(part)) for part in stack] + [(LINE, USUAL, "moving average")])
+    legend("volume-legend", [(BAR, colours[part], named(part)) for part in stack] + [(LINE, USUAL, "moving average")])
     whole = drawn.buckets.assign(usual=drawn.figures.series["usual"])
     frames = {
         BUCKETS: drawn.buckets.assign(**{f"part{at}": counts for at, counts in enumerate(stack.values())}),
@@ -240,12 +232,9 @@ def _volume(drawn: _Drawn, actions: Actions) -> None:
     _plot(frames, spec, "volume", f"Transactions per {drawn.width}", actions)
 
 
-def legend(keys: list[tuple[str, str, str]]) -> None:
-    """Draws a legend. Each key has a form, a colour and a text."""
-    shown = "".join(
-        f'<span><i class="{form}" style="color:{colour}"></i>{html.escape(text)}</span>' for form, colour, text in keys
-    )
-    st.html(f'<div class="legend">{shown}</div>')
+def legend(key: str, keys: list[tuple[str, str, str]]) -> None:
+    """Adds a legend. Each of its keys has a form, a colour and a text."""
+    add(key, {"kind": "legend", "keys": keys})
 
 
 def _help(metric: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from ccstream.dashboard.band_queries import STEP
 from ccstream.dashboard.band_tables import Cell
 from ccstream.dashboard.clock import clock, micros
+from ccstream.dashboard.words import bad, doubtful, good
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ccstream.dashboard.band_tables import Band, Mark, Window
+    from ccstream.dashboard.words import Run
 
 NAMED = 3
 """The number of anomalies and of alerts that the page names, those that come first."""
@@ -187,8 +189,8 @@ def name(one: Mark) -> str:
     return one.rule if one.key is None else f"{one.rule} · {one.key}"
 
 
-def words(cells: Sequence[Cell], found: Sequence[Span], zone: tzinfo) -> str:
-    """Says whether the approval rate is or was anomalous; empty without a band.
+def words(cells: Sequence[Cell], found: Sequence[Span], zone: tzinfo) -> list[Run]:
+    """Says whether the approval rate is or was anomalous; nothing without a band.
 
     Args:
         cells: the cells of the band.
@@ -196,19 +198,18 @@ def words(cells: Sequence[Cell], found: Sequence[Span], zone: tzinfo) -> str:
         zone: the viewer's time zone.
     """
     if not cells:
-        return ""
+        return []
     newest = cells[-1]
     if newest.odd_to is not None and newest.odd_to >= newest.time and newest.observed is not None:
-        return (
-            f":red[**!** anomaly since {moment(found[-1].start, zone)}]: {newest.observed:.1%} approved; "
-            f"{newest.low:.1%} to {newest.high:.1%} is usual"
-        )
+        usual = f"{newest.low:.1%} to {newest.high:.1%} is usual"
+        since = f"! anomaly since {moment(found[-1].start, zone)}"
+        return [bad(since), f": {newest.observed:.1%} approved; {usual}"]
     if found:
         times = [f"{moment(one.start, zone)} to {moment(one.end, zone)}" for one in reversed(found[-NAMED:])]
         more = f" and {len(found) - NAMED} before" if len(found) > NAMED else ""
         count = "1 anomaly" if len(found) == 1 else f"{len(found):,} anomalies"
-        return f":orange[**!** {count}]: {', '.join(times)}{more}"
-    return f":green[**✓** no anomaly] from {moment(cells[0].time, zone)} to {moment(newest.time, zone)}"
+        return [doubtful(f"! {count}"), f": {', '.join(times)}{more}"]
+    return [good("✓ no anomaly"), f" from {moment(cells[0].time, zone)} to {moment(newest.time, zone)}"]
 
 
 def moment(at: datetime, zone: tzinfo) -> str:
