@@ -10,7 +10,7 @@ export interface LegendData {
 export function drawLegend({ data, parentElement }: Place<LegendData>): () => void {
   const wanted = JSON.stringify(data.keys);
   if (parentElement.dataset["keys"] !== wanted) {
-    parentElement.classList.add("legend");
+    parentElement.classList.add("ccs-legend");
     parentElement.dataset["keys"] = wanted;
     parentElement.replaceChildren(...data.keys.map(key));
   }

@@ -32,6 +32,15 @@ const STYLE = `
 .ccs-choices i { flex: none; font-style: normal; width: 1rem; text-align: center }
 .ccs-select select { max-width: 100%; padding: .3rem .5rem; border: 1px solid var(--st-border-color); color: inherit;
   border-radius: var(--st-base-radius); background: var(--st-secondary-background-color); font: inherit; font-size: .875rem }
+.ccs-legend { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; font-size: .875rem }
+.ccs-legend span { display: inline-flex; align-items: center; gap: .4rem }
+.ccs-legend i { display: inline-block; flex: none; width: 1.1rem; height: .7rem; background: currentColor }
+.ccs-legend i.line { height: 0; background: none; border-top: 2.5px solid currentColor }
+.ccs-legend i.dashes { height: 0; background: none; border-top: 2px dashed currentColor }
+.ccs-legend i.area { opacity: .45 }
+.ccs-legend i.bar { opacity: .8 }
+.ccs-legend i.diamond { width: .7rem; clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%) }
+.ccs-legend i.triangle { width: .75rem; clip-path: polygon(50% 0, 100% 100%, 0 100%) }
 .ccs-plot { position: relative; width: 100%; overflow: hidden }
 .ccs-plot svg { display: block; max-width: 100% }
 .ccs-plot.ccs-zooms svg { cursor: crosshair }
@@ -59,7 +68,7 @@ button.ccs-card:hover { border-color: var(--st-primary-color) }
 .ccs-table :is(th, td) { padding: .3rem .5rem; border-bottom: 1px solid var(--st-border-color-light); text-align: left }
 .ccs-table th { font-weight: normal; opacity: .8; vertical-align: bottom }
 .ccs-table :is(th, td).ccs-number { text-align: right; white-space: nowrap }
-.ccs-table td.ccs-text { overflow-wrap: anywhere }
+.ccs-table td.ccs-text { max-width: 14rem; overflow-wrap: break-word }
 .ccs-table td.ccs-trend { width: 6rem; color: var(--st-primary-color) }
 .ccs-table .ccs-course { display: block; height: 1.3rem; padding: 0 }
 .ccs-table td.ccs-share { min-width: 6.5rem; white-space: nowrap }
@@ -67,6 +76,10 @@ button.ccs-card:hover { border-color: var(--st-primary-color) }
 .ccs-table td.ccs-share i { display: inline-block; vertical-align: middle; margin-left: .5rem; width: calc(100% - 4rem);
   height: .5rem; border-radius: 2px; background: linear-gradient(#D55E00 0 0) 0 / var(--ccs-share) 100% no-repeat,
   var(--st-gray-background-color) }
+@media (max-width: 640px) {
+  .ccs-table td.ccs-share { min-width: 0 }
+  .ccs-table td.ccs-share i { display: none }
+}
 .ccs-table button { all: unset; cursor: pointer }
 .ccs-table button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px }
 .ccs-table tr.ccs-picked { cursor: pointer }

@@ -14,6 +14,7 @@ from ccstream.dashboard import alert_actions, alert_queries, alert_tables
 from ccstream.dashboard.alert_actions import ActionError
 from ccstream.dashboard.alert_tables import Filters, Rights
 from ccstream.dashboard.fraud_tables import Span, Tables
+from drawn import texts
 from test_dashboard import app, engines, settled  # noqa: F401
 from waiting import LIMIT, wait_until
 
@@ -67,11 +68,6 @@ def page(url: str, monkeypatch: pytest.MonkeyPatch, **address: str) -> AppTest:
     made.run()
     assert not made.exception
     return made
-
-
-def texts(made: AppTest) -> str:
-    shown = [*made.markdown, *made.caption, *made.info, *made.warning, *made.success, *made.error]
-    return "\n".join([*(one.value for one in shown), *(one.label for one in made.button)])
 
 
 def test_filters_choose_and_the_most_urgent_come_first(scored: Pipeline, case: Case) -> None:

@@ -14,6 +14,7 @@ from ccstream.dashboard import changes_figures, changes_sides, changes_words
 from ccstream.dashboard.changes_figures import AGO, COUNT, DECLINED, LEAST, MOVERS, RATE, Values
 from ccstream.dashboard.changes_sides import DIMENSIONS, MEASURES, STEPS, Side, Table
 from ccstream.dashboard.view import View
+from ccstream.dashboard.words import said
 from conftest import micros
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def recounted(
 
 def check_sentence(mover: Mover, expected: Candidate, currency: str | None) -> None:
     """Checks every figure of a sentence."""
-    said = changes_words.mover(mover, currency, "from-to").replace("\\", "")
+    text = said(*changes_words.mover(mover, currency, "from-to"))
     now, then = expected.now, expected.then
 
     def of_what(values: Values) -> str:
@@ -199,24 +200,24 @@ def check_sentence(mover: Mover, expected: Candidate, currency: str | None) -> N
     names = {"yesterday": "the day before", "last week": "the week before"}
     instead = " and ".join(f"{of_what(values)} {names[since]}" for since, values in then.items())
     start = {COUNT: "{} transaction", DECLINED: "{} declined", RATE: "approval rate {}"}[expected.what]
-    assert f"{start.format(of_what(now))}" in said
-    assert f" instead of {instead}" in said
-    assert said.index(start.format(of_what(now))) < said.index(" instead of ")
+    assert f"{start.format(of_what(now))}" in text
+    assert f" instead of {instead}" in text
+    assert text.index(start.format(of_what(now))) < text.index(" instead of ")
     if expected.what != DECLINED:
-        assert f"{now.count:,} transaction" in said
+        assert f"{now.count:,} transaction" in text
         if now.decided:
-            assert f"approval rate {100 * now.approved / now.decided:.1f}%" in said
+            assert f"approval rate {100 * now.approved / now.decided:.1f}%" in text
         if now.purchases:
-            assert f"value {now.value / 100:,.2f} {currency}" in said
+            assert f"value {now.value / 100:,.2f} {currency}" in text
     # A change in brackets is from the time that is named first.
     first = next(iter(then.values()))
     for pattern, new, old in (
         (r"transactions \(([+-][\d.,]+)%\)", now.count, first.count),
         (rf"{currency} \(([+-][\d.,]+)%\)", now.value, first.value),
     ):
-        if change := re.search(pattern, said):
+        if change := re.search(pattern, text):
             assert float(change[1].replace(",", "")) == pytest.approx(100 * (new / old - 1), abs=0.051)
-    if points := re.search(r"% \(([+-][\d.]+) pp\)", said):
+    if points := re.search(r"% \(([+-][\d.]+) pp\)", text):
         shares = [100 * values.approved / values.decided for values in (now, first)]
         assert float(points[1]) == pytest.approx(shares[0] - shares[1], abs=0.051)
 

@@ -14,8 +14,7 @@ from ccstream.dashboard.dimensions import shown
 from ccstream.dashboard.metrics import change_text
 from ccstream.dashboard.view import View
 from conftest import micros
-from drawn import tables
-from test_alerts_page import texts
+from drawn import tables, texts
 from test_dashboard import app, engines, settled  # noqa: F401
 
 if TYPE_CHECKING:

@@ -64,9 +64,7 @@ def test_a_table_of_eight_columns(
         assert not {"Category", "Country"} & set(columns)
         for chart in page.locator(".ccs-plot svg.marks").all():
             assert chart.locator(".role-mark path").count() > 1
-        page.locator(".st-key-stack").get_by_role("combobox").click()
-        assert page.get_by_role("option").all_inner_texts() == ["By outcome", "By payment method"]
-        page.keyboard.press("Escape")
+        assert page.locator(".st-key-stack option").all_inner_texts() == ["By outcome", "By payment method"]
         assert "They include 3,000 rows of another program" in told
         # A change makes the page read the whole table again. A dimension is shown as soon as it has a value.
         pipeline.execute(ROWS.format(3001, 3500))

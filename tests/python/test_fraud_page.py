@@ -15,6 +15,7 @@ from ccstream.dashboard import fraud_figures, fraud_queries, fraud_watch, qualit
 from ccstream.dashboard.fraud_charts import BY_TRUTH, LABELS
 from ccstream.dashboard.fraud_tables import Span, Tables
 from ccstream.dashboard.fraud_watch import FraudWatch, Newest
+from drawn import of_kind, tables, texts
 from test_dashboard import app, settled
 from waiting import wait_until
 
@@ -137,10 +138,8 @@ def test_every_query_uses_indexes(scored: Pipeline) -> None:
 def test_the_panel_needs_scores(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = settled(app(monkeypatch, filled.database_url, tmp_path, range="all"))
 
-    def headings() -> list[str]:
-        return [one.value for one in page.run().markdown if one.value.startswith("#####")]
-
-    assert "##### Fraud" not in headings()
+    wait_until("there are charts", lambda: "Amounts in " in texts(page.run()))
+    assert "\nFraud\n" not in texts(page)
     # An analyzer of an earlier version has no small tables, and one that has not scored anything has empty ones.
     filled.execute("CREATE TABLE analysis (); CREATE TABLE scores (seq BIGINT)")
     tables = Tables(filled.database_url, filled.topic)
@@ -161,21 +160,30 @@ def test_the_panel_says_what_it_shows(scored: Pipeline, monkeypatch: pytest.Monk
     [(count, high)] = scored.query("SELECT count(score), count(reasons) FROM scores")
     page = settled(app(monkeypatch, scored.database_url, tmp_path, range="all", threshold="0.9"))
 
-    def texts() -> str:
-        return "\n".join(one.value for one in page.run().markdown)
+    def chosen(key: str) -> str:
+        [value] = [one["value"] for one in of_kind(page, "select") if one["key"] == key]
+        return str(value)
 
-    wait_until("the panel shows the days", lambda: "How good" in texts())
-    assert f"**{high:,}** of {count:,} transactions scored high" in texts()
-    assert "no analyzer is running" in texts()
-    assert page.selectbox(key="threshold").value == 0.9
-    # Another threshold is part of the page's address.
-    page.selectbox(key="threshold").select(0.3).run()
-    assert page.query_params["threshold"] in ("0.3", ["0.3"])
-    page.selectbox(key="fraud-who").select(BY_TRUTH).run()
+    def recall() -> set[float]:
+        return {float(row[3]) for row in tables(page)["Quality by day"]}
+
+    wait_until("the panel shows the days", lambda: "How good" in texts(page.run()))
+    assert f"{high:,} of {count:,} transactions scored high" in texts(page)
+    assert "no analyzer is running" in texts(page)
+    assert chosen("threshold") == "0.9"
+    at_most = max(recall())
+    page.session_state["threshold"] = 0.05
+    page.run()
+    assert (chosen("threshold"), chosen("fraud-who")) == ("0.05", LABELS)
+    assert max(recall()) > at_most
+    by_labels = tables(page)["Quality by day"]
+    page.session_state["fraud-who"] = BY_TRUTH
+    page.run()
+    assert tables(page)["Quality by day"] != by_labels
     assert not page.exception
     # A filter does not apply to the panel.
     page.multiselect(key="only_category").select("food_dining").run()
-    assert f"**{high:,}** of {count:,} transactions scored high" in texts()
+    assert f"{high:,} of {count:,} transactions scored high" in texts(page)
 
 
 def test_a_failure_keeps_the_figures(scored: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

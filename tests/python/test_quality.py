@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from ccstream.dashboard.fraud_charts import BY_TRUTH, IN_SHADOW, LABELS
 from ccstream.dashboard.fraud_queries import MOST_HIGH
 from ccstream.dashboard.fraud_tables import Days, Now, Planted, Scored
 from ccstream.dashboard.quality import Cells
+from ccstream.dashboard.words import said
 
 TWO = Cells.of([0.9, 0.0, 0.5], [10, 980, 10], [8, 2, 0])
 """A day with 1,000 transactions and 10 frauds, of which the 10 transactions with the highest scores have 8."""
@@ -146,8 +147,8 @@ def test_a_models_scores_are_compared_with_its_own() -> None:
         days_of(main={DAY: "trees", second: "trees"}, cells={(DAY, "trees"): TWO, (second, "trees"): other})
     )
     assert found.score[second] > quality.LARGE
-    assert fraud_figures.drift_list(found, second).startswith("- **Jan 2 so far** score 11.23 (large)")
-    assert ":small[amount " in fraud_figures.drift_list(found, second)
+    [runs, *_] = fraud_figures.drift_list(found, second)
+    assert said(*runs).startswith("Jan 2 so far score 11.23 (large)\namount ")
 
 
 def now_of(**changed: object) -> Now:
@@ -171,23 +172,18 @@ def now_of(**changed: object) -> Now:
 
 
 def test_the_headline() -> None:
-    text = fraud_figures.headline(now_of(), "USD")
-    assert text.startswith("**5** of 100 transactions scored high (**5.00%**). Of these, 3 are in USD: **1,234.50** is")
-    assert "0 are in EUR: **0.00** is" in fraud_figures.headline(now_of(), "EUR")
-    many = fraud_figures.headline(now_of(series=[(0, 10**6, MOST_HIGH + 1)]), "USD")
-    assert f"Of the newest {MOST_HIGH:,}, 3 are in USD" in many
-    assert "Nothing is at stake" in fraud_figures.headline(now_of(series=[(0, 10, 0)]), "USD")
-    assert "has a score" in fraud_figures.headline(now_of(series=[]), "USD")
-    assert "simulated world" not in text
-    of_the_world = fraud_figures.headline(now_of(model=fraud_figures.DEFAULT_MODEL), "USD")
-    assert "-2**, made for the simulated world and not for real cards" in of_the_world
-    assert "logistic scores beside it" in fraud_figures.headline(now_of(shadow="logistic"), "USD")
+    def headline(currency: str = "USD", **changed: object) -> str:
+        return said(*fraud_figures.headline(now_of(**changed), currency))
 
-
-def test_texts_from_data_are_not_markup() -> None:
-    text = fraud_figures.riskiest(now_of(), timezone.utc)
-    assert "](http" not in text
-    assert "*odd*" not in text.replace("\\*", "")
+    assert headline().startswith("5 of 100 transactions scored high (5.00%). Of these, 3 are in USD: 1,234.50 is")
+    assert "0 are in EUR: 0.00 is" in headline("EUR")
+    assert f"Of the newest {MOST_HIGH:,}, 3 are in USD" in headline(series=[(0, 10**6, MOST_HIGH + 1)])
+    assert "Nothing is at stake" in headline(series=[(0, 10, 0)])
+    assert "has a score" in headline(series=[])
+    assert "simulated world" not in headline()
+    of_the_world = headline(model=fraud_figures.DEFAULT_MODEL)
+    assert "-2, made for the simulated world and not for real cards" in of_the_world
+    assert "logistic scores beside it" in headline(shadow="logistic")
 
 
 def test_a_bar_is_pale_until_the_analysis_has_passed_it() -> None:

@@ -17,6 +17,7 @@ from ccstream.dashboard import drawer, drawer_figures, drawer_tables, orders_que
 from ccstream.dashboard.orders_tables import Reach
 from ccstream.dashboard.search_tables import LONGEST, MOST, Found, Match, clean, search
 from conftest import make_database, micros, score
+from drawn import texts
 from pipeline import make_pipeline
 from test_dashboard import app, engines, settled  # noqa: F401
 from waiting import LIMIT, wait_until
@@ -333,10 +334,6 @@ def test_a_role_sees_what_it_may_read(stored: Pipeline, case: Case) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch, url: str, tmp_path: Path, place: str) -> AppTest:
     """Returns the page with the drawer."""
     return settled(app(monkeypatch, url, tmp_path, range="all", open=place))
-
-
-def texts(page: AppTest) -> str:
-    return "\n".join(one.value for one in [*page.markdown, *page.caption, *page.info, *page.warning])
 
 
 def test_a_table_of_eight_columns_is_enough(database: str) -> None:

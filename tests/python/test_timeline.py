@@ -17,8 +17,9 @@ from ccstream.dashboard.band_tables import Band, Cell, Series
 from ccstream.dashboard.fraud_tables import Span
 from ccstream.dashboard.timeline_figures import Span as Odd
 from ccstream.dashboard.view import View
-from drawn import plots
-from test_alerts_page import page, texts
+from ccstream.dashboard.words import said
+from drawn import plots, texts
+from test_alerts_page import page
 from test_dashboard import app, engines, settled  # noqa: F401
 from waiting import wait_until
 
@@ -78,14 +79,14 @@ def test_anomalies_are_merged_and_named() -> None:
         Odd(START + 3 * MINUTE - HALF, START + 5 * MINUTE + HALF),
         Odd(START + 9 * MINUTE - HALF, START + 9 * MINUTE + HALF),
     ]
-    said = timeline_figures.words(cells, found, timezone.utc)
-    assert "2 anomalies]: 2026-01-07 00:08 to 2026-01-07 00:09, 2026-01-07 00:02 to 2026-01-07 00:05" in said
-    assert "no anomaly] from 2026-01-07 00:00 to 2026-01-07 00:02" in timeline_figures.words(
-        cells[:3], [], timezone.utc
-    )
-    lasting = timeline_figures.words(cells[:5], timeline_figures.anomalies(cells[:5], MINUTE), timezone.utc)
-    assert "anomaly since 2026-01-07 00:02]: 50.0% approved; 85.0% to 98.0% is usual" in lasting
-    assert timeline_figures.words([], [], timezone.utc) == ""
+
+    def words(cells: list[Cell]) -> str:
+        return said(*timeline_figures.words(cells, timeline_figures.anomalies(cells, MINUTE), timezone.utc))
+
+    assert words(cells) == "! 2 anomalies: 2026-01-07 00:08 to 2026-01-07 00:09, 2026-01-07 00:02 to 2026-01-07 00:05"
+    assert "no anomaly from 2026-01-07 00:00 to 2026-01-07 00:02" in words(cells[:3])
+    assert "anomaly since 2026-01-07 00:02: 50.0% approved; 85.0% to 98.0% is usual" in words(cells[:5])
+    assert words([]) == ""
     # Where nothing is known, the band has a gap.
     assert timeline_figures.lines([*cells[:3], *cells[8:]], MINUTE)["run"].tolist() == [0] * 3 + [1] * 4
 
@@ -169,24 +170,21 @@ def test_the_page_shows_the_band_where_there_is_one(
     scored.execute("ALTER TABLE kpi_band RENAME TO elsewhere; ALTER TABLE alerts RENAME TO elsewhere_too")
     main = settled(app(monkeypatch, scored.database_url, tmp_path, **address))
 
-    def legend() -> str:
-        return " ".join(str(getattr(one, "proto", one)) for one in main.run().get("html"))
-
-    wait_until("the panel of frauds is there", lambda: "Fraud" in texts(main.run()))
-    assert "approval rate" in legend()
-    assert "usual, by windows" not in legend()
+    wait_until("the panel of frauds is there", lambda: "\nFraud\n" in texts(main.run()))
+    assert "\napproval rate\n" in texts(main.run())
+    assert "usual, by windows" not in texts(main.run())
     # Without the tables, nothing is asked.
     assert asked == []
     scored.execute("ALTER TABLE elsewhere RENAME TO kpi_band; ALTER TABLE elsewhere_too RENAME TO alerts")
     fill_band(scored, 8 * 60)
     open_alert(scored, "kpi", 1, opened_at=ODD[0], last_at=ODD[0], key="visa")
-    wait_until("the band is there", lambda: "usual, by windows of five minutes" in legend())
-    assert "1 anomaly" in texts(main)
+    wait_until("the band is there", lambda: "usual, by windows of five minutes" in texts(main.run()))
+    assert "! 1 anomaly" in texts(main)
     labels = [str(getattr(one, "label", "")) for one in main.get("page_link")]
     assert any("kpi · visa" in label for label in labels), labels
     # A filter by anything else has no band.
     main.multiselect(key="only_category").select("food_dining").run()
-    assert "usual, by windows" not in legend()
+    assert "usual, by windows" not in texts(main.run())
     assert not main.exception
 
 

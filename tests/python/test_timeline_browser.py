@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 CHART = ".st-key-timeline svg.marks >> nth=0"
 VOLUME = ".st-key-timeline svg.marks >> nth=1"
-LEGEND = ".st-key-timeline .legend >> nth=0"
+LEGEND = ".st-key-timeline .ccs-legend >> nth=0"
 RANGE = f"range=from-to&from={START.isoformat()}&to={(START + timedelta(hours=5)).isoformat()}"
 
 
@@ -150,11 +150,10 @@ def test_a_switch_changes_what_all_charts_show(
         label = re.search(r"value: ([\d.]+)k", bar.first.get_attribute("aria-label") or "")
         assert label
         assert float(label[1]) * 1000 == pytest.approx(float(value), rel=1e-4)
-        page.locator(".st-key-stack").get_by_role("combobox").click()
-        page.get_by_role("option", name="By payment method").click()
+        page.locator(".st-key-stack select").select_option("By payment method")
         page.wait_for_url("**stack=payment_method**", timeout=LIMIT * 1000)
-        page.wait_for_selector(".st-key-timeline .legend >> text=Visa", timeout=LIMIT * 1000)
-        names = page.locator(".st-key-timeline .legend").last.inner_text().split("\n")
+        page.wait_for_selector(".st-key-timeline .ccs-legend >> text=Visa", timeout=LIMIT * 1000)
+        names = page.locator(".st-key-timeline .ccs-legend").last.inner_text().split("\n")
         [(networks,)] = pipeline.query("SELECT count(DISTINCT payment_method) FROM orders")
         assert len(names) == min(networks, STACKED) + (networks > STACKED) + 1
 

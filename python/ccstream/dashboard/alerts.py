@@ -9,7 +9,7 @@ import psycopg
 import streamlit as st
 
 from ccstream import settings
-from ccstream.dashboard import alert_detail, alert_tables, hidden, timeline, viewer
+from ccstream.dashboard import alert_detail, alert_tables, hidden, viewer
 from ccstream.dashboard.alert_actions import end_silence
 from ccstream.dashboard.alert_detail import ICONS, attempt, moment, times
 from ccstream.dashboard.alert_tables import SEVERITIES, STATES, Filters
@@ -74,7 +74,7 @@ def page() -> Page:
 
 def draw() -> None:
     """Draws the page. Streamlit calls this when the page is opened; what is in it refreshes by itself."""
-    st.html(STYLE + timeline.STYLE)
+    st.html(STYLE)
     st.markdown("#### ccstream · alerts")
     state = st.session_state
     asked = st.query_params.get("alert", "")

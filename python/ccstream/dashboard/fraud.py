@@ -86,12 +86,12 @@ def _who(state: FraudState, zone: tzinfo) -> None:
     now, days = state.now, state.days
     if now is None:
         return
-    with box("row", "fraud-who", [1, 1]):
-        with box("column", "fraud-who-left"):
+    with box("row", "fraud-named", [1, 1]):
+        with box("column", "fraud-transactions-column"):
             _riskiest(now, zone)
             if days is not None and not now.riskiest:
                 _cards(days)
-        with box("column", "fraud-who-right"):
+        with box("column", "fraud-cards-column"):
             if days is not None:
                 if now.riskiest:
                     _cards(days)

@@ -21,7 +21,6 @@ from ccstream.dashboard import (
     search,
     sidebar,
     situation,
-    timeline,
     wall,
 )
 from ccstream.dashboard.dimensions import plain
@@ -47,7 +46,7 @@ def _engine(url: str) -> ccstream.KpiEngine:
 def render() -> None:
     """Draws the page that the address names. Streamlit calls this whenever a setting changes."""
     st.set_page_config(page_title="ccstream", page_icon=str(_ICON), layout="wide")
-    st.html(panels.STYLE + latest.STYLE + timeline.STYLE + hidden.STYLE)
+    st.html(panels.STYLE + latest.STYLE + hidden.STYLE)
     dashboard = st.Page(_dashboard, title="Dashboard", icon=":material/monitoring:", default=True)
     st.navigation([dashboard, alerts.page()], position="top").run()
 

@@ -21,14 +21,11 @@ STYLE = """<style>
 .st-key-header { min-height: 124px }
 .st-key-status [data-testid="stPageLink"] a { padding-left: 0 }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
-@media (max-width: 640px) {
-    .ccs-table td.ccs-text { overflow-wrap: break-word }
-    .ccs-table td.ccs-share { min-width: 0 }
-    .ccs-table td.ccs-share i { display: none }
-}
+.st-key-timeline { gap: .6rem }
+.st-key-timeline-alerts { row-gap: 0 }
 </style>"""
-"""The page's style. It gives faint texts enough contrast. On a phone, the texts of tables have the room of the bars.
-The header has its height before it is drawn, so that nothing below it moves."""
+"""The page's style. It gives faint texts enough contrast. The header has its height before it is drawn, so that nothing
+below it moves."""
 
 
 def header(metrics: list[Metric], metric: str) -> None:

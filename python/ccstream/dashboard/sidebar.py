@@ -23,7 +23,7 @@ FIRST = ("category", "city", "merchant", "status")
 MOST_CHOICES = 1000
 """The number of values that a filter offers. Any other value can be typed."""
 IN_PANELS = ("metric", "stack", "compare", "threshold")
-"""The settings whose widgets are in panels. Streamlit forgets them while these are not drawn."""
+"""The settings that are chosen in panels. Streamlit forgets that of its widget while it does not draw the widget."""
 BETTER = {"as the measure says": None, "more": 1, "less": -1, "neither": 0}
 """What a viewer can choose as the better direction of a KPI."""
 LOOK_EVERY = 10.0

@@ -40,21 +40,7 @@ ABOUT = {
 """What measures mean, if their names do not say it."""
 BAND_NAME = "usual, by windows of five minutes"
 LINE, DASHES, AREA, BAR, DIAMOND, TRIANGLE = "line", "dashes", "area", "bar", "diamond", "triangle"
-"""The forms of the keys of a legend, which are classes of :data:`STYLE`."""
-STYLE = """<style>
-.legend { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; font-size: .875rem; margin: 0; padding: 0 }
-.legend span { display: inline-flex; align-items: center; gap: .4rem }
-.legend i { display: inline-block; flex: none; width: 1.1rem; height: .7rem; background: currentColor }
-.legend i.line { height: 0; background: none; border-top: 2.5px solid currentColor }
-.legend i.dashes { height: 0; background: none; border-top: 2px dashed currentColor }
-.legend i.area { opacity: .45 }
-.legend i.bar { opacity: .8 }
-.legend i.diamond { width: .7rem; clip-path: polygon(50% 0, 100% 50%, 50% 100%, 0 50%) }
-.legend i.triangle { width: .75rem; clip-path: polygon(50% 0, 100% 100%, 0 100%) }
-.st-key-timeline { gap: .6rem }
-.st-key-timeline-alerts { row-gap: 0 }
-</style>"""
-"""The style of legends."""
+"""The forms of the keys of a legend, for which the component has a style."""
 
 
 class _Drawn(NamedTuple):
