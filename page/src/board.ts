@@ -3,7 +3,9 @@ import { type CardsData, drawCards } from "./cards";
 import { type ChoicesData, drawChoices } from "./choices";
 import { type HeadData, drawHead } from "./head";
 import { type LegendData, drawLegend } from "./legend";
+import { type LinkData, drawLink } from "./link";
 import { type PlotData, drawPlot } from "./plot";
+import { type RadioData, drawRadio } from "./radio";
 import { type SelectData, drawSelect } from "./select";
 import { addStyle } from "./style";
 import { type TableData, drawTable } from "./table";
@@ -17,10 +19,14 @@ export interface Place<Data> {
   send(event: string, value: unknown): void;
 }
 
-/** Parts below each other (column, panel), beside each other in columns (row), or in a line that wraps (line). */
+/**
+ * Parts below each other (column, panel), beside each other in columns (row), in a line that wraps (line), or below a
+ * title that shows and hides them (fold).
+ */
 interface BoxData {
   kind: "box";
-  form: "column" | "panel" | "row" | "line";
+  form: "column" | "panel" | "row" | "line" | "fold";
+  title: string;
   /** The widths of the columns of a row, relative to each other. */
   weights: number[];
   parts: Part[];
@@ -33,7 +39,9 @@ export type Part = { key: string } & (
   | HeadData
   | ItemsData
   | LegendData
+  | LinkData
   | PlotData
+  | RadioData
   | SelectData
   | TableData
   | TextData
@@ -93,8 +101,12 @@ function draw(part: Part, parentElement: HTMLElement, send: Send): () => void {
       return drawItems({ ...of, data: part });
     case "legend":
       return drawLegend({ ...of, data: part });
+    case "link":
+      return drawLink({ ...of, data: part });
     case "plot":
       return drawPlot({ ...of, data: part });
+    case "radio":
+      return drawRadio({ ...of, data: part });
     case "select":
       return drawSelect({ ...of, data: part });
     case "table":
@@ -104,9 +116,23 @@ function draw(part: Part, parentElement: HTMLElement, send: Send): () => void {
   }
 }
 
-function drawBox({ form, weights, parts }: BoxData, element: HTMLElement, send: Send): () => void {
+function drawBox({ form, title, weights, parts }: BoxData, element: HTMLElement, send: Send): () => void {
   element.classList.add(`ccs-${form}`);
+  if (form === "fold") return drawFold(title, parts, element, send);
   if (form === "row") element.style.setProperty("--ccs-columns", weights.map((one) => `minmax(0, ${one}fr)`).join(" "));
   drawParts(element, parts, send);
   return () => drawParts(element, [], send);
+}
+
+function drawFold(title: string, parts: Part[], element: HTMLElement, send: Send): () => void {
+  if (!element.firstElementChild) {
+    const [fold, summary, within] = ["details", "summary", "div"].map((tag) => document.createElement(tag));
+    within!.className = "ccs-column";
+    fold!.append(summary!, within!);
+    element.append(fold!);
+  }
+  const [summary, within] = [...element.firstElementChild!.children] as [HTMLElement, HTMLElement];
+  summary.textContent = title;
+  drawParts(within, parts, send);
+  return () => drawParts(within, [], send);
 }

@@ -35,6 +35,8 @@ interface Plot {
   made: string;
   /** Ends the observation of the width. */
   end: () => void;
+  /** Whether it was drawn once, at least without rows. */
+  isDrawn: boolean;
   /** Is done when the chart has been drawn with the data that came last. */
   drawn: Promise<void>;
 }
@@ -84,14 +86,22 @@ function create({ data, parentElement }: Place<PlotData>, made: string, config: 
     if (box.clientWidth && box.clientWidth !== view.width()) void view.width(box.clientWidth).runAsync();
   });
   observer.observe(box);
-  return { box, view, pointer, made, end: () => observer.disconnect(), drawn: Promise.resolve() };
+  return { box, view, pointer, made, end: () => observer.disconnect(), isDrawn: false, drawn: Promise.resolve() };
 }
 
-async function refresh({ view, box, pointer }: Plot, data: PlotData): Promise<void> {
+async function refresh(plot: Plot, data: PlotData): Promise<void> {
+  const { view, box, pointer } = plot;
   // The chart was removed while its last update was drawn.
   if (!box.isConnected) return;
-  for (const [name, columns] of Object.entries(data.tables)) update(view, name, columns);
-  for (const [name, value] of Object.entries(data.signals)) view.signal(name, value);
+  let isChanged = !plot.isDrawn;
+  for (const [name, columns] of Object.entries(data.tables)) isChanged = update(view, name, columns) || isChanged;
+  for (const [name, value] of Object.entries(data.signals)) {
+    if (JSON.stringify(view.signal(name)) === JSON.stringify(value)) continue;
+    view.signal(name, value);
+    isChanged = true;
+  }
+  if (!isChanged) return;
+  plot.isDrawn = true;
   await view.runAsync();
   if (data.pick.length) walk(box);
   pointer.again();

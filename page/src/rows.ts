@@ -5,21 +5,28 @@ import { type View, changeset } from "vega";
 export type Columns = Record<string, unknown[]>;
 type Row = Record<string, unknown>;
 
-/** Changes the rows of a part of a chart's data to those of a table. Rows are matched by their positions. */
-export function update(view: View, name: string, columns: Columns): void {
+/**
+ * Changes the rows of a part of a chart's data to those of a table, and returns whether any has changed. Rows are
+ * matched by their positions.
+ */
+export function update(view: View, name: string, columns: Columns): boolean {
   const rows = fromColumns(columns);
   const old = (view.data(name) as Row[] | null) ?? [];
   const changes = changeset();
+  let isChanged = rows.length !== old.length;
   const common = Math.min(old.length, rows.length);
   for (let at = 0; at < common; at++) {
     const [before, now] = [old[at]!, rows[at]!];
     for (const field in now) {
-      if (!isSame(before[field], now[field])) changes.modify(before, field, now[field]);
+      if (isSame(before[field], now[field])) continue;
+      changes.modify(before, field, now[field]);
+      isChanged = true;
     }
   }
   if (rows.length > common) changes.insert(rows.slice(common));
   if (old.length > common) changes.remove(old.slice(common));
-  view.change(name, changes);
+  if (isChanged) view.change(name, changes);
+  return isChanged;
 }
 
 function fromColumns(columns: Columns): Row[] {

@@ -3,8 +3,9 @@ const STYLE = `
 .ccs-column, .ccs-panel { display: flex; flex-direction: column; gap: .6rem; min-width: 0 }
 .ccs-panel { padding: calc(1rem - 1px); border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius) }
 .ccs-row { display: grid; grid-template-columns: var(--ccs-columns); gap: 1rem }
-.ccs-row > .ccs-column:has(> .ccs-panel), .ccs-column:has(> .ccs-row) { gap: 1rem }
+.ccs-column:is(:has(> .ccs-panel), :has(> .ccs-row)) { gap: 1rem }
 .ccs-row > .ccs-column > .ccs-panel:last-child { flex: 1 }
+.ccs-row > .ccs-column:empty { display: none }
 @media (max-width: 640px) { .ccs-row { grid-template-columns: minmax(0, 1fr) } }
 .ccs-line { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem .8rem }
 .ccs-line > .ccs-head { flex: 1 1 auto }
@@ -26,6 +27,18 @@ const STYLE = `
 .ccs-text-doubtful { color: var(--st-orange-text-color) }
 .ccs-items { margin: 0; padding-left: 1.1rem; white-space: pre-line; overflow-wrap: anywhere }
 .ccs-items li { margin: 0 0 .35rem }
+.ccs-link { display: inline-flex; align-items: center; gap: .3rem; color: inherit; text-decoration: none }
+.ccs-link:hover { color: var(--st-primary-color) }
+.ccs-link svg { flex: none; width: 1.1rem; height: 1.1rem; fill: none; stroke: currentColor; stroke-width: 2 }
+.ccs-radio { display: flex; flex-wrap: wrap }
+.ccs-radio label { position: relative; padding: .3rem .8rem; border: 1px solid var(--st-border-color); margin-right: -1px; font-size: .875rem;
+  cursor: pointer }
+.ccs-radio label:first-child { border-radius: var(--st-base-radius) 0 0 var(--st-base-radius) }
+.ccs-radio label:last-child { border-radius: 0 var(--st-base-radius) var(--st-base-radius) 0 }
+.ccs-radio label:has(:checked) { z-index: 1; border-color: var(--st-primary-color); color: var(--st-primary-color) }
+.ccs-radio label:has(:focus-visible) { outline: 2px solid var(--st-primary-color); outline-offset: 1px }
+.ccs-radio input { position: absolute; opacity: 0; pointer-events: none }
+.ccs-fold summary { cursor: pointer }
 .ccs-choices { display: flex; flex-direction: column }
 .ccs-choices button { all: unset; display: flex; gap: .5rem; padding: .3rem 0; cursor: pointer }
 .ccs-choices button:hover { color: var(--st-primary-color) }
@@ -77,6 +90,7 @@ button.ccs-card:hover { border-color: var(--st-primary-color) }
   height: .5rem; border-radius: 2px; background: linear-gradient(#D55E00 0 0) 0 / var(--ccs-share) 100% no-repeat,
   var(--st-gray-background-color) }
 @media (max-width: 640px) {
+  .ccs-items { column-count: 1 !important }
   .ccs-table td.ccs-share { min-width: 0 }
   .ccs-table td.ccs-share i { display: none }
 }

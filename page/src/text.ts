@@ -14,6 +14,8 @@ export interface TextData {
 export interface ItemsData {
   kind: "items";
   items: Run[][];
+  /** The number of columns, which is one on a phone. */
+  columns: number;
 }
 
 export function drawText({ data, parentElement }: Place<TextData>): () => void {
@@ -27,6 +29,7 @@ export function drawText({ data, parentElement }: Place<TextData>): () => void {
 export function drawItems({ data, parentElement }: Place<ItemsData>): () => void {
   const list = parentElement.querySelector("ul") ?? parentElement.appendChild(document.createElement("ul"));
   list.className = "ccs-items";
+  list.style.columnCount = `${data.columns}`;
   while (list.children.length > data.items.length) list.lastElementChild!.remove();
   data.items.forEach((runs, at) => {
     write((list.children[at] ?? list.appendChild(document.createElement("li"))) as HTMLElement, runs);

@@ -1,8 +1,16 @@
 // Makes a Vega configuration from the colours and fonts of the page, which are CSS variables of Streamlit.
 import type { Config } from "vega-lite";
 
-/** Returns the configuration of charts within an element. */
+let known: Config | undefined;
+
+/** Returns the configuration of charts. Reading the styles is slow, so all charts of an update share it. */
 export function theme(element: Element): Config {
+  known ??= read(element);
+  queueMicrotask(() => (known = undefined));
+  return known;
+}
+
+function read(element: Element): Config {
   const style = getComputedStyle(element);
   const of = (name: string, usual: string) => style.getPropertyValue(`--st-${name}`).trim() || usual;
   const text = of("text-color", "#31333f");

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import streamlit as st
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from streamlit.components.v2.types import ComponentRenderer
+    from streamlit.navigation.page import Page
 
     from ccstream.dashboard.words import Run
 
+_OPENED = "board-opened"
+"""The name, among the settings of a page, of the link that was clicked: the page and the parameters of its address."""
 _FILE = "board-file"
 """The name, among the settings of a page, of a file that was asked for: the board, the file's name and its text."""
 
@@ -71,12 +75,8 @@ def board(key: str) -> Iterator[None]:
     """Collects the parts that are added within the block, and draws them below each other.
 
     Args:
-        key: the name of the board on the page. A board within another one is a part of it.
+        key: the name of the board on the page. Boards cannot be within each other.
     """
-    if _current.get() is not None:
-        with box("column", key):
-            yield
-        return
     opened = _Board(key)
     token = _current.set(opened)
     try:
@@ -87,17 +87,21 @@ def board(key: str) -> Iterator[None]:
 
 
 @contextmanager
-def box(form: Literal["column", "panel", "row", "line"], key: str, weights: Sequence[float] = ()) -> Iterator[None]:
+def box(
+    form: Literal["column", "panel", "row", "line", "fold"], key: str, weights: Sequence[float] = (), *, title: str = ""
+) -> Iterator[None]:
     """Collects the parts that are added within the block in a box of the current board.
 
     Args:
         form: ``column`` (parts below each other), ``panel`` (the same with a border), ``row`` (parts beside each other,
-            on a phone below each other) or ``line`` (parts beside each other, as wide as their texts).
+            on a phone below each other), ``line`` (parts beside each other, as wide as their texts) or ``fold`` (parts
+            below a title, which shows and hides them).
         key: the name of the box.
         weights: the widths of the columns of a row, relative to each other.
+        title: the title of a fold.
     """
     parts: list[dict[str, Any]] = []
-    add(key, {"kind": "box", "form": form, "weights": list(weights), "parts": parts})
+    add(key, {"kind": "box", "form": form, "title": title, "weights": list(weights), "parts": parts})
     opened = _current.get()
     if opened is None:
         raise RuntimeError("a box is outside of every board")
@@ -136,20 +140,52 @@ def text(key: str, runs: Sequence[Run], *, small: bool = False) -> None:
     add(key, {"kind": "text", "runs": list(runs), "small": small})
 
 
-def items(key: str, texts: Sequence[Sequence[Run]]) -> None:
+def items(key: str, texts: Sequence[Sequence[Run]], columns: int = 1) -> None:
     """Adds a list of texts.
 
     Args:
         key: the name of the list.
         texts: the texts.
+        columns: the number of columns of the list, which has one on a phone.
     """
-    add(key, {"kind": "items", "items": [list(one) for one in texts]})
+    add(key, {"kind": "items", "items": [list(one) for one in texts], "columns": columns})
 
 
-def select(key: str, label: str, options: Mapping[Any, str], changed: Callable[[], None]) -> None:
+def link(key: str, text: str, page: Page, **parameters: str) -> None:
+    """Adds a link to another page.
+
+    Args:
+        key: the name of the link.
+        text: the text of the link.
+        page: the page.
+        parameters: the parameters of the page's address.
+    """
+    address = f"{page.url_path}?{urlencode(parameters)}" if parameters else page.url_path
+
+    def opened(_: object) -> None:
+        st.session_state[_OPENED] = (page, parameters)
+
+    add(key, {"kind": "link", "text": text, "address": address}, {"opened": opened})
+
+
+def follow() -> None:
+    """Opens the page of the link that was clicked, if one was. It must be called before boards are drawn."""
+    if opened := st.session_state.pop(_OPENED, None):
+        page, parameters = opened
+        st.switch_page(page, query_params=parameters)
+
+
+def choice(
+    kind: Literal["select", "radio"],
+    key: str,
+    label: str,
+    options: Mapping[Any, str],
+    changed: Callable[[], None] = lambda: None,
+) -> None:
     """Adds a choice of a setting of the page.
 
     Args:
+        kind: ``select`` (only the chosen value is visible) or ``radio`` (all values are).
         key: the name of the setting in Streamlit's state.
         label: what is chosen, for screen readers.
         options: the values with their names on the page.
@@ -163,7 +199,7 @@ def select(key: str, label: str, options: Mapping[Any, str], changed: Callable[[
             changed()
 
     part = {
-        "kind": "select",
+        "kind": kind,
         "label": label,
         "options": [(str(value), name) for value, name in options.items()],
         "value": str(st.session_state[key]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ccstream.dashboard import changes_figures, changes_sides, changes_words
-from ccstream.dashboard.board import add, board, box, text
+from ccstream.dashboard.board import add, box, text
 from ccstream.dashboard.changes_figures import AGO
 from ccstream.dashboard.choosing import only
 from ccstream.dashboard.head import head
@@ -39,7 +39,7 @@ def _then(engine: KpiEngine, question: dict[str, Any]) -> Side:
 
 
 def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
-    """Draws the panel; nothing if the range is all of time, or has no transaction.
+    """Adds the panel to the current board; nothing if the range is all of time, or has no transaction.
 
     Args:
         engine: the engine that answers.
@@ -49,7 +49,7 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
     found = changes_figures.load(engine, view, zone, _then)
     if found is None:
         return
-    with board("board-changes"), box("panel", "changes"):
+    with box("panel", "changes"):
         head("What changed", "changes", lambda: changes_figures.table(found), help=HELP, currency=found.currency)
         with box("row", "changes-whole", [1] * len(AGO)):
             for since in AGO:

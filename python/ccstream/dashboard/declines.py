@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ccstream.dashboard import declines_figures
-from ccstream.dashboard.board import board, box, text
+from ccstream.dashboard.board import box, text
 from ccstream.dashboard.choosing import toggle
 from ccstream.dashboard.component import Column, table
 from ccstream.dashboard.dimensions import named
@@ -42,7 +42,7 @@ def panel(engine: KpiEngine, view: View, zone: tzinfo) -> None:
     found = declines_figures.load(engine, view, zone)
     if not found.decided:
         return
-    with board("board-declines"), box("panel", "declines"):
+    with box("panel", "declines"):
         head("Why declined", "declines", found.by_value, help=HELP, currency=found.currency)
         text("declines-summary", _summary(found))
         if not found.declined:

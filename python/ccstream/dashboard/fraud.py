@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ccstream.dashboard import charts, fraud_charts, fraud_figures
-from ccstream.dashboard.board import board, box, items, select, text
+from ccstream.dashboard.board import box, choice, items, text
 from ccstream.dashboard.clock import clock, micros, span
 from ccstream.dashboard.component import Column, plot, table
-from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.fraud_charts import BY_TRUTH, IN_SHADOW, LABELS
 from ccstream.dashboard.fraud_queries import MOST_HIGH
 from ccstream.dashboard.head import head
@@ -45,7 +44,7 @@ def panel(
     changed: Callable[[], None],
     riskiest: int | None = None,
 ) -> None:
-    """Draws the panel, or nothing if there are no scores.
+    """Adds the panel to the current board, or nothing if there are no scores.
 
     Args:
         state: the most recent readings.
@@ -58,9 +57,9 @@ def panel(
     """
     if state.now is None:
         if state.why and not status.trouble:
-            st.caption(f":material/error: Scores cannot be read now: {plain(state.why)}")
+            text("fraud-unread", [doubtful(f"! Scores cannot be read now: {state.why}")], small=True)
         return
-    with board("board-fraud"), box("panel", "fraud"):
+    with box("panel", "fraud"):
         head("Fraud", "fraud", help=_help(view))
         if state.why and not status.trouble:
             moment = clock(int(state.read_at * 1e6), zone)
@@ -216,9 +215,9 @@ def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> N
         st.session_state["fraud-who"] = LABELS
     with box("line", "fraud-settings"):
         if len(points) > 1:
-            select("fraud-who", "Figures", {name: f"Figures {name}" for name in points}, lambda: None)
+            choice("select", "fraud-who", "Figures", {name: f"Figures {name}" for name in points})
         thresholds = {one: f"Found from a score of {one:g}" for one in THRESHOLDS}
-        select("threshold", "Threshold", thresholds, changed)
+        choice("select", "threshold", "Threshold", thresholds, changed)
     _qualities(fraud_figures.quality_table(found, st.session_state["fraud-who"]))
 
 

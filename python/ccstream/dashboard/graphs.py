@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ccstream.dashboard import charts, viewer
-from ccstream.dashboard.board import board, box, text
+from ccstream.dashboard.board import box, text
 from ccstream.dashboard.choosing import toggle
 from ccstream.dashboard.component import Column, plot, table
 from ccstream.dashboard.figures import TOP
@@ -42,9 +42,8 @@ def draw(figures: Figures, view: View) -> None:
     known = figures.known
     places = [where] if "city" in known and _has_places(figures) else []
     first = [*([methods] if "payment_method" in known else []), sizes]
-    with board("graphs"):
-        _columns("busiest", figures, view, first, [merchants] if "merchant" in known else [])
-        _columns("where", figures, view, [*places, week], [categories] if "category" in known else [])
+    _columns("busiest", figures, view, first, [merchants] if "merchant" in known else [])
+    _columns("where", figures, view, [*places, week], [categories] if "category" in known else [])
 
 
 def overview(figures: Figures, view: View) -> None:
@@ -57,8 +56,7 @@ def overview(figures: Figures, view: View) -> None:
     known = figures.known
     bars = [*([methods] if "payment_method" in known else []), *([categories] if "category" in known else [])]
     has_map = "city" in known and _has_places(figures)
-    with board("graphs"):
-        _columns("where", figures, view, [where, week] if has_map else [*bars, week], bars if has_map else [])
+    _columns("where", figures, view, [where, week] if has_map else [*bars, week], bars if has_map else [])
 
 
 def _columns(name: str, figures: Figures, view: View, left: Sequence[Draw], right: Sequence[Draw]) -> None:

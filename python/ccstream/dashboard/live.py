@@ -28,19 +28,20 @@ from ccstream.dashboard import (
 )
 from ccstream.dashboard.band_tables import Band, Series
 from ccstream.dashboard.band_watch import BandWatch
+from ccstream.dashboard.board import board, box, choice, follow, link, text
 from ccstream.dashboard.broker import BrokerWatch
 from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.dimensions import plain
 from ccstream.dashboard.figures import load
 from ccstream.dashboard.fraud_tables import Span
 from ccstream.dashboard.fraud_watch import FraudState, FraudWatch, Newest
+from ccstream.dashboard.head import head
 from ccstream.dashboard.presence import charted, fitting
+from ccstream.dashboard.words import bad
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
-
-    from streamlit.delta_generator import DeltaGenerator
 
     from ccstream.dashboard.broker import BrokerState
     from ccstream.dashboard.figures import Figures
@@ -85,17 +86,15 @@ class Moment(NamedTuple):
         status: the state of the engine.
         broker: the state of the broker.
         figures: the figures of the page.
-        line: the line about the state of the page, to which open alerts are added.
     """
 
     status: ccstream.KpiStatus
     broker: BrokerState
     figures: Figures
-    line: DeltaGenerator
 
 
 def begin(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str]) -> Moment | None:
-    """Reads the figures, and draws what is known of their state; returns None if there are none yet.
+    """Reads the figures, and draws what is wrong with them; returns None if there are none yet.
 
     Args:
         engine: the engine that computes the figures.
@@ -103,6 +102,7 @@ def begin(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[st
         view: the settings of the page.
         known: the dimensions that have a value.
     """
+    follow()
     if st.session_state.pop("clicked", False):
         st.rerun()
     zone = viewer.zone()
@@ -111,9 +111,6 @@ def begin(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[st
         return None
     if sidebar.is_outdated(engine.values):
         st.rerun()
-    line = st.container(horizontal=True, vertical_alignment="center", key="status")
-    with line:
-        trust.status_line(status, broker, settings.topic(), settings.group())
     more, wrong = custom.read_file(Path(os.environ.get("CCSTREAM_KPIS") or "kpis.toml"))
     # What comes and goes has a separate place. Otherwise, Streamlit would draw all that is below a second time.
     with st.container():
@@ -127,7 +124,7 @@ def begin(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[st
     except ccstream.ConfigError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return None
-    return Moment(status, broker, figures, line)
+    return Moment(status, broker, figures)
 
 
 def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str]) -> None:
@@ -136,40 +133,58 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str
     moment = begin(engine, url, view, known)
     if moment is None:
         return
-    status, broker, figures, _ = moment
-    if figures.count:
-        panels.header(figures.metrics, view.metric)
+    status, broker, figures = moment
     scored = scores(url, view, moment)
+    with board("now"):
+        state(moment, scored)
+        if figures.count:
+            panels.header(figures.metrics, view.metric)
+            with box("line", "about"):
+                text("as-of", [situation.about(figures, status, view, zone)], small=True)
+                timeline.switch(charted(known), clicked)
     if figures.count:
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.caption(situation.about(figures, status, view, zone), width="stretch")
-            timeline.switch(charted(known), clicked)
-        over_time(engine, url, view, figures, scored.now)
-        changes.panel(engine, view, zone)
-        declines.panel(engine, view, zone)
-        graphs.draw(figures, view)
+        with board("figures"):
+            over_time(engine, url, view, figures, scored.now)
+            changes.panel(engine, view, zone)
+            declines.panel(engine, view, zone)
+            graphs.draw(figures, view)
     else:
         situation.nothing(status, view, zone)
-    fraud.panel(scored, status, view, zone, currency=figures.currency, changed=clicked)
+    with board("scores"):
+        fraud.panel(scored, status, view, zone, currency=figures.currency, changed=clicked)
     latest.panel(url, view, figures, status, zone)
-    _trust(status, broker, url)
+    with board("counted"):
+        _trust(status, broker, url)
 
 
 def scores(url: str, view: View, moment: Moment) -> FraudState:
-    """Returns what is known of scores and alerts. Open alerts are added to the line about the state of the page."""
+    """Returns what is known of scores and alerts."""
     broker = moment.broker
     newest = Newest(broker.ends if broker.down_since is None else {}, moment.status.last_at)
-    found = _scores(url, settings.topic()).read(Span.of(view), newest)
-    if found.now is not None and found.now.alerts:
-        counts = ", ".join(f"{count:,} {severity}" for severity, count in found.now.alerts.items())
-        moment.line.page_link(alerts.page(), label=f"Open alerts: {counts}")
-    return found
+    return _scores(url, settings.topic()).read(Span.of(view), newest)
+
+
+def state(moment: Moment, scored: FraudState, turn: str = "") -> None:
+    """Adds the line that says whether the figures can be trusted, with the number of open alerts.
+
+    Args:
+        moment: what a refresh has read.
+        scored: what is known of scores and alerts.
+        turn: which part of a wall is shown.
+    """
+    with box("line", "status"):
+        text("state", trust.status_line(moment.status, moment.broker, settings.topic(), settings.group()))
+        if scored.now is not None and scored.now.alerts:
+            counts = ", ".join(f"{count:,} {severity}" for severity, count in scored.now.alerts.items())
+            link("open-alerts", f"Open alerts: {counts}", alerts.page())
+        if turn:
+            text("turn", [turn])
 
 
 def over_time(
     engine: ccstream.KpiEngine, url: str, view: View, figures: Figures, now: Now | None, *, has_volume: bool = True
 ) -> None:
-    """Draws the charts over time.
+    """Adds the charts over time to the current board.
 
     Args:
         engine: the engine that computes the figures.
@@ -195,18 +210,20 @@ def over_time(
 
 
 def _trust(status: ccstream.KpiStatus, broker: BrokerState, url: str) -> None:
-    with st.container(border=True):
-        st.markdown("##### Can these figures be trusted?")
+    with box("panel", "trust"):
+        head("Can these figures be trusted?", "trust")
         trust.panel(status, broker, settings.topic(), settings.group())
-        if status.rejected and (
-            reason := st.selectbox(
-                "Read rejected messages", [None, *[name for name, _ in status.rejected]], key="reason", format_func=str
-            )
-        ):
+        if not status.rejected:
+            return
+        reasons = {"": "Read rejected messages", **{name: name for name, _ in status.rejected}}
+        if st.session_state.get("reason") not in reasons:
+            st.session_state["reason"] = ""
+        choice("select", "reason", "Read rejected messages", reasons)
+        if reason := st.session_state["reason"]:
             try:
                 panels.messages(_rejected(url, reason))
             except ccstream.CcstreamError as error:
-                st.caption(f":material/error: Rejected messages cannot be read now: {plain(str(error))}")
+                text("unread", [bad(f"Rejected messages cannot be read now: {error}")], small=True)
 
 
 def _band(url: str, view: View, now: Now | None) -> Band:

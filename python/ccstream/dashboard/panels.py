@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ccstream.dashboard.board import text
 from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.component import cards
-from ccstream.dashboard.dimensions import plain
 
 if TYPE_CHECKING:
     from ccstream.dashboard.metrics import Metric
@@ -17,19 +17,16 @@ NARROW = 150
 """The least width of a card of the header, in pixels."""
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
-.st-key-status { row-gap: .25rem }
-.st-key-header { min-height: 124px }
-.st-key-status [data-testid="stPageLink"] a { padding-left: 0 }
+.st-key-now { min-height: 14rem }
+.st-key-figures { min-height: 100vh }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
-.st-key-timeline { gap: .6rem }
-.st-key-timeline-alerts { row-gap: 0 }
 </style>"""
-"""The page's style. It gives faint texts enough contrast. The header has its height before it is drawn, so that nothing
-below it moves."""
+"""The page's style. It gives faint texts enough contrast. Boards have about their heights before they are drawn, so
+that little below them moves."""
 
 
 def header(metrics: list[Metric], metric: str) -> None:
-    """Draws the header: each KPI with its change and its course. A click on one makes charts show its measure.
+    """Adds the header: each KPI with its change and its course. A click on one makes charts show its measure.
 
     Args:
         metrics: the KPIs.
@@ -44,9 +41,7 @@ def header(metrics: list[Metric], metric: str) -> None:
 
 
 def messages(kept: list[tuple[str, str, bytes | None]]) -> None:
-    """Draws rejected messages: the place, the error and the payload of each, always as plain text."""
+    """Adds rejected messages: the place, the error and the payload of each."""
     for place, detail, payload in kept:
-        st.caption(plain(place))
-        st.text(detail)
-        text = b"(no payload)" if payload is None else payload
-        st.code(text.decode(errors="backslashreplace"), language=None, wrap_lines=True)
+        written = "(no payload)" if payload is None else payload.decode(errors="backslashreplace")
+        text(f"message-{place}", [("small", place), f"\n{detail}\n", ("code", written)])

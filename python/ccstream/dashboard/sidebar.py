@@ -23,7 +23,7 @@ FIRST = ("category", "city", "merchant", "status")
 MOST_CHOICES = 1000
 """The number of values that a filter offers. Any other value can be typed."""
 IN_PANELS = ("metric", "stack", "compare", "threshold")
-"""The settings that are chosen in panels. Streamlit forgets that of its widget while it does not draw the widget."""
+"""The settings that are chosen in panels."""
 BETTER = {"as the measure says": None, "more": 1, "less": -1, "neither": 0}
 """What a viewer can choose as the better direction of a KPI."""
 LOOK_EVERY = 10.0
@@ -181,7 +181,7 @@ def draw(
         every=every,
         zone=st.session_state["zone"],
         turn=st.session_state["view"].turn,
-        **{name: st.session_state.setdefault(name, getattr(View, name)) for name in IN_PANELS},
+        **{name: st.session_state[name] for name in IN_PANELS},
         customs=tuple(customs),
     )
     return view, paused

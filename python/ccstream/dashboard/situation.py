@@ -33,7 +33,7 @@ def about(figures: Figures, status: KpiStatus, view: View, zone: tzinfo) -> str:
         )
     if figures.amounts < figures.count:
         share = figures.amounts / figures.count
-        currency = plain(figures.currency or "no currency")
+        currency = figures.currency or "no currency"
         about += f" Amounts are in {currency}: {figures.amounts:,} of {figures.count:,} transactions ({share:.0%})."
     if any(metric.change for metric in figures.metrics):
         label, length = SPANS.get(view.span, ("", None))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-import streamlit as st
-
 from ccstream.dashboard import charts, timeline_charts, timeline_figures
-from ccstream.dashboard.board import add, board, box, select, text
+from ccstream.dashboard.board import add, box, choice, link, text
 from ccstream.dashboard.charts import SHOWN, USUAL
 from ccstream.dashboard.component import plot
-from ccstream.dashboard.dimensions import named, plain
+from ccstream.dashboard.dimensions import named
 from ccstream.dashboard.head import head
 from ccstream.dashboard.presence import stacks
 from ccstream.dashboard.timeline_charts import BAD
@@ -87,7 +85,7 @@ def panel(
     earlier: Compared | None = None,
     has_volume: bool = True,
 ) -> None:
-    """Draws both charts.
+    """Adds both charts to the current board.
 
     Args:
         figures: the figures of the page.
@@ -98,9 +96,9 @@ def panel(
         earlier: the earlier period that the large chart compares with; None without one.
         has_volume: whether the chart of the volume is drawn, too.
     """
-    with st.container(border=True, key="timeline"):
+    with box("panel", "timeline"):
         if figures.width is None or figures.series.empty:
-            st.caption("None of these transactions has a timestamp.")
+            text("no-time", ["None of these transactions has a timestamp."], small=True)
             return
         cells, marked = timeline_figures.within(band, figures.series)
         # The band is that of the approval rate alone.
@@ -112,34 +110,24 @@ def panel(
             charts.describe(figures.width),
             charts.time_form(figures.width, len(figures.series)),
         )
-        with board("board-over-time"):
-            _over_time(drawn, view.metric, (band, cells, marked), zone, actions)
+        _over_time(drawn, view.metric, (band, cells, marked), zone, actions)
         if marked:
             _links(marked, zone, actions.alerts)
-        with board("board-volume"):
-            if has_volume:
-                _volume(drawn, actions)
-            if figures.untimed:
-                untimed = f"{figures.untimed:,} transactions have no timestamp; all other figures include them."
-                text("untimed", [untimed], small=True)
+        if has_volume:
+            _volume(drawn, actions)
+        if figures.untimed:
+            untimed = f"{figures.untimed:,} transactions have no timestamp; all other figures include them."
+            text("untimed", [untimed], small=True)
 
 
 def switch(measures: list[str], changed: Callable[[], None]) -> None:
-    """Draws the switch of the measure that all charts show.
+    """Adds the switch of the measure that all charts show.
 
     Args:
         measures: the measures to choose from, keys of :data:`ccstream.dashboard.view.CHARTED`.
         changed: a function that is called after a choice.
     """
-    st.segmented_control(
-        "Charts show",
-        measures,
-        key="metric",
-        format_func=CHARTED.__getitem__,
-        required=True,
-        on_change=changed,
-        label_visibility="collapsed",
-    )
+    choice("radio", "metric", "Charts show", {one: CHARTED[one] for one in measures}, changed)
 
 
 def _over_time(
@@ -161,7 +149,8 @@ def _over_time(
             currency=drawn.figures.currency,
             said=timeline_figures.words(cells, found, zone),
         )
-        select("compare", "Compare with", {"": "Compare with nothing", **COMPARED}, actions.changed)
+        compared = {"": "Compare with nothing", **COMPARED}
+        choice("select", "compare", "Compare with", compared, actions.changed)
     keys = [(LINE, shown.colour, shown.title.lower())]
     buckets, earlier = drawn.buckets, drawn.compared
     if earlier is not None and earlier.missing is None:
@@ -205,7 +194,7 @@ def _volume(drawn: _Drawn, actions: Actions) -> None:
             "are one part.",
         )
         names = {name: f"By {STACKS[name].lower()}" for name in stacks(drawn.figures.known)}
-        select("stack", "Divided by", names, actions.changed)
+        choice("select", "stack", "Divided by", names, actions.changed)
     colours = timeline_charts.part_colours(tuple(stack))
     legend("volume-legend", [(BAR, colours[part], named(part)) for part in stack] + [(LINE, USUAL, "moving average")])
     whole = drawn.buckets.assign(usual=drawn.figures.series["usual"])
@@ -241,13 +230,9 @@ def _links(marked: list[Mark], zone: tzinfo, alerts: Page) -> None:
     for one in marked:
         of_rules.setdefault(one.rule, one)
     named = list(of_rules.values())[:NAMED]
-    with st.container(horizontal=True, vertical_alignment="center", key="timeline-alerts"):
+    with box("line", "timeline-alerts"):
         for one in named:
-            st.page_link(
-                alerts,
-                label=f"{timeline_figures.moment(one.opened_at, zone)} {plain(timeline_figures.name(one))}",
-                icon=":material/notifications:",
-                query_params={"alert": str(one.id)},
-            )
+            name = f"{timeline_figures.moment(one.opened_at, zone)} {timeline_figures.name(one)}"
+            link(f"timeline-alert-{one.id}", name, alerts, alert=str(one.id))
         if len(marked) > len(named):
-            st.page_link(alerts, label="All alerts")
+            link("timeline-all-alerts", "All alerts", alerts)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ccstream.dashboard.board import box, items, text
 from ccstream.dashboard.clock import age, clock, span
 from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.words import bad, bold, doubtful, good
 from ccstream.declared import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from ccstream import KpiStatus, PartitionState
     from ccstream.dashboard.broker import BrokerState
+    from ccstream.dashboard.words import Run
 
 AHEAD = 5 * 60 * 10**6
 """The page warns if the newest row is ahead of the database's clock by more than this number of microseconds."""
@@ -98,80 +101,86 @@ def _of_group(status: KpiStatus, topic: str, group: str) -> tuple[list[Partition
     return ours, others
 
 
-def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
-    """Shows in one line whether the figures can be trusted."""
+def status_line(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> list[Run]:
+    """Says in one line whether the figures can be trusted."""
     ours, _ = _of_group(status, topic, group)
     rejected = sum(one.rejected for one in ours)
     parts = [
-        _verdict(status, ours, topic, group),
+        "",
         f"lag {_lag(status, broker, topic, group)}",
         f"last commit {_last_commit(status, ours)}",
         _within(95, "stored ", status.latency_ms[1]) if status.latency_ms else "no events in 5 min",
         f"{rejected:,} rejected",
     ]
-    st.markdown(" · ".join(parts), width="content")
+    return [_verdict(status, ours, topic, group), " · ".join(parts)]
 
 
-def _verdict(status: KpiStatus, ours: list[PartitionState], topic: str, group: str) -> str:
+def _verdict(status: KpiStatus, ours: list[PartitionState], topic: str, group: str) -> Run:
     if status.trouble:
-        return ":orange[**!** the database cannot be read]"
+        return doubtful("! the database cannot be read")
     if not ours:
-        return f"group {plain(group)} has read nothing from {plain(topic)} yet"
+        return f"group {group} has read nothing from {topic} yet"
     if differing := sum(one.consumed - one.stored - one.duplicate - one.rejected for one in ours):
-        return f":red[**✗** {abs(differing):,} messages are in no counter]"
+        return bad(f"✗ {abs(differing):,} messages are in no counter")
     if status.lacking_rows:
-        return f":red[**✗** {abs(status.lacking_rows):,} rows differ from the counters]"
-    return ":green[**✓** every message is accounted for]"
+        return bad(f"✗ {abs(status.lacking_rows):,} rows differ from the counters")
+    return good("✓ every message is accounted for")
 
 
 def panel(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> None:
-    """Shows how every message of the page's group and topic was counted."""
+    """Adds to the current board how every message of the page's group and topic was counted."""
     ours, others = _of_group(status, topic, group)
-    left, right = st.columns([3, 2])
-    with left:
-        st.markdown(
-            f"**{_equation(ours)}**  \nof group {plain(group)}, topic {plain(topic)}"
-            if ours
-            else f"**Group {plain(group)} has read nothing from topic {plain(topic)} yet**"
-        )
-        facts = [
-            ("Rows in memory, from which all figures are computed", f"{status.rows:,}"),
-            ("Rows written by another program, as of the last full read", f"{status.foreign_rows:,}"),
-            ("Messages missing: deleted by retention, or unreadable", f"{sum(one.missing for one in ours):,}"),
-            ("Messages not consumed yet", _lag(status, broker, topic, group)),
-            ("Last commit", _last_commit(status, ours)),
-            ("From event to stored, in the last 5 min", _latency(status)),
-            ("The page's role in PostgreSQL", plain(status.role or "the user of its URL, in read-only transactions")),
-        ]
-        if status.odd_amounts:
-            facts.append(
-                (
-                    "Rows whose amount is NaN or too large, counted as rows without an amount",
-                    f"{status.odd_amounts:,}",
-                )
+    with box("row", "trust-columns", [3, 2]):
+        with box("column", "trust-counted"):
+            if ours:
+                text("equation", [*_equation(ours), f"\nof group {group}, topic {topic}"])
+            else:
+                text("equation", [bold(f"Group {group} has read nothing from topic {topic} yet")])
+            facts = _facts(status, broker, topic, group)
+            items("facts", [[f"{what}: ", bold(figure)] for what, figure in facts])
+            _others(others)
+        with box("column", "trust-rejected"):
+            text("rejected", [bold(f"Rejected messages: {sum(count for _, count in status.rejected):,}")])
+            reasons: list[list[Run]] = [[f"{name}: ", bold(f"{count:,}")] for name, count in status.rejected]
+            items("reasons", reasons, columns=2 if len(reasons) > MOST_REASONS else 1)
+
+
+def _facts(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> list[tuple[str, str]]:
+    ours, _ = _of_group(status, topic, group)
+    facts = [
+        ("Rows in memory, from which all figures are computed", f"{status.rows:,}"),
+        ("Rows written by another program, as of the last full read", f"{status.foreign_rows:,}"),
+        ("Messages missing: deleted by retention, or unreadable", f"{sum(one.missing for one in ours):,}"),
+        ("Messages not consumed yet", _lag(status, broker, topic, group)),
+        ("Last commit", _last_commit(status, ours)),
+        ("From event to stored, in the last 5 min", _latency(status)),
+        ("The page's role in PostgreSQL", status.role or "the user of its URL, in read-only transactions"),
+    ]
+    if status.odd_amounts:
+        odd = "Rows whose amount is NaN or too large, counted as rows without an amount"
+        facts.append((odd, f"{status.odd_amounts:,}"))
+    return facts
+
+
+def _others(partitions: list[PartitionState]) -> None:
+    by_name: dict[tuple[str, str], list[PartitionState]] = {}
+    for one in partitions:
+        by_name.setdefault((one.group, one.topic), []).append(one)
+    if by_name:
+        with box("fold", "other-groups", title=f"Other groups or topics ({len(by_name)})"):
+            items(
+                "others",
+                [[f"group {name}, topic {of}: ", *_equation(by_name[name, of])] for name, of in sorted(by_name)],
             )
-        st.markdown("\n".join(f"- {what}: **{figure}**" for what, figure in facts))
-        named = sorted({(one.group, one.topic) for one in others})
-        if named:
-            with st.expander(f"Other groups or topics ({len(named)})", expanded=not ours):
-                for name, topic_of in named:
-                    theirs = [one for one in others if (one.group, one.topic) == (name, topic_of)]
-                    st.markdown(f"- group {plain(name)}, topic {plain(topic_of)}: {_equation(theirs)}")
-    with right:
-        st.markdown(f"**Rejected messages: {sum(count for _, count in status.rejected):,}**")
-        halves = st.columns(2) if len(status.rejected) > MOST_REASONS else [st.container()]
-        most = -(-len(status.rejected) // len(halves))
-        for at, half in enumerate(halves if status.rejected else []):
-            reasons = status.rejected[at * most : (at + 1) * most]
-            half.markdown("\n".join(f"- {plain(name)}: **{count:,}**" for name, count in reasons))
 
 
-def _equation(partitions: list[PartitionState]) -> str:
+def _equation(partitions: list[PartitionState]) -> list[Run]:
     consumed, stored, duplicate, rejected = (
         sum(getattr(one, name) for one in partitions) for name in ("consumed", "stored", "duplicate", "rejected")
     )
-    verdict = ":green[✓ agrees]" if consumed == stored + duplicate + rejected else ":red[✗ differs]"
-    return f"consumed {consumed:,} = stored {stored:,} + duplicate {duplicate:,} + rejected {rejected:,} {verdict}"
+    verdict = good("✓ agrees") if consumed == stored + duplicate + rejected else bad("✗ differs")
+    counted = f"consumed {consumed:,} = stored {stored:,} + duplicate {duplicate:,} + rejected {rejected:,}"
+    return [bold(counted), " ", verdict]
 
 
 def _lag(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> str:

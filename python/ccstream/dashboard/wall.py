@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import streamlit as st
 
 from ccstream.dashboard import changes, declines, fraud, graphs, live, panels, sidebar, situation, viewer
-from ccstream.dashboard.alert_detail import ICONS, times
+from ccstream.dashboard.alert_detail import times
 from ccstream.dashboard.alert_watch import AlertWatch
+from ccstream.dashboard.board import board, box, text
 from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.dimensions import plain
+from ccstream.dashboard.head import head
 from ccstream.dashboard.presence import fitting
+from ccstream.dashboard.words import bad, bold, doubtful, good
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -23,22 +26,23 @@ if TYPE_CHECKING:
     from ccstream.dashboard.fraud_watch import FraudState
     from ccstream.dashboard.live import Moment
     from ccstream.dashboard.view import View
+    from ccstream.dashboard.words import Run
 
 MOST_ALERTS, MOST_RISKY = 6, 3
 """The numbers of alerts and of high scores for which a screen has room."""
+SEVERITY = {"critical": bad("● critical"), "warning": doubtful("● warning"), "info": "● info"}
+"""The severities of alerts as texts."""
 STYLE = """<style>
 @media (min-width: 1600px) { [data-testid="stMain"] { zoom: 1.25 } }
 @media (min-width: 2500px) { [data-testid="stMain"] { zoom: 1.65 } }
 @media (min-width: 3800px) { [data-testid="stMain"] { zoom: 2.5 } }
 :is([data-testid="stHeader"], [data-testid="stSidebar"]) { display: none }
-:is([data-testid="stTooltipIcon"], .st-key-compare) { display: none }
-[data-testid="stColumn"]:not(:has([data-testid="stElementContainer"])) { display: none }
+:is(.ccs-help, .ccs-file, .st-key-compare) { display: none }
 [data-testid="stMainBlockContainer"] { max-width: none; padding: .5rem 1.5rem 0 }
 [data-testid="stMainBlockContainer"] [data-testid="stVerticalBlock"] { gap: .6rem }
 .ccs-cards .ccs-value { font-size: clamp(1.6rem, 17cqi, 3rem) }
 </style>"""
-"""The style of a wall: no side bar, no toolbar, and everything larger on a larger screen. A column without content is
-left out."""
+"""The style of a wall: no side bar, no toolbar, and everything larger on a larger screen."""
 
 
 class _Shown(NamedTuple):
@@ -91,15 +95,18 @@ def _live(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[st
         return
     shown = _Shown(engine, url, view, moment, live.scores(url, view, moment))
     if not moment.figures.count:
+        with board("wall-part"):
+            live.state(moment, shown.scored)
         situation.nothing(moment.status, view, viewer.zone())
         return
     parts: list[Callable[[_Shown], None]] = [_now, _why, _where]
     parts += [_risk] if shown.scored.now is not None else []
     # All screens that show the same page turn at the same time.
     at = int(time.time() / view.turn) % len(parts)
-    st.caption(situation.about(moment.figures, moment.status, view, viewer.zone()))
-    moment.line.markdown("".join("●" if one == at else "○" for one in range(len(parts))), width="content")
-    parts[at](shown)
+    with board("wall-part"):
+        live.state(moment, shown.scored, "".join("●" if one == at else "○" for one in range(len(parts))))
+        text("as-of", [situation.about(moment.figures, moment.status, view, viewer.zone())], small=True)
+        parts[at](shown)
 
 
 def _now(shown: _Shown) -> None:
@@ -109,11 +116,11 @@ def _now(shown: _Shown) -> None:
 
 
 def _why(shown: _Shown) -> None:
-    left, right = st.columns([2, 3])
-    with left:
-        changes.panel(shown.engine, shown.view, viewer.zone())
-    with right:
-        declines.panel(shown.engine, shown.view, viewer.zone())
+    with box("row", "why", [2, 3]):
+        with box("column", "why-changed"):
+            changes.panel(shown.engine, shown.view, viewer.zone())
+        with box("column", "why-declined"):
+            declines.panel(shown.engine, shown.view, viewer.zone())
 
 
 def _where(shown: _Shown) -> None:
@@ -121,31 +128,32 @@ def _where(shown: _Shown) -> None:
 
 
 def _risk(shown: _Shown) -> None:
-    left, right = st.columns([3, 2])
-    with left:
-        fraud.panel(
-            shown.scored,
-            shown.moment.status,
-            shown.view,
-            viewer.zone(),
-            currency=shown.moment.figures.currency,
-            changed=clicked,
-            riskiest=MOST_RISKY,
-        )
-    with right, st.container(border=True, key="wall-alerts"):
-        st.markdown("##### Open alerts")
-        _alerts(shown)
+    with box("row", "risk", [3, 2]):
+        with box("column", "risk-scores"):
+            fraud.panel(
+                shown.scored,
+                shown.moment.status,
+                shown.view,
+                viewer.zone(),
+                currency=shown.moment.figures.currency,
+                changed=clicked,
+                riskiest=MOST_RISKY,
+            )
+        with box("column", "risk-alerts"), box("panel", "wall-alerts"):
+            head("Open alerts", "open-alerts")
+            _alerts(shown)
 
 
 def _alerts(shown: _Shown) -> None:
     now = shown.scored.now
     if now is None or not now.alerts:
-        st.markdown(":green[**✓** No alert is open]")
+        text("no-alerts", [good("✓ No alert is open")])
         return
-    st.markdown(" · ".join(f"**{count:,}** {severity}" for severity, count in now.alerts.items()))
+    counts: list[Run] = []
+    for severity, count in now.alerts.items():
+        counts += [" · " if counts else "", bold(f"{count:,}"), f" {severity}"]
+    text("alerts", counts)
     for alert in _open_alerts(shown.url).read(MOST_ALERTS):
-        key = "" if alert.key is None else f" · {plain(alert.key)}"
-        st.markdown(
-            f"{ICONS[alert.severity]} **{plain(alert.rule)}**{key} · {times(alert, viewer.zone())}  \n"
-            f":small[{plain(alert.why_text)}]"
-        )
+        key = "" if alert.key is None else f" · {alert.key}"
+        when = f"{key} · {times(alert, viewer.zone())}\n"
+        text(f"alert-{alert.id}", [SEVERITY[alert.severity], " ", bold(alert.rule), when, ("small", alert.why_text)])
