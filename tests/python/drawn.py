@@ -58,6 +58,10 @@ def _texts(part: dict[str, Any]) -> list[str]:
             return [said(*one) for one in part["items"]]
         case "choices":
             return [said(*one["runs"]) for one in part["choices"]]
+        case "box" if part["title"]:
+            return [part["title"]]
+        case "link":
+            return [part["text"]]
         case "legend":
             return [name for _, _, name in part["keys"]]
     return []
@@ -72,7 +76,6 @@ def _parts(page: AppTest) -> Iterator[dict[str, Any]]:
 
 def _within(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for one in parts:
+        yield one
         if one["kind"] == "box":
             yield from _within(one["parts"])
-        else:
-            yield one

@@ -14,7 +14,7 @@ from ccstream.dashboard import alert_actions, alert_queries, alert_tables
 from ccstream.dashboard.alert_actions import ActionError
 from ccstream.dashboard.alert_tables import Filters, Rights
 from ccstream.dashboard.fraud_tables import Span, Tables
-from drawn import texts
+from drawn import of_kind, texts
 from test_dashboard import app, engines, settled  # noqa: F401
 from waiting import LIMIT, wait_until
 
@@ -324,9 +324,8 @@ def test_the_page_keeps_what_it_has_if_the_database_fails(
 def test_the_main_page_counts_open_alerts(scored: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     main = settled(app(monkeypatch, scored.database_url, tmp_path, range="all"))
 
-    def links() -> list[object]:
-        labels = [str(getattr(one, "label", "")) for one in main.run().get("page_link")]
-        return [label for label in labels if label.startswith("Open alerts")]
+    def links() -> list[str]:
+        return [one["text"] for one in of_kind(main.run(), "link") if one["key"] == "open-alerts"]
 
     def statements() -> list[str]:
         """Returns what a reading of the scores asks the database."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import shutil
 import subprocess
 from datetime import datetime, timezone
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
-from ccstream.dashboard import component
+from ccstream.dashboard import charts, component
 from ccstream.dashboard.component import columns
 from services import ROOT
 
@@ -38,6 +41,29 @@ def test_every_package_in_the_bundle_has_its_licence() -> None:
     assert {"vega", "vega-lite", "d3-scale"} <= {name for name, _ in packages}
     assert len(packages) == text.count("\n---\n")
     assert text.count("Copyright") >= len(packages)
+
+
+def test_the_map_shows_all_coastlines() -> None:
+    land = json.loads((BUNDLE / charts.LAND).read_text(encoding="utf-8"))
+    (across, down), (left, bottom) = land["transform"]["scale"], land["transform"]["translate"]
+    places = [
+        (x * across + left, y * down + bottom)
+        for arc in land["arcs"]
+        for x, y in zip(*(accumulate(steps) for steps in zip(*arc, strict=True)), strict=True)
+    ]
+    projected = [natural_earth(*place) for place in places]
+    eastings, northings = zip(*projected, strict=True)
+    ends = (min(eastings), max(eastings), min(northings), max(northings))
+    assert ends == pytest.approx(charts.BOUNDS, abs=1e-4)
+    assert min(latitude for _, latitude in places) == pytest.approx(charts.SOUTH, abs=0.05)
+
+
+def natural_earth(longitude: float, latitude: float) -> tuple[float, float]:
+    """Projects a place by the polynomial of Šavrič et al., "A polynomial equation for the Natural Earth projection"."""
+    east, north = math.radians(longitude), math.radians(latitude)
+    two, four = north**2, north**4
+    across = 0.8707 - 0.131979 * two + four * (-0.013791 + four * (0.003971 * two - 0.001529 * four))
+    return east * across, north * (1.007226 + two * (0.015085 + four * (-0.044475 + 0.028874 * two - 0.005916 * four)))
 
 
 def test_data_is_passed_as_json() -> None:

@@ -111,9 +111,8 @@ def test_figures_and_filters(filled: Pipeline, monkeypatch: pytest.MonkeyPatch, 
     assert "only_segment" not in offered
     assert cards(page)[1].value == f"{approved / count:.1%}"
     # The events are months old.
-    facts = " ".join(one.value for one in page.markdown)
-    assert "at least 5 % stored over a day late" in facts
-    assert "From event to stored, in the last 5 min: **at least 50 % over a day late**" in facts
+    assert "at least 5 % stored over a day late" in texts(page)
+    assert "From event to stored, in the last 5 min: at least 50 % over a day late\n" in texts(page)
     page.multiselect(key="only_category").select("food_dining").run()
     [(count, value)] = filled.query(
         "SELECT count(*), sum(value) FILTER (WHERE currency = 'USD' AND status = 'approved' AND value >= 0) "
@@ -144,10 +143,11 @@ def test_markup_in_data_is_shown_as_text(filled: Pipeline, monkeypatch: pytest.M
     assert cards(page)[0].value == "2,000"
     # A rejected message is shown as text.
     [(reason, detail)] = filled.query("SELECT reason, detail FROM rejected_events")
-    page.selectbox(key="reason").select(reason).run()
+    page.session_state["reason"] = reason
+    page.run()
     assert not page.exception
-    assert any("<script>" in one.value for one in page.code)
-    assert detail in [one.value for one in page.text]
+    assert '"<script>"' in texts(page)
+    assert detail in texts(page)
 
 
 def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -442,9 +442,9 @@ def test_the_trust_panel_is_of_one_group(filled: Pipeline, monkeypatch: pytest.M
     filled.catch_up(environment={"KAFKA_GROUP_ID": "another"})
     page = settled(of(filled, monkeypatch, tmp_path, range="all"))
     ours = "consumed 2,000 = stored 2,000 + duplicate 0 + rejected 0"
-    shows(page, f"**{ours}")
+    shows(page, ours)
     assert "group another, topic" in texts(page)
-    assert "Other groups or topics (1)" in [one.label for one in page.expander]
+    assert "Other groups or topics (1)" in texts(page)
     assert "consumed 4,000" not in texts(page)
 
 

@@ -180,8 +180,7 @@ def test_the_page_shows_the_band_where_there_is_one(
     open_alert(scored, "kpi", 1, opened_at=ODD[0], last_at=ODD[0], key="visa")
     wait_until("the band is there", lambda: "usual, by windows of five minutes" in texts(main.run()))
     assert "! 1 anomaly" in texts(main)
-    labels = [str(getattr(one, "label", "")) for one in main.get("page_link")]
-    assert any("kpi · visa" in label for label in labels), labels
+    assert "kpi · visa" in texts(main)
     # A filter by anything else has no band.
     main.multiselect(key="only_category").select("food_dining").run()
     assert "usual, by windows" not in texts(main.run())

@@ -13,6 +13,7 @@ from ccstream.dashboard.dimensions import shown
 from ccstream.dashboard.memory import lacks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import tzinfo
 
     import numpy as np
@@ -89,14 +90,15 @@ def ask(engine: KpiEngine, question: dict[str, Any]) -> Side:
         span=(answer.start or 0, answer.end or answer.at),
         currency=answer.currency,
         totals={name: answer.totals[name] for name in MEASURES},
-        tables={
-            name: Table(
-                names=[shown(key) for key in answer[name]["key"]],
-                figures={measure: answer[name][measure] for measure in MEASURES},
-                is_whole=not answer[name]["other_groups"],
-            )
-            for name in DIMENSIONS
-        },
+        tables={name: _table(answer[name]) for name in DIMENSIONS},
+    )
+
+
+def _table(grouped: Mapping[str, Any]) -> Table:
+    return Table(
+        names=[shown(key) for key in grouped["key"]],
+        figures={measure: grouped[measure] for measure in MEASURES},
+        is_whole=not grouped["other_groups"],
     )
 
 

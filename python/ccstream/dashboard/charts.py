@@ -20,6 +20,13 @@ Spec = dict[str, Any]
 
 LAND = "land-110m.json"
 """The file of Natural Earth's coastlines at 1:110 million, from the npm package world-atlas, beside the component."""
+BOUNDS = (-2.7025, 2.6924, -0.9731, 1.3787)
+"""The west, east, south and north ends of the coastlines in the projection ``naturalEarth1`` of a sphere of radius 1.
+
+Without a scale, Vega would fit the map to the cities and the coastlines, and draw all of it again, at each refresh.
+"""
+SOUTH = -55.6
+"""The latitude of the map's south end, in degrees. Antarctica is not on it."""
 HEIGHT, MAP = 300, 300
 """The heights of the chart of amounts, with its axes, and of the map."""
 # Colour-blind people can distinguish these colours of Okabe and Ito's palette. Each measure has one colour.
@@ -242,10 +249,13 @@ def world(measure: str) -> Spec:
                 ),
             )
         )
+    west, east, south, north = BOUNDS
+    scale = f"min(width / {east - west:.4f}, height / {north - south:.4f})"
+    across, down = f"width / 2 - {scale} * {(west + east) / 2:.4f}", f"height / 2 + {scale} * {(south + north) / 2:.4f}"
     spec = as_spec(
         alt.layer(background, points)
         .add_params(alt.param(name=CHOSEN, value=[]))
-        .project("naturalEarth1")
+        .project("naturalEarth1", scale=alt.expr(scale), translate=alt.expr(f"[{across}, {down}]"))
         .properties(height=MAP)
     )
     # The circles use the page's data; the land has separate data.

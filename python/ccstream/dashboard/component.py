@@ -6,6 +6,7 @@ Streamlit's own charts draw everything again at each refresh.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import pandas as pd
@@ -15,17 +16,19 @@ from ccstream.dashboard.board import add
 from ccstream.dashboard.utc_charts import in_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ccstream.dashboard.charts import Spec
     from ccstream.dashboard.metrics import Metric
 
+Rows: TypeAlias = "pd.DataFrame | Sequence[Mapping[str, Any]]"
+"""The rows of a chart: a frame, or a mapping for each row."""
 ROWS = "rows"
 """The name of a chart's data that has one part."""
 
 
 def plot(
-    data: pd.DataFrame | Mapping[str, pd.DataFrame],
+    data: Rows | Mapping[str, Rows],
     spec: Spec,
     *,
     key: str,
@@ -51,7 +54,7 @@ def plot(
             dragged over or of a bucket that was clicked.
         back: a function that is called after a double click.
     """
-    tables = {ROWS: data} if isinstance(data, pd.DataFrame) else data
+    tables = data if isinstance(data, Mapping) else {ROWS: data}
     events: dict[str, Callable[[Any], None]] = {}
     if picked is not None:
         events["picked"] = picked
@@ -155,8 +158,14 @@ def table(
     add(key, part, {} if picked is None else {"picked": lambda sent: picked(sent["name"], sent["adds"])})
 
 
-def columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Returns the columns of a frame in the form that JSON has: times are milliseconds, and NaN and NaT are None."""
+def columns(rows: Rows) -> dict[str, list[Any]]:
+    """Returns the columns of a table in the form that JSON has.
+
+    Times of a frame become milliseconds since 1970, and NaN and NaT become None. Other rows have such values already.
+    """
+    if not isinstance(rows, pd.DataFrame):
+        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    frame = rows
     return {str(name): _values(frame[name]) for name in frame.columns}
 
 

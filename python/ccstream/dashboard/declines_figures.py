@@ -185,11 +185,8 @@ def reason(code: str | None) -> str:
 def _places(answer: KpiAnswer, name: str) -> pd.DataFrame:
     """Returns the groups with the most declined transactions; empty if the only group is of no value."""
     table = answer[name]
-    frame = pd.DataFrame(
-        {name: [shown(key) for key in table["key"]], "declined": table["declined"], "rate": table["declined"]}
-    )
-    frame["rate"] = frame["declined"] / np.where(table["decided"] > 0, table["decided"], 1)
-    if table["key"] in ([], [None]):
-        return frame.iloc[:0]
-    frame = frame[frame["declined"] > 0].sort_values("declined", ascending=False, kind="stable")
-    return frame.iloc[:PLACES].reset_index(drop=True)
+    declined = table["declined"]
+    first = np.argsort(-declined, kind="stable")[:PLACES]
+    first = first[declined[first] > 0] if table["key"] != [None] else first[:0]
+    rates = declined[first] / np.maximum(table["decided"][first], 1)
+    return pd.DataFrame({name: [shown(table["key"][at]) for at in first], "declined": declined[first], "rate": rates})

@@ -12,6 +12,7 @@ from ccstream.dashboard import charts, fraud_charts, fraud_figures
 from ccstream.dashboard.board import box, choice, items, text
 from ccstream.dashboard.clock import clock, micros, span
 from ccstream.dashboard.component import Column, plot, table
+from ccstream.dashboard.dimensions import shown
 from ccstream.dashboard.fraud_charts import BY_TRUTH, IN_SHADOW, LABELS
 from ccstream.dashboard.fraud_queries import MOST_HIGH
 from ccstream.dashboard.head import head
@@ -22,12 +23,11 @@ from ccstream.dashboard.words import doubtful, good
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import tzinfo
-
-    import pandas as pd
+    from decimal import Decimal
 
     from ccstream import KpiStatus
     from ccstream.dashboard.component import Form
-    from ccstream.dashboard.fraud_figures import Drift
+    from ccstream.dashboard.fraud_figures import Drift, Row
     from ccstream.dashboard.fraud_tables import Days, Now
     from ccstream.dashboard.fraud_watch import FraudState, Newest
     from ccstream.dashboard.view import View
@@ -131,23 +131,22 @@ def _over_time(now: Now, days: Days | None) -> None:
             )
             form = charts.time_form(now.width, len(now.series))
             if now.high:
-                frame = fraud_figures.over_time(now)
                 alt = "Share of high scores over time"
-                plot(frame, fraud_charts.share_over_time(form), key="fraud-share", alt=alt)
+                plot(fraud_figures.over_time(now), fraud_charts.share_over_time(form), key="fraud-share", alt=alt)
             else:
                 text("fraud-none", ["No transaction of this time range scored high."], small=True)
         if days is None:
             return
         with box("column", "fraud-scores-column"):
-            shown = len(days.main)
+            newest = len(days.main)
             head(
-                f"Scores of {f'the newest {shown} days' if shown > 1 else 'one day'}",
+                f"Scores of {f'the newest {newest} days' if newest > 1 else 'one day'}",
                 "fraud-scores",
                 help="A bar begins at the score below it. Numbers are on a logarithmic scale. A fraud is known once "
                 "its label has come.",
             )
-            frame = fraud_figures.distribution(days)
-            plot(frame, fraud_charts.distribution(), key="fraud-scores", alt="Transactions by score")
+            alt = "Transactions by score"
+            plot(fraud_figures.distribution(days), fraud_charts.distribution(), key="fraud-scores", alt=alt)
 
 
 def _riskiest(now: Now, zone: tzinfo) -> None:
@@ -173,12 +172,18 @@ def _cards(days: Days) -> None:
         "fraud-cards",
         help="By the highest score of the day, in UTC. Fraud: whether a label says that the card had one on this day.",
     )
-    frame = fraud_figures.cards(days)
     heads = ["Card", "Score", "Fraud", "Merchant", "Amount", "Curr."]
     forms: list[Form] = ["text", "share", "text", "text", "number", "text"]
     cells = [
-        [card, [score, f"{score:.3f}"], known, merchant, _number(amount, ",.2f"), currency]
-        for card, score, known, merchant, amount, currency in frame.itertuples(index=False, name=None)
+        [
+            shown(one.card),
+            [one.score, f"{one.score:.3f}"],
+            "yes" if one.is_known else "",
+            shown(one.merchant),
+            _number(one.amount, ",.2f"),
+            shown(one.currency),
+        ]
+        for one in days.top_cards
     ]
     table(list(map(Column, heads, forms)), cells, key="fraud-cards", alt="The riskiest cards")
 
@@ -191,8 +196,7 @@ def _merchants(days: Days) -> None:
     )
     heads = [Column("Merchant"), *(Column(name, "number") for name in ("High scores", "Their sum", "Cards"))]
     cells = [
-        [merchant, f"{high:,}", f"{total:.1f}", f"{cards:,}"]
-        for merchant, high, total, cards, _ in fraud_figures.merchants(days).itertuples(index=False, name=None)
+        [merchant, f"{high:,}", f"{total:.1f}", f"{cards:,}"] for merchant, high, total, cards, _ in days.merchants
     ]
     table(heads, cells, key="fraud-merchants", alt="The riskiest merchants")
 
@@ -221,7 +225,7 @@ def _quality(days: Days, now: Now, view: View, changed: Callable[[], None]) -> N
     _qualities(fraud_figures.quality_table(found, st.session_state["fraud-who"]))
 
 
-def _qualities(frame: pd.DataFrame) -> None:
+def _qualities(rows: list[Row]) -> None:
     heads = {
         "day": ("Day", ""),
         "frauds": ("Frauds", ",.0f"),
@@ -232,10 +236,7 @@ def _qualities(frame: pd.DataFrame) -> None:
         "ceiling": ("Ceiling", ".2f"),
         "lift": ("Lift", ".0f"),
     }
-    cells = [
-        [str(value) if not form else _number(value, form) for value, (_, form) in zip(row, heads.values(), strict=True)]
-        for row in frame[[*heads]].itertuples(index=False, name=None)
-    ]
+    cells = [[_number(row[name], form) if form else row[name] for name, (_, form) in heads.items()] for row in rows]
     titles = [Column(title, "number" if form else "text") for title, form in heads.values()]
     table(titles, cells, key="fraud-qualities", alt="Quality by day")
 
@@ -259,5 +260,5 @@ def _drift(found: Drift, now: Now) -> None:
     items("fraud-drifts", fraud_figures.drift_list(found, today))
 
 
-def _number(value: float | None, form: str) -> str:
+def _number(value: float | Decimal | None, form: str) -> str:
     return "-" if value is None or math.isnan(value) else format(value, form)

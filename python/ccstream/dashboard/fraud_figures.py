@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 
 from ccstream.dashboard import quality
 from ccstream.dashboard.charts import ORDER
 from ccstream.dashboard.clock import clock, micros
-from ccstream.dashboard.dimensions import UNKNOWN, shown
+from ccstream.dashboard.dimensions import UNKNOWN
 from ccstream.dashboard.fraud_charts import BY_TRUTH, FEATURE, IN_SHADOW, LABELS, SCORE
 from ccstream.dashboard.fraud_queries import MOST_HIGH
 from ccstream.dashboard.words import bold
@@ -31,7 +30,8 @@ NEWEST = 8
 """The number of days whose drift is written out."""
 DEFAULT_MODEL = "habits-2"
 """The name of the model that comes with ccstream."""
-_LINE = ["day", "who", "value", "complete"]
+Row: TypeAlias = "dict[str, Any]"
+"""A row of a chart or a table."""
 
 
 @dataclass(frozen=True)
@@ -94,36 +94,32 @@ def _models(now: Now) -> list[Run]:
     return ["Model: ", bold(now.model), f"{made_for}{shadow}."]
 
 
-def over_time(now: Now) -> pd.DataFrame:
+def over_time(now: Now) -> list[Row]:
     """Returns the share of high scores over time for :func:`ccstream.dashboard.fraud_charts.share_over_time`."""
-    starts = pd.to_datetime([one[0] for one in now.series], unit="s", utc=True)
-    scored, high = (np.array([one[at] for one in now.series], np.int64) for at in (1, 2))
-    ends = starts + now.width
-    reached = pd.Timestamp(now.event_time, tz="UTC")
-    return pd.DataFrame(
+    width, reached = now.width.total_seconds(), micros(now.event_time) / 1e6
+    return [
         {
-            "time": starts,
-            "end": ends,
-            "whole": ends <= reached,
-            "share": high / np.maximum(scored, 1),
+            "time": start * 1000,
+            "end": (start + width) * 1000,
+            "whole": start + width <= reached,
+            "share": high / max(scored, 1),
             "scored": scored,
             "high": high,
         }
-    )
+        for start, scored, high in now.series
+    ]
 
 
-def distribution(days: Days) -> pd.DataFrame:
+def distribution(days: Days) -> list[Row]:
     """Returns the scores of the newest days by the models that score, without empty bars."""
     rows = quality.distribution([days.cells[key] for key in _main(days)])
     ends = [f"{edge:g}" for edge, _, _ in rows[1:]] + ["1"]
-    frame = pd.DataFrame(
-        [
-            {"label": f"{edge:g}", "score": f"{edge:g} to {end}", "kind": kind, "count": count, ORDER: at}
-            for at, ((edge, scored, frauds), end) in enumerate(zip(rows, ends, strict=True))
-            for kind, count in (("transactions", scored), ("known frauds", frauds))
-        ]
-    )
-    return frame[frame["count"] > 0]
+    return [
+        {"label": f"{edge:g}", "score": f"{edge:g} to {end}", "kind": kind, "count": count, ORDER: at}
+        for at, ((edge, scored, frauds), end) in enumerate(zip(rows, ends, strict=True))
+        for kind, count in (("transactions", scored), ("known frauds", frauds))
+        if count > 0
+    ]
 
 
 def riskiest(now: Now, zone: tzinfo) -> list[list[Run]]:
@@ -143,29 +139,6 @@ def riskiest(now: Now, zone: tzinfo) -> list[list[Run]]:
         return [bold(f"{row.score:.3f}"), f" {what.strip()}\n", ("small", why)]
 
     return [*map(written, now.riskiest)]
-
-
-def cards(days: Days) -> pd.DataFrame:
-    """Returns the riskiest cards of the newest day."""
-    return pd.DataFrame(
-        [
-            {
-                "card": shown(row.card),
-                "score": row.score,
-                "known": "yes" if row.is_known else "",
-                "merchant": shown(row.merchant),
-                "amount": None if row.amount is None else float(row.amount),
-                "currency": shown(row.currency),
-            }
-            for row in days.top_cards
-        ],
-        columns=["card", "score", "known", "merchant", "amount", "currency"],
-    )
-
-
-def merchants(days: Days) -> pd.DataFrame:
-    """Returns the riskiest merchants of the newest 24 hours."""
-    return pd.DataFrame(days.merchants, columns=["merchant", "high", "sum", "cards", "greatest"])
 
 
 def qualities(days: Days, reached: datetime, threshold: float, shadow: str | None) -> list[DayQuality]:
@@ -196,36 +169,37 @@ def qualities(days: Days, reached: datetime, threshold: float, shadow: str | Non
     return found
 
 
-def quality_lines(found: list[DayQuality]) -> pd.DataFrame:
+def quality_lines(found: list[DayQuality]) -> list[Row]:
     """Returns the average precision by day, as :func:`ccstream.dashboard.fraud_charts.quality` takes it."""
-    known = [
-        {"day": short(one.day), "who": one.who, "value": one.quality.average_precision, "complete": one.is_mature}
-        for one in found
-        if one.quality.average_precision is not None
+    known = [one for one in found if one.quality.average_precision is not None]
+    return [
+        {
+            "day": short(one.day),
+            "who": one.who,
+            "value": one.quality.average_precision,
+            "complete": one.is_mature,
+            ORDER: at,
+        }
+        for at, one in enumerate(known)
     ]
-    return pd.DataFrame(known, columns=_LINE).assign(**{ORDER: range(len(known))})
 
 
-def quality_table(found: list[DayQuality], who: str) -> pd.DataFrame:
+def quality_table(found: list[DayQuality], who: str) -> list[Row]:
     """Returns the quality by day from one point of view, the newest day first."""
-    return pd.DataFrame(
-        [
-            {
-                "day": short(one.day) + ("" if one.is_mature else " *"),
-                "model": one.model,
-                "frauds": one.quality.frauds,
-                "precision": one.quality.precision,
-                "recall": one.quality.recall,
-                "ap": one.quality.average_precision,
-                "cards": one.cards[0] if one.cards else None,
-                "ceiling": one.cards[1] if one.cards else None,
-                "lift": one.quality.lift,
-            }
-            for one in reversed(found)
-            if one.who == who
-        ],
-        columns=["day", "model", "frauds", "precision", "recall", "ap", "cards", "ceiling", "lift"],
-    )
+    return [
+        {
+            "day": short(one.day) + ("" if one.is_mature else " *"),
+            "frauds": one.quality.frauds,
+            "precision": one.quality.precision,
+            "recall": one.quality.recall,
+            "ap": one.quality.average_precision,
+            "cards": one.cards[0] if one.cards else None,
+            "ceiling": one.cards[1] if one.cards else None,
+            "lift": one.quality.lift,
+        }
+        for one in reversed(found)
+        if one.who == who
+    ]
 
 
 def drift(days: Days) -> Drift:
@@ -244,10 +218,10 @@ def drift(days: Days) -> Drift:
     return Drift(score, {day: sorted(some, key=lambda one: -one[1])[:WORST] for day, some in features.items()})
 
 
-def drift_lines(found: Drift, today: date) -> pd.DataFrame:
+def drift_lines(found: Drift, today: date) -> list[Row]:
     """Returns the drift by day, as :func:`ccstream.dashboard.fraud_charts.drift` takes it."""
 
-    def lines() -> Iterator[dict[str, object]]:
+    def lines() -> Iterator[Row]:
         for day in found.days:
             at = {"day": short(day), "complete": day < today}
             if day in found.score:
@@ -255,8 +229,7 @@ def drift_lines(found: Drift, today: date) -> pd.DataFrame:
             for name, index in found.features.get(day, [])[:1]:
                 yield at | {"who": FEATURE, "value": index, "name": name}
 
-    rows = list(lines())
-    return pd.DataFrame(rows, columns=[*_LINE, "name"]).assign(**{ORDER: range(len(rows))})
+    return [{**line, ORDER: at} for at, line in enumerate(lines())]
 
 
 def drift_list(found: Drift, today: date) -> list[list[Run]]:

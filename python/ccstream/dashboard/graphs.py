@@ -103,6 +103,7 @@ def where(figures: Figures, view: View) -> None:
     """Adds a map of cities; a chart of them if none has coordinates."""
     _heading(view, "by city", CLICK, figures.places, figures.currency)
     known = figures.places.dropna(subset=["latitude", "longitude"])
+    known = known[known["latitude"] >= charts.SOUTH]
     if known.empty:
         _bars(figures.places.head(TOP), "city", view)
         if len(figures.places) > TOP:
@@ -111,7 +112,10 @@ def where(figures: Figures, view: View) -> None:
     alt = f"A map of the transactions of {len(known)} cities"
     _picked(known, charts.world(view.metric), "city", view, key="world", alt=alt)
     if (lost := figures.count - int(known["transactions"].sum())) and "city" not in view.filters:
-        lacking = f"{lost:,} transactions are not on the map: the city is unknown, has no coordinates, or is too rare."
+        lacking = (
+            f"{lost:,} transactions are not on the map: the city is unknown, has no coordinates, is too far south, "
+            "or is too rare."
+        )
         text("not-on-map", [lacking], small=True)
 
 

@@ -18,7 +18,7 @@ NARROW = 150
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
 .st-key-now { min-height: 14rem }
-.st-key-figures { min-height: 100vh }
+.st-key-figures { min-height: 50rem }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
 </style>"""
 """The page's style. It gives faint texts enough contrast. Boards have about their heights before they are drawn, so

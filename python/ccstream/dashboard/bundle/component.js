@@ -26,7 +26,7 @@ var az=Object.defineProperty;var xr=(e,t)=>{for(var n in t)az(e,n,{get:t[n],enum
 .ccs-text-doubtful { color: var(--st-orange-text-color) }
 .ccs-items { margin: 0; padding-left: 1.1rem; white-space: pre-line; overflow-wrap: anywhere }
 .ccs-items li { margin: 0 0 .35rem }
-.ccs-link { display: inline-flex; align-items: center; gap: .3rem; color: inherit; text-decoration: none }
+.ccs-link { display: flex; align-items: center; gap: .3rem; color: inherit; text-decoration: none }
 .ccs-link:hover { color: var(--st-primary-color) }
 .ccs-link svg { flex: none; width: 1.1rem; height: 1.1rem; fill: none; stroke: currentColor; stroke-width: 2 }
 .ccs-radio { display: flex; flex-wrap: wrap }
