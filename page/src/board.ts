@@ -1,4 +1,5 @@
 // Draws a board: parts of a page within each other, each of which is kept while its data changes.
+import { say } from "./attribute";
 import { type CardsData, drawCards } from "./cards";
 import { type ChoicesData, drawChoices } from "./choices";
 import { type HeadData, drawHead } from "./head";
@@ -132,7 +133,7 @@ function drawFold(title: string, parts: Part[], element: HTMLElement, send: Send
     element.append(fold!);
   }
   const [summary, within] = [...element.firstElementChild!.children] as [HTMLElement, HTMLElement];
-  summary.textContent = title;
+  say(summary, title);
   drawParts(within, parts, send);
   return () => drawParts(within, [], send);
 }

@@ -1,4 +1,5 @@
 // Draws the cards of KPIs: each a name, a value, its change and its course, which choose what the charts show.
+import { put, say } from "./attribute";
 import type { Place } from "./board";
 import { addStyle } from "./style";
 
@@ -44,7 +45,7 @@ export function drawCards({ data, parentElement, send }: Place<CardsData>): () =
     const element = grid.children[at] as HTMLElement;
     fill(element, card);
     if (card.pick !== null) {
-      element.setAttribute("aria-pressed", `${card.chosen}`);
+      put(element, "aria-pressed", `${card.chosen}`);
       element.onclick = () => send("picked", card.pick);
     }
   });
@@ -65,12 +66,12 @@ function empty(tag: string): HTMLElement {
 
 function fill(element: HTMLElement, card: Card): void {
   const [label, value, change, course] = [...element.children] as [HTMLElement, HTMLElement, HTMLElement, SVGElement];
-  label.textContent = card.label;
-  value.textContent = card.value;
+  say(label, card.label);
+  say(value, card.value);
   const arrow = card.up > 0 ? "↑ " : card.up < 0 ? "↓ " : "";
-  change.textContent = card.change === null ? "" : `${arrow}${card.change}`;
-  change.className = `ccs-change${card.change === null ? "" : ` ${tone(card.good)}`}`;
-  element.title = card.help;
+  say(change, card.change === null ? "" : `${arrow}${card.change}`);
+  put(change, "class", `ccs-change${card.change === null ? "" : ` ${tone(card.good)}`}`);
+  put(element, "title", card.help);
   trend(card.trend, course);
 }
 
@@ -82,8 +83,8 @@ function tone(good: number): string {
 export function trend(values: number[] = [], picture: SVGElement = emptyTrend()): SVGElement {
   const line = points(values);
   const [area, course] = [...picture.children] as [SVGElement, SVGElement];
-  area.setAttribute("d", line && `${line}V${HEIGHT}H0Z`);
-  course.setAttribute("d", line);
+  put(area, "d", line && `${line}V${HEIGHT}H0Z`);
+  put(course, "d", line);
   return picture;
 }
 

@@ -1,4 +1,5 @@
 // Draws sentences below each other, each a button that chooses what it is about.
+import { say } from "./attribute";
 import type { Place } from "./board";
 import { type Run, write } from "./text";
 
@@ -19,7 +20,7 @@ export function drawChoices({ data, parentElement, send }: Place<ChoicesData>): 
   data.choices.forEach((choice, at) => {
     const button = (parentElement.children[at] ?? parentElement.appendChild(empty())) as HTMLElement;
     const [arrow, text] = [...button.children] as [HTMLElement, HTMLElement];
-    arrow.textContent = choice.rises > 0 ? "↑" : "↓";
+    say(arrow, choice.rises > 0 ? "↑" : "↓");
     write(text, choice.runs);
     button.onclick = () => send("picked", choice.pick);
   });

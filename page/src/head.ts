@@ -1,4 +1,5 @@
 // Draws the head of a panel: its title, what it means, and a button that downloads its figures.
+import { say } from "./attribute";
 import type { Place } from "./board";
 import { type Run, write } from "./text";
 
@@ -22,7 +23,7 @@ export function drawHead({ data, parentElement, send }: Place<HeadData>): () => 
     said.className = "ccs-said";
     parentElement.append(title, ...(data.help === null ? [] : help()), said, ...(data.file ? [button()] : []));
   }
-  parentElement.querySelector("h5")!.textContent = data.title;
+  say(parentElement.querySelector("h5")!, data.title);
   write(parentElement.querySelector<HTMLElement>(".ccs-said")!, data.said);
   if (data.help !== null) explain(parentElement, data.title, data.help);
   const download = parentElement.querySelector<HTMLElement>(".ccs-file");

@@ -1,11 +1,13 @@
 // Lets a keyboard choose marks: the arrow keys walk from mark to mark, Enter and the space bar click.
+import { put } from "./attribute";
+
 const MARKS = 'path[role="graphics-symbol"]';
 
 /** Makes the marks of a chart reachable by keyboard. It is called after each update, because marks come and go. */
 export function walk(box: HTMLElement): void {
   const marks = [...box.querySelectorAll<SVGElement>(MARKS)];
   const current = marks.find((mark) => mark === document.activeElement) ?? marks[0];
-  for (const mark of marks) mark.setAttribute("tabindex", mark === current ? "0" : "-1");
+  for (const mark of marks) put(mark, "tabindex", mark === current ? "0" : "-1");
   box.onkeydown = press;
 }
 

@@ -1,4 +1,5 @@
 // Draws a link to another page, which the server opens in the same session.
+import { put, say } from "./attribute";
 import type { Place } from "./board";
 
 export interface LinkData {
@@ -18,8 +19,8 @@ export function drawLink({ data, parentElement, send }: Place<LinkData>): () => 
     link.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${BELL}"/></svg><span></span>`;
     parentElement.append(link);
   }
-  link.href = data.address;
-  link.lastElementChild!.textContent = data.text;
+  put(link, "href", data.address);
+  say(link.lastElementChild!, data.text);
   link.onclick = (event) => {
     // With a key held down, the browser opens a tab.
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;

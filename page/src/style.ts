@@ -3,7 +3,7 @@ const STYLE = `
 .ccs-column, .ccs-panel { display: flex; flex-direction: column; gap: .6rem; min-width: 0 }
 .ccs-panel { padding: calc(1rem - 1px); border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius) }
 .ccs-row { display: grid; grid-template-columns: var(--ccs-columns); gap: 1rem }
-.ccs-column:is(:has(> .ccs-panel), :has(> .ccs-row)) { gap: 1rem }
+.ccs-column:has(> .ccs-panel, > .ccs-row) { gap: 1rem }
 .ccs-row > .ccs-column > .ccs-panel:last-child { flex: 1 }
 .ccs-row > .ccs-column:empty { display: none }
 @media (max-width: 640px) { .ccs-row { grid-template-columns: minmax(0, 1fr) } }
@@ -37,7 +37,7 @@ const STYLE = `
 .ccs-radio label:last-child { border-radius: 0 var(--st-base-radius) var(--st-base-radius) 0 }
 .ccs-radio label:has(:checked) { z-index: 1; border-color: var(--st-primary-color); color: var(--st-primary-color) }
 .ccs-radio label:has(:focus-visible) { outline: 2px solid var(--st-primary-color); outline-offset: 1px }
-.ccs-radio input { position: absolute; opacity: 0; pointer-events: none }
+.ccs-radio input { position: absolute; inset: 0; margin: 0; opacity: 0; cursor: pointer }
 .ccs-fold summary { cursor: pointer }
 .ccs-choices { display: flex; flex-direction: column }
 .ccs-choices button { all: unset; display: flex; gap: .5rem; padding: .3rem 0; cursor: pointer }

@@ -1,4 +1,5 @@
 // Draws a table whose rows can be chosen. Cells are texts, shares as bars, or courses.
+import { put, say } from "./attribute";
 import type { Place } from "./board";
 import { trend } from "./cards";
 import { addStyle } from "./style";
@@ -36,7 +37,7 @@ export function drawTable({ data, parentElement, send }: Place<TableData>): () =
     box.append(document.createElement("table"));
     parentElement.append(box);
   }
-  box.setAttribute("aria-label", data.description);
+  put(box, "aria-label", data.description);
   const table = box.firstElementChild as HTMLTableElement;
   const shape = JSON.stringify([data.columns, data.rows.length, data.picks.map((one) => one !== null)]);
   if (table.dataset["shape"] !== shape) {
@@ -50,7 +51,7 @@ export function drawTable({ data, parentElement, send }: Place<TableData>): () =
     const isChosen = pick !== null && data.chosen.includes(pick);
     row.classList.toggle("ccs-pale", data.chosen.length > 0 && !isChosen);
     if (pick === null) return;
-    row.querySelector("button")!.setAttribute("aria-pressed", `${isChosen}`);
+    put(row.querySelector("button")!, "aria-pressed", `${isChosen}`);
     row.onclick = (event) => send("picked", { name: pick, adds: event.ctrlKey || event.metaKey });
   });
   return () => box.remove();
@@ -90,12 +91,12 @@ function body({ columns, rows, picks }: TableData): HTMLTableSectionElement {
 function fill(element: HTMLTableCellElement, cell: Cell): void {
   const first = element.firstElementChild!;
   if (typeof cell === "string") {
-    if (first.textContent !== cell) first.textContent = cell;
+    say(first, cell);
   } else if (element.className === "ccs-trend") {
     trend(cell as number[], first as SVGElement);
   } else {
     const [share, text] = cell as [number, string];
-    if (first.textContent !== text) first.textContent = text;
+    say(first, text);
     (element.lastElementChild as HTMLElement).style.setProperty("--ccs-share", `${(100 * share).toFixed(1)}%`);
   }
 }

@@ -242,7 +242,7 @@ def test_everything_is_within_reach_on_a_phone(
         page.wait_for_function(SETTLED, timeout=LIMIT * 1000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         # The figures of the list about trust are on the screen from left to right.
-        rows = page.locator("li", has_text="Rows in memory").locator("strong")
+        rows = page.locator("li", has_text="Rows in memory").locator("b")
         assert rows.inner_text() == f"{count:,}"
         box = box_of(rows)
         assert box["x"] >= 0

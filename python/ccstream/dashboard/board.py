@@ -38,8 +38,11 @@ def _component() -> ComponentRenderer:
     return component("ccstream.component", js="component.js", isolate_styles=False)
 
 
-class _Board:
-    """Holds the parts of a board while they are collected.
+class Board:
+    """Collects the parts that are added within a ``with`` block, which are drawn below each other.
+
+    They are drawn where and when the board is mounted. What Streamlit gets at once, a browser draws at once, so a page
+    with several boards mounts them after all of them are complete.
 
     Args:
         key: the name of the board on the page.
@@ -50,6 +53,12 @@ class _Board:
         self.parts: list[dict[str, Any]] = []
         self.place = self.parts
         self.handlers: dict[tuple[str, str], Callable[[Any], None]] = {}
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
     def mount(self) -> None:
         """Passes the parts to the component."""
@@ -67,22 +76,19 @@ class _Board:
             handler(sent["value"])
 
 
-_current: ContextVar[_Board | None] = ContextVar("board", default=None)
+_current: ContextVar[Board | None] = ContextVar("board", default=None)
 
 
 @contextmanager
 def board(key: str) -> Iterator[None]:
-    """Collects the parts that are added within the block, and draws them below each other.
+    """Draws the parts that are added within the block, right after it.
 
     Args:
-        key: the name of the board on the page. Boards cannot be within each other.
+        key: the name of the board on the page.
     """
-    opened = _Board(key)
-    token = _current.set(opened)
-    try:
+    opened = Board(key)
+    with opened:
         yield
-    finally:
-        _current.reset(token)
     opened.mount()
 
 

@@ -28,7 +28,7 @@ from ccstream.dashboard import (
 )
 from ccstream.dashboard.band_tables import Band, Series
 from ccstream.dashboard.band_watch import BandWatch
-from ccstream.dashboard.board import board, box, choice, follow, link, text
+from ccstream.dashboard.board import Board, box, choice, follow, link, text
 from ccstream.dashboard.broker import BrokerWatch
 from ccstream.dashboard.choosing import clicked
 from ccstream.dashboard.dimensions import plain
@@ -135,26 +135,33 @@ def draw(engine: ccstream.KpiEngine, url: str, view: View, known: Collection[str
         return
     status, broker, figures = moment
     scored = scores(url, view, moment)
-    with board("now"):
+    line, kpis, about, shown, risk, counted = map(Board, ("state", "kpis", "about", "figures", "scores", "counted"))
+    with line:
         state(moment, scored)
-        if figures.count:
-            panels.header(figures.metrics, view.metric)
-            with box("line", "about"):
-                text("as-of", [situation.about(figures, status, view, zone)], small=True)
-                timeline.switch(charted(known), clicked)
     if figures.count:
-        with board("figures"):
+        with kpis:
+            panels.header(figures.metrics, view.metric)
+        with about, box("line", "as-of"):
+            text("moment", [situation.about(figures, status, view, zone)], small=True)
+            timeline.switch(charted(known), clicked)
+        with shown:
             over_time(engine, url, view, figures, scored.now)
             changes.panel(engine, view, zone)
             declines.panel(engine, view, zone)
             graphs.draw(figures, view)
+    with risk:
+        fraud.panel(scored, status, view, zone, currency=figures.currency, changed=clicked)
+    with counted:
+        _trust(status, broker, url)
+    line.mount()
+    if figures.count:
+        for one in (kpis, about, shown):
+            one.mount()
     else:
         situation.nothing(status, view, zone)
-    with board("scores"):
-        fraud.panel(scored, status, view, zone, currency=figures.currency, changed=clicked)
+    risk.mount()
     latest.panel(url, view, figures, status, zone)
-    with board("counted"):
-        _trust(status, broker, url)
+    counted.mount()
 
 
 def scores(url: str, view: View, moment: Moment) -> FraudState:

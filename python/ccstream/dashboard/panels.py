@@ -17,12 +17,13 @@ NARROW = 150
 """The least width of a card of the header, in pixels."""
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem }
-.st-key-now { min-height: 14rem }
+.st-key-kpis { min-height: 124px }
 .st-key-figures { min-height: 50rem }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit; opacity: .85 }
+[data-stale] { opacity: 1 !important; transition: none !important }
 </style>"""
 """The page's style. It gives faint texts enough contrast. Boards have about their heights before they are drawn, so
-that little below them moves."""
+that little below them moves. Elements do not fade while a page runs again, which took a quarter of a refresh."""
 
 
 def header(metrics: list[Metric], metric: str) -> None:

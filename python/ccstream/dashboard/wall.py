@@ -40,6 +40,8 @@ STYLE = """<style>
 :is(.ccs-help, .ccs-file, .st-key-compare) { display: none }
 [data-testid="stMainBlockContainer"] { max-width: none; padding: .5rem 1.5rem 0 }
 [data-testid="stMainBlockContainer"] [data-testid="stVerticalBlock"] { gap: .6rem }
+.st-key-wall-part :is(.ccs-column, .ccs-row) { gap: .6rem }
+.st-key-wall-part .ccs-items li { margin: 0 }
 .ccs-cards .ccs-value { font-size: clamp(1.6rem, 17cqi, 3rem) }
 </style>"""
 """The style of a wall: no side bar, no toolbar, and everything larger on a larger screen."""
