@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from opened import Opened, Opening
 
-FIGURES = ".ccs-value"
-"""The selector of a figure."""
+FIGURES = '.ccs-value, [data-testid="stMetricValue"]'
+"""The selector of a figure, of the page and of the empty one."""
 DRAWN = "svg.marks, canvas"
 """The selector of everything that is drawn: charts and tables."""
 EMPTY = 'import streamlit as st\nst.metric("One", 1)\nst.bar_chart({"a": [1, 2]})\n'
