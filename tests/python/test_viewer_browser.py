@@ -223,7 +223,7 @@ def test_a_wall_shows_one_part_after_the_other(
             assert page.locator(f"[data-testid={hidden}]").is_hidden()
         page.keyboard.press("Escape")
         page.locator("[data-testid=stSidebar]").wait_for(timeout=LIMIT * 1000)
-        wait_until("the address says so", lambda: "kiosk" not in page.url)
+        wait_until("the address says so", lambda: "kiosk" not in page.evaluate("location.search"))
         page.wait_for_selector(".st-key-bars-category svg.marks", timeout=LIMIT * 1000)
         assert number(page, "Transactions") == f"{count:,}"
 

@@ -152,7 +152,6 @@ def _facts(status: KpiStatus, broker: BrokerState, topic: str, group: str) -> li
         ("Rows written by another program, as of the last full read", f"{status.foreign_rows:,}"),
         ("Messages missing: deleted by retention, or unreadable", f"{sum(one.missing for one in ours):,}"),
         ("Messages not consumed yet", _lag(status, broker, topic, group)),
-        ("Last commit", _last_commit(status, ours)),
         ("From event to stored, in the last 5 min", _latency(status)),
         ("The page's role in PostgreSQL", status.role or "the user of its URL, in read-only transactions"),
     ]

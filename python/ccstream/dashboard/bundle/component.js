@@ -5,6 +5,7 @@ var uz=Object.defineProperty;var kr=(e,t)=>{for(var n in t)uz(e,n,{get:t[n],enum
 .ccs-column:has(> .ccs-panel, > .ccs-row) { gap: 1rem }
 .ccs-row > .ccs-column > .ccs-panel:last-child { flex: 1 }
 .ccs-row > .ccs-column:empty { display: none }
+.ccs-row:has(> .ccs-column:empty) { grid-template-columns: minmax(0, 1fr) }
 @media (max-width: 640px) { .ccs-row { grid-template-columns: minmax(0, 1fr) } }
 .ccs-line { display: flex; flex-wrap: wrap; align-items: center; gap: .25rem .8rem }
 .ccs-line > .ccs-head { flex: 1 1 auto }
