@@ -22,7 +22,7 @@ def head(
     *,
     help: str | None = None,
     currency: str | None = None,
-    said: Sequence[Run] = (),
+    beside: Sequence[Run] = (),
 ) -> None:
     """Adds a head.
 
@@ -32,9 +32,9 @@ def head(
         frame: a function that returns the figures. It is called when the button is clicked. Default: no button.
         help: what the title means.
         currency: the currency of the amounts.
-        said: a sentence beside the title.
+        beside: a sentence beside the title.
     """
-    part = {"kind": "head", "title": title, "help": help, "said": list(said), "file": frame is not None}
+    part = {"kind": "head", "title": title, "help": help, "said": list(beside), "file": frame is not None}
     events = {}
     if frame is not None:
         events["file"] = offer(f"ccstream-{name}.csv", lambda: tidy(frame(), currency))

@@ -147,7 +147,7 @@ def _over_time(
             lambda: drawn.figures.series,
             help=_help(metric),
             currency=drawn.figures.currency,
-            said=timeline_figures.words(cells, found, zone),
+            beside=timeline_figures.words(cells, found, zone),
         )
         compared = {"": "Compare with nothing", **COMPARED}
         choice("select", "compare", "Compare with", compared, actions.changed)
