@@ -82,7 +82,7 @@ class Shot:
         page.wait_for_selector(".st-key-bars-category svg.marks", timeout=60_000)
         page.wait_for_timeout(6000)
         heading = page.get_by_role("heading", name=self.last)
-        panel = page.locator('[data-testid="stVerticalBlock"]').filter(has=heading).last
+        panel = page.locator('.ccs-panel, [data-testid="stVerticalBlock"]').filter(has=heading).last
         box = (page.locator(self.last) if self.last.startswith(".") else panel).bounding_box()
         if box is None:
             raise SystemExit(f"{self.name}: the page has no panel {self.last!r}")
